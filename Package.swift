@@ -1,0 +1,35 @@
+// swift-tools-version: 6.2
+// Targets from the bottom up: a target uses only those before it.
+import PackageDescription
+
+/// `AIOCore` is written in the Embedded subset; the trait compiles it so, as the drop-in libraries need it.
+let embedded: SwiftSetting = .enableExperimentalFeature("Embedded", .when(traits: ["Embedded"]))
+
+let package = Package(
+    name: "swift-aio",
+    products: [
+        .library(name: "AIO", targets: ["AIO"]),
+        .library(name: "AIOCore", targets: ["AIOCore"]),
+        .executable(name: "aio", targets: ["aio"]),
+    ],
+    traits: [
+        .trait(name: "Embedded", description: "Compile AIOCore as Embedded Swift: no runtime, libc alone.")
+    ],
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.6.0"),
+        .package(url: "https://github.com/HdrHistogram/hdrhistogram-swift", from: "0.2.0"),
+    ],
+    targets: [
+        .systemLibrary(name: "CKernel", path: "Sources/CKernel"),
+        .target(name: "AIOCore", dependencies: ["CKernel"], swiftSettings: [embedded]),
+        .target(name: "AIO", dependencies: ["AIOCore"]),
+        .executableTarget(
+            name: "aio",
+            dependencies: [
+                "AIO", "AIOCore", "CKernel",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                .product(name: "Histogram", package: "hdrhistogram-swift"),
+            ]),
+    ],
+    swiftLanguageModes: [.v6]
+)

@@ -1,0 +1,126 @@
+public import CKernel
+
+/// Files: reading and writing, opening and closing, what a file is and where it lies.
+extension Kernel {
+    /// preadv2(2). `offset` -1 reads at the descriptor's position, as readv(2) does.
+    @inline(__always)
+    public static func preadv2(
+        _ descriptor: Int32, _ vectors: UnsafePointer<iovec>, _ count: Int, _ offset: Int64, _ flags: UInt32
+    ) -> Int {
+        call(CK_NR_preadv2, Int(descriptor), address(vectors), count, Int(offset), 0, Int(flags))
+    }
+
+    /// pwritev2(2). `offset` -1 writes at the descriptor's position, as writev(2) does.
+    @inline(__always)
+    public static func pwritev2(
+        _ descriptor: Int32, _ vectors: UnsafePointer<iovec>, _ count: Int, _ offset: Int64, _ flags: UInt32
+    ) -> Int {
+        call(CK_NR_pwritev2, Int(descriptor), address(vectors), count, Int(offset), 0, Int(flags))
+    }
+
+    /// pread(2).
+    @inline(__always)
+    public static func pread(_ descriptor: Int32, _ buffer: UnsafeMutableRawPointer, _ count: Int, _ offset: Int64)
+        -> Int
+    {
+        call(CK_NR_pread64, Int(descriptor), address(buffer), count, Int(offset))
+    }
+
+    /// pwrite(2).
+    @inline(__always)
+    public static func pwrite(_ descriptor: Int32, _ buffer: UnsafeRawPointer, _ count: Int, _ offset: Int64) -> Int {
+        call(CK_NR_pwrite64, Int(descriptor), address(buffer), count, Int(offset))
+    }
+
+    /// read(2).
+    public static func read(_ descriptor: Int32, _ buffer: UnsafeMutableRawPointer, _ count: Int) -> Int {
+        call(CK_NR_read, Int(descriptor), address(buffer), count)
+    }
+
+    /// write(2).
+    public static func write(_ descriptor: Int32, _ buffer: UnsafeRawPointer, _ count: Int) -> Int {
+        call(CK_NR_write, Int(descriptor), address(buffer), count)
+    }
+
+    /// readahead(2): starts reading the range into the page cache. May wait for the file's extents.
+    public static func readahead(_ descriptor: Int32, _ offset: Int64, _ count: Int) -> Int {
+        call(CK_NR_readahead, Int(descriptor), Int(offset), count)
+    }
+
+    /// openat2(2).
+    public static func openat2(
+        _ directory: Int32, _ path: UnsafePointer<CChar>, _ how: UnsafePointer<ck_open_how>
+    ) -> Int {
+        call(CK_NR_openat2, Int(directory), address(path), address(how), MemoryLayout<ck_open_how>.size)
+    }
+
+    /// close(2).
+    @discardableResult
+    public static func close(_ descriptor: Int32) -> Int { call(CK_NR_close, Int(descriptor)) }
+
+    /// fcntl(2) with F_GETFL: the flags the file was opened with.
+    public static func openFlags(_ descriptor: Int32) -> Int { call(CK_NR_fcntl, Int(descriptor), Int(CK_F_GETFL)) }
+
+    /// statx(2).
+    public static func statx(
+        _ directory: Int32, _ path: UnsafePointer<CChar>, _ flags: Int32, _ mask: UInt32,
+        _ result: UnsafeMutablePointer<ck_statx>
+    ) -> Int {
+        call(CK_NR_statx, Int(directory), address(path), Int(flags), Int(mask), address(result))
+    }
+
+    /// statx(2) of an open descriptor.
+    public static func status(_ descriptor: Int32, _ mask: UInt32, _ result: UnsafeMutablePointer<ck_statx>) -> Int {
+        var empty: CChar = 0
+        return statx(descriptor, &empty, CK_AT_EMPTY_PATH, mask, result)
+    }
+
+    /// statfs(2).
+    public static func statfs(_ path: UnsafePointer<CChar>, _ result: UnsafeMutablePointer<ck_statfs>) -> Int {
+        call(CK_NR_statfs, address(path), address(result))
+    }
+
+    /// unlinkat(2).
+    @discardableResult
+    public static func unlinkat(_ directory: Int32, _ path: UnsafePointer<CChar>, _ flags: Int32) -> Int {
+        call(CK_NR_unlinkat, Int(directory), address(path), Int(flags))
+    }
+
+    /// fsync(2).
+    public static func fsync(_ descriptor: Int32) -> Int { call(CK_NR_fsync, Int(descriptor)) }
+
+    /// fdatasync(2).
+    public static func fdatasync(_ descriptor: Int32) -> Int { call(CK_NR_fdatasync, Int(descriptor)) }
+
+    /// sync_file_range(2).
+    public static func syncFileRange(_ descriptor: Int32, _ offset: Int64, _ count: Int64, _ flags: UInt32) -> Int {
+        call(CK_NR_sync_file_range, Int(descriptor), Int(offset), Int(count), Int(flags))
+    }
+
+    /// fallocate(2).
+    public static func fallocate(_ descriptor: Int32, _ mode: Int32, _ offset: Int64, _ count: Int64) -> Int {
+        call(CK_NR_fallocate, Int(descriptor), Int(mode), Int(offset), Int(count))
+    }
+
+    /// ftruncate(2).
+    public static func ftruncate(_ descriptor: Int32, _ size: Int64) -> Int {
+        call(CK_NR_ftruncate, Int(descriptor), Int(size))
+    }
+
+    /// fadvise64(2), behind posix_fadvise(3).
+    public static func fadvise(_ descriptor: Int32, _ offset: Int64, _ count: Int64, _ advice: Int32) -> Int {
+        call(CK_NR_fadvise64, Int(descriptor), Int(offset), Int(count), Int(advice))
+    }
+
+    /// cachestat(2), since 6.5: how much of a range the page cache holds.
+    public static func cachestat(
+        _ descriptor: Int32, _ range: UnsafePointer<ck_cachestat_range>, _ result: UnsafeMutablePointer<ck_cachestat>
+    ) -> Int {
+        call(CK_NR_cachestat, Int(descriptor), address(range), address(result), 0)
+    }
+
+    /// ioctl(2).
+    public static func ioctl(_ descriptor: Int32, _ request: UInt, _ argument: Int) -> Int {
+        call(CK_NR_ioctl, Int(descriptor), Int(bitPattern: request), argument)
+    }
+}

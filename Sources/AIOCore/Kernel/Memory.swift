@@ -1,0 +1,23 @@
+internal import CKernel
+
+/// Mapped memory.
+extension Kernel {
+    /// mmap(2). A negative result is an errno; anything else is the address.
+    public static func mmap(_ count: Int, _ protection: Int32, _ flags: Int32, _ descriptor: Int32, _ offset: UInt64)
+        -> Int
+    {
+        call(CK_NR_mmap, 0, count, Int(protection), Int(flags), Int(descriptor), Int(offset))
+    }
+
+    /// munmap(2).
+    @discardableResult
+    public static func munmap(_ start: UnsafeMutableRawPointer, _ count: Int) -> Int {
+        call(CK_NR_munmap, address(start), count)
+    }
+
+    /// madvise(2).
+    @discardableResult
+    public static func madvise(_ start: UnsafeMutableRawPointer, _ count: Int, _ advice: Int32) -> Int {
+        call(CK_NR_madvise, address(start), count, Int(advice))
+    }
+}

@@ -1,0 +1,48 @@
+public import CKernel
+
+/// Readiness of descriptors.
+extension Kernel {
+    /// epoll_create1(2), close-on-exec.
+    public static func epollCreate() -> Int { call(CK_NR_epoll_create1, Int(CK_EPOLL_CLOEXEC)) }
+
+    /// epoll_ctl(2).
+    @discardableResult
+    public static func epollControl(
+        _ epoll: Int32, _ action: Int32, _ descriptor: Int32, _ events: UInt32, _ data: UInt64
+    ) -> Int {
+        var event = ck_epoll_event(events: events, data: data)
+        return call(CK_NR_epoll_ctl, Int(epoll), Int(action), Int(descriptor), address(&event))
+    }
+
+    /// epoll_wait(2). `timeoutMs` -1 waits for ever.
+    public static func epollWait(
+        _ epoll: Int32, _ events: UnsafeMutablePointer<ck_epoll_event>, _ capacity: Int, timeoutMs: Int
+    ) -> Int {
+        call(CK_NR_epoll_pwait, Int(epoll), address(events), capacity, timeoutMs, 0, 8)
+    }
+
+    /// ppoll(2) with the deadline as a remaining time; nil waits for ever.
+    public static func ppoll(
+        _ descriptors: UnsafeMutablePointer<ck_pollfd>, _ count: Int, _ timeout: UnsafeMutablePointer<ck_timespec>?
+    ) -> Int {
+        call(CK_NR_ppoll, address(descriptors), count, address(timeout), 0, 8)
+    }
+
+    /// eventfd(2), non-blocking and close-on-exec.
+    public static func eventDescriptor() -> Int {
+        call(CK_NR_eventfd2, 0, Int(CK_EFD_CLOEXEC | CK_EFD_NONBLOCK))
+    }
+
+    /// timerfd_create(2) on the monotonic clock, non-blocking and close-on-exec.
+    public static func timerDescriptor() -> Int {
+        call(CK_NR_timerfd_create, Int(CLOCK_MONOTONIC), Int(CK_TFD_CLOEXEC | CK_TFD_NONBLOCK))
+    }
+
+    /// timerfd_settime(2) to an absolute time; nil disarms.
+    @discardableResult
+    public static func armTimer(_ timer: Int32, at deadline: Nanoseconds?) -> Int {
+        var value = ck_itimerspec()
+        if let deadline { value.value = ck_timespec(max(deadline, 1)) }
+        return call(CK_NR_timerfd_settime, Int(timer), Int(CK_TFD_TIMER_ABSTIME), address(&value), 0)
+    }
+}

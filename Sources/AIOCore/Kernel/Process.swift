@@ -1,0 +1,42 @@
+public import CKernel
+
+/// The process, its threads' names and its limits.
+extension Kernel {
+    /// gettid(2).
+    public static func threadID() -> Int32 { Int32(truncatingIfNeeded: call(CK_NR_gettid)) }
+
+    /// getpid(2).
+    public static func processID() -> Int32 { Int32(truncatingIfNeeded: call(CK_NR_getpid)) }
+
+    /// uname(2).
+    public static func uname(_ result: UnsafeMutablePointer<ck_utsname>) -> Int {
+        call(CK_NR_uname, address(result))
+    }
+
+    /// prlimit(2) of this process: reads the limit.
+    public static func limit(_ resource: Int32, _ result: UnsafeMutablePointer<ck_rlimit>) -> Int {
+        call(CK_NR_prlimit64, 0, Int(resource), 0, address(result))
+    }
+
+    /// prlimit(2) of this process: sets the limit.
+    public static func setLimit(_ resource: Int32, _ value: ck_rlimit) -> Int {
+        var value = value
+        return call(CK_NR_prlimit64, 0, Int(resource), address(&value), 0)
+    }
+
+    /// prctl(PR_SET_NAME): names the calling thread, 15 bytes at most.
+    static func nameThread(_ name: StaticString) {
+        _ = call(CK_NR_prctl, Int(CK_PR_SET_NAME), address(name.utf8Start))
+    }
+
+    /// sched_getaffinity(2): how many processors this process may run on.
+    public static func processorCount() -> Int {
+        withUnsafeTemporaryAllocation(of: UInt64.self, capacity: 128) { mask in
+            let bytes = call(CK_NR_sched_getaffinity, 0, 128 * 8, address(mask.baseAddress!))
+            guard bytes > 0 else { return 1 }
+            var count = 0
+            for word in mask[..<(bytes / 8)] { count += word.nonzeroBitCount }
+            return max(count, 1)
+        }
+    }
+}

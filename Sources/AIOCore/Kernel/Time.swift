@@ -1,0 +1,25 @@
+public import CKernel
+
+/// A point on the monotonic clock, or a length of time, in nanoseconds.
+public typealias Nanoseconds = UInt64
+
+extension Nanoseconds {
+    /// The deadline that never comes.
+    public static var never: Nanoseconds { .max }
+}
+
+extension Kernel {
+    /// clock_gettime(2) of CLOCK_MONOTONIC, answered in user space by the vDSO.
+    @inline(__always)
+    public static func now() -> Nanoseconds {
+        var time = timespec()
+        clock_gettime(CLOCK_MONOTONIC, &time)
+        return Nanoseconds(time.tv_sec) &* 1_000_000_000 &+ Nanoseconds(time.tv_nsec)
+    }
+}
+
+extension ck_timespec {
+    public init(_ time: Nanoseconds) {
+        self.init(seconds: Int64(time / 1_000_000_000), nanoseconds: Int64(time % 1_000_000_000))
+    }
+}

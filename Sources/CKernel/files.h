@@ -1,0 +1,192 @@
+// Files: structures and flags of openat2, statx, preadv2 and their like, under names of our own so
+// that they neither clash with the installed headers nor depend on their age.
+
+#ifndef CK_FILES_H
+#define CK_FILES_H
+
+#include <stdint.h>
+#include <sys/uio.h>
+
+// openat2(2)
+struct ck_open_how {
+    uint64_t flags;
+    uint64_t mode;
+    uint64_t resolve;
+};
+
+static const int32_t CK_AT_FDCWD = -100;
+static const int32_t CK_AT_EMPTY_PATH = 0x1000;
+static const int32_t CK_AT_SYMLINK_NOFOLLOW = 0x100;
+static const int32_t CK_AT_STATX_DONT_SYNC = 0x4000;
+
+static const uint64_t CK_O_RDONLY = 0;
+static const uint64_t CK_O_WRONLY = 1;
+static const uint64_t CK_O_RDWR = 2;
+static const uint64_t CK_O_CREAT = 0100;
+static const uint64_t CK_O_EXCL = 0200;
+static const uint64_t CK_O_NOCTTY = 0400;
+static const uint64_t CK_O_TRUNC = 01000;
+static const uint64_t CK_O_APPEND = 02000;
+static const uint64_t CK_O_NONBLOCK = 04000;
+static const uint64_t CK_O_DSYNC = 010000;
+static const uint64_t CK_O_SYNC = 04010000;
+static const uint64_t CK_O_CLOEXEC = 02000000;
+#if defined(__aarch64__)
+static const uint64_t CK_O_DIRECT = 0200000;
+static const uint64_t CK_O_DIRECTORY = 040000;
+static const uint64_t CK_O_NOFOLLOW = 0100000;
+#else
+static const uint64_t CK_O_DIRECT = 040000;
+static const uint64_t CK_O_DIRECTORY = 0200000;
+static const uint64_t CK_O_NOFOLLOW = 0400000;
+#endif
+
+static const uint64_t CK_RESOLVE_NO_SYMLINKS = 0x04;
+static const uint64_t CK_RESOLVE_BENEATH = 0x08;
+
+static const int32_t CK_F_GETFL = 3;
+
+// statx(2)
+struct ck_statx_timestamp {
+    int64_t seconds;
+    uint32_t nanoseconds;
+    int32_t reserved;
+};
+
+struct ck_statx {
+    uint32_t mask;
+    uint32_t block_size;
+    uint64_t attributes;
+    uint32_t link_count;
+    uint32_t user;
+    uint32_t group;
+    uint16_t mode;
+    uint16_t spare0;
+    uint64_t inode;
+    uint64_t size;
+    uint64_t blocks;
+    uint64_t attributes_mask;
+    struct ck_statx_timestamp access_time;
+    struct ck_statx_timestamp birth_time;
+    struct ck_statx_timestamp change_time;
+    struct ck_statx_timestamp modification_time;
+    uint32_t special_device_major;
+    uint32_t special_device_minor;
+    uint32_t device_major;
+    uint32_t device_minor;
+    uint64_t mount_id;
+    uint32_t direct_memory_alignment;
+    uint32_t direct_offset_alignment;
+    uint64_t subvolume;
+    uint32_t atomic_write_unit_min;
+    uint32_t atomic_write_unit_max;
+    uint32_t atomic_write_segments_max;
+    uint32_t direct_read_offset_alignment;
+    uint32_t atomic_write_unit_max_opt;
+    uint32_t spare2;
+    uint64_t spare3[8];
+};
+_Static_assert(sizeof(struct ck_statx) == 256, "struct statx is 256 bytes in the kernel's ABI");
+
+static const uint32_t CK_STATX_TYPE = 0x1;
+static const uint32_t CK_STATX_SIZE = 0x200;
+static const uint32_t CK_STATX_BASIC_STATS = 0x7ff;
+static const uint32_t CK_STATX_BTIME = 0x800;
+static const uint32_t CK_STATX_DIOALIGN = 0x2000;
+static const uint32_t CK_STATX_WRITE_ATOMIC = 0x10000;
+
+static const uint16_t CK_S_IFMT = 0170000;
+static const uint16_t CK_S_IFSOCK = 0140000;
+static const uint16_t CK_S_IFREG = 0100000;
+static const uint16_t CK_S_IFBLK = 0060000;
+static const uint16_t CK_S_IFDIR = 0040000;
+static const uint16_t CK_S_IFIFO = 0010000;
+
+// preadv2(2), pwritev2(2)
+static const uint32_t CK_RWF_HIPRI = 0x01;
+static const uint32_t CK_RWF_DSYNC = 0x02;
+static const uint32_t CK_RWF_SYNC = 0x04;
+static const uint32_t CK_RWF_NOWAIT = 0x08;
+static const uint32_t CK_RWF_APPEND = 0x10;
+static const uint32_t CK_RWF_NOAPPEND = 0x20;
+static const uint32_t CK_RWF_ATOMIC = 0x40;
+static const uint32_t CK_RWF_DONTCACHE = 0x80;
+
+// fallocate(2)
+static const int32_t CK_FALLOC_FL_KEEP_SIZE = 0x01;
+static const int32_t CK_FALLOC_FL_PUNCH_HOLE = 0x02;
+static const int32_t CK_FALLOC_FL_ZERO_RANGE = 0x10;
+
+// sync_file_range(2)
+static const uint32_t CK_SYNC_FILE_RANGE_WAIT_BEFORE = 1;
+static const uint32_t CK_SYNC_FILE_RANGE_WRITE = 2;
+static const uint32_t CK_SYNC_FILE_RANGE_WAIT_AFTER = 4;
+
+// posix_fadvise(2)
+static const int32_t CK_FADV_NORMAL = 0;
+static const int32_t CK_FADV_RANDOM = 1;
+static const int32_t CK_FADV_SEQUENTIAL = 2;
+static const int32_t CK_FADV_WILLNEED = 3;
+static const int32_t CK_FADV_DONTNEED = 4;
+static const int32_t CK_FADV_NOREUSE = 5;
+
+// statfs(2)
+struct ck_statfs {
+    int64_t type;
+    int64_t block_size;
+    uint64_t blocks;
+    uint64_t blocks_free;
+    uint64_t blocks_available;
+    uint64_t files;
+    uint64_t files_free;
+    int32_t id[2];
+    int64_t name_length_max;
+    int64_t fragment_size;
+    int64_t flags;
+    int64_t spare[4];
+};
+_Static_assert(sizeof(struct ck_statfs) == 120, "struct statfs is 120 bytes in the kernel's ABI");
+
+// cachestat(2)
+struct ck_cachestat_range {
+    uint64_t offset;
+    uint64_t count;
+};
+
+struct ck_cachestat {
+    uint64_t cached;
+    uint64_t dirty;
+    uint64_t under_writeback;
+    uint64_t evicted;
+    uint64_t recently_evicted;
+};
+
+// mmap(2), madvise(2)
+static const int32_t CK_PROT_READ = 1;
+static const int32_t CK_PROT_WRITE = 2;
+static const int32_t CK_MAP_SHARED = 0x01;
+static const int32_t CK_MAP_PRIVATE = 0x02;
+static const int32_t CK_MAP_ANONYMOUS = 0x20;
+static const int32_t CK_MAP_POPULATE = 0x8000;
+static const int32_t CK_MADV_DONTFORK = 10;
+static const int32_t CK_MADV_WIPEONFORK = 18;
+
+// prlimit64(2)
+struct ck_rlimit {
+    uint64_t soft;
+    uint64_t hard;
+};
+static const int32_t CK_RLIMIT_NOFILE = 7;
+static const int32_t CK_RLIMIT_MEMLOCK = 8;
+
+// uname(2)
+struct ck_utsname {
+    char system[65];
+    char node[65];
+    char release[65];
+    char version[65];
+    char machine[65];
+    char domain[65];
+};
+
+#endif

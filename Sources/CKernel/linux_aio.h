@@ -1,0 +1,34 @@
+// Linux AIO (io_submit and its like): the kernel's ABI, from include/uapi/linux/aio_abi.h.
+
+#ifndef CK_LINUX_AIO_H
+#define CK_LINUX_AIO_H
+
+#include <stdint.h>
+
+struct ck_iocb {
+    uint64_t data;
+    uint32_t key;
+    uint32_t rw_flags;
+    uint16_t opcode;
+    int16_t priority;
+    uint32_t descriptor;
+    uint64_t address;
+    uint64_t count;
+    int64_t offset;
+    uint64_t reserved;
+    uint32_t flags;
+    uint32_t event_descriptor;
+};
+_Static_assert(sizeof(struct ck_iocb) == 64, "struct iocb is 64 bytes in the kernel's ABI");
+
+struct ck_io_event {
+    uint64_t data;
+    uint64_t object;
+    int64_t result;
+    int64_t result2;
+};
+
+static const uint16_t CK_IOCB_CMD_PREAD = 0;
+static const uint16_t CK_IOCB_CMD_PWRITE = 1;
+
+#endif

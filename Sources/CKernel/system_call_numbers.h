@@ -1,0 +1,67 @@
+// Numbers of the system calls that are used, by the kernel's own headers where they know them and
+// by the kernel's tables where the installed headers are older (the numbers above 423 are the same
+// on every architecture).
+
+#ifndef CK_SYSTEM_CALL_NUMBERS_H
+#define CK_SYSTEM_CALL_NUMBERS_H
+
+#include <asm/unistd.h>
+
+#define CK_NR(name, number) static const long CK_NR_##name = number
+
+CK_NR(close, __NR_close);
+CK_NR(dup3, __NR_dup3);
+CK_NR(fcntl, __NR_fcntl);
+CK_NR(preadv2, __NR_preadv2);
+CK_NR(pwritev2, __NR_pwritev2);
+CK_NR(pread64, __NR_pread64);
+CK_NR(pwrite64, __NR_pwrite64);
+CK_NR(read, __NR_read);
+CK_NR(write, __NR_write);
+CK_NR(readv, __NR_readv);
+CK_NR(writev, __NR_writev);
+CK_NR(fsync, __NR_fsync);
+CK_NR(fdatasync, __NR_fdatasync);
+CK_NR(sync_file_range, __NR_sync_file_range);
+CK_NR(fallocate, __NR_fallocate);
+CK_NR(ftruncate, __NR_ftruncate);
+CK_NR(fadvise64, __NR_fadvise64);
+CK_NR(readahead, __NR_readahead);
+CK_NR(unlinkat, __NR_unlinkat);
+CK_NR(statfs, __NR_statfs);
+CK_NR(ioctl, __NR_ioctl);
+CK_NR(mmap, __NR_mmap);
+CK_NR(munmap, __NR_munmap);
+CK_NR(madvise, __NR_madvise);
+CK_NR(epoll_create1, __NR_epoll_create1);
+CK_NR(epoll_ctl, __NR_epoll_ctl);
+CK_NR(epoll_pwait, __NR_epoll_pwait);
+CK_NR(ppoll, __NR_ppoll);
+CK_NR(eventfd2, __NR_eventfd2);
+CK_NR(timerfd_create, __NR_timerfd_create);
+CK_NR(timerfd_settime, __NR_timerfd_settime);
+CK_NR(io_setup, __NR_io_setup);
+CK_NR(io_destroy, __NR_io_destroy);
+CK_NR(io_submit, __NR_io_submit);
+CK_NR(io_getevents, __NR_io_getevents);
+CK_NR(gettid, __NR_gettid);
+CK_NR(getpid, __NR_getpid);
+CK_NR(prctl, __NR_prctl);
+CK_NR(uname, __NR_uname);
+CK_NR(prlimit64, __NR_prlimit64);
+CK_NR(sched_getaffinity, __NR_sched_getaffinity);
+CK_NR(statx, 332
+#if defined(__aarch64__)
+    - 332 + 291
+#endif
+);
+
+CK_NR(io_uring_setup, 425);
+CK_NR(io_uring_enter, 426);
+CK_NR(io_uring_register, 427);
+CK_NR(openat2, 437);
+CK_NR(cachestat, 451);
+
+#undef CK_NR
+
+#endif
