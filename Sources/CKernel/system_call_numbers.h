@@ -60,6 +60,7 @@ CK_NR(io_uring_setup, 425);
 CK_NR(io_uring_enter, 426);
 CK_NR(io_uring_register, 427);
 CK_NR(openat2, 437);
+CK_NR(epoll_pwait2, 441);
 CK_NR(cachestat, 451);
 
 #undef CK_NR
