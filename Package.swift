@@ -23,10 +23,11 @@ let package = Package(
         .systemLibrary(name: "CKernel", path: "Sources/CKernel"),
         .target(name: "AIOCore", dependencies: ["CKernel"], swiftSettings: [embedded]),
         .target(name: "AIO", dependencies: ["AIOCore"]),
+        .systemLibrary(name: "CPosixAIO", path: "Sources/CPosixAIO"),
         .executableTarget(
             name: "aio",
             dependencies: [
-                "AIO", "AIOCore", "CKernel",
+                "AIO", "AIOCore", "CKernel", "CPosixAIO",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Histogram", package: "hdrhistogram-swift"),
             ]),

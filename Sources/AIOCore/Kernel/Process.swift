@@ -24,6 +24,11 @@ extension Kernel {
         return call(CK_NR_prlimit64, 0, Int(resource), address(&value), 0)
     }
 
+    /// getrusage(2): processor time and the like, of this process with all its threads.
+    public static func resourceUsage(_ who: Int32, _ result: UnsafeMutablePointer<ck_rusage>) -> Int {
+        call(CK_NR_getrusage, Int(who), address(result))
+    }
+
     /// prctl(PR_SET_NAME): names the calling thread, 15 bytes at most.
     static func nameThread(_ name: StaticString) {
         _ = call(CK_NR_prctl, Int(CK_PR_SET_NAME), address(name.utf8Start))
