@@ -45,6 +45,7 @@ CK_NR(io_destroy, __NR_io_destroy);
 CK_NR(io_submit, __NR_io_submit);
 CK_NR(io_getevents, __NR_io_getevents);
 CK_NR(gettid, __NR_gettid);
+CK_NR(geteuid, __NR_geteuid);
 CK_NR(getpid, __NR_getpid);
 CK_NR(prctl, __NR_prctl);
 CK_NR(uname, __NR_uname);

@@ -48,7 +48,8 @@ struct Aio: AsyncParsableCommand {
         }
         let isUsage = status == .validationFailure
         let message = message(for: error).split(separator: "\n").joined(separator: " ")
-        Console.complain(isUsage ? "\(message) (see aio --help)" : message)
+        let asked = CommandLine.arguments.dropFirst().first == "bench" ? "aio bench" : "aio"
+        Console.complain(isUsage ? "\(message) (see \(asked) --help)" : message)
         return isUsage ? 2 : 1
     }
 }

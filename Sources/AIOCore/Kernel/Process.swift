@@ -8,6 +8,9 @@ extension Kernel {
     /// getpid(2).
     public static func processID() -> Int32 { Int32(truncatingIfNeeded: call(CK_NR_getpid)) }
 
+    /// geteuid(2).
+    public static func effectiveUser() -> UInt32 { UInt32(truncatingIfNeeded: call(CK_NR_geteuid)) }
+
     /// uname(2).
     public static func uname(_ result: UnsafeMutablePointer<ck_utsname>) -> Int {
         call(CK_NR_uname, address(result))

@@ -17,6 +17,7 @@ final class MemoryDevice {
 
     /// `size` is the bytes of the file that has to fit.
     init(size: Int) throws {
+        guard Kernel.effectiveUser() == 0 else { throw Failure("--memory-device needs root, to attach a loop device") }
         // The journal, the inode table and the bitmaps.
         let deviceSize = size + size / 64 + 64 << 20
         let memory = try MemoryDevice.reserveMemory(deviceSize)

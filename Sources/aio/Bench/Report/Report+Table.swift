@@ -12,7 +12,7 @@ extension Report {
         let how = load.direct ? "O_DIRECT" : "buffered"
         let place = device(file.device, file.fileSystem)
         return "\(ByteCount(load.blockSize)) \(load.order) \(how) \(what) at depth \(load.depth), "
-            + "\(ByteCount(file.size)) on \(place), \(load.rounds) rounds of \(load.turnNs / 1_000_000) ms"
+            + "\(ByteCount(file.size)) on \(place), \(load.rounds) round\(load.rounds == 1 ? "" : "s") of \(load.turnNs / 1_000_000) ms"
     }
 
     private func device(_ device: String?, _ fileSystem: String) -> String {
@@ -27,7 +27,7 @@ extension Report {
 extension Report.Section {
     var table: String {
         var table = TextTable()
-        table.add(["", "", "vs", "latency", "", "", "", "submitting", "call", "CPU"])
+        table.add(["", "", "vs", "latency", "", "", "", "submit", "submit", "CPU"])
         table.add([cache, "ops/s", "pread", "p50", "p99", "p99.9", "mean", "p99", "worst", "per op"])
         for line in lines { table.add(line.cells) }
         return table.text
