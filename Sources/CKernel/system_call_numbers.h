@@ -65,6 +65,7 @@ CK_NR(fsopen, 430);
 CK_NR(fsconfig, 431);
 CK_NR(fsmount, 432);
 CK_NR(openat2, 437);
+CK_NR(epoll_pwait2, 441);
 CK_NR(cachestat, 451);
 
 #undef CK_NR

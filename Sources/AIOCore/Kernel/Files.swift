@@ -5,7 +5,7 @@ extension Kernel {
     /// preadv2(2). `offset` -1 reads at the descriptor's position, as readv(2) does.
     @inline(__always)
     public static func preadv2(
-        _ descriptor: Int32, _ vectors: UnsafePointer<iovec>, _ count: Int, _ offset: Int64, _ flags: UInt32
+        _ descriptor: Int32, _ vectors: UnsafePointer<iovec>?, _ count: Int, _ offset: Int64, _ flags: UInt32
     ) -> Int {
         call(CK_NR_preadv2, Int(descriptor), address(vectors), count, Int(offset), 0, Int(flags))
     }
@@ -13,7 +13,7 @@ extension Kernel {
     /// pwritev2(2). `offset` -1 writes at the descriptor's position, as writev(2) does.
     @inline(__always)
     public static func pwritev2(
-        _ descriptor: Int32, _ vectors: UnsafePointer<iovec>, _ count: Int, _ offset: Int64, _ flags: UInt32
+        _ descriptor: Int32, _ vectors: UnsafePointer<iovec>?, _ count: Int, _ offset: Int64, _ flags: UInt32
     ) -> Int {
         call(CK_NR_pwritev2, Int(descriptor), address(vectors), count, Int(offset), 0, Int(flags))
     }

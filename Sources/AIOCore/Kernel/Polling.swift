@@ -14,11 +14,20 @@ extension Kernel {
         return call(CK_NR_epoll_ctl, Int(epoll), Int(action), Int(descriptor), address(&event))
     }
 
-    /// epoll_wait(2). `timeoutMs` -1 waits for ever.
+    /// epoll_pwait2(2), or before 5.11 epoll_pwait(2), whose timeout is rounded up to milliseconds.
     public static func epollWait(
-        _ epoll: Int32, _ events: UnsafeMutablePointer<ck_epoll_event>, _ capacity: Int, timeoutMs: Int
+        _ epoll: Int32, _ events: UnsafeMutablePointer<ck_epoll_event>, _ capacity: Int, until deadline: Nanoseconds
     ) -> Int {
-        call(CK_NR_epoll_pwait, Int(epoll), address(events), capacity, timeoutMs, 0, 8)
+        if deadline == .never || deadline == 0 {
+            return call(CK_NR_epoll_pwait, Int(epoll), address(events), capacity, deadline == 0 ? 0 : -1, 0, 8)
+        }
+        let now = now()
+        let remaining = deadline > now ? deadline &- now : 0
+        var time = ck_timespec(remaining)
+        let result = call(CK_NR_epoll_pwait2, Int(epoll), address(events), capacity, address(&time), 0, 8)
+        guard result == -Int(ENOSYS) else { return result }
+        let timeoutMs = Int(min((remaining &+ 999_999) / 1_000_000, Nanoseconds(Int32.max)))
+        return call(CK_NR_epoll_pwait, Int(epoll), address(events), capacity, timeoutMs, 0, 8)
     }
 
     /// ppoll(2) with the deadline as a remaining time; nil waits for ever.
@@ -44,5 +53,13 @@ extension Kernel {
         var value = ck_itimerspec()
         if let deadline { value.value = ck_timespec(max(deadline, 1)) }
         return call(CK_NR_timerfd_settime, Int(timer), Int(CK_TFD_TIMER_ABSTIME), address(&value), 0)
+    }
+}
+
+extension Kernel {
+    /// Adds one to an eventfd, which wakes whoever waits for it. Full already (EAGAIN) is as good.
+    static func wake(_ eventDescriptor: Int32) {
+        var one: UInt64 = 1
+        _ = write(eventDescriptor, &one, 8)
     }
 }

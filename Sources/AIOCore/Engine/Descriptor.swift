@@ -1,0 +1,55 @@
+internal import CKernel
+
+/// A file descriptor, and what is known of the file behind it.
+///
+/// The kind spares an engine a question per operation; `unknown` makes it ask. A descriptor is
+/// borrowed: whoever made it closes it, and not before its operations are drained.
+public struct Descriptor: BitwiseCopyable, Sendable, Equatable {
+    public enum Kind: UInt8, BitwiseCopyable, Sendable {
+        /// Not asked yet.
+        case unknown
+        /// A regular file or block device through the page cache.
+        case buffered
+        /// A regular file or block device opened with O_DIRECT.
+        case direct
+        /// A pipe, FIFO, socket, terminal or other character device: offsets mean nothing, and it may wait.
+        case stream
+        /// A directory, or something else that can be neither read nor written.
+        case other
+    }
+
+    /// The number; for a registered file, its index.
+    public var number: Int32
+    public var kind: Kind
+    /// Whether `number` is an index into the files registered with the queue.
+    public var isRegistered: Bool
+
+    public init(_ number: Int32, kind: Kind = .unknown) {
+        self.number = number
+        self.kind = kind
+        self.isRegistered = false
+    }
+
+    /// The file registered at `index` (see `EngineQueue.register(files:)`).
+    public static func registered(_ index: Int32, kind: Kind = .unknown) -> Descriptor {
+        var descriptor = Descriptor(index, kind: kind)
+        descriptor.isRegistered = true
+        return descriptor
+    }
+
+    /// Asks the kernel what `number` is: statx(2), and fcntl(2) for O_DIRECT. `other` for one that is not open.
+    public static func classify(_ number: Int32) -> Descriptor {
+        var status = ck_statx()
+        guard Kernel.status(number, CK_STATX_TYPE, &status) >= 0 else { return Descriptor(number, kind: .other) }
+        switch status.mode & CK_S_IFMT {
+        case CK_S_IFREG, CK_S_IFBLK:
+            let flags = UInt64(max(0, Kernel.openFlags(number)))
+            return Descriptor(number, kind: flags & CK_O_DIRECT != 0 ? .direct : .buffered)
+        case CK_S_IFDIR:
+            return Descriptor(number, kind: .other)
+        default:
+            // Anonymous inodes (eventfd, timerfd, signalfd) have no type at all; they wait like a pipe does.
+            return Descriptor(number, kind: .stream)
+        }
+    }
+}

@@ -1,0 +1,125 @@
+internal import CKernel
+
+/// One engine of whichever kind. A handle: `destroy` ends the engine.
+///
+/// A switch over pointers to plain structs instead of an existential: it is in the Embedded subset, and costs a
+/// predicted branch an operation.
+struct EngineInstance: BitwiseCopyable {
+    private enum Reference: BitwiseCopyable {
+        case ioUring(UnsafeMutablePointer<IOUringEngine>)
+        case threads(UnsafeMutablePointer<ThreadsEngine>)
+    }
+
+    private let reference: Reference
+
+    init(_ kind: EngineKind, _ configuration: EngineConfiguration) throws(EngineFailure) {
+        switch kind {
+        case .ioUring: reference = .ioUring(Self.place(try IOUringEngine(configuration)))
+        case .threads: reference = .threads(Self.place(try ThreadsEngine(configuration)))
+        }
+    }
+
+    private static func place<E: Engine & ~Copyable>(_ engine: consuming E) -> UnsafeMutablePointer<E> {
+        let pointer = UnsafeMutablePointer<E>.allocate(capacity: 1)
+        pointer.initialize(to: engine)
+        return pointer
+    }
+
+    func destroy() {
+        switch reference {
+        case .ioUring(let engine):
+            engine.deinitialize(count: 1)
+            engine.deallocate()
+        case .threads(let engine):
+            engine.deinitialize(count: 1)
+            engine.deallocate()
+        }
+    }
+
+    var kind: EngineKind {
+        switch reference {
+        case .ioUring: .ioUring
+        case .threads: .threads
+        }
+    }
+
+    var descriptor: Int32 {
+        switch reference {
+        case .ioUring(let engine): engine.pointee.descriptor
+        case .threads(let engine): engine.pointee.descriptor
+        }
+    }
+
+    @inline(__always)
+    func stage(_ operation: Operation, _ token: Token) {
+        switch reference {
+        case .ioUring(let engine): engine.pointee.stage(operation, token)
+        case .threads(let engine): engine.pointee.stage(operation, token)
+        }
+    }
+
+    func requestCancel(_ token: Token) {
+        switch reference {
+        case .ioUring(let engine): engine.pointee.requestCancel(token)
+        case .threads(let engine): engine.pointee.requestCancel(token)
+        }
+    }
+
+    @inline(__always)
+    func enter(atLeast count: Int, until deadline: Nanoseconds) {
+        switch reference {
+        case .ioUring(let engine): engine.pointee.enter(atLeast: count, until: deadline)
+        case .threads(let engine): engine.pointee.enter(atLeast: count, until: deadline)
+        }
+    }
+
+    @inline(__always)
+    func drain(into completions: UnsafeMutableBufferPointer<Completion>) -> Int {
+        switch reference {
+        case .ioUring(let engine): engine.pointee.drain(into: completions)
+        case .threads(let engine): engine.pointee.drain(into: completions)
+        }
+    }
+
+    func wake() {
+        switch reference {
+        case .ioUring(let engine): engine.pointee.wake()
+        case .threads(let engine): engine.pointee.wake()
+        }
+    }
+
+    func exportDescriptor() {
+        switch reference {
+        case .ioUring(let engine): engine.pointee.exportDescriptor()
+        case .threads(let engine): engine.pointee.exportDescriptor()
+        }
+    }
+
+    func register(files: UnsafeBufferPointer<Int32>) -> Int {
+        switch reference {
+        case .ioUring(let engine): engine.pointee.register(files: files)
+        case .threads(let engine): engine.pointee.register(files: files)
+        }
+    }
+
+    func unregisterFiles() -> Int {
+        switch reference {
+        case .ioUring(let engine): engine.pointee.unregisterFiles()
+        case .threads(let engine): engine.pointee.unregisterFiles()
+        }
+    }
+
+    func register(buffers: UnsafeBufferPointer<iovec>) -> Int {
+        switch reference {
+        case .ioUring(let engine): engine.pointee.register(buffers: buffers)
+        case .threads(let engine): engine.pointee.register(buffers: buffers)
+        }
+    }
+
+    func unregisterBuffers() -> Int {
+        switch reference {
+        case .ioUring(let engine): engine.pointee.unregisterBuffers()
+        case .threads(let engine): engine.pointee.unregisterBuffers()
+        }
+    }
+}

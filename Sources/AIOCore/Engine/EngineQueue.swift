@@ -1,0 +1,286 @@
+public import CKernel
+
+/// An engine and the table of what it has in flight: what a loop or an `IOQueue` owns, and where an operation's
+/// way down and its completion's way up meet.
+///
+/// One thread at a time uses a queue; `prepare` alone may be called from any. What engines leave undone is done
+/// here, once for all of them: deadlines and timeouts, cancels, waiting for a descriptor after EAGAIN, and carrying
+/// on with what the kernel dropped because the thread that submitted it went away.
+public struct EngineQueue: ~Copyable {
+    let table: InFlightTable
+    private let engine: EngineInstance
+    private let hasDedicatedThread: Bool
+    /// Completed, not yet drained.
+    private var ready: FixedQueue<Delivery>
+    private var deadlines: DeadlineHeap
+    private let scratch: UnsafeMutableBufferPointer<Completion>
+    /// What `descriptor` gave away; made when first asked for.
+    private var exported: ExportedDescriptor?
+
+    private var issuer: Int32 = 0
+    /// Operations accepted and completions drained since the beginning. Both wrap.
+    public private(set) var stagedCount: UInt = 0
+    public private(set) var drainedCount: UInt = 0
+
+    public init(_ kind: EngineKind, _ configuration: EngineConfiguration) throws(EngineFailure) {
+        let depths = 1...EngineConfiguration.queueDepthMax
+        guard depths.contains(configuration.queueDepth), (1...4096).contains(configuration.workerLimit) else {
+            throw EngineFailure(engine: kind, step: .configuration, errno: EINVAL)
+        }
+        engine = try EngineInstance(kind, configuration)
+        hasDedicatedThread = configuration.hasDedicatedThread
+        let depth = configuration.queueDepth
+        table = InFlightTable(capacity: depth)
+        ready = FixedQueue(capacity: depth)
+        deadlines = DeadlineHeap(capacity: depth)
+        scratch = .allocate(capacity: min(depth, 256))
+    }
+
+    /// The caller has drained everything: an operation still in flight would write into memory that nobody keeps.
+    deinit {
+        engine.destroy()
+        scratch.deallocate()
+    }
+
+    public var engineKind: EngineKind { engine.kind }
+
+    /// Operations staged and not yet drained.
+    public var inFlightCount: Int { Int(bitPattern: stagedCount &- drainedCount) }
+
+    /// Completions that `drain` would return now.
+    public var readyCount: Int { ready.count }
+
+    // MARK: Down
+
+    /// Accepts an operation; nil at the limit. From any thread. `context` comes back with the completion.
+    ///
+    /// It must be staged next: an operation prepared and never staged holds its place for ever.
+    public borrowing func prepare(_ operation: Operation, context: UInt, deadline: Nanoseconds = .never) -> Token? {
+        table.prepare(operation, context: context, deadline: deadline)
+    }
+
+    /// Gives a prepared operation to the engine.
+    @inline(__always)
+    public mutating func stage(_ token: Token) {
+        stagedCount &+= 1
+        let slot = table[token]
+        guard table.stage(token) == .submit else { return deliver(token, -ECANCELED, []) }
+        slot.pointee.issuer = issuer
+        switch slot.pointee.operation {
+        case .timeout(let deadline):
+            slot.pointee.deadline = min(deadline, slot.pointee.deadline)
+            deadlines.insert(token.slot, slot.pointee.deadline)
+            exported?.arm(deadlines.earliest)
+        case .cancel(let target):
+            finish(token, requestCancel(target), [])
+        case let operation:
+            if slot.pointee.deadline != .never { deadlines.insert(token.slot, slot.pointee.deadline) }
+            engine.stage(operation, token)
+        }
+    }
+
+    /// Asks for an end to an operation. What comes of it, its own completion tells.
+    ///
+    /// Returns 0 (asked), or negative ENOENT (no such operation, or completed) or EALREADY (asked before).
+    @discardableResult
+    public mutating func requestCancel(_ token: Token) -> Int32 {
+        switch table.requestCancel(token) {
+        case .unknown: return -ENOENT
+        case .requestedBefore: return -EALREADY
+        case .endsWhenStaged: return 0
+        case .askEngine: break
+        }
+        if case .timeout = table[token].pointee.operation {
+            finish(token, -ECANCELED, [])
+        } else {
+            engine.requestCancel(token)
+        }
+        return 0
+    }
+
+    /// Asks for an end to everything that is in flight.
+    public mutating func requestCancelAll() {
+        for index in 0..<table.capacity {
+            if let token = table.submittedToken(at: index) { requestCancel(token) }
+        }
+    }
+
+    // MARK: Waiting
+
+    /// Hands everything staged to the kernel or the workers; never waits for a device.
+    @inline(__always)
+    public mutating func submit() {
+        noteIssuer()
+        engine.enter(atLeast: 0, until: 0)
+        collect()
+    }
+
+    /// One turn: submits, waits until something is ready, `wake` was called or the deadline passed, and collects.
+    public mutating func turn(until deadline: Nanoseconds) {
+        noteIssuer()
+        let waits = ready.isEmpty && deadlines.earliest > 0
+        engine.enter(atLeast: waits ? 1 : 0, until: min(deadline, deadlines.earliest))
+        collect()
+    }
+
+    /// Submits, and waits until `count` completions are ready, nothing is left in flight, or the deadline passed.
+    /// Returns the number ready.
+    public mutating func wait(atLeast count: Int, until deadline: Nanoseconds) -> Int {
+        submit()
+        while ready.count < min(count, inFlightCount) {
+            let missing = min(count, inFlightCount) - ready.count
+            engine.enter(atLeast: missing, until: min(deadline, deadlines.earliest))
+            collect()
+            if ready.count < count, deadline != .never, Kernel.now() >= deadline { break }
+        }
+        return ready.count
+    }
+
+    /// Makes a thread in `turn` return. From any thread.
+    public borrowing func wake() { engine.wake() }
+
+    /// A thread's operations end with it; so it is noted which one submits.
+    @inline(__always)
+    private mutating func noteIssuer() {
+        if !hasDedicatedThread { issuer = Kernel.threadID() }
+    }
+
+    // MARK: Up
+
+    /// Moves completions out, oldest first, as many as fit. Their buffers belong to the caller again.
+    public mutating func drain(into deliveries: UnsafeMutableBufferPointer<Delivery>) -> Int {
+        var count = 0
+        while count < deliveries.count, let delivery = popReady() {
+            deliveries.initializeElement(at: count, to: delivery)
+            count += 1
+        }
+        return count
+    }
+
+    /// The oldest completion, if there is one.
+    @inline(__always)
+    public mutating func popReady() -> Delivery? {
+        guard let delivery = ready.popFirst() else {
+            exported?.settle(isReady: false, deadlines.earliest)
+            return nil
+        }
+        drainedCount &+= 1
+        table.release(delivery.completion.token)
+        return delivery
+    }
+
+    /// Brings what the engine completed, and what the clock did, to `ready`.
+    @inline(__always)
+    private mutating func collect() {
+        while true {
+            let count = engine.drain(into: scratch)
+            for completion in scratch[..<count] { settle(completion) }
+            if count < scratch.count { break }
+        }
+        if deadlines.count > 0 { expire(Kernel.now()) }
+        exported?.settle(isReady: !ready.isEmpty, deadlines.earliest)
+    }
+
+    /// Decides what an engine's completion means: the operation's end, or another attempt.
+    @inline(__always)
+    private mutating func settle(_ completion: Completion) {
+        guard let slot = table.find(completion.token) else { return }
+        if slot.pointee.state == .submitted, completion.result >= 0 {
+            return finish(completion.token, completion.result, completion.flags)
+        }
+        retry(completion, slot)
+    }
+
+    private mutating func retry(_ completion: Completion, _ slot: UnsafeMutablePointer<InFlightTable.Slot>) {
+        let token = completion.token
+        let operation = slot.pointee.operation
+        let wasAwaiting = slot.pointee.state == .awaitingReadiness
+        if wasAwaiting { table.setAwaitingReadiness(token, false) }
+        if slot.pointee.isCancelRequested {
+            return finish(token, wasAwaiting ? -ECANCELED : completion.result, completion.flags)
+        }
+        if wasAwaiting, completion.result >= 0 {
+            return engine.stage(operation, token)
+        }
+        switch completion.result {
+        case -EAGAIN:
+            guard let (transfer, isWrite) = operation.transfer, !transfer.flags.contains(.noWait) else { break }
+            // O_NONBLOCK, or a device that was busy: wait until the descriptor is ready, then try again.
+            table.setAwaitingReadiness(token, true)
+            return engine.stage(.readiness(transfer, isWrite: isWrite), token)
+        case -ECANCELED, -EFAULT, -EINTR:
+            // Nobody asked for it. The thread that submitted it has exited, and the kernel with it dropped what it
+            // had not done; the operation is still wanted, and this thread submits it again.
+            guard !hasDedicatedThread, slot.pointee.issuer != Kernel.threadID() else { break }
+            slot.pointee.issuer = Kernel.threadID()
+            return engine.stage(operation, token)
+        default:
+            break
+        }
+        finish(token, completion.result, completion.flags)
+    }
+
+    private mutating func expire(_ now: Nanoseconds) {
+        while let slot = deadlines.popPassed(now) {
+            let token = table.token(of: slot)
+            if case .timeout = table[token].pointee.operation {
+                finish(token, 0, [])
+            } else {
+                table[token].pointee.isDeadlinePassed = true
+                requestCancel(token)
+            }
+        }
+    }
+
+    @inline(__always)
+    private mutating func finish(_ token: Token, _ result: Int32, _ flags: CompletionFlags) {
+        deadlines.remove(token.slot)
+        table.complete(token)
+        deliver(token, result, flags)
+    }
+
+    @inline(__always)
+    private mutating func deliver(_ token: Token, _ result: Int32, _ flags: CompletionFlags) {
+        let slot = table[token]
+        var completion = Completion(token, result: result, flags: flags)
+        if case .poll(_, let events) = slot.pointee.operation, result > 0 {
+            // io_uring also reports a hang-up of the other side that was not asked for.
+            completion.result = result & Int32(bitPattern: events | CK_POLLERR | CK_POLLHUP | CK_POLLNVAL)
+        }
+        if slot.pointee.isDeadlinePassed, result == -ECANCELED { completion.flags.insert(.deadlinePassed) }
+        ready.append(Delivery(completion: completion, context: slot.pointee.context))
+    }
+
+    // MARK: Descriptors and registrations
+
+    /// A descriptor that poll(2) finds readable while there is something to drain. It is the queue's: to be waited
+    /// for, not to be read or closed. Negative: the errno with which making it failed.
+    public mutating func exportDescriptor() -> Int32 {
+        if let number = exported?.number { return number }
+        engine.exportDescriptor()
+        do throws(EngineFailure) {
+            exported = try ExportedDescriptor(engine.kind, engine.descriptor)
+        } catch {
+            return -error.errno
+        }
+        collect()
+        return exported?.number ?? -EBADF
+    }
+
+    /// Registers files: `Descriptor.registered(index)` then names them without the kernel's looking each up per
+    /// operation. The queue holds them open. io_uring_register(2), IORING_REGISTER_FILES.
+    public mutating func register(files: UnsafeBufferPointer<Int32>) -> Int { engine.register(files: files) }
+    public mutating func unregisterFiles() -> Int { engine.unregisterFiles() }
+
+    /// Registers memory: `Transfer.bufferIndex` then spares the kernel pinning it per operation. It counts against
+    /// RLIMIT_MEMLOCK, and stays the caller's. io_uring_register(2), IORING_REGISTER_BUFFERS.
+    public mutating func register(buffers: UnsafeBufferPointer<iovec>) -> Int { engine.register(buffers: buffers) }
+    public mutating func unregisterBuffers() -> Int { engine.unregisterBuffers() }
+}
+
+extension Operation {
+    /// The poll that waits until a read or write can go on.
+    fileprivate static func readiness(_ transfer: Transfer, isWrite: Bool) -> Operation {
+        .poll(transfer.descriptor, events: isWrite ? CK_POLLOUT : CK_POLLIN)
+    }
+}

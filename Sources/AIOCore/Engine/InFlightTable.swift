@@ -1,0 +1,147 @@
+internal import Synchronization
+
+/// Every operation between preparation and drain, by slot and generation. A pure state machine: it calls nothing
+/// and waits for nothing.
+///
+/// A slot is *acquired* by any thread, which fills in what is to be done and hands the token to the owner of the
+/// queue; from then on the owner alone drives it: `stage`, `requestCancel`, `complete`, `release`. Releasing
+/// moves the generation on, so that a token kept too long names nothing.
+final class InFlightTable: @unchecked Sendable {
+    // @unchecked: the pointers are made once; who may touch what they point at, and when, is said at `Slot`.
+
+    let capacity: Int
+    private let slots: UnsafeMutablePointer<Slot>
+    private let free: SlotPool
+
+    init(capacity: Int) {
+        self.capacity = capacity
+        slots = .allocate(capacity: capacity)
+        slots.initialize(repeating: Slot(), count: capacity)
+        free = SlotPool(capacity: capacity)
+    }
+
+    deinit { slots.deallocate() }
+
+    /// One operation.
+    struct Slot: BitwiseCopyable {
+        // Written by whoever acquired the slot, before it hands the token to the owner.
+        var operation = Operation.nop
+        var context: UInt = 0
+        var deadline = Nanoseconds.never
+
+        // The owner's alone.
+        fileprivate(set) var generation: UInt32 = 0
+        fileprivate(set) var state = State.unstaged
+        fileprivate(set) var isCancelRequested = false
+        var isDeadlinePassed = false
+        /// The thread that submitted it: the kernel cancels a thread's operations when the thread exits.
+        var issuer: Int32 = 0
+    }
+
+    enum State: UInt8, BitwiseCopyable {
+        /// Free, or acquired and not yet with the owner.
+        case unstaged
+        /// With the engine. Left by `complete`, or for `awaitingReadiness`.
+        case submitted
+        /// With the engine as a poll, since the descriptor was not ready; `submitted` again when it is.
+        case awaitingReadiness
+        /// Its result is known and waits to be drained. Left by `release`.
+        case completed
+    }
+
+    // MARK: Any thread
+
+    /// Takes a slot; nil at the limit. The caller fills in `operation`, `context` and `deadline`.
+    func acquire() -> Token? {
+        guard let slot = free.pop() else { return nil }
+        return Token(slot: slot, generation: slots[Int(slot)].generation)
+    }
+
+    /// Takes a slot and fills it in.
+    @inline(__always)
+    func prepare(_ operation: Operation, context: UInt, deadline: Nanoseconds) -> Token? {
+        guard let token = acquire() else { return nil }
+        let slot = self[token]
+        slot.pointee.operation = operation
+        slot.pointee.context = context
+        slot.pointee.deadline = deadline
+        return token
+    }
+
+    /// The slot of a token that is known to be live.
+    @inline(__always)
+    subscript(token: Token) -> UnsafeMutablePointer<Slot> { slots + Int(token.slot) }
+
+    // MARK: The owner
+
+    /// The slot if the token is live: right slot, right generation.
+    @inline(__always)
+    func find(_ token: Token) -> UnsafeMutablePointer<Slot>? {
+        guard token.slot < capacity else { return nil }
+        let slot = slots + Int(token.slot)
+        return slot.pointee.generation == token.generation ? slot : nil
+    }
+
+    enum Staging { case submit, cancelledBefore }
+
+    /// unstaged → submitted; or → completed if a cancel came first.
+    func stage(_ token: Token) -> Staging {
+        let slot = self[token]
+        assert(slot.pointee.state == .unstaged)
+        guard !slot.pointee.isCancelRequested else {
+            slot.pointee.state = .completed
+            return .cancelledBefore
+        }
+        slot.pointee.state = .submitted
+        return .submit
+    }
+
+    /// Between submitted and awaitingReadiness.
+    func setAwaitingReadiness(_ token: Token, _ isAwaiting: Bool) {
+        self[token].pointee.state = isAwaiting ? .awaitingReadiness : .submitted
+    }
+
+    enum Cancelling {
+        /// No such operation, or its result is known already.
+        case unknown
+        case requestedBefore
+        /// Marked; it ends when it is staged.
+        case endsWhenStaged
+        case askEngine
+    }
+
+    func requestCancel(_ token: Token) -> Cancelling {
+        guard let slot = find(token), slot.pointee.state != .completed else { return .unknown }
+        guard !slot.pointee.isCancelRequested else { return .requestedBefore }
+        slot.pointee.isCancelRequested = true
+        return slot.pointee.state == .unstaged ? .endsWhenStaged : .askEngine
+    }
+
+    /// submitted, awaitingReadiness → completed.
+    func complete(_ token: Token) {
+        assert(self[token].pointee.state == .submitted || self[token].pointee.state == .awaitingReadiness)
+        self[token].pointee.state = .completed
+    }
+
+    /// completed → unstaged, under the next generation. 31 bits of it: the top bit of a token is the engines'.
+    func release(_ token: Token) {
+        let slot = self[token]
+        assert(slot.pointee.state == .completed)
+        slot.pointee.generation = (slot.pointee.generation &+ 1) & 0x7fff_ffff
+        slot.pointee.state = .unstaged
+        slot.pointee.isCancelRequested = false
+        slot.pointee.isDeadlinePassed = false
+        free.push(token.slot)
+    }
+
+    /// The live token of a slot.
+    func token(of slot: UInt32) -> Token { Token(slot: slot, generation: slots[Int(slot)].generation) }
+
+    /// The token at `index` if the engine has that operation.
+    func submittedToken(at index: Int) -> Token? {
+        switch slots[index].state {
+        case .submitted, .awaitingReadiness: token(of: UInt32(index))
+        case .unstaged, .completed: nil
+        }
+    }
+}

@@ -1,0 +1,115 @@
+public import CKernel
+
+/// The work asked for, as a plain value.
+///
+/// Every pointer in it is borrowed: the memory belongs to the operation from the moment it is staged
+/// until its completion is drained, also after a cancel was requested.
+public enum Operation: BitwiseCopyable, @unchecked Sendable {
+    // @unchecked: the pointers make it non-Sendable by default; the ownership rule above is what makes
+    // handing them to another thread sound.
+
+    /// Completes with 0.
+    case nop
+    /// preadv2(2) into one buffer. Completes with the bytes read; 0 is the end of the file.
+    case read(Transfer)
+    /// pwritev2(2) from one buffer. Completes with the bytes written.
+    case write(Transfer)
+    /// preadv2(2): `base` points at `count` iovecs.
+    case readVectored(Transfer)
+    /// pwritev2(2): `base` points at `count` iovecs.
+    case writeVectored(Transfer)
+    /// fsync(2) or fdatasync(2).
+    case sync(Descriptor, SyncLevel)
+    /// sync_file_range(2). `flags` are its SYNC_FILE_RANGE_ flags; `count` 0 means to the end of the file.
+    case syncRange(Descriptor, offset: Int64, count: Int64, flags: UInt32)
+    /// openat2(2). Completes with the descriptor, which the caller then owns.
+    case open(directory: Int32, path: UnsafePointer<CChar>, how: UnsafePointer<ck_open_how>)
+    /// close(2).
+    case close(Int32)
+    /// statx(2).
+    case status(
+        directory: Int32, path: UnsafePointer<CChar>, flags: Int32, mask: UInt32,
+        result: UnsafeMutablePointer<ck_statx>)
+    /// fallocate(2).
+    case allocate(Descriptor, mode: Int32, offset: Int64, count: Int64)
+    /// ftruncate(2).
+    case truncate(Descriptor, size: Int64)
+    /// posix_fadvise(2).
+    case advise(Descriptor, offset: Int64, count: Int64, advice: Int32)
+    /// Waits until one of `events` (POLLIN and its like) holds. Completes with the events that do.
+    case poll(Descriptor, events: UInt32)
+    /// Completes with 0 when the monotonic clock reaches `deadline`.
+    case timeout(deadline: Nanoseconds)
+    /// Asks to cancel `target`. Completes with 0 (asked), ENOENT (no such operation: it may have completed) or
+    /// EALREADY (asked before). What becomes of the target is told by the target's own completion alone.
+    case cancel(target: Token)
+}
+
+/// What `Operation.read`, `.write` and their vectored forms carry.
+public struct Transfer: BitwiseCopyable {
+    public var descriptor: Descriptor
+    /// The buffer, or the iovecs.
+    public var base: UnsafeMutableRawPointer?
+    /// Bytes in the buffer, or iovecs at `base`.
+    public var count: Int
+    /// Byte in the file; `currentPosition` for the descriptor's own. Streams ignore it.
+    public var offset: Int64
+    public var flags: TransferFlags
+    /// The registered buffer that `base` lies in, or `unregistered`.
+    public var bufferIndex: UInt16
+
+    public static var currentPosition: Int64 { -1 }
+    public static var unregistered: UInt16 { .max }
+
+    public init(
+        _ descriptor: Descriptor, _ base: UnsafeMutableRawPointer?, count: Int, offset: Int64,
+        flags: TransferFlags = [], bufferIndex: UInt16 = Transfer.unregistered
+    ) {
+        self.descriptor = descriptor
+        self.base = base
+        self.count = count
+        self.offset = offset
+        self.flags = flags
+        self.bufferIndex = bufferIndex
+    }
+}
+
+/// Flags of one read or write: preadv2(2)'s, bit for bit. A kernel or file system that does not know one
+/// completes the operation with EOPNOTSUPP or EINVAL.
+public struct TransferFlags: OptionSet, BitwiseCopyable, Sendable {
+    public let rawValue: UInt32
+    public init(rawValue: UInt32) { self.rawValue = rawValue }
+
+    /// Polls for the completion of direct I/O where the device can. A hint: `io_uring` would need a ring of its
+    /// own for it and does without.
+    public static let highPriority = TransferFlags(rawValue: CK_RWF_HIPRI)
+    /// This write as with O_DSYNC: its data is durable when it completes.
+    public static let dataSync = TransferFlags(rawValue: CK_RWF_DSYNC)
+    /// This write as with O_SYNC: its data and metadata are durable when it completes.
+    public static let sync = TransferFlags(rawValue: CK_RWF_SYNC)
+    /// EAGAIN rather than waiting for the device, a lock, or data.
+    public static let noWait = TransferFlags(rawValue: CK_RWF_NOWAIT)
+    /// This write goes to the end of the file, whatever its offset.
+    public static let append = TransferFlags(rawValue: CK_RWF_APPEND)
+    /// This write heeds its offset although the file was opened with O_APPEND (6.9).
+    public static let noAppend = TransferFlags(rawValue: CK_RWF_NOAPPEND)
+    /// This write is never torn (6.11; see the file system's atomic write unit).
+    public static let atomic = TransferFlags(rawValue: CK_RWF_ATOMIC)
+    /// The page cache drops the pages when the transfer is done (6.14).
+    public static let dontCache = TransferFlags(rawValue: CK_RWF_DONTCACHE)
+
+    /// Not the kernel's: the page cache was asked a moment ago and did not have it; do not ask again.
+    public static let cacheMissed = TransferFlags(rawValue: 1 << 31)
+
+    /// The part that is the kernel's.
+    @inline(__always)
+    var kernelFlags: UInt32 { rawValue & ~TransferFlags.cacheMissed.rawValue }
+}
+
+/// How much an `Operation.sync` makes durable.
+public enum SyncLevel: UInt8, BitwiseCopyable, Sendable {
+    /// fdatasync(2): the data, and the metadata needed to read it back.
+    case data
+    /// fsync(2): the data and all metadata.
+    case full
+}

@@ -1,0 +1,173 @@
+internal import CKernel
+
+/// The engine for where the kernel allows io_uring: everything goes into the ring. What the running kernel's ring
+/// cannot do (ftruncate before 6.9, say) goes to workers.
+struct IOUringEngine: ~Copyable, Engine {
+    private var ring: Ring
+    private let wakeDescriptor: OwnedDescriptor
+    private let supportedOpcodes: UInt64
+    private let configuration: EngineConfiguration
+    /// Made when first needed.
+    private var pool: WorkerPool?
+    private var outgoing: FixedQueue<WorkItem>
+    private var completedByWorkers: FixedQueue<Completion>
+    private var isWakeArmed = false
+
+    // Tokens leave the top bit to the engine's own entries.
+    private static var wakeTag: UInt64 { 1 << 63 }
+    private static var cancelTag: UInt64 { 1 << 63 | 1 }
+
+    /// The oldest kernel whose ring does what the engine relies on is 5.15.
+    private static var requiredFeatures: UInt32 {
+        CK_URING_FEATURE_NODROP | CK_URING_FEATURE_SUBMIT_STABLE | CK_URING_FEATURE_RW_CUR_POS
+            | CK_URING_FEATURE_FAST_POLL | CK_URING_FEATURE_EXT_ARG | CK_URING_FEATURE_NATIVE_WORKERS
+    }
+
+    init(_ configuration: EngineConfiguration) throws(EngineFailure) {
+        // Room for every operation and for a cancel of each, at once, whatever the kernel has taken: so staging
+        // always finds room. The kernel makes the completion ring twice as large again.
+        let ring = try Ring(
+            entries: UInt32(2 * configuration.queueDepth + 2), isDedicated: configuration.hasDedicatedThread)
+        guard ring.parameters.features & Self.requiredFeatures == Self.requiredFeatures else {
+            throw EngineFailure(engine: .ioUring, step: .ringFeatures, errno: 0)
+        }
+        let wakeDescriptor = try OwnedDescriptor(Kernel.eventDescriptor(), .ioUring, .descriptors)
+        ring.limitWorkers(configuration.workerLimit)
+        supportedOpcodes = ring.supportedOpcodes()
+        outgoing = FixedQueue(capacity: configuration.queueDepth)
+        completedByWorkers = FixedQueue(capacity: configuration.queueDepth)
+        self.ring = ring
+        self.wakeDescriptor = wakeDescriptor
+        self.configuration = configuration
+        if configuration.hasDedicatedThread { armWake() }
+    }
+
+    deinit { pool?.shutDown() }
+
+    var descriptor: Int32 { ring.descriptor }
+
+    // MARK: Staging
+
+    @inline(__always)
+    mutating func stage(_ operation: Operation, _ token: Token) {
+        guard let entry = nextEntry() else { return sendToWorker(operation, token) }
+        guard entry.pointee.encode(operation, supported: supportedOpcodes) else {
+            // The entry is taken: let it do nothing, without a trace.
+            entry.pointee = ck_uring_submission()
+            entry.pointee.user_data = Self.cancelTag
+            return sendToWorker(operation, token)
+        }
+        entry.pointee.user_data = token.rawValue
+    }
+
+    mutating func requestCancel(_ token: Token) {
+        if let pool {
+            pool.add(&outgoing)
+            if pool.remove(token) { return completedByWorkers.append(Completion(token, result: -ECANCELED)) }
+        }
+        guard let entry = nextEntry() else { return }
+        entry.pointee.opcode = CK_URING_OP_ASYNC_CANCEL
+        entry.pointee.descriptor = -1
+        entry.pointee.address = token.rawValue
+        entry.pointee.user_data = Self.cancelTag
+    }
+
+    /// There is always room, as `init` explains, unless the kernel keeps refusing to take anything in.
+    @inline(__always)
+    private mutating func nextEntry() -> UnsafeMutablePointer<ck_uring_submission>? {
+        if let entry = ring.nextSubmission() { return entry }
+        _ = ring.enter(atLeast: 0, until: 0)
+        return ring.nextSubmission()
+    }
+
+    private mutating func sendToWorker(_ operation: Operation, _ token: Token) {
+        if pool == nil {
+            pool = WorkerPool(
+                capacity: configuration.queueDepth, limit: configuration.workerLimit,
+                wakeDescriptor: wakeDescriptor.number)
+            armWake()
+        }
+        outgoing.append(WorkItem(operation, token))
+    }
+
+    /// A multishot poll of the eventfd: every write to it is one completion, and nobody has to read it.
+    private mutating func armWake() {
+        guard !isWakeArmed, let entry = nextEntry() else { return }
+        entry.pointee.opcode = CK_URING_OP_POLL_ADD
+        entry.pointee.descriptor = wakeDescriptor.number
+        entry.pointee.count = CK_URING_POLL_ADD_MULTI
+        entry.pointee.operation_flags = CK_POLLIN
+        entry.pointee.user_data = Self.wakeTag
+        isWakeArmed = true
+    }
+
+    // MARK: Waiting and draining
+
+    @inline(__always)
+    mutating func enter(atLeast count: Int, until deadline: Nanoseconds) {
+        if !outgoing.isEmpty { pool?.add(&outgoing) }
+        let count = workersMaySleep() ? count : 0
+        // Whatever it says, what the kernel took is read off the ring; what it did not take stays for next time.
+        _ = ring.enter(atLeast: count, until: deadline)
+    }
+
+    /// Before a wait: workers wake us from now on. False if one has finished already.
+    private func workersMaySleep() -> Bool {
+        guard let pool else { return true }
+        return completedByWorkers.isEmpty && pool.finished.fallAsleep()
+    }
+
+    @inline(__always)
+    mutating func drain(into completions: UnsafeMutableBufferPointer<Completion>) -> Int {
+        var count = 0
+        var wakeEnded = false
+        ring.drain { entry in
+            guard entry.user_data >> 63 == 0 else {
+                if entry.user_data == Self.wakeTag { wakeEnded = entry.flags & CK_URING_CQE_MORE == 0 }
+                return true
+            }
+            guard count < completions.count else { return false }
+            completions.initializeElement(
+                at: count, to: Completion(Token(rawValue: entry.user_data), result: entry.result))
+            count += 1
+            return true
+        }
+        if wakeEnded {
+            // The kernel ends a multishot poll when its thread goes, or the ring was full.
+            isWakeArmed = false
+            armWake()
+        }
+        return pool == nil ? count : drainWorkers(into: completions, after: count)
+    }
+
+    private mutating func drainWorkers(
+        into completions: UnsafeMutableBufferPointer<Completion>, after drained: Int
+    ) -> Int {
+        pool?.takeFinished(into: &completedByWorkers)
+        var count = drained
+        while count < completions.count, let completion = completedByWorkers.popFirst() {
+            completions.initializeElement(at: count, to: completion)
+            count += 1
+        }
+        return count
+    }
+
+    func wake() { Kernel.wake(wakeDescriptor.number) }
+
+    /// A ring's descriptor is readable while its completion ring is not empty, without further ado.
+    mutating func exportDescriptor() {}
+
+    // MARK: Registering
+
+    mutating func register(files: UnsafeBufferPointer<Int32>) -> Int {
+        ring.register(CK_URING_REGISTER_FILES, files.baseAddress, files.count)
+    }
+
+    mutating func unregisterFiles() -> Int { ring.register(CK_URING_UNREGISTER_FILES, nil, 0) }
+
+    mutating func register(buffers: UnsafeBufferPointer<iovec>) -> Int {
+        ring.register(CK_URING_REGISTER_BUFFERS, buffers.baseAddress, buffers.count)
+    }
+
+    mutating func unregisterBuffers() -> Int { ring.register(CK_URING_UNREGISTER_BUFFERS, nil, 0) }
+}

@@ -1,0 +1,108 @@
+internal import CKernel
+
+extension ck_uring_submission {
+    /// Writes `operation` as a submission entry.
+    ///
+    /// False if the kernel's ring cannot express it (an opcode that came later, a length that does not fit): such
+    /// an operation goes to a worker.
+    @inline(__always)
+    mutating func encode(_ operation: Operation, supported opcodes: UInt64) -> Bool {
+        switch operation {
+        case .nop:
+            opcode = CK_URING_OP_NOP
+        case .read(let transfer):
+            encode(transfer, transfer.isInRegisteredBuffer ? CK_URING_OP_READ_FIXED : CK_URING_OP_READ)
+        case .write(let transfer):
+            encode(transfer, transfer.isInRegisteredBuffer ? CK_URING_OP_WRITE_FIXED : CK_URING_OP_WRITE)
+        case .readVectored(let transfer):
+            encode(transfer, CK_URING_OP_READV, isVectored: true)
+        case .writeVectored(let transfer):
+            encode(transfer, CK_URING_OP_WRITEV, isVectored: true)
+        case .poll(let file, let events):
+            encode(file, CK_URING_OP_POLL_ADD)
+            operation_flags = events
+        case .close(let number):
+            opcode = CK_URING_OP_CLOSE
+            descriptor = number
+        default:
+            return encodeFileOperation(operation, supported: opcodes)
+        }
+        return true
+    }
+
+    private mutating func encodeFileOperation(_ operation: Operation, supported opcodes: UInt64) -> Bool {
+        switch operation {
+        case .sync(let file, let level):
+            encode(file, CK_URING_OP_FSYNC)
+            operation_flags = level == .data ? CK_URING_FSYNC_DATASYNC : 0
+        case .syncRange(let file, let start, let length, let flags):
+            encode(file, CK_URING_OP_SYNC_FILE_RANGE, offset: start)
+            operation_flags = flags
+            return setCount(length)
+        case .open(let directory, let path, let how):
+            opcode = CK_URING_OP_OPENAT2
+            descriptor = directory
+            address = UInt64(UInt(bitPattern: path))
+            offset = UInt64(UInt(bitPattern: how))
+            count = UInt32(MemoryLayout<ck_open_how>.size)
+        case .status(let directory, let path, let flags, let mask, let result):
+            opcode = CK_URING_OP_STATX
+            descriptor = directory
+            address = UInt64(UInt(bitPattern: path))
+            offset = UInt64(UInt(bitPattern: result))
+            count = mask
+            operation_flags = UInt32(bitPattern: flags)
+        case .allocate(let file, let mode, let start, let length):
+            encode(file, CK_URING_OP_FALLOCATE, offset: start)
+            address = UInt64(bitPattern: length)
+            count = UInt32(bitPattern: mode)
+        case .truncate(let file, let size):
+            encode(file, CK_URING_OP_FTRUNCATE, offset: size)
+            return opcodes & (1 << UInt64(CK_URING_OP_FTRUNCATE)) != 0
+        case .advise(let file, let start, let length, let advice):
+            encode(file, CK_URING_OP_FADVISE, offset: start)
+            operation_flags = UInt32(bitPattern: advice)
+            return setCount(length)
+        default:
+            return false
+        }
+        return true
+    }
+
+    @inline(__always)
+    private mutating func encode(_ file: Descriptor, _ opcode: UInt8, offset: Int64 = 0) {
+        self.opcode = opcode
+        descriptor = file.number
+        self.offset = UInt64(bitPattern: offset)
+        if file.isRegistered { flags |= CK_URING_SQE_FIXED_FILE }
+    }
+
+    @inline(__always)
+    private mutating func encode(_ transfer: Transfer, _ opcode: UInt8, isVectored: Bool = false) {
+        encode(transfer.descriptor, opcode, offset: transfer.offset)
+        address = UInt64(UInt(bitPattern: transfer.base))
+        // The kernel transfers at most 2 GiB less a page at once, so a longer one is short anyway.
+        count = UInt32(clamping: min(transfer.count, Int(Int32.max) & ~4095))
+        // RWF_HIPRI is for rings made with IOPOLL alone; here the kernel would refuse what is only a hint.
+        operation_flags = transfer.flags.kernelFlags & ~CK_RWF_HIPRI
+        if transfer.isInRegisteredBuffer { buffer_index = transfer.bufferIndex }
+        // The kernel copies from the page cache on the submitting thread: too long for a large transfer.
+        if transfer.descriptor.kind == .buffered, !transfer.flags.contains(.noWait),
+            transfer.byteCount(isVectored: isVectored) > Transfer.inlineLimit
+        {
+            flags |= CK_URING_SQE_ASYNC
+        }
+    }
+
+    /// The entry has 32 bits for a length that is 64 in the system call.
+    private mutating func setCount(_ length: Int64) -> Bool {
+        guard length >= 0, length <= Int64(UInt32.max) else { return false }
+        count = UInt32(length)
+        return true
+    }
+}
+
+extension Transfer {
+    @inline(__always)
+    fileprivate var isInRegisteredBuffer: Bool { bufferIndex != Transfer.unregistered }
+}

@@ -1,0 +1,263 @@
+internal import CKernel
+
+/// Operations that wait for a descriptor to become ready, behind one epoll.
+///
+/// epoll keeps one registration a descriptor, so operations on the same one share an entry; those of one
+/// direction are carried out in the order in which they came. An entry lives while something waits on it.
+struct PollSet: ~Copyable {
+    /// What an operation waits for.
+    enum Interest: UInt8, BitwiseCopyable {
+        case reading, writing, polling
+    }
+
+    private struct Waiter: BitwiseCopyable {
+        var operation = Operation.nop
+        var token = Token(rawValue: .max)
+        var interest = Interest.polling
+        var next: Int32 = -1
+        /// The entry that it waits on; -1 if it does not.
+        var entry: Int32 = -1
+    }
+
+    private struct Entry: BitwiseCopyable {
+        var descriptor: Int32 = -1
+        /// First and last waiter, in order of arrival.
+        var head: Int32 = -1
+        var tail: Int32 = -1
+        /// The next entry in the same bucket, or the next free one.
+        var next: Int32 = -1
+    }
+
+    private let epoll: Int32
+    private let waiters: UnsafeMutablePointer<Waiter>
+    private let entries: UnsafeMutablePointer<Entry>
+    private let buckets: UnsafeMutablePointer<Int32>
+    private let bucketMask: Int32
+    private var freeEntry: Int32
+    private(set) var waiterCount = 0
+
+    init(epoll: Int32, capacity: Int) {
+        self.epoll = epoll
+        waiters = .allocate(capacity: capacity)
+        waiters.initialize(repeating: Waiter(), count: capacity)
+        entries = .allocate(capacity: capacity)
+        for index in 0..<capacity {
+            (entries + index).initialize(to: Entry())
+            entries[index].next = index + 1 < capacity ? Int32(index + 1) : -1
+        }
+        freeEntry = 0
+        var size = 1
+        while size < capacity { size *= 2 }
+        buckets = .allocate(capacity: size)
+        buckets.initialize(repeating: -1, count: size)
+        bucketMask = Int32(size - 1)
+    }
+
+    deinit {
+        waiters.deallocate()
+        entries.deallocate()
+        buckets.deallocate()
+    }
+
+    // MARK: Adding and removing
+
+    /// Whether an operation on this descriptor already waits to go this way.
+    func hasWaiters(_ descriptor: Int32, _ interest: Interest) -> Bool {
+        guard waiterCount > 0, let entry = find(descriptor) else { return false }
+        var slot = entries[Int(entry)].head
+        while slot >= 0 {
+            if waiters[Int(slot)].interest == interest { return true }
+            slot = waiters[Int(slot)].next
+        }
+        return false
+    }
+
+    /// Returns 0, or what epoll_ctl(2) refused it with: EPERM for a file that is always ready, EBADF, ENOSPC.
+    /// Operations that waited on a file closed meanwhile, whose descriptor's number this operation's file has now,
+    /// complete with EBADF.
+    mutating func add(
+        _ operation: Operation, _ token: Token, _ descriptor: Int32, _ interest: Interest,
+        completed: inout FixedQueue<Completion>
+    ) -> Int {
+        let slot = Int32(token.slot)
+        if let entry = find(descriptor) {
+            append(operation, token, interest, to: entry)
+            let result = arm(entry, CK_EPOLL_CTL_MOD)
+            guard result == -Int(ENOENT) else {
+                if result < 0 { remove(slot, from: entry) }
+                return result
+            }
+            remove(slot, from: entry)
+            while entries[Int(entry)].head >= 0 {
+                let old = entries[Int(entry)].head
+                completed.append(Completion(waiters[Int(old)].token, result: -EBADF))
+                remove(old, from: entry)
+            }
+            release(entry)
+        }
+        let entry = acquire(descriptor)
+        append(operation, token, interest, to: entry)
+        let result = arm(entry, CK_EPOLL_CTL_ADD)
+        if result < 0 {
+            remove(slot, from: entry)
+            release(entry)
+        }
+        return result
+    }
+
+    /// False if the operation does not wait here.
+    mutating func remove(_ token: Token) -> Bool {
+        let slot = Int32(token.slot)
+        let waiter = waiters[Int(slot)]
+        guard waiter.entry >= 0, waiter.token == token else { return false }
+        remove(slot, from: waiter.entry)
+        settle(waiter.entry)
+        return true
+    }
+
+    // MARK: Readiness
+
+    /// Handles one event of epoll: carries out what was waiting for it, or passes it on to the workers.
+    mutating func handle(
+        _ event: ck_epoll_event, completed: inout FixedQueue<Completion>, outgoing: inout FixedQueue<WorkItem>
+    ) {
+        let entry = Int32(truncatingIfNeeded: event.data)
+        guard entries[Int(entry)].descriptor >= 0 else { return }
+        let events = event.events
+        let failed = events & (CK_POLLERR | CK_POLLHUP) != 0
+        var canRead = failed || events & (CK_POLLIN | CK_POLLRDHUP | CK_POLLPRI) != 0
+        var canWrite = failed || events & CK_POLLOUT != 0
+        var slot = entries[Int(entry)].head
+        while slot >= 0 {
+            let waiter = waiters[Int(slot)]
+            switch waiter.interest {
+            case .polling:
+                let met = events & (waiter.operation.pollEvents | CK_POLLERR | CK_POLLHUP)
+                if met != 0 {
+                    remove(slot, from: entry)
+                    completed.append(Completion(waiter.token, result: Int32(met)))
+                }
+            case .reading where canRead:
+                canRead = serve(slot, entry, &completed, &outgoing)
+            case .writing where canWrite:
+                canWrite = serve(slot, entry, &completed, &outgoing)
+            case .reading, .writing:
+                break
+            }
+            slot = waiter.next
+        }
+        settle(entry)
+    }
+
+    /// Tries the operation. False if the descriptor has no more for its direction.
+    private mutating func serve(
+        _ slot: Int32, _ entry: Int32, _ completed: inout FixedQueue<Completion>,
+        _ outgoing: inout FixedQueue<WorkItem>
+    ) -> Bool {
+        let waiter = waiters[Int(slot)]
+        guard let (transfer, isWrite) = waiter.operation.transfer else { return false }
+        switch StreamAttempt(waiter.operation, transfer, isWrite: isWrite) {
+        case .done(let result):
+            remove(slot, from: entry)
+            completed.append(Completion(waiter.token, result: Int32(truncatingIfNeeded: result)))
+            return true
+        case .notReady:
+            return false
+        case .needsWorker:
+            remove(slot, from: entry)
+            outgoing.append(WorkItem(waiter.operation, waiter.token))
+            // The worker takes what is there; the next one has to wait again.
+            return false
+        }
+    }
+
+    // MARK: Entries
+
+    /// After a change: arms what is still waited for, or ends the entry.
+    private mutating func settle(_ entry: Int32) {
+        if entries[Int(entry)].head >= 0 {
+            _ = arm(entry, CK_EPOLL_CTL_MOD)
+        } else {
+            // Fails if the descriptor was closed meanwhile, which removed it already.
+            Kernel.epollControl(epoll, CK_EPOLL_CTL_DEL, entries[Int(entry)].descriptor, 0, 0)
+            release(entry)
+        }
+    }
+
+    private func arm(_ entry: Int32, _ action: Int32) -> Int {
+        var events = CK_EPOLLONESHOT
+        var slot = entries[Int(entry)].head
+        while slot >= 0 {
+            switch waiters[Int(slot)].interest {
+            case .reading: events |= CK_POLLIN | CK_POLLRDHUP
+            case .writing: events |= CK_POLLOUT
+            case .polling: events |= waiters[Int(slot)].operation.pollEvents
+            }
+            slot = waiters[Int(slot)].next
+        }
+        return Kernel.epollControl(
+            epoll, action, entries[Int(entry)].descriptor, events, UInt64(UInt32(bitPattern: entry)))
+    }
+
+    private func find(_ descriptor: Int32) -> Int32? {
+        var entry = buckets[Int(descriptor & bucketMask)]
+        while entry >= 0 {
+            if entries[Int(entry)].descriptor == descriptor { return entry }
+            entry = entries[Int(entry)].next
+        }
+        return nil
+    }
+
+    /// There are as many entries as there can be waiters.
+    private mutating func acquire(_ descriptor: Int32) -> Int32 {
+        let entry = freeEntry
+        freeEntry = entries[Int(entry)].next
+        let bucket = Int(descriptor & bucketMask)
+        entries[Int(entry)] = Entry(descriptor: descriptor, next: buckets[bucket])
+        buckets[bucket] = entry
+        return entry
+    }
+
+    private mutating func release(_ entry: Int32) {
+        let bucket = Int(entries[Int(entry)].descriptor & bucketMask)
+        if buckets[bucket] == entry {
+            buckets[bucket] = entries[Int(entry)].next
+        } else {
+            var before = Int(buckets[bucket])
+            while entries[before].next != entry { before = Int(entries[before].next) }
+            entries[before].next = entries[Int(entry)].next
+        }
+        entries[Int(entry)] = Entry(next: freeEntry)
+        freeEntry = entry
+    }
+
+    private mutating func append(_ operation: Operation, _ token: Token, _ interest: Interest, to entry: Int32) {
+        let slot = Int32(token.slot)
+        waiters[Int(slot)] = Waiter(operation: operation, token: token, interest: interest, entry: entry)
+        let tail = entries[Int(entry)].tail
+        if tail >= 0 { waiters[Int(tail)].next = slot } else { entries[Int(entry)].head = slot }
+        entries[Int(entry)].tail = slot
+        waiterCount += 1
+    }
+
+    private mutating func remove(_ slot: Int32, from entry: Int32) {
+        var before: Int32 = -1
+        var current = entries[Int(entry)].head
+        while current != slot {
+            before = current
+            current = waiters[Int(current)].next
+        }
+        let next = waiters[Int(slot)].next
+        if before >= 0 { waiters[Int(before)].next = next } else { entries[Int(entry)].head = next }
+        if entries[Int(entry)].tail == slot { entries[Int(entry)].tail = before }
+        waiters[Int(slot)].entry = -1
+        waiterCount -= 1
+    }
+}
+
+extension Operation {
+    /// What a poll waits for.
+    fileprivate var pollEvents: UInt32 {
+        if case .poll(_, let events) = self { events } else { 0 }
+    }
+}

@@ -1,0 +1,217 @@
+internal import CKernel
+
+/// The engine for where io_uring is not allowed: what can be done without waiting is done at once, what can be
+/// polled waits in an epoll, and the rest goes to a bounded pool of workers.
+struct ThreadsEngine: ~Copyable, Engine {
+    private let epoll: OwnedDescriptor
+    private let wakeDescriptor: OwnedDescriptor
+    private let pool: WorkerPool
+    private var pollSet: PollSet
+    /// For the workers at the next `enter`: one lock and one wake-up for all of them.
+    private var outgoing: FixedQueue<WorkItem>
+    /// Completed here, without a worker.
+    private var completed: FixedQueue<Completion>
+    private var registeredFiles: UnsafeMutableBufferPointer<Int32>
+    private let events: UnsafeMutableBufferPointer<ck_epoll_event>
+    private var isExported = false
+    private var isWoken = false
+
+    private static var wakeTag: UInt64 { .max }
+
+    init(_ configuration: EngineConfiguration) throws(EngineFailure) {
+        let epoll = try OwnedDescriptor(Kernel.epollCreate(), .threads, .descriptors)
+        let wakeDescriptor = try OwnedDescriptor(Kernel.eventDescriptor(), .threads, .descriptors)
+        // Edge-triggered: every write to the eventfd is one event, and nobody has to read it back to zero.
+        let added = Kernel.epollControl(
+            epoll.number, CK_EPOLL_CTL_ADD, wakeDescriptor.number, CK_POLLIN | CK_EPOLLET, Self.wakeTag)
+        guard added >= 0 else {
+            throw EngineFailure(engine: .threads, step: .descriptors, errno: Int32(-added))
+        }
+        let depth = configuration.queueDepth
+        pool = WorkerPool(capacity: depth, limit: configuration.workerLimit, wakeDescriptor: wakeDescriptor.number)
+        pollSet = PollSet(epoll: epoll.number, capacity: depth)
+        outgoing = FixedQueue(capacity: depth)
+        completed = FixedQueue(capacity: depth)
+        registeredFiles = .init(start: nil, count: 0)
+        events = .allocate(capacity: 64)
+        self.epoll = epoll
+        self.wakeDescriptor = wakeDescriptor
+    }
+
+    deinit {
+        pool.shutDown()
+        events.deallocate()
+        registeredFiles.deallocate()
+    }
+
+    var descriptor: Int32 { epoll.number }
+
+    // MARK: Staging
+
+    mutating func stage(_ operation: Operation, _ token: Token) {
+        guard let descriptor = operation.descriptor else {
+            if case .nop = operation { return complete(token, 0) }
+            return outgoing.append(WorkItem(operation, token))
+        }
+        guard let known = known(descriptor) else { return complete(token, -Int(EBADF)) }
+        let operation = operation.on(known)
+        if case .poll(_, let events) = operation {
+            wait(operation, token, known, .polling, events)
+        } else if let (transfer, isWrite) = operation.transfer {
+            stage(operation, token, transfer, isWrite: isWrite)
+        } else {
+            outgoing.append(WorkItem(operation, token))
+        }
+    }
+
+    /// The descriptor by its number and with its kind. nil for an index at which no file is registered.
+    private func known(_ descriptor: Descriptor) -> Descriptor? {
+        var number = descriptor.number
+        if descriptor.isRegistered {
+            guard registeredFiles.indices.contains(Int(number)), registeredFiles[Int(number)] >= 0 else { return nil }
+            number = registeredFiles[Int(number)]
+        }
+        return descriptor.kind == .unknown ? .classify(number) : Descriptor(number, kind: descriptor.kind)
+    }
+
+    private mutating func stage(_ operation: Operation, _ token: Token, _ transfer: Transfer, isWrite: Bool) {
+        switch transfer.descriptor.kind {
+        case .stream:
+            let interest: PollSet.Interest = isWrite ? .writing : .reading
+            // Those that came first go first.
+            guard !pollSet.hasWaiters(transfer.descriptor.number, interest) || transfer.flags.contains(.noWait) else {
+                return wait(operation, token, transfer.descriptor, interest, 0)
+            }
+            switch StreamAttempt(operation, transfer, isWrite: isWrite) {
+            case .done(let result): complete(token, result)
+            case .notReady: wait(operation, token, transfer.descriptor, interest, 0)
+            case .needsWorker: outgoing.append(WorkItem(operation, token))
+            }
+        case .buffered where !isWrite:
+            if let result = cachedRead(operation, transfer) { return complete(token, result) }
+            outgoing.append(WorkItem(operation, token))
+        default:
+            outgoing.append(WorkItem(operation, token))
+        }
+    }
+
+    /// What the page cache holds is read on the spot. nil if it does not hold it, or cannot tell.
+    private func cachedRead(_ operation: Operation, _ transfer: Transfer) -> Int? {
+        if transfer.flags.contains(.noWait) { return operation.attempt(transfer, flags: transfer.flags.kernelFlags) }
+        var isVectored = false
+        if case .readVectored = operation { isVectored = true }
+        guard !transfer.flags.contains(.cacheMissed),
+            transfer.byteCount(isVectored: isVectored) <= Transfer.inlineLimit
+        else { return nil }
+        let result = operation.attempt(transfer, flags: transfer.flags.kernelFlags | CK_RWF_NOWAIT)
+        return result == -Int(EAGAIN) || result == -Int(EOPNOTSUPP) ? nil : result
+    }
+
+    private mutating func wait(
+        _ operation: Operation, _ token: Token, _ descriptor: Descriptor, _ interest: PollSet.Interest,
+        _ events: UInt32
+    ) {
+        let result = pollSet.add(operation, token, descriptor.number, interest, completed: &completed)
+        guard result < 0 else { return }
+        guard result == -Int(EPERM) else { return complete(token, result) }
+        // epoll refuses files that are always ready.
+        if interest == .polling {
+            complete(token, Int(events & (CK_POLLIN | CK_POLLOUT | CK_POLLRDNORM | CK_POLLWRNORM)))
+        } else {
+            outgoing.append(WorkItem(operation, token))
+        }
+    }
+
+    private mutating func complete(_ token: Token, _ result: Int) {
+        completed.append(Completion(token, result: Int32(truncatingIfNeeded: result)))
+    }
+
+    mutating func requestCancel(_ token: Token) {
+        // What is staged and not yet with the pool goes there first, so that there is one place to look.
+        pool.add(&outgoing)
+        if pool.remove(token) || pollSet.remove(token) { complete(token, -Int(ECANCELED)) }
+        // Otherwise a worker is at it, and its result is the answer.
+    }
+
+    // MARK: Waiting
+
+    mutating func enter(atLeast count: Int, until deadline: Nanoseconds) {
+        pool.add(&outgoing)
+        pool.takeFinished(into: &completed)
+        if count == 0 {
+            if pollSet.waiterCount > 0 || isExported { poll(until: 0) }
+        } else {
+            while completed.count < count, !isWoken {
+                // From here on the workers wake us.
+                if pool.finished.fallAsleep() {
+                    let now = poll(until: deadline)
+                    if !now, deadline != .never, Kernel.now() >= deadline { break }
+                }
+                pool.takeFinished(into: &completed)
+            }
+        }
+        pool.takeFinished(into: &completed)
+        isWoken = false
+        if isExported { keepDescriptorReadable() }
+    }
+
+    /// Waits for events and handles them. False if there were none.
+    @discardableResult
+    private mutating func poll(until deadline: Nanoseconds) -> Bool {
+        let count = Kernel.epollWait(epoll.number, events.baseAddress!, events.count, until: deadline)
+        guard count > 0 else { return false }
+        for event in events[..<count] {
+            if event.data == Self.wakeTag {
+                isWoken = true
+            } else {
+                pollSet.handle(event, completed: &completed, outgoing: &outgoing)
+            }
+        }
+        pool.add(&outgoing)
+        return true
+    }
+
+    mutating func drain(into completions: UnsafeMutableBufferPointer<Completion>) -> Int {
+        pool.takeFinished(into: &completed)
+        var count = 0
+        while count < completions.count, let completion = completed.popFirst() {
+            completions.initializeElement(at: count, to: completion)
+            count += 1
+        }
+        if isExported { keepDescriptorReadable() }
+        return count
+    }
+
+    func wake() { Kernel.wake(wakeDescriptor.number) }
+
+    mutating func exportDescriptor() {
+        isExported = true
+        keepDescriptorReadable()
+    }
+
+    /// Readable if there is something to drain; otherwise the first worker to finish makes it so.
+    private func keepDescriptorReadable() {
+        if !completed.isEmpty || !pool.finished.fallAsleep() { wake() }
+    }
+
+    // MARK: Registering
+
+    mutating func register(files: UnsafeBufferPointer<Int32>) -> Int {
+        guard registeredFiles.isEmpty else { return -Int(EBUSY) }
+        guard !files.isEmpty else { return -Int(EINVAL) }
+        registeredFiles = .allocate(capacity: files.count)
+        _ = registeredFiles.initialize(from: files)
+        return 0
+    }
+
+    mutating func unregisterFiles() -> Int {
+        guard !registeredFiles.isEmpty else { return -Int(ENXIO) }
+        registeredFiles.deallocate()
+        registeredFiles = .init(start: nil, count: 0)
+        return 0
+    }
+
+    /// Memory needs no registration here: `Transfer.base` is what counts.
+    mutating func register(buffers: UnsafeBufferPointer<iovec>) -> Int { buffers.isEmpty ? -Int(EINVAL) : 0 }
+    mutating func unregisterBuffers() -> Int { 0 }
+}

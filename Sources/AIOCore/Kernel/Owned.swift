@@ -1,0 +1,33 @@
+internal import CKernel
+
+/// A descriptor with one owner: closed when that goes.
+struct OwnedDescriptor: ~Copyable {
+    let number: Int32
+
+    /// From a system call's result, which is a descriptor or a negative errno.
+    init(_ result: Int, _ engine: EngineKind, _ step: EngineFailure.Step) throws(EngineFailure) {
+        guard result >= 0 else { throw EngineFailure(engine: engine, step: step, errno: Int32(-result)) }
+        number = Int32(result)
+    }
+
+    deinit { Kernel.close(number) }
+}
+
+/// Mapped memory with one owner: unmapped when that goes.
+struct MappedMemory: ~Copyable {
+    let start: UnsafeMutableRawPointer
+    let size: Int
+
+    /// Maps `size` bytes of a ring, which a forked child does not get.
+    init(ring: Int32, size: Int, offset: UInt64) throws(EngineFailure) {
+        let result = Kernel.mmap(size, CK_PROT_READ | CK_PROT_WRITE, CK_MAP_SHARED | CK_MAP_POPULATE, ring, offset)
+        guard result > 0, let start = UnsafeMutableRawPointer(bitPattern: result) else {
+            throw EngineFailure(engine: .ioUring, step: .ringMapping, errno: Int32(-result))
+        }
+        Kernel.madvise(start, size, CK_MADV_DONTFORK)
+        self.start = start
+        self.size = size
+    }
+
+    deinit { Kernel.munmap(start, size) }
+}

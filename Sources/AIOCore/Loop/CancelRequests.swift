@@ -1,0 +1,82 @@
+internal import Synchronization
+
+/// Cancels on their way from many threads to the loop. Rare, so a lock will do; bounded, since a slot is in it once.
+struct CancelRequests: ~Copyable {
+    private let lock = Lock()
+    /// Whether anything is in it, for the loop to see without the lock.
+    private let flag: UnsafeMutablePointer<Atomic<Bool>>
+    private let state: UnsafeMutablePointer<State>
+
+    private struct State {
+        var slots: UnsafeMutablePointer<UInt32>
+        var count = 0
+        /// For each slot the generation that is to be cancelled, and whether the slot is listed.
+        var generations: UnsafeMutablePointer<UInt32>
+        var isListed: UnsafeMutablePointer<Bool>
+    }
+
+    init(capacity: Int) {
+        flag = .allocate(capacity: 1)
+        flag.initialize(to: Atomic(false))
+        state = .allocate(capacity: 1)
+        state.initialize(
+            to: State(
+                slots: .allocate(capacity: capacity), generations: .allocate(capacity: capacity),
+                isListed: .allocate(capacity: capacity)))
+        state.pointee.isListed.initialize(repeating: false, count: capacity)
+    }
+
+    deinit {
+        state.pointee.slots.deallocate()
+        state.pointee.generations.deallocate()
+        state.pointee.isListed.deallocate()
+        state.deallocate()
+        flag.deallocate()
+    }
+
+    /// From any thread. The caller then wakes the loop if it sleeps.
+    borrowing func put(_ token: Token) {
+        lock.lock()
+        let slot = Int(token.slot)
+        if !state.pointee.isListed[slot] {
+            state.pointee.isListed[slot] = true
+            state.pointee.generations[slot] = token.generation
+            state.pointee.slots[state.pointee.count] = token.slot
+            state.pointee.count += 1
+        } else if Self.isNewer(token.generation, than: state.pointee.generations[slot]) {
+            // The one listed is stale: its slot has been used again since.
+            state.pointee.generations[slot] = token.generation
+        }
+        lock.unlock()
+        // Sequentially consistent with the inbox's word: the loop, falling asleep, sees it or is woken.
+        flag.pointee.store(true, ordering: .sequentiallyConsistent)
+    }
+
+    /// Generations have 31 bits and wrap.
+    private static func isNewer(_ one: UInt32, than other: UInt32) -> Bool {
+        (one &- other) & 0x7fff_ffff < 0x4000_0000 && one != other
+    }
+
+    @inline(__always)
+    var isEmpty: Bool { !flag.pointee.load(ordering: .sequentiallyConsistent) }
+
+    /// The loop: takes them all.
+    @inline(__always)
+    borrowing func take(_ body: (Token) -> Void) {
+        guard !isEmpty else { return }
+        takeListed(body)
+    }
+
+    private borrowing func takeListed(_ body: (Token) -> Void) {
+        // Before the lock: what is put in after this sets it again.
+        flag.pointee.store(false, ordering: .sequentiallyConsistent)
+        lock.lock()
+        defer { lock.unlock() }
+        for index in 0..<state.pointee.count {
+            let slot = state.pointee.slots[index]
+            state.pointee.isListed[Int(slot)] = false
+            body(Token(slot: slot, generation: state.pointee.generations[Int(slot)]))
+        }
+        state.pointee.count = 0
+    }
+}

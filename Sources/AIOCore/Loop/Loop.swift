@@ -1,0 +1,170 @@
+internal import Synchronization
+
+/// A thread that owns one engine queue and lives until it is shut down: the kernel ties what is submitted to the
+/// submitting thread, so that thread must not go away.
+///
+/// Other threads prepare operations and put them into the inbox; code that runs on the loop's own thread stages
+/// directly.
+public final class Loop<Client: LoopClient>: @unchecked Sendable {
+    // @unchecked: `queue` belongs to the loop's thread; everything else is immutable or made for sharing.
+
+    public let client: Client
+    public let engineKind: EngineKind
+    public let queueDepth: Int
+    private let table: InFlightTable
+    private let queue: UnsafeMutablePointer<EngineQueue>
+    private let inbox: Inbox
+    private let cancels: CancelRequests
+    private let deliveries: UnsafeMutableBufferPointer<Delivery>
+    private let thread: UInt
+    private let phase = Atomic<UInt8>(Phase.running.rawValue)
+    /// Mirrors of the queue's counters for other threads.
+    private let staged = Atomic<UInt>(0)
+    private let drained = Atomic<UInt>(0)
+
+    private enum Phase: UInt8 {
+        case running
+        /// No new operations; those accepted are carried out.
+        case draining
+        /// The same, and they are asked to end.
+        case cancelling
+        case ended
+    }
+
+    /// On the new thread, once the engine is there.
+    init(_ queue: UnsafeMutablePointer<EngineQueue>, _ configuration: EngineConfiguration, _ client: Client) {
+        self.client = client
+        self.queue = queue
+        engineKind = queue.pointee.engineKind
+        queueDepth = configuration.queueDepth
+        table = queue.pointee.table
+        inbox = Inbox(capacity: configuration.queueDepth)
+        cancels = CancelRequests(capacity: configuration.queueDepth)
+        deliveries = .allocate(capacity: 256)
+        thread = Kernel.currentThread()
+    }
+
+    deinit {
+        deliveries.deallocate()
+        queue.deallocate()
+    }
+
+    // MARK: Any thread
+
+    /// Whether the caller runs on this loop's thread.
+    @inline(__always)
+    public var isCurrent: Bool { thread == Kernel.currentThread() }
+
+    /// Whether new operations are accepted.
+    public var isRunning: Bool { phase.load(ordering: .acquiring) == Phase.running.rawValue }
+
+    /// Operations accepted and not yet delivered; on other threads, a moment ago.
+    public var inFlightCount: Int {
+        let drained = drained.load(ordering: .relaxed)
+        return Int(bitPattern: staged.load(ordering: .relaxed) &- drained)
+    }
+
+    /// Accepts an operation; nil at the limit, or when the loop is shutting down. `stage` must follow.
+    @inline(__always)
+    public func prepare(_ operation: Operation, context: UInt, deadline: Nanoseconds) -> Token? {
+        table.prepare(operation, context: context, deadline: deadline)
+    }
+
+    /// Sets what comes back with the completion of an operation prepared by the caller and not staged yet.
+    @inline(__always)
+    public func setContext(_ context: UInt, of token: Token) { table[token].pointee.context = context }
+
+    /// Hands a prepared operation over. Its completion is delivered to the client.
+    @inline(__always)
+    public func stage(_ token: Token) {
+        if isCurrent {
+            queue.pointee.stage(token)
+        } else if inbox.put(token.slot) {
+            queue.pointee.wake()
+        }
+    }
+
+    /// Asks for an end to an operation. A token whose operation has completed names nothing.
+    public func requestCancel(_ token: Token) {
+        cancels.put(token)
+        wakeIfAsleep()
+    }
+
+    /// Makes the loop look at its client's jobs, if it sleeps.
+    public func wakeIfAsleep() {
+        if inbox.wakeIsNeeded() { queue.pointee.wake() }
+    }
+
+    /// Begins the end: nothing new is accepted, what was accepted is carried out (or, `cancelling`, asked to end),
+    /// then the client hears `loopEnded` and the thread goes.
+    public func beginShutdown(cancelling: Bool) {
+        let wanted = cancelling ? Phase.cancelling : .draining
+        var current = phase.load(ordering: .relaxed)
+        while current < wanted.rawValue {
+            let (exchanged, original) = phase.compareExchange(
+                expected: current, desired: wanted.rawValue, ordering: .acquiringAndReleasing)
+            if exchanged { return wakeIfAsleep() }
+            current = original
+        }
+    }
+
+    // MARK: The loop's thread
+
+    func run() {
+        var shutdown = LoopShutdown()
+        while true {
+            acceptInbox()
+            let hasMore = client.runJobs()
+            if !isRunning, endsNow(&shutdown) { break }
+            takeTurn(mayWait: !hasMore)
+            deliver()
+            if client.nextDeadline != .never { client.expire(Kernel.now()) }
+        }
+        phase.store(Phase.ended.rawValue, ordering: .releasing)
+        queue.deinitialize(count: 1)
+        client.loopEnded()
+    }
+
+    @inline(__always)
+    private func acceptInbox() {
+        inbox.take { slot in queue.pointee.stage(table.token(of: slot)) }
+        cancels.take { token in queue.pointee.requestCancel(token) }
+    }
+
+    /// Submits; and waits, unless there is something else to do.
+    @inline(__always)
+    private func takeTurn(mayWait: Bool) {
+        if mayWait, inbox.fallAsleep(), cancels.isEmpty, !client.hasJobs() {
+            queue.pointee.turn(until: client.nextDeadline)
+        } else {
+            queue.pointee.submit()
+        }
+    }
+
+    @inline(__always)
+    private func deliver() {
+        while true {
+            let count = queue.pointee.drain(into: deliveries)
+            if count > 0 { client.deliver(UnsafeBufferPointer(rebasing: deliveries[..<count])) }
+            if count < deliveries.count { break }
+        }
+        // Relaxed: a number for people to look at.
+        staged.store(queue.pointee.stagedCount, ordering: .relaxed)
+        drained.store(queue.pointee.drainedCount, ordering: .relaxed)
+    }
+
+    /// True once every place in the table is taken by the shutdown itself: then nothing is in flight, nothing is
+    /// prepared, and nothing can be again.
+    private func endsNow(_ shutdown: inout LoopShutdown) -> Bool {
+        if phase.load(ordering: .acquiring) == Phase.cancelling.rawValue, queue.pointee.inFlightCount > 0 {
+            // Asking again is harmless, and reaches what was staged since.
+            queue.pointee.requestCancelAll()
+        }
+        while table.acquire() != nil { shutdown.placesTaken += 1 }
+        return shutdown.placesTaken == table.capacity
+    }
+}
+
+private struct LoopShutdown {
+    var placesTaken = 0
+}

@@ -1,0 +1,82 @@
+internal import CKernel
+
+extension Loop {
+    /// Starts a thread, makes the engine on it (an io_uring belongs to the thread that made it), and returns the
+    /// loop once it runs. Blocks the caller for that time, some tens of microseconds.
+    public static func start(
+        _ kind: EngineKind, _ configuration: EngineConfiguration, _ client: Client
+    ) throws(EngineFailure) -> Loop<Client> {
+        let start = LoopStart<Client>(kind, configuration, client)
+        var thread = pthread_t()
+        let argument = Unmanaged.passRetained(start)
+        let refused = Kernel.startThread(argument.toOpaque(), detached: true, thread: &thread) { argument in
+            guard let argument else { return nil }
+            Kernel.nameThread("aio-loop")
+            Unmanaged<LoopStart<Client>>.fromOpaque(argument).takeRetainedValue().run()
+            return nil
+        }
+        guard refused == 0 else {
+            argument.release()
+            throw EngineFailure(engine: kind, step: .thread, errno: refused)
+        }
+        return try start.wait()
+    }
+}
+
+/// The hand-over between the thread that wants a loop and the new thread.
+private final class LoopStart<Client: LoopClient>: @unchecked Sendable {
+    // @unchecked: `result` is touched under `lock` only.
+
+    private let kind: EngineKind
+    private let configuration: EngineConfiguration
+    private let client: Client
+    private let lock = Lock()
+    private let condition = Condition()
+    private var result: Outcome?
+
+    private enum Outcome {
+        case started(Loop<Client>)
+        case failed(EngineFailure)
+    }
+
+    init(_ kind: EngineKind, _ configuration: EngineConfiguration, _ client: Client) {
+        self.kind = kind
+        var configuration = configuration
+        configuration.hasDedicatedThread = true
+        self.configuration = configuration
+        self.client = client
+    }
+
+    func wait() throws(EngineFailure) -> Loop<Client> {
+        lock.lock()
+        defer { lock.unlock() }
+        while true {
+            switch result {
+            case nil: condition.wait(lock)
+            case .started(let loop)?: return loop
+            case .failed(let failure)?: throw failure
+            }
+        }
+    }
+
+    /// On the new thread.
+    func run() {
+        let queue = UnsafeMutablePointer<EngineQueue>.allocate(capacity: 1)
+        do throws(EngineFailure) {
+            queue.initialize(to: try EngineQueue(kind, configuration))
+        } catch {
+            queue.deallocate()
+            return report(.failed(error))
+        }
+        let loop = Loop(queue, configuration, client)
+        report(.started(loop))
+        loop.run()
+    }
+
+    private func report(_ outcome: Outcome) {
+        lock.lock()
+        result = outcome
+        condition.signal()
+        lock.unlock()
+    }
+}

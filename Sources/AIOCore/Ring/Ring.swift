@@ -1,0 +1,159 @@
+internal import CKernel
+internal import Synchronization
+
+/// An io_uring: the two rings shared with the kernel, and nothing above them.
+///
+/// One thread at a time uses a ring. Both counters of each ring run freely and wrap at 2^32; only their
+/// differences mean anything, so all arithmetic on them wraps as well.
+struct Ring: ~Copyable {
+    private let owned: OwnedDescriptor
+    let parameters: ck_uring_parameters
+    private let mapping: RingMapping
+    /// Where the next submission entry goes; the kernel sees it once `publish` stored it.
+    private var submissionTail: UInt32
+    /// The completion that is read next; the kernel sees it once `drain` stored it.
+    private var completionHead: UInt32
+
+    /// io_uring_setup(2) and the mappings. `isDedicated`: only the calling thread will ever use the ring.
+    init(entries: UInt32, isDedicated: Bool) throws(EngineFailure) {
+        var parameters = ck_uring_parameters()
+        let created = Ring.setUp(entries: entries, isDedicated: isDedicated, &parameters)
+        let owned = try OwnedDescriptor(created, .ioUring, .ringSetup)
+        let mapping = try RingMapping(owned.number, parameters)
+        self.parameters = parameters
+        self.owned = owned
+        self.mapping = mapping
+        submissionTail = self.mapping.submissionTail.pointee.load(ordering: .relaxed)
+        completionHead = self.mapping.completionHead.pointee.load(ordering: .relaxed)
+    }
+
+    var descriptor: Int32 { owned.number }
+
+    /// Asks for the flags of the newest kernel first, and for fewer as long as the answer is EINVAL.
+    private static func setUp(
+        entries: UInt32, isDedicated: Bool, _ parameters: inout ck_uring_parameters
+    ) -> Int {
+        let base = CK_URING_SETUP_CLAMP
+        let submitAll = base | CK_URING_SETUP_SUBMIT_ALL
+        let cooperative = submitAll | CK_URING_SETUP_COOP_TASKRUN | CK_URING_SETUP_TASKRUN_FLAG
+        let deferred =
+            submitAll | CK_URING_SETUP_SINGLE_ISSUER | CK_URING_SETUP_DEFER_TASKRUN | CK_URING_SETUP_TASKRUN_FLAG
+        let best = isDedicated ? deferred : cooperative
+        var result = -Int(EINVAL)
+        for flags in [best | CK_URING_SETUP_NO_SQARRAY, best, cooperative, submitAll, base] where result == -Int(EINVAL) {
+            parameters = ck_uring_parameters()
+            parameters.flags = flags
+            result = Kernel.ringSetup(entries, &parameters)
+        }
+        return result
+    }
+
+    // MARK: Submitting
+
+    /// The next entry to fill in, zeroed; nil while the ring is full.
+    @inline(__always)
+    mutating func nextSubmission() -> UnsafeMutablePointer<ck_uring_submission>? {
+        // Acquire: the kernel has read an entry before it moves the head past it.
+        let head = mapping.submissionHead.pointee.load(ordering: .acquiring)
+        guard submissionTail &- head < mapping.submissionEntries else { return nil }
+        let entry = mapping.submissions + Int(submissionTail & mapping.submissionMask)
+        entry.initialize(to: ck_uring_submission())
+        submissionTail &+= 1
+        return entry
+    }
+
+    /// Entries filled in and not yet taken by the kernel.
+    @inline(__always)
+    var stagedCount: UInt32 {
+        submissionTail &- mapping.submissionHead.pointee.load(ordering: .relaxed)
+    }
+
+    /// Submits what is staged, and waits until `count` completions are there or the deadline passed.
+    ///
+    /// Returns what io_uring_enter(2) returned. Entries that it did not take (a partial submit, EINTR, EAGAIN,
+    /// EBUSY) stay staged for the next call: what was taken is read off the ring's head, not off the result.
+    mutating func enter(atLeast count: Int, until deadline: Nanoseconds) -> Int {
+        publish()
+        let staged = stagedCount
+        guard count > 0 else {
+            let flags = needsEnterToDrain ? CK_URING_ENTER_GETEVENTS : 0
+            guard staged > 0 || flags != 0 else { return 0 }
+            return Kernel.ringEnter(descriptor, staged, 0, flags, nil)
+        }
+        if deadline == .never {
+            return Kernel.ringEnter(descriptor, staged, UInt32(count), CK_URING_ENTER_GETEVENTS, nil)
+        }
+        return enter(staged, atLeast: count, until: deadline)
+    }
+
+    private func enter(_ staged: UInt32, atLeast count: Int, until deadline: Nanoseconds) -> Int {
+        let now = Kernel.now()
+        var time = ck_timespec(deadline > now ? deadline &- now : 0)
+        return withUnsafePointer(to: &time) { time in
+            var argument = ck_uring_wait_argument(
+                signal_mask: 0, signal_mask_size: 8, minimum_wait_us: 0,
+                timeout: UInt64(UInt(bitPattern: time)))
+            return Kernel.ringEnter(
+                descriptor, staged, UInt32(count), CK_URING_ENTER_GETEVENTS | CK_URING_ENTER_EXT_ARG, &argument)
+        }
+    }
+
+    @inline(__always)
+    private func publish() {
+        // Release: the entries are written before the kernel can see the tail that covers them.
+        mapping.submissionTail.pointee.store(submissionTail, ordering: .releasing)
+    }
+
+    /// Whether completions exist that only an enter brings into the ring: they overflowed it, or their task
+    /// work is waiting for this thread.
+    @inline(__always)
+    private var needsEnterToDrain: Bool {
+        let flags = mapping.submissionFlags.pointee.load(ordering: .relaxed)
+        return flags & (CK_URING_SQ_CQ_OVERFLOW | CK_URING_SQ_TASKRUN) != 0
+    }
+
+    // MARK: Draining
+
+    /// Hands each completion in the ring to `body`, oldest first, until it returns false.
+    @inline(__always)
+    mutating func drain(_ body: (ck_uring_completion) -> Bool) {
+        // Acquire: the kernel wrote the entries before it moved the tail past them.
+        let tail = mapping.completionTail.pointee.load(ordering: .acquiring)
+        guard completionHead != tail else { return }
+        while completionHead != tail {
+            let entry = mapping.completions[Int(completionHead & mapping.completionMask)]
+            guard body(entry) else { break }
+            completionHead &+= 1
+        }
+        // Release: the entries were read before the kernel may write over them.
+        mapping.completionHead.pointee.store(completionHead, ordering: .releasing)
+    }
+
+    // MARK: Registering
+
+    /// io_uring_register(2).
+    func register(_ opcode: UInt32, _ argument: UnsafeRawPointer?, _ count: Int) -> Int {
+        Kernel.ringRegister(descriptor, opcode, argument, count)
+    }
+
+    /// Limits the kernel's worker threads of this ring, for file operations and for those that may wait for ever.
+    func limitWorkers(_ limit: Int) {
+        var limits: (UInt32, UInt32) = (UInt32(limit), UInt32(limit))
+        _ = register(CK_URING_REGISTER_IOWQ_MAX_WORKERS, &limits, 2)
+    }
+
+    /// Which opcodes the kernel knows, a bit an opcode.
+    func supportedOpcodes() -> UInt64 {
+        var probe = ck_uring_probe()
+        guard register(CK_URING_REGISTER_PROBE, &probe, 64) >= 0 else { return 0 }
+        let isSupported: UInt16 = 1
+        return withUnsafeBytes(of: &probe.operations) { bytes in
+            var opcodes: UInt64 = 0
+            for operation in bytes.bindMemory(to: ck_uring_probe_operation.self).prefix(Int(probe.count))
+            where operation.flags & isSupported != 0 {
+                opcodes |= 1 << UInt64(operation.opcode)
+            }
+            return opcodes
+        }
+    }
+}

@@ -1,0 +1,75 @@
+internal import CKernel
+
+extension Operation {
+    /// Carries the operation out on this thread, which may block: workers only.
+    ///
+    /// Returns the value or a negative errno.
+    func blockingResult() -> Int {
+        switch self {
+        case .nop:
+            return 0
+        case .read(let transfer), .readVectored(let transfer), .write(let transfer), .writeVectored(let transfer):
+            return attempt(transfer, flags: transfer.flags.kernelFlags)
+        case .sync(let descriptor, .data):
+            return Kernel.fdatasync(descriptor.number)
+        case .sync(let descriptor, .full):
+            return Kernel.fsync(descriptor.number)
+        case .syncRange(let descriptor, let offset, let count, let flags):
+            return Kernel.syncFileRange(descriptor.number, offset, count, flags)
+        case .open(let directory, let path, let how):
+            return Kernel.openat2(directory, path, how)
+        case .close(let descriptor):
+            return Kernel.close(descriptor)
+        case .status(let directory, let path, let flags, let mask, let result):
+            return Kernel.statx(directory, path, flags, mask, result)
+        case .allocate(let descriptor, let mode, let offset, let count):
+            return Kernel.fallocate(descriptor.number, mode, offset, count)
+        case .truncate(let descriptor, let size):
+            return Kernel.ftruncate(descriptor.number, size)
+        case .advise(let descriptor, let offset, let count, let advice):
+            return Kernel.fadvise(descriptor.number, offset, count, advice)
+        case .poll, .timeout, .cancel:
+            // These wait; the engine and the queue do that without a worker.
+            return -Int(EINVAL)
+        }
+    }
+
+    /// The read or write as preadv2(2) or pwritev2(2) with these flags.
+    @inline(__always)
+    func attempt(_ transfer: Transfer, flags: UInt32) -> Int {
+        var single = iovec(iov_base: transfer.base, iov_len: transfer.count)
+        let number = transfer.descriptor.number
+        // A stream has no offset: preadv2 would refuse it with ESPIPE.
+        let offset = transfer.descriptor.kind == .stream ? Transfer.currentPosition : transfer.offset
+        switch self {
+        case .read:
+            return Kernel.preadv2(number, &single, 1, offset, flags)
+        case .write:
+            return Kernel.pwritev2(number, &single, 1, offset, flags)
+        case .readVectored:
+            return Kernel.preadv2(number, transfer.vectors, transfer.count, offset, flags)
+        default:
+            return Kernel.pwritev2(number, transfer.vectors, transfer.count, offset, flags)
+        }
+    }
+}
+
+extension Transfer {
+    /// `base` as the iovecs of a vectored transfer. nil goes to the kernel as it is, which answers EFAULT.
+    var vectors: UnsafePointer<iovec>? {
+        UnsafePointer(base?.assumingMemoryBound(to: iovec.self))
+    }
+
+    /// Bytes to transfer. Reads the iovecs of a vectored one.
+    func byteCount(isVectored: Bool) -> Int {
+        guard isVectored, let base else { return count }
+        var total = 0
+        for vector in UnsafeBufferPointer(start: base.assumingMemoryBound(to: iovec.self), count: max(0, min(count, 1024))) {
+            total &+= vector.iov_len
+        }
+        return total
+    }
+
+    /// Above this, a copy from the page cache is left to a worker: some 20 us of the caller's or the loop's time.
+    static var inlineLimit: Int { 256 * 1024 }
+}

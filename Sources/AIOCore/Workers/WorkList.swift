@@ -1,0 +1,92 @@
+/// One operation in the pool. Items are kept by slot, so that one can be taken back from the middle of a list.
+struct WorkItem: BitwiseCopyable {
+    enum State: UInt8, BitwiseCopyable {
+        /// Not in the pool, or its result is known.
+        case idle
+        /// In a list. Left when a worker takes it, or when it is cancelled.
+        case queued
+        /// A worker has it.
+        case running
+    }
+
+    var operation = Operation.nop
+    var token = Token(rawValue: .max)
+    /// Seldom blocks for long: see `WorkerPool`.
+    var isQuick = false
+    var isAdvised = false
+    var state = State.idle
+    fileprivate var next: Int32 = -1
+    fileprivate var previous: Int32 = -1
+
+    init() {}
+
+    init(_ operation: Operation, _ token: Token) {
+        self.operation = operation
+        self.token = token
+        isQuick = operation.isQuick
+    }
+
+    var slot: Int { Int(token.slot) }
+}
+
+/// A first-in first-out list of items, linked by slot.
+struct WorkList: BitwiseCopyable {
+    private(set) var count = 0
+    private var head: Int32 = -1
+    private var tail: Int32 = -1
+
+    var isEmpty: Bool { count == 0 }
+
+    mutating func append(_ slot: Int, _ items: UnsafeMutablePointer<WorkItem>) {
+        items[slot].next = -1
+        items[slot].previous = tail
+        if tail >= 0 { items[Int(tail)].next = Int32(slot) } else { head = Int32(slot) }
+        tail = Int32(slot)
+        count += 1
+    }
+
+    mutating func popFirst(_ items: UnsafeMutablePointer<WorkItem>) -> Int? {
+        guard head >= 0 else { return nil }
+        let slot = Int(head)
+        remove(slot, items)
+        return slot
+    }
+
+    mutating func remove(_ slot: Int, _ items: UnsafeMutablePointer<WorkItem>) {
+        let item = items[slot]
+        if item.previous >= 0 { items[Int(item.previous)].next = item.next } else { head = item.next }
+        if item.next >= 0 { items[Int(item.next)].previous = item.previous } else { tail = item.previous }
+        count -= 1
+    }
+}
+
+/// A range of a file whose pages a read is going to want.
+struct ReadaheadRange: BitwiseCopyable {
+    private var descriptor: Int32
+    private var offset: Int64
+    private var count: Int
+
+    /// nil for what is not a buffered read at an offset.
+    init?(_ operation: Operation) {
+        guard case (let transfer, false)? = operation.transfer, transfer.descriptor.kind == .buffered,
+            transfer.offset >= 0
+        else { return nil }
+        descriptor = transfer.descriptor.number
+        offset = transfer.offset
+        if case .readVectored = operation {
+            count = transfer.byteCount(isVectored: true)
+        } else {
+            count = transfer.count
+        }
+    }
+
+    func start() { _ = Kernel.readahead(descriptor, offset, count) }
+}
+
+extension Operation {
+    /// Whether it is quick work, as `WorkerPool` means it.
+    fileprivate var isQuick: Bool {
+        guard let (transfer, isWrite) = transfer, transfer.descriptor.kind == .buffered else { return false }
+        return !isWrite || transfer.flags.isDisjoint(with: [.sync, .dataSync])
+    }
+}

@@ -1,0 +1,251 @@
+internal import CKernel
+
+/// Threads for what can only be done by blocking one: bounded, started when there is need, gone when there is none.
+///
+/// Work comes in two kinds.
+///
+/// *Blocking* work (fsync, open, direct I/O, ...) takes a thread each, up to the limit.
+///
+/// *Quick* work (buffered reads and writes) seldom blocks for long, and hopping threads would cost more than it
+/// does. One worker serves it in order. It first asks the kernel to read ahead (readahead(2)) everything that is
+/// queued, so that the device sees the whole depth at once, and then collects the pages, which mostly are there
+/// by then. Should it get stuck all the same, another worker, which watches, takes over the rest.
+final class WorkerPool: @unchecked Sendable {
+    // @unchecked: `state` and `items` are touched under `lock` only; `finished` and `results` as `Inbox` says.
+
+    private let lock = Lock()
+    private let condition = Condition()
+    private let state: UnsafeMutablePointer<State>
+    private let items: UnsafeMutablePointer<WorkItem>
+    private let limit: Int
+
+    /// Slots whose work is done, on their way to the engine.
+    let finished: Inbox
+    private let results: UnsafeMutablePointer<Completion>
+    /// The engine's eventfd, which tells it that `finished` has something. The pool ends before the engine does.
+    private let wakeDescriptor: Int32
+
+    private struct State {
+        var blocking = WorkList()
+        /// Quick work that nobody looked at yet, and quick work whose pages have been asked for.
+        var incoming = WorkList()
+        var advised = WorkList()
+        var threadCount = 0
+        var idleCount = 0
+        /// Workers at quick work, and whether one watches them.
+        var quickWorkers = 0
+        var isWatched = false
+        /// Counts quick work, so that the watcher sees whether it moves.
+        var quickProgress: UInt = 0
+        var isStopping = false
+    }
+
+    init(capacity: Int, limit: Int, wakeDescriptor: Int32) {
+        state = .allocate(capacity: 1)
+        state.initialize(to: State())
+        items = .allocate(capacity: capacity)
+        items.initialize(repeating: WorkItem(), count: capacity)
+        results = .allocate(capacity: capacity)
+        finished = Inbox(capacity: capacity)
+        self.limit = max(limit, 1)
+        self.wakeDescriptor = wakeDescriptor
+    }
+
+    deinit {
+        state.deallocate()
+        items.deallocate()
+        results.deallocate()
+    }
+
+    // MARK: The engine's side
+
+    /// Adds one batch. Returns the number added: fewer than staged if not even one thread could be started.
+    func add(_ batch: inout FixedQueue<WorkItem>) {
+        guard !batch.isEmpty else { return }
+        lock.lock()
+        defer { lock.unlock() }
+        while let item = batch.popFirst() {
+            items[item.slot] = item
+            items[item.slot].state = .queued
+            if item.isQuick {
+                state.pointee.incoming.append(item.slot, items)
+            } else {
+                state.pointee.blocking.append(item.slot, items)
+            }
+        }
+        callWorkers()
+    }
+
+    /// Takes back work that no worker began. False if one did, or if it is done.
+    func remove(_ token: Token) -> Bool {
+        lock.lock()
+        defer { lock.unlock() }
+        let item = items + Int(token.slot)
+        guard item.pointee.token == token, item.pointee.state == .queued else { return false }
+        if !item.pointee.isQuick {
+            state.pointee.blocking.remove(Int(token.slot), items)
+        } else if item.pointee.isAdvised {
+            state.pointee.advised.remove(Int(token.slot), items)
+        } else {
+            state.pointee.incoming.remove(Int(token.slot), items)
+        }
+        item.pointee.state = .idle
+        return true
+    }
+
+    /// Moves the completions of all work that is done.
+    @inline(__always)
+    func takeFinished(into completed: inout FixedQueue<Completion>) {
+        finished.take { slot in completed.append(results[Int(slot)]) }
+    }
+
+    /// Waits until all work is done and every thread is gone.
+    func shutDown() {
+        lock.lock()
+        state.pointee.isStopping = true
+        condition.broadcast()
+        while state.pointee.threadCount > 0 { condition.wait(lock) }
+        lock.unlock()
+    }
+
+    // MARK: Threads
+
+    /// Under the lock: wakes or starts as many workers as the queued work asks for.
+    private func callWorkers() {
+        var wanted = state.pointee.blocking.count
+        if state.pointee.quickWorkers == 0, !state.pointee.incoming.isEmpty || !state.pointee.advised.isEmpty {
+            wanted += 1
+        }
+        var waking = min(wanted, state.pointee.idleCount)
+        var starting = min(wanted - waking, limit - state.pointee.threadCount)
+        while waking > 0 {
+            condition.signal()
+            waking -= 1
+        }
+        while starting > 0, startWorker() { starting -= 1 }
+    }
+
+    /// Under the lock. False if the system refuses another thread; work then waits for those there are.
+    private func startWorker() -> Bool {
+        var thread = pthread_t()
+        let pool = Unmanaged.passRetained(self)
+        let refused = Kernel.startThread(pool.toOpaque(), detached: true, thread: &thread) { argument in
+            guard let argument else { return nil }
+            Kernel.nameThread("aio-worker")
+            Unmanaged<WorkerPool>.fromOpaque(argument).takeRetainedValue().work()
+            return nil
+        }
+        guard refused == 0 else {
+            pool.release()
+            if state.pointee.threadCount == 0 { failQueued(with: refused) }
+            return false
+        }
+        state.pointee.threadCount += 1
+        return true
+    }
+
+    /// Under the lock: no thread at all could be started, so nothing that is queued will ever run.
+    private func failQueued(with errno: Int32) {
+        while let slot = state.pointee.blocking.popFirst(items) { finish(slot, -Int(errno)) }
+        while let slot = state.pointee.incoming.popFirst(items) { finish(slot, -Int(errno)) }
+        while let slot = state.pointee.advised.popFirst(items) { finish(slot, -Int(errno)) }
+    }
+
+    private func work() {
+        lock.lock()
+        while true {
+            if let slot = state.pointee.blocking.popFirst(items) {
+                run(slot)
+            } else if state.pointee.quickWorkers == 0, !state.pointee.incoming.isEmpty || !state.pointee.advised.isEmpty {
+                serveQuick()
+            } else if state.pointee.isStopping || !waitForWork() {
+                break
+            }
+        }
+        state.pointee.threadCount -= 1
+        // Whoever shuts down counts the threads.
+        condition.broadcast()
+        lock.unlock()
+    }
+
+    /// Under the lock: waits to be called, as the watcher if there is none. False if this worker is not needed.
+    private func waitForWork() -> Bool {
+        state.pointee.idleCount += 1
+        defer { state.pointee.idleCount -= 1 }
+        guard state.pointee.quickWorkers > 0, !state.pointee.isWatched else {
+            return condition.wait(lock, until: Kernel.now() &+ Self.idleTime)
+        }
+        state.pointee.isWatched = true
+        let before = state.pointee.quickProgress
+        let wasCalled = condition.wait(lock, until: Kernel.now() &+ Self.stuckTime)
+        state.pointee.isWatched = false
+        let isStuck = state.pointee.quickProgress == before
+            && (!state.pointee.incoming.isEmpty || !state.pointee.advised.isEmpty)
+        if !wasCalled, isStuck { serveQuick() }
+        return true
+    }
+
+    /// How long a worker without work stays, and how long quick work may stand still before another worker helps.
+    private static var idleTime: Nanoseconds { 5_000_000_000 }
+    private static var stuckTime: Nanoseconds { 1_000_000 }
+
+    // MARK: Work
+
+    /// Under the lock, which it gives up while it works.
+    private func run(_ slot: Int) {
+        items[slot].state = .running
+        let operation = items[slot].operation
+        lock.unlock()
+        let result = operation.blockingResult()
+        finish(slot, result)
+        lock.lock()
+    }
+
+    /// Under the lock, which it gives up while it works: serves quick work until there is none.
+    private func serveQuick() {
+        state.pointee.quickWorkers += 1
+        if !state.pointee.isWatched { callWatcher() }
+        while true {
+            advise()
+            guard let slot = state.pointee.advised.popFirst(items) else { break }
+            run(slot)
+            state.pointee.quickProgress &+= 1
+        }
+        state.pointee.quickWorkers -= 1
+    }
+
+    private func callWatcher() {
+        if state.pointee.idleCount > 0 {
+            condition.signal()
+        } else if state.pointee.threadCount < limit {
+            _ = startWorker()
+        }
+    }
+
+    /// Under the lock, which it gives up meanwhile: asks for the pages of all reads that came in.
+    private func advise() {
+        guard !state.pointee.incoming.isEmpty else { return }
+        withUnsafeTemporaryAllocation(of: ReadaheadRange.self, capacity: 64) { ranges in
+            var count = 0
+            while count < ranges.count, let slot = state.pointee.incoming.popFirst(items) {
+                items[slot].isAdvised = true
+                state.pointee.advised.append(slot, items)
+                guard let range = ReadaheadRange(items[slot].operation) else { continue }
+                ranges.initializeElement(at: count, to: range)
+                count += 1
+            }
+            // A single read brings its pages in by itself.
+            guard count > 1 else { return }
+            lock.unlock()
+            for range in ranges[..<count] { range.start() }
+            lock.lock()
+        }
+    }
+
+    private func finish(_ slot: Int, _ result: Int) {
+        // Written before `put` publishes the slot; from there on the slot is the engine's.
+        (results + slot).initialize(
+            to: Completion(items[slot].token, result: Int32(truncatingIfNeeded: result), flags: .usedWorker))
+        if finished.put(UInt32(slot)) { Kernel.wake(wakeDescriptor) }
+    }
+}
