@@ -57,24 +57,32 @@ extension Kernel {
     @inline(__always)
     public static func currentThread() -> UInt { UInt(pthread_self()) }
 
-    /// Starts a thread with all signals blocked, so that the program's handlers run on its own threads.
+    /// Starts a detached thread that runs `body` and keeps it alive meanwhile, with all signals blocked, so that the
+    /// program's handlers run on its own threads.
     ///
-    /// Returns an errno (positive, as pthread_create(3) does), or 0.
-    static func startThread(
-        _ argument: UnsafeMutableRawPointer, detached: Bool, thread: UnsafeMutablePointer<pthread_t>,
-        _ body: @convention(c) (UnsafeMutableRawPointer?) -> UnsafeMutableRawPointer?
-    ) -> Int32 {
+    /// Returns 0 or, as pthread_create(3) does, a positive errno.
+    static func startThread(_ body: ThreadBody) -> Int32 {
         var attributes = pthread_attr_t()
         pthread_attr_init(&attributes)
         defer { pthread_attr_destroy(&attributes) }
-        if detached { pthread_attr_setdetachstate(&attributes, Int32(PTHREAD_CREATE_DETACHED)) }
+        pthread_attr_setdetachstate(&attributes, Int32(PTHREAD_CREATE_DETACHED))
         var all = sigset_t()
         var before = sigset_t()
         sigfillset(&all)
         pthread_sigmask(SIG_SETMASK, &all, &before)
         defer { pthread_sigmask(SIG_SETMASK, &before, nil) }
-        return pthread_create(thread, &attributes, body, argument)
+        var thread = pthread_t()
+        let argument = Unmanaged.passRetained(body)
+        let refused = pthread_create(&thread, &attributes, { argument in
+            if let argument { Unmanaged<ThreadBody>.fromOpaque(argument).takeRetainedValue().run() }
+            return nil
+        }, argument.toOpaque())
+        if refused != 0 { argument.release() }
+        return refused
     }
+}
 
-    static func join(_ thread: pthread_t) { pthread_join(thread, nil) }
+/// What a thread runs. A class, since a C function can take neither a closure nor a generic one.
+class ThreadBody {
+    func run() {}
 }

@@ -1,5 +1,3 @@
-internal import CKernel
-
 extension Loop {
     /// Starts a thread, makes the engine on it (an io_uring belongs to the thread that made it), and returns the
     /// loop once it runs. Blocks the caller for that time, some tens of microseconds.
@@ -7,24 +5,14 @@ extension Loop {
         _ kind: EngineKind, _ configuration: EngineConfiguration, _ client: Client
     ) throws(EngineFailure) -> Loop<Client> {
         let start = LoopStart<Client>(kind, configuration, client)
-        var thread = pthread_t()
-        let argument = Unmanaged.passRetained(start)
-        let refused = Kernel.startThread(argument.toOpaque(), detached: true, thread: &thread) { argument in
-            guard let argument else { return nil }
-            Kernel.nameThread("aio-loop")
-            Unmanaged<LoopStart<Client>>.fromOpaque(argument).takeRetainedValue().run()
-            return nil
-        }
-        guard refused == 0 else {
-            argument.release()
-            throw EngineFailure(engine: kind, step: .thread, errno: refused)
-        }
+        let refused = Kernel.startThread(start)
+        guard refused == 0 else { throw EngineFailure(engine: kind, step: .thread, errno: refused) }
         return try start.wait()
     }
 }
 
 /// The hand-over between the thread that wants a loop and the new thread.
-private final class LoopStart<Client: LoopClient>: @unchecked Sendable {
+private final class LoopStart<Client: LoopClient>: ThreadBody, @unchecked Sendable {
     // @unchecked: `result` is touched under `lock` only.
 
     private let kind: EngineKind
@@ -60,7 +48,8 @@ private final class LoopStart<Client: LoopClient>: @unchecked Sendable {
     }
 
     /// On the new thread.
-    func run() {
+    override func run() {
+        Kernel.nameThread("aio-loop")
         let queue = UnsafeMutablePointer<EngineQueue>.allocate(capacity: 1)
         do throws(EngineFailure) {
             queue.initialize(to: try EngineQueue(kind, configuration))

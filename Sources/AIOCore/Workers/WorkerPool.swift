@@ -1,5 +1,3 @@
-internal import CKernel
-
 /// Threads for what can only be done by blocking one: bounded, started when there is need, gone when there is none.
 ///
 /// Work comes in two kinds.
@@ -10,7 +8,7 @@ internal import CKernel
 /// does. One worker serves it in order. It first asks the kernel to read ahead (readahead(2)) everything that is
 /// queued, so that the device sees the whole depth at once, and then collects the pages, which mostly are there
 /// by then. Should it get stuck all the same, another worker, which watches, takes over the rest.
-final class WorkerPool: @unchecked Sendable {
+final class WorkerPool: ThreadBody, @unchecked Sendable {
     // @unchecked: `state` and `items` are touched under `lock` only; `finished` and `results` as `Inbox` says.
 
     private let lock = Lock()
@@ -127,16 +125,8 @@ final class WorkerPool: @unchecked Sendable {
 
     /// Under the lock. False if the system refuses another thread; work then waits for those there are.
     private func startWorker() -> Bool {
-        var thread = pthread_t()
-        let pool = Unmanaged.passRetained(self)
-        let refused = Kernel.startThread(pool.toOpaque(), detached: true, thread: &thread) { argument in
-            guard let argument else { return nil }
-            Kernel.nameThread("aio-worker")
-            Unmanaged<WorkerPool>.fromOpaque(argument).takeRetainedValue().work()
-            return nil
-        }
+        let refused = Kernel.startThread(self)
         guard refused == 0 else {
-            pool.release()
             if state.pointee.threadCount == 0 { failQueued(with: refused) }
             return false
         }
@@ -151,7 +141,9 @@ final class WorkerPool: @unchecked Sendable {
         while let slot = state.pointee.advised.popFirst(items) { finish(slot, -Int(errno)) }
     }
 
-    private func work() {
+    /// A worker's life.
+    override func run() {
+        Kernel.nameThread("aio-worker")
         lock.lock()
         while true {
             if let slot = state.pointee.blocking.popFirst(items) {
