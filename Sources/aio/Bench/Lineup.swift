@@ -7,10 +7,10 @@ struct Lineup {
     private(set) var notes: [String] = []
 
     init(_ plan: Plan) throws {
-        let peers = Lineup.peers(plan)
-        sections = [Section(cache: .cold, rows: peers.map(Row.init))]
+        let contestants = Lineup.peers(plan) + (plan.engines ?? EngineKind.allCases).map { Queue(plan, $0) }
+        sections = [Section(cache: .cold, rows: contestants.map(Row.init))]
         guard !plan.isDirect else { return }
-        sections.append(Section(cache: .cached, rows: peers.map(Row.init)))
+        sections.append(Section(cache: .cached, rows: contestants.map(Row.init)))
     }
 
     private static func peers(_ plan: Plan) -> [any Contestant] {
