@@ -13,7 +13,7 @@ struct Bench {
         if let path = plan.jsonPath { try JSONFile.check(path) }
         let lineup = try Lineup(plan)
         // The device outlives the file on it.
-        let device: MemoryDevice? = if case .memoryDevice(let size) = plan.source { try MemoryDevice(size: size) } else { nil }
+        let device = try makeDevice()
         let pattern = Pattern()
         let file = try makeFile(pattern, device)
         let shape = try makeShape(file)
@@ -28,6 +28,11 @@ struct Bench {
             notes: lineup.notes + rounds.notes)
         try Console.write(report.table)
         if let path = plan.jsonPath { try JSONFile.write(report, to: path) }
+    }
+
+    private func makeDevice() throws -> MemoryDevice? {
+        guard case .memoryDevice(let size) = plan.source else { return nil }
+        return try MemoryDevice(size: size)
     }
 
     private func makeFile(_ pattern: Pattern, _ device: MemoryDevice?) throws -> TestFile {

@@ -52,7 +52,9 @@ struct LoadOptions: ParsableArguments {
     @Option(help: ArgumentHelp("Tasks that await, one operation each (default: the depth).", valueName: "count"))
     var tasks: Int?
 
-    @Option(help: ArgumentHelp("How many of 100 operations write. The content is checked likewise.", valueName: "percent"))
+    @Option(
+        help: ArgumentHelp(
+            "How many of 100 operations write. Later reads check what they wrote.", valueName: "percent"))
     var write = 0
 
     @Flag(help: "In the order of the file instead of random order.")
@@ -62,10 +64,10 @@ struct LoadOptions: ParsableArguments {
     var direct = false
 
     @Option(help: ArgumentHelp("Length of one turn: seconds, or with a unit (500ms).", valueName: "time"))
-    var duration = TimeSpan(milliseconds: 1000)
+    var duration = TimeSpan(milliseconds: 500)
 
     @Option(help: ArgumentHelp("Turns of each contestant.", valueName: "count"))
-    var rounds = 3
+    var rounds = 5
 
     func check() throws {
         func need(_ holds: Bool, _ message: String) throws { if !holds { throw ValidationError(message) } }

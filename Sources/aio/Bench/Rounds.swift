@@ -56,8 +56,7 @@ final class Rounds {
             await contestant.close()
             // Its operations may have failed because of the signal.
             try Interruption.check()
-            guard let failure = error as? Failure else { throw error }
-            throw Failure("\(contestant.name): \(failure.message)")
+            throw Failure("\(contestant.name): \((error as? Failure)?.message ?? "\(error)")")
         }
         await contestant.close()
         try Interruption.check()

@@ -14,7 +14,9 @@ protocol Contestant: AnyObject {
 }
 
 /// Memory for the blocks in flight, aligned for O_DIRECT and touched, so that no turn pays for its page faults.
-final class BlockMemory {
+final class BlockMemory: @unchecked Sendable {
+    // @unchecked: each block has one user at a time.
+
     private let base: UnsafeMutableRawPointer
     private let blockSize: Int
 

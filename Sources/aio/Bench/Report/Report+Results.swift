@@ -41,7 +41,7 @@ extension Report.Times {
         p50 = times.percentile(50)
         p90 = times.percentile(90)
         p99 = times.percentile(99)
-        p99_9 = times.percentile(99.9)
+        p999 = times.percentile(99.9)
         worst = times.worst
     }
 }

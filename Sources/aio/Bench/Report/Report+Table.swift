@@ -39,7 +39,7 @@ extension Report.Line {
         [
             contestant, Report.grouped(Int(operationsPerSecond)),
             ratioToPread.map { Report.decimal($0, $0 < 9.995 ? 2 : 1) + "x" } ?? "-",
-            Report.microseconds(latency.p50), Report.microseconds(latency.p99), Report.microseconds(latency.p99_9),
+            Report.microseconds(latency.p50), Report.microseconds(latency.p99), Report.microseconds(latency.p999),
             Report.microseconds(latency.mean), Report.microseconds(submittingCall.p99),
             Report.microseconds(submittingCall.worst), Report.microseconds(processorNsPerOperation),
         ]

@@ -29,7 +29,7 @@ struct Report: Codable {
     struct Times: Codable {
         var count: UInt64
         var mean: Double
-        var p50, p90, p99, p99_9: UInt64
+        var p50, p90, p99, p999: UInt64
         var worst: UInt64
     }
 
