@@ -22,7 +22,10 @@ let package = Package(
     targets: [
         .systemLibrary(name: "CKernel", path: "Sources/CKernel"),
         .target(name: "AIOCore", dependencies: ["CKernel"], swiftSettings: [embedded]),
-        .target(name: "AIO", dependencies: ["AIOCore"]),
+        .target(
+            name: "AIO", dependencies: ["AIOCore", "CKernel"],
+            // An async function runs where its caller stands: a cached read changes no thread.
+            swiftSettings: [.enableUpcomingFeature("NonisolatedNonsendingByDefault")]),
         .systemLibrary(name: "CPosixAIO", path: "Sources/CPosixAIO"),
         .executableTarget(
             name: "aio",

@@ -40,7 +40,12 @@ public struct Descriptor: BitwiseCopyable, Sendable, Equatable {
     /// Asks the kernel what `number` is: statx(2), and fcntl(2) for O_DIRECT. `other` for one that is not open.
     public static func classify(_ number: Int32) -> Descriptor {
         var status = ck_statx()
-        guard Kernel.status(number, CK_STATX_TYPE, &status) >= 0 else { return Descriptor(number, kind: .other) }
+        // What is known locally is enough; a network file system is not to be asked.
+        let flags = CK_AT_EMPTY_PATH | CK_AT_STATX_DONT_SYNC
+        var empty: CChar = 0
+        guard Kernel.statx(number, &empty, flags, CK_STATX_TYPE, &status) >= 0 else {
+            return Descriptor(number, kind: .other)
+        }
         switch status.mode & CK_S_IFMT {
         case CK_S_IFREG, CK_S_IFBLK:
             let flags = UInt64(max(0, Kernel.openFlags(number)))

@@ -1,7 +1,7 @@
 /// The descriptor that an operation works on, for what treats all operations alike.
 extension Operation {
     /// nil for operations on none, or on a path.
-    var descriptor: Descriptor? {
+    public var descriptor: Descriptor? {
         switch self {
         case .read(let transfer), .write(let transfer), .readVectored(let transfer), .writeVectored(let transfer):
             transfer.descriptor

@@ -54,6 +54,14 @@ extension Operation {
     }
 }
 
+extension Operation {
+    /// The read or write with RWF_NOWAIT: EAGAIN if it would wait, EOPNOTSUPP if the file cannot tell.
+    @inline(__always)
+    public func attemptWithoutWaiting(_ transfer: Transfer) -> Int {
+        attempt(transfer, flags: transfer.flags.kernelFlags | CK_RWF_NOWAIT)
+    }
+}
+
 extension Transfer {
     /// `base` as the iovecs of a vectored transfer. nil goes to the kernel as it is, which answers EFAULT.
     var vectors: UnsafePointer<iovec>? {
@@ -71,5 +79,5 @@ extension Transfer {
     }
 
     /// Above this, a copy from the page cache is left to a worker: some 20 us of the caller's or the loop's time.
-    static var inlineLimit: Int { 256 * 1024 }
+    public static var inlineLimit: Int { 256 * 1024 }
 }

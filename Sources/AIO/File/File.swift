@@ -1,0 +1,166 @@
+public import AIOCore
+internal import CKernel
+internal import Synchronization
+
+/// An open file.
+///
+/// It may be used by any number of tasks at once. `close` waits for the operations that are in flight on it; a file
+/// that is dropped unclosed is closed in the background and reported in the log. `withFile` closes for you.
+///
+/// Operations run where the caller stands as long as that cannot block: a read that the page cache can serve costs
+/// little more than a pread(2). Everything else goes to a loop of the runtime.
+public final class File: Sendable {
+    public let runtime: IORuntime
+    /// Where it was opened; nil for an adopted descriptor.
+    public let path: Path?
+    /// What operations on an `IOQueue` want. Borrowed: not to be closed, and not to be used once the file is closed.
+    public let descriptor: Descriptor
+    let lease = FileLease()
+    let guess = CacheGuess()
+    /// The errno of the first sync that failed: the kernel may have marked lost pages clean, so that a later sync
+    /// succeeds and proves nothing.
+    let syncFailure = Atomic<Int32>(0)
+
+    private init(_ descriptor: Descriptor, path: Path?, runtime: IORuntime) {
+        self.descriptor = descriptor
+        self.path = path
+        self.runtime = runtime
+    }
+
+    /// Takes over an open descriptor: a pipe, a socket, a file opened elsewhere. The file now closes it.
+    public convenience init(adopting number: Int32, path: Path? = nil, runtime: IORuntime = .shared) {
+        self.init(.classify(number), path: path, runtime: runtime)
+    }
+
+    deinit {
+        guard !lease.isClosed else { return }
+        runtime.configuration.log("file \(path.map { "\($0)" } ?? "\(descriptor.number)") was dropped without close()")
+        runtime.closeUnobserved(descriptor.number)
+    }
+
+    // MARK: Opening
+
+    public enum Access: Sendable {
+        case read, write, readWrite
+    }
+
+    /// openat2(2)'s flags. Descriptors are always close-on-exec.
+    public struct OpenOptions: OptionSet, Sendable {
+        public let rawValue: UInt64
+        public init(rawValue: UInt64) { self.rawValue = rawValue }
+
+        /// Makes the file if it is not there.
+        public static let create = OpenOptions(rawValue: CK_O_CREAT)
+        /// With `create`: fails with `alreadyExists` if it is.
+        public static let exclusive = OpenOptions(rawValue: CK_O_EXCL)
+        public static let truncate = OpenOptions(rawValue: CK_O_TRUNC)
+        /// Every write goes to the end, whatever its offset.
+        public static let append = OpenOptions(rawValue: CK_O_APPEND)
+        /// Past the page cache. Buffers, offsets and counts must be aligned as the file system asks (`aio probe`).
+        public static let direct = OpenOptions(rawValue: CK_O_DIRECT)
+        /// Every write is durable when it completes: data, and what is needed to read it.
+        public static let dataSync = OpenOptions(rawValue: CK_O_DSYNC)
+        /// Every write is durable when it completes, with all metadata.
+        public static let sync = OpenOptions(rawValue: CK_O_SYNC)
+        /// Fails with ELOOP if the last part of the path is a symbolic link.
+        public static let noFollow = OpenOptions(rawValue: CK_O_NOFOLLOW)
+        /// Fails with `notDirectory` if it is none.
+        public static let directory = OpenOptions(rawValue: CK_O_DIRECTORY)
+        /// Does not wait for the other end of a FIFO.
+        public static let nonBlocking = OpenOptions(rawValue: CK_O_NONBLOCK)
+    }
+
+    /// Opens a file; `permissions` (less the umask) are for one that is made.
+    ///
+    /// Throws what open(2) says, `cancelled` or `deadlineExceeded`. The kernel call is openat2(2).
+    public static func open(
+        _ path: Path, _ access: Access = .read, options: OpenOptions = [], permissions: UInt16 = 0o644,
+        runtime: IORuntime = .shared, deadline: ContinuousClock.Instant? = nil
+    ) async throws(IOError) -> File {
+        guard !path.hasInteriorNUL else {
+            throw IOError(.invalidArgument, "open", path: path, advice: "the path holds a NUL byte")
+        }
+        let request = OpenRequest(path, access, options, permissions)
+        let completion = try await runtime.perform(request.operation, Nanoseconds(deadline), "open", path)
+        return File(.classify(completion.result), path: path, runtime: runtime)
+    }
+
+    // MARK: Closing
+
+    /// Waits for the operations in flight on this file, then closes it. New ones fail with `fileClosed`, and so does a
+    /// second close. Is not cancelled. An error (`inputOutput`, `noSpace`) tells of writes that the file system had
+    /// put off; the descriptor is gone all the same. The kernel call is close(2).
+    public func close() async throws(IOError) {
+        try runtime.check("close")
+        guard lease.close() else { throw IOError(.fileClosed, "close", path: path) }
+        await lease.waitForUsers()
+        try await runtime.close(descriptor.number, path)
+    }
+
+    // MARK: For the operations
+
+    /// Begins an operation on this file; `lease.end()` ends it.
+    @inline(__always)
+    func begin(_ name: @autoclosure () -> String) throws(IOError) {
+        try runtime.check(name())
+        guard lease.begin() else { throw IOError(.fileClosed, name(), path: path) }
+    }
+
+    /// An operation other than a read or a write.
+    func perform(
+        _ operation: Operation, _ deadline: ContinuousClock.Instant?, _ name: String
+    ) async throws(IOError) -> Int32 {
+        try begin(name)
+        defer { lease.end() }
+        return try await runtime.perform(operation, Nanoseconds(deadline), name, path).result
+    }
+}
+
+/// Opens a file, runs `body`, and closes the file whatever happens.
+///
+/// Throws what `body` throws; if that succeeded, what `close` throws.
+public func withFile<R>(
+    _ path: Path, _ access: File.Access = .read, options: File.OpenOptions = [], permissions: UInt16 = 0o644,
+    runtime: IORuntime = .shared, _ body: (File) async throws -> R
+) async throws -> R {
+    let file = try await File.open(path, access, options: options, permissions: permissions, runtime: runtime)
+    let result: R
+    do {
+        result = try await body(file)
+    } catch {
+        // The first error is the one that tells what happened.
+        try? await file.close()
+        throw error
+    }
+    try await file.close()
+    return result
+}
+
+/// What openat2(2) reads while an open is in flight: memory that stays where it is.
+private struct OpenRequest: ~Copyable {
+    private let path: UnsafeMutablePointer<CChar>
+    private let how: UnsafeMutablePointer<ck_open_how>
+
+    init(_ path: Path, _ access: File.Access, _ options: File.OpenOptions, _ permissions: UInt16) {
+        self.path = path.copyCString()
+        how = .allocate(capacity: 1)
+        let mode: UInt64
+        switch access {
+        case .read: mode = CK_O_RDONLY
+        case .write: mode = CK_O_WRONLY
+        case .readWrite: mode = CK_O_RDWR
+        }
+        how.initialize(
+            to: ck_open_how(
+                flags: mode | options.rawValue | CK_O_CLOEXEC | CK_O_NOCTTY,
+                // openat2 refuses permissions that nothing is made with.
+                mode: options.contains(.create) ? UInt64(permissions & 0o7777) : 0, resolve: 0))
+    }
+
+    deinit {
+        path.deallocate()
+        how.deallocate()
+    }
+
+    var operation: Operation { .open(directory: CK_AT_FDCWD, path: UnsafePointer(path), how: UnsafePointer(how)) }
+}

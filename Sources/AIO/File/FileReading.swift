@@ -1,0 +1,104 @@
+public import AIOCore
+internal import CKernel
+
+extension File {
+    /// Reads at `offset` into the caller's memory. Returns the bytes read: fewer than asked for if the file ends there
+    /// (or the kernel felt like it), zero at the end of the file. Streams ignore the offset.
+    ///
+    /// The memory is borrowed until this returns, which it does only once the kernel is done with it, also when the
+    /// task is cancelled. Throws `cancelled`, `deadlineExceeded`, `wouldBlock` (with `.noWait`), `fileClosed`, or
+    /// what preadv2(2) says.
+    public func read(
+        into bytes: inout MutableRawSpan, at offset: Int64, flags: TransferFlags = [],
+        deadline: ContinuousClock.Instant? = nil
+    ) async throws(IOError) -> Int {
+        let (base, count) = bytes.withUnsafeMutableBytes { ($0.baseAddress, $0.count) }
+        return try await read(base, count, offset, flags, deadline)
+    }
+
+    /// Fills all of the caller's memory from `offset` on. Throws `unexpectedEndOfFile` if the file ends before; otherwise
+    /// as `read`.
+    public func readExactly(
+        into bytes: inout MutableRawSpan, at offset: Int64, flags: TransferFlags = [],
+        deadline: ContinuousClock.Instant? = nil
+    ) async throws(IOError) {
+        let (base, count) = bytes.withUnsafeMutableBytes { ($0.baseAddress, $0.count) }
+        try await readExactly(base, count, offset, flags, deadline)
+    }
+
+    /// Reads at `offset` as much as `buffer` holds, and sets its count to the bytes read. As `read(into:at:)`.
+    @discardableResult
+    public func read(
+        into buffer: inout IOBuffer, at offset: Int64, flags: TransferFlags = [],
+        deadline: ContinuousClock.Instant? = nil
+    ) async throws(IOError) -> Int {
+        let count = try await read(buffer.base, buffer.capacity, offset, flags, deadline)
+        buffer.count = count
+        return count
+    }
+
+    /// Reads at `offset` up to `count` bytes into a new array, which is shorter if the file ends there.
+    public func read(
+        count: Int, at offset: Int64, flags: TransferFlags = [], deadline: ContinuousClock.Instant? = nil
+    ) async throws(IOError) -> [UInt8] {
+        try checkCount(count)
+        var array = [UInt8](unsafeUninitializedCapacity: count) { _, initialized in initialized = count }
+        var elements = array.mutableSpan
+        var bytes = elements.mutableBytes
+        let read = try await read(into: &bytes, at: offset, flags: flags, deadline: deadline)
+        array.removeLast(count - read)
+        return array
+    }
+
+    /// Reads exactly `count` bytes at `offset` into a new array. Throws `unexpectedEndOfFile` if there are fewer.
+    public func readExactly(
+        count: Int, at offset: Int64, flags: TransferFlags = [], deadline: ContinuousClock.Instant? = nil
+    ) async throws(IOError) -> [UInt8] {
+        try checkCount(count)
+        var array = [UInt8](unsafeUninitializedCapacity: count) { _, initialized in initialized = count }
+        var elements = array.mutableSpan
+        var bytes = elements.mutableBytes
+        try await readExactly(into: &bytes, at: offset, flags: flags, deadline: deadline)
+        return array
+    }
+
+    /// Reads at `offset` into the buffers of `vector`, one after the other. Returns the bytes read in all; the buffers'
+    /// counts stay as they were. The kernel call is preadv2(2).
+    public func read(
+        into vector: inout IOVector, at offset: Int64, flags: TransferFlags = [],
+        deadline: ContinuousClock.Instant? = nil
+    ) async throws(IOError) -> Int {
+        let transfer = Transfer(descriptor, vector.vectors, count: vector.count, offset: offset, flags: flags)
+        return try await perform(.readVectored(transfer), transfer, Nanoseconds(deadline))
+    }
+
+    private func checkCount(_ count: Int) throws(IOError) {
+        guard count >= 0 else {
+            throw IOError(.invalidArgument, "read", path: path, advice: "the count is negative")
+        }
+    }
+
+    private func read(
+        _ base: UnsafeMutableRawPointer?, _ count: Int, _ offset: Int64, _ flags: TransferFlags,
+        _ deadline: ContinuousClock.Instant?
+    ) async throws(IOError) -> Int {
+        let transfer = Transfer(descriptor, base, count: count, offset: offset, flags: flags)
+        return try await perform(.read(transfer), transfer, Nanoseconds(deadline))
+    }
+
+    private func readExactly(
+        _ base: UnsafeMutableRawPointer?, _ count: Int, _ offset: Int64, _ flags: TransferFlags,
+        _ deadline: ContinuousClock.Instant?
+    ) async throws(IOError) {
+        var done = 0
+        while done < count {
+            let read = try await read(base.map { $0 + done }, count - done, offset + Int64(done), flags, deadline)
+            guard read > 0 else {
+                throw IOError(
+                    .unexpectedEndOfFile, "read", path: path,
+                    advice: "asked for \(count) bytes at \(offset), got \(done)")
+            }
+            done += read
+        }
+    }
+}

@@ -1,0 +1,120 @@
+internal import AIOCore
+
+/// A thread with an engine: it submits operations, takes their completions and resumes the tasks that wait.
+///
+/// As a task executor it also runs tasks. Those that prefer it (`Task(executorPreference: loop)`) submit without a
+/// lock and are resumed without a change of thread. Such a task must not block its thread: everything on the loop
+/// would wait with it.
+public final class IOLoop: TaskExecutor, Sendable, CustomStringConvertible {
+    let core: Loop<LoopTasks>
+    private let tasks: LoopTasks
+    private let atLimit: IORuntime.AtLimit
+
+    init(
+        _ kind: EngineKind, _ configuration: IORuntime.Configuration
+    ) throws(EngineFailure) {
+        tasks = LoopTasks(jobEnded: configuration.jobEnded)
+        atLimit = configuration.atLimit
+        core = try .start(
+            kind,
+            EngineConfiguration(queueDepth: configuration.queueDepth, workerLimit: configuration.workerLimit), tasks)
+        tasks.attach(self)
+    }
+
+    public var description: String { "IOLoop(\(core.engineKind), queueDepth \(core.queueDepth))" }
+
+    /// Operations in flight now; from another thread, a moment ago.
+    public var inFlightCount: Int { core.inFlightCount }
+
+    // MARK: Tasks
+
+    public func enqueue(_ job: consuming ExecutorJob) {
+        let job = UnownedJob(job)
+        if core.isCurrent, core.isRunning {
+            tasks.enqueueLocally(job)
+        } else if tasks.enqueueRemotely(job) {
+            core.wakeIfAsleep()
+        } else {
+            globalConcurrentExecutor.enqueue(ExecutorJob(job))
+        }
+    }
+
+    /// Whether the calling task should yield: it runs on this loop, and has been served without suspending for long.
+    @inline(__always)
+    var isTurnUsedUp: Bool { core.isCurrent && tasks.isTurnUsedUp() }
+
+    // MARK: Operations
+
+    /// Carries one operation out. Returns only when its completion has come, also when the task is cancelled: so
+    /// what the operation points at may be borrowed.
+    func perform(_ operation: Operation, _ deadline: Nanoseconds, _ name: String) async throws(IOError) -> Completion {
+        if Task.isCancelled { throw IOError(.cancelled, name) }
+        let token = try await admit(operation, deadline, name)
+        let core = core
+        return await withTaskCancellationHandler {
+            await withUnsafeContinuation { (continuation: UnsafeContinuation<Completion, Never>) in
+                core.setContext(unsafeBitCast(continuation, to: UInt.self), of: token)
+                core.stage(token)
+            }
+        } onCancel: {
+            core.requestCancel(token)
+        }
+    }
+
+    /// The same for what must not be cancelled: it would leave something half done, as with close.
+    func performToTheEnd(_ operation: Operation, _ name: String) async throws(IOError) -> Completion {
+        let token: Token
+        if let free = core.prepare(operation, context: 0, deadline: .never) {
+            token = free
+        } else {
+            // A cancelled task waits its turn like any other here.
+            token = try await Task { [self] () throws(IOError) in try await wait(operation, .never, name) }.typedValue
+        }
+        let core = core
+        return await withUnsafeContinuation { (continuation: UnsafeContinuation<Completion, Never>) in
+            core.setContext(unsafeBitCast(continuation, to: UInt.self), of: token)
+            core.stage(token)
+        }
+    }
+
+    /// Carries one operation out that nobody waits for. False if there is no place for it.
+    func performUnobserved(_ operation: Operation) -> Bool {
+        guard let token = core.prepare(operation, context: 0, deadline: .never) else { return false }
+        core.stage(token)
+        return true
+    }
+
+    @inline(__always)
+    private func admit(_ operation: Operation, _ deadline: Nanoseconds, _ name: String) async throws(IOError) -> Token {
+        if tasks.admission.isEmpty, let token = core.prepare(operation, context: 0, deadline: deadline) { return token }
+        guard atLimit == .wait || !core.isRunning else { throw IOError(.limitReached, name) }
+        return try await wait(operation, deadline, name)
+    }
+
+    private func wait(_ operation: Operation, _ deadline: Nanoseconds, _ name: String) async throws(IOError) -> Token {
+        guard core.isRunning else { throw IOError(.runtimeShutDown, name) }
+        let core = core
+        switch await tasks.admission.wait(operation, deadline, wake: { core.wakeIfAsleep() }) {
+        case .admitted(let token): return token
+        case .failed(let code): throw IOError(code, name)
+        }
+    }
+
+    // MARK: The end
+
+    func beginShutdown(_ mode: IORuntime.ShutdownMode, whenEnded: @escaping @Sendable () -> Void) {
+        tasks.whenEnded(whenEnded)
+        core.beginShutdown(cancelling: mode == .cancel)
+    }
+}
+
+extension Task where Failure == any Error {
+    /// The value of a task whose body throws `IOError` alone.
+    fileprivate var typedValue: Success {
+        get async throws(IOError) {
+            do { return try await value } catch let error as IOError { throw error } catch {
+                throw IOError(.other, "task")
+            }
+        }
+    }
+}

@@ -1,0 +1,176 @@
+public import AIOCore
+internal import Synchronization
+
+/// The loops that carry out a program's operations.
+///
+/// Most programs use `IORuntime.shared`. A runtime of one's own is shut down by its owner; one that is dropped
+/// without that is ended in the background.
+public final class IORuntime: Sendable {
+    /// One loop, the best engine there is (or AIO_ENGINE's), and the default limits. Made when first used.
+    public static let shared = IORuntime()
+
+    public struct Configuration: Sendable {
+        public var engine = EngineChoice.automatic
+        /// Threads that submit and complete. One serves hundreds of thousands of operations a second.
+        public var loops = 1
+        /// Most operations in flight on a loop.
+        public var queueDepth = 256
+        /// Most worker threads a loop may have for what can only be done by blocking one.
+        public var workerLimit = 64
+        public var atLimit = AtLimit.wait
+        /// Whether reads first try the page cache on the calling thread.
+        public var inlineAttempts = true
+        /// Takes one line about something that went wrong and has nobody else to tell. To standard error by default.
+        public var log: @Sendable (String) -> Void = { line in writeToStandardError("swift-aio: \(line)\n") }
+        /// Called on a loop's thread whenever a job has run on it: for measurements.
+        package var jobEnded: (@Sendable () -> Void)?
+
+        public init() {}
+    }
+
+    /// What becomes of an operation that finds the queue depth used up.
+    public enum AtLimit: Sendable {
+        /// It waits its turn.
+        case wait
+        /// It fails with `IOError.Code.limitReached`.
+        case fail
+    }
+
+    public enum ShutdownMode: Sendable {
+        /// Everything in flight is carried out. Waits for ever if something does, such as a read from a silent pipe.
+        case drain
+        /// Everything in flight is asked to end. What cannot be stopped is still waited for.
+        case cancel
+    }
+
+    public let configuration: Configuration
+    public let selection: EngineSelection
+    public let loops: [IOLoop]
+    let buffers: BufferPool
+    private let process = ProcessGuard()
+    /// Why there are no loops; only ever so in `shared`.
+    private let failure: IOError?
+
+    /// Throws if a value is out of range, a forced engine is not available, or threads or descriptors have run out.
+    public init(_ configuration: Configuration = Configuration()) throws(IOError) {
+        (selection, loops) = try Self.start(configuration)
+        self.configuration = configuration
+        buffers = BufferPool(atLimit: configuration.atLimit)
+        failure = nil
+    }
+
+    /// `shared`: cannot throw, so an error waits for the first operation.
+    private init() {
+        configuration = Configuration()
+        buffers = BufferPool(atLimit: .wait)
+        do throws(IOError) {
+            (selection, loops) = try Self.start(configuration)
+            failure = nil
+        } catch {
+            selection = EngineSelection(engine: .threads, reason: "\(error)")
+            loops = []
+            failure = error
+        }
+    }
+
+    private static func start(_ configuration: Configuration) throws(IOError) -> (EngineSelection, [IOLoop]) {
+        guard (1...1024).contains(configuration.loops) else {
+            throw IOError(.invalidArgument, "runtime", advice: "loops is 1 to 1024")
+        }
+        return try configuration.engine.select { kind throws(EngineFailure) in
+            var loops: [IOLoop] = []
+            do throws(EngineFailure) {
+                for _ in 0..<configuration.loops { loops.append(try IOLoop(kind, configuration)) }
+            } catch {
+                for loop in loops { loop.beginShutdown(.cancel) {} }
+                throw error
+            }
+            return loops
+        }
+    }
+
+    deinit {
+        for loop in loops { loop.beginShutdown(.cancel) {} }
+    }
+
+    /// Operations in flight on all loops now.
+    public var inFlightCount: Int { loops.reduce(0) { $0 + $1.inFlightCount } }
+
+    // MARK: Operations
+
+    /// Carries one operation out and returns its value. Throws what its errno says, `cancelled` or
+    /// `deadlineExceeded`.
+    ///
+    /// What the operation points at is borrowed until this returns, which it does only when the completion has come,
+    /// also when the task is cancelled or the deadline passes. The operation may succeed in spite of either.
+    public func perform(
+        _ operation: Operation, deadline: ContinuousClock.Instant? = nil
+    ) async throws(IOError) -> Int32 {
+        let completion = try await perform(operation, Nanoseconds(deadline), operation.name, nil)
+        return completion.result
+    }
+
+    /// Waits until `deadline`, on a loop. Throws `cancelled` if the task is.
+    public func sleep(until deadline: ContinuousClock.Instant) async throws(IOError) {
+        _ = try await perform(.timeout(deadline: Nanoseconds(deadline)), .never, "sleep", nil)
+    }
+
+    /// A buffer of `count` bytes at least, aligned for direct I/O. It returns to the pool when it is dropped.
+    public func acquireBuffer(count: Int) async throws(IOError) -> IOBuffer {
+        try await buffers.acquire(count: count)
+    }
+
+    /// The way of every operation that a task waits for.
+    func perform(
+        _ operation: Operation, _ deadline: Nanoseconds, _ name: String, _ path: Path?
+    ) async throws(IOError) -> Completion {
+        let completion = try await loop(for: operation, name).perform(operation, deadline, name)
+        guard completion.result >= 0 else { throw IOError(completion, name, path: path) }
+        return completion
+    }
+
+    /// The loop that the caller runs on, or the one that this operation's file has.
+    func loop(for operation: Operation, _ name: String) throws(IOError) -> IOLoop {
+        try check(name)
+        guard loops.count > 1 else { return loops[0] }
+        if let current = loops.first(where: { $0.core.isCurrent }) { return current }
+        return loops[Int(UInt32(bitPattern: operation.descriptor?.number ?? 0)) % loops.count]
+    }
+
+    /// Throws if there is nothing to carry operations out, or this is a forked child.
+    @inline(__always)
+    func check(_ operation: @autoclosure () -> String) throws(IOError) {
+        if let failure { throw failure }
+        try process.check(operation())
+    }
+
+    /// Whether the calling task has kept its loop's thread for long without suspending, and should yield.
+    @inline(__always)
+    var isTurnUsedUp: Bool {
+        for loop in loops where loop.isTurnUsedUp { return true }
+        return false
+    }
+
+    // MARK: The end
+
+    /// Ends the loops: new operations fail with `runtimeShutDown`, those in flight are seen to their end. Returns when
+    /// all completions have been delivered. Calling it again, or from several tasks, does no harm.
+    public func shutdown(_ mode: ShutdownMode = .drain) async {
+        guard !process.isForked else { return }
+        for loop in loops {
+            await withUnsafeContinuation { continuation in
+                loop.beginShutdown(mode) { continuation.resume() }
+            }
+        }
+    }
+
+    /// `shutdown` for a thread that is no task's: blocks it until the loops have ended. Not on a loop's own thread.
+    public func blockingShutdown(_ mode: ShutdownMode = .drain) {
+        guard !process.isForked else { return }
+        for loop in loops {
+            let ended = BlockingSignal()
+            loop.beginShutdown(mode) { ended.set() }
+            ended.blockingWait()
+        }
+    }
+}

@@ -1,0 +1,150 @@
+internal import AIOCore
+internal import Synchronization
+
+/// What a loop does for Swift's tasks: resumes those whose operations completed, runs the jobs of those that prefer
+/// the loop, and admits those that wait for a place.
+final class LoopTasks: LoopClient {
+    let admission = Admission()
+    private let jobEnded: (@Sendable () -> Void)?
+    private let remote = Mutex(Remote())
+    /// Whether `remote` may hold jobs, for the loop to see without the lock.
+    private let hasRemote = Atomic<Bool>(false)
+    /// The loop thread's own: behind a pointer, so that no access is checked at run time.
+    nonisolated(unsafe) private let local: UnsafeMutablePointer<Local>
+
+    /// Jobs from other threads.
+    private struct Remote: ~Copyable, @unchecked Sendable {
+        // @unchecked: UnownedJob and IOLoop are Sendable, the queue's memory is this value's own.
+        var jobs = JobQueue()
+        var isEnded = false
+        /// Kept alive by the loop until it ends, for the jobs that run on it.
+        var loop: IOLoop?
+        var whenEnded: [@Sendable () -> Void] = []
+    }
+
+    private struct Local: ~Copyable {
+        var jobs = JobQueue()
+        var executor: UnownedTaskExecutor?
+        var core: Loop<LoopTasks>?
+        /// Operations served on this thread without suspending since its last turn.
+        var inlineCount = 0
+    }
+
+    init(jobEnded: (@Sendable () -> Void)?) {
+        self.jobEnded = jobEnded
+        local = .allocate(capacity: 1)
+        local.initialize(to: Local())
+    }
+
+    deinit {
+        local.deinitialize(count: 1)
+        local.deallocate()
+    }
+
+    /// Before the first job.
+    func attach(_ loop: IOLoop) { remote.withLock { $0.loop = loop } }
+
+    // MARK: Jobs
+
+    @inline(__always)
+    func enqueueLocally(_ job: UnownedJob) { local.pointee.jobs.append(job) }
+
+    /// False if the loop has ended.
+    func enqueueRemotely(_ job: UnownedJob) -> Bool {
+        let isAccepted = remote.withLock { remote in
+            guard !remote.isEnded else { return false }
+            remote.jobs.append(job)
+            return true
+        }
+        // Sequentially consistent with the loop's falling asleep: it sees this, or is woken.
+        if isAccepted { hasRemote.store(true, ordering: .sequentiallyConsistent) }
+        return isAccepted
+    }
+
+    func hasJobs() -> Bool {
+        hasRemote.load(ordering: .sequentiallyConsistent) || local.pointee.jobs.count > 0 || admitWaiting()
+    }
+
+    func runJobs() -> Bool {
+        if hasRemote.load(ordering: .relaxed) || local.pointee.executor == nil { fetchRemote() }
+        _ = admitWaiting()
+        local.pointee.inlineCount = 0
+        guard let executor = local.pointee.executor else { return false }
+        // A slice: what is enqueued meanwhile may run too, but completions get their turn.
+        var remaining = 256
+        while remaining > 0, let job = local.pointee.jobs.popFirst() {
+            job.runSynchronously(on: executor)
+            jobEnded?()
+            remaining -= 1
+        }
+        return local.pointee.jobs.count > 0
+    }
+
+    private func fetchRemote() {
+        hasRemote.store(false, ordering: .sequentiallyConsistent)
+        remote.withLock { remote in
+            if local.pointee.executor == nil, let loop = remote.loop {
+                local.pointee.executor = loop.asUnownedTaskExecutor()
+                local.pointee.core = loop.core
+            }
+            while let job = remote.jobs.popFirst() { local.pointee.jobs.append(job) }
+        }
+    }
+
+    /// On the loop's thread: counts an operation that was served without suspending. True once there were so many
+    /// that the loop's other tasks and completions should have their turn.
+    @inline(__always)
+    func isTurnUsedUp() -> Bool {
+        local.pointee.inlineCount += 1
+        return local.pointee.inlineCount >= 128
+    }
+
+    // MARK: Completions
+
+    func deliver(_ deliveries: UnsafeBufferPointer<Delivery>) {
+        for delivery in deliveries where delivery.context != 0 {
+            // The continuation that `IOLoop.perform` gave; resumed once, since a token completes once.
+            unsafeBitCast(delivery.context, to: UnsafeContinuation<Completion, Never>.self)
+                .resume(returning: delivery.completion)
+        }
+    }
+
+    private func admitWaiting() -> Bool {
+        guard !admission.isEmpty, let core = local.pointee.core else { return false }
+        return admission.admit { operation, deadline in core.prepare(operation, context: 0, deadline: deadline) }
+    }
+
+    var nextDeadline: Nanoseconds { admission.nextDeadline }
+
+    func expire(_ now: Nanoseconds) { admission.expire(now) }
+
+    // MARK: The end
+
+    func loopEnded() {
+        fetchRemote()
+        local.pointee.core = nil
+        let (loop, actions) = remote.withLock { remote in
+            remote.isEnded = true
+            while let job = remote.jobs.popFirst() { local.pointee.jobs.append(job) }
+            defer {
+                remote.loop = nil
+                remote.whenEnded = []
+            }
+            return (remote.loop, remote.whenEnded)
+        }
+        admission.close()
+        // Tasks that prefer a loop which is gone run on the global executor.
+        while let job = local.pointee.jobs.popFirst() { globalConcurrentExecutor.enqueue(ExecutorJob(job)) }
+        for action in actions { action() }
+        withExtendedLifetime(loop) {}
+    }
+
+    /// Runs `action` when the loop has ended; at once if it has.
+    func whenEnded(_ action: @escaping @Sendable () -> Void) {
+        let isEnded = remote.withLock { remote in
+            if !remote.isEnded { remote.whenEnded.append(action) }
+            return remote.isEnded
+        }
+        if isEnded { action() }
+    }
+}
