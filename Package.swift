@@ -26,10 +26,11 @@ let package = Package(
             name: "AIO", dependencies: ["AIOCore", "CKernel"],
             // An async function runs where its caller stands: a cached read changes no thread.
             swiftSettings: [.enableUpcomingFeature("NonisolatedNonsendingByDefault")]),
+        .systemLibrary(name: "CPosixAIO", path: "Sources/CPosixAIO"),
         .executableTarget(
             name: "aio",
             dependencies: [
-                "AIO", "AIOCore", "CKernel",
+                "AIO", "AIOCore", "CKernel", "CPosixAIO",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Histogram", package: "hdrhistogram-swift"),
             ]),
