@@ -54,15 +54,18 @@ extension Operation {
     }
 }
 
-extension Operation {
-    /// The read or write with RWF_NOWAIT: EAGAIN if it would wait, EOPNOTSUPP if the file cannot tell.
-    @inline(__always)
-    public func attemptWithoutWaiting(_ transfer: Transfer) -> Int {
-        attempt(transfer, flags: transfer.flags.kernelFlags | CK_RWF_NOWAIT)
-    }
-}
-
 extension Transfer {
+    /// The transfer of one buffer with RWF_NOWAIT: EAGAIN if it would wait, EOPNOTSUPP if the file cannot tell.
+    public func attemptWithoutWaiting(isWrite: Bool) -> Int {
+        var vector = iovec(iov_base: base, iov_len: count)
+        let flags = flags.kernelFlags | CK_RWF_NOWAIT
+        // A stream has no offset: preadv2 would refuse it with ESPIPE.
+        let offset = descriptor.kind == .stream ? Transfer.currentPosition : offset
+        return isWrite
+            ? Kernel.pwritev2(descriptor.number, &vector, 1, offset, flags)
+            : Kernel.preadv2(descriptor.number, &vector, 1, offset, flags)
+    }
+
     /// `base` as the iovecs of a vectored transfer. nil goes to the kernel as it is, which answers EFAULT.
     var vectors: UnsafePointer<iovec>? {
         UnsafePointer(base?.assumingMemoryBound(to: iovec.self))
