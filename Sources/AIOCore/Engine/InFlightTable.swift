@@ -13,10 +13,11 @@ final class InFlightTable: @unchecked Sendable {
     private let slots: UnsafeMutablePointer<Slot>
     private let free: SlotPool
 
-    init(capacity: Int) {
+    /// Every slot begins with `generation`: a test of the wrap begins just before it.
+    init(capacity: Int, generation: UInt32 = 0) {
         self.capacity = capacity
         slots = .allocate(capacity: capacity)
-        slots.initialize(repeating: Slot(), count: capacity)
+        slots.initialize(repeating: Slot(generation: generation), count: capacity)
         free = SlotPool(capacity: capacity)
     }
 
@@ -36,6 +37,8 @@ final class InFlightTable: @unchecked Sendable {
         var isDeadlinePassed = false
         /// The thread that submitted it: the kernel cancels a thread's operations when the thread exits.
         var issuer: Int32 = 0
+
+        fileprivate init(generation: UInt32) { self.generation = generation }
     }
 
     enum State: UInt8, BitwiseCopyable {
