@@ -58,6 +58,9 @@ extension File {
             // This file system cannot tell; or it does not know one of the flags, which the engine will say.
             if mayWait { guess.noteUnsupported() }
             return true
+        case -Int(ESPIPE):
+            // It takes no offset though it looks like a file, which the engine heeds.
+            return true
         default:
             return false
         }
@@ -73,17 +76,6 @@ extension Operation {
         case .read: return (kind == .buffered || kind == .stream) && transfer.count <= Transfer.inlineLimit
         case .write: return kind == .stream && transfer.count <= Transfer.inlineLimit
         default: return false
-        }
-    }
-
-    /// The same operation with another transfer.
-    fileprivate func with(_ transfer: Transfer) -> Operation {
-        switch self {
-        case .read: .read(transfer)
-        case .write: .write(transfer)
-        case .readVectored: .readVectored(transfer)
-        case .writeVectored: .writeVectored(transfer)
-        default: self
         }
     }
 }
