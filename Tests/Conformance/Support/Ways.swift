@@ -48,9 +48,10 @@ enum Performer {
 
     /// Performs an operation that is to complete with `value`.
     func expect(
-        _ operation: Operation, completesWith value: Int, sourceLocation: SourceLocation = #_sourceLocation
+        _ operation: Operation, completesWith value: Int, deadline: Deadline = .never,
+        sourceLocation: SourceLocation = #_sourceLocation
     ) async throws {
-        let result = try await perform(operation)
+        let result = try await perform(operation, deadline: deadline)
         #expect(Int(result) == value, sourceLocation: sourceLocation)
     }
 
