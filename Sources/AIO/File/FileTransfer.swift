@@ -92,6 +92,9 @@ extension File {
             // This file system cannot tell; or it does not know one of the flags, which the engine will say.
             if mayWait { guess.noteUnsupported() }
             return true
+        case -Int(ESPIPE):
+            // It takes no offset though it looks like a file, which the engine heeds.
+            return true
         default:
             return false
         }

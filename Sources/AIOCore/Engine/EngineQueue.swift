@@ -208,6 +208,11 @@ public struct EngineQueue: ~Copyable {
             // O_NONBLOCK, or a device that was busy: wait until the descriptor is ready, then try again.
             table.setAwaitingReadiness(token, true)
             return engine.stage(.readiness(transfer, isWrite: isWrite), token)
+        case -ESPIPE:
+            // Some files take no offset and do not look it: a socket that nobody classified, what procfs lets write.
+            guard let (transfer, _) = operation.transfer, transfer.offset >= 0 else { break }
+            slot.pointee.operation = operation.atCurrentPosition
+            return engine.stage(slot.pointee.operation, token)
         case -ECANCELED, -EFAULT, -EINTR:
             // Nobody asked for it. The thread that submitted it has exited, and the kernel with it dropped what it
             // had not done; the operation is still wanted, and this thread submits it again.

@@ -39,8 +39,7 @@ extension Operation {
     func attempt(_ transfer: Transfer, flags: UInt32) -> Int {
         var single = iovec(iov_base: transfer.base, iov_len: transfer.count)
         let number = transfer.descriptor.number
-        // A stream has no offset: preadv2 would refuse it with ESPIPE.
-        let offset = transfer.descriptor.kind == .stream ? Transfer.currentPosition : transfer.offset
+        let offset = transfer.effectiveOffset
         switch self {
         case .read:
             return Kernel.preadv2(number, &single, 1, offset, flags)
@@ -55,15 +54,17 @@ extension Operation {
 }
 
 extension Transfer {
+    /// A stream has no offset: the kernel would refuse it with ESPIPE.
+    @inline(__always)
+    var effectiveOffset: Int64 { descriptor.kind == .stream ? Transfer.currentPosition : offset }
+
     /// The transfer of one buffer with RWF_NOWAIT: EAGAIN if it would wait, EOPNOTSUPP if the file cannot tell.
     public func attemptWithoutWaiting(isWrite: Bool) -> Int {
         var vector = iovec(iov_base: base, iov_len: count)
         let flags = flags.kernelFlags | CK_RWF_NOWAIT
-        // A stream has no offset: preadv2 would refuse it with ESPIPE.
-        let offset = descriptor.kind == .stream ? Transfer.currentPosition : offset
         return isWrite
-            ? Kernel.pwritev2(descriptor.number, &vector, 1, offset, flags)
-            : Kernel.preadv2(descriptor.number, &vector, 1, offset, flags)
+            ? Kernel.pwritev2(descriptor.number, &vector, 1, effectiveOffset, flags)
+            : Kernel.preadv2(descriptor.number, &vector, 1, effectiveOffset, flags)
     }
 
     /// `base` as the iovecs of a vectored transfer. nil goes to the kernel as it is, which answers EFAULT.
@@ -71,14 +72,21 @@ extension Transfer {
         UnsafePointer(base?.assumingMemoryBound(to: iovec.self))
     }
 
-    /// Bytes to transfer. Reads the iovecs of a vectored one.
+    /// Bytes to transfer. Reads the iovecs of a vectored one; `Int.max` if they cannot be read, which the kernel then
+    /// answers with EFAULT.
     func byteCount(isVectored: Bool) -> Int {
         guard isVectored, let base else { return count }
-        var total = 0
-        for vector in UnsafeBufferPointer(start: base.assumingMemoryBound(to: iovec.self), count: max(0, min(count, 1024))) {
-            total &+= vector.iov_len
+        let vectorCount = max(0, min(count, 1024))
+        return withUnsafeTemporaryAllocation(of: iovec.self, capacity: vectorCount) { vectors in
+            let copy = UnsafeMutableRawBufferPointer(vectors)
+            let copied = Kernel.copyOwnMemory(from: base, to: copy)
+            if copied == -Int(EFAULT) || copied >= 0 && copied < copy.count { return .max }
+            // Where a seccomp profile forbids the call, the pointer has to be trusted.
+            if copied < 0 { copy.copyMemory(from: UnsafeRawBufferPointer(start: base, count: copy.count)) }
+            var total = 0
+            for vector in vectors { total = total.addingReportingOverflow(Int(vector.iov_len)).partialValue }
+            return total
         }
-        return total
     }
 
     /// Above this, a copy from the page cache is left to a worker: some 20 us of the caller's or the loop's time.
