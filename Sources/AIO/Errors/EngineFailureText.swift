@@ -18,6 +18,7 @@ extension EngineFailure.Step {
         case .ringFeatures: "the kernel's io_uring is older than 5.15"
         case .descriptors: "epoll and eventfd"
         case .thread: "starting a thread"
+        case .firstOperation: "the first operation"
         }
     }
 }
