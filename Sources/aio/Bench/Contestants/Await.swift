@@ -12,12 +12,12 @@ final class Await: Contestant {
     private var runtime: IORuntime?
     private var file: File?
 
-    init(_ plan: Plan, _ engine: EngineKind, taskCount: Int) {
+    init(_ plan: Plan, _ memory: BlockMemory, _ engine: EngineKind, taskCount: Int) {
         name = "\(engine.name), await (\(taskCount) task\(taskCount == 1 ? "" : "s"))"
         self.engine = engine
         self.plan = plan
         self.taskCount = taskCount
-        memory = BlockMemory(blockSize: plan.blockSize, count: taskCount)
+        self.memory = memory
     }
 
     func open(_ file: TestFile) async throws {
