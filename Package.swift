@@ -33,7 +33,9 @@ let package = Package(
                 "AIO", "AIOCore", "CKernel", "CPosixAIO",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Histogram", package: "hdrhistogram-swift"),
-            ]),
+            ],
+            swiftSettings: [.enableUpcomingFeature("NonisolatedNonsendingByDefault")]),
+
         .target(name: "UnitSupport", path: "Tests/UnitSupport"),
         .testTarget(name: "AIOCoreTests", dependencies: ["AIOCore", "CKernel", "UnitSupport"]),
         .testTarget(
