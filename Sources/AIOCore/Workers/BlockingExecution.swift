@@ -55,9 +55,32 @@ extension Operation {
 
 extension Operation {
     /// The read or write with RWF_NOWAIT: EAGAIN if it would wait, EOPNOTSUPP if the file cannot tell.
+    ///
+    /// Where only the first part of a file's range is cached, the kernel returns that part. It is not taken for a
+    /// short read, which would mean the end of the file, but for EAGAIN as well, unless the caller asked for
+    /// `noWait` and so for what is there.
     @inline(__always)
     public func attemptWithoutWaiting(_ transfer: Transfer) -> Int {
-        attempt(transfer, flags: transfer.flags.kernelFlags | CK_RWF_NOWAIT)
+        let result = attempt(transfer, flags: transfer.flags.kernelFlags | CK_RWF_NOWAIT)
+        guard result > 0, result != transfer.count, transfer.descriptor.kind == .buffered,
+            !transfer.flags.contains(.noWait)
+        else { return result }
+        return isCutOff(transfer, after: result) ? -Int(EAGAIN) : result
+    }
+
+    /// Whether a read got less than it asked for, and not because the file ends there.
+    private func isCutOff(_ transfer: Transfer, after count: Int) -> Bool {
+        switch self {
+        case .read: break
+        case .readVectored where count < transfer.byteCount(isVectored: true): break
+        default: return false
+        }
+        var byte: UInt8 = 0
+        return withUnsafeMutablePointer(to: &byte) { byte in
+            var single = iovec(iov_base: byte, iov_len: 1)
+            return Kernel.preadv2(
+                transfer.descriptor.number, &single, 1, transfer.offset + Int64(count), CK_RWF_NOWAIT) != 0
+        }
     }
 }
 
