@@ -36,6 +36,11 @@ let package = Package(
             ],
             swiftSettings: [.enableUpcomingFeature("NonisolatedNonsendingByDefault")]),
 
+        .target(name: "CAllocationCount", path: "Tests/CAllocationCount"),
+        .executableTarget(
+            name: "allocation-counter", dependencies: ["AIO", "CAllocationCount"], path: "Tests/AllocationCounter",
+            swiftSettings: [.enableUpcomingFeature("NonisolatedNonsendingByDefault")]),
+        .testTarget(name: "AllocationTests", dependencies: ["allocation-counter"]),
         .target(name: "UnitSupport", path: "Tests/UnitSupport"),
         .testTarget(name: "AIOCoreTests", dependencies: ["AIOCore", "CKernel", "UnitSupport"]),
         .testTarget(
