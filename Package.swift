@@ -40,7 +40,6 @@ let package = Package(
         .executableTarget(
             name: "allocation-counter", dependencies: ["AIO", "CAllocationCount"], path: "Tests/AllocationCounter",
             swiftSettings: [.enableUpcomingFeature("NonisolatedNonsendingByDefault")]),
-        .testTarget(name: "AllocationTests", dependencies: ["allocation-counter"]),
         .target(name: "UnitSupport", path: "Tests/UnitSupport"),
         .testTarget(name: "AIOCoreTests", dependencies: ["AIOCore", "CKernel", "UnitSupport"]),
         .testTarget(
