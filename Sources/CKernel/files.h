@@ -41,6 +41,9 @@ static const uint64_t CK_O_DIRECTORY = 0200000;
 static const uint64_t CK_O_NOFOLLOW = 0400000;
 #endif
 
+// To be combined with CK_O_DIRECTORY, whose value is the architecture's.
+static const uint64_t CK_O_TMPFILE = 020000000;
+
 static const uint64_t CK_RESOLVE_NO_SYMLINKS = 0x04;
 static const uint64_t CK_RESOLVE_BENEATH = 0x08;
 
@@ -178,6 +181,20 @@ struct ck_rlimit {
 };
 static const int32_t CK_RLIMIT_NOFILE = 7;
 static const int32_t CK_RLIMIT_MEMLOCK = 8;
+
+// getrusage(2)
+struct ck_timeval {
+    int64_t seconds;
+    int64_t microseconds;
+};
+
+struct ck_rusage {
+    struct ck_timeval user;
+    struct ck_timeval system;
+    int64_t other[14];
+};
+_Static_assert(sizeof(struct ck_rusage) == 144, "struct rusage is 144 bytes in the kernel's ABI");
+static const int32_t CK_RUSAGE_SELF = 0;
 
 // uname(2)
 struct ck_utsname {

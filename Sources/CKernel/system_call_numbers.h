@@ -30,6 +30,7 @@ CK_NR(readahead, __NR_readahead);
 CK_NR(unlinkat, __NR_unlinkat);
 CK_NR(statfs, __NR_statfs);
 CK_NR(ioctl, __NR_ioctl);
+CK_NR(process_vm_readv, __NR_process_vm_readv);
 CK_NR(mmap, __NR_mmap);
 CK_NR(munmap, __NR_munmap);
 CK_NR(madvise, __NR_madvise);
@@ -45,10 +46,12 @@ CK_NR(io_destroy, __NR_io_destroy);
 CK_NR(io_submit, __NR_io_submit);
 CK_NR(io_getevents, __NR_io_getevents);
 CK_NR(gettid, __NR_gettid);
+CK_NR(geteuid, __NR_geteuid);
 CK_NR(getpid, __NR_getpid);
 CK_NR(prctl, __NR_prctl);
 CK_NR(uname, __NR_uname);
 CK_NR(prlimit64, __NR_prlimit64);
+CK_NR(getrusage, __NR_getrusage);
 CK_NR(sched_getaffinity, __NR_sched_getaffinity);
 CK_NR(statx, 332
 #if defined(__aarch64__)
@@ -59,6 +62,9 @@ CK_NR(statx, 332
 CK_NR(io_uring_setup, 425);
 CK_NR(io_uring_enter, 426);
 CK_NR(io_uring_register, 427);
+CK_NR(fsopen, 430);
+CK_NR(fsconfig, 431);
+CK_NR(fsmount, 432);
 CK_NR(openat2, 437);
 CK_NR(epoll_pwait2, 441);
 CK_NR(cachestat, 451);

@@ -1,9 +1,9 @@
-internal import AIOCore
+public import AIOCore
 internal import Glibc
 
 extension IOError {
     /// Why an engine could not be made, and what to do about it.
-    init(_ failure: EngineFailure) {
+    public init(_ failure: EngineFailure) {
         let errno = failure.errno == 0 ? nil : Errno(rawValue: failure.errno)
         self.init(failure.code, "\(failure.engine): \(failure.step.phrase)", errno: errno, advice: failure.advice)
     }
@@ -18,6 +18,7 @@ extension EngineFailure.Step {
         case .ringFeatures: "the kernel's io_uring is older than 5.15"
         case .descriptors: "epoll and eventfd"
         case .thread: "starting a thread"
+        case .firstOperation: "the first operation"
         }
     }
 }

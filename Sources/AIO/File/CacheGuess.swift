@@ -7,6 +7,9 @@ struct CacheGuess: ~Copyable {
     /// Misses in a row, or if negative the attempts still to be left out.
     private let score = Atomic<Int32>(0)
 
+    /// Reads served without suspending, roughly.
+    private let served = Atomic<UInt32>(0)
+
     private static var missesMax: Int32 { 4 }
     private static var pause: Int32 { 32 }
 
@@ -17,6 +20,14 @@ struct CacheGuess: ~Copyable {
         // The next miss after a pause is enough for another pause.
         self.score.store(score == -1 ? Self.missesMax - 1 : score + 1, ordering: .relaxed)
         return false
+    }
+
+    /// True now and then: time to look whether the caller keeps a loop's thread to itself.
+    @inline(__always)
+    borrowing func isTurnUsedUp() -> Bool {
+        let count = served.load(ordering: .relaxed) &+ 1
+        served.store(count, ordering: .relaxed)
+        return count & 127 == 0
     }
 
     @inline(__always)

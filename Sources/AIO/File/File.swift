@@ -75,13 +75,13 @@ public final class File: Sendable {
     /// Throws what open(2) says, `cancelled` or `deadlineExceeded`. The kernel call is openat2(2).
     public static func open(
         _ path: Path, _ access: Access = .read, options: OpenOptions = [], permissions: UInt16 = 0o644,
-        runtime: IORuntime = .shared, deadline: ContinuousClock.Instant? = nil
+        runtime: IORuntime = .shared, deadline: Deadline = .never
     ) async throws(IOError) -> File {
         guard !path.hasInteriorNUL else {
             throw IOError(.invalidArgument, "open", path: path, advice: "the path holds a NUL byte")
         }
         let request = OpenRequest(path, access, options, permissions)
-        let completion = try await runtime.perform(request.operation, Nanoseconds(deadline), "open", path)
+        let completion = try await runtime.perform(request.operation, deadline.nanoseconds, "open", path)
         return File(.classify(completion.result), path: path, runtime: runtime)
     }
 
@@ -108,11 +108,11 @@ public final class File: Sendable {
 
     /// An operation other than a read or a write.
     func perform(
-        _ operation: Operation, _ deadline: ContinuousClock.Instant?, _ name: String
+        _ operation: Operation, _ deadline: Deadline, _ name: String
     ) async throws(IOError) -> Int32 {
         try begin(name)
         defer { lease.end() }
-        return try await runtime.perform(operation, Nanoseconds(deadline), name, path).result
+        return try await runtime.perform(operation, deadline.nanoseconds, name, path).result
     }
 }
 

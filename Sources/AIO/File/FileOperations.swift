@@ -8,7 +8,7 @@ extension File {
     /// Once this failed for want of space or by an error of the device, data may be lost, and every later sync of this
     /// `File` throws `syncFailedBefore`: the kernel reports such an error once, and then success.
     public func sync(
-        _ level: SyncLevel = .full, deadline: ContinuousClock.Instant? = nil
+        _ level: SyncLevel = .full, deadline: Deadline = .never
     ) async throws(IOError) {
         let name = level == .full ? "fsync" : "fdatasync"
         let before = syncFailure.load(ordering: .acquiring)
@@ -42,14 +42,14 @@ extension File {
     /// device's own cache are flushed. sync_file_range(2).
     public func syncRange(
         at offset: Int64, count: Int64, _ steps: RangeSync = [.waitBefore, .write, .waitAfter],
-        deadline: ContinuousClock.Instant? = nil
+        deadline: Deadline = .never
     ) async throws(IOError) {
         _ = try await perform(
             .syncRange(descriptor, offset: offset, count: count, flags: steps.rawValue), deadline, "sync_file_range")
     }
 
     /// Cuts the file off, or makes it longer with zeros, at `size` bytes. ftruncate(2).
-    public func truncate(to size: Int64, deadline: ContinuousClock.Instant? = nil) async throws(IOError) {
+    public func truncate(to size: Int64, deadline: Deadline = .never) async throws(IOError) {
         _ = try await perform(.truncate(descriptor, size: size), deadline, "ftruncate")
     }
 
@@ -67,7 +67,7 @@ extension File {
 
     /// Allocates space for a range, so that writes to it cannot fail for want of it. fallocate(2).
     public func allocate(
-        at offset: Int64, count: Int64, _ mode: Allocation = [], deadline: ContinuousClock.Instant? = nil
+        at offset: Int64, count: Int64, _ mode: Allocation = [], deadline: Deadline = .never
     ) async throws(IOError) {
         _ = try await perform(
             .allocate(descriptor, mode: mode.rawValue, offset: offset, count: count), deadline, "fallocate")
@@ -85,14 +85,14 @@ extension File {
 
     /// Says how a range (`count` 0: to the end) is going to be used. posix_fadvise(2).
     public func advise(
-        _ advice: Advice, at offset: Int64 = 0, count: Int64 = 0, deadline: ContinuousClock.Instant? = nil
+        _ advice: Advice, at offset: Int64 = 0, count: Int64 = 0, deadline: Deadline = .never
     ) async throws(IOError) {
         _ = try await perform(
             .advise(descriptor, offset: offset, count: count, advice: advice.rawValue), deadline, "fadvise")
     }
 
     /// What the file system knows of the file. statx(2).
-    public func status(deadline: ContinuousClock.Instant? = nil) async throws(IOError) -> FileStatus {
+    public func status(deadline: Deadline = .never) async throws(IOError) -> FileStatus {
         let result = UnsafeMutablePointer<ck_statx>.allocate(capacity: 1)
         let empty = Path("").copyCString()
         defer {

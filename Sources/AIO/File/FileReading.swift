@@ -10,7 +10,7 @@ extension File {
     /// what preadv2(2) says.
     public func read(
         into bytes: inout MutableRawSpan, at offset: Int64, flags: TransferFlags = [],
-        deadline: ContinuousClock.Instant? = nil
+        deadline: Deadline = .never
     ) async throws(IOError) -> Int {
         let (base, count) = bytes.withUnsafeMutableBytes { ($0.baseAddress, $0.count) }
         return try await read(base, count, offset, flags, deadline)
@@ -20,7 +20,7 @@ extension File {
     /// as `read`.
     public func readExactly(
         into bytes: inout MutableRawSpan, at offset: Int64, flags: TransferFlags = [],
-        deadline: ContinuousClock.Instant? = nil
+        deadline: Deadline = .never
     ) async throws(IOError) {
         let (base, count) = bytes.withUnsafeMutableBytes { ($0.baseAddress, $0.count) }
         try await readExactly(base, count, offset, flags, deadline)
@@ -30,7 +30,7 @@ extension File {
     @discardableResult
     public func read(
         into buffer: inout IOBuffer, at offset: Int64, flags: TransferFlags = [],
-        deadline: ContinuousClock.Instant? = nil
+        deadline: Deadline = .never
     ) async throws(IOError) -> Int {
         let count = try await read(buffer.base, buffer.capacity, offset, flags, deadline)
         buffer.count = count
@@ -39,7 +39,7 @@ extension File {
 
     /// Reads at `offset` up to `count` bytes into a new array, which is shorter if the file ends there.
     public func read(
-        count: Int, at offset: Int64, flags: TransferFlags = [], deadline: ContinuousClock.Instant? = nil
+        count: Int, at offset: Int64, flags: TransferFlags = [], deadline: Deadline = .never
     ) async throws(IOError) -> [UInt8] {
         try checkCount(count)
         var array = [UInt8](unsafeUninitializedCapacity: count) { _, initialized in initialized = count }
@@ -52,7 +52,7 @@ extension File {
 
     /// Reads exactly `count` bytes at `offset` into a new array. Throws `unexpectedEndOfFile` if there are fewer.
     public func readExactly(
-        count: Int, at offset: Int64, flags: TransferFlags = [], deadline: ContinuousClock.Instant? = nil
+        count: Int, at offset: Int64, flags: TransferFlags = [], deadline: Deadline = .never
     ) async throws(IOError) -> [UInt8] {
         try checkCount(count)
         var array = [UInt8](unsafeUninitializedCapacity: count) { _, initialized in initialized = count }
@@ -66,10 +66,10 @@ extension File {
     /// counts stay as they were. The kernel call is preadv2(2).
     public func read(
         into vector: inout IOVector, at offset: Int64, flags: TransferFlags = [],
-        deadline: ContinuousClock.Instant? = nil
+        deadline: Deadline = .never
     ) async throws(IOError) -> Int {
         let transfer = Transfer(descriptor, vector.vectors, count: vector.count, offset: offset, flags: flags)
-        return try await perform(.readVectored(transfer), transfer, Nanoseconds(deadline))
+        return try await perform(.readVectored, transfer, deadline)
     }
 
     private func checkCount(_ count: Int) throws(IOError) {
@@ -78,17 +78,18 @@ extension File {
         }
     }
 
+    @inline(__always)
     private func read(
         _ base: UnsafeMutableRawPointer?, _ count: Int, _ offset: Int64, _ flags: TransferFlags,
-        _ deadline: ContinuousClock.Instant?
+        _ deadline: Deadline
     ) async throws(IOError) -> Int {
         let transfer = Transfer(descriptor, base, count: count, offset: offset, flags: flags)
-        return try await perform(.read(transfer), transfer, Nanoseconds(deadline))
+        return try await perform(.read, transfer, deadline)
     }
 
     private func readExactly(
         _ base: UnsafeMutableRawPointer?, _ count: Int, _ offset: Int64, _ flags: TransferFlags,
-        _ deadline: ContinuousClock.Instant?
+        _ deadline: Deadline
     ) async throws(IOError) {
         var done = 0
         while done < count {

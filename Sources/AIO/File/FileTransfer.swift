@@ -1,93 +1,102 @@
 internal import AIOCore
 internal import CKernel
 
-extension File {
-    /// The way of every read and write: tried where the caller stands, then handed to a loop.
-    @inline(__always)
-    func perform(
-        _ operation: Operation, _ transfer: Transfer, _ deadline: Nanoseconds
-    ) async throws(IOError) -> Int {
-        try begin(operation.name)
-        defer { lease.end() }
-        guard transfer.offset >= 0 || descriptor.kind == .stream else {
-            throw IOError(.invalidArgument, operation.name, path: path, advice: "the offset is negative")
-        }
-        switch attempt(operation, transfer) {
-        case .done(let result):
-            if runtime.isTurnUsedUp { await Task.yield() }
-            guard result >= 0 else {
-                throw IOError(result: Int32(truncatingIfNeeded: result), operation.name, path: path)
-            }
-            return result
-        case .missed:
-            var transfer = transfer
-            transfer.flags.insert(.cacheMissed)
-            return try await handOver(operation.with(transfer), deadline)
-        case .notTried:
-            return try await handOver(operation, deadline)
-        }
-    }
+/// The four kinds of transfer, for what they have in common.
+enum TransferKind {
+    case read, write, readVectored, writeVectored
 
-    private func handOver(_ operation: Operation, _ deadline: Nanoseconds) async throws(IOError) -> Int {
-        Int(try await runtime.perform(operation, deadline, operation.name, path).result)
-    }
-
-    private enum Attempt {
-        case done(Int)
-        /// The page cache does not have it, or the stream is not ready.
-        case missed
-        case notTried
-    }
-
-    /// preadv2(2) or pwritev2(2) with RWF_NOWAIT on the calling thread.
-    @inline(__always)
-    private func attempt(_ operation: Operation, _ transfer: Transfer) -> Attempt {
-        guard runtime.configuration.inlineAttempts, mayAttempt(operation, transfer), guess.isWorthAsking() else {
-            return .notTried
-        }
-        let result = operation.attemptWithoutWaiting(transfer)
-        if result >= 0 {
-            guess.noteHit()
-            return .done(result)
-        }
-        switch result {
-        case -Int(EAGAIN) where transfer.flags.contains(.noWait):
-            return .done(result)
-        case -Int(EAGAIN):
-            // A stream that is not ready says nothing about the next time.
-            if descriptor.kind == .buffered { guess.noteMiss() }
-            return .missed
-        case -Int(EOPNOTSUPP):
-            if !transfer.flags.contains(.noWait) { guess.noteUnsupported() }
-            return .notTried
-        default:
-            return .done(result)
-        }
-    }
-
-    /// Buffered reads, and streams; not what takes too long to copy here.
-    @inline(__always)
-    private func mayAttempt(_ operation: Operation, _ transfer: Transfer) -> Bool {
-        switch operation {
-        case .read:
-            (descriptor.kind == .buffered || descriptor.kind == .stream) && transfer.count <= Transfer.inlineLimit
-        case .write:
-            descriptor.kind == .stream && transfer.count <= Transfer.inlineLimit
-        default:
-            false
-        }
-    }
-}
-
-extension Operation {
-    /// The same operation with another transfer.
-    fileprivate func with(_ transfer: Transfer) -> Operation {
+    /// The operation. Made only for what goes to a loop.
+    func operation(_ transfer: Transfer) -> Operation {
         switch self {
         case .read: .read(transfer)
         case .write: .write(transfer)
         case .readVectored: .readVectored(transfer)
         case .writeVectored: .writeVectored(transfer)
-        default: self
+        }
+    }
+
+    var name: String {
+        switch self {
+        case .read, .readVectored: "read"
+        case .write, .writeVectored: "write"
+        }
+    }
+}
+
+extension File {
+    /// The way of every read and write: tried where the caller stands, then handed to a loop.
+    ///
+    /// Always inlined: the first attempt is a plain call then, and a hit costs one async frame, the caller's.
+    @inline(__always)
+    func perform(
+        _ kind: TransferKind, _ transfer: Transfer, _ deadline: Deadline
+    ) async throws(IOError) -> Int {
+        var transfer = transfer
+        if let result = try serveNow(kind, &transfer) { return result }
+        return try await handOver(kind, transfer, deadline)
+    }
+
+    private func handOver(
+        _ kind: TransferKind, _ transfer: Transfer, _ deadline: Deadline
+    ) async throws(IOError) -> Int {
+        try begin(kind.name)
+        defer { lease.end() }
+        return Int(
+            try await runtime.perform(kind.operation(transfer), deadline.nanoseconds, kind.name, path).result)
+    }
+
+    /// preadv2(2) or pwritev2(2) with RWF_NOWAIT on the calling thread. nil if the operation has to go to a loop;
+    /// `transfer` then says whether the page cache was asked in vain.
+    @inline(__always)
+    private func serveNow(_ kind: TransferKind, _ transfer: inout Transfer) throws(IOError) -> Int? {
+        try begin(kind.name)
+        defer { lease.end() }
+        guard transfer.offset >= 0 || descriptor.kind == .stream else {
+            throw IOError(.invalidArgument, kind.name, path: path, advice: "the offset is negative")
+        }
+        guard mayServeNow(kind, transfer.count), guess.isWorthAsking() else { return nil }
+        // A task that is served again and again without suspending would keep its loop from everybody else.
+        if guess.isTurnUsedUp(), runtime.isOnLoop { return nil }
+        let result = transfer.attemptWithoutWaiting(isWrite: kind == .write)
+        if result >= 0 {
+            guess.noteHit()
+            return result
+        }
+        guard isMiss(result, &transfer) else {
+            throw IOError(result: Int32(truncatingIfNeeded: result), kind.name, path: path)
+        }
+        return nil
+    }
+
+    /// Buffered reads, and streams; not what takes too long to copy on the caller's thread.
+    @inline(__always)
+    private func mayServeNow(_ kind: TransferKind, _ count: Int) -> Bool {
+        guard runtime.configuration.inlineAttempts, count <= Transfer.inlineLimit else { return false }
+        return switch descriptor.kind {
+        case .buffered: kind == .read
+        case .stream: kind == .read || kind == .write
+        case .unknown, .direct, .other: false
+        }
+    }
+
+    /// Whether a failed attempt says no more than that this is for a loop. Learns from it.
+    private func isMiss(_ result: Int, _ transfer: inout Transfer) -> Bool {
+        let mayWait = !transfer.flags.contains(.noWait)
+        switch result {
+        case -Int(EAGAIN) where mayWait:
+            // A stream that is not ready says nothing about the next time.
+            if descriptor.kind == .buffered { guess.noteMiss() }
+            transfer.flags.insert(.cacheMissed)
+            return true
+        case -Int(EOPNOTSUPP):
+            // This file system cannot tell; or it does not know one of the flags, which the engine will say.
+            if mayWait { guess.noteUnsupported() }
+            return true
+        case -Int(ESPIPE):
+            // It takes no offset though it looks like a file, which the engine heeds.
+            return true
+        default:
+            return false
         }
     }
 }

@@ -8,7 +8,7 @@ extension File {
     /// task is cancelled. What was written is durable after `sync`, or at once with the flags `.dataSync`, `.sync`.
     /// Throws `cancelled`, `deadlineExceeded`, `wouldBlock` (with `.noWait`), `fileClosed`, or what pwritev2(2) says.
     public func write(
-        _ bytes: RawSpan, at offset: Int64, flags: TransferFlags = [], deadline: ContinuousClock.Instant? = nil
+        _ bytes: RawSpan, at offset: Int64, flags: TransferFlags = [], deadline: Deadline = .never
     ) async throws(IOError) -> Int {
         let (base, count) = bytes.withUnsafeBytes { ($0.baseAddress, $0.count) }
         return try await write(base, count, offset, flags, deadline)
@@ -16,7 +16,7 @@ extension File {
 
     /// Writes all of the caller's memory from `offset` on. After an error some of it may be written. As `write`.
     public func writeAll(
-        _ bytes: RawSpan, at offset: Int64, flags: TransferFlags = [], deadline: ContinuousClock.Instant? = nil
+        _ bytes: RawSpan, at offset: Int64, flags: TransferFlags = [], deadline: Deadline = .never
     ) async throws(IOError) {
         let (base, count) = bytes.withUnsafeBytes { ($0.baseAddress, $0.count) }
         var done = 0
@@ -29,14 +29,14 @@ extension File {
 
     /// `write` from an array.
     public func write(
-        _ bytes: [UInt8], at offset: Int64, flags: TransferFlags = [], deadline: ContinuousClock.Instant? = nil
+        _ bytes: [UInt8], at offset: Int64, flags: TransferFlags = [], deadline: Deadline = .never
     ) async throws(IOError) -> Int {
         try await write(bytes.span.bytes, at: offset, flags: flags, deadline: deadline)
     }
 
     /// `writeAll` from an array.
     public func writeAll(
-        _ bytes: [UInt8], at offset: Int64, flags: TransferFlags = [], deadline: ContinuousClock.Instant? = nil
+        _ bytes: [UInt8], at offset: Int64, flags: TransferFlags = [], deadline: Deadline = .never
     ) async throws(IOError) {
         try await writeAll(bytes.span.bytes, at: offset, flags: flags, deadline: deadline)
     }
@@ -44,7 +44,7 @@ extension File {
     /// Writes `buffer.count` bytes of a pool's buffer at `offset`. As `write`.
     public func write(
         _ buffer: borrowing IOBuffer, at offset: Int64, flags: TransferFlags = [],
-        deadline: ContinuousClock.Instant? = nil
+        deadline: Deadline = .never
     ) async throws(IOError) -> Int {
         try await write(UnsafeRawPointer(buffer.base), buffer.count, offset, flags, deadline)
     }
@@ -53,19 +53,20 @@ extension File {
     /// call is pwritev2(2).
     public func write(
         _ vector: borrowing IOVector, at offset: Int64, flags: TransferFlags = [],
-        deadline: ContinuousClock.Instant? = nil
+        deadline: Deadline = .never
     ) async throws(IOError) -> Int {
         let transfer = Transfer(descriptor, vector.vectors, count: vector.count, offset: offset, flags: flags)
-        return try await perform(.writeVectored(transfer), transfer, Nanoseconds(deadline))
+        return try await perform(.writeVectored, transfer, deadline)
     }
 
+    @inline(__always)
     private func write(
         _ base: UnsafeRawPointer?, _ count: Int, _ offset: Int64, _ flags: TransferFlags,
-        _ deadline: ContinuousClock.Instant?
+        _ deadline: Deadline
     ) async throws(IOError) -> Int {
         // The kernel only reads through it.
         let transfer = Transfer(
             descriptor, UnsafeMutableRawPointer(mutating: base), count: count, offset: offset, flags: flags)
-        return try await perform(.write(transfer), transfer, Nanoseconds(deadline))
+        return try await perform(.write, transfer, deadline)
     }
 }

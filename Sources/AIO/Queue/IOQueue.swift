@@ -63,10 +63,10 @@ public final class IOQueue {
     @discardableResult
     @inline(__always)
     public func prepare(
-        _ operation: Operation, context: UInt = 0, deadline: ContinuousClock.Instant? = nil
+        _ operation: Operation, context: UInt = 0, deadline: Deadline = .never
     ) throws(IOError) -> Token {
         try process.check(operation.name)
-        guard let token = queue.pointee.prepare(operation, context: context, deadline: Nanoseconds(deadline)) else {
+        guard let token = queue.pointee.prepare(operation, context: context, deadline: deadline.nanoseconds) else {
             throw IOError(.limitReached, operation.name, advice: "drain completions, or raise queueDepth")
         }
         prepared[preparedCount] = token
@@ -101,10 +101,10 @@ public final class IOQueue {
     /// Submits, and blocks until `count` completions can be drained, nothing is in flight any more, or the deadline
     /// passed. Returns how many can be drained. Those that were ready before count.
     @discardableResult
-    public func wait(atLeast count: Int = 1, deadline: ContinuousClock.Instant? = nil) throws(IOError) -> Int {
+    public func wait(atLeast count: Int = 1, deadline: Deadline = .never) throws(IOError) -> Int {
         try process.check("wait")
         stagePrepared()
-        return queue.pointee.wait(atLeast: count, until: Nanoseconds(deadline))
+        return queue.pointee.wait(atLeast: count, until: deadline.nanoseconds)
     }
 
     /// Hands each completion that is ready to `body`, oldest first, with the context that its operation was given.
@@ -125,7 +125,7 @@ public final class IOQueue {
     /// Carries one operation out and blocks until it is done. For a queue with nothing else in flight: completions of
     /// others would have to be drained first, and this throws `limitReached` instead.
     public func blockingPerform(
-        _ operation: Operation, deadline: ContinuousClock.Instant? = nil
+        _ operation: Operation, deadline: Deadline = .never
     ) throws(IOError) -> Int32 {
         guard inFlightCount == 0, preparedCount == 0 else {
             throw IOError(.limitReached, operation.name, advice: "other operations are in flight on this queue")
@@ -151,14 +151,14 @@ public final class IOQueue {
     /// Submits on all queues, and blocks until one of them has something to drain or the deadline passed. Returns the
     /// indices of those that have.
     public static func wait(
-        forAnyOf queues: [IOQueue], deadline: ContinuousClock.Instant? = nil
+        forAnyOf queues: [IOQueue], deadline: Deadline = .never
     ) throws(IOError) -> [Int] {
         var entries: [ck_pollfd] = []
         for queue in queues {
             try queue.submit()
             entries.append(ck_pollfd(descriptor: try queue.descriptor(), events: Int16(CK_POLLIN), returned: 0))
         }
-        let until = Nanoseconds(deadline)
+        let until = deadline.nanoseconds
         while true {
             let ready = queues.indices.filter { queues[$0].hasReady() }
             guard ready.isEmpty, queues.contains(where: { $0.inFlightCount > 0 }) else { return ready }

@@ -39,10 +39,6 @@ public final class IOLoop: TaskExecutor, Sendable, CustomStringConvertible {
         }
     }
 
-    /// Whether the calling task should yield: it runs on this loop, and has been served without suspending for long.
-    @inline(__always)
-    var isTurnUsedUp: Bool { core.isCurrent && tasks.isTurnUsedUp() }
-
     // MARK: Operations
 
     /// Carries one operation out. Returns only when its completion has come, also when the task is cancelled: so

@@ -104,15 +104,15 @@ public final class IORuntime: Sendable {
     /// What the operation points at is borrowed until this returns, which it does only when the completion has come,
     /// also when the task is cancelled or the deadline passes. The operation may succeed in spite of either.
     public func perform(
-        _ operation: Operation, deadline: ContinuousClock.Instant? = nil
+        _ operation: Operation, deadline: Deadline = .never
     ) async throws(IOError) -> Int32 {
-        let completion = try await perform(operation, Nanoseconds(deadline), operation.name, nil)
+        let completion = try await perform(operation, deadline.nanoseconds, operation.name, nil)
         return completion.result
     }
 
     /// Waits until `deadline`, on a loop. Throws `cancelled` if the task is.
-    public func sleep(until deadline: ContinuousClock.Instant) async throws(IOError) {
-        _ = try await perform(.timeout(deadline: Nanoseconds(deadline)), .never, "sleep", nil)
+    public func sleep(until deadline: Deadline) async throws(IOError) {
+        _ = try await perform(.timeout(deadline: deadline.nanoseconds), .never, "sleep", nil)
     }
 
     /// A buffer of `count` bytes at least, aligned for direct I/O. It returns to the pool when it is dropped.
@@ -144,12 +144,8 @@ public final class IORuntime: Sendable {
         try process.check(operation())
     }
 
-    /// Whether the calling task has kept its loop's thread for long without suspending, and should yield.
-    @inline(__always)
-    var isTurnUsedUp: Bool {
-        for loop in loops where loop.isTurnUsedUp { return true }
-        return false
-    }
+    /// Whether the caller runs on one of the loops.
+    var isOnLoop: Bool { loops.contains { $0.core.isCurrent } }
 
     // MARK: The end
 

@@ -26,8 +26,6 @@ final class LoopTasks: LoopClient {
         var jobs = JobQueue()
         var executor: UnownedTaskExecutor?
         var core: Loop<LoopTasks>?
-        /// Operations served on this thread without suspending since its last turn.
-        var inlineCount = 0
     }
 
     init(jobEnded: (@Sendable () -> Void)?) {
@@ -68,17 +66,20 @@ final class LoopTasks: LoopClient {
     func runJobs() -> Bool {
         if hasRemote.load(ordering: .relaxed) || local.pointee.executor == nil { fetchRemote() }
         _ = admitWaiting()
-        local.pointee.inlineCount = 0
         guard let executor = local.pointee.executor else { return false }
-        // A slice: what is enqueued meanwhile may run too, but completions get their turn.
-        var remaining = 256
-        while remaining > 0, let job = local.pointee.jobs.popFirst() {
+        guard var job = local.pointee.jobs.popFirst() else { return false }
+        // A slice of time: what is enqueued meanwhile may run too, but completions get their turn.
+        let end = Kernel.now() &+ Self.sliceTime
+        while true {
             job.runSynchronously(on: executor)
             jobEnded?()
-            remaining -= 1
+            guard Kernel.now() < end, let next = local.pointee.jobs.popFirst() else { break }
+            job = next
         }
         return local.pointee.jobs.count > 0
     }
+
+    private static var sliceTime: Nanoseconds { 200_000 }
 
     private func fetchRemote() {
         hasRemote.store(false, ordering: .sequentiallyConsistent)
@@ -89,14 +90,6 @@ final class LoopTasks: LoopClient {
             }
             while let job = remote.jobs.popFirst() { local.pointee.jobs.append(job) }
         }
-    }
-
-    /// On the loop's thread: counts an operation that was served without suspending. True once there were so many
-    /// that the loop's other tasks and completions should have their turn.
-    @inline(__always)
-    func isTurnUsedUp() -> Bool {
-        local.pointee.inlineCount += 1
-        return local.pointee.inlineCount >= 128
     }
 
     // MARK: Completions

@@ -84,6 +84,8 @@ public struct EngineFailure: Error, BitwiseCopyable, Sendable {
         case descriptors
         /// pthread_create(3).
         case thread
+        /// The first operation, a nop.
+        case firstOperation
     }
 
     public var engine: EngineKind

@@ -35,8 +35,9 @@ final class InFlightTable: @unchecked Sendable {
         fileprivate(set) var state = State.unstaged
         fileprivate(set) var isCancelRequested = false
         var isDeadlinePassed = false
-        /// The thread that submitted it: the kernel cancels a thread's operations when the thread exits.
-        var issuer: Int32 = 0
+        /// How often the submitting thread had changed when it was staged: the kernel cancels a thread's operations
+        /// when the thread exits.
+        var issuerChanges: UInt32 = 0
 
         fileprivate init(generation: UInt32) { self.generation = generation }
     }

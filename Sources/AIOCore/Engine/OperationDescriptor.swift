@@ -13,18 +13,31 @@ extension Operation {
         }
     }
 
+    /// The same operation with another transfer, if it has one.
+    public func with(_ transfer: Transfer) -> Operation {
+        switch self {
+        case .read: .read(transfer)
+        case .write: .write(transfer)
+        case .readVectored: .readVectored(transfer)
+        case .writeVectored: .writeVectored(transfer)
+        default: self
+        }
+    }
+
+    /// The read or write at the descriptor's own position.
+    var atCurrentPosition: Operation {
+        guard var (transfer, _) = transfer else { return self }
+        transfer.offset = Transfer.currentPosition
+        return with(transfer)
+    }
+
     /// The same operation on another descriptor.
     func on(_ other: Descriptor) -> Operation {
-        func moved(_ transfer: Transfer) -> Transfer {
-            var transfer = transfer
+        if var (transfer, _) = transfer {
             transfer.descriptor = other
-            return transfer
+            return with(transfer)
         }
         switch self {
-        case .read(let transfer): return .read(moved(transfer))
-        case .write(let transfer): return .write(moved(transfer))
-        case .readVectored(let transfer): return .readVectored(moved(transfer))
-        case .writeVectored(let transfer): return .writeVectored(moved(transfer))
         case .sync(_, let level): return .sync(other, level)
         case .syncRange(_, let offset, let count, let flags):
             return .syncRange(other, offset: offset, count: count, flags: flags)
@@ -34,7 +47,7 @@ extension Operation {
         case .advise(_, let offset, let count, let advice):
             return .advise(other, offset: offset, count: count, advice: advice)
         case .poll(_, let events): return .poll(other, events: events)
-        case .nop, .open, .close, .status, .timeout, .cancel: return self
+        case .read, .write, .readVectored, .writeVectored, .nop, .open, .close, .status, .timeout, .cancel: return self
         }
     }
 

@@ -30,6 +30,9 @@ extension Kernel {
         return call(CK_NR_epoll_pwait, Int(epoll), address(events), capacity, timeoutMs, 0, 8)
     }
 
+    /// Whether epoll_pwait2(2) is there: without a descriptor it then says EBADF, not ENOSYS.
+    static func hasEpollPwait2() -> Bool { call(CK_NR_epoll_pwait2, -1, 0, 0, 0, 0, 8) != -Int(ENOSYS) }
+
     /// ppoll(2) with the deadline as a remaining time; nil waits for ever.
     public static func ppoll(
         _ descriptors: UnsafeMutablePointer<ck_pollfd>, _ count: Int, _ timeout: UnsafeMutablePointer<ck_timespec>?

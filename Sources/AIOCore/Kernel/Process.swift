@@ -8,6 +8,9 @@ extension Kernel {
     /// getpid(2).
     public static func processID() -> Int32 { Int32(truncatingIfNeeded: call(CK_NR_getpid)) }
 
+    /// geteuid(2).
+    public static func effectiveUser() -> UInt32 { UInt32(truncatingIfNeeded: call(CK_NR_geteuid)) }
+
     /// uname(2).
     public static func uname(_ result: UnsafeMutablePointer<ck_utsname>) -> Int {
         call(CK_NR_uname, address(result))
@@ -22,6 +25,11 @@ extension Kernel {
     public static func setLimit(_ resource: Int32, _ value: ck_rlimit) -> Int {
         var value = value
         return call(CK_NR_prlimit64, 0, Int(resource), address(&value), 0)
+    }
+
+    /// getrusage(2): processor time and the like, of this process with all its threads.
+    public static func resourceUsage(_ who: Int32, _ result: UnsafeMutablePointer<ck_rusage>) -> Int {
+        call(CK_NR_getrusage, Int(who), address(result))
     }
 
     /// prctl(PR_SET_NAME): names the calling thread, 15 bytes at most.

@@ -135,6 +135,8 @@ public final class Loop<Client: LoopClient>: @unchecked Sendable {
     @inline(__always)
     private func takeTurn(mayWait: Bool) {
         if mayWait, inbox.fallAsleep(), cancels.isEmpty, !client.hasJobs() {
+            // The wait may be long: what was staged since the last delivery is in flight already.
+            publishCounts()
             queue.pointee.turn(until: client.nextDeadline)
         } else {
             queue.pointee.submit()
@@ -148,6 +150,11 @@ public final class Loop<Client: LoopClient>: @unchecked Sendable {
             if count > 0 { client.deliver(UnsafeBufferPointer(rebasing: deliveries[..<count])) }
             if count < deliveries.count { break }
         }
+        publishCounts()
+    }
+
+    @inline(__always)
+    private func publishCounts() {
         // Relaxed: a number for people to look at.
         staged.store(queue.pointee.stagedCount, ordering: .relaxed)
         drained.store(queue.pointee.drainedCount, ordering: .relaxed)

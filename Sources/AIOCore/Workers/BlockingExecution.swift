@@ -39,8 +39,7 @@ extension Operation {
     func attempt(_ transfer: Transfer, flags: UInt32) -> Int {
         var single = iovec(iov_base: transfer.base, iov_len: transfer.count)
         let number = transfer.descriptor.number
-        // A stream has no offset: preadv2 would refuse it with ESPIPE.
-        let offset = transfer.descriptor.kind == .stream ? Transfer.currentPosition : transfer.offset
+        let offset = transfer.effectiveOffset
         switch self {
         case .read:
             return Kernel.preadv2(number, &single, 1, offset, flags)
@@ -55,27 +54,67 @@ extension Operation {
 }
 
 extension Operation {
-    /// The read or write with RWF_NOWAIT: EAGAIN if it would wait, EOPNOTSUPP if the file cannot tell.
-    @inline(__always)
-    public func attemptWithoutWaiting(_ transfer: Transfer) -> Int {
-        attempt(transfer, flags: transfer.flags.kernelFlags | CK_RWF_NOWAIT)
+    /// A buffered read with RWF_NOWAIT: as `Transfer.attemptWithoutWaiting`, for vectored ones too.
+    func attemptWithoutWaiting(_ transfer: Transfer) -> Int {
+        guard case .readVectored = self else { return transfer.attemptWithoutWaiting(isWrite: false) }
+        let result = attempt(transfer, flags: transfer.flags.kernelFlags | CK_RWF_NOWAIT)
+        return transfer.isCutOff(result, of: transfer.byteCount(isVectored: true)) ? -Int(EAGAIN) : result
     }
 }
 
 extension Transfer {
+    /// A stream has no offset: the kernel would refuse it with ESPIPE.
+    @inline(__always)
+    var effectiveOffset: Int64 { descriptor.kind == .stream ? Transfer.currentPosition : offset }
+
+    /// The transfer of one buffer with RWF_NOWAIT: EAGAIN if it would wait, EOPNOTSUPP if the file cannot tell.
+    ///
+    /// Where only the first part of a file's range is cached, the kernel returns that part. It is not taken for a
+    /// short read, which would mean the end of the file, but for EAGAIN as well, unless the caller asked for
+    /// `noWait` and so for what is there.
+    public func attemptWithoutWaiting(isWrite: Bool) -> Int {
+        var vector = iovec(iov_base: base, iov_len: count)
+        let flags = flags.kernelFlags | CK_RWF_NOWAIT
+        if isWrite { return Kernel.pwritev2(descriptor.number, &vector, 1, effectiveOffset, flags) }
+        let result = Kernel.preadv2(descriptor.number, &vector, 1, effectiveOffset, flags)
+        return isCutOff(result, of: count) ? -Int(EAGAIN) : result
+    }
+
+    /// Whether a read of the page cache got less than it asked for, and not because the file ends there.
+    @inline(__always)
+    fileprivate func isCutOff(_ result: Int, of asked: Int) -> Bool {
+        guard result > 0, result < asked, descriptor.kind == .buffered, !flags.contains(.noWait) else { return false }
+        return !isEndOfFile(at: offset + Int64(result))
+    }
+
+    private func isEndOfFile(at offset: Int64) -> Bool {
+        var byte: UInt8 = 0
+        return withUnsafeMutablePointer(to: &byte) { byte in
+            var single = iovec(iov_base: byte, iov_len: 1)
+            return Kernel.preadv2(descriptor.number, &single, 1, offset, CK_RWF_NOWAIT) == 0
+        }
+    }
+
     /// `base` as the iovecs of a vectored transfer. nil goes to the kernel as it is, which answers EFAULT.
     var vectors: UnsafePointer<iovec>? {
         UnsafePointer(base?.assumingMemoryBound(to: iovec.self))
     }
 
-    /// Bytes to transfer. Reads the iovecs of a vectored one.
+    /// Bytes to transfer. Reads the iovecs of a vectored one; `Int.max` if they cannot be read, which the kernel then
+    /// answers with EFAULT.
     func byteCount(isVectored: Bool) -> Int {
         guard isVectored, let base else { return count }
-        var total = 0
-        for vector in UnsafeBufferPointer(start: base.assumingMemoryBound(to: iovec.self), count: max(0, min(count, 1024))) {
-            total &+= vector.iov_len
+        let vectorCount = max(0, min(count, 1024))
+        return withUnsafeTemporaryAllocation(of: iovec.self, capacity: vectorCount) { vectors in
+            let copy = UnsafeMutableRawBufferPointer(vectors)
+            let copied = Kernel.copyOwnMemory(from: base, to: copy)
+            if copied == -Int(EFAULT) || copied >= 0 && copied < copy.count { return .max }
+            // Where a seccomp profile forbids the call, the pointer has to be trusted.
+            if copied < 0 { copy.copyMemory(from: UnsafeRawBufferPointer(start: base, count: copy.count)) }
+            var total = 0
+            for vector in vectors { total = total.addingReportingOverflow(Int(vector.iov_len)).partialValue }
+            return total
         }
-        return total
     }
 
     /// Above this, a copy from the page cache is left to a worker: some 20 us of the caller's or the loop's time.

@@ -239,7 +239,8 @@ final class WorkerPool: ThreadBody, @unchecked Sendable {
     /// Under the lock, which it gives up meanwhile: asks for the pages of all reads that came in.
     private func advise() {
         guard !state.pointee.incoming.isEmpty else { return }
-        withUnsafeTemporaryAllocation(of: ReadaheadRange.self, capacity: 64) { ranges in
+        // Above 1 KiB the memory would come from the heap.
+        withUnsafeTemporaryAllocation(of: ReadaheadRange.self, capacity: 32) { ranges in
             var count = 0
             while count < ranges.count, let slot = state.pointee.incoming.popFirst(items) {
                 items[slot].isAdvised = true

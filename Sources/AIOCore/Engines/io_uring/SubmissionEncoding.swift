@@ -79,7 +79,7 @@ extension ck_uring_submission {
 
     @inline(__always)
     private mutating func encode(_ transfer: Transfer, _ opcode: UInt8, isVectored: Bool = false) {
-        encode(transfer.descriptor, opcode, offset: transfer.offset)
+        encode(transfer.descriptor, opcode, offset: transfer.effectiveOffset)
         address = UInt64(UInt(bitPattern: transfer.base))
         // The kernel transfers at most 2 GiB less a page at once, so a longer one is short anyway.
         count = UInt32(clamping: min(transfer.count, Int(Int32.max) & ~4095))

@@ -100,10 +100,11 @@ struct ThreadsEngine: ~Copyable, Engine {
         if transfer.flags.contains(.noWait) { return operation.attempt(transfer, flags: transfer.flags.kernelFlags) }
         var isVectored = false
         if case .readVectored = operation { isVectored = true }
-        guard !transfer.flags.contains(.cacheMissed),
+        // At the current position a read that got a part could not be begun again.
+        guard !transfer.flags.contains(.cacheMissed), transfer.offset != Transfer.currentPosition,
             transfer.byteCount(isVectored: isVectored) <= Transfer.inlineLimit
         else { return nil }
-        let result = operation.attempt(transfer, flags: transfer.flags.kernelFlags | CK_RWF_NOWAIT)
+        let result = operation.attemptWithoutWaiting(transfer)
         return result == -Int(EAGAIN) || result == -Int(EOPNOTSUPP) ? nil : result
     }
 

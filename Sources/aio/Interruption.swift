@@ -1,0 +1,27 @@
+import Glibc
+import Synchronization
+
+/// SIGINT, SIGTERM and SIGHUP ask the command to stop; what runs looks here often and ends by itself, so that
+/// what it made is removed on the way out.
+enum Interruption {
+    /// The signal that came, or 0. Relaxed suffices: nothing else is published with it.
+    private static let signal = Atomic<Int32>(0)
+
+    @inline(__always)
+    static var isRequested: Bool { signal.load(ordering: .relaxed) != 0 }
+
+    /// Starts listening. A second signal of the same kind ends the process at once.
+    static func listen() {
+        // The global is initialised here, since its first use must not be in the handler.
+        signal.store(0, ordering: .relaxed)
+        var action = sigaction()
+        action.__sigaction_handler.sa_handler = { Interruption.signal.store($0, ordering: .relaxed) }
+        action.sa_flags = Int32(bitPattern: UInt32(SA_RESETHAND))
+        for number in [SIGINT, SIGTERM, SIGHUP] { sigaction(number, &action, nil) }
+    }
+
+    static func check() throws {
+        let number = signal.load(ordering: .relaxed)
+        if number != 0 { throw Interrupted(signal: number) }
+    }
+}

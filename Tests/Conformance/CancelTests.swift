@@ -1,0 +1,228 @@
+import AIO
+import CKernel
+import Glibc
+import Testing
+
+/// A cancel asks; the operation's own completion tells what came of it, once.
+@Suite(.timeLimit(.minutes(1))) struct CancelTests {
+    @Test(arguments: engines, StreamKind.allCases)
+    func aWaitingReadEndsWhenItsTaskIsCancelled(_ engine: EngineKind, _ kind: StreamKind) async throws {
+        try await withRuntime(engine) { runtime in
+            try await Ends.with(kind) { ends in
+                let reading = ends.reading
+                let read = Task {
+                    let memory = Memory(count: 1)
+                    return try await runtime.perform(.read(memory.transfer(reading)))
+                }
+                try await eventually { runtime.inFlightCount == 1 }
+                read.cancel()
+                await expectError(.cancelled) { try await read.value }
+                // What is written afterwards is still there for the next reader.
+                ends.put([7])
+                let memory = Memory(count: 1)
+                #expect(try await runtime.perform(.read(memory.transfer(reading))) == 1)
+                #expect(memory.bytes == [7])
+            }
+        }
+    }
+
+    @Test(arguments: engines)
+    func aPollAndATimeoutEndWhenTheirTaskIsCancelled(_ engine: EngineKind) async throws {
+        try await withRuntime(engine) { runtime in
+            try await Ends.with { ends in
+                let reading = ends.reading
+                let poll = Task { try await runtime.perform(.poll(Descriptor(reading), events: CK_POLLIN)) }
+                let timeout = Task { try await runtime.perform(.timeout(deadline: .max)) }
+                let sleep = Task { try await runtime.sleep(until: .farAway) }
+                try await eventually { runtime.inFlightCount == 3 }
+                poll.cancel()
+                timeout.cancel()
+                sleep.cancel()
+                await expectError(.cancelled) { try await poll.value }
+                await expectError(.cancelled) { try await timeout.value }
+                await expectError(.cancelled) { try await sleep.value }
+            }
+        }
+    }
+
+    @Test(arguments: engines)
+    func aTaskCancelledBeforehandBeginsNothing(_ engine: EngineKind) async throws {
+        try await withScratch { scratch in
+            let path = Path(scratch.path("never"))
+            try await withRuntime(engine) { runtime in
+                let task = Task {
+                    while !Task.isCancelled { await Task.yield() }
+                    return try await File.open(path, .write, options: .create, runtime: runtime)
+                }
+                task.cancel()
+                await expectError(.cancelled) { try await task.value }
+            }
+            #expect(access(scratch.path("never"), F_OK) != 0)
+        }
+    }
+
+    @Test(arguments: engines)
+    func anOperationInTheQueueIsCancelledBeforeTheKernelSawIt(_ engine: EngineKind) async throws {
+        try await withQueue(engine) { queue in
+            try await Ends.with { ends in
+                let memory = Memory(count: 1)
+                let token = try queue.prepare(.read(memory.transfer(ends.reading)), context: 5)
+                #expect(queue.requestCancel(token))
+                try queue.wait()
+                #expect(queue.completions() == [Drained(token, -ECANCELED, 5)])
+            }
+        }
+    }
+
+    @Test(arguments: engines)
+    func anOperationThatWaitsIsCancelledOnceAndThenNamesNothing(_ engine: EngineKind) async throws {
+        try await withQueue(engine) { queue in
+            try await Ends.with { ends in
+                let memory = Memory(count: 1)
+                let token = try queue.prepare(.read(memory.transfer(ends.reading)))
+                try queue.submit()
+                #expect(queue.requestCancel(token))
+                #expect(!queue.requestCancel(token))
+                try queue.wait()
+                #expect(!queue.requestCancel(token))
+                #expect(queue.completions() == [Drained(token, -ECANCELED, 0)])
+                #expect(!queue.requestCancel(token))
+            }
+        }
+    }
+
+    @Test(arguments: engines)
+    func aStaleTokenDoesNotTouchTheOperationInItsPlace(_ engine: EngineKind) async throws {
+        try await withQueue(engine, { $0.queueDepth = 1 }) { queue in
+            try await Ends.with { ends in
+                let stale = try queue.prepare(.nop)
+                try queue.wait()
+                _ = queue.completions()
+                let memory = Memory(count: 1)
+                let token = try queue.prepare(.read(memory.transfer(ends.reading)))
+                try queue.submit()
+                #expect(!queue.requestCancel(stale))
+                ends.put([1])
+                try queue.wait()
+                #expect(queue.completions() == [Drained(token, 1, 0)])
+            }
+        }
+    }
+
+    @Test(arguments: engines)
+    func theCancelOperationTellsWhatItFound(_ engine: EngineKind) async throws {
+        try await withQueue(engine) { queue in
+            try await Ends.with { ends in
+                let memory = Memory(count: 1)
+                let target = try queue.prepare(.read(memory.transfer(ends.reading)))
+                let first = try queue.prepare(.cancel(target: target))
+                let second = try queue.prepare(.cancel(target: target))
+                try queue.wait(atLeast: 3)
+                let drained = queue.completions()
+                #expect(drained.contains(Drained(target, -ECANCELED, 0)))
+                #expect(drained.contains(Drained(first, 0, 0)))
+                // Asked before, or over already: which of the two is the engine's affair.
+                #expect(drained.contains { $0.token == second && [-EALREADY, -ENOENT].contains($0.result) })
+                let third = try queue.prepare(.cancel(target: target))
+                try queue.wait()
+                #expect(queue.completions() == [Drained(third, -ENOENT, 0)])
+            }
+        }
+    }
+
+    /// Whatever a worker does cannot be interrupted: it completes as if nothing had been asked, or not at all.
+    @Test(arguments: engines)
+    func aCancelledSyncEndsEitherWayAndOnce(_ engine: EngineKind) async throws {
+        try await withScratch { scratch in
+            let descriptor = try openDescriptor(try scratch.file("sync", [UInt8](repeating: 1, count: 1 << 20)), O_RDWR)
+            defer { closeDescriptor(descriptor) }
+            try await withQueue(engine, { $0.workerLimit = 1 }) { queue in
+                let tokens = try (0..<16).map { _ in try queue.prepare(.sync(Descriptor(descriptor), .full)) }
+                try queue.submit()
+                for token in tokens { queue.requestCancel(token) }
+                try queue.wait(atLeast: 16)
+                let drained = queue.completions()
+                #expect(Set(drained.map(\.token)) == Set(tokens))
+                #expect(drained.allSatisfy { [0, -ECANCELED, -EINTR].contains($0.result) }, "\(drained)")
+            }
+        }
+    }
+
+    @Test(arguments: engines)
+    func manyCancelledReadsAllEnd(_ engine: EngineKind) async throws {
+        try await withRuntime(engine, { $0.queueDepth = 64 }) { runtime in
+            try await Ends.with { ends in
+                let reading = ends.reading
+                let reads = (0..<200).map { _ in
+                    Task {
+                        let memory = Memory(count: 1)
+                        return try await runtime.perform(.read(memory.transfer(reading)))
+                    }
+                }
+                try await eventually { runtime.inFlightCount == 64 }
+                for read in reads { read.cancel() }
+                for read in reads { await expectError(.cancelled) { try await read.value } }
+                try await eventually { runtime.inFlightCount == 0 }
+            }
+        }
+    }
+
+    @Test(arguments: engines)
+    func aCancelledCloseStillCloses(_ engine: EngineKind) async throws {
+        try await withRuntime(engine) { runtime in
+            let number = fcntl(1, F_DUPFD_CLOEXEC, engine == .threads ? 700 : 750)
+            let file = File(adopting: number, runtime: runtime)
+            let close = Task {
+                while !Task.isCancelled { await Task.yield() }
+                try await file.close()
+            }
+            close.cancel()
+            try await close.value
+            #expect(!isOpen(number))
+        }
+    }
+
+    /// Cancel and completion race for many reads; each ends once, and no byte is lost.
+    @Test(arguments: engines)
+    func aCancelThatRacesWithTheDataLosesNoByte(_ engine: EngineKind) async throws {
+        try await withRuntime(engine) { runtime in
+            try await Ends.with { ends in
+                let reading = ends.reading
+                var received = 0
+                for round in 0..<200 {
+                    let read = Task {
+                        let memory = Memory(count: 1)
+                        return Int(try await runtime.perform(.read(memory.transfer(reading))))
+                    }
+                    if round % 2 == 0 { try await eventually { runtime.inFlightCount == 1 } }
+                    ends.put([1])
+                    read.cancel()
+                    if let count = try? await read.value { received += count } else { received += ends.get(1).count }
+                }
+                #expect(received == 200)
+            }
+        }
+    }
+}
+
+/// A completion as a test compares it.
+struct Drained: Equatable {
+    var token: Token
+    var result: Int32
+    var context: UInt
+
+    init(_ token: Token, _ result: Int32, _ context: UInt) {
+        self.token = token
+        self.result = result
+        self.context = context
+    }
+}
+
+extension IOQueue {
+    /// Drains what is ready.
+    func completions() -> [Drained] {
+        var drained: [Drained] = []
+        drain { completion, context in drained.append(Drained(completion.token, completion.result, context)) }
+        return drained
+    }
+}

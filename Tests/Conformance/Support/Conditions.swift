@@ -1,0 +1,49 @@
+import AIO
+import Testing
+
+/// Waits until `condition` holds. A condition that never does is ended by the test's time limit.
+func eventually(_ condition: () -> Bool) async throws {
+    while !condition() {
+        try Task.checkCancellation()
+        await Task.yield()
+    }
+}
+
+/// The error that `body` throws; a failure if it throws none.
+@discardableResult
+func expectError<R>(
+    _ code: IOError.Code, sourceLocation: SourceLocation = #_sourceLocation, _ body: () async throws -> R
+) async -> IOError? {
+    do {
+        let value = try await body()
+        Issue.record("returned \(value) instead of throwing \(code)", sourceLocation: sourceLocation)
+    } catch let error as IOError {
+        #expect(error.code == code, "\(error)", sourceLocation: sourceLocation)
+        return error
+    } catch {
+        Issue.record("\(error)", sourceLocation: sourceLocation)
+    }
+    return nil
+}
+
+extension Deadline {
+    /// A point in time that any machine passes while a test looks on.
+    static var soon: Self { .now + .milliseconds(5) }
+    /// One that no test reaches.
+    static var farAway: Self { .now + .seconds(3600) }
+}
+
+/// Numbers that look random and are the same in every run.
+struct SeededRandom: RandomNumberGenerator {
+    private var state: UInt64
+
+    init(_ seed: UInt64) { state = seed }
+
+    mutating func next() -> UInt64 {
+        state &+= 0x9e37_79b9_7f4a_7c15
+        var mixed = state
+        mixed = (mixed ^ (mixed >> 30)) &* 0xbf58_476d_1ce4_e5b9
+        mixed = (mixed ^ (mixed >> 27)) &* 0x94d0_49bb_1331_11eb
+        return mixed ^ (mixed >> 31)
+    }
+}

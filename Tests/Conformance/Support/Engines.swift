@@ -1,0 +1,53 @@
+import AIO
+import CKernel
+import Testing
+
+/// The engines that work here: every case runs over each of them. What is missing, `AvailabilityTests` reports.
+let engines: [EngineKind] = EngineKind.allCases.filter { Availability.missing[$0] == nil }
+
+enum Availability {
+    /// Why an engine cannot be made here.
+    static let missing: [EngineKind: IOError] = {
+        var missing: [EngineKind: IOError] = [:]
+        for engine in EngineKind.allCases {
+            do throws(IOError) {
+                var configuration = IOQueue.Configuration()
+                configuration.engine = .forced(engine)
+                configuration.queueDepth = 1
+                _ = try IOQueue(configuration)
+            } catch {
+                missing[engine] = error
+            }
+        }
+        return missing
+    }()
+
+    /// Whether this kernel lets this process have an io_uring, asked past the library.
+    static func kernelHasIOUring() -> Bool {
+        var parameters = ck_uring_parameters()
+        let ring = withUnsafeMutablePointer(to: &parameters) {
+            ck_system_call_6(CK_NR_io_uring_setup, 1, Int(bitPattern: $0), 0, 0, 0, 0)
+        }
+        guard ring >= 0 else { return false }
+        closeDescriptor(Int32(ring))
+        return true
+    }
+}
+
+@Suite struct AvailabilityTests {
+    @Test(arguments: EngineKind.allCases)
+    func everyEngineIsAvailableOrSkippedWithItsReason(_ engine: EngineKind) throws {
+        guard let reason = Availability.missing[engine] else {
+            #expect(engines.contains(engine))
+            return
+        }
+        if engine == .ioUring {
+            #expect(!Availability.kernelHasIOUring(), "the kernel has io_uring, and the engine does not: \(reason)")
+        }
+        try Test.cancel("no case runs over \(engine): \(reason)")
+    }
+
+    @Test func threadsIsAvailableEverywhere() {
+        #expect(engines.contains(.threads))
+    }
+}

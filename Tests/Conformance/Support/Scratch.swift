@@ -1,0 +1,76 @@
+import AIO
+import Glibc
+import Testing
+
+/// A folder of a test's own, gone when the test is over.
+struct Scratch: Sendable {
+    let folder: String
+
+    func path(_ name: String) -> String { "\(folder)/\(name)" }
+
+    /// Makes a file with this content, past the library.
+    func file(_ name: String, _ content: [UInt8] = []) throws -> String {
+        let path = path(name)
+        let descriptor = Glibc.open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o644)
+        try #require(descriptor >= 0)
+        defer { closeDescriptor(descriptor) }
+        var done = 0
+        while done < content.count {
+            let written = content.withUnsafeBytes { Glibc.write(descriptor, $0.baseAddress! + done, content.count - done) }
+            try #require(written > 0)
+            done += written
+        }
+        return path
+    }
+
+    /// What a file holds, past the library.
+    func content(_ name: String) throws -> [UInt8] {
+        let descriptor = Glibc.open(path(name), O_RDONLY | O_CLOEXEC)
+        try #require(descriptor >= 0)
+        defer { closeDescriptor(descriptor) }
+        return readToEnd(descriptor)
+    }
+}
+
+/// Runs `body` with a folder in `parent`.
+func withScratch<R>(in parent: String = "/tmp", _ body: (Scratch) async throws -> R) async throws -> R {
+    var template = Array("\(parent)/swift-aio-XXXXXX".utf8CString)
+    try #require(mkdtemp(&template) != nil, "no folder in \(parent)")
+    let folder = String(decoding: template.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
+    defer { removeFolder(folder) }
+    return try await body(Scratch(folder: folder))
+}
+
+private func removeFolder(_ folder: String) {
+    if let entries = opendir(folder) {
+        while let entry = readdir(entries) {
+            let name = withUnsafePointer(to: &entry.pointee.d_name) {
+                $0.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) }
+            }
+            if name != ".", name != ".." { unlink("\(folder)/\(name)") }
+        }
+        closedir(entries)
+    }
+    #expect(rmdir(folder) == 0, "\(folder) is left behind")
+}
+
+/// Opens past the library; the caller closes.
+func openDescriptor(_ path: String, _ flags: Int32 = O_RDONLY) throws -> Int32 {
+    let descriptor = Glibc.open(path, flags | O_CLOEXEC, 0o644)
+    try #require(descriptor >= 0, "open \(path): errno \(errno)")
+    return descriptor
+}
+
+func closeDescriptor(_ descriptor: Int32) { _ = Glibc.close(descriptor) }
+
+func isOpen(_ descriptor: Int32) -> Bool { fcntl(descriptor, F_GETFD) >= 0 }
+
+func readToEnd(_ descriptor: Int32) -> [UInt8] {
+    var content: [UInt8] = []
+    var chunk = [UInt8](repeating: 0, count: 65536)
+    while true {
+        let count = Glibc.read(descriptor, &chunk, chunk.count)
+        guard count > 0 else { return content }
+        content += chunk[..<count]
+    }
+}
