@@ -18,7 +18,11 @@ struct Ring: ~Copyable {
     init(entries: UInt32, isDedicated: Bool) throws(EngineFailure) {
         var parameters = ck_uring_parameters()
         let created = Ring.setUp(entries: entries, isDedicated: isDedicated, &parameters)
-        let owned = try OwnedDescriptor(created, .ioUring, .ringSetup)
+        try self.init(OwnedDescriptor(created, .ioUring, .ringSetup), parameters)
+    }
+
+    /// Over a ring that was set up with `parameters`.
+    init(_ owned: consuming OwnedDescriptor, _ parameters: ck_uring_parameters) throws(EngineFailure) {
         let mapping = try RingMapping(owned.number, parameters)
         self.parameters = parameters
         self.owned = owned
