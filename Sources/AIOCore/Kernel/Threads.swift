@@ -53,6 +53,9 @@ struct Condition: ~Copyable {
 }
 
 extension Kernel {
+    /// sched_yield(2).
+    static func yieldThread() { sched_yield() }
+
     /// The calling thread, by the cheapest name that it has.
     @inline(__always)
     public static func currentThread() -> UInt { UInt(pthread_self()) }
