@@ -33,7 +33,15 @@ let package = Package(
                 "AIO", "AIOCore", "CKernel", "CPosixAIO",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Histogram", package: "hdrhistogram-swift"),
-            ]),
+            ],
+            swiftSettings: [.enableUpcomingFeature("NonisolatedNonsendingByDefault")]),
+
+        .target(name: "CAllocationCount", path: "Tests/CAllocationCount"),
+        .executableTarget(
+            name: "allocation-counter", dependencies: ["AIO", "CAllocationCount"], path: "Tests/AllocationCounter",
+            swiftSettings: [.enableUpcomingFeature("NonisolatedNonsendingByDefault")]),
+        .target(name: "UnitSupport", path: "Tests/UnitSupport"),
+        .testTarget(name: "AIOCoreTests", dependencies: ["AIOCore", "CKernel", "UnitSupport"]),
         .testTarget(
             name: "ConformanceTests", dependencies: ["AIO", "AIOCore", "CKernel"], path: "Tests/Conformance",
             swiftSettings: [.enableUpcomingFeature("NonisolatedNonsendingByDefault")]),

@@ -8,7 +8,7 @@ struct Aio: AsyncParsableCommand {
         commandName: "aio",
         abstract: "Shows what asynchronous I/O this machine can do, and measures it.",
         discussion: "Exit status: 0 success, 1 failure, 2 wrong usage, 130 interrupted.",
-        subcommands: [BenchCommand.self])
+        subcommands: [BenchCommand.self, ProbeCommand.self])
 
     static func main() async {
         do {

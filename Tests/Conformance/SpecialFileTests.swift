@@ -45,8 +45,10 @@ import Testing
         }
         try await way.run { performer in
             let memory = Memory([UInt8](repeating: 1, count: 10_000))
-            try await performer.expect(.read(memory.transfer(zero, at: 1 << 50)), completesWith: 10_000)
-            #expect(memory.bytes.allSatisfy { $0 == 0 })
+            // Without waiting, the kernel may stop after a page to let others run.
+            let count = try await performer.perform(.read(memory.transfer(zero, at: 1 << 50)))
+            #expect(count > 0)
+            #expect(memory.bytes.prefix(Int(count)).allSatisfy { $0 == 0 })
             try await performer.expect(.read(memory.transfer(null)), completesWith: 0)
             try await performer.expect(.write(memory.transfer(null)), completesWith: 10_000)
             try await performer.expect(.write(memory.transfer(zero)), completesWith: 10_000)

@@ -1,9 +1,9 @@
-internal import AIOCore
+public import AIOCore
 internal import Glibc
 
 extension IOError {
     /// Why an engine could not be made, and what to do about it.
-    init(_ failure: EngineFailure) {
+    public init(_ failure: EngineFailure) {
         let errno = failure.errno == 0 ? nil : Errno(rawValue: failure.errno)
         self.init(failure.code, "\(failure.engine): \(failure.step.phrase)", errno: errno, advice: failure.advice)
     }

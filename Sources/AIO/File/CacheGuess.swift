@@ -27,7 +27,7 @@ struct CacheGuess: ~Copyable {
     borrowing func isTurnUsedUp() -> Bool {
         let count = served.load(ordering: .relaxed) &+ 1
         served.store(count, ordering: .relaxed)
-        return count & 63 == 0
+        return count & 127 == 0
     }
 
     @inline(__always)

@@ -69,7 +69,7 @@ extension File {
         deadline: Deadline = .never
     ) async throws(IOError) -> Int {
         let transfer = Transfer(descriptor, vector.vectors, count: vector.count, offset: offset, flags: flags)
-        return try await perform(.readVectored(transfer), transfer, deadline)
+        return try await perform(.readVectored, transfer, deadline)
     }
 
     private func checkCount(_ count: Int) throws(IOError) {
@@ -84,7 +84,7 @@ extension File {
         _ deadline: Deadline
     ) async throws(IOError) -> Int {
         let transfer = Transfer(descriptor, base, count: count, offset: offset, flags: flags)
-        return try await perform(.read(transfer), transfer, deadline)
+        return try await perform(.read, transfer, deadline)
     }
 
     private func readExactly(

@@ -1,48 +1,82 @@
 internal import AIOCore
 internal import CKernel
 
+/// The four kinds of transfer, for what they have in common.
+enum TransferKind {
+    case read, write, readVectored, writeVectored
+
+    /// The operation. Made only for what goes to a loop.
+    func operation(_ transfer: Transfer) -> Operation {
+        switch self {
+        case .read: .read(transfer)
+        case .write: .write(transfer)
+        case .readVectored: .readVectored(transfer)
+        case .writeVectored: .writeVectored(transfer)
+        }
+    }
+
+    var name: String {
+        switch self {
+        case .read, .readVectored: "read"
+        case .write, .writeVectored: "write"
+        }
+    }
+}
+
 extension File {
     /// The way of every read and write: tried where the caller stands, then handed to a loop.
     ///
     /// Always inlined: the first attempt is a plain call then, and a hit costs one async frame, the caller's.
     @inline(__always)
     func perform(
-        _ operation: Operation, _ transfer: Transfer, _ deadline: Deadline
+        _ kind: TransferKind, _ transfer: Transfer, _ deadline: Deadline
     ) async throws(IOError) -> Int {
         var transfer = transfer
-        if let result = try serveNow(operation, &transfer) { return result }
-        return try await handOver(operation.with(transfer), deadline)
+        if let result = try serveNow(kind, &transfer) { return result }
+        return try await handOver(kind, transfer, deadline)
     }
 
-    private func handOver(_ operation: Operation, _ deadline: Deadline) async throws(IOError) -> Int {
-        let name = operation.name
-        try begin(name)
+    private func handOver(
+        _ kind: TransferKind, _ transfer: Transfer, _ deadline: Deadline
+    ) async throws(IOError) -> Int {
+        try begin(kind.name)
         defer { lease.end() }
-        return Int(try await runtime.perform(operation, deadline.nanoseconds, name, path).result)
+        return Int(
+            try await runtime.perform(kind.operation(transfer), deadline.nanoseconds, kind.name, path).result)
     }
 
     /// preadv2(2) or pwritev2(2) with RWF_NOWAIT on the calling thread. nil if the operation has to go to a loop;
     /// `transfer` then says whether the page cache was asked in vain.
-    private func serveNow(_ operation: Operation, _ transfer: inout Transfer) throws(IOError) -> Int? {
-        try begin(operation.name)
+    @inline(__always)
+    private func serveNow(_ kind: TransferKind, _ transfer: inout Transfer) throws(IOError) -> Int? {
+        try begin(kind.name)
         defer { lease.end() }
         guard transfer.offset >= 0 || descriptor.kind == .stream else {
-            throw IOError(.invalidArgument, operation.name, path: path, advice: "the offset is negative")
+            throw IOError(.invalidArgument, kind.name, path: path, advice: "the offset is negative")
         }
-        guard runtime.configuration.inlineAttempts, operation.mayServeNow(transfer), guess.isWorthAsking() else {
-            return nil
-        }
+        guard mayServeNow(kind, transfer.count), guess.isWorthAsking() else { return nil }
         // A task that is served again and again without suspending would keep its loop from everybody else.
         if guess.isTurnUsedUp(), runtime.isOnLoop { return nil }
-        let result = operation.attemptWithoutWaiting(transfer)
+        let result = transfer.attemptWithoutWaiting(isWrite: kind == .write)
         if result >= 0 {
             guess.noteHit()
             return result
         }
         guard isMiss(result, &transfer) else {
-            throw IOError(result: Int32(truncatingIfNeeded: result), operation.name, path: path)
+            throw IOError(result: Int32(truncatingIfNeeded: result), kind.name, path: path)
         }
         return nil
+    }
+
+    /// Buffered reads, and streams; not what takes too long to copy on the caller's thread.
+    @inline(__always)
+    private func mayServeNow(_ kind: TransferKind, _ count: Int) -> Bool {
+        guard runtime.configuration.inlineAttempts, count <= Transfer.inlineLimit else { return false }
+        return switch descriptor.kind {
+        case .buffered: kind == .read
+        case .stream: kind == .read || kind == .write
+        case .unknown, .direct, .other: false
+        }
     }
 
     /// Whether a failed attempt says no more than that this is for a loop. Learns from it.
@@ -63,19 +97,6 @@ extension File {
             return true
         default:
             return false
-        }
-    }
-}
-
-extension Operation {
-    /// Buffered reads, and streams; not what takes too long to copy on the caller's thread.
-    @inline(__always)
-    fileprivate func mayServeNow(_ transfer: Transfer) -> Bool {
-        let kind = transfer.descriptor.kind
-        switch self {
-        case .read: return (kind == .buffered || kind == .stream) && transfer.count <= Transfer.inlineLimit
-        case .write: return kind == .stream && transfer.count <= Transfer.inlineLimit
-        default: return false
         }
     }
 }

@@ -56,7 +56,7 @@ extension File {
         deadline: Deadline = .never
     ) async throws(IOError) -> Int {
         let transfer = Transfer(descriptor, vector.vectors, count: vector.count, offset: offset, flags: flags)
-        return try await perform(.writeVectored(transfer), transfer, deadline)
+        return try await perform(.writeVectored, transfer, deadline)
     }
 
     @inline(__always)
@@ -67,6 +67,6 @@ extension File {
         // The kernel only reads through it.
         let transfer = Transfer(
             descriptor, UnsafeMutableRawPointer(mutating: base), count: count, offset: offset, flags: flags)
-        return try await perform(.write(transfer), transfer, deadline)
+        return try await perform(.write, transfer, deadline)
     }
 }

@@ -67,15 +67,19 @@ final class LoopTasks: LoopClient {
         if hasRemote.load(ordering: .relaxed) || local.pointee.executor == nil { fetchRemote() }
         _ = admitWaiting()
         guard let executor = local.pointee.executor else { return false }
-        // A slice: what is enqueued meanwhile may run too, but completions get their turn.
-        var remaining = 256
-        while remaining > 0, let job = local.pointee.jobs.popFirst() {
+        guard var job = local.pointee.jobs.popFirst() else { return false }
+        // A slice of time: what is enqueued meanwhile may run too, but completions get their turn.
+        let end = Kernel.now() &+ Self.sliceTime
+        while true {
             job.runSynchronously(on: executor)
             jobEnded?()
-            remaining -= 1
+            guard Kernel.now() < end, let next = local.pointee.jobs.popFirst() else { break }
+            job = next
         }
         return local.pointee.jobs.count > 0
     }
+
+    private static var sliceTime: Nanoseconds { 200_000 }
 
     private func fetchRemote() {
         hasRemote.store(false, ordering: .sequentiallyConsistent)

@@ -17,7 +17,9 @@ public struct EngineQueue: ~Copyable {
     /// What `descriptor` gave away; made when first asked for.
     private var exported: ExportedDescriptor?
 
+    /// The thread that submitted last, and how often that has changed.
     private var issuer: Int32 = 0
+    private var issuerChanges: UInt32 = 0
     /// Operations accepted and completions drained since the beginning. Both wrap.
     public private(set) var stagedCount: UInt = 0
     public private(set) var drainedCount: UInt = 0
@@ -65,7 +67,7 @@ public struct EngineQueue: ~Copyable {
         stagedCount &+= 1
         let slot = table[token]
         guard table.stage(token) == .submit else { return deliver(token, -ECANCELED, []) }
-        slot.pointee.issuer = issuer
+        slot.pointee.issuerChanges = issuerChanges
         switch slot.pointee.operation {
         case .timeout(let deadline):
             slot.pointee.deadline = min(deadline, slot.pointee.deadline)
@@ -142,7 +144,11 @@ public struct EngineQueue: ~Copyable {
     /// A thread's operations end with it; so it is noted which one submits.
     @inline(__always)
     private mutating func noteIssuer() {
-        if !hasDedicatedThread { issuer = Kernel.threadID() }
+        guard !hasDedicatedThread else { return }
+        let thread = Kernel.threadID()
+        guard thread != issuer else { return }
+        issuer = thread
+        issuerChanges &+= 1
     }
 
     // MARK: Up
@@ -229,8 +235,8 @@ public struct EngineQueue: ~Copyable {
         case -ECANCELED, -EFAULT, -EINTR:
             // Nobody asked for it. The thread that submitted it has exited, and the kernel with it dropped what it
             // had not done; the operation is still wanted, and this thread submits it again.
-            guard !hasDedicatedThread, slot.pointee.issuer != Kernel.threadID() else { break }
-            slot.pointee.issuer = Kernel.threadID()
+            guard slot.pointee.issuerChanges != issuerChanges else { break }
+            slot.pointee.issuerChanges = issuerChanges
             return engine.stage(operation, token)
         default:
             break

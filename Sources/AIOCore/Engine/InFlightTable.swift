@@ -13,10 +13,11 @@ final class InFlightTable: @unchecked Sendable {
     private let slots: UnsafeMutablePointer<Slot>
     private let free: SlotPool
 
-    init(capacity: Int) {
+    /// Every slot begins with `generation`: a test of the wrap begins just before it.
+    init(capacity: Int, generation: UInt32 = 0) {
         self.capacity = capacity
         slots = .allocate(capacity: capacity)
-        slots.initialize(repeating: Slot(), count: capacity)
+        slots.initialize(repeating: Slot(generation: generation), count: capacity)
         free = SlotPool(capacity: capacity)
     }
 
@@ -34,8 +35,11 @@ final class InFlightTable: @unchecked Sendable {
         fileprivate(set) var state = State.unstaged
         fileprivate(set) var isCancelRequested = false
         var isDeadlinePassed = false
-        /// The thread that submitted it: the kernel cancels a thread's operations when the thread exits.
-        var issuer: Int32 = 0
+        /// How often the submitting thread had changed when it was staged: the kernel cancels a thread's operations
+        /// when the thread exits.
+        var issuerChanges: UInt32 = 0
+
+        fileprivate init(generation: UInt32) { self.generation = generation }
     }
 
     enum State: UInt8, BitwiseCopyable {

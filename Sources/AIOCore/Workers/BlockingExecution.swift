@@ -54,33 +54,11 @@ extension Operation {
 }
 
 extension Operation {
-    /// The read or write with RWF_NOWAIT: EAGAIN if it would wait, EOPNOTSUPP if the file cannot tell.
-    ///
-    /// Where only the first part of a file's range is cached, the kernel returns that part. It is not taken for a
-    /// short read, which would mean the end of the file, but for EAGAIN as well, unless the caller asked for
-    /// `noWait` and so for what is there.
-    @inline(__always)
-    public func attemptWithoutWaiting(_ transfer: Transfer) -> Int {
+    /// A buffered read with RWF_NOWAIT: as `Transfer.attemptWithoutWaiting`, for vectored ones too.
+    func attemptWithoutWaiting(_ transfer: Transfer) -> Int {
+        guard case .readVectored = self else { return transfer.attemptWithoutWaiting(isWrite: false) }
         let result = attempt(transfer, flags: transfer.flags.kernelFlags | CK_RWF_NOWAIT)
-        guard result > 0, result != transfer.count, transfer.descriptor.kind == .buffered,
-            !transfer.flags.contains(.noWait)
-        else { return result }
-        return isCutOff(transfer, after: result) ? -Int(EAGAIN) : result
-    }
-
-    /// Whether a read got less than it asked for, and not because the file ends there.
-    private func isCutOff(_ transfer: Transfer, after count: Int) -> Bool {
-        switch self {
-        case .read: break
-        case .readVectored where count < transfer.byteCount(isVectored: true): break
-        default: return false
-        }
-        var byte: UInt8 = 0
-        return withUnsafeMutablePointer(to: &byte) { byte in
-            var single = iovec(iov_base: byte, iov_len: 1)
-            return Kernel.preadv2(
-                transfer.descriptor.number, &single, 1, transfer.offset + Int64(count), CK_RWF_NOWAIT) != 0
-        }
+        return transfer.isCutOff(result, of: transfer.byteCount(isVectored: true)) ? -Int(EAGAIN) : result
     }
 }
 
@@ -88,6 +66,34 @@ extension Transfer {
     /// A stream has no offset: the kernel would refuse it with ESPIPE.
     @inline(__always)
     var effectiveOffset: Int64 { descriptor.kind == .stream ? Transfer.currentPosition : offset }
+
+    /// The transfer of one buffer with RWF_NOWAIT: EAGAIN if it would wait, EOPNOTSUPP if the file cannot tell.
+    ///
+    /// Where only the first part of a file's range is cached, the kernel returns that part. It is not taken for a
+    /// short read, which would mean the end of the file, but for EAGAIN as well, unless the caller asked for
+    /// `noWait` and so for what is there.
+    public func attemptWithoutWaiting(isWrite: Bool) -> Int {
+        var vector = iovec(iov_base: base, iov_len: count)
+        let flags = flags.kernelFlags | CK_RWF_NOWAIT
+        if isWrite { return Kernel.pwritev2(descriptor.number, &vector, 1, effectiveOffset, flags) }
+        let result = Kernel.preadv2(descriptor.number, &vector, 1, effectiveOffset, flags)
+        return isCutOff(result, of: count) ? -Int(EAGAIN) : result
+    }
+
+    /// Whether a read of the page cache got less than it asked for, and not because the file ends there.
+    @inline(__always)
+    fileprivate func isCutOff(_ result: Int, of asked: Int) -> Bool {
+        guard result > 0, result < asked, descriptor.kind == .buffered, !flags.contains(.noWait) else { return false }
+        return !isEndOfFile(at: offset + Int64(result))
+    }
+
+    private func isEndOfFile(at offset: Int64) -> Bool {
+        var byte: UInt8 = 0
+        return withUnsafeMutablePointer(to: &byte) { byte in
+            var single = iovec(iov_base: byte, iov_len: 1)
+            return Kernel.preadv2(descriptor.number, &single, 1, offset, CK_RWF_NOWAIT) == 0
+        }
+    }
 
     /// `base` as the iovecs of a vectored transfer. nil goes to the kernel as it is, which answers EFAULT.
     var vectors: UnsafePointer<iovec>? {

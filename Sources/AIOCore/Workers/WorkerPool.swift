@@ -16,6 +16,8 @@ final class WorkerPool: ThreadBody, @unchecked Sendable {
     private let state: UnsafeMutablePointer<State>
     private let items: UnsafeMutablePointer<WorkItem>
     private let limit: Int
+    /// How long a worker without work stays.
+    private let idleTime: Nanoseconds
 
     /// Slots whose work is done, on their way to the engine.
     let finished: Inbox
@@ -38,7 +40,7 @@ final class WorkerPool: ThreadBody, @unchecked Sendable {
         var isStopping = false
     }
 
-    init(capacity: Int, limit: Int, wakeDescriptor: Int32) {
+    init(capacity: Int, limit: Int, wakeDescriptor: Int32, idleTime: Nanoseconds = 5_000_000_000) {
         state = .allocate(capacity: 1)
         state.initialize(to: State())
         items = .allocate(capacity: capacity)
@@ -46,6 +48,7 @@ final class WorkerPool: ThreadBody, @unchecked Sendable {
         results = .allocate(capacity: capacity)
         finished = Inbox(capacity: capacity)
         self.limit = max(limit, 1)
+        self.idleTime = idleTime
         self.wakeDescriptor = wakeDescriptor
     }
 
@@ -57,7 +60,7 @@ final class WorkerPool: ThreadBody, @unchecked Sendable {
 
     // MARK: The engine's side
 
-    /// Adds one batch. Returns the number added: fewer than staged if not even one thread could be started.
+    /// Adds one batch. Should not even one thread start, its work fails with pthread_create's errno.
     func add(_ batch: inout FixedQueue<WorkItem>) {
         guard !batch.isEmpty else { return }
         lock.lock()
@@ -97,6 +100,13 @@ final class WorkerPool: ThreadBody, @unchecked Sendable {
         finished.take { slot in completed.append(results[Int(slot)]) }
     }
 
+    /// Workers there are now.
+    var threadCount: Int {
+        lock.lock()
+        defer { lock.unlock() }
+        return state.pointee.threadCount
+    }
+
     /// Waits until all work is done and every thread is gone.
     func shutDown() {
         lock.lock()
@@ -111,9 +121,7 @@ final class WorkerPool: ThreadBody, @unchecked Sendable {
     /// Under the lock: wakes or starts as many workers as the queued work asks for.
     private func callWorkers() {
         var wanted = state.pointee.blocking.count
-        if state.pointee.quickWorkers == 0, !state.pointee.incoming.isEmpty || !state.pointee.advised.isEmpty {
-            wanted += 1
-        }
+        if state.pointee.quickWorkers == 0, hasQuickWork { wanted += 1 }
         var waking = min(wanted, state.pointee.idleCount)
         var starting = min(wanted - waking, limit - state.pointee.threadCount)
         while waking > 0 {
@@ -136,9 +144,13 @@ final class WorkerPool: ThreadBody, @unchecked Sendable {
 
     /// Under the lock: no thread at all could be started, so nothing that is queued will ever run.
     private func failQueued(with errno: Int32) {
-        while let slot = state.pointee.blocking.popFirst(items) { finish(slot, -Int(errno)) }
-        while let slot = state.pointee.incoming.popFirst(items) { finish(slot, -Int(errno)) }
-        while let slot = state.pointee.advised.popFirst(items) { finish(slot, -Int(errno)) }
+        while let slot = state.pointee.blocking.popFirst(items) ?? state.pointee.incoming.popFirst(items)
+            ?? state.pointee.advised.popFirst(items)
+        {
+            // No longer queued: a cancel that comes now must not take it out once more.
+            items[slot].state = .idle
+            finish(slot, -Int(errno))
+        }
     }
 
     /// A worker's life.
@@ -147,8 +159,10 @@ final class WorkerPool: ThreadBody, @unchecked Sendable {
         lock.lock()
         while true {
             if let slot = state.pointee.blocking.popFirst(items) {
+                // This may have been the one that watched, or was called to.
+                if needsWatcher { callWatcher() }
                 run(slot)
-            } else if state.pointee.quickWorkers == 0, !state.pointee.incoming.isEmpty || !state.pointee.advised.isEmpty {
+            } else if hasWork {
                 serveQuick()
             } else if state.pointee.isStopping || !waitForWork() {
                 break
@@ -162,23 +176,31 @@ final class WorkerPool: ThreadBody, @unchecked Sendable {
 
     /// Under the lock: waits to be called, as the watcher if there is none. False if this worker is not needed.
     private func waitForWork() -> Bool {
-        state.pointee.idleCount += 1
-        defer { state.pointee.idleCount -= 1 }
-        guard state.pointee.quickWorkers > 0, !state.pointee.isWatched else {
-            return condition.wait(lock, until: Kernel.now() &+ Self.idleTime)
+        guard needsWatcher else {
+            // With its time up it looks once more: somebody may have called just then, and counts on it.
+            return wait(Kernel.now() &+ idleTime) || hasWork || needsWatcher
         }
         state.pointee.isWatched = true
         let before = state.pointee.quickProgress
-        let wasCalled = condition.wait(lock, until: Kernel.now() &+ Self.stuckTime)
+        let wasCalled = wait(Kernel.now() &+ Self.stuckTime)
         state.pointee.isWatched = false
-        let isStuck = state.pointee.quickProgress == before
-            && (!state.pointee.incoming.isEmpty || !state.pointee.advised.isEmpty)
-        if !wasCalled, isStuck { serveQuick() }
+        if !wasCalled, hasQuickWork, state.pointee.quickProgress == before { serveQuick() }
         return true
     }
 
-    /// How long a worker without work stays, and how long quick work may stand still before another worker helps.
-    private static var idleTime: Nanoseconds { 5_000_000_000 }
+    /// Under the lock, which it gives up meanwhile. False when the deadline passed.
+    private func wait(_ deadline: Nanoseconds) -> Bool {
+        state.pointee.idleCount += 1
+        defer { state.pointee.idleCount -= 1 }
+        return condition.wait(lock, until: deadline)
+    }
+
+    /// Under the lock.
+    private var hasQuickWork: Bool { !state.pointee.incoming.isEmpty || !state.pointee.advised.isEmpty }
+    private var hasWork: Bool { !state.pointee.blocking.isEmpty || state.pointee.quickWorkers == 0 && hasQuickWork }
+    private var needsWatcher: Bool { state.pointee.quickWorkers > 0 && !state.pointee.isWatched }
+
+    /// How long quick work may stand still before another worker helps.
     private static var stuckTime: Nanoseconds { 1_000_000 }
 
     // MARK: Work
@@ -196,7 +218,7 @@ final class WorkerPool: ThreadBody, @unchecked Sendable {
     /// Under the lock, which it gives up while it works: serves quick work until there is none.
     private func serveQuick() {
         state.pointee.quickWorkers += 1
-        if !state.pointee.isWatched { callWatcher() }
+        if needsWatcher { callWatcher() }
         while true {
             advise()
             guard let slot = state.pointee.advised.popFirst(items) else { break }
@@ -217,7 +239,8 @@ final class WorkerPool: ThreadBody, @unchecked Sendable {
     /// Under the lock, which it gives up meanwhile: asks for the pages of all reads that came in.
     private func advise() {
         guard !state.pointee.incoming.isEmpty else { return }
-        withUnsafeTemporaryAllocation(of: ReadaheadRange.self, capacity: 64) { ranges in
+        // Above 1 KiB the memory would come from the heap.
+        withUnsafeTemporaryAllocation(of: ReadaheadRange.self, capacity: 32) { ranges in
             var count = 0
             while count < ranges.count, let slot = state.pointee.incoming.popFirst(items) {
                 items[slot].isAdvised = true

@@ -20,11 +20,12 @@ struct Bench {
         try checkDirect(file)
         let content: FileContent =
             file.isOurs ? .pattern(pattern) : .checksums(try file.takeChecksums(shape, progress))
+        let load = try await MachineLoad.share(duringMilliseconds: 250)
         let rounds = Rounds(plan: plan, file: file, shape: shape, content: content, progress: progress)
         try await rounds.run(lineup.sections)
         progress.clear()
         let report = Report(
-            plan: plan, file: file, device: device?.device, sections: lineup.sections,
+            plan: plan, file: file, device: device?.device, load: load, sections: lineup.sections,
             notes: lineup.notes + rounds.notes)
         try Console.write(report.table)
         if let path = plan.jsonPath { try JSONFile.write(report, to: path) }

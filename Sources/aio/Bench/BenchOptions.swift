@@ -76,7 +76,7 @@ struct LoadOptions: ParsableArguments {
         try need((1...8192).contains(depth), "--depth must be 1 to 8192.")
         try need((1...65536).contains(tasks ?? 1), "--tasks must be 1 to 65536.")
         let inFlight = max(depth, tasks ?? 1)
-        try need(inFlight * block.bytes <= 4 << 30, "--block times --depth or --tasks must be at most 4 GiB.")
+        try need(inFlight * block.bytes <= 1 << 30, "--block times --depth or --tasks must be at most 1 GiB.")
         try need((0...100).contains(write), "--write must be 0 to 100.")
         try need(
             (1_000_000...3_600_000_000_000).contains(duration.nanoseconds), "--duration must be 1 ms to an hour.")

@@ -6,7 +6,7 @@ final class ProgressBar {
     private var drawnAt: Nanoseconds = 0
     private var drawnText = ""
 
-    private static let width = 30
+    private static let width = 16
     /// Nanoseconds between two drawings of the same text.
     private static let interval: Nanoseconds = 100_000_000
 

@@ -114,10 +114,13 @@ struct IOUringEngine: ~Copyable, Engine {
     @inline(__always)
     mutating func enter(atLeast count: Int, until deadline: Nanoseconds) {
         if !outgoing.isEmpty { pool?.add(&outgoing) }
-        let count = workersMaySleep() ? count : 0
+        let count = workersMaySleep() ? countToWaitFor(count) : 0
         // Whatever it says, what the kernel took is read off the ring; what it did not take stays for next time.
         _ = ring.enter(atLeast: count, until: deadline)
     }
+
+    /// Workers wake the ring once a batch, whatever the number: with them, one completion is as many as to wait for.
+    private func countToWaitFor(_ count: Int) -> Int { pool == nil ? count : min(count, 1) }
 
     /// Before a wait: workers wake us from now on. False if one has finished already.
     private func workersMaySleep() -> Bool {

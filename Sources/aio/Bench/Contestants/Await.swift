@@ -12,12 +12,12 @@ final class Await: Contestant {
     private var runtime: IORuntime?
     private var file: File?
 
-    init(_ plan: Plan, _ engine: EngineKind, taskCount: Int) {
+    init(_ plan: Plan, _ memory: BlockMemory, _ engine: EngineKind, taskCount: Int) {
         name = "\(engine.name), await (\(taskCount) task\(taskCount == 1 ? "" : "s"))"
         self.engine = engine
         self.plan = plan
         self.taskCount = taskCount
-        memory = BlockMemory(blockSize: plan.blockSize, count: taskCount)
+        self.memory = memory
     }
 
     func open(_ file: TestFile) async throws {
@@ -62,32 +62,30 @@ final class Await: Contestant {
         guard let base = block.bytes.baseAddress else { return }
         while let operation = turn.next(at: Kernel.now()) {
             turn.prepare(operation, base)
-            let start = calls.began()
-            var call = start
             var done = 0
-            while true {
+            var time: Nanoseconds = 0
+            while done < operation.count {
                 let rest = UnsafeMutableRawBufferPointer(rebasing: block.bytes[done...])
-                let count = try await transfer(operation, file, rest, at: Int64(operation.offset + done))
-                let now = calls.returned(from: call)
+                let offset = Int64(operation.offset + done)
+                let count: Int
+                // No function of our own in between: it would be measured too.
+                if operation.isWrite {
+                    let bytes = rest.bytes
+                    let start = calls.began()
+                    count = try await file.write(bytes, at: offset)
+                    time &+= calls.returned(from: start)
+                } else {
+                    var bytes = rest.mutableBytes
+                    let start = calls.began()
+                    count = try await file.read(into: &bytes, at: offset)
+                    time &+= calls.returned(from: start)
+                }
                 guard count > 0 else { throw operation.failure(0) }
                 done += count
-                if done == operation.count {
-                    calls.recorder.operationCompleted(after: now &- start)
-                    break
-                }
-                call = calls.began()
             }
+            calls.recorder.operationCompleted(after: time)
             try turn.finish(operation, base)
         }
-    }
-
-    @inline(__always)
-    private static func transfer(
-        _ operation: BlockOperation, _ file: File, _ memory: UnsafeMutableRawBufferPointer, at offset: Int64
-    ) async throws(IOError) -> Int {
-        if operation.isWrite { return try await file.write(memory.bytes, at: offset) }
-        var bytes = memory.mutableBytes
-        return try await file.read(into: &bytes, at: offset)
     }
 }
 
@@ -104,38 +102,46 @@ final class HeldThread: @unchecked Sendable {
     // and after.
 
     private(set) var recorder = Recorder()
-    /// The call that the job now running has begun and not ended. 0: none.
-    private var openCall: Nanoseconds = 0
+    /// When the job now running began a call that has not returned; 0: none. Behind a pointer, since the checks of
+    /// exclusive access to a property would be measured too.
+    private let openCall: UnsafeMutablePointer<Nanoseconds>
+
+    init() {
+        openCall = .allocate(capacity: 1)
+        openCall.initialize(to: 0)
+    }
+
+    deinit { openCall.deallocate() }
 
     func begin() {
         recorder = Recorder()
-        openCall = 0
+        openCall.pointee = 0
     }
 
     /// A task is about to await. Returns when.
     @inline(__always)
     func began() -> Nanoseconds {
         let now = Kernel.now()
-        openCall = now
+        openCall.pointee = now
         return now
     }
 
     /// The job has ended: the call that it made last has suspended its task.
     func jobEnded() {
-        guard openCall != 0 else { return }
-        recorder.callReturned(after: Kernel.now() &- openCall)
-        openCall = 0
+        guard openCall.pointee != 0 else { return }
+        recorder.callReturned(after: Kernel.now() &- openCall.pointee)
+        openCall.pointee = 0
     }
 
-    /// The call that began at `start` has returned. Returns when.
+    /// The call that began at `start` has returned. Returns how long it took.
     @inline(__always)
     func returned(from start: Nanoseconds) -> Nanoseconds {
-        let now = Kernel.now()
+        let time = Kernel.now() &- start
         // Not suspended in between: the whole call held the thread.
-        if openCall == start {
-            recorder.callReturned(after: now &- start)
-            openCall = 0
+        if openCall.pointee == start {
+            recorder.callReturned(after: time)
+            openCall.pointee = 0
         }
-        return now
+        return time
     }
 }

@@ -14,11 +14,11 @@ final class LinuxAIO: Contestant, SubmissionInterface {
     private var stagedCount = 0
     private let events: UnsafeMutablePointer<ck_io_event>
 
-    init(_ plan: Plan, direct: Bool) {
+    init(_ plan: Plan, _ memory: BlockMemory, direct: Bool) {
         name = direct && !plan.isDirect ? "Linux AIO, O_DIRECT" : "Linux AIO"
         isDirect = direct
         depth = plan.depth
-        memory = BlockMemory(blockSize: plan.blockSize, count: depth)
+        self.memory = memory
         blocks = .allocate(capacity: depth)
         staged = .allocate(capacity: depth)
         events = .allocate(capacity: depth)

@@ -15,10 +15,10 @@ final class PosixAIO: Contestant, SubmissionInterface {
     private let pending: UnsafeMutablePointer<UnsafePointer<aiocb>?>
     private var pendingCount = 0
 
-    init(_ plan: Plan) {
+    init(_ plan: Plan, _ memory: BlockMemory) {
         isDirect = plan.isDirect
         depth = plan.depth
-        memory = BlockMemory(blockSize: plan.blockSize, count: depth)
+        self.memory = memory
         blocks = .allocate(capacity: depth)
         blocks.initialize(repeating: aiocb(), count: depth)
         pending = .allocate(capacity: depth)

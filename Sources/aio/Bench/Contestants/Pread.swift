@@ -8,9 +8,9 @@ final class Pread: Contestant {
     private let memory: BlockMemory
     private var descriptor: OpenDescriptor?
 
-    init(_ plan: Plan) {
+    init(_ plan: Plan, _ memory: BlockMemory) {
         isDirect = plan.isDirect
-        memory = BlockMemory(blockSize: plan.blockSize, count: 1)
+        self.memory = memory
     }
 
     func open(_ file: TestFile) throws { descriptor = try file.reopen(direct: isDirect) }

@@ -13,12 +13,12 @@ final class Queue: Contestant, SubmissionInterface {
     private var target = Descriptor(-1)
     private var queue: IOQueue?
 
-    init(_ plan: Plan, _ engine: EngineKind) {
+    init(_ plan: Plan, _ memory: BlockMemory, _ engine: EngineKind) {
         name = "\(engine.name), IOQueue"
         self.engine = engine
         isDirect = plan.isDirect
         depth = plan.depth
-        memory = BlockMemory(blockSize: plan.blockSize, count: depth)
+        self.memory = memory
     }
 
     func open(_ file: TestFile) throws {

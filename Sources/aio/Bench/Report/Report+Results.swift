@@ -1,12 +1,18 @@
 extension Report {
-    init(plan: Plan, file: TestFile, device: String?, sections: [aio.Section], notes: [String]) {
+    init(plan: Plan, file: TestFile, device: String?, load others: Double?, sections: [aio.Section], notes: [String]) {
         machine = .current
+        machine.loadByOthers = others
         self.file = File(name: file.name, size: file.size, fileSystem: file.fileSystem, device: device)
         load = Load(
             blockSize: plan.blockSize, depth: plan.depth, tasks: plan.taskCount, order: plan.order.rawValue,
             writePercent: plan.writePercent, direct: plan.isDirect, turnNs: plan.turnLength, rounds: plan.roundCount)
         self.sections = sections.compactMap(Section.init)
         self.notes = notes
+        if let others, others > MachineLoad.noteworthy {
+            self.notes.append(
+                "just before the measurement others used \(Int(others * 100)) % of the processors: expect uneven figures"
+            )
+        }
     }
 }
 

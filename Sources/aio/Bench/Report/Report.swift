@@ -5,6 +5,8 @@ struct Report: Codable {
         var architecture: String
         var processor: String
         var processorCount: Int
+        /// The share of the processors' time, 0 to 1, that others used just before the measurement.
+        var loadByOthers: Double?
     }
 
     struct File: Codable {

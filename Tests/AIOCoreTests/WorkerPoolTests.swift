@@ -1,0 +1,305 @@
+import CKernel
+import Glibc
+import Testing
+import UnitSupport
+
+@testable import AIOCore
+
+@Suite struct WorkerPoolTests {
+    // MARK: Results
+
+    @Test func workIsDoneAndItsResultSaysThatAWorkerDidIt() {
+        let file = TemporaryFile(Array("content".utf8))
+        let pool = TestedPool(capacity: 3)
+        pool.add(.sync(Descriptor(file.descriptor), .full))
+        pool.add(.truncate(Descriptor(file.descriptor), size: 4))
+        pool.add(.close(-1))
+        let completions = pool.completions(3)
+        #expect(completions.map(\.result).sorted() == [-EBADF, 0, 0])
+        #expect(completions.allSatisfy { $0.flags == .usedWorker })
+        #expect(file.bytes == Array("cont".utf8))
+    }
+
+    @Test func everyItemOfALargeBatchCompletesOnce() {
+        let file = TemporaryFile([UInt8](repeating: 7, count: 300))
+        let memory = UnsafeMutablePointer<UInt8>.allocate(capacity: 300)
+        defer { memory.deallocate() }
+        memory.initialize(repeating: 0, count: 300)
+        let pool = TestedPool(capacity: 300)
+        pool.add((0..<300).map { index in
+            let kind: Descriptor.Kind = index % 3 == 0 ? .direct : .buffered
+            return .read(
+                Transfer(Descriptor(file.descriptor, kind: kind), memory + index, count: 1, offset: Int64(index)))
+        })
+        let completions = pool.completions(300)
+        #expect(Set(completions.map(\.token.slot)).count == 300)
+        #expect(completions.allSatisfy { $0.result == 1 })
+        #expect((0..<300).allSatisfy { memory[$0] == 7 })
+    }
+
+    // MARK: Threads
+
+    @Test func noThreadIsStartedBeforeThereIsWork() {
+        let pool = TestedPool(capacity: 1)
+        #expect(pool.pool.threadCount == 0)
+    }
+
+    @Test func blockingWorkGetsAThreadEach() {
+        let pool = TestedPool(capacity: 5, limit: 64)
+        let pipes = pool.addBlockedReads(5)
+        #expect(pool.pool.threadCount == 5)
+        for pipe in pipes { pipe.send([1]) }
+        #expect(pool.completions(5).allSatisfy { $0.result == 1 })
+    }
+
+    @Test func threadsStayWithinTheLimitAndTheRestWaitsItsTurn() {
+        let pool = TestedPool(capacity: 6, limit: 2)
+        let pipes = pool.addBlockedReads(6)
+        #expect(pool.pool.threadCount == 2)
+        for pipe in pipes { pipe.send([1]) }
+        #expect(pool.completions(6).allSatisfy { $0.result == 1 })
+        #expect(pool.pool.threadCount <= 2)
+    }
+
+    @Test func threadsGoWhenThereIsNothingToDo() {
+        let pool = TestedPool(capacity: 3, idleTime: 1_000_000)
+        let pipes = pool.addBlockedReads(3)
+        for pipe in pipes { pipe.send([1]) }
+        _ = pool.completions(3)
+        #expect(eventually { pool.pool.threadCount == 0 })
+        pool.add(.nop)
+        #expect(pool.completions(1).map(\.result) == [0])
+    }
+
+    /// A worker whose time is up just as work comes must not go without looking: the call was meant for it.
+    @Test func workThatComesAsTheLastThreadGoesIsDone() {
+        let pool = TestedPool(capacity: 1, limit: 1, idleTime: 20_000)
+        for turn in 0..<3_000 {
+            pool.add(.nop)
+            guard pool.completions(1).count == 1 else { return #expect(Bool(false), "hangs at turn \(turn)") }
+            // As long as a worker waits, more or less.
+            let end = Kernel.now() + 15_000 + Nanoseconds(turn % 100) * 500
+            while Kernel.now() < end {}
+        }
+    }
+
+    @Test func shutDownDoesWhatIsQueuedAndLeavesNoThread() {
+        let pool = TestedPool(capacity: 6, limit: 2)
+        let pipes = pool.addBlockedReads(6)
+        for pipe in pipes { pipe.send([1]) }
+        pool.pool.shutDown()
+        #expect(pool.pool.threadCount == 0)
+        #expect(pool.completions(6).allSatisfy { $0.result == 1 })
+    }
+
+    @Test func afterShutDownNoThreadOfTheProcessIsLeft() async {
+        await #expect(processExitsWith: .success) {
+            let before = threads()
+            let pool = TestedPool(capacity: 4, limit: 4)
+            let pipes = pool.addBlockedReads(4)
+            #expect(threads().subtracting(before).count == 4)
+            for pipe in pipes { pipe.send([1]) }
+            pool.pool.shutDown()
+            // The last instructions of a detached thread come after it has said goodbye.
+            #expect(eventually { threads() == before })
+        }
+    }
+
+    // MARK: Quick work
+
+    /// A read that claims to be buffered, from a pipe without data: quick work that is stuck for as long as we like.
+    @Test func stuckQuickWorkDoesNotHoldUpTheRest() {
+        let file = TemporaryFile([5])
+        let pool = TestedPool(capacity: 4, limit: 8)
+        let stuck = DescriptorPair.pipe()
+        var bytes: [2 of UInt8] = [0, 0]
+        withUnsafeMutableBytes(of: &bytes) { bytes in
+            let base = bytes.baseAddress!
+            pool.add([.quickRead(stuck.first, base), .quickRead(file.descriptor, base + 1, offset: 0)])
+            let first = pool.completions(1)
+            #expect(first.map(\.token.slot) == [1])
+            #expect(first.map(\.result) == [1])
+            stuck.send([6])
+            #expect(pool.completions(1).map(\.token.slot) == [0])
+        }
+        #expect(bytes[0] == 6)
+        #expect(bytes[1] == 5)
+    }
+
+    /// The watcher that took over may get stuck as well; then the next one watches.
+    @Test func manyStuckQuickItemsAreTakenOverOneAfterTheOther() {
+        let file = TemporaryFile([5])
+        let pool = TestedPool(capacity: 4, limit: 8)
+        let pipes = (0..<3).map { _ in DescriptorPair.pipe() }
+        let bytes = UnsafeMutablePointer<UInt8>.allocate(capacity: 4)
+        defer { bytes.deallocate() }
+        pool.add(pipes.enumerated().map { .quickRead($1.first, bytes + $0) } + [
+            .quickRead(file.descriptor, bytes + 3, offset: 0)
+        ])
+        #expect(pool.completions(1).map(\.token.slot) == [3])
+        for pipe in pipes { pipe.send([1]) }
+        #expect(Set(pool.completions(3).map(\.token.slot)) == [0, 1, 2])
+    }
+
+    @Test func blockingWorkIsDoneWhileQuickWorkIsStuck() {
+        let pool = TestedPool(capacity: 2, limit: 2)
+        let stuck = DescriptorPair.pipe()
+        var byte: UInt8 = 0
+        withUnsafeMutableBytes(of: &byte) { byte in
+            pool.add(.quickRead(stuck.first, byte.baseAddress!))
+            pool.add(.nop)
+            #expect(pool.completions(1).map(\.token.slot) == [1])
+            stuck.send([1])
+            _ = pool.completions(1)
+        }
+    }
+
+    @Test func aPoolOfOneThreadDoesBothKinds() {
+        let file = TemporaryFile([5])
+        let pool = TestedPool(capacity: 40, limit: 1)
+        let bytes = UnsafeMutablePointer<UInt8>.allocate(capacity: 40)
+        defer { bytes.deallocate() }
+        pool.add((0..<40).map { $0 % 2 == 0 ? .nop : .quickRead(file.descriptor, bytes + $0, offset: 0) })
+        #expect(pool.completions(40).allSatisfy { $0.result == Int32($0.token.slot % 2) })
+        #expect(pool.pool.threadCount == 1)
+    }
+
+    // MARK: Taking work back
+
+    @Test func whatNoWorkerBeganCanBeTakenBack() {
+        let directory = TemporaryDirectory()
+        let pool = TestedPool(capacity: 3, limit: 1)
+        withOpening(directory.fifo("fifo")) { opening in
+            let tokens = pool.add([opening, .nop, .quickRead(-1, UnsafeMutableRawPointer(bitPattern: 1)!)])
+            #expect(pool.pool.remove(tokens[1]))
+            #expect(!pool.pool.remove(tokens[1]), "it is not there any more")
+            #expect(pool.pool.remove(tokens[2]))
+            #expect(!pool.pool.remove(Token(slot: 0, generation: 9)), "a stale token names nothing")
+
+            // A writer gets through once the worker stands at the other end.
+            let writer = open(directory.file("fifo"), O_WRONLY)
+            #expect(!pool.pool.remove(tokens[0]), "a worker has begun it")
+            let completions = pool.completions(1)
+            #expect(completions.map(\.token) == [tokens[0]])
+            for completion in completions where completion.result >= 0 { close(completion.result) }
+            close(writer)
+        }
+        pool.pool.shutDown()
+        #expect(pool.taken().isEmpty, "what was taken back does not complete here")
+    }
+
+    private func withOpening(_ path: String, _ body: (AIOCore.Operation) -> Void) {
+        var how = ck_open_how(flags: CK_O_RDONLY | CK_O_CLOEXEC, mode: 0, resolve: 0)
+        path.withCString { path in
+            withUnsafePointer(to: &how) { how in
+                body(.open(directory: CK_AT_FDCWD, path: path, how: how))
+            }
+        }
+    }
+
+    // MARK: Without threads
+
+    /// Work that no thread could be started for fails, and is then no more in the pool.
+    @Test func workFailsWhenNoThreadCanBeStarted() async {
+        await #expect(processExitsWith: .success) {
+            forbidThreads()
+            let pool = TestedPool(capacity: 3)
+            let tokens = pool.add([.nop, .quickRead(-1, UnsafeMutableRawPointer(bitPattern: 1)!), .nop])
+            #expect(tokens.allSatisfy { !pool.pool.remove($0) }, "it has failed already")
+            let completions = pool.taken()
+            #expect(completions.map(\.result) == [-EAGAIN, -EAGAIN, -EAGAIN])
+        }
+    }
+}
+
+/// From here on this process cannot start a thread: limits do not bind root, so it becomes nobody.
+private func forbidThreads() {
+    if getuid() == 0 { precondition(setuid(65534) == 0, "setuid: errno \(errno)") }
+    let threadLimit: Int32 = 6  // RLIMIT_NPROC
+    precondition(Kernel.setLimit(threadLimit, ck_rlimit(soft: 0, hard: 0)) == 0)
+}
+
+/// A pool with the part of an engine that it needs: slots, an eventfd, and someone who takes what is finished.
+final class TestedPool {
+    let pool: WorkerPool
+    private let bell = Int32(Kernel.eventDescriptor())
+    private var nextSlot: UInt32 = 0
+    private let capacity: Int
+    private var memory: [UnsafeMutablePointer<UInt8>] = []
+
+    init(capacity: Int, limit: Int = 8, idleTime: Nanoseconds = 5_000_000_000) {
+        self.capacity = capacity
+        pool = WorkerPool(capacity: capacity, limit: limit, wakeDescriptor: bell, idleTime: idleTime)
+    }
+
+    deinit {
+        pool.shutDown()
+        Kernel.close(bell)
+        for pointer in memory { pointer.deallocate() }
+    }
+
+    @discardableResult
+    func add(_ operations: [AIOCore.Operation]) -> [Token] {
+        var batch = FixedQueue<WorkItem>(capacity: operations.count)
+        var tokens: [Token] = []
+        for operation in operations {
+            let token = Token(slot: nextSlot, generation: 0)
+            nextSlot = (nextSlot + 1) % UInt32(capacity)
+            tokens.append(token)
+            batch.append(WorkItem(operation, token))
+        }
+        pool.add(&batch)
+        return tokens
+    }
+
+    @discardableResult
+    func add(_ operation: AIOCore.Operation) -> Token { add([operation])[0] }
+
+    /// Adds reads of empty pipes, which block.
+    func addBlockedReads(_ count: Int) -> [DescriptorPair] {
+        let pipes = (0..<count).map { _ in DescriptorPair.pipe() }
+        add(pipes.map { pipe in
+            memory.append(.allocate(capacity: 1))
+            let kind = Descriptor(pipe.first, kind: .stream)
+            return .read(Transfer(kind, memory[memory.count - 1], count: 1, offset: 0))
+        })
+        return pipes
+    }
+
+    /// What is finished now.
+    func taken() -> [Completion] {
+        var queue = FixedQueue<Completion>(capacity: capacity)
+        pool.takeFinished(into: &queue)
+        var completions: [Completion] = []
+        while let completion = queue.popFirst() { completions.append(completion) }
+        return completions
+    }
+
+    /// Waits for `count` completions, as an engine does. Fewer after a time that only a hang takes.
+    func completions(_ count: Int) -> [Completion] {
+        var completions = taken()
+        while completions.count < count {
+            if pool.finished.fallAsleep(), !waitForBell() { break }
+            completions += taken()
+        }
+        return completions
+    }
+
+    private func waitForBell() -> Bool {
+        var entry = ck_pollfd(descriptor: bell, events: Int16(CK_POLLIN), returned: 0)
+        var timeout = ck_timespec(seconds: 30, nanoseconds: 0)
+        guard Kernel.ppoll(&entry, 1, &timeout) > 0 else { return false }
+        var value: UInt64 = 0
+        _ = Kernel.read(bell, &value, 8)
+        return true
+    }
+}
+
+extension AIOCore.Operation {
+    /// One byte, as quick work.
+    static func quickRead(
+        _ descriptor: Int32, _ base: UnsafeMutableRawPointer, offset: Int64 = Transfer.currentPosition
+    ) -> AIOCore.Operation {
+        .read(Transfer(Descriptor(descriptor, kind: .buffered), base, count: 1, offset: offset))
+    }
+}

@@ -1,0 +1,123 @@
+import Glibc
+
+/// A regular file without a name, closed when dropped. On a disk file system (AIO_TEST_DIRECTORY, or /var/tmp), since
+/// tmpfs knows no RWF_NOWAIT.
+public final class TemporaryFile: Sendable {
+    public let descriptor: Int32
+
+    public init(_ bytes: [UInt8] = []) {
+        var template = Array("\(TemporaryDirectory.parent)/aio-unit-XXXXXX".utf8CString)
+        descriptor = mkstemp(&template)
+        precondition(descriptor >= 0, "mkstemp: errno \(errno)")
+        unlink(template)
+        precondition(pwrite(descriptor, bytes, bytes.count, 0) == bytes.count, "pwrite: errno \(errno)")
+    }
+
+    deinit { close(descriptor) }
+
+    public var bytes: [UInt8] {
+        let size = Int(lseek(descriptor, 0, SEEK_END))
+        var bytes = [UInt8](repeating: 0, count: size)
+        precondition(pread(descriptor, &bytes, size, 0) == size)
+        return bytes
+    }
+}
+
+/// A directory that goes, with the files in it, when dropped.
+public final class TemporaryDirectory: Sendable {
+    public let path: String
+
+    static var parent: String { getenv("AIO_TEST_DIRECTORY").map { String(cString: $0) } ?? "/var/tmp" }
+
+    public init() {
+        var template = Array("\(Self.parent)/aio-unit-XXXXXX".utf8CString)
+        precondition(mkdtemp(&template) != nil, "mkdtemp: errno \(errno)")
+        path = String(decoding: template.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
+    }
+
+    deinit {
+        if let stream = opendir(path) {
+            while let entry = readdir(stream) {
+                let name = withUnsafePointer(to: &entry.pointee.d_name) {
+                    $0.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) }
+                }
+                if name != ".", name != ".." { unlink("\(path)/\(name)") }
+            }
+            closedir(stream)
+        }
+        rmdir(path)
+    }
+
+    public func file(_ name: String) -> String { "\(path)/\(name)" }
+
+    /// Makes a FIFO and returns its path.
+    public func fifo(_ name: String) -> String {
+        precondition(mkfifo(file(name), 0o600) == 0, "mkfifo: errno \(errno)")
+        return file(name)
+    }
+}
+
+/// Two connected descriptors, closed when dropped unless that was done before.
+public final class DescriptorPair {
+    public private(set) var first: Int32
+    public private(set) var second: Int32
+
+    private init(_ numbers: (Int32, Int32)) { (first, second) = numbers }
+
+    /// `first` is the reading end.
+    public static func pipe(nonBlocking: Bool = false) -> DescriptorPair {
+        var numbers: [Int32] = [0, 0]
+        precondition(Glibc.pipe(&numbers) == 0, "pipe: errno \(errno)")
+        for number in numbers where nonBlocking { _ = fcntl(number, F_SETFL, fcntl(number, F_GETFL) | O_NONBLOCK) }
+        return DescriptorPair((numbers[0], numbers[1]))
+    }
+
+    public static func sockets() -> DescriptorPair {
+        var numbers: [Int32] = [0, 0]
+        let type = Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue)
+        precondition(socketpair(AF_UNIX, type, 0, &numbers) == 0, "socketpair: errno \(errno)")
+        return DescriptorPair((numbers[0], numbers[1]))
+    }
+
+    deinit {
+        closeFirst()
+        closeSecond()
+    }
+
+    public func closeFirst() {
+        if first >= 0 { close(first) }
+        first = -1
+    }
+
+    public func closeSecond() {
+        if second >= 0 { close(second) }
+        second = -1
+    }
+
+    /// Writes to `second`, which has room.
+    public func send(_ bytes: [UInt8]) {
+        precondition(write(second, bytes, bytes.count) == bytes.count, "write: errno \(errno)")
+    }
+}
+
+/// What the process has open now. In a process where nothing else runs: in an exit test.
+public func openDescriptors() -> Set<Int32> {
+    Set(entries(of: "/proc/self/fd")).filter { fcntl($0, F_GETFD) >= 0 }
+}
+
+/// The threads of the process by number, as `openDescriptors`.
+public func threads() -> Set<Int32> { Set(entries(of: "/proc/self/task")) }
+
+private func entries(of directory: String) -> [Int32] {
+    guard let stream = opendir(directory) else { return [] }
+    defer { closedir(stream) }
+    let own = dirfd(stream)
+    var numbers: [Int32] = []
+    while let entry = readdir(stream) {
+        let name = withUnsafePointer(to: &entry.pointee.d_name) {
+            $0.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) }
+        }
+        if let number = Int32(name), number != own { numbers.append(number) }
+    }
+    return numbers
+}
