@@ -178,13 +178,23 @@ public struct EngineQueue: ~Copyable {
     /// Brings what the engine completed, and what the clock did, to `ready`.
     @inline(__always)
     private mutating func collect() {
+        drainEngine()
+        if deadlines.count > 0, expire(Kernel.now()) {
+            // The engine was asked to cancel: it hears of it now, since whoever waits for the exported descriptor
+            // alone would wait for ever.
+            engine.enter(atLeast: 0, until: 0)
+            drainEngine()
+        }
+        exported?.settle(isReady: !ready.isEmpty, deadlines.earliest)
+    }
+
+    @inline(__always)
+    private mutating func drainEngine() {
         while true {
             let count = engine.drain(into: scratch)
             for completion in scratch[..<count] { settle(completion) }
             if count < scratch.count { break }
         }
-        if deadlines.count > 0 { expire(Kernel.now()) }
-        exported?.settle(isReady: !ready.isEmpty, deadlines.earliest)
     }
 
     /// Decides what an engine's completion means: the operation's end, or another attempt.
@@ -210,7 +220,10 @@ public struct EngineQueue: ~Copyable {
         }
         switch completion.result {
         case -EAGAIN:
-            guard let (transfer, isWrite) = operation.transfer, !transfer.flags.contains(.noWait) else { break }
+            guard let (transfer, isWrite) = operation.transfer else { break }
+            guard !transfer.flags.contains(.noWait) else {
+                return finish(token, refusal(operation, transfer), completion.flags)
+            }
             // O_NONBLOCK, or a device that was busy: wait until the descriptor is ready, then try again.
             table.setAwaitingReadiness(token, true)
             return engine.stage(.readiness(transfer, isWrite: isWrite), token)
@@ -231,7 +244,16 @@ public struct EngineQueue: ~Copyable {
         finish(token, completion.result, completion.flags)
     }
 
-    private mutating func expire(_ now: Nanoseconds) {
+    /// What the system call says where the engine said EAGAIN and the caller wants no waiting: io_uring says so too of
+    /// a file that cannot tell, which is EOPNOTSUPP.
+    private func refusal(_ operation: Operation, _ transfer: Transfer) -> Int32 {
+        guard engine.kind == .ioUring, !transfer.descriptor.isRegistered else { return -EAGAIN }
+        return Int32(truncatingIfNeeded: operation.attempt(transfer, flags: transfer.flags.kernelFlags))
+    }
+
+    /// True if an operation is to be cancelled.
+    private mutating func expire(_ now: Nanoseconds) -> Bool {
+        var hasCancelled = false
         while let slot = deadlines.popPassed(now) {
             let token = table.token(of: slot)
             if case .timeout = table[token].pointee.operation {
@@ -239,8 +261,10 @@ public struct EngineQueue: ~Copyable {
             } else {
                 table[token].pointee.isDeadlinePassed = true
                 requestCancel(token)
+                hasCancelled = true
             }
         }
+        return hasCancelled
     }
 
     @inline(__always)

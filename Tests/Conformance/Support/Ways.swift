@@ -97,7 +97,7 @@ func withRuntime<R>(
     return result
 }
 
-/// A queue over `engine`, which must end with nothing in flight.
+/// A queue over `engine`, which must end with nothing in flight. What it blocks is a thread of its own.
 func withQueue<R>(
     _ engine: EngineKind, _ configure: (inout IOQueue.Configuration) -> Void = { _ in },
     _ body: (IOQueue) async throws -> R
@@ -105,8 +105,10 @@ func withQueue<R>(
     var configuration = IOQueue.Configuration()
     configuration.engine = .forced(engine)
     configure(&configuration)
-    let queue = try IOQueue(configuration)
-    let result = try await body(queue)
-    #expect(queue.inFlightCount == 0)
-    return result
+    return try await BlockingThread.with {
+        let queue = try IOQueue(configuration)
+        let result = try await body(queue)
+        #expect(queue.inFlightCount == 0)
+        return result
+    }
 }
