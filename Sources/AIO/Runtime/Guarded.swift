@@ -20,7 +20,8 @@ struct Guarded<Value: ~Copyable>: ~Copyable, @unchecked Sendable {
     }
 
     @inline(__always)
-    borrowing func withLock<R: ~Copyable, E: Error>(_ body: (inout Value) throws(E) -> sending R) throws(E) -> sending R {
+    borrowing func withLock<R: ~Copyable, E: Error>(_ body: (inout Value) throws(E) -> sending R) throws(E) -> sending R
+    {
         lock.lock()
         defer { lock.unlock() }
         return try body(&value.pointee)

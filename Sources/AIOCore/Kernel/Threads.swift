@@ -76,10 +76,12 @@ extension Kernel {
         defer { pthread_sigmask(SIG_SETMASK, &before, nil) }
         var thread = pthread_t()
         let argument = Unmanaged.passRetained(body)
-        let refused = pthread_create(&thread, &attributes, { argument in
-            if let argument { Unmanaged<ThreadBody>.fromOpaque(argument).takeRetainedValue().run() }
-            return nil
-        }, argument.toOpaque())
+        let refused = pthread_create(
+            &thread, &attributes,
+            { argument in
+                if let argument { Unmanaged<ThreadBody>.fromOpaque(argument).takeRetainedValue().run() }
+                return nil
+            }, argument.toOpaque())
         if refused != 0 { argument.release() }
         return refused
     }
