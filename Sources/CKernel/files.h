@@ -48,6 +48,7 @@ static const uint64_t CK_RESOLVE_NO_SYMLINKS = 0x04;
 static const uint64_t CK_RESOLVE_BENEATH = 0x08;
 
 static const int32_t CK_F_GETFL = 3;
+static const int32_t CK_F_DUPFD_CLOEXEC = 1030;
 
 // statx(2)
 struct ck_statx_timestamp {

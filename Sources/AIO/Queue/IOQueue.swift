@@ -93,7 +93,10 @@ public final class IOQueue {
     public func requestCancel(_ token: Token) -> Bool {
         guard !process.isForked else { return false }
         stagePrepared()
-        return queue.pointee.requestCancel(token) == 0
+        let isAsked = queue.pointee.requestCancel(token) == 0
+        // The kernel hears of it now: the caller may go on to wait for the descriptor.
+        queue.pointee.submit()
+        return isAsked
     }
 
     // MARK: Up

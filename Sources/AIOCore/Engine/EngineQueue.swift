@@ -17,6 +17,8 @@ public struct EngineQueue: ~Copyable {
     /// What `descriptor` gave away; made when first asked for.
     private var exported: ExportedDescriptor?
 
+    /// Whether `settle` gave the engine something that it has not submitted yet.
+    private var hasStagedAgain = false
     /// The thread that submitted last, and how often that has changed.
     private var issuer: Int32 = 0
     private var issuerChanges: UInt32 = 0
@@ -178,13 +180,24 @@ public struct EngineQueue: ~Copyable {
     /// Brings what the engine completed, and what the clock did, to `ready`.
     @inline(__always)
     private mutating func collect() {
+        drainEngine()
+        let hasAskedToCancel = deadlines.count > 0 && expire(Kernel.now())
+        if hasAskedToCancel || hasStagedAgain {
+            // The engine hears of it now: whoever waits for the exported descriptor alone would wait for ever.
+            hasStagedAgain = false
+            engine.enter(atLeast: 0, until: 0)
+            drainEngine()
+        }
+        exported?.settle(isReady: !ready.isEmpty, deadlines.earliest)
+    }
+
+    @inline(__always)
+    private mutating func drainEngine() {
         while true {
             let count = engine.drain(into: scratch)
             for completion in scratch[..<count] { settle(completion) }
             if count < scratch.count { break }
         }
-        if deadlines.count > 0 { expire(Kernel.now()) }
-        exported?.settle(isReady: !ready.isEmpty, deadlines.earliest)
     }
 
     /// Decides what an engine's completion means: the operation's end, or another attempt.
@@ -206,32 +219,54 @@ public struct EngineQueue: ~Copyable {
             return finish(token, wasAwaiting ? -ECANCELED : completion.result, completion.flags)
         }
         if wasAwaiting, completion.result >= 0 {
-            return engine.stage(operation, token)
+            return stageAgain(operation, token)
         }
         switch completion.result {
         case -EAGAIN:
-            guard let (transfer, isWrite) = operation.transfer, !transfer.flags.contains(.noWait) else { break }
+            guard let (transfer, isWrite) = operation.transfer else { break }
+            guard !transfer.flags.contains(.noWait) else {
+                return finish(token, refusal(operation, transfer), completion.flags)
+            }
             // O_NONBLOCK, or a device that was busy: wait until the descriptor is ready, then try again.
             table.setAwaitingReadiness(token, true)
-            return engine.stage(.readiness(transfer, isWrite: isWrite), token)
+            return stageAgain(.readiness(transfer, isWrite: isWrite), token)
         case -ESPIPE:
             // Some files take no offset and do not look it: a socket that nobody classified, what procfs lets write.
             guard let (transfer, _) = operation.transfer, transfer.offset >= 0 else { break }
             slot.pointee.operation = operation.atCurrentPosition
-            return engine.stage(slot.pointee.operation, token)
+            return stageAgain(slot.pointee.operation, token)
+        case -EINTR where operation.transfer != nil:
+            // The submitting thread had a signal or task work pending; nothing was transferred.
+            return stageAgain(operation, token)
         case -ECANCELED, -EFAULT, -EINTR:
             // Nobody asked for it. The thread that submitted it has exited, and the kernel with it dropped what it
             // had not done; the operation is still wanted, and this thread submits it again.
             guard slot.pointee.issuerChanges != issuerChanges else { break }
             slot.pointee.issuerChanges = issuerChanges
-            return engine.stage(operation, token)
+            return stageAgain(operation, token)
         default:
             break
         }
         finish(token, completion.result, completion.flags)
     }
 
-    private mutating func expire(_ now: Nanoseconds) {
+    /// What the system call says where the engine said EAGAIN and the caller wants no waiting: io_uring says so too of
+    /// a file that cannot tell, which is EOPNOTSUPP.
+    private func refusal(_ operation: Operation, _ transfer: Transfer) -> Int32 {
+        guard engine.kind == .ioUring, !transfer.descriptor.isRegistered else { return -EAGAIN }
+        let result = operation.attempt(transfer, flags: transfer.flags.kernelFlags)
+        // A stream that nobody classified takes no offset; the engine, which heeds that, has said what there is to say.
+        return result == -Int(ESPIPE) ? -EAGAIN : Int32(truncatingIfNeeded: result)
+    }
+
+    private mutating func stageAgain(_ operation: Operation, _ token: Token) {
+        hasStagedAgain = true
+        engine.stage(operation, token)
+    }
+
+    /// True if an operation is to be cancelled.
+    private mutating func expire(_ now: Nanoseconds) -> Bool {
+        var hasCancelled = false
         while let slot = deadlines.popPassed(now) {
             let token = table.token(of: slot)
             if case .timeout = table[token].pointee.operation {
@@ -239,8 +274,10 @@ public struct EngineQueue: ~Copyable {
             } else {
                 table[token].pointee.isDeadlinePassed = true
                 requestCancel(token)
+                hasCancelled = true
             }
         }
+        return hasCancelled
     }
 
     @inline(__always)

@@ -61,6 +61,11 @@ extension Kernel {
     /// fcntl(2) with F_GETFL: the flags the file was opened with.
     public static func openFlags(_ descriptor: Int32) -> Int { call(CK_NR_fcntl, Int(descriptor), Int(CK_F_GETFL)) }
 
+    /// fcntl(2) with F_DUPFD_CLOEXEC: the same open file under another number.
+    static func duplicate(_ descriptor: Int32) -> Int {
+        call(CK_NR_fcntl, Int(descriptor), Int(CK_F_DUPFD_CLOEXEC), 0)
+    }
+
     /// statx(2).
     public static func statx(
         _ directory: Int32, _ path: UnsafePointer<CChar>, _ flags: Int32, _ mask: UInt32,

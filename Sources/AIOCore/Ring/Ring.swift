@@ -44,7 +44,8 @@ struct Ring: ~Copyable {
             submitAll | CK_URING_SETUP_SINGLE_ISSUER | CK_URING_SETUP_DEFER_TASKRUN | CK_URING_SETUP_TASKRUN_FLAG
         let best = isDedicated ? deferred : cooperative
         var result = -Int(EINVAL)
-        for flags in [best | CK_URING_SETUP_NO_SQARRAY, best, cooperative, submitAll, base] where result == -Int(EINVAL) {
+        for flags in [best | CK_URING_SETUP_NO_SQARRAY, best, cooperative, submitAll, base] where result == -Int(EINVAL)
+        {
             parameters = ck_uring_parameters()
             parameters.flags = flags
             result = Kernel.ringSetup(entries, &parameters)

@@ -19,11 +19,21 @@ struct Way: Sendable, Hashable, CustomTestStringConvertible {
     ) async throws -> R {
         switch interface {
         case .runtime:
-            try await withRuntime(engine, { $0.queueDepth = queueDepth; $0.workerLimit = workerLimit }) {
+            try await withRuntime(
+                engine,
+                {
+                    $0.queueDepth = queueDepth; $0.workerLimit = workerLimit
+                }
+            ) {
                 try await body(.runtime($0))
             }
         case .queue:
-            try await withQueue(engine, { $0.queueDepth = queueDepth; $0.workerLimit = workerLimit }) {
+            try await withQueue(
+                engine,
+                {
+                    $0.queueDepth = queueDepth; $0.workerLimit = workerLimit
+                }
+            ) {
                 try await body(.queue($0))
             }
         }
@@ -97,7 +107,7 @@ func withRuntime<R>(
     return result
 }
 
-/// A queue over `engine`, which must end with nothing in flight.
+/// A queue over `engine`, which must end with nothing in flight. What it blocks is a thread of its own.
 func withQueue<R>(
     _ engine: EngineKind, _ configure: (inout IOQueue.Configuration) -> Void = { _ in },
     _ body: (IOQueue) async throws -> R
@@ -105,8 +115,10 @@ func withQueue<R>(
     var configuration = IOQueue.Configuration()
     configuration.engine = .forced(engine)
     configure(&configuration)
-    let queue = try IOQueue(configuration)
-    let result = try await body(queue)
-    #expect(queue.inFlightCount == 0)
-    return result
+    return try await BlockingThread.with {
+        let queue = try IOQueue(configuration)
+        let result = try await body(queue)
+        #expect(queue.inFlightCount == 0)
+        return result
+    }
 }

@@ -12,6 +12,9 @@ struct IOUringEngine: ~Copyable, Engine {
     private var outgoing: FixedQueue<WorkItem>
     private var completedByWorkers: FixedQueue<Completion>
     private var isWakeArmed = false
+    private var isExported = false
+    /// What the ring has registered, for workers.
+    private var files = RegisteredFiles()
 
     // Tokens leave the top bit to the engine's own entries.
     private static var wakeTag: UInt64 { 1 << 63 }
@@ -81,6 +84,11 @@ struct IOUringEngine: ~Copyable, Engine {
     }
 
     private mutating func sendToWorker(_ operation: Operation, _ token: Token) {
+        var operation = operation
+        if let descriptor = operation.descriptor, descriptor.isRegistered {
+            // A worker would take the index for a descriptor's number. -1 is none.
+            operation = operation.on(files.resolve(descriptor) ?? Descriptor(-1))
+        }
         if pool == nil {
             pool = WorkerPool(
                 capacity: configuration.queueDepth, limit: configuration.workerLimit,
@@ -152,21 +160,34 @@ struct IOUringEngine: ~Copyable, Engine {
             completions.initializeElement(at: count, to: completion)
             count += 1
         }
+        if isExported, completedByWorkers.isEmpty { callWorkersToWake() }
         return count
+    }
+
+    /// The first worker to finish makes the descriptor readable; now, if one has already.
+    private func callWorkersToWake() {
+        if let pool, !pool.finished.fallAsleep() { wake() }
     }
 
     func wake() { Kernel.wake(wakeDescriptor.number) }
 
-    /// A ring's descriptor is readable while its completion ring is not empty, without further ado.
-    mutating func exportDescriptor() {}
+    /// A ring's descriptor is readable while its completion ring is not empty; workers have to be told.
+    mutating func exportDescriptor() { isExported = true }
 
     // MARK: Registering
 
-    mutating func register(files: UnsafeBufferPointer<Int32>) -> Int {
-        ring.register(CK_URING_REGISTER_FILES, files.baseAddress, files.count)
+    mutating func register(files numbers: UnsafeBufferPointer<Int32>) -> Int {
+        let result = ring.register(CK_URING_REGISTER_FILES, numbers.baseAddress, numbers.count)
+        guard result >= 0 else { return result }
+        let kept = files.register(numbers)
+        if kept < 0 { _ = ring.register(CK_URING_UNREGISTER_FILES, nil, 0) }
+        return kept
     }
 
-    mutating func unregisterFiles() -> Int { ring.register(CK_URING_UNREGISTER_FILES, nil, 0) }
+    mutating func unregisterFiles() -> Int {
+        _ = files.unregister()
+        return ring.register(CK_URING_UNREGISTER_FILES, nil, 0)
+    }
 
     mutating func register(buffers: UnsafeBufferPointer<iovec>) -> Int {
         ring.register(CK_URING_REGISTER_BUFFERS, buffers.baseAddress, buffers.count)

@@ -11,7 +11,8 @@ struct ThreadsEngine: ~Copyable, Engine {
     private var outgoing: FixedQueue<WorkItem>
     /// Completed here, without a worker.
     private var completed: FixedQueue<Completion>
-    private var registeredFiles: UnsafeMutableBufferPointer<Int32>
+    private var files = RegisteredFiles()
+    private var buffers = RegisteredBuffers()
     private let events: UnsafeMutableBufferPointer<ck_epoll_event>
     private var isExported = false
     private var isWoken = false
@@ -32,7 +33,6 @@ struct ThreadsEngine: ~Copyable, Engine {
         pollSet = PollSet(epoll: epoll.number, capacity: depth)
         outgoing = FixedQueue(capacity: depth)
         completed = FixedQueue(capacity: depth)
-        registeredFiles = .init(start: nil, count: 0)
         events = .allocate(capacity: 64)
         self.epoll = epoll
         self.wakeDescriptor = wakeDescriptor
@@ -41,7 +41,6 @@ struct ThreadsEngine: ~Copyable, Engine {
     deinit {
         pool.shutDown()
         events.deallocate()
-        registeredFiles.deallocate()
     }
 
     var descriptor: Int32 { epoll.number }
@@ -58,6 +57,7 @@ struct ThreadsEngine: ~Copyable, Engine {
         if case .poll(_, let events) = operation {
             wait(operation, token, known, .polling, events)
         } else if let (transfer, isWrite) = operation.transfer {
+            guard buffers.allows(operation) else { return complete(token, -Int(EFAULT)) }
             stage(operation, token, transfer, isWrite: isWrite)
         } else {
             outgoing.append(WorkItem(operation, token))
@@ -66,12 +66,8 @@ struct ThreadsEngine: ~Copyable, Engine {
 
     /// The descriptor by its number and with its kind. nil for an index at which no file is registered.
     private func known(_ descriptor: Descriptor) -> Descriptor? {
-        var number = descriptor.number
-        if descriptor.isRegistered {
-            guard registeredFiles.indices.contains(Int(number)), registeredFiles[Int(number)] >= 0 else { return nil }
-            number = registeredFiles[Int(number)]
-        }
-        return descriptor.kind == .unknown ? .classify(number) : Descriptor(number, kind: descriptor.kind)
+        guard let resolved = files.resolve(descriptor) else { return nil }
+        return resolved.kind == .unknown ? .classify(resolved.number) : resolved
     }
 
     private mutating func stage(_ operation: Operation, _ token: Token, _ transfer: Transfer, isWrite: Bool) {
@@ -153,7 +149,6 @@ struct ThreadsEngine: ~Copyable, Engine {
         }
         pool.takeFinished(into: &completed)
         isWoken = false
-        if isExported { keepDescriptorReadable() }
     }
 
     /// Waits for events and handles them. False if there were none.
@@ -179,40 +174,24 @@ struct ThreadsEngine: ~Copyable, Engine {
             completions.initializeElement(at: count, to: completion)
             count += 1
         }
-        if isExported { keepDescriptorReadable() }
+        if isExported, completed.isEmpty { callWorkersToWake() }
         return count
     }
 
     func wake() { Kernel.wake(wakeDescriptor.number) }
 
-    mutating func exportDescriptor() {
-        isExported = true
-        keepDescriptorReadable()
-    }
+    /// A drain follows, as it does each `enter`.
+    mutating func exportDescriptor() { isExported = true }
 
-    /// Readable if there is something to drain; otherwise the first worker to finish makes it so.
-    private func keepDescriptorReadable() {
-        if !completed.isEmpty || !pool.finished.fallAsleep() { wake() }
+    /// The first worker to finish makes the descriptor readable; now, if one has already.
+    private func callWorkersToWake() {
+        if !pool.finished.fallAsleep() { wake() }
     }
 
     // MARK: Registering
 
-    mutating func register(files: UnsafeBufferPointer<Int32>) -> Int {
-        guard registeredFiles.isEmpty else { return -Int(EBUSY) }
-        guard !files.isEmpty else { return -Int(EINVAL) }
-        registeredFiles = .allocate(capacity: files.count)
-        _ = registeredFiles.initialize(from: files)
-        return 0
-    }
-
-    mutating func unregisterFiles() -> Int {
-        guard !registeredFiles.isEmpty else { return -Int(ENXIO) }
-        registeredFiles.deallocate()
-        registeredFiles = .init(start: nil, count: 0)
-        return 0
-    }
-
-    /// Memory needs no registration here: `Transfer.base` is what counts.
-    mutating func register(buffers: UnsafeBufferPointer<iovec>) -> Int { buffers.isEmpty ? -Int(EINVAL) : 0 }
-    mutating func unregisterBuffers() -> Int { 0 }
+    mutating func register(files numbers: UnsafeBufferPointer<Int32>) -> Int { files.register(numbers) }
+    mutating func unregisterFiles() -> Int { files.unregister() }
+    mutating func register(buffers vectors: UnsafeBufferPointer<iovec>) -> Int { buffers.register(vectors) }
+    mutating func unregisterBuffers() -> Int { buffers.unregister() }
 }

@@ -1,0 +1,125 @@
+import AIO
+import CKernel
+import Glibc
+import Testing
+
+/// Flags of one transfer do what they say, or are refused with the same error whatever the engine.
+@Suite(.timeLimit(.minutes(1))) struct FlagTests {
+    /// Flags that a write may carry, and whether the kernel here may not know them.
+    static let writeFlags: [(name: String, flags: TransferFlags)] = [
+        ("DSYNC", .dataSync), ("SYNC", .sync), ("APPEND", .append), ("NOWAIT", .noWait), ("DONTCACHE", .dontCache),
+        ("HIPRI", .highPriority), ("ATOMIC", .atomic), ("NOAPPEND", .noAppend),
+    ]
+    static let names = writeFlags.map(\.name)
+
+    private func flags(_ name: String) throws -> TransferFlags {
+        try #require(Self.writeFlags.first { $0.name == name }).flags
+    }
+
+    /// What pwritev2(2) itself says is what every engine says: the bytes, or EOPNOTSUPP, EINVAL, EAGAIN.
+    @Test(arguments: ways, names)
+    func aWriteWithAFlagEndsAsPwritev2Does(_ way: Way, _ name: String) async throws {
+        for fileSystem in [FileSystem.machine, .tmpfs] {
+            try await compare(way, fileSystem, try flags(name), isWrite: true)
+        }
+    }
+
+    @Test(arguments: ways, ["NOWAIT", "DONTCACHE", "HIPRI", "ATOMIC", "APPEND"])
+    func aReadWithAFlagEndsAsPreadv2Does(_ way: Way, _ name: String) async throws {
+        for fileSystem in [FileSystem.machine, .tmpfs] {
+            try await compare(way, fileSystem, try flags(name), isWrite: false)
+        }
+    }
+
+    @Test(arguments: ways)
+    func aFlagThatNobodyKnowsIsRefused(_ way: Way) async throws {
+        try await withScratch { scratch in
+            let descriptor = try openDescriptor(try scratch.file("unknown", [1, 2, 3]), O_RDWR)
+            defer { closeDescriptor(descriptor) }
+            let memory = Memory(count: 3)
+            try await way.run { performer in
+                let unknown = TransferFlags(rawValue: 1 << 20)
+                for kind in [Descriptor.Kind.unknown, .buffered] {
+                    let transfer = memory.transfer(descriptor, flags: unknown, kind: kind)
+                    #expect([EOPNOTSUPP, EINVAL].contains(await performer.errno(of: .read(transfer))))
+                    #expect([EOPNOTSUPP, EINVAL].contains(await performer.errno(of: .write(transfer))))
+                }
+            }
+            withExtendedLifetime(memory) {}
+        }
+    }
+
+    private func compare(_ way: Way, _ fileSystem: FileSystem, _ flags: TransferFlags, isWrite: Bool) async throws {
+        try await withScratch(on: fileSystem) { scratch in
+            let content = [UInt8](repeating: 5, count: 4096)
+            let descriptor = try openDescriptor(try scratch.file("flags", content), O_RDWR)
+            defer { closeDescriptor(descriptor) }
+            let memory = Memory(content)
+            var vector = iovec(iov_base: memory.base, iov_len: memory.count)
+            let number = isWrite ? CK_NR_pwritev2 : CK_NR_preadv2
+            let expected = withUnsafePointer(to: &vector) {
+                ck_system_call_6(number, Int(descriptor), address($0), 1, 0, 0, Int(flags.rawValue))
+            }
+            try await way.run { performer in
+                let transfer = memory.transfer(descriptor, flags: flags)
+                let operation = isWrite ? Operation.write(transfer) : .read(transfer)
+                if expected >= 0 {
+                    try await performer.expect(operation, completesWith: expected)
+                } else {
+                    let errno = await performer.errno(of: operation)
+                    #expect(errno == Int32(-expected), "\(fileSystem.rawValue)")
+                    #expect([EOPNOTSUPP, EINVAL, EAGAIN].contains(errno))
+                }
+            }
+        }
+    }
+
+    @Test(arguments: ways)
+    func anAppendingWriteGoesToTheEndWhateverItsOffset(_ way: Way) async throws {
+        try await withScratch { scratch in
+            let descriptor = try openDescriptor(try scratch.file("append", [1, 2, 3]), O_RDWR)
+            defer { closeDescriptor(descriptor) }
+            try await way.run { performer in
+                let memory = Memory([4, 5])
+                try await performer.expect(.write(memory.transfer(descriptor, at: 0, flags: .append)), completesWith: 2)
+            }
+            #expect(try scratch.content("append") == [1, 2, 3, 4, 5])
+        }
+    }
+
+    /// The device may be so quick that it wins; but nothing else may come of it.
+    @Test(arguments: ways)
+    func noWaitOnAnEmptyCacheIsEAGAINOrTheData(_ way: Way) async throws {
+        try await withScratch { scratch in
+            let content = KnownContent(seed: 3)
+            let path = try scratch.file("cold", content.bytes(count: 1 << 20, at: 0))
+            let descriptor = try openDescriptor(path, O_RDWR)
+            defer { closeDescriptor(descriptor) }
+            #expect(fsync(descriptor) == 0)
+            #expect(posix_fadvise(descriptor, 0, 0, POSIX_FADV_DONTNEED) == 0)
+            let memory = Memory(count: 4096)
+            try await way.run { performer in
+                for offset in stride(from: Int64(0), to: 1 << 20, by: 65_536) {
+                    let errno = await performer.errno(
+                        of: .read(memory.transfer(descriptor, at: offset, flags: .noWait)))
+                    #expect([0, EAGAIN].contains(errno))
+                    if errno == 0 { #expect(content.mismatch(memory.bytes, at: offset) == nil) }
+                }
+            }
+        }
+    }
+
+    @Test(arguments: engines)
+    func noWaitOfAFileIsWouldBlock(_ engine: EngineKind) async throws {
+        try await withRuntime(engine) { runtime in
+            try await Ends.with { ends in
+                let file = File(adopting: dup(ends.reading), runtime: runtime)
+                await expectError(.wouldBlock) { try await file.read(count: 1, at: 0, flags: .noWait) }
+                ends.put([1])
+                let bytes = try await file.read(count: 1, at: 0, flags: .noWait)
+                #expect(bytes == [1])
+                try await file.close()
+            }
+        }
+    }
+}

@@ -1,0 +1,160 @@
+import AIO
+import CKernel
+import Glibc
+import Testing
+
+/// `IOQueue.descriptor`: readable, in poll(2) and in somebody else's epoll(7), while there is something to drain.
+@Suite(.timeLimit(.minutes(1))) struct QueueDescriptorTests {
+    /// How a program may wait for the queue.
+    enum Wait: String, CaseIterable, Sendable, CustomTestStringConvertible {
+        case poll, epoll
+
+        var testDescription: String { rawValue }
+    }
+
+    @Test(arguments: engines, Wait.allCases)
+    func itIsNotReadableWhileNothingIsReady(_ engine: EngineKind, _ wait: Wait) async throws {
+        try await withQueue(engine) { queue in
+            try await Ends.with { ends in
+                let watch = try Watch(queue.descriptor(), wait)
+                #expect(!watch.isReadable(withinMs: 0))
+                let memory = Memory(count: 1)
+                let token = try queue.prepare(.read(memory.transfer(ends.reading)))
+                try queue.submit()
+                #expect(!watch.isReadable(withinMs: 0))
+                queue.requestCancel(token)
+                #expect(watch.isReadable())
+                #expect(queue.completions() == [Drained(token, -ECANCELED, 0)])
+                #expect(!watch.isReadable(withinMs: 0))
+            }
+        }
+    }
+
+    @Test(arguments: engines, Wait.allCases)
+    func aStreamThatBecomesReadyMakesItReadable(_ engine: EngineKind, _ wait: Wait) async throws {
+        try await withQueue(engine) { queue in
+            try await Ends.with { ends in
+                let watch = try Watch(queue.descriptor(), wait)
+                for round in UInt8(0)..<5 {
+                    let memory = Memory(count: 1)
+                    try queue.prepare(.read(memory.transfer(ends.reading)))
+                    try queue.submit()
+                    ends.put([round])
+                    try queue.drainOne(watch, result: 1)
+                    #expect(memory.bytes == [round])
+                    #expect(!watch.isReadable(withinMs: 0))
+                }
+            }
+        }
+    }
+
+    /// Whatever kind of work it is: on the spot, by a worker, by the kernel.
+    @Test(arguments: engines, Wait.allCases)
+    func everyKindOfOperationMakesItReadable(_ engine: EngineKind, _ wait: Wait) async throws {
+        try await withScratch { scratch in
+            let descriptor = try openDescriptor(try scratch.file("kinds", [1, 2, 3]), O_RDWR)
+            defer { closeDescriptor(descriptor) }
+            let memory = Memory(count: 3)
+            let file = Descriptor(descriptor)
+            let operations: [Operation] = [
+                .nop, .read(memory.transfer(descriptor)), .write(memory.transfer(descriptor)), .sync(file, .full),
+                .poll(file, events: CK_POLLIN), .truncate(file, size: 10),
+                // Longer than io_uring can express: a worker does it there too.
+                .syncRange(file, offset: 0, count: 1 << 33, flags: 2), .cancel(target: Token(rawValue: .max)),
+            ]
+            try await withQueue(engine) { queue in
+                let watch = try Watch(queue.descriptor(), wait)
+                for operation in operations {
+                    try queue.prepare(operation)
+                    try queue.submit()
+                    #expect(watch.isReadable(), "\(operation)")
+                    while queue.completions().isEmpty { sched_yield() }
+                }
+            }
+        }
+    }
+
+    @Test(arguments: engines, Wait.allCases)
+    func timeoutsAndDeadlinesMakeItReadable(_ engine: EngineKind, _ wait: Wait) async throws {
+        try await withQueue(engine) { queue in
+            try await Ends.with { ends in
+                let watch = try Watch(queue.descriptor(), wait)
+                try queue.prepare(.timeout(deadline: monotonicNow() + 2_000_000))
+                try queue.submit()
+                try queue.drainOne(watch, result: 0)
+                let memory = Memory(count: 1)
+                try queue.prepare(.read(memory.transfer(ends.reading)), deadline: .soon)
+                try queue.submit()
+                try queue.drainOne(watch, result: -ECANCELED)
+                #expect(!watch.isReadable(withinMs: 0))
+            }
+        }
+    }
+
+    @Test(arguments: engines)
+    func itIsReadableIfAskedForWhenSomethingIsReadyAlready(_ engine: EngineKind) async throws {
+        try await withQueue(engine) { queue in
+            try queue.prepare(.nop)
+            try queue.wait()
+            let watch = try Watch(queue.descriptor(), .poll)
+            #expect(watch.isReadable())
+            #expect(queue.completions().count == 1)
+            #expect(!watch.isReadable(withinMs: 0))
+            #expect(try queue.descriptor() == watch.descriptor)
+        }
+    }
+
+    @Test(arguments: engines)
+    func itStaysReadableUntilEverythingIsDrained(_ engine: EngineKind) async throws {
+        try await withQueue(engine) { queue in
+            let watch = try Watch(queue.descriptor(), .epoll)
+            for _ in 0..<3 { try queue.prepare(.nop) }
+            try queue.wait(atLeast: 3)
+            for _ in 0..<3 { #expect(watch.isReadable()) }
+            #expect(queue.completions().count == 3)
+            #expect(!watch.isReadable(withinMs: 0))
+        }
+    }
+}
+
+/// Somebody who waits for a queue's descriptor.
+private final class Watch {
+    let descriptor: Int32
+    private let epoll: Int32
+
+    init(_ descriptor: Int32, _ wait: QueueDescriptorTests.Wait) throws {
+        self.descriptor = descriptor
+        guard wait == .epoll else {
+            epoll = -1
+            return
+        }
+        epoll = Int32(ck_system_call_6(CK_NR_epoll_create1, Int(CK_EPOLL_CLOEXEC), 0, 0, 0, 0, 0))
+        var event = ck_epoll_event(events: CK_POLLIN, data: 0)
+        let added = withUnsafePointer(to: &event) {
+            ck_system_call_6(CK_NR_epoll_ctl, Int(epoll), Int(CK_EPOLL_CTL_ADD), Int(descriptor), address($0), 0, 0)
+        }
+        try #require(epoll >= 0 && added == 0)
+    }
+
+    deinit { if epoll >= 0 { closeDescriptor(epoll) } }
+
+    /// An epoll descriptor is itself readable when it has an event, so poll(2) serves for both.
+    func isReadable(withinMs timeoutMs: Int32 = 30_000) -> Bool {
+        var entry = pollfd(fd: epoll >= 0 ? epoll : descriptor, events: Int16(POLLIN), revents: 0)
+        return Glibc.poll(&entry, 1, timeoutMs) == 1
+    }
+}
+
+extension IOQueue {
+    /// Waits for the descriptor and drains, until one completion has come.
+    fileprivate func drainOne(_ watch: Watch, result: Int32) throws {
+        while true {
+            try #require(watch.isReadable())
+            let drained = completions()
+            // Readable may also mean that there is work for the queue itself.
+            guard !drained.isEmpty else { continue }
+            #expect(drained.map(\.result) == [result])
+            return
+        }
+    }
+}
