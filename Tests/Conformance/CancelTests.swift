@@ -68,7 +68,7 @@ import Testing
                 let memory = Memory(count: 1)
                 let token = try queue.prepare(.read(memory.transfer(ends.reading)), context: 5)
                 #expect(queue.requestCancel(token))
-                try queue.wait()
+                try queue.waitPatiently()
                 #expect(queue.completions() == [Drained(token, -ECANCELED, 5)])
             }
         }
@@ -83,7 +83,7 @@ import Testing
                 try queue.submit()
                 #expect(queue.requestCancel(token))
                 #expect(!queue.requestCancel(token))
-                try queue.wait()
+                try queue.waitPatiently()
                 #expect(!queue.requestCancel(token))
                 #expect(queue.completions() == [Drained(token, -ECANCELED, 0)])
                 #expect(!queue.requestCancel(token))
@@ -96,14 +96,14 @@ import Testing
         try await withQueue(engine, { $0.queueDepth = 1 }) { queue in
             try await Ends.with { ends in
                 let stale = try queue.prepare(.nop)
-                try queue.wait()
+                try queue.waitPatiently()
                 _ = queue.completions()
                 let memory = Memory(count: 1)
                 let token = try queue.prepare(.read(memory.transfer(ends.reading)))
                 try queue.submit()
                 #expect(!queue.requestCancel(stale))
                 ends.put([1])
-                try queue.wait()
+                try queue.waitPatiently()
                 #expect(queue.completions() == [Drained(token, 1, 0)])
             }
         }
@@ -117,14 +117,14 @@ import Testing
                 let target = try queue.prepare(.read(memory.transfer(ends.reading)))
                 let first = try queue.prepare(.cancel(target: target))
                 let second = try queue.prepare(.cancel(target: target))
-                try queue.wait(atLeast: 3)
+                try queue.waitPatiently(atLeast: 3)
                 let drained = queue.completions()
                 #expect(drained.contains(Drained(target, -ECANCELED, 0)))
                 #expect(drained.contains(Drained(first, 0, 0)))
                 // Asked before, or over already: which of the two is the engine's affair.
                 #expect(drained.contains { $0.token == second && [-EALREADY, -ENOENT].contains($0.result) })
                 let third = try queue.prepare(.cancel(target: target))
-                try queue.wait()
+                try queue.waitPatiently()
                 #expect(queue.completions() == [Drained(third, -ENOENT, 0)])
             }
         }
@@ -140,7 +140,7 @@ import Testing
                 let tokens = try (0..<16).map { _ in try queue.prepare(.sync(Descriptor(descriptor), .full)) }
                 try queue.submit()
                 for token in tokens { queue.requestCancel(token) }
-                try queue.wait(atLeast: 16)
+                try queue.waitPatiently(atLeast: 16)
                 let drained = queue.completions()
                 #expect(Set(drained.map(\.token)) == Set(tokens))
                 #expect(drained.allSatisfy { [0, -ECANCELED, -EINTR].contains($0.result) }, "\(drained)")
@@ -202,27 +202,5 @@ import Testing
                 #expect(received == 200)
             }
         }
-    }
-}
-
-/// A completion as a test compares it.
-struct Drained: Equatable {
-    var token: Token
-    var result: Int32
-    var context: UInt
-
-    init(_ token: Token, _ result: Int32, _ context: UInt) {
-        self.token = token
-        self.result = result
-        self.context = context
-    }
-}
-
-extension IOQueue {
-    /// Drains what is ready.
-    func completions() -> [Drained] {
-        var drained: [Drained] = []
-        drain { completion, context in drained.append(Drained(completion.token, completion.result, context)) }
-        return drained
     }
 }

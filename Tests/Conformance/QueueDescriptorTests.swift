@@ -95,7 +95,7 @@ import Testing
     func itIsReadableIfAskedForWhenSomethingIsReadyAlready(_ engine: EngineKind) async throws {
         try await withQueue(engine) { queue in
             try queue.prepare(.nop)
-            try queue.wait()
+            try queue.waitPatiently()
             let watch = try Watch(queue.descriptor(), .poll)
             #expect(watch.isReadable())
             #expect(queue.completions().count == 1)
@@ -109,7 +109,7 @@ import Testing
         try await withQueue(engine) { queue in
             let watch = try Watch(queue.descriptor(), .epoll)
             for _ in 0..<3 { try queue.prepare(.nop) }
-            try queue.wait(atLeast: 3)
+            try queue.waitPatiently(atLeast: 3)
             for _ in 0..<3 { #expect(watch.isReadable()) }
             #expect(queue.completions().count == 3)
             #expect(!watch.isReadable(withinMs: 0))

@@ -17,7 +17,7 @@ import Testing
                 #expect(try queue.wait(atLeast: 3) == 3)
                 #expect(queue.completions().map(\.context) == [0, 1, 2])
                 queue.requestCancel(token)
-                try queue.wait()
+                try queue.waitPatiently()
                 #expect(queue.completions() == [Drained(token, -ECANCELED, 0)])
             }
         }
@@ -64,7 +64,7 @@ import Testing
                     let context = UInt.max - UInt(index)
                     expected[try queue.prepare(.read(memory.transfer(descriptor)), context: context)] = context
                 }
-                try queue.wait(atLeast: 50)
+                try queue.waitPatiently(atLeast: 50)
                 let drained = queue.completions()
                 #expect(drained.count == 50)
                 for completion in drained {
@@ -85,9 +85,9 @@ import Testing
                     try queue.prepare(.read(memory[1].transfer(second.reading)), context: 2)
                     try queue.submit()
                     second.put([1])
-                    try queue.wait(atLeast: 1)
+                    try queue.waitPatiently(atLeast: 1)
                     first.put([1])
-                    try queue.wait(atLeast: 2)
+                    try queue.waitPatiently(atLeast: 2)
                     #expect(queue.completions().map(\.context) == [2, 1])
                 }
             }
@@ -100,7 +100,7 @@ import Testing
             try queue.prepare(.nop, context: 0)
             var seen: [UInt] = []
             while seen.count < 20 {
-                try queue.wait()
+                try queue.waitPatiently()
                 queue.drain { _, context in
                     seen.append(context)
                     if context < 19 { _ = try? queue.prepare(.nop, context: context + 1) }
@@ -165,7 +165,7 @@ import Testing
         try await withQueue(engine) { queue in
             try queue.prepare(.nop)
             await expectError(.limitReached) { try queue.blockingPerform(.nop) }
-            try queue.wait()
+            try queue.waitPatiently()
             await expectError(.limitReached) { try queue.blockingPerform(.nop) }
             #expect(queue.completions().count == 1)
             #expect(try queue.blockingPerform(.nop) == 0)
@@ -208,7 +208,7 @@ import Testing
                     #expect(try IOQueue.wait(forAnyOf: [first, second]) == [1])
                     #expect(second.completions().map(\.result) == [0])
                     first.requestCancel(never)
-                    try first.wait()
+                    try first.waitPatiently()
                     #expect(first.completions().map(\.result) == [-ECANCELED])
                 }
             }

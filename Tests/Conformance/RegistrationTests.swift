@@ -48,7 +48,7 @@ import Testing
                 try queue.submit()
                 let source = Memory([77])
                 try queue.prepare(.write(Transfer(.registered(1), source.base, count: 1, offset: 0)), context: 3)
-                try queue.wait(atLeast: 3)
+                try queue.waitPatiently(atLeast: 3)
                 let results = Dictionary(uniqueKeysWithValues: queue.completions().map { ($0.context, $0.result) })
                 #expect(results == [1: 1, 2: Int32(CK_POLLOUT), 3: 1])
                 #expect(target.bytes == [77])

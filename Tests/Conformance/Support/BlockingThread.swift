@@ -30,7 +30,11 @@ final class BlockingThread: TaskExecutor, @unchecked Sendable {
             // The thread has nothing left but to return.
             pthread_detach(thread)
         }
-        return try await withTaskExecutorPreference(executor) { try await body() }
+        return try await withTaskExecutorPreference(executor) {
+            // The preference holds from the next suspension on.
+            await Task.yield()
+            return try await body()
+        }
     }
 
     func enqueue(_ job: consuming ExecutorJob) {

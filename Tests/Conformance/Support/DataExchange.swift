@@ -76,7 +76,7 @@ final class QueueExchange {
                 try queue.prepare(next(place), context: UInt(place))
                 started += 1
             }
-            try queue.wait()
+            try queue.waitPatiently()
             queue.drain { completion, context in
                 free.append(Int(context))
                 finished += 1

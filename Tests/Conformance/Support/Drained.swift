@@ -1,0 +1,30 @@
+import AIO
+import Testing
+
+/// A completion as a test compares it.
+struct Drained: Equatable {
+    var token: Token
+    var result: Int32
+    var context: UInt
+
+    init(_ token: Token, _ result: Int32, _ context: UInt) {
+        self.token = token
+        self.result = result
+        self.context = context
+    }
+}
+
+extension IOQueue {
+    /// Drains what is ready.
+    func completions() -> [Drained] {
+        var drained: [Drained] = []
+        drain { completion, context in drained.append(Drained(completion.token, completion.result, context)) }
+        return drained
+    }
+
+    /// Waits for completions that are to come soon: a test that waited for ever would say nothing.
+    func waitPatiently(atLeast count: Int = 1) throws {
+        let ready = try wait(atLeast: count, deadline: .after(.seconds(30)))
+        try #require(ready >= count, "\(count) completions have not come")
+    }
+}
