@@ -45,6 +45,10 @@ let package = Package(
         .target(name: "UnitSupport", path: "Tests/UnitSupport"),
         .testTarget(name: "AIOCoreTests", dependencies: ["AIOCore", "CKernel", "UnitSupport"]),
         .testTarget(
+            name: "AIOTests", dependencies: ["AIO", "AIOCore", "CKernel", "UnitSupport"],
+            swiftSettings: [.enableUpcomingFeature("NonisolatedNonsendingByDefault")]),
+        .testTarget(name: "RepositoryTests"),
+        .testTarget(
             name: "ConformanceTests", dependencies: ["AIO", "AIOCore", "CKernel"], path: "Tests/Conformance",
             swiftSettings: [.enableUpcomingFeature("NonisolatedNonsendingByDefault")]),
     ],

@@ -41,13 +41,16 @@ final class BufferPool: Sendable {
         }
     }
 
+    /// Callers that wait now.
+    var waiterCount: Int { state.withLock { $0.waiters.count } }
+
     func acquire(count: Int) async throws(IOError) -> IOBuffer {
         guard count >= 0, count <= Self.largest else {
             throw IOError(.invalidArgument, "buffer", advice: "count is 0 to \(Self.largest)")
         }
         let sizeClass = Self.sizeClass(count)
         let address: Address
-        if let free = state.withLock({ take(sizeClass, &$0) }) {
+        if let free = state.withLock({ takeUnlessOthersWait(sizeClass, &$0) }) {
             address = free
         } else if atLimit == .fail {
             throw IOError(.limitReached, "buffer", advice: "the pool's \(sizeMax) bytes are in use")
@@ -63,19 +66,29 @@ final class BufferPool: Sendable {
             state.usedSize -= capacity
             state.freeSize += capacity
             state.free[sizeClass].append(base)
-            var served: [(Waiter, Address)] = []
-            while let first = state.waiters.first, let address = take(first.sizeClass, &state) {
-                state.waiters.removeFirst()
-                served.append((first, address))
-            }
-            return served
+            return serveWaiters(&state)
         }
         for (waiter, address) in served { waiter.continuation.resume(returning: .success(address)) }
+    }
+
+    /// Gives to those who wait, in order, as far as it goes. The caller resumes them, outside the lock.
+    private func serveWaiters(_ state: inout State) -> [(Waiter, Address)] {
+        var served: [(Waiter, Address)] = []
+        while let first = state.waiters.first, let address = take(first.sizeClass, &state) {
+            state.waiters.removeFirst()
+            served.append((first, address))
+        }
+        return served
     }
 
     private static func sizeClass(_ count: Int) -> Int {
         let pages = max(1, (count + smallest - 1) / smallest)
         return Int.bitWidth - (pages - 1).leadingZeroBitCount
+    }
+
+    /// nil at the limit, and for those who came after somebody who waits: who wants much would wait for ever otherwise.
+    private func takeUnlessOthersWait(_ sizeClass: Int, _ state: inout State) -> Address? {
+        state.waiters.isEmpty ? take(sizeClass, &state) : nil
     }
 
     /// nil at the limit. What lies ready in other sizes is given up before that.
@@ -111,7 +124,7 @@ final class BufferPool: Sendable {
                 let answer = state.withLock { state -> Result<Address, IOError>? in
                     if state.cancelled.contains(id) { return .failure(IOError(.cancelled, "buffer")) }
                     // One may have come back since.
-                    if let address = take(sizeClass, &state) { return .success(address) }
+                    if let address = takeUnlessOthersWait(sizeClass, &state) { return .success(address) }
                     state.waiters.append(Waiter(id: id, sizeClass: sizeClass, continuation: continuation))
                     return nil
                 }
@@ -123,13 +136,16 @@ final class BufferPool: Sendable {
     }
 
     private func cancel(_ id: UInt64) {
-        let waiter = state.withLock { state -> Waiter? in
+        let (waiter, served) = state.withLock { state -> (Waiter?, [(Waiter, Address)]) in
             guard let index = state.waiters.firstIndex(where: { $0.id == id }) else {
                 state.cancelled.insert(id)
-                return nil
+                return (nil, [])
             }
-            return state.waiters.remove(at: index)
+            let waiter = state.waiters.remove(at: index)
+            // Those behind it may want less.
+            return (waiter, serveWaiters(&state))
         }
         waiter?.continuation.resume(returning: .failure(IOError(.cancelled, "buffer")))
+        for (waiter, address) in served { waiter.continuation.resume(returning: .success(address)) }
     }
 }

@@ -13,12 +13,8 @@ public struct Path: Hashable, Sendable, ExpressibleByStringLiteral, CustomString
 
     public var bytes: [UInt8] { storage.dropLast().map { UInt8(bitPattern: $0) } }
 
-    /// With invalid UTF-8 replaced, and in quotes if it holds spaces or control characters.
-    public var description: String {
-        let text = String(decoding: bytes, as: UTF8.self)
-        let isPlain = !text.isEmpty && text.unicodeScalars.allSatisfy { $0.value > 0x20 && $0.value != 0x7f }
-        return isPlain ? text : text.debugDescription
-    }
+    /// With invalid UTF-8 replaced, and in quotes if it holds spaces or what a terminal would not show.
+    public var description: String { String(decoding: bytes, as: UTF8.self).visible }
 
     /// Whether a NUL in the middle would make the kernel see another path than was meant.
     var hasInteriorNUL: Bool { storage.dropLast().contains(0) }

@@ -32,6 +32,9 @@ final class Admission: Sendable {
     @inline(__always)
     var isEmpty: Bool { count.load(ordering: .relaxed) == 0 }
 
+    /// Callers that wait now.
+    var waiterCount: Int { count.load(ordering: .relaxed) }
+
     /// Waits for a place. `wake` makes the loop look here.
     func wait(
         _ operation: Operation, _ deadline: Nanoseconds, wake: @Sendable () -> Void

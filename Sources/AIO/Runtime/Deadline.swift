@@ -24,16 +24,8 @@ public struct Deadline: Sendable, Comparable, BitwiseCopyable {
     /// Durations too long to count lead to `never`, or to the beginning of the clock.
     public static func + (deadline: Deadline, duration: Duration) -> Deadline {
         guard deadline != .never else { return .never }
-        let isLater = duration >= .zero
-        let (seconds, attoseconds) = (isLater ? duration : .zero - duration).components
-        let (whole, overflows) = Nanoseconds(seconds).multipliedReportingOverflow(by: 1_000_000_000)
-        let (distance, overflowsToo) = whole.addingReportingOverflow(Nanoseconds(attoseconds) / 1_000_000_000)
-        guard !overflows, !overflowsToo else { return isLater ? .never : Deadline(nanoseconds: 0) }
-        let (sum, isOut) =
-            isLater
-            ? deadline.nanoseconds.addingReportingOverflow(distance)
-            : deadline.nanoseconds.subtractingReportingOverflow(distance)
-        guard !isOut else { return isLater ? .never : Deadline(nanoseconds: 0) }
-        return Deadline(nanoseconds: sum)
+        // In 128 bits, where neither the longest duration nor the sum overflows.
+        let sum = Int128(deadline.nanoseconds) + duration.attoseconds / 1_000_000_000
+        return Deadline(nanoseconds: Nanoseconds(clamping: sum))
     }
 }

@@ -68,7 +68,7 @@ extension EngineChoice {
         else { return nil }
         guard let kind = EngineKind(value) else {
             let names = EngineKind.allCases.map { "\($0)" }.joined(separator: ", ")
-            throw IOError(.invalidArgument, "AIO_ENGINE=\(value)", advice: "the engines are auto, \(names)")
+            throw IOError(.invalidArgument, "AIO_ENGINE=\(value.visible)", advice: "the engines are auto, \(names)")
         }
         return kind
     }

@@ -1,0 +1,83 @@
+import CKernel
+import Glibc
+import Testing
+import UnitSupport
+
+@testable import AIO
+
+/// In a process of their own each: a fork copies whatever the other tests are doing.
+@Suite struct ForkTests {
+    @Test func aForkedChildIsToldThatItIsOne() async {
+        await #expect(processExitsWith: .success) {
+            let here = ProcessGuard()
+            let before = here.isForked
+            let inChild = try exitStatusOfChild { here.isForked ? 1 : 0 }
+            let after = here.isForked
+            #expect(!before)
+            #expect(inChild == 1)
+            #expect(!after, "the parent is none")
+        }
+    }
+
+    /// The child gets an error from everything, may drop the queue, and does not disturb the parent's operations.
+    @Test func aQueueIsOfNoUseInAForkedChildAndUnharmedInTheParent() async {
+        await #expect(processExitsWith: .success) {
+            for engine in [AIO.EngineChoice.automatic, .forced(.threads)] {
+                let pipe = DescriptorPair.pipe()
+                var configuration = IOQueue.Configuration()
+                configuration.engine = engine
+                var queue: IOQueue? = try IOQueue(configuration)
+                let memory = UnsafeMutableRawPointer.allocate(byteCount: 1, alignment: 1)
+                defer { memory.deallocate() }
+                try queue?.prepare(.read(Transfer(Descriptor(pipe.first), memory, count: 1, offset: 0)), context: 3)
+                try queue?.submit()
+                let refusals = try exitStatusOfChild {
+                    var refusals: Int32 = 0
+                    if isForked({ try queue?.prepare(.nop) }) { refusals |= 1 }
+                    if isForked({ try queue?.submit() }) { refusals |= 2 }
+                    if isForked({ try queue?.wait() }) { refusals |= 4 }
+                    if isForked({ _ = try queue?.descriptor() }) { refusals |= 8 }
+                    if queue?.drain({ _, _ in }) == 0 { refusals |= 16 }
+                    queue = nil
+                    return refusals
+                }
+                #expect(refusals == 31)
+                pipe.send([7])
+                let parents = try #require(queue)
+                let ready = try parents.wait()
+                #expect(ready == 1)
+                parents.drain { completion, context in
+                    #expect(completion.result == 1)
+                    #expect(context == 3)
+                }
+            }
+        }
+    }
+}
+
+private func isForked(_ body: () throws -> Void) -> Bool {
+    do {
+        try body()
+        return false
+    } catch {
+        return (error as? IOError)?.code == .forked
+    }
+}
+
+/// Runs `body` in a forked child, and returns what it returned: up to 255.
+private func exitStatusOfChild(_ body: () -> Int32) throws -> Int32 {
+    // clone(2) with nothing shared is fork(2), which Swift does not offer.
+    #if arch(x86_64)
+        let clone = 56
+    #else
+        let clone = 220
+    #endif
+    let child = ck_system_call_6(clone, Int(SIGCHLD), 0, 0, 0, 0, 0)
+    if child == 0 { _exit(body()) }
+    try #require(child > 0)
+    var status: Int32 = 0
+    try #require(waitpid(pid_t(child), &status, 0) == pid_t(child))
+    // Neither a signal nor a trap.
+    try #require(status & 0x7f == 0, "the child ended by signal \(status & 0x7f)")
+    return status >> 8 & 0xff
+}
