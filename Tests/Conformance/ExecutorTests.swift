@@ -4,7 +4,7 @@ import Glibc
 import Testing
 
 /// A loop as a task executor: its tasks run on its thread, and share it with the completions.
-@Suite(.timeLimit(.minutes(1))) struct ExecutorTests {
+@Suite(.timeLimit(.minutes(10))) struct ExecutorTests {
     @Test(arguments: engines)
     func aTaskThatPrefersALoopRunsOnItsThreadBeforeAndAfterIO(_ engine: EngineKind) async throws {
         try await withScratch { scratch in

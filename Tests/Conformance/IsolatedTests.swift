@@ -4,7 +4,7 @@ import Glibc
 import Testing
 
 /// What changes a whole process (its limits, its environment, its filters) happens in a process of its own.
-@Suite(.timeLimit(.minutes(1))) struct IsolatedTests {
+@Suite(.timeLimit(.minutes(10))) struct IsolatedTests {
     /// Each engine's name, since what a child is given must be encodable.
     static let names = engines.map(\.description)
 

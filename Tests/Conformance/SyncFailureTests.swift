@@ -4,7 +4,7 @@ import Glibc
 import Testing
 
 /// A device that cannot keep what it was given: a loop device over a file on a small tmpfs. Its writeback really fails.
-@Suite(.timeLimit(.minutes(1)), .serialized) struct SyncFailureTests {
+@Suite(.timeLimit(.minutes(10)), .serialized) struct SyncFailureTests {
     @Test(arguments: engines)
     func aFailedSyncIsRememberedByItsFile(_ engine: EngineKind) async throws {
         try await withFailingDevice { device in
