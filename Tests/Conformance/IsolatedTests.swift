@@ -260,7 +260,9 @@ private func openDescriptorCount() -> Int { entries("/proc/self/fd").count }
 
 private func threadNames() -> [String] {
     entries("/proc/self/task").compactMap { thread in
-        guard let descriptor = try? openDescriptor("/proc/self/task/\(thread)/comm") else { return nil }
+        // A thread may have gone since the folder was read.
+        let descriptor = Glibc.open("/proc/self/task/\(thread)/comm", O_RDONLY | O_CLOEXEC)
+        guard descriptor >= 0 else { return nil }
         defer { closeDescriptor(descriptor) }
         return String(decoding: readToEnd(descriptor), as: UTF8.self)
     }
