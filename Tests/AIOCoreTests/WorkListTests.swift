@@ -72,12 +72,13 @@ import UnitSupport
         #expect(isQuick(.writeVectored(Self.transfer(.buffered))))
     }
 
-    @Test(arguments: [
-        .sync(Descriptor(0, kind: .buffered), .full), .nop, .close(0),
-        .read(transfer(.direct)), .write(transfer(.direct)), .read(transfer(.stream)), .read(transfer(.other)),
-        .write(transfer(.buffered, flags: .sync)), .write(transfer(.buffered, flags: .dataSync)),
-        .writeVectored(transfer(.buffered, flags: [.dataSync, .append])),
-    ] as [AIOCore.Operation])
+    @Test(
+        arguments: [
+            .sync(Descriptor(0, kind: .buffered), .full), .nop, .close(0),
+            .read(transfer(.direct)), .write(transfer(.direct)), .read(transfer(.stream)), .read(transfer(.other)),
+            .write(transfer(.buffered, flags: .sync)), .write(transfer(.buffered, flags: .dataSync)),
+            .writeVectored(transfer(.buffered, flags: [.dataSync, .append])),
+        ] as [AIOCore.Operation])
     func whatWaitsForADeviceIsNotQuick(_ operation: AIOCore.Operation) {
         #expect(!isQuick(operation))
     }

@@ -26,11 +26,12 @@ import UnitSupport
         defer { memory.deallocate() }
         memory.initialize(repeating: 0, count: 300)
         let pool = TestedPool(capacity: 300)
-        pool.add((0..<300).map { index in
-            let kind: Descriptor.Kind = index % 3 == 0 ? .direct : .buffered
-            return .read(
-                Transfer(Descriptor(file.descriptor, kind: kind), memory + index, count: 1, offset: Int64(index)))
-        })
+        pool.add(
+            (0..<300).map { index in
+                let kind: Descriptor.Kind = index % 3 == 0 ? .direct : .buffered
+                return .read(
+                    Transfer(Descriptor(file.descriptor, kind: kind), memory + index, count: 1, offset: Int64(index)))
+            })
         let completions = pool.completions(300)
         #expect(Set(completions.map(\.token.slot)).count == 300)
         #expect(completions.allSatisfy { $0.result == 1 })
@@ -133,9 +134,10 @@ import UnitSupport
         let pipes = (0..<3).map { _ in DescriptorPair.pipe() }
         let bytes = UnsafeMutablePointer<UInt8>.allocate(capacity: 4)
         defer { bytes.deallocate() }
-        pool.add(pipes.enumerated().map { .quickRead($1.first, bytes + $0) } + [
-            .quickRead(file.descriptor, bytes + 3, offset: 0)
-        ])
+        pool.add(
+            pipes.enumerated().map { .quickRead($1.first, bytes + $0) } + [
+                .quickRead(file.descriptor, bytes + 3, offset: 0)
+            ])
         #expect(pool.completions(1).map(\.token.slot) == [3])
         for pipe in pipes { pipe.send([1]) }
         #expect(Set(pool.completions(3).map(\.token.slot)) == [0, 1, 2])
@@ -258,11 +260,12 @@ final class TestedPool {
     /// Adds reads of empty pipes, which block.
     func addBlockedReads(_ count: Int) -> [DescriptorPair] {
         let pipes = (0..<count).map { _ in DescriptorPair.pipe() }
-        add(pipes.map { pipe in
-            memory.append(.allocate(capacity: 1))
-            let kind = Descriptor(pipe.first, kind: .stream)
-            return .read(Transfer(kind, memory[memory.count - 1], count: 1, offset: 0))
-        })
+        add(
+            pipes.map { pipe in
+                memory.append(.allocate(capacity: 1))
+                let kind = Descriptor(pipe.first, kind: .stream)
+                return .read(Transfer(kind, memory[memory.count - 1], count: 1, offset: 0))
+            })
         return pipes
     }
 

@@ -45,7 +45,9 @@ func run(_ engine: EngineKind, _ path: Path) async throws {
     try await countQueue(engine, path)
 }
 
-func countReads(_ engine: EngineKind, _ runtime: IORuntime, _ path: Path, _ name: String, isOurs: Bool = true) async throws {
+func countReads(_ engine: EngineKind, _ runtime: IORuntime, _ path: Path, _ name: String, isOurs: Bool = true)
+    async throws
+{
     let file = try await File.open(path, runtime: runtime)
     var buffer = try await runtime.acquireBuffer(count: 4096)
     for index in 0..<operationCount { try await file.read(into: &buffer, at: Int64(index % 64) * 4096) }

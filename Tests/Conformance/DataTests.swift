@@ -11,7 +11,12 @@ import Testing
     func whatManyTasksReadIsWhatWasWritten(_ engine: EngineKind, _ fileSystem: FileSystem) async throws {
         try await withScratch(on: fileSystem) { scratch in
             let size = 2 << 20
-            try await withRuntime(engine, { $0.queueDepth = 64; $0.workerLimit = 8 }) { runtime in
+            try await withRuntime(
+                engine,
+                {
+                    $0.queueDepth = 64; $0.workerLimit = 8
+                }
+            ) { runtime in
                 let files = try await DataFile.open(scratch, runtime, size: size)
                 for file in files { try await file.fill() }
                 try await withThrowingTaskGroup(of: Void.self) { group in
@@ -39,7 +44,12 @@ import Testing
             let path = try scratch.file("queue", content.bytes(count: size, at: 0))
             let descriptor = try openDescriptor(path, O_RDWR)
             defer { closeDescriptor(descriptor) }
-            try await withQueue(engine, { $0.queueDepth = 48; $0.workerLimit = 8 }) { queue in
+            try await withQueue(
+                engine,
+                {
+                    $0.queueDepth = 48; $0.workerLimit = 8
+                }
+            ) { queue in
                 let exchange = QueueExchange(descriptor, content, size: size, places: 48)
                 try exchange.run(queue, operations: 1500)
             }

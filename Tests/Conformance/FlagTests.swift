@@ -100,7 +100,8 @@ import Testing
             let memory = Memory(count: 4096)
             try await way.run { performer in
                 for offset in stride(from: Int64(0), to: 1 << 20, by: 65_536) {
-                    let errno = await performer.errno(of: .read(memory.transfer(descriptor, at: offset, flags: .noWait)))
+                    let errno = await performer.errno(
+                        of: .read(memory.transfer(descriptor, at: offset, flags: .noWait)))
                     #expect([0, EAGAIN].contains(errno))
                     if errno == 0 { #expect(content.mismatch(memory.bytes, at: offset) == nil) }
                 }

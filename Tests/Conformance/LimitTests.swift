@@ -55,7 +55,12 @@ import Testing
 
     @Test(arguments: engines)
     func aRuntimeThatShallNotWaitSaysThatTheLimitIsReached(_ engine: EngineKind) async throws {
-        try await withRuntime(engine, { $0.queueDepth = 2; $0.atLimit = .fail }) { runtime in
+        try await withRuntime(
+            engine,
+            {
+                $0.queueDepth = 2; $0.atLimit = .fail
+            }
+        ) { runtime in
             try await Ends.with { ends in
                 let reading = ends.reading
                 let reads = (0..<2).map { _ in
@@ -141,7 +146,12 @@ import Testing
         try await withScratch { scratch in
             let content = KnownContent(seed: 3)
             let path = Path(try scratch.file("loops", content.bytes(count: 1 << 16, at: 0)))
-            try await withRuntime(engine, { $0.loops = 3; $0.queueDepth = 8 }) { runtime in
+            try await withRuntime(
+                engine,
+                {
+                    $0.loops = 3; $0.queueDepth = 8
+                }
+            ) { runtime in
                 try await withThrowingTaskGroup(of: Void.self) { group in
                     for index in 0..<60 {
                         group.addTask {

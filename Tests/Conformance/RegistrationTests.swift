@@ -119,7 +119,8 @@ import Testing
             defer { closeDescriptor(descriptor) }
             try await withQueue(engine) { queue in
                 let memory = [Memory(count: 8192), Memory(count: 8192)]
-                try queue.register(buffers: memory.map { UnsafeMutableRawBufferPointer(start: $0.base, count: $0.count) })
+                try queue.register(
+                    buffers: memory.map { UnsafeMutableRawBufferPointer(start: $0.base, count: $0.count) })
                 let file = Descriptor(descriptor)
                 // Anywhere within the buffer.
                 let read = Transfer(file, memory[1].base + 100, count: 4096, offset: 500, bufferIndex: 1)

@@ -67,7 +67,9 @@ import Testing
     }
 
     /// Their size says 0, or a page; what they hold is another matter.
-    @Test(arguments: engines, ["/proc/self/status", "/proc/version", "/proc/cpuinfo", "/sys/kernel/mm/transparent_hugepage/enabled"])
+    @Test(
+        arguments: engines,
+        ["/proc/self/status", "/proc/version", "/proc/cpuinfo", "/sys/kernel/mm/transparent_hugepage/enabled"])
     func filesOfTheKernelAreReadToTheirEnd(_ engine: EngineKind, _ path: String) async throws {
         let descriptor = try openDescriptor(path)
         let expected = readToEnd(descriptor)

@@ -105,8 +105,19 @@ public func openDescriptors() -> Set<Int32> {
     Set(entries(of: "/proc/self/fd")).filter { fcntl($0, F_GETFD) >= 0 }
 }
 
-/// The threads of the process by number, as `openDescriptors`.
-public func threads() -> Set<Int32> { Set(entries(of: "/proc/self/task")) }
+/// The threads of the process by number, as `openDescriptors`; not the kernel's own for io_uring, of which it keeps
+/// one as long as the thread that had the ring.
+public func threads() -> Set<Int32> {
+    Set(entries(of: "/proc/self/task")).filter { !threadName($0).hasPrefix("iou-") }
+}
+
+private func threadName(_ thread: Int32) -> String {
+    guard let file = fopen("/proc/self/task/\(thread)/comm", "r") else { return "" }
+    defer { fclose(file) }
+    var line = [CChar](repeating: 0, count: 64)
+    guard fgets(&line, 64, file) != nil else { return "" }
+    return String(decoding: line.prefix { $0 != 0 && $0 != 10 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
+}
 
 private func entries(of directory: String) -> [Int32] {
     guard let stream = opendir(directory) else { return [] }

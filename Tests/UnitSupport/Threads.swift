@@ -8,10 +8,12 @@ public struct TestThread: @unchecked Sendable {
     public init(_ body: @escaping @Sendable () -> Void) {
         var handle = pthread_t()
         let box = Unmanaged.passRetained(Body(body))
-        let refused = pthread_create(&handle, nil, { argument in
-            if let argument { Unmanaged<Body>.fromOpaque(argument).takeRetainedValue().body() }
-            return nil
-        }, box.toOpaque())
+        let refused = pthread_create(
+            &handle, nil,
+            { argument in
+                if let argument { Unmanaged<Body>.fromOpaque(argument).takeRetainedValue().body() }
+                return nil
+            }, box.toOpaque())
         precondition(refused == 0, "pthread_create: \(refused)")
         self.handle = handle
     }

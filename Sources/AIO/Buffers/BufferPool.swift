@@ -1,5 +1,3 @@
-internal import Synchronization
-
 /// Aligned memory that is used again: sizes in powers of two from 4 KiB to 16 MiB, with a limit on all of it.
 final class BufferPool: Sendable {
     private struct State: ~Copyable, @unchecked Sendable {
@@ -30,7 +28,7 @@ final class BufferPool: Sendable {
 
     private let sizeMax: Int
     private let atLimit: IORuntime.AtLimit
-    private let state = Mutex(State())
+    private let state = Guarded(State())
 
     init(atLimit: IORuntime.AtLimit, sizeMax: Int = 256 << 20) {
         self.atLimit = atLimit

@@ -5,20 +5,20 @@ extension IOError {
     /// Why an engine could not be made, and what to do about it.
     public init(_ failure: EngineFailure) {
         let errno = failure.errno == 0 ? nil : Errno(rawValue: failure.errno)
-        self.init(failure.code, "\(failure.engine): \(failure.step.phrase)", errno: errno, advice: failure.advice)
+        self.init(failure.code, failure.step.phrase(failure.engine), errno: errno, advice: failure.advice)
     }
 }
 
 extension EngineFailure.Step {
-    fileprivate var phrase: String {
+    fileprivate func phrase(_ engine: EngineKind) -> String {
         switch self {
-        case .configuration: "configuration"
+        case .configuration: "engine \(engine): configuration"
         case .ringSetup: "io_uring_setup"
-        case .ringMapping: "mmap of the ring"
+        case .ringMapping: "mmap of the io_uring"
         case .ringFeatures: "the kernel's io_uring is older than 5.15"
-        case .descriptors: "epoll and eventfd"
-        case .thread: "starting a thread"
-        case .firstOperation: "the first operation"
+        case .descriptors: "engine \(engine): epoll and eventfd"
+        case .thread: "engine \(engine): starting a thread"
+        case .firstOperation: "engine \(engine): the first operation"
         }
     }
 }

@@ -4,7 +4,7 @@ internal import Synchronization
 struct FileLease: ~Copyable {
     /// The users now, and `closing` once nobody may begin any more.
     private let state = Atomic<UInt64>(0)
-    private let closer = Mutex<UnsafeContinuation<Void, Never>?>(nil)
+    private let closer = Guarded<UnsafeContinuation<Void, Never>?>(nil)
 
     private static var closing: UInt64 { 1 << 63 }
 

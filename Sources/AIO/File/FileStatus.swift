@@ -39,7 +39,8 @@ public struct FileStatus: Sendable {
         changeTime = Duration(status.change_time)
         birthTime = status.mask & CK_STATX_BTIME != 0 ? Duration(status.birth_time) : nil
         let tellsAlignment = status.mask & CK_STATX_DIOALIGN != 0 && status.direct_offset_alignment > 0
-        directAlignment = tellsAlignment
+        directAlignment =
+            tellsAlignment
             ? (Int(status.direct_memory_alignment), Int(status.direct_offset_alignment)) : nil
     }
 }

@@ -24,7 +24,7 @@ final class Admission: Sendable {
         var isClosed = false
     }
 
-    private let state = Mutex(State())
+    private let state = Guarded(State())
     /// For the fast path of those who need not wait, and for the loop.
     private let count = Atomic<Int>(0)
 

@@ -90,6 +90,8 @@ public final class IORuntime: Sendable {
     }
 
     deinit {
+        // In a forked child the loops are the parent's.
+        guard !process.isForked else { return }
         for loop in loops { loop.beginShutdown(.cancel) {} }
     }
 

@@ -6,7 +6,7 @@ internal import Synchronization
 final class LoopTasks: LoopClient {
     let admission = Admission()
     private let jobEnded: (@Sendable () -> Void)?
-    private let remote = Mutex(Remote())
+    private let remote = Guarded(Remote())
     /// Whether `remote` may hold jobs, for the loop to see without the lock.
     private let hasRemote = Atomic<Bool>(false)
     /// The loop thread's own: behind a pointer, so that no access is checked at run time.

@@ -17,6 +17,8 @@ public struct EngineQueue: ~Copyable {
     /// What `descriptor` gave away; made when first asked for.
     private var exported: ExportedDescriptor?
 
+    /// Whether `settle` gave the engine something that it has not submitted yet.
+    private var hasStagedAgain = false
     /// The thread that submitted last, and how often that has changed.
     private var issuer: Int32 = 0
     private var issuerChanges: UInt32 = 0
@@ -179,9 +181,10 @@ public struct EngineQueue: ~Copyable {
     @inline(__always)
     private mutating func collect() {
         drainEngine()
-        if deadlines.count > 0, expire(Kernel.now()) {
-            // The engine was asked to cancel: it hears of it now, since whoever waits for the exported descriptor
-            // alone would wait for ever.
+        let hasAskedToCancel = deadlines.count > 0 && expire(Kernel.now())
+        if hasAskedToCancel || hasStagedAgain {
+            // The engine hears of it now: whoever waits for the exported descriptor alone would wait for ever.
+            hasStagedAgain = false
             engine.enter(atLeast: 0, until: 0)
             drainEngine()
         }
@@ -216,7 +219,7 @@ public struct EngineQueue: ~Copyable {
             return finish(token, wasAwaiting ? -ECANCELED : completion.result, completion.flags)
         }
         if wasAwaiting, completion.result >= 0 {
-            return engine.stage(operation, token)
+            return stageAgain(operation, token)
         }
         switch completion.result {
         case -EAGAIN:
@@ -226,18 +229,21 @@ public struct EngineQueue: ~Copyable {
             }
             // O_NONBLOCK, or a device that was busy: wait until the descriptor is ready, then try again.
             table.setAwaitingReadiness(token, true)
-            return engine.stage(.readiness(transfer, isWrite: isWrite), token)
+            return stageAgain(.readiness(transfer, isWrite: isWrite), token)
         case -ESPIPE:
             // Some files take no offset and do not look it: a socket that nobody classified, what procfs lets write.
             guard let (transfer, _) = operation.transfer, transfer.offset >= 0 else { break }
             slot.pointee.operation = operation.atCurrentPosition
-            return engine.stage(slot.pointee.operation, token)
+            return stageAgain(slot.pointee.operation, token)
+        case -EINTR where operation.transfer != nil:
+            // The submitting thread had a signal or task work pending; nothing was transferred.
+            return stageAgain(operation, token)
         case -ECANCELED, -EFAULT, -EINTR:
             // Nobody asked for it. The thread that submitted it has exited, and the kernel with it dropped what it
             // had not done; the operation is still wanted, and this thread submits it again.
             guard slot.pointee.issuerChanges != issuerChanges else { break }
             slot.pointee.issuerChanges = issuerChanges
-            return engine.stage(operation, token)
+            return stageAgain(operation, token)
         default:
             break
         }
@@ -248,7 +254,14 @@ public struct EngineQueue: ~Copyable {
     /// a file that cannot tell, which is EOPNOTSUPP.
     private func refusal(_ operation: Operation, _ transfer: Transfer) -> Int32 {
         guard engine.kind == .ioUring, !transfer.descriptor.isRegistered else { return -EAGAIN }
-        return Int32(truncatingIfNeeded: operation.attempt(transfer, flags: transfer.flags.kernelFlags))
+        let result = operation.attempt(transfer, flags: transfer.flags.kernelFlags)
+        // A stream that nobody classified takes no offset; the engine, which heeds that, has said what there is to say.
+        return result == -Int(ESPIPE) ? -EAGAIN : Int32(truncatingIfNeeded: result)
+    }
+
+    private mutating func stageAgain(_ operation: Operation, _ token: Token) {
+        hasStagedAgain = true
+        engine.stage(operation, token)
     }
 
     /// True if an operation is to be cancelled.

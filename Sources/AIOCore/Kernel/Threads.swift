@@ -3,10 +3,10 @@ internal import CKernel
 /// A mutual exclusion lock: libc's, since sanitizers and debuggers know it.
 ///
 /// Its memory is allocated once and never moves; the owner of the lock owns that memory.
-struct Lock: ~Copyable {
+package struct Lock: ~Copyable {
     fileprivate let mutex: UnsafeMutablePointer<pthread_mutex_t>
 
-    init() {
+    package init() {
         mutex = .allocate(capacity: 1)
         mutex.initialize(to: pthread_mutex_t())
         pthread_mutex_init(mutex, nil)
@@ -17,8 +17,8 @@ struct Lock: ~Copyable {
         mutex.deallocate()
     }
 
-    @inline(__always) borrowing func lock() { pthread_mutex_lock(mutex) }
-    @inline(__always) borrowing func unlock() { pthread_mutex_unlock(mutex) }
+    @inline(__always) package borrowing func lock() { pthread_mutex_lock(mutex) }
+    @inline(__always) package borrowing func unlock() { pthread_mutex_unlock(mutex) }
 }
 
 /// What threads wait for under a `Lock`, with deadlines on the monotonic clock.
@@ -53,6 +53,9 @@ struct Condition: ~Copyable {
 }
 
 extension Kernel {
+    /// sched_yield(2).
+    static func yieldThread() { sched_yield() }
+
     /// The calling thread, by the cheapest name that it has.
     @inline(__always)
     public static func currentThread() -> UInt { UInt(pthread_self()) }
@@ -73,10 +76,12 @@ extension Kernel {
         defer { pthread_sigmask(SIG_SETMASK, &before, nil) }
         var thread = pthread_t()
         let argument = Unmanaged.passRetained(body)
-        let refused = pthread_create(&thread, &attributes, { argument in
-            if let argument { Unmanaged<ThreadBody>.fromOpaque(argument).takeRetainedValue().run() }
-            return nil
-        }, argument.toOpaque())
+        let refused = pthread_create(
+            &thread, &attributes,
+            { argument in
+                if let argument { Unmanaged<ThreadBody>.fromOpaque(argument).takeRetainedValue().run() }
+                return nil
+            }, argument.toOpaque())
         if refused != 0 { argument.release() }
         return refused
     }

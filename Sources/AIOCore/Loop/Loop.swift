@@ -18,6 +18,8 @@ public final class Loop<Client: LoopClient>: @unchecked Sendable {
     private let deliveries: UnsafeMutableBufferPointer<Delivery>
     private let thread: UInt
     private let phase = Atomic<UInt8>(Phase.running.rawValue)
+    /// Threads that may be about to wake the loop: the engine must outlive them.
+    private let wakers = Atomic<Int>(0)
     /// Mirrors of the queue's counters for other threads.
     private let staged = Atomic<UInt>(0)
     private let drained = Atomic<UInt>(0)
@@ -79,8 +81,8 @@ public final class Loop<Client: LoopClient>: @unchecked Sendable {
     public func stage(_ token: Token) {
         if isCurrent {
             queue.pointee.stage(token)
-        } else if inbox.put(token.slot) {
-            queue.pointee.wake()
+        } else {
+            wakeIfNeeded { inbox.put(token.slot) }
         }
     }
 
@@ -92,7 +94,16 @@ public final class Loop<Client: LoopClient>: @unchecked Sendable {
 
     /// Makes the loop look at its client's jobs, if it sleeps.
     public func wakeIfAsleep() {
-        if inbox.wakeIsNeeded() { queue.pointee.wake() }
+        wakeIfNeeded { inbox.wakeIsNeeded() }
+    }
+
+    /// Sequentially consistent with the inbox: whoever finds the loop asleep there is counted before the loop, awake
+    /// again, can look at the count and end.
+    @inline(__always)
+    private func wakeIfNeeded(_ isNeeded: () -> Bool) {
+        wakers.wrappingAdd(1, ordering: .sequentiallyConsistent)
+        if isNeeded() { queue.pointee.wake() }
+        wakers.wrappingSubtract(1, ordering: .sequentiallyConsistent)
     }
 
     /// Begins the end: nothing new is accepted, what was accepted is carried out (or, `cancelling`, asked to end),
@@ -121,6 +132,8 @@ public final class Loop<Client: LoopClient>: @unchecked Sendable {
             if client.nextDeadline != .never { client.expire(Kernel.now()) }
         }
         phase.store(Phase.ended.rawValue, ordering: .releasing)
+        // The loop never sleeps again, so nobody begins to wake it; those who had begun are at it for a moment.
+        while wakers.load(ordering: .sequentiallyConsistent) > 0 { Kernel.yieldThread() }
         queue.deinitialize(count: 1)
         client.loopEnded()
     }

@@ -18,7 +18,11 @@ struct Ring: ~Copyable {
     init(entries: UInt32, isDedicated: Bool) throws(EngineFailure) {
         var parameters = ck_uring_parameters()
         let created = Ring.setUp(entries: entries, isDedicated: isDedicated, &parameters)
-        let owned = try OwnedDescriptor(created, .ioUring, .ringSetup)
+        try self.init(OwnedDescriptor(created, .ioUring, .ringSetup), parameters)
+    }
+
+    /// Over a ring that was set up with `parameters`.
+    init(_ owned: consuming OwnedDescriptor, _ parameters: ck_uring_parameters) throws(EngineFailure) {
         let mapping = try RingMapping(owned.number, parameters)
         self.parameters = parameters
         self.owned = owned
@@ -40,7 +44,8 @@ struct Ring: ~Copyable {
             submitAll | CK_URING_SETUP_SINGLE_ISSUER | CK_URING_SETUP_DEFER_TASKRUN | CK_URING_SETUP_TASKRUN_FLAG
         let best = isDedicated ? deferred : cooperative
         var result = -Int(EINVAL)
-        for flags in [best | CK_URING_SETUP_NO_SQARRAY, best, cooperative, submitAll, base] where result == -Int(EINVAL) {
+        for flags in [best | CK_URING_SETUP_NO_SQARRAY, best, cooperative, submitAll, base] where result == -Int(EINVAL)
+        {
             parameters = ck_uring_parameters()
             parameters.flags = flags
             result = Kernel.ringSetup(entries, &parameters)

@@ -50,7 +50,8 @@ struct RingMapping: ~Copyable {
     }
 
     /// An atomic laid over a word that the kernel shares: Atomic<UInt32> has the layout of UInt32.
-    private static func word(_ base: UnsafeMutableRawPointer, _ offset: UInt32) -> UnsafeMutablePointer<Atomic<UInt32>> {
+    private static func word(_ base: UnsafeMutableRawPointer, _ offset: UInt32) -> UnsafeMutablePointer<Atomic<UInt32>>
+    {
         (base + Int(offset)).assumingMemoryBound(to: Atomic<UInt32>.self)
     }
 }

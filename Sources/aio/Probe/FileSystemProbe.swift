@@ -62,7 +62,8 @@ struct FileSystemProbe: CustomStringConvertible {
             (
                 "NOWAIT reads",
                 Self.answer(
-                    file.read(flags: CK_RWF_NOWAIT), no: "no: every cached read goes to an engine, and there to a worker")
+                    file.read(flags: CK_RWF_NOWAIT),
+                    no: "no: every cached read goes to an engine, and there to a worker")
             ))
         rows.append(("DONTCACHE", Self.answer(file.read(flags: CK_RWF_DONTCACHE), no: "no")))
     }

@@ -68,10 +68,12 @@ final class BlockingThread: TaskExecutor, @unchecked Sendable {
 func startThread(_ body: @escaping @Sendable () -> Void) throws -> pthread_t {
     var thread = pthread_t()
     let argument = Unmanaged.passRetained(ThreadBody(body))
-    let refused = pthread_create(&thread, nil, { argument in
-        if let argument { Unmanaged<ThreadBody>.fromOpaque(argument).takeRetainedValue().body() }
-        return nil
-    }, argument.toOpaque())
+    let refused = pthread_create(
+        &thread, nil,
+        { argument in
+            if let argument { Unmanaged<ThreadBody>.fromOpaque(argument).takeRetainedValue().body() }
+            return nil
+        }, argument.toOpaque())
     guard refused == 0 else {
         argument.release()
         throw Unavailable(reason: "no thread: errno \(refused)")

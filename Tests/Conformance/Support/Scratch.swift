@@ -16,7 +16,9 @@ struct Scratch: Sendable {
         defer { closeDescriptor(descriptor) }
         var done = 0
         while done < content.count {
-            let written = content.withUnsafeBytes { Glibc.write(descriptor, $0.baseAddress! + done, content.count - done) }
+            let written = content.withUnsafeBytes {
+                Glibc.write(descriptor, $0.baseAddress! + done, content.count - done)
+            }
             try #require(written > 0)
             done += written
         }

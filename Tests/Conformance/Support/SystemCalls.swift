@@ -3,13 +3,13 @@ import CKernel
 /// System calls that the library does not need and the tests do: numbers by the kernel's tables.
 enum SystemCall {
     #if arch(x86_64)
-    static let pipe2 = 293
-    static let capset = 126
-    static let seccomp = 317
+        static let pipe2 = 293
+        static let capset = 126
+        static let seccomp = 317
     #else
-    static let pipe2 = 59
-    static let capset = 91
-    static let seccomp = 277
+        static let pipe2 = 59
+        static let capset = 91
+        static let seccomp = 277
     #endif
     static let fsopen = 430
     static let fsconfig = 431

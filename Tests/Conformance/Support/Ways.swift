@@ -19,11 +19,21 @@ struct Way: Sendable, Hashable, CustomTestStringConvertible {
     ) async throws -> R {
         switch interface {
         case .runtime:
-            try await withRuntime(engine, { $0.queueDepth = queueDepth; $0.workerLimit = workerLimit }) {
+            try await withRuntime(
+                engine,
+                {
+                    $0.queueDepth = queueDepth; $0.workerLimit = workerLimit
+                }
+            ) {
                 try await body(.runtime($0))
             }
         case .queue:
-            try await withQueue(engine, { $0.queueDepth = queueDepth; $0.workerLimit = workerLimit }) {
+            try await withQueue(
+                engine,
+                {
+                    $0.queueDepth = queueDepth; $0.workerLimit = workerLimit
+                }
+            ) {
                 try await body(.queue($0))
             }
         }

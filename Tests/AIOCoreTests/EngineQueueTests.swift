@@ -1,0 +1,187 @@
+import CKernel
+import Glibc
+import Synchronization
+import Testing
+import UnitSupport
+
+@testable import AIOCore
+
+/// What the conformance suite cannot ask for, since it takes a certain engine or a certain thread.
+@Suite struct EngineQueueTests {
+    static let ioUringFailure: Int32? = {
+        do throws(EngineFailure) {
+            _ = try EngineQueue(.ioUring, EngineConfiguration(queueDepth: 1))
+            return nil
+        } catch {
+            return error.errno
+        }
+    }()
+
+    static let engines: [EngineKind] = ioUringFailure == nil ? [.ioUring, .threads] : [.threads]
+
+    /// Workers wake the ring's owner once a batch, so it must not wait in the ring for as many completions as it is
+    /// asked for. A range longer than 32 bits is what the ring cannot express.
+    @Test(.enabled(if: ioUringFailure == nil, "io_uring is not available here"))
+    func ioUringWaitsForSeveralOperationsThatOnlyWorkersCanDo() throws {
+        let file = TemporaryFile([1])
+        let queue = try TestedQueue(.ioUring, queueDepth: 8)
+        let page = [UInt8](repeating: 1, count: 4096)
+        for turn in 0..<20 {
+            for index in 0..<8 {
+                // Something to write, so that it takes its time.
+                #expect(pwrite(file.descriptor, page, page.count, Int(index) * page.count) == page.count)
+                let range = AIOCore.Operation.syncRange(
+                    Descriptor(file.descriptor, kind: .buffered), offset: Int64(index * page.count), count: 1 << 40,
+                    flags: CK_SYNC_FILE_RANGE_WAIT_BEFORE | CK_SYNC_FILE_RANGE_WRITE | CK_SYNC_FILE_RANGE_WAIT_AFTER)
+                queue.stage(try queue.prepare(range))
+            }
+            // The deadline is for the failure alone.
+            let ready = queue.wait(atLeast: 8, until: Kernel.now() + 20_000_000_000)
+            try #require(ready == 8, "turn \(turn)")
+            while let delivery = queue.popReady() { try #require(delivery.completion.result == 0) }
+        }
+    }
+
+    /// The kernel cancels what a thread submitted when the thread exits; the thread that carries on submits it again.
+    @Test(arguments: engines)
+    func anOperationOutlivesTheThreadThatSubmittedIt(_ engine: EngineKind) throws {
+        let pipe = DescriptorPair.pipe()
+        let queue = try TestedQueue(engine, queueDepth: 4)
+        // This thread has used the queue before, and carries on afterwards.
+        queue.stage(try queue.prepare(.nop))
+        #expect(queue.wait(atLeast: 1, until: .never) == 1)
+        _ = queue.popReady()
+
+        let read = AIOCore.Operation.read(
+            Transfer(Descriptor(pipe.first, kind: .stream), queue.memory, count: 1, offset: 0))
+        let token = try queue.prepare(read, context: 5)
+        TestThread {
+            queue.stage(token)
+            queue.submit()
+        }.join()
+        // The thread's end, and the cancel with it, may come a moment after it could be joined.
+        let early = queue.wait(atLeast: 1, until: Kernel.now() + 50_000_000)
+        #expect(early == 0, "nothing was written yet")
+        pipe.send([9])
+        #expect(queue.wait(atLeast: 1, until: Kernel.now() + 20_000_000_000) == 1)
+        let delivery = try #require(queue.popReady())
+        #expect(delivery.completion.result == 1)
+        #expect(delivery.context == 5)
+        #expect(queue.memory.load(as: UInt8.self) == 9)
+    }
+
+    @Test(arguments: engines)
+    func nothingIsLeftOfAQueue(_ engine: EngineKind) async {
+        await #expect(processExitsWith: .success) { [engine = engine.rawValue as UInt8] in
+            let kind = try #require(EngineKind(rawValue: engine))
+            let file = TemporaryFile([1])
+            try EngineQueueTests.expectNoLeftovers {
+                let queue = try TestedQueue(kind, queueDepth: 4)
+                #expect(queue.exportDescriptor() >= 0)
+                let sync = AIOCore.Operation.sync(Descriptor(file.descriptor, kind: .buffered), .full)
+                queue.stage(try queue.prepare(sync))
+                #expect(queue.wait(atLeast: 1, until: .never) == 1)
+                _ = queue.popReady()
+            }
+        }
+    }
+
+    @Test(arguments: engines)
+    func nothingIsLeftOfAQueueThatCouldNotBeMade(_ engine: EngineKind) async {
+        await #expect(processExitsWith: .success) { [engine = engine.rawValue as UInt8] in
+            let kind = try #require(EngineKind(rawValue: engine))
+            var usual = ck_rlimit()
+            #expect(Kernel.limit(CK_RLIMIT_NOFILE, &usual) == 0)
+            // Every number of further descriptors, from none to one too few.
+            for allowed in 0..<2 {
+                try EngineQueueTests.expectNoLeftovers {
+                    let free = lowestFreeDescriptor()
+                    let limit = ck_rlimit(soft: UInt64(Int(free) + allowed), hard: usual.hard)
+                    #expect(Kernel.setLimit(CK_RLIMIT_NOFILE, limit) == 0)
+                    do throws(EngineFailure) {
+                        _ = try EngineQueue(kind, EngineConfiguration(queueDepth: 4))
+                        Issue.record("made with \(allowed) descriptors")
+                    } catch {
+                        #expect(error.errno == EMFILE)
+                    }
+                    // Looking takes descriptors.
+                    #expect(Kernel.setLimit(CK_RLIMIT_NOFILE, usual) == 0)
+                }
+            }
+        }
+    }
+
+    /// In an exit test: runs `body` so often that what it leaves behind cannot be taken for what the process' runtime
+    /// opens and starts for itself meanwhile.
+    private static func expectNoLeftovers(_ body: () throws -> Void) throws {
+        let turns = 40
+        let (descriptorCount, threadCount) = (openDescriptors().count, threads().count)
+        for _ in 0..<turns { try body() }
+        #expect(openDescriptors().count < descriptorCount + turns / 2)
+        #expect(eventually { threads().count < threadCount + turns / 2 }, "a thread's last instructions take a moment")
+        #expect(!ringIsMapped())
+    }
+
+    @Test(arguments: [(0, 1), (-1, 1), (16_001, 1), (1, 0), (1, 4097)])
+    func aConfigurationOutOfRangeIsRefused(_ queueDepth: Int, _ workerLimit: Int) {
+        let configuration = EngineConfiguration(queueDepth: queueDepth, workerLimit: workerLimit)
+        for engine in EngineKind.allCases {
+            do throws(EngineFailure) {
+                _ = try EngineQueue(engine, configuration)
+                Issue.record("made with \(queueDepth), \(workerLimit)")
+            } catch {
+                #expect(error.step == .configuration)
+                #expect(error.engine == engine)
+            }
+        }
+    }
+}
+
+/// A queue as a class, and its operations as calls that expectations can hold.
+private final class TestedQueue: @unchecked Sendable {
+    // @unchecked: one thread after the other uses it.
+    private let queue: UnsafeMutablePointer<EngineQueue>
+    let memory = UnsafeMutableRawPointer.allocate(byteCount: 1, alignment: 1)
+
+    init(_ engine: EngineKind, queueDepth: Int) throws {
+        let made = try EngineQueue(engine, EngineConfiguration(queueDepth: queueDepth))
+        queue = .allocate(capacity: 1)
+        queue.initialize(to: made)
+    }
+
+    deinit {
+        queue.deinitialize(count: 1)
+        queue.deallocate()
+        memory.deallocate()
+    }
+
+    func prepare(_ operation: AIOCore.Operation, context: UInt = 0) throws -> Token {
+        let token = queue.pointee.prepare(operation, context: context)
+        return try #require(token)
+    }
+
+    func stage(_ token: Token) { queue.pointee.stage(token) }
+    func submit() { queue.pointee.submit() }
+    func wait(atLeast count: Int, until deadline: Nanoseconds) -> Int {
+        queue.pointee.wait(atLeast: count, until: deadline)
+    }
+    func popReady() -> Delivery? { queue.pointee.popReady() }
+    func exportDescriptor() -> Int32 { queue.pointee.exportDescriptor() }
+}
+
+private func lowestFreeDescriptor() -> Int32 {
+    let number = dup(0)
+    close(number)
+    return number
+}
+
+/// Whether this process has a ring mapped.
+private func ringIsMapped() -> Bool {
+    guard let maps = fopen("/proc/self/maps", "r") else { return true }
+    defer { fclose(maps) }
+    var line = [CChar](repeating: 0, count: 4096)
+    while fgets(&line, 4096, maps) != nil {
+        if strstr(line, "[io_uring]") != nil { return true }
+    }
+    return false
+}

@@ -1,0 +1,214 @@
+import CKernel
+import Glibc
+import Synchronization
+import Testing
+import UnitSupport
+
+@testable import AIOCore
+
+/// A ring of the kernel's.
+@Suite(.enabled(if: EngineQueueTests.ioUringFailure == nil, "io_uring is not available here"))
+struct RingTests {
+    @Test(arguments: [false, true])
+    func whatIsSubmittedCompletesWithItsUserData(_ isDedicated: Bool) throws {
+        let ring = try TestedRing(entries: 4, isDedicated: isDedicated)
+        for round in 0..<10 as Range<UInt64> {
+            for index in 0..<4 as Range<UInt64> { #expect(ring.stageNop(round * 4 + index)) }
+            #expect(ring.enter(atLeast: 4, until: .never) == 4)
+            #expect(ring.stagedCount == 0)
+            #expect(ring.drained() == (round * 4..<round * 4 + 4).map { $0 })
+        }
+    }
+
+    @Test func aFullRingTakesNoMoreUntilTheKernelTookSomething() throws {
+        let ring = try TestedRing(entries: 4)
+        for index in 0..<4 as Range<UInt64> { #expect(ring.stageNop(index)) }
+        #expect(!ring.stageNop(4))
+        #expect(ring.stagedCount == 4)
+        #expect(ring.enter(atLeast: 0, until: 0) == 4)
+        #expect(ring.stageNop(4))
+        #expect(ring.stagedCount == 1)
+    }
+
+    @Test func drainStopsWhereItsBodySaysAndGoesOnThereNextTime() throws {
+        let ring = try TestedRing(entries: 4)
+        for index in 0..<4 as Range<UInt64> { #expect(ring.stageNop(index)) }
+        _ = ring.enter(atLeast: 4, until: .never)
+        #expect(ring.drained(max: 1) == [0])
+        #expect(ring.drained(max: 2) == [1, 2])
+        #expect(ring.drained() == [3])
+    }
+
+    @Test func withNothingToDoItDoesNotEnterTheKernel() throws {
+        let ring = try TestedRing(entries: 4)
+        #expect(ring.enter(atLeast: 0, until: 0) == 0)
+        #expect(ring.drained() == [])
+    }
+
+    // MARK: Waiting
+
+    @Test(arguments: [false, true])
+    func aWaitEndsAtItsDeadline(_ isDedicated: Bool) throws {
+        let ring = try TestedRing(entries: 4, isDedicated: isDedicated)
+        let deadline = Kernel.now() + 2_000_000
+        #expect(ring.enter(atLeast: 1, until: deadline) == -Int(ETIME))
+        #expect(Kernel.now() >= deadline)
+    }
+
+    @Test func whatIsStagedIsSubmittedThoughTheDeadlineHasPassed() throws {
+        let ring = try TestedRing(entries: 4)
+        #expect(ring.stageNop(7))
+        _ = ring.enter(atLeast: 2, until: 1)
+        #expect(ring.stagedCount == 0)
+        #expect(ring.drained() == [7])
+    }
+
+    /// EINTR is no end: the ring goes on as it was.
+    @Test func aSignalEndsAWaitAndNothingElse() throws {
+        let shared = Interrupted()
+        signal(SIGUSR1) { _ in }
+        defer { signal(SIGUSR1, SIG_DFL) }
+        let thread = TestThread { shared.waitToBeInterrupted() }
+        // It may not be waiting yet: again, until it has been.
+        #expect(
+            eventually {
+                pthread_kill(thread.handle, SIGUSR1)
+                return shared.isDone.load(ordering: .acquiring)
+            })
+        thread.join()
+        #expect(shared.result == -Int(EINTR))
+        #expect(shared.drainedAfterwards == [5])
+    }
+
+    // MARK: What the kernel does not take
+
+    /// Without IORING_SETUP_SUBMIT_ALL (before 5.18) the kernel stops behind an entry that it cannot make sense of.
+    @Test func aPartialSubmitKeepsTheRestForTheNextEnter() throws {
+        var parameters = ck_uring_parameters()
+        let created = Kernel.ringSetup(8, &parameters)
+        let ring = TestedRing(try Ring(OwnedDescriptor(created, .ioUring, .ringSetup), parameters))
+        #expect(ring.stageNop(0))
+        #expect(ring.stage(1) { $0.pointee.opcode = 200 })
+        #expect(ring.stageNop(2))
+        #expect(ring.stageNop(3))
+        #expect(ring.enter(atLeast: 0, until: 0) == 2)
+        #expect(ring.stagedCount == 2)
+        #expect(ring.drained() == [0, 1])
+        #expect(ring.enter(atLeast: 0, until: 0) == 2)
+        #expect(ring.stagedCount == 0)
+        #expect(ring.drained() == [2, 3])
+    }
+
+    /// The kernel keeps what does not fit (IORING_FEAT_NODROP); an enter brings it in as soon as there is room.
+    @Test(arguments: [false, true])
+    func completionsThatOverflowTheRingAreAllDrainedInOrder(_ isDedicated: Bool) throws {
+        let ring = try TestedRing(entries: 2, isDedicated: isDedicated)
+        #expect(ring.completionEntries < 20)
+        var staged: UInt64 = 0
+        while staged < 20 {
+            #expect(ring.stageNop(staged) && ring.stageNop(staged + 1))
+            staged += 2
+            _ = ring.enter(atLeast: 0, until: 0)
+            // Kernels before 5.19 answer EBUSY while something has overflowed.
+            guard ring.stagedCount == 0 else { break }
+        }
+        #expect(staged > UInt64(ring.completionEntries), "nothing overflowed")
+        var drained: [UInt64] = []
+        #expect(
+            eventually {
+                drained += ring.drained()
+                _ = ring.enter(atLeast: 0, until: 0)
+                return drained.count == staged
+            })
+        #expect(drained == Array(0..<staged))
+    }
+
+    // MARK: Set-up
+
+    @Test func aRingThatCannotBeMadeSaysAtWhichStep() {
+        do throws(EngineFailure) {
+            _ = try Ring(entries: 0, isDedicated: false)
+            Issue.record("made")
+        } catch {
+            #expect(error.step == .ringSetup)
+            #expect(error.errno == EINVAL)
+        }
+        do throws(EngineFailure) {
+            // A descriptor that is no ring, and cannot be mapped.
+            _ = try Ring(OwnedDescriptor(Kernel.eventDescriptor(), .ioUring, .ringSetup), ck_uring_parameters())
+            Issue.record("made")
+        } catch {
+            #expect(error.step == .ringMapping)
+            #expect(error.errno > 0)
+        }
+    }
+
+    @Test func theProbeFindsTheOpcodesThatEveryKernelHas() throws {
+        let opcodes = try Ring(entries: 2, isDedicated: false).supportedOpcodes()
+        for opcode in [CK_URING_OP_NOP, CK_URING_OP_READ, CK_URING_OP_WRITE, CK_URING_OP_FSYNC, CK_URING_OP_POLL_ADD,
+            CK_URING_OP_ASYNC_CANCEL, CK_URING_OP_OPENAT2, CK_URING_OP_STATX, CK_URING_OP_FALLOCATE]
+        {
+            #expect(opcodes & (1 << UInt64(opcode)) != 0, "opcode \(opcode)")
+        }
+        #expect(opcodes >> 63 == 0)
+    }
+}
+
+/// A thread that waits for a completion that never comes, until a signal ends the wait.
+private final class Interrupted: @unchecked Sendable {
+    // @unchecked: the results are written before `isDone` is, and read afterwards.
+    let isDone = Atomic<Bool>(false)
+    private(set) var result = 0
+    private(set) var drainedAfterwards: [UInt64] = []
+
+    func waitToBeInterrupted() {
+        // A dedicated ring belongs to the thread that makes it.
+        guard let ring = try? TestedRing(entries: 2, isDedicated: true) else {
+            return isDone.store(true, ordering: .releasing)
+        }
+        result = ring.enter(atLeast: 1, until: .never)
+        isDone.store(true, ordering: .releasing)
+        _ = ring.stageNop(5)
+        while drainedAfterwards.isEmpty {
+            _ = ring.enter(atLeast: 1, until: .never)
+            drainedAfterwards = ring.drained()
+        }
+    }
+}
+
+/// A ring as a class, and its use as calls that expectations can hold.
+final class TestedRing {
+    private var ring: Ring
+
+    init(_ ring: consuming Ring) { self.ring = ring }
+
+    convenience init(entries: UInt32, isDedicated: Bool = false) throws(EngineFailure) {
+        self.init(try Ring(entries: entries, isDedicated: isDedicated))
+    }
+
+    var stagedCount: UInt32 { ring.stagedCount }
+    var completionEntries: UInt32 { ring.parameters.completion_entries }
+
+    /// False if the ring is full.
+    func stage(_ userData: UInt64, _ fill: (UnsafeMutablePointer<ck_uring_submission>) -> Void) -> Bool {
+        guard let entry = ring.nextSubmission() else { return false }
+        fill(entry)
+        entry.pointee.user_data = userData
+        return true
+    }
+
+    func stageNop(_ userData: UInt64) -> Bool { stage(userData) { $0.pointee.opcode = CK_URING_OP_NOP } }
+
+    func enter(atLeast count: Int, until deadline: Nanoseconds) -> Int { ring.enter(atLeast: count, until: deadline) }
+
+    /// The user data of the completions in the ring, `max` of them at most.
+    func drained(max: Int = .max) -> [UInt64] {
+        var drained: [UInt64] = []
+        ring.drain { entry in
+            guard drained.count < max else { return false }
+            drained.append(entry.user_data)
+            return true
+        }
+        return drained
+    }
+}
