@@ -35,7 +35,12 @@ import Testing
             let closes = (0..<20).map { _ in Task { try await file.close() } }
             var succeeded = 0
             for close in closes {
-                do { try await close.value; succeeded += 1 } catch let error as IOError { #expect(error.code == .fileClosed) }
+                do {
+                    try await close.value
+                    succeeded += 1
+                } catch let error as IOError {
+                    #expect(error.code == .fileClosed)
+                }
             }
             #expect(succeeded == 1)
         }

@@ -97,8 +97,12 @@ import Testing
         await #expect(processExitsWith: .success) { [name = name as String] in
             let queue = try IOQueue(configuration(name))
             let hasAdvice = inChild {
-                do throws(IOError) { try queue.submit() } catch { return error.advice?.contains("after the fork") == true }
-                return false
+                do throws(IOError) {
+                    try queue.submit()
+                    return false
+                } catch {
+                    return error.advice?.contains("after the fork") == true
+                }
             }
             #expect(hasAdvice)
         }
