@@ -192,6 +192,37 @@ import Testing
         }
     }
 
+    /// Two reads find the same byte ready; the one that comes too late waits like any other.
+    @Test(arguments: engines, StreamKind.allCases)
+    func aReadThatComesTooLateHoldsNoWorker(_ engine: EngineKind, _ kind: StreamKind) async throws {
+        try await withScratch { scratch in
+            let descriptor = try openDescriptor(try scratch.file("beside", [1, 2, 3]), O_RDWR)
+            defer { closeDescriptor(descriptor) }
+            try await withQueue(engine, { $0.workerLimit = 1 }) { queue in
+                try await Ends.with(kind) { ends in
+                    ends.put([1])
+                    let memory = (0..<4).map { _ in Memory(count: 1) }
+                    let reads = try memory.map { try queue.prepare(.read($0.transfer(ends.reading))) }
+                    try queue.submit()
+                    let sync = try queue.prepare(.sync(Descriptor(descriptor), .full))
+                    // One read and the sync.
+                    try queue.waitPatiently(atLeast: 2)
+                    let first = queue.completions()
+                    #expect(first.contains(Drained(sync, 0, 0)))
+                    ends.put([2])
+                    ends.put([3])
+                    try queue.waitPatiently(atLeast: 2)
+                    let second = queue.completions()
+                    for token in reads { queue.requestCancel(token) }
+                    try queue.waitPatiently(atLeast: 1)
+                    let all = first + second + queue.completions()
+                    #expect(all.count == 5)
+                    #expect(all.filter { $0.token != sync }.map(\.result).sorted() == [-ECANCELED, 1, 1, 1])
+                }
+            }
+        }
+    }
+
     @Test(arguments: engines)
     func aWaitingReadDoesNotHoldUpAWriteOnTheSameSocket(_ engine: EngineKind) async throws {
         try await withRuntime(engine) { runtime in

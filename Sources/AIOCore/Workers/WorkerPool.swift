@@ -94,10 +94,13 @@ final class WorkerPool: ThreadBody, @unchecked Sendable {
         return true
     }
 
-    /// Moves the completions of all work that is done.
+    /// Moves the completions of all work that is done, and tells `each` whose they are.
     @inline(__always)
-    func takeFinished(into completed: inout FixedQueue<Completion>) {
-        finished.take { slot in completed.append(results[Int(slot)]) }
+    func takeFinished(into completed: inout FixedQueue<Completion>, each: (Token) -> Void = { _ in }) {
+        finished.take { slot in
+            completed.append(results[Int(slot)])
+            each(results[Int(slot)].token)
+        }
     }
 
     /// Workers there are now.

@@ -111,6 +111,15 @@ struct Ends: Sendable {
         return Array(bytes.prefix(max(read, 0)))
     }
 
+    /// Whether the last descriptor of one end is closed, wherever its number may be by now.
+    var isReadingEndGone: Bool { Self.isGone(writing, Int16(POLLERR)) }
+    var isWritingEndGone: Bool { Self.isGone(reading, Int16(POLLHUP)) }
+
+    private static func isGone(_ other: Int32, _ sign: Int16) -> Bool {
+        var entry = pollfd(fd: other, events: 0, revents: 0)
+        return Glibc.poll(&entry, 1, 0) == 1 && entry.revents & sign != 0
+    }
+
     /// Writes until there is no room left. Returns the number of bytes.
     func fillUp() -> Int {
         let flags = fcntl(writing, F_GETFL)

@@ -17,6 +17,10 @@ struct PollSet: ~Copyable {
         var next: Int32 = -1
         /// The entry that it waits on; -1 if it does not.
         var entry: Int32 = -1
+        /// A worker carries it out, since the file knows only calls that may block. Until that is over nobody else goes
+        /// the same way: he would find ready what is about to be taken, and block a worker for as long as it pleases
+        /// the other end.
+        var isWithWorker = false
     }
 
     private struct Entry: BitwiseCopyable {
@@ -90,7 +94,9 @@ struct PollSet: ~Copyable {
             remove(slot, from: entry)
             while entries[Int(entry)].head >= 0 {
                 let old = entries[Int(entry)].head
-                completed.append(Completion(waiters[Int(old)].token, result: -EBADF))
+                if !waiters[Int(old)].isWithWorker {
+                    completed.append(Completion(waiters[Int(old)].token, result: -EBADF))
+                }
                 remove(old, from: entry)
             }
             release(entry)
@@ -105,11 +111,33 @@ struct PollSet: ~Copyable {
         return result
     }
 
+    /// Notes an operation that goes to a worker at once. Not for files that are always ready: those block nobody.
+    mutating func addWithWorker(_ operation: Operation, _ token: Token, _ descriptor: Int32, _ interest: Interest) {
+        let isNew = find(descriptor) == nil
+        let entry = find(descriptor) ?? acquire(descriptor)
+        append(operation, token, interest, to: entry)
+        waiters[Int(token.slot)].isWithWorker = true
+        guard isNew else { return }
+        let added = Kernel.epollControl(
+            epoll, CK_EPOLL_CTL_ADD, descriptor, CK_EPOLLONESHOT, UInt64(UInt32(bitPattern: entry)))
+        guard added < 0 else { return }
+        remove(Int32(token.slot), from: entry)
+        release(entry)
+    }
+
+    /// A worker is done with an operation, or was spared it: the next one may go.
+    mutating func workerEnded(_ token: Token) {
+        let waiter = waiters[Int(token.slot)]
+        guard waiter.entry >= 0, waiter.token == token, waiter.isWithWorker else { return }
+        remove(Int32(token.slot), from: waiter.entry)
+        settle(waiter.entry)
+    }
+
     /// False if the operation does not wait here.
     mutating func remove(_ token: Token) -> Bool {
         let slot = Int32(token.slot)
         let waiter = waiters[Int(slot)]
-        guard waiter.entry >= 0, waiter.token == token else { return false }
+        guard waiter.entry >= 0, waiter.token == token, !waiter.isWithWorker else { return false }
         remove(slot, from: waiter.entry)
         settle(waiter.entry)
         return true
@@ -137,12 +165,14 @@ struct PollSet: ~Copyable {
                     remove(slot, from: entry)
                     completed.append(Completion(waiter.token, result: Int32(met)))
                 }
-            case .reading where canRead:
+            case .reading where canRead && !waiter.isWithWorker:
                 canRead = serve(slot, entry, &completed, &outgoing)
-            case .writing where canWrite:
+            case .writing where canWrite && !waiter.isWithWorker:
                 canWrite = serve(slot, entry, &completed, &outgoing)
-            case .reading, .writing:
-                break
+            case .reading:
+                canRead = canRead && !waiter.isWithWorker
+            case .writing:
+                canWrite = canWrite && !waiter.isWithWorker
             }
             slot = waiter.next
         }
@@ -164,9 +194,8 @@ struct PollSet: ~Copyable {
         case .notReady:
             return false
         case .needsWorker:
-            remove(slot, from: entry)
+            waiters[Int(slot)].isWithWorker = true
             outgoing.append(WorkItem(waiter.operation, waiter.token))
-            // The worker takes what is there; the next one has to wait again.
             return false
         }
     }
@@ -176,7 +205,8 @@ struct PollSet: ~Copyable {
     /// After a change: arms what is still waited for, or ends the entry.
     private mutating func settle(_ entry: Int32) {
         if entries[Int(entry)].head >= 0 {
-            _ = arm(entry, CK_EPOLL_CTL_MOD)
+            // Armed for nothing, epoll would still report a hang-up, again and again.
+            if wantedEvents(entry) != 0 { _ = arm(entry, CK_EPOLL_CTL_MOD) }
         } else {
             // Fails if the descriptor was closed meanwhile, which removed it already.
             Kernel.epollControl(epoll, CK_EPOLL_CTL_DEL, entries[Int(entry)].descriptor, 0, 0)
@@ -185,18 +215,33 @@ struct PollSet: ~Copyable {
     }
 
     private func arm(_ entry: Int32, _ action: Int32) -> Int {
-        var events = CK_EPOLLONESHOT
+        Kernel.epollControl(
+            epoll, action, entries[Int(entry)].descriptor, wantedEvents(entry) | CK_EPOLLONESHOT,
+            UInt64(UInt32(bitPattern: entry)))
+    }
+
+    /// What the entry's waiters wait for, less the directions in which a worker is at it. 0 if that is nothing.
+    private func wantedEvents(_ entry: Int32) -> UInt32 {
+        var events: UInt32 = 0
+        var busy: UInt32 = 0
         var slot = entries[Int(entry)].head
         while slot >= 0 {
-            switch waiters[Int(slot)].interest {
-            case .reading: events |= CK_POLLIN | CK_POLLRDHUP
-            case .writing: events |= CK_POLLOUT
-            case .polling: events |= waiters[Int(slot)].operation.pollEvents
+            let waiter = waiters[Int(slot)]
+            let wanted =
+                switch waiter.interest {
+                case .reading: CK_POLLIN | CK_POLLRDHUP
+                case .writing: CK_POLLOUT
+                case .polling: waiter.operation.pollEvents
+                }
+            // A worker's operation is the first of its direction.
+            if waiter.isWithWorker {
+                busy |= wanted
+            } else {
+                events |= waiter.interest == .polling ? wanted : wanted & ~busy
             }
-            slot = waiters[Int(slot)].next
+            slot = waiter.next
         }
-        return Kernel.epollControl(
-            epoll, action, entries[Int(entry)].descriptor, events, UInt64(UInt32(bitPattern: entry)))
+        return events
     }
 
     private func find(_ descriptor: Int32) -> Int32? {

@@ -81,7 +81,9 @@ struct ThreadsEngine: ~Copyable, Engine {
             switch StreamAttempt(operation, transfer, isWrite: isWrite) {
             case .done(let result): complete(token, result)
             case .notReady: wait(operation, token, transfer.descriptor, interest, 0)
-            case .needsWorker: outgoing.append(WorkItem(operation, token))
+            case .needsWorker:
+                pollSet.addWithWorker(operation, token, transfer.descriptor.number, interest)
+                outgoing.append(WorkItem(operation, token))
             }
         case .buffered where !isWrite:
             if let result = cachedRead(operation, transfer) { return complete(token, result) }
@@ -126,15 +128,20 @@ struct ThreadsEngine: ~Copyable, Engine {
     mutating func requestCancel(_ token: Token) {
         // What is staged and not yet with the pool goes there first, so that there is one place to look.
         pool.add(&outgoing)
-        if pool.remove(token) || pollSet.remove(token) { complete(token, -Int(ECANCELED)) }
-        // Otherwise a worker is at it, and its result is the answer.
+        if pool.remove(token) {
+            pollSet.workerEnded(token)
+        } else if !pollSet.remove(token) {
+            // A worker is at it, and its result is the answer.
+            return
+        }
+        complete(token, -Int(ECANCELED))
     }
 
     // MARK: Waiting
 
     mutating func enter(atLeast count: Int, until deadline: Nanoseconds) {
         pool.add(&outgoing)
-        pool.takeFinished(into: &completed)
+        takeFinished()
         if count == 0 {
             if pollSet.waiterCount > 0 || isExported { poll(until: 0) }
         } else {
@@ -144,11 +151,17 @@ struct ThreadsEngine: ~Copyable, Engine {
                     let now = poll(until: deadline)
                     if !now, deadline != .never, Kernel.now() >= deadline { break }
                 }
-                pool.takeFinished(into: &completed)
+                takeFinished()
             }
         }
-        pool.takeFinished(into: &completed)
+        takeFinished()
         isWoken = false
+    }
+
+    private mutating func takeFinished() {
+        pool.takeFinished(into: &completed) { token in
+            if pollSet.waiterCount > 0 { pollSet.workerEnded(token) }
+        }
     }
 
     /// Waits for events and handles them. False if there were none.
@@ -168,7 +181,7 @@ struct ThreadsEngine: ~Copyable, Engine {
     }
 
     mutating func drain(into completions: UnsafeMutableBufferPointer<Completion>) -> Int {
-        pool.takeFinished(into: &completed)
+        takeFinished()
         var count = 0
         while count < completions.count, let completion = completed.popFirst() {
             completions.initializeElement(at: count, to: completion)
