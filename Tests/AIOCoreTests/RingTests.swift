@@ -63,23 +63,6 @@ struct RingTests {
         #expect(ring.drained() == [7])
     }
 
-    /// EINTR is no end: the ring goes on as it was.
-    @Test func aSignalEndsAWaitAndNothingElse() throws {
-        let shared = Interrupted()
-        signal(SIGUSR1) { _ in }
-        defer { signal(SIGUSR1, SIG_DFL) }
-        let thread = TestThread { shared.waitToBeInterrupted() }
-        // It may not be waiting yet: again, until it has been.
-        #expect(
-            eventually {
-                pthread_kill(thread.handle, SIGUSR1)
-                return shared.isDone.load(ordering: .acquiring)
-            })
-        thread.join()
-        #expect(shared.result == -Int(EINTR))
-        #expect(shared.drainedAfterwards == [5])
-    }
-
     // MARK: What the kernel does not take
 
     /// Without IORING_SETUP_SUBMIT_ALL (before 5.18) the kernel stops behind an entry that it cannot make sense of.
@@ -145,34 +128,13 @@ struct RingTests {
 
     @Test func theProbeFindsTheOpcodesThatEveryKernelHas() throws {
         let opcodes = try Ring(entries: 2, isDedicated: false).supportedOpcodes()
-        for opcode in [CK_URING_OP_NOP, CK_URING_OP_READ, CK_URING_OP_WRITE, CK_URING_OP_FSYNC, CK_URING_OP_POLL_ADD,
-            CK_URING_OP_ASYNC_CANCEL, CK_URING_OP_OPENAT2, CK_URING_OP_STATX, CK_URING_OP_FALLOCATE]
-        {
+        for opcode in [
+            CK_URING_OP_NOP, CK_URING_OP_READ, CK_URING_OP_WRITE, CK_URING_OP_FSYNC, CK_URING_OP_POLL_ADD,
+            CK_URING_OP_ASYNC_CANCEL, CK_URING_OP_OPENAT2, CK_URING_OP_STATX, CK_URING_OP_FALLOCATE,
+        ] {
             #expect(opcodes & (1 << UInt64(opcode)) != 0, "opcode \(opcode)")
         }
         #expect(opcodes >> 63 == 0)
-    }
-}
-
-/// A thread that waits for a completion that never comes, until a signal ends the wait.
-private final class Interrupted: @unchecked Sendable {
-    // @unchecked: the results are written before `isDone` is, and read afterwards.
-    let isDone = Atomic<Bool>(false)
-    private(set) var result = 0
-    private(set) var drainedAfterwards: [UInt64] = []
-
-    func waitToBeInterrupted() {
-        // A dedicated ring belongs to the thread that makes it.
-        guard let ring = try? TestedRing(entries: 2, isDedicated: true) else {
-            return isDone.store(true, ordering: .releasing)
-        }
-        result = ring.enter(atLeast: 1, until: .never)
-        isDone.store(true, ordering: .releasing)
-        _ = ring.stageNop(5)
-        while drainedAfterwards.isEmpty {
-            _ = ring.enter(atLeast: 1, until: .never)
-            drainedAfterwards = ring.drained()
-        }
     }
 }
 

@@ -45,7 +45,8 @@ import Testing
         try withUnsafeMutableBytes(of: &vectors) { vectors in
             let transfer = Transfer(Self.file, vectors.baseAddress, count: 2, offset: 5)
             for (operation, opcode) in [
-                (AIOCore.Operation.readVectored(transfer), CK_URING_OP_READV), (.writeVectored(transfer), CK_URING_OP_WRITEV),
+                (AIOCore.Operation.readVectored(transfer), CK_URING_OP_READV),
+                (.writeVectored(transfer), CK_URING_OP_WRITEV),
             ] {
                 let entry = try #require(encoded(operation))
                 #expect(entry.opcode == opcode)

@@ -4,7 +4,7 @@ import Glibc
 import Testing
 
 /// What is read is what was written, wherever it lies and however much is in flight.
-@Suite(.timeLimit(.minutes(2))) struct DataTests {
+@Suite(.timeLimit(.minutes(10))) struct DataTests {
     /// Reads and rewrites at random places of two files at once, many in flight; the content is known from the offset,
     /// so any read can be judged, and at the end both files are read past the library.
     @Test(arguments: engines, FileSystem.allCases)

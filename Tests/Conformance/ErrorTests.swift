@@ -4,7 +4,7 @@ import Glibc
 import Testing
 
 /// What the kernel refuses is refused with the same number whatever the engine.
-@Suite(.timeLimit(.minutes(1))) struct ErrorTests {
+@Suite(.timeLimit(.minutes(10))) struct ErrorTests {
     /// A number that is open nowhere in this process.
     private let closed: Int32 = 1_000_000
 

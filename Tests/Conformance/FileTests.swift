@@ -5,7 +5,7 @@ import Synchronization
 import Testing
 
 /// A file's life: opened, used by many, closed once.
-@Suite(.timeLimit(.minutes(1))) struct FileTests {
+@Suite(.timeLimit(.minutes(10))) struct FileTests {
     @Test(arguments: engines)
     func aClosedFileRefusesEverything(_ engine: EngineKind) async throws {
         try await withScratch { scratch in
@@ -35,7 +35,9 @@ import Testing
             let closes = (0..<20).map { _ in Task { try await file.close() } }
             var succeeded = 0
             for close in closes {
-                do { try await close.value; succeeded += 1 } catch let error as IOError { #expect(error.code == .fileClosed) }
+                do { try await close.value; succeeded += 1 } catch let error as IOError {
+                    #expect(error.code == .fileClosed)
+                }
             }
             #expect(succeeded == 1)
         }

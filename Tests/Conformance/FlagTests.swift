@@ -4,7 +4,7 @@ import Glibc
 import Testing
 
 /// Flags of one transfer do what they say, or are refused with the same error whatever the engine.
-@Suite(.timeLimit(.minutes(1))) struct FlagTests {
+@Suite(.timeLimit(.minutes(10))) struct FlagTests {
     /// Flags that a write may carry, and whether the kernel here may not know them.
     static let writeFlags: [(name: String, flags: TransferFlags)] = [
         ("DSYNC", .dataSync), ("SYNC", .sync), ("APPEND", .append), ("NOWAIT", .noWait), ("DONTCACHE", .dontCache),

@@ -4,7 +4,7 @@ import Glibc
 import Testing
 
 /// Every operation there is, as a plain value, does what its system call does.
-@Suite(.timeLimit(.minutes(1))) struct OperationTests {
+@Suite(.timeLimit(.minutes(10))) struct OperationTests {
     private let content = KnownContent(seed: 1)
 
     @Test(arguments: ways)

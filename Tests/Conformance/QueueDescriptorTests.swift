@@ -4,7 +4,7 @@ import Glibc
 import Testing
 
 /// `IOQueue.descriptor`: readable, in poll(2) and in somebody else's epoll(7), while there is something to drain.
-@Suite(.timeLimit(.minutes(1))) struct QueueDescriptorTests {
+@Suite(.timeLimit(.minutes(10))) struct QueueDescriptorTests {
     /// How a program may wait for the queue.
     enum Wait: String, CaseIterable, Sendable, CustomTestStringConvertible {
         case poll, epoll

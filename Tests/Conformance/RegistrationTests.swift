@@ -4,7 +4,7 @@ import Glibc
 import Testing
 
 /// Files and memory that a queue knows beforehand.
-@Suite(.timeLimit(.minutes(1))) struct RegistrationTests {
+@Suite(.timeLimit(.minutes(10))) struct RegistrationTests {
     private let content = KnownContent(seed: 21)
 
     @Test(arguments: engines)

@@ -5,7 +5,7 @@ import Synchronization
 import Testing
 
 /// The end of a runtime: nothing in flight is lost, nothing new is begun.
-@Suite(.timeLimit(.minutes(1))) struct ShutdownTests {
+@Suite(.timeLimit(.minutes(10))) struct ShutdownTests {
     @Test(arguments: engines)
     func drainingLetsEverythingInFlightFinish(_ engine: EngineKind) async throws {
         try await Ends.with { ends in

@@ -4,7 +4,7 @@ import Glibc
 import Testing
 
 /// Files that are neither stored on a device nor streams between processes.
-@Suite(.timeLimit(.minutes(1))) struct SpecialFileTests {
+@Suite(.timeLimit(.minutes(10))) struct SpecialFileTests {
     @Test(arguments: ways)
     func eventDescriptorsAreWrittenAndRead(_ way: Way) async throws {
         let event = try eventDescriptor(CK_EFD_CLOEXEC)

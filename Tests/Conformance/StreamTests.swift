@@ -4,7 +4,7 @@ import Glibc
 import Testing
 
 /// Pipes, sockets, FIFOs and terminals: they may wait, for ever if need be, and hold nobody up.
-@Suite(.timeLimit(.minutes(1))) struct StreamTests {
+@Suite(.timeLimit(.minutes(10))) struct StreamTests {
     @Test(arguments: ways, StreamKind.allCases)
     func aReadGetsWhatIsThere(_ way: Way, _ kind: StreamKind) async throws {
         try await way.run { performer in

@@ -4,7 +4,7 @@ import Glibc
 import Testing
 
 /// The kernel ends what a thread submitted when the thread goes away; the queue sees to it that nothing is lost.
-@Suite(.timeLimit(.minutes(1))) struct ThreadExitTests {
+@Suite(.timeLimit(.minutes(10))) struct ThreadExitTests {
     /// What was pending when the thread that submitted it exited is carried out for the thread that drains.
     @Test(arguments: engines, StreamKind.allCases)
     func whatAnExitedThreadSubmittedIsCompleted(_ engine: EngineKind, _ kind: StreamKind) async throws {
