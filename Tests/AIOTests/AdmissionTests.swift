@@ -6,7 +6,9 @@ import UnitSupport
 
 @Suite struct AdmissionTests {
     /// A caller that waits, its answer for later.
-    private func wait(_ admission: Admission, _ context: UInt64, deadline: Nanoseconds = .never) -> Task<Admission.Answer, Never> {
+    private func wait(_ admission: Admission, _ context: UInt64, deadline: Nanoseconds = .never) -> Task<
+        Admission.Answer, Never
+    > {
         Task { await admission.wait(.timeout(deadline: context), deadline, wake: {}) }
     }
 

@@ -31,7 +31,10 @@ import UnitSupport
             for index in 0..<3 { bytes.storeBytes(of: UInt8(index + 5), toByteOffset: index, as: UInt8.self) }
         }
         let (sum, byteCount) = buffer.withBytes { bytes in
-            ((0..<bytes.byteCount).reduce(0) { $0 + Int(bytes.unsafeLoad(fromByteOffset: $1, as: UInt8.self)) }, bytes.byteCount)
+            (
+                (0..<bytes.byteCount).reduce(0) { $0 + Int(bytes.unsafeLoad(fromByteOffset: $1, as: UInt8.self)) },
+                bytes.byteCount
+            )
         }
         #expect(sum == 18)
         #expect(byteCount == 3)

@@ -39,12 +39,15 @@ import Testing
         #expect(Deadline.never.nanoseconds == .never)
     }
 
-    @Test(arguments: [.seconds(Int64.max), .seconds(1 << 40), Duration(secondsComponent: .max, attosecondsComponent: 999)])
+    @Test(arguments: [
+        .seconds(Int64.max), .seconds(1 << 40), Duration(secondsComponent: .max, attosecondsComponent: 999),
+    ])
     func aDurationTooLongToCountLeadsToNever(_ duration: Duration) {
         #expect(Deadline.now + duration == .never)
     }
 
-    @Test(arguments: [.seconds(Int64.min), .seconds(-(1 << 40)), .seconds(Int64.min) - .seconds(Int64.max)] as [Duration])
+    @Test(
+        arguments: [.seconds(Int64.min), .seconds(-(1 << 40)), .seconds(Int64.min) - .seconds(Int64.max)] as [Duration])
     func aDurationTooFarBackLeadsToTheBeginning(_ duration: Duration) {
         #expect((Deadline.now + duration).nanoseconds == 0)
     }

@@ -53,7 +53,8 @@ import Testing
     @Test func theFallbackSaysWhatWasNotThereAndWhy() async {
         await #expect(processExitsWith: .success) {
             unsetenv("AIO_ENGINE")
-            let selection = try EngineChoiceTests().select(.automatic, failures: [.ioUring: EngineChoiceTests.forbidden])
+            let selection = try EngineChoiceTests().select(
+                .automatic, failures: [.ioUring: EngineChoiceTests.forbidden])
             #expect(selection.engine == .threads)
             #expect(selection.reason.contains("io_uring"))
             #expect(selection.reason.contains("EPERM"))

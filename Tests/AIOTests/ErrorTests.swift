@@ -29,13 +29,15 @@ import Testing
         .engineUnavailable, .syncFailedBefore, .other,
     ]
 
-    @Test(arguments: [
-        (ENOENT, .notFound), (EACCES, .permissionDenied), (EPERM, .permissionDenied), (EEXIST, .alreadyExists),
-        (EISDIR, .isDirectory), (ENOTDIR, .notDirectory), (EROFS, .readOnly), (EINVAL, .invalidArgument),
-        (EBADF, .badDescriptor), (EOPNOTSUPP, .notSupported), (ENOSYS, .notSupported), (ECANCELED, .cancelled),
-        (EAGAIN, .wouldBlock), (ENOSPC, .noSpace), (EDQUOT, .noSpace), (EFBIG, .fileTooLarge), (ENOMEM, .outOfMemory),
-        (EMFILE, .tooManyOpenFiles), (ENFILE, .tooManyOpenFiles), (EIO, .inputOutput), (EXDEV, .other),
-    ] as [(Int32, IOError.Code)])
+    @Test(
+        arguments: [
+            (ENOENT, .notFound), (EACCES, .permissionDenied), (EPERM, .permissionDenied), (EEXIST, .alreadyExists),
+            (EISDIR, .isDirectory), (ENOTDIR, .notDirectory), (EROFS, .readOnly), (EINVAL, .invalidArgument),
+            (EBADF, .badDescriptor), (EOPNOTSUPP, .notSupported), (ENOSYS, .notSupported), (ECANCELED, .cancelled),
+            (EAGAIN, .wouldBlock), (ENOSPC, .noSpace), (EDQUOT, .noSpace), (EFBIG, .fileTooLarge),
+            (ENOMEM, .outOfMemory),
+            (EMFILE, .tooManyOpenFiles), (ENFILE, .tooManyOpenFiles), (EIO, .inputOutput), (EXDEV, .other),
+        ] as [(Int32, IOError.Code)])
     func anErrnoHasItsCode(_ number: Int32, _ code: IOError.Code) {
         let error = IOError(result: -number, "read", path: "file")
         #expect(error.code == code)
@@ -92,21 +94,22 @@ import Testing
         }
     }
 
-    @Test(arguments: [
-        (.configuration, EINVAL, .invalidArgument, "queueDepth"),
-        (.ringSetup, EPERM, .engineUnavailable, "kernel.io_uring_disabled"),
-        (.ringSetup, EPERM, .engineUnavailable, "seccomp"),
-        (.ringSetup, ENOSYS, .engineUnavailable, "seccomp"),
-        (.ringSetup, ENOMEM, .outOfMemory, "RLIMIT_MEMLOCK"),
-        (.ringSetup, EMFILE, .tooManyOpenFiles, "RLIMIT_NOFILE"),
-        (.ringSetup, ENFILE, .tooManyOpenFiles, "fs.file-max"),
-        (.ringMapping, ENOMEM, .outOfMemory, "RLIMIT_MEMLOCK"),
-        (.ringFeatures, 0, .engineUnavailable, "5.15"),
-        (.descriptors, EMFILE, .tooManyOpenFiles, "RLIMIT_NOFILE"),
-        (.descriptors, ENFILE, .tooManyOpenFiles, "fs.file-max"),
-        (.thread, EAGAIN, .wouldBlock, "RLIMIT_NPROC"),
-        (.firstOperation, EPERM, .engineUnavailable, "first operation"),
-    ] as [(EngineFailure.Step, Int32, IOError.Code, String)])
+    @Test(
+        arguments: [
+            (.configuration, EINVAL, .invalidArgument, "queueDepth"),
+            (.ringSetup, EPERM, .engineUnavailable, "kernel.io_uring_disabled"),
+            (.ringSetup, EPERM, .engineUnavailable, "seccomp"),
+            (.ringSetup, ENOSYS, .engineUnavailable, "seccomp"),
+            (.ringSetup, ENOMEM, .outOfMemory, "RLIMIT_MEMLOCK"),
+            (.ringSetup, EMFILE, .tooManyOpenFiles, "RLIMIT_NOFILE"),
+            (.ringSetup, ENFILE, .tooManyOpenFiles, "fs.file-max"),
+            (.ringMapping, ENOMEM, .outOfMemory, "RLIMIT_MEMLOCK"),
+            (.ringFeatures, 0, .engineUnavailable, "5.15"),
+            (.descriptors, EMFILE, .tooManyOpenFiles, "RLIMIT_NOFILE"),
+            (.descriptors, ENFILE, .tooManyOpenFiles, "fs.file-max"),
+            (.thread, EAGAIN, .wouldBlock, "RLIMIT_NPROC"),
+            (.firstOperation, EPERM, .engineUnavailable, "first operation"),
+        ] as [(EngineFailure.Step, Int32, IOError.Code, String)])
     func aFailureSaysWhatToDo(_ step: EngineFailure.Step, _ number: Int32, _ code: IOError.Code, _ advice: String) {
         let error = IOError(EngineFailure(engine: .ioUring, step: step, errno: number))
         #expect(error.description.contains(advice))

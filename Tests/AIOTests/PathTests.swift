@@ -23,7 +23,9 @@ import Testing
         #expect(Path(text).description == text)
     }
 
-    @Test(arguments: ["", "with space", "tab\t", "\u{7f}", "new\nline", "\u{85}", "\u{2028}", "\u{1b}[31m", "\u{9b}31m"])
+    @Test(arguments: [
+        "", "with space", "tab\t", "\u{7f}", "new\nline", "\u{85}", "\u{2028}", "\u{1b}[31m", "\u{9b}31m",
+    ])
     func aPathThatCouldMisleadIsQuoted(_ text: String) {
         let description = Path(text).description
         #expect(description.hasPrefix("\"") && description.hasSuffix("\""))

@@ -17,7 +17,8 @@ struct Rule: Sendable, CustomTestStringConvertible {
     /// Comes before a comment: anything without the two slashes. A string that holds them hides what follows.
     private static let code = "^(?:(?!//).)*?"
     /// An import of a module that is not among those that follow.
-    private static let importBut = #"^\s*(?:@\w+\s+)*(?:(?:public|package|internal|private|fileprivate)\s+)?import\s+(?!"#
+    private static let importBut =
+        #"^\s*(?:@\w+\s+)*(?:(?:public|package|internal|private|fileprivate)\s+)?import\s+(?!"#
 
     static let all: [Rule] = [
         Rule(

@@ -22,7 +22,9 @@ enum SourceTree {
         folders.flatMap { folder -> [SourceFile] in
             let paths = FileManager.default.enumerator(atPath: "\(root)/\(folder)")?.compactMap { $0 as? String } ?? []
             return paths.sorted().compactMap { path in
-                guard extensions.contains((path as NSString).pathExtension), !path.contains(".build") else { return nil }
+                guard extensions.contains((path as NSString).pathExtension), !path.contains(".build") else {
+                    return nil
+                }
                 return file("\(folder)/\(path)")
             }
         }
