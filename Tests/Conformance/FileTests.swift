@@ -51,16 +51,15 @@ import Testing
                 let file = File(adopting: number, runtime: runtime)
                 let read = Task { try await file.read(count: 1, at: 0) }
                 try await eventually { runtime.inFlightCount == 1 }
-                let isClosed = Atomic(false)
+                let isClosed = Flag()
                 let close = Task {
                     try await file.close()
-                    isClosed.store(true, ordering: .sequentiallyConsistent)
+                    isClosed.set()
                 }
                 // The close has begun once new operations are refused.
                 while (try? await file.status()) != nil { await Task.yield() }
                 #expect(isOpen(number))
-                let hasClosed = isClosed.load(ordering: .sequentiallyConsistent)
-                #expect(!hasClosed)
+                #expect(!isClosed.isSet)
                 ends.put([5])
                 #expect(try await read.value == [5])
                 try await close.value

@@ -1,7 +1,6 @@
 import AIO
 import CKernel
 import Glibc
-import Synchronization
 import Testing
 
 /// The end of a runtime: nothing in flight is lost, nothing new is begun.
@@ -123,14 +122,14 @@ import Testing
     func tasksThatPreferALoopThatHasEndedStillRun(_ engine: EngineKind) async throws {
         let runtime = try runtime(engine)
         let loop = runtime.loops[0]
-        let isReleased = Atomic(false)
+        let isReleased = Flag()
         let before = Task(executorPreference: loop) {
-            while !isReleased.load(ordering: .acquiring) { await Task.yield() }
+            while !isReleased.isSet { await Task.yield() }
             return 1
         }
         let draining = Task { await runtime.shutdown() }
         await draining.value
-        isReleased.store(true, ordering: .releasing)
+        isReleased.set()
         #expect(await before.value == 1)
         let after = Task(executorPreference: loop) {
             await Task.yield()

@@ -130,6 +130,7 @@ public final class IOQueue {
     public func blockingPerform(
         _ operation: Operation, deadline: Deadline = .never
     ) throws(IOError) -> Int32 {
+        try process.check(operation.name)
         guard inFlightCount == 0, preparedCount == 0 else {
             throw IOError(.limitReached, operation.name, advice: "other operations are in flight on this queue")
         }
@@ -186,11 +187,13 @@ public final class IOQueue {
     /// Registers open files: operations may then name them by `Descriptor.registered(index)`, which spares the kernel
     /// looking each up. The queue holds them open until `unregisterFiles`. One set at a time.
     public func register(files: [Int32]) throws(IOError) {
+        try process.check("register files")
         let result = files.withUnsafeBufferPointer { queue.pointee.register(files: $0) }
         guard result >= 0 else { throw IOError(result: Int32(result), "register files") }
     }
 
     public func unregisterFiles() throws(IOError) {
+        try process.check("unregister files")
         let result = queue.pointee.unregisterFiles()
         guard result >= 0 else { throw IOError(result: Int32(result), "unregister files") }
     }
@@ -199,6 +202,7 @@ public final class IOQueue {
     /// it each time. It stays the caller's, and must stay until `unregisterBuffers`. It counts against
     /// RLIMIT_MEMLOCK: `outOfMemory` says that this is used up.
     public func register(buffers: [UnsafeMutableRawBufferPointer]) throws(IOError) {
+        try process.check("register buffers")
         let vectors = buffers.map { iovec(iov_base: $0.baseAddress, iov_len: $0.count) }
         let result = vectors.withUnsafeBufferPointer { queue.pointee.register(buffers: $0) }
         guard result >= 0 else {
@@ -209,6 +213,7 @@ public final class IOQueue {
     }
 
     public func unregisterBuffers() throws(IOError) {
+        try process.check("unregister buffers")
         let result = queue.pointee.unregisterBuffers()
         guard result >= 0 else { throw IOError(result: Int32(result), "unregister buffers") }
     }

@@ -1,4 +1,5 @@
 import AIO
+import Synchronization
 import Testing
 
 /// Waits until `condition` holds. A condition that never does is ended by the test's time limit.
@@ -46,4 +47,20 @@ struct SeededRandom: RandomNumberGenerator {
         mixed = (mixed ^ (mixed >> 27)) &* 0x94d0_49bb_1331_11eb
         return mixed ^ (mixed >> 31)
     }
+}
+
+/// Something that one task says and others see.
+final class Flag: Sendable {
+    private let value = Atomic(false)
+
+    func set() { value.store(true, ordering: .releasing) }
+    var isSet: Bool { value.load(ordering: .acquiring) }
+}
+
+/// Something that tasks count together.
+final class Counter: Sendable {
+    private let value = Atomic(0)
+
+    func increment() { value.wrappingAdd(1, ordering: .relaxed) }
+    var count: Int { value.load(ordering: .relaxed) }
 }

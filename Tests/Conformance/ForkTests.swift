@@ -1,0 +1,162 @@
+import AIO
+import CKernel
+import Glibc
+import Synchronization
+import Testing
+
+/// After fork(2) without exec a child has neither the rings nor the threads of its parent: it is told so, and may make
+/// its own. Each case forks in a process of its own, whose other threads it need not care for.
+@Suite(.timeLimit(.minutes(10))) struct ForkTests {
+    static let names = engines.map(\.description)
+
+    @Test(arguments: names)
+    func aQueueInAChildRefusesEverything(_ name: String) async {
+        await #expect(processExitsWith: .success) { [name = name as String] in
+            nonisolated(unsafe) let queue = try IOQueue(configuration(name))
+            let memory = Memory(count: 1)
+            let pipe = try Ends(.pipe, false)
+            let token = try queue.prepare(.read(memory.transfer(pipe.reading)))
+            try queue.submit()
+            let isRefused = inChild {
+                code { try queue.prepare(.nop) } == .forked && code { try queue.submit() } == .forked
+                    && code { try queue.wait() } == .forked && code { try queue.blockingPerform(.nop) } == .forked
+                    && code { try queue.descriptor() } == .forked && !queue.requestCancel(token)
+                    && code { try queue.register(files: [0]) } == .forked
+                    && code { try queue.unregisterFiles() } == .forked
+                    && code { try queue.register(buffers: []) } == .forked
+                    && code { try queue.unregisterBuffers() } == .forked
+                    && code { try IOQueue.wait(forAnyOf: [queue]) } == .forked
+                    && queue.drain { _, _ in } == 0
+            }
+            #expect(isRefused)
+            // The parent's is as it was.
+            pipe.put([5])
+            try queue.waitPatiently()
+            #expect(queue.completions() == [Drained(token, 1, 0)])
+            #expect(memory.bytes == [5])
+        }
+    }
+
+    @Test(arguments: names)
+    func aChildMayDropItsParentsQueueAndMakeItsOwn(_ name: String) async {
+        await #expect(processExitsWith: .success) { [name = name as String] in
+            let pipe = try Ends(.pipe, false)
+            let memory = Memory(count: 1)
+            var queue: IOQueue? = try IOQueue(configuration(name))
+            try queue?.prepare(.read(memory.transfer(pipe.reading)))
+            try queue?.submit()
+            nonisolated(unsafe) let reference = Unmanaged.passRetained(try #require(queue))
+            queue = nil
+            let works = inChild {
+                // Its end must neither wait for what never comes here, nor disturb the parent.
+                reference.release()
+                guard let own = try? IOQueue(configuration(name)) else { return false }
+                return (try? own.blockingPerform(.nop)) == 0
+                    && (try? own.blockingPerform(.sync(Descriptor(0), .full))) == nil
+            }
+            #expect(works)
+            let kept = reference.takeRetainedValue()
+            pipe.put([5])
+            try kept.waitPatiently()
+            #expect(kept.completions().map(\.result) == [1])
+        }
+    }
+
+    @Test(arguments: names)
+    func aRuntimeInAChildRefusesEverything(_ name: String) async {
+        await #expect(processExitsWith: .success) { [name = name as String] in
+            var runtimeConfiguration = IORuntime.Configuration()
+            runtimeConfiguration.engine = .forced(try #require(EngineKind(name)))
+            let runtime = try IORuntime(runtimeConfiguration)
+            let file = try await File.open("/dev/null", .readWrite, runtime: runtime)
+            let isRefused = inChild {
+                let codes = InlineExecutor.run {
+                    [
+                        await asyncCode { try await runtime.perform(.nop) },
+                        await asyncCode { try await runtime.sleep(until: .soon) },
+                        await asyncCode { try await File.open("/dev/null", runtime: runtime) },
+                        await asyncCode { try await file.read(count: 1, at: 0) },
+                        await asyncCode { try await file.write([1], at: 0) },
+                        await asyncCode { try await file.sync() },
+                        await asyncCode { try await file.close() },
+                    ]
+                }
+                // These have nothing to wait for.
+                runtime.blockingShutdown()
+                return codes == [IOError.Code?](repeating: .forked, count: 7)
+            }
+            #expect(isRefused)
+            #expect(try await runtime.perform(.nop) == 0)
+            try await file.close()
+            await runtime.shutdown()
+        }
+    }
+
+    @Test(arguments: names)
+    func theErrorSaysWhatToDo(_ name: String) async {
+        await #expect(processExitsWith: .success) { [name = name as String] in
+            let queue = try IOQueue(configuration(name))
+            let hasAdvice = inChild {
+                do throws(IOError) { try queue.submit() } catch {
+                    return error.advice?.contains("after the fork") == true
+                }
+                return false
+            }
+            #expect(hasAdvice)
+        }
+    }
+}
+
+private func configuration(_ name: String) throws -> IOQueue.Configuration {
+    var configuration = IOQueue.Configuration()
+    configuration.engine = .forced(try #require(EngineKind(name)))
+    return configuration
+}
+
+/// Runs `body` in a forked child. True if it returned true there.
+private func inChild(_ body: () -> Bool) -> Bool {
+    typealias Fork = @convention(c) () -> pid_t
+    // Glibc's module hides fork, since little works after it: which is what this is about.
+    guard let symbol = dlsym(nil, "fork") else { return false }
+    let child = unsafeBitCast(symbol, to: Fork.self)()
+    if child == 0 { _exit(body() ? 0 : 1) }
+    var status: Int32 = 0
+    while waitpid(child, &status, 0) < 0, errno == EINTR {}
+    return child > 0 && status == 0
+}
+
+private func code<R>(_ body: () throws -> R) -> IOError.Code? {
+    do { _ = try body() } catch { return (error as? IOError)?.code }
+    return nil
+}
+
+private func asyncCode<R>(_ body: () async throws -> R) async -> IOError.Code? {
+    do { _ = try await body() } catch { return (error as? IOError)?.code }
+    return nil
+}
+
+/// Runs a task to its end on the calling thread: in a forked child there is no other.
+private final class InlineExecutor: TaskExecutor, @unchecked Sendable {
+    // @unchecked: there is one thread.
+    private var jobs: [UnownedJob] = []
+
+    func enqueue(_ job: consuming ExecutorJob) { jobs.append(UnownedJob(job)) }
+
+    static func run<R: Sendable>(_ body: @escaping @Sendable () async -> R) -> R? {
+        let executor = InlineExecutor()
+        let result = Result<R>()
+        let task = Task(executorPreference: executor) {
+            let value = await body()
+            result.value.withLock { $0 = value }
+        }
+        while !executor.jobs.isEmpty {
+            executor.jobs.removeFirst().runSynchronously(on: executor.asUnownedTaskExecutor())
+        }
+        withExtendedLifetime(task) {}
+        return result.value.withLock { $0 }
+    }
+
+    private final class Result<Value: Sendable>: Sendable {
+        let value = Mutex<Value?>(nil)
+    }
+}

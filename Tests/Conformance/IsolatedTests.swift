@@ -1,0 +1,282 @@
+import AIO
+import CKernel
+import Glibc
+import Testing
+
+/// What changes a whole process (its limits, its environment, its filters) happens in a process of its own.
+@Suite(.timeLimit(.minutes(10))) struct IsolatedTests {
+    /// Each engine's name, since what a child is given must be encodable.
+    static let names = engines.map(\.description)
+
+    // MARK: Choosing an engine
+
+    @Test(arguments: names)
+    func theEnvironmentForcesAnEngine(_ name: String) async {
+        await #expect(processExitsWith: .success) { [name = name as String] in
+            setenv("AIO_ENGINE", name, 1)
+            let runtime = try IORuntime()
+            #expect(runtime.selection.engine.description == name)
+            #expect(runtime.selection.reason.contains("AIO_ENGINE"))
+            #expect(try IOQueue().selection.engine.description == name)
+            #expect(IORuntime.shared.selection.engine.description == name)
+            // What the program forces itself comes before the environment.
+            var configuration = IOQueue.Configuration()
+            configuration.engine = .forced(.threads)
+            #expect(try IOQueue(configuration).selection.engine == .threads)
+            runtime.blockingShutdown()
+        }
+    }
+
+    @Test(arguments: ["", "auto"])
+    func anEmptyEnvironmentForcesNothing(_ value: String) async {
+        await #expect(processExitsWith: .success) { [value = value as String] in
+            setenv("AIO_ENGINE", value, 1)
+            let queue = try IOQueue()
+            // The best there is comes first.
+            #expect(queue.selection.engine == engines.first)
+            #expect(!queue.selection.reason.contains("AIO_ENGINE"))
+        }
+    }
+
+    @Test(arguments: ["io-uring", "IO_URING", "thread", "none", " threads"])
+    func aMisspeltEngineIsAnErrorThatNamesTheRightOnes(_ value: String) async {
+        await #expect(processExitsWith: .success) { [value = value as String] in
+            setenv("AIO_ENGINE", value, 1)
+            for attempt in [{ _ = try IORuntime() }, { _ = try IOQueue() }] as [() throws -> Void] {
+                let error = await expectError(.invalidArgument) { try attempt() }
+                #expect(error?.description.contains(value) == true)
+                for name in EngineKind.allCases { #expect(error?.advice?.contains(name.description) == true) }
+            }
+            // `shared` cannot throw when it is made; its operations do.
+            await expectError(.invalidArgument) { try await IORuntime.shared.perform(.nop) }
+            await expectError(.invalidArgument) { try await File.open("/dev/null") }
+            await IORuntime.shared.shutdown()
+        }
+    }
+
+    // MARK: io_uring switched off
+
+    @Test(arguments: [EPERM, ENOSYS])
+    func withoutIOUringAutomaticTakesThreadsAndSaysWhy(_ errno: Int32) async {
+        await #expect(processExitsWith: .success) { [errno = errno as Int32] in
+            try Seccomp.refuseIOUring(with: errno)
+            #expect(!Availability.kernelHasIOUring())
+            let runtime = try IORuntime()
+            #expect(runtime.selection.engine == .threads)
+            let name = errno == EPERM ? "EPERM" : "ENOSYS"
+            #expect(runtime.selection.reason.contains(name), "\(runtime.selection)")
+            #expect(runtime.selection.reason.contains("seccomp"))
+            #expect(try IOQueue().selection.engine == .threads)
+            try await exercise(runtime)
+            await runtime.shutdown()
+            var configuration = IORuntime.Configuration()
+            configuration.engine = .forced(.ioUring)
+            let error = await expectError(.engineUnavailable) { try IORuntime(configuration) }
+            #expect(error?.errno?.rawValue == errno)
+            #expect(error?.advice?.contains("threads") == true)
+        }
+    }
+
+    // MARK: Limits
+
+    @Test(arguments: names)
+    func withoutFreeDescriptorsSetUpFailsWithAdvice(_ name: String) async {
+        await #expect(processExitsWith: .success) { [name = name as String] in
+            var configuration = IORuntime.Configuration()
+            configuration.engine = .forced(try #require(EngineKind(name)))
+            var queueConfiguration = IOQueue.Configuration()
+            queueConfiguration.engine = configuration.engine
+            let held = try Limits.useUpDescriptors()
+            for attempt in [{ _ = try IORuntime(configuration) }, { _ = try IOQueue(queueConfiguration) }]
+                as [() throws -> Void]
+            {
+                let error = await expectError(.tooManyOpenFiles) { try attempt() }
+                #expect(error?.advice?.contains("RLIMIT_NOFILE") == true, "\(String(describing: error))")
+            }
+            for descriptor in held { closeDescriptor(descriptor) }
+            // And with some again, all is well.
+            let runtime = try IORuntime(configuration)
+            #expect(try await runtime.perform(.nop) == 0)
+            await runtime.shutdown()
+        }
+    }
+
+    @Test(arguments: names)
+    func withoutFreeDescriptorsAnOpenFailsAndTheRuntimeGoesOn(_ name: String) async {
+        await #expect(processExitsWith: .success) { [name = name as String] in
+            var configuration = IORuntime.Configuration()
+            configuration.engine = .forced(try #require(EngineKind(name)))
+            let runtime = try IORuntime(configuration)
+            let held = try Limits.useUpDescriptors()
+            let error = await expectError(.tooManyOpenFiles) { try await File.open("/dev/null", runtime: runtime) }
+            #expect(error?.errno?.rawValue == EMFILE)
+            #expect(try await runtime.perform(.nop) == 0)
+            for descriptor in held { closeDescriptor(descriptor) }
+            let file = try await File.open("/dev/null", runtime: runtime)
+            try await file.close()
+            await runtime.shutdown()
+        }
+    }
+
+    @Test(arguments: names)
+    func withoutFreeDescriptorsAQueueCannotExportOne(_ name: String) async {
+        await #expect(processExitsWith: .success) { [name = name as String] in
+            var configuration = IOQueue.Configuration()
+            configuration.engine = .forced(try #require(EngineKind(name)))
+            let queue = try IOQueue(configuration)
+            let held = try Limits.useUpDescriptors()
+            await expectError(.tooManyOpenFiles) { try queue.descriptor() }
+            await expectError(.tooManyOpenFiles) { try queue.register(files: [0]) }
+            for descriptor in held { closeDescriptor(descriptor) }
+            #expect(try queue.descriptor() >= 0)
+        }
+    }
+
+    @Test(.enabled(if: engines.contains(.ioUring), "io_uring alone pins memory"))
+    func withoutLockedMemoryRegisteringBuffersFailsWithAdvice() async {
+        await #expect(processExitsWith: .success) {
+            var configuration = IOQueue.Configuration()
+            configuration.engine = .forced(.ioUring)
+            // The ring notes when it is made whether it may ignore the limit.
+            try Limits.lockNoMoreMemoryThan(512 << 10)
+            configuration.queueDepth = 16
+            let queue = try IOQueue(configuration)
+            let memory = Memory(count: 1 << 20)
+            let buffer = UnsafeMutableRawBufferPointer(start: memory.base, count: memory.count)
+            let error = await expectError(.outOfMemory) { try queue.register(buffers: [buffer]) }
+            #expect(error?.advice?.contains("RLIMIT_MEMLOCK") == true)
+            // A small one fits, and without registration any does.
+            try queue.register(buffers: [UnsafeMutableRawBufferPointer(start: memory.base, count: 4096)])
+            let zero = try openDescriptor("/dev/zero")
+            #expect(try queue.blockingPerform(.read(memory.transfer(zero))) == Int32(memory.count))
+        }
+    }
+
+    @Test(arguments: names)
+    func withLittleLockedMemoryARuntimeStillWorks(_ name: String) async {
+        await #expect(processExitsWith: .success) { [name = name as String] in
+            try Limits.lockNoMoreMemoryThan(0)
+            var configuration = IORuntime.Configuration()
+            configuration.engine = .forced(try #require(EngineKind(name)))
+            do {
+                let runtime = try IORuntime(configuration)
+                try await exercise(runtime)
+                await runtime.shutdown()
+            } catch let error as IOError {
+                // A ring's own memory counts too, before 5.12 and in new kernels.
+                #expect(error.code == .outOfMemory)
+                #expect(error.advice?.contains("RLIMIT_MEMLOCK") == true)
+            }
+        }
+    }
+
+    @Test func withoutLockedMemoryAutomaticStillFindsAnEngine() async {
+        await #expect(processExitsWith: .success) {
+            unsetenv("AIO_ENGINE")
+            try Limits.lockNoMoreMemoryThan(0)
+            let runtime = try IORuntime()
+            // Where a ring cannot be had for want of memory, the reason says which limit it was.
+            let isOtherEngine = runtime.selection.engine != engines[0]
+            #expect(!isOtherEngine || runtime.selection.reason.contains("RLIMIT_MEMLOCK"), "\(runtime.selection)")
+            try await exercise(runtime)
+            await runtime.shutdown()
+        }
+    }
+
+    @Test(arguments: names)
+    func aWriteBeyondTheFileSizeLimitFailsWithEFBIG(_ name: String) async {
+        await #expect(processExitsWith: .success) { [name = name as String] in
+            signal(SIGXFSZ, SIG_IGN)
+            var limit = rlimit(rlim_cur: 4096, rlim_max: 4096)
+            #expect(setrlimit(__rlimit_resource_t(1), &limit) == 0)
+            var configuration = IORuntime.Configuration()
+            configuration.engine = .forced(try #require(EngineKind(name)))
+            let runtime = try IORuntime(configuration)
+            try await withScratch { scratch in
+                try await withFile(
+                    Path(scratch.path("big")), .write, options: .create, runtime: runtime
+                ) { file in
+                    let written = try await file.write([UInt8](repeating: 1, count: 8192), at: 0)
+                    #expect(written == 4096)
+                    await expectError(.fileTooLarge) { try await file.write([1], at: 4096) }
+                }
+            }
+            await runtime.shutdown()
+        }
+    }
+
+    // MARK: Nothing is left behind
+
+    @Test(arguments: names)
+    func runtimesAndQueuesLeaveNoDescriptorAndNoThreadBehind(_ name: String) async {
+        await #expect(processExitsWith: .success) { [name = name as String] in
+            let engine = try #require(EngineKind(name))
+            func round() async throws {
+                try await withRuntime(engine, { $0.loops = 2 }) { runtime in try await exercise(runtime) }
+                var configuration = IOQueue.Configuration()
+                configuration.engine = .forced(engine)
+                let queue = try IOQueue(configuration)
+                _ = try queue.descriptor()
+                try queue.register(files: [0, 1, 2])
+                let folder = try openDescriptor("/tmp", O_DIRECTORY)
+                _ = try queue.blockingPerform(.sync(Descriptor(folder), .full))
+                closeDescriptor(folder)
+            }
+            // The first one brings up what Swift's own pool and libc keep.
+            try await round()
+            let descriptors = openDescriptorCount()
+            for _ in 0..<10 { try await round() }
+            #expect(openDescriptorCount() == descriptors)
+            try await eventually { !threadNames().contains { $0.hasPrefix("aio-") } }
+        }
+    }
+}
+
+/// Every way that an operation may take: on the spot, by a worker, by waiting, by the clock.
+private func exercise(_ runtime: IORuntime) async throws {
+    try await withScratch { scratch in
+        try await withFile(
+            Path(scratch.path("file")), .readWrite, options: .create, runtime: runtime
+        ) { file in
+            try await file.writeAll([1, 2, 3], at: 0)
+            try await file.sync()
+            let bytes = try await file.read(count: 10, at: 0)
+            #expect(bytes == [1, 2, 3])
+        }
+        try await Ends.with { ends in
+            let reading = ends.reading
+            let read = Task {
+                let memory = Memory(count: 1)
+                return try await runtime.perform(.read(memory.transfer(reading)))
+            }
+            try await runtime.sleep(until: .soon)
+            ends.put([1])
+            #expect(try await read.value == 1)
+        }
+    }
+}
+
+private func openDescriptorCount() -> Int { entries("/proc/self/fd").count }
+
+private func threadNames() -> [String] {
+    entries("/proc/self/task").compactMap { thread in
+        // A thread may have gone since the folder was read.
+        let descriptor = Glibc.open("/proc/self/task/\(thread)/comm", O_RDONLY | O_CLOEXEC)
+        guard descriptor >= 0 else { return nil }
+        defer { closeDescriptor(descriptor) }
+        return String(decoding: readToEnd(descriptor), as: UTF8.self)
+    }
+}
+
+private func entries(_ folder: String) -> [String] {
+    guard let stream = opendir(folder) else { return [] }
+    defer { closedir(stream) }
+    var names: [String] = []
+    while let entry = readdir(stream) {
+        let name = withUnsafePointer(to: &entry.pointee.d_name) {
+            $0.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) }
+        }
+        if !name.hasPrefix(".") { names.append(name) }
+    }
+    return names
+}

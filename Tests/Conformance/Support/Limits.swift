@@ -1,0 +1,77 @@
+import CKernel
+import Glibc
+import Testing
+
+/// Takes things away from the process that calls it: for child processes only.
+enum Limits {
+    /// Opens descriptors until none is left. Returns them.
+    static func useUpDescriptors() throws -> [Int32] {
+        var limit = rlimit(rlim_cur: 64, rlim_max: 64)
+        try #require(setrlimit(__rlimit_resource_t(UInt32(CK_RLIMIT_NOFILE)), &limit) == 0)
+        var held: [Int32] = []
+        while case let descriptor = Glibc.open("/dev/null", O_RDONLY | O_CLOEXEC), descriptor >= 0 {
+            held.append(descriptor)
+        }
+        try #require(errno == EMFILE)
+        return held
+    }
+
+    /// Lowers RLIMIT_MEMLOCK, and drops the calling thread's right to ignore it (CAP_IPC_LOCK).
+    static func lockNoMoreMemoryThan(_ size: Int) throws {
+        var limit = rlimit(rlim_cur: rlim_t(size), rlim_max: rlim_t(size))
+        try #require(setrlimit(__rlimit_resource_t(UInt32(CK_RLIMIT_MEMLOCK)), &limit) == 0)
+        try dropCapabilities()
+    }
+
+    /// capset(2) with none at all. Threads that the caller starts have none either.
+    private static func dropCapabilities() throws {
+        // struct __user_cap_header_struct: _LINUX_CAPABILITY_VERSION_3, and this thread.
+        var header: (UInt32, Int32) = (0x2008_0522, 0)
+        var none: (UInt64, UInt64, UInt64) = (0, 0, 0)
+        let result = withUnsafePointer(to: &header) { header in
+            withUnsafePointer(to: &none) { none in
+                SystemCall.call(SystemCall.capset, address(header), address(none))
+            }
+        }
+        try #require(result == 0)
+    }
+}
+
+/// A seccomp filter, as containers have them.
+enum Seccomp {
+    /// io_uring's three system calls fail with `errno` from now on, in every thread of this process.
+    static func refuseIOUring(with errno: Int32) throws {
+        var instructions: [FilterInstruction] = [
+            // The system call's number is the first word of struct seccomp_data.
+            FilterInstruction(code: 0x20, jt: 0, jf: 0, k: 0),
+            FilterInstruction(code: 0x35, jt: 0, jf: 2, k: UInt32(CK_NR_io_uring_setup)),
+            FilterInstruction(code: 0x25, jt: 1, jf: 0, k: UInt32(CK_NR_io_uring_register)),
+            // SECCOMP_RET_ERRNO
+            FilterInstruction(code: 0x06, jt: 0, jf: 0, k: 0x0005_0000 | UInt32(errno)),
+            // SECCOMP_RET_ALLOW
+            FilterInstruction(code: 0x06, jt: 0, jf: 0, k: 0x7fff_0000),
+        ]
+        // PR_SET_NO_NEW_PRIVS, without which only root may set a filter.
+        try #require(SystemCall.call(CK_NR_prctl, 38, 1, 0, 0, 0) == 0)
+        let count = UInt16(instructions.count)
+        let result = instructions.withUnsafeMutableBufferPointer { buffer in
+            var program = FilterProgram(len: count, filter: buffer.baseAddress)
+            // SECCOMP_SET_MODE_FILTER with SECCOMP_FILTER_FLAG_TSYNC.
+            return withUnsafePointer(to: &program) { SystemCall.call(SystemCall.seccomp, 1, 1, address($0)) }
+        }
+        try #require(result == 0)
+    }
+}
+
+/// struct sock_filter and struct sock_fprog of linux/filter.h.
+struct FilterInstruction {
+    var code: UInt16
+    var jt: UInt8
+    var jf: UInt8
+    var k: UInt32
+}
+
+struct FilterProgram {
+    var len: UInt16
+    var filter: UnsafeMutablePointer<FilterInstruction>?
+}

@@ -1,0 +1,73 @@
+import AIO
+import CKernel
+import Glibc
+import Testing
+
+/// A device that cannot keep what it was given: a loop device over a file on a small tmpfs. Its writeback really fails.
+@Suite(.timeLimit(.minutes(10)), .serialized) struct SyncFailureTests {
+    @Test(arguments: engines)
+    func aFailedSyncIsRememberedByItsFile(_ engine: EngineKind) async throws {
+        try await withFailingDevice { device in
+            try await withRuntime(engine) { runtime in
+                let file = try await File.open(Path(device), .readWrite, runtime: runtime)
+                try await file.sync()
+                try await writeMoreThanFits(file)
+                let first = await syncError(file, .full)
+                #expect(first?.code == .inputOutput || first?.code == .noSpace, "\(String(describing: first))")
+                // The kernel says so once; the file goes on saying it, and why.
+                for level in [SyncLevel.full, .data, .full] {
+                    let later = await syncError(file, level)
+                    #expect(later?.code == .syncFailedBefore)
+                    #expect(later?.path == Path(device))
+                    #expect(later?.advice?.contains(first?.errno?.description ?? "?") == true)
+                }
+                try? await file.close()
+            }
+        }
+    }
+
+    /// What the raw operation returns is the kernel's own answer, on every engine.
+    @Test(arguments: ways)
+    func aSyncOfAFailingDeviceFailsAsFsyncDoes(_ way: Way) async throws {
+        try await withFailingDevice { device in
+            let descriptor = try openDescriptor(device, O_RDWR)
+            defer { closeDescriptor(descriptor) }
+            let chunk = [UInt8](repeating: 1, count: 1 << 20)
+            for offset in 0..<8 { _ = pwrite(descriptor, chunk, chunk.count, off_t(offset) << 20) }
+            try await way.run { performer in
+                let errno = await performer.errno(of: .sync(Descriptor(descriptor), .full))
+                #expect([EIO, ENOSPC].contains(errno))
+            }
+        }
+    }
+
+    private func syncError(_ file: File, _ level: SyncLevel) async -> IOError? {
+        do throws(IOError) {
+            try await file.sync(level)
+            return nil
+        } catch {
+            return error
+        }
+    }
+
+    private func writeMoreThanFits(_ file: File) async throws {
+        let chunk = [UInt8](repeating: 1, count: 1 << 20)
+        for offset in Int64(0)..<8 { try await file.writeAll(chunk, at: offset << 20) }
+    }
+
+    /// The device's path: 16 MiB by its looks, of which 2 can be written.
+    private func withFailingDevice<R>(_ body: (String) async throws -> R) async throws -> R {
+        let small = try DetachedMount.orSkip("tmpfs", [("size", "2m")])
+        defer { small.release() }
+        let backing = try openDescriptor("\(small.root)/backing", O_RDWR | O_CREAT)
+        defer { closeDescriptor(backing) }
+        try #require(ftruncate(backing, 16 << 20) == 0)
+        let device: LoopDevice
+        do { device = try LoopDevice(over: backing) } catch let error as Unavailable {
+            try Test.cancel("no loop device: \(error.reason)")
+        }
+        let result = try await body(device.path)
+        _ = consume device
+        return result
+    }
+}
