@@ -1,0 +1,84 @@
+import Foundation
+import Testing
+
+/// What no line of certain files may hold.
+struct Rule: Sendable, CustomTestStringConvertible {
+    let name: String
+    /// Whether the rule is for this file.
+    let applies: @Sendable (SourceFile) -> Bool
+    /// What a line that breaks the rule holds; looked for outside of comments only, if it begins with `code`.
+    let pattern: String
+    /// A line that breaks it, and one that does not though it looks similar.
+    let broken: String
+    let kept: String
+
+    var testDescription: String { name }
+
+    /// Comes before a comment: anything without the two slashes. A string that holds them hides what follows.
+    private static let code = "^(?:(?!//).)*?"
+    /// An import of a module that is not among those that follow.
+    private static let importBut =
+        #"^\s*(?:@\w+\s+)*(?:(?:public|package|internal|private|fileprivate)\s+)?import\s+(?!"#
+
+    static let all: [Rule] = [
+        Rule(
+            name: "only AIOCore/Kernel calls the kernel",
+            applies: { $0.path.hasPrefix("Sources/") && !$0.path.hasPrefix("Sources/AIOCore/Kernel/") && $0.isSwift },
+            pattern: #"ck_system_call|CK_NR_|\bsyscall\s*\("#,
+            broken: "let result = ck_system_call_6(1, 0, 0, 0, 0, 0, 0)", kept: "let result = Kernel.fsync(1)"),
+        Rule(
+            name: "AIOCore is built on CKernel alone",
+            applies: { $0.module == "AIOCore" },
+            pattern: importBut + #"(?:CKernel|Synchronization)\b)\w+"#,
+            broken: "internal import Glibc", kept: "public import CKernel"),
+        Rule(
+            name: "AIO does without Foundation",
+            applies: { $0.module == "AIO" },
+            pattern: importBut + #"(?:AIOCore|CKernel|Glibc|Synchronization)\b)\w+"#,
+            broken: "import Foundation", kept: "internal import Glibc"),
+        Rule(
+            name: "the library does not end the program by force or on an error",
+            applies: { $0.isLibrary },
+            pattern: code + #"(?:\bfatalError\s*\(|\btry!|\bas!|\babort\s*\()"#,
+            broken: "let file = try! open()", kept: "let file = try open()  // never try!"),
+        Rule(
+            name: "the library prints nothing",
+            applies: { $0.isLibrary },
+            pattern: code + #"\b(?:debugPrint|print|dump|NSLog)\s*\("#,
+            broken: "print(result)", kept: "blueprint(result)"),
+        Rule(
+            name: "what is still to be done has a number",
+            applies: { _ in true },
+            pattern: #"\b(?:TODO|FIXME|XXX|HACK)\b(?!\(#[0-9]+\))"#,
+            broken: "// FIXME: later", kept: "// FIXME(#12): later"),
+        Rule(
+            name: "no name begins with an underscore",
+            applies: { $0.isSwift },
+            pattern: code + #"\b(?:func|var|let|struct|class|enum|case|protocol|actor|typealias)\s+`?_\w"#,
+            broken: "private var _count = 0", kept: "let _ = count"),
+        Rule(
+            name: "names say what a thing is",
+            applies: { $0.isSwift },
+            pattern: code
+                + #"\b(?:struct|class|enum|protocol|actor|typealias)\s+\w*(?:Manager|Helpers?|Utils?|Utilities)\b"#,
+            broken: "struct FileManager {", kept: "struct FileLease {  // no struct Helper"),
+        Rule(
+            name: "tests wait on conditions, never on time",
+            applies: { $0.path.hasPrefix("Tests/") && $0.isSwift },
+            pattern: code + #"(?:\b(?:usleep|nanosleep|Task\.sleep|Thread\.sleep)\s*\(|(?:^|[\s=])sleep\s*\()"#,
+            broken: "try await Task.sleep(for: .seconds(1))", kept: "try await runtime.sleep(until: .soon)"),
+    ]
+
+    /// The lines of `text` that break the rule, by number.
+    func violations(in text: String) throws -> [Int] {
+        let expression = try NSRegularExpression(pattern: pattern, options: .anchorsMatchLines)
+        let whole = NSRange(text.startIndex..., in: text)
+        return expression.matches(in: text, range: whole).compactMap { match in
+            Range(match.range, in: text).map { lineNumber(of: $0.upperBound, in: text) }
+        }
+    }
+
+    private func lineNumber(of index: String.Index, in text: String) -> Int {
+        text[..<index].utf8.reduce(1) { $1 == UInt8(ascii: "\n") ? $0 + 1 : $0 }
+    }
+}
