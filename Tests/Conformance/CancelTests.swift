@@ -179,7 +179,7 @@ import Testing
                 close.cancel()
                 try await close.value
                 ends.writing = -1
-                #expect(ends.isWritingEndGone)
+                try await eventually { ends.isWritingEndGone }
             }
         }
     }

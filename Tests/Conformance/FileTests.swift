@@ -66,7 +66,7 @@ import Testing
                 ends.put([5])
                 #expect(try await read.value == [5])
                 try await close.value
-                #expect(ends.isReadingEndGone)
+                try await eventually { ends.isReadingEndGone }
             }
         }
     }
