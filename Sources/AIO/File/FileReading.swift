@@ -41,8 +41,7 @@ extension File {
     public func read(
         count: Int, at offset: Int64, flags: TransferFlags = [], deadline: Deadline = .never
     ) async throws(IOError) -> [UInt8] {
-        try checkCount(count)
-        var array = [UInt8](unsafeUninitializedCapacity: count) { _, initialized in initialized = count }
+        var array = try emptyRoom(for: count)
         var elements = array.mutableSpan
         var bytes = elements.mutableBytes
         let read = try await read(into: &bytes, at: offset, flags: flags, deadline: deadline)
@@ -54,8 +53,7 @@ extension File {
     public func readExactly(
         count: Int, at offset: Int64, flags: TransferFlags = [], deadline: Deadline = .never
     ) async throws(IOError) -> [UInt8] {
-        try checkCount(count)
-        var array = [UInt8](unsafeUninitializedCapacity: count) { _, initialized in initialized = count }
+        var array = try emptyRoom(for: count)
         var elements = array.mutableSpan
         var bytes = elements.mutableBytes
         try await readExactly(into: &bytes, at: offset, flags: flags, deadline: deadline)
@@ -72,10 +70,13 @@ extension File {
         return try await perform(.readVectored, transfer, deadline)
     }
 
-    private func checkCount(_ count: Int) throws(IOError) {
+    /// Uninitialized memory for `count` bytes.
+    private func emptyRoom(for count: Int) throws(IOError) -> [UInt8] {
         guard count >= 0 else {
             throw IOError(.invalidArgument, "read", path: path, advice: "the count is negative")
         }
+        // Without room the array is the one empty array that all threads share, and its count would be written.
+        return [UInt8](unsafeUninitializedCapacity: max(count, 1)) { _, initialized in initialized = count }
     }
 
     @inline(__always)
