@@ -172,6 +172,7 @@ static const int32_t CK_MAP_SHARED = 0x01;
 static const int32_t CK_MAP_PRIVATE = 0x02;
 static const int32_t CK_MAP_ANONYMOUS = 0x20;
 static const int32_t CK_MAP_POPULATE = 0x8000;
+static const uint32_t CK_MFD_CLOEXEC = 1;
 static const int32_t CK_MADV_DONTFORK = 10;
 static const int32_t CK_MADV_WIPEONFORK = 18;
 

@@ -1,0 +1,1 @@
+#include "drop_ins.h"

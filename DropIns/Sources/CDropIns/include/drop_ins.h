@@ -1,0 +1,13 @@
+// libc, as far as the drop-in libraries need it: Embedded Swift has no module of it.
+
+#ifndef DROP_INS_H
+#define DROP_INS_H
+
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#endif
