@@ -68,7 +68,8 @@ func expectSame(_ program: Program, _ way: Way, better: [String: Better] = [:]) 
     #expect(outcome.succeeded, "\(program.name) \(outcome.ending)\n\(outcome.errors)")
     #expect(ours.faults.isEmpty, "lines that are no facts, or come twice")
     let better = ofProgram(program, better)
-    let crashes = Set(better.keys.compactMap { $0.split(separator: "/").first.map(String.init) }).subtracting(better.keys)
+    let crashes = Set(better.keys.compactMap { $0.split(separator: "/").first.map(String.init) }).subtracting(
+        better.keys)
     for name in system.names where !crashes.contains(name) && better[name] == nil {
         let result = ours.results[name] ?? "(nothing)"
         let expected = system.results[name] ?? ""
