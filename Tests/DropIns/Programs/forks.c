@@ -62,7 +62,7 @@ static void make_own(void) {
     fact_performed("cold read", own, block(IOCB_CMD_PREAD, file, bytes, 4096, 0));
     fact_bool("its content", is_known(bytes, 4096, 0, 1));
     fact_result("parent's is refused still", io_submit(context, 0, NULL));
-    fact_result("end", io_destroy(own));
+    fact_result("end of its own", io_destroy(own));
 }
 
 static void child_makes_its_own(void) {
