@@ -45,5 +45,5 @@ public func report(_ line: StaticString) {
 
 extension StaticString {
     /// As C wants it: a static string is followed by a zero byte.
-    fileprivate var cString: UnsafePointer<CChar> { UnsafeRawPointer(utf8Start).assumingMemoryBound(to: CChar.self) }
+    public var cString: UnsafePointer<CChar> { UnsafeRawPointer(utf8Start).assumingMemoryBound(to: CChar.self) }
 }
