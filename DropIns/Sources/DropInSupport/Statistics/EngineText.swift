@@ -12,12 +12,17 @@ extension EngineChoice {
             }
         return reason << 56 | UInt64(engine.rawValue) << 48 | UInt64(step) << 40 | UInt64(UInt32(bitPattern: errno))
     }
+
+    /// Nil if none was noted.
+    static func engine(ofPacked packed: UInt64) -> EngineKind? {
+        packed == 0 ? nil : EngineKind(rawValue: UInt8(truncatingIfNeeded: packed >> 48))
+    }
 }
 
 extension TextBuffer {
     /// The engine with the reason, from what `EngineChoice.packed` made of them.
     mutating func append(packedChoice packed: UInt64) {
-        guard packed != 0, let engine = EngineKind(rawValue: UInt8(truncatingIfNeeded: packed >> 48)) else {
+        guard let engine = EngineChoice.engine(ofPacked: packed) else {
             return append("none: no operation got beyond the call")
         }
         append(engine.name)
@@ -46,6 +51,6 @@ extension TextBuffer {
         case (.firstOperation, _): append("the first operation: ")
         case (.descriptors, _), (.configuration, _), (nil, _): append("setting up: ")
         }
-        append(strerror(errno), limit: 80)
+        append(cString: strerror(errno), limit: 80)
     }
 }

@@ -44,7 +44,7 @@ public enum Statistics {
 
     // MARK: An operation
 
-    /// An operation is about to be accepted. Returns what `complete` wants: when that was, or 0 if nothing is recorded.
+    /// An operation is about to be accepted, and tried in the call. Returns what `complete` wants: when that was, or 0 if nothing is recorded.
     @inline(__always)
     public static func begin(_ kind: OperationKind) -> Nanoseconds {
         isOn ? record(begun: kind) : 0
@@ -56,7 +56,8 @@ public enum Statistics {
         if began != 0 { record(withdrawn: kind) }
     }
 
-    /// It completed: `result` is its value or a negative errno.
+    /// It completed: `result` is its value or a negative errno. To be called before the program can see that, since it
+    /// may end then.
     @inline(__always)
     public static func complete(_ began: Nanoseconds, _ served: Served, result: Int) {
         if began != 0 { record(completed: began, served, result) }
@@ -77,7 +78,7 @@ public enum Statistics {
     // MARK: The engine
 
     /// The library is in use in this process, with this engine.
-    public static func note(_ choice: EngineChoice) {
+    static func note(_ choice: EngineChoice) {
         guard let cells = StatisticsCells.current else { return }
         cells.start.pointee.store(Kernel.now(), ordering: .relaxed)
         cells.engine.pointee.store(choice.packed, ordering: .relaxed)

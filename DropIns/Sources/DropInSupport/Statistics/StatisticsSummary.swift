@@ -28,9 +28,9 @@ extension TextBuffer {
 
     private mutating func appendTitle(_ cells: StatisticsCells) {
         append("aio: ")
-        append(drop_in_library_name())
+        append(cString: drop_in_library_name())
         append(" in ")
-        append(drop_in_program_name())
+        append(cString: drop_in_program_name())
         append(", process ")
         append(UInt64(Kernel.processID()))
         let start = cells.value(cells.start)
@@ -56,13 +56,16 @@ extension TextBuffer {
 
     private mutating func appendCompletions(_ cells: StatisticsCells) {
         let whole = cells.completedCount
+        let isRing = EngineChoice.engine(ofPacked: cells.value(cells.engine)) == .ioUring
         append(whole, "completed")
         append("\n")
         for served in Served.allCases {
             let count = cells.value(cells.served(served))
             guard count > 0 || served.isAlwaysShown else { continue }
             append(count, of: whole, served.label)
-            append(served.remark)
+            if served == .pageCache { append("  in the call that submitted them") }
+            // The ring does not say which.
+            if served == .engine, isRing { append("  and by the kernel's own workers, unseen") }
             append("\n")
         }
         let cancelled = cells.value(cells.cancelled)
@@ -152,14 +155,6 @@ extension Served {
         case .engine: "  by the engine"
         case .worker: "  by a worker thread"
         case .linuxAIO: "  by the kernel's Linux AIO"
-        }
-    }
-
-    fileprivate var remark: StaticString {
-        switch self {
-        case .pageCache: "  in the call that submitted them"
-        case .engine: "  including what io_uring gives to the kernel's own workers unseen"
-        default: ""
         }
     }
 

@@ -19,7 +19,7 @@ struct TextBuffer: ~Copyable {
     }
 
     /// A C string, not more of it than the limit; bytes that a terminal would act upon become question marks.
-    mutating func append(_ text: UnsafePointer<CChar>?, limit: Int = 64) {
+    mutating func append(cString text: UnsafePointer<CChar>?, limit: Int = 64) {
         guard let text else { return }
         var index = 0
         while index < limit, text[index] != 0 {
