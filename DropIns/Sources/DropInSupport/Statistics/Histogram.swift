@@ -67,11 +67,14 @@ struct Histogram: BitwiseCopyable {
 }
 
 extension Atomic<UInt64> {
-    /// Makes it at least `value`.
+    /// Makes it at least `value`. Mostly it is: then this costs a load. (Also, `max` of Swift 6.3 compares as if signed.)
     @inline(__always)
     func raise(to value: UInt64) {
-        // It is rarely exceeded: a load alone in the common case.
-        guard load(ordering: .relaxed) < value else { return }
-        max(value, ordering: .relaxed)
+        var present = load(ordering: .relaxed)
+        while present < value {
+            let (exchanged, original) = weakCompareExchange(expected: present, desired: value, ordering: .relaxed)
+            if exchanged { return }
+            present = original
+        }
     }
 }
