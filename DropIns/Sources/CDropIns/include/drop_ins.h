@@ -13,4 +13,10 @@
 
 #include "process_ends.h"
 
+/// free(3), under a name that Swift's methods do not hide.
+static inline void di_free(void *memory) { free(memory); }
+
+/// Processors that the system may have, online or not.
+long di_configured_processors(void);
+
 #endif
