@@ -28,11 +28,12 @@ let package = Package(
     dependencies: [.package(name: "swift-aio", path: "..", traits: ["Embedded"])],
     targets: [
         .target(name: "CDropIns"),
+        .target(name: "CRawCalls"),
         .target(
             name: "DropInSupport", dependencies: ["CDropIns", .product(name: "AIOCore", package: "swift-aio")],
             swiftSettings: swiftSettings),
         .target(
-            name: "LibAIO", dependencies: ["DropInSupport", "CDropIns"], swiftSettings: swiftSettings,
+            name: "LibAIO", dependencies: ["DropInSupport", "CDropIns", "CRawCalls"], swiftSettings: swiftSettings,
             linkerSettings: linkerSettings("libaio.so.1", map: "libaio.map")),
         .target(
             name: "PosixAIO", dependencies: ["DropInSupport", "CDropIns"], swiftSettings: swiftSettings,

@@ -19,6 +19,12 @@ public struct EngineChoice: Sendable {
 extension Carrier {
     /// Starts a carrier on the engine that AIO_ENGINE asks for, or else on the best that works here.
     public static func startChosen() throws(EngineFailure) -> (carrier: Carrier, choice: EngineChoice) {
+        let started = try startBest()
+        Statistics.note(started.choice)
+        return started
+    }
+
+    private static func startBest() throws(EngineFailure) -> (carrier: Carrier, choice: EngineChoice) {
         if let forced = forcedEngine() {
             return (try start(forced), EngineChoice(engine: forced, reason: .forced))
         }
@@ -45,5 +51,5 @@ public func report(_ line: StaticString) {
 
 extension StaticString {
     /// As C wants it: a static string is followed by a zero byte.
-    fileprivate var cString: UnsafePointer<CChar> { UnsafeRawPointer(utf8Start).assumingMemoryBound(to: CChar.self) }
+    public var cString: UnsafePointer<CChar> { UnsafeRawPointer(utf8Start).assumingMemoryBound(to: CChar.self) }
 }

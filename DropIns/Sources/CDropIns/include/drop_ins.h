@@ -9,6 +9,9 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
+
+#include "process_ends.h"
 
 /// free(3), under a name that Swift's methods do not hide.
 static inline void di_free(void *memory) { free(memory); }
