@@ -24,7 +24,7 @@ import Testing
     /// `program: case/what`, and what is better there. What may be as the system's has that result in the list as well.
     static let better: [String: Better] = [
         "contexts: sizes/of -2147483648": Better(
-            "-EINVAL", "-EAGAIN",
+            "-EINVAL, context null", "-EAGAIN, context null",
             because: "the kernel's sum overflows; a size that cannot be is invalid like the others"),
         "contexts: events-after-end/without a time limit": Better(
             "-EINVAL", because: "the system's library reads the ring that is gone, and crashes"),
