@@ -47,6 +47,7 @@ let package = Package(
         .testTarget(
             name: "AIOTests", dependencies: ["AIO", "AIOCore", "CKernel", "UnitSupport"],
             swiftSettings: [.enableUpcomingFeature("NonisolatedNonsendingByDefault")]),
+        .testTarget(name: "DropInSupportTests", dependencies: ["UnitSupport"]),
         .testTarget(name: "RepositoryTests"),
         .testTarget(
             name: "ConformanceTests", dependencies: ["AIO", "AIOCore", "CKernel"], path: "Tests/Conformance",

@@ -1,4 +1,4 @@
-// Readiness: epoll, eventfd, timerfd, ppoll.
+// Readiness and waiting: epoll, eventfd, timerfd, ppoll, futex.
 
 #ifndef CK_POLLING_H
 #define CK_POLLING_H
@@ -54,5 +54,9 @@ static const int32_t CK_EFD_NONBLOCK = 04000;
 static const int32_t CK_TFD_CLOEXEC = 02000000;
 static const int32_t CK_TFD_NONBLOCK = 04000;
 static const int32_t CK_TFD_TIMER_ABSTIME = 1;
+
+static const int32_t CK_FUTEX_WAKE = 1;
+static const int32_t CK_FUTEX_WAIT_BITSET = 9;
+static const int32_t CK_FUTEX_PRIVATE = 128;
 
 #endif

@@ -21,6 +21,11 @@ extension Kernel {
         call(CK_NR_madvise, address(start), count, Int(advice))
     }
 
+    /// memfd_create(2), close-on-exec.
+    public static func memoryDescriptor(_ name: StaticString) -> Int {
+        call(CK_NR_memfd_create, address(name.utf8Start), Int(CK_MFD_CLOEXEC))
+    }
+
     /// process_vm_readv(2) of this process: copies memory that may not be there. Returns the bytes copied, or EFAULT
     /// where following the pointer would have crashed.
     static func copyOwnMemory(from source: UnsafeMutableRawPointer, to target: UnsafeMutableRawBufferPointer) -> Int {

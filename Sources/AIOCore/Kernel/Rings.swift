@@ -38,6 +38,24 @@ extension Kernel {
         call(CK_NR_io_submit, Int(bitPattern: context), count, address(blocks))
     }
 
+    /// io_pgetevents(2), until a deadline, 0 being now, with the signal mask at the address `mask` unless that is 0.
+    /// `events` may be any address.
+    public static func linuxAIOGetEvents(
+        _ context: UInt, _ countMin: Int, _ countMax: Int, _ events: UInt, _ deadline: Nanoseconds, mask: UInt
+    ) -> Int {
+        var time = ck_timespec()
+        if deadline != 0 {
+            let now = now()
+            time = ck_timespec(deadline > now ? deadline &- now : 0)
+        }
+        var signals = ck_aio_signal_mask(address: UInt64(mask), size: 8)
+        return withUnsafeMutablePointer(to: &time) { time in
+            call(
+                mask == 0 ? CK_NR_io_getevents : CK_NR_io_pgetevents, Int(bitPattern: context), countMin, countMax,
+                Int(bitPattern: events), deadline == .never ? 0 : address(time), mask == 0 ? 0 : address(&signals))
+        }
+    }
+
     /// io_getevents(2).
     public static func linuxAIOGetEvents(
         _ context: UInt, _ countMin: Int, _ countMax: Int, _ events: UnsafeMutablePointer<ck_io_event>,
@@ -45,5 +63,32 @@ extension Kernel {
     ) -> Int {
         call(
             CK_NR_io_getevents, Int(bitPattern: context), countMin, countMax, address(events), address(timeout))
+    }
+}
+
+extension Kernel {
+    /// The sysctls fs.aio-nr and fs.aio-max-nr: operations that all contexts of the system are for, and how many may.
+    public static func linuxAIOLimit() -> (used: UInt64, max: UInt64) {
+        (number(in: "/proc/sys/fs/aio-nr") ?? 0, number(in: "/proc/sys/fs/aio-max-nr") ?? 65_536)
+    }
+
+    /// A file of one decimal number. nil without it.
+    private static func number(in path: StaticString) -> UInt64? {
+        var how = ck_open_how()
+        how.flags = CK_O_CLOEXEC
+        let file = UnsafeRawPointer(path.utf8Start).withMemoryRebound(to: CChar.self, capacity: 1) {
+            openat2(CK_AT_FDCWD, $0, &how)
+        }
+        guard file >= 0 else { return nil }
+        defer { close(Int32(file)) }
+        return withUnsafeTemporaryAllocation(of: UInt8.self, capacity: 24) { text in
+            var value: UInt64 = 0
+            guard let start = text.baseAddress else { return nil }
+            for byte in text[..<max(read(Int32(file), start, text.count), 0)] {
+                guard byte >= UInt8(ascii: "0"), byte <= UInt8(ascii: "9") else { break }
+                value = value &* 10 &+ UInt64(byte - UInt8(ascii: "0"))
+            }
+            return value
+        }
     }
 }

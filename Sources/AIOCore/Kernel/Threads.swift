@@ -3,10 +3,10 @@ internal import CKernel
 /// A mutual exclusion lock: libc's, since sanitizers and debuggers know it.
 ///
 /// Its memory is allocated once and never moves; the owner of the lock owns that memory.
-package struct Lock: ~Copyable {
+public struct Lock: ~Copyable {
     fileprivate let mutex: UnsafeMutablePointer<pthread_mutex_t>
 
-    package init() {
+    public init() {
         mutex = .allocate(capacity: 1)
         mutex.initialize(to: pthread_mutex_t())
         pthread_mutex_init(mutex, nil)
@@ -17,8 +17,8 @@ package struct Lock: ~Copyable {
         mutex.deallocate()
     }
 
-    @inline(__always) package borrowing func lock() { pthread_mutex_lock(mutex) }
-    @inline(__always) package borrowing func unlock() { pthread_mutex_unlock(mutex) }
+    @inline(__always) public borrowing func lock() { pthread_mutex_lock(mutex) }
+    @inline(__always) public borrowing func unlock() { pthread_mutex_unlock(mutex) }
 }
 
 /// What threads wait for under a `Lock`, with deadlines on the monotonic clock.

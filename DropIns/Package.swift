@@ -1,0 +1,43 @@
+// swift-tools-version: 6.2
+// The drop-in libraries: C interfaces written in Embedded Swift over AIOCore, which depend on libc alone.
+// `Scripts/build-dropins` builds them.
+import PackageDescription
+
+let swiftSettings: [SwiftSetting] = [
+    .enableExperimentalFeature("Embedded"),
+    // Dead code goes with its section.
+    .unsafeFlags(["-Xcc", "-ffunction-sections", "-Xcc", "-fdata-sections"]),
+]
+
+/// Exports the names in `Exports/NAME.map` alone, under the name that programs ask the linker for.
+func linkerSettings(_ name: String, map: String) -> [LinkerSetting] {
+    [
+        .unsafeFlags([
+            "-Xlinker", "--version-script=\(Context.packageDirectory)/Exports/\(map)", "-Xlinker", "-soname=\(name)",
+            "-Xlinker", "--gc-sections", "-Xlinker", "-z", "-Xlinker", "defs",
+        ])
+    ]
+}
+
+let package = Package(
+    name: "drop-ins",
+    products: [
+        .library(name: "LibAIO", type: .dynamic, targets: ["LibAIO"]),
+        .library(name: "PosixAIO", type: .dynamic, targets: ["PosixAIO"]),
+    ],
+    dependencies: [.package(name: "swift-aio", path: "..", traits: ["Embedded"])],
+    targets: [
+        .target(name: "CDropIns"),
+        .target(name: "CRawCalls"),
+        .target(
+            name: "DropInSupport", dependencies: ["CDropIns", .product(name: "AIOCore", package: "swift-aio")],
+            swiftSettings: swiftSettings),
+        .target(
+            name: "LibAIO", dependencies: ["DropInSupport", "CDropIns", "CRawCalls"], swiftSettings: swiftSettings,
+            linkerSettings: linkerSettings("libaio.so.1", map: "libaio.map")),
+        .target(
+            name: "PosixAIO", dependencies: ["DropInSupport", "CDropIns"], swiftSettings: swiftSettings,
+            linkerSettings: linkerSettings("libposixaio.so", map: "libposixaio.map")),
+    ],
+    swiftLanguageModes: [.v6]
+)

@@ -1,0 +1,123 @@
+#define _GNU_SOURCE
+#include "raw_calls.h"
+
+#include <dlfcn.h>
+#include <errno.h>
+#include <sys/syscall.h>
+
+// For the assembly below alone, which wants them without a detour through the global offset table.
+#define ASSEMBLY __attribute__((used, visibility("hidden")))
+
+/// The function that ours stands in for; NULL until the library's constructors have run.
+ASSEMBLY void *raw_calls_next;
+
+__attribute__((constructor)) static void find_next(void) { raw_calls_next = dlsym(RTLD_NEXT, "syscall"); }
+
+static long returned(long result) {
+    // Linux never returns an errno above 4095.
+    if ((unsigned long)result < -4095UL) return result;
+    errno = (int)-result;
+    return -1;
+}
+
+ASSEMBLY long raw_calls_failed(long result) { return returned(result); }
+
+/// The six calls. Same arguments as syscall(2), in the same places: the assembly jumps here with all as it was.
+ASSEMBLY long raw_calls_linux_aio(long number, long a, long b, long c, long d, long e, long f) {
+    int before = errno;
+    long result;
+    switch ((int)number) {
+    case SYS_io_setup: result = aio_raw_setup(a, b); break;
+    case SYS_io_destroy: result = aio_raw_destroy(a); break;
+    case SYS_io_submit: result = aio_raw_submit(a, b, c); break;
+    case SYS_io_cancel: result = aio_raw_cancel(a, b, c); break;
+    case SYS_io_getevents: result = aio_raw_getevents(a, b, c, d, e); break;
+    // The last argument is read here alone: a caller with fewer has put nothing in its place.
+    default: result = aio_raw_pgetevents(a, b, c, d, e, f);
+    }
+    errno = before;
+    return returned(result);
+}
+
+// Without a version, whatever the library's other names have: so it stands in for every version of libc's, and a
+// program that is linked with this library asks for none that the real libaio lacks. (The dynamic linker takes the base
+// version of a library for any that is asked for.) An empty one, because the version script hides what has none at all.
+#define SYSCALL "\"syscall@@\""
+
+// In assembly, because the system call may be one after which a function must not return as C's do (vfork, clone), and
+// because C cannot pass on arguments of which it does not know the number. Nothing but the registers that a call may
+// change anyway is used, and the stack is left alone.
+#if defined(__x86_64__)
+_Static_assert(SYS_io_setup == 206 && SYS_io_cancel == 210 && SYS_io_pgetevents == 333, "as in the assembly");
+__asm__(
+    ".pushsection .text.raw_calls,\"ax\",@progbits\n"
+    ".p2align 4\n"
+    ".globl " SYSCALL "\n"
+    ".type " SYSCALL ", @function\n"
+    SYSCALL ":\n"
+    ".cfi_startproc\n"
+    "    endbr64\n"
+    // The kernel, too, looks at 32 bits of the number only.
+    "    leal -206(%rdi), %eax\n"
+    "    cmpl $4, %eax\n"
+    "    jbe raw_calls_linux_aio\n"
+    "    cmpl $333, %edi\n"
+    "    je raw_calls_linux_aio\n"
+    "    movq raw_calls_next(%rip), %rax\n"
+    "    testq %rax, %rax\n"
+    "    je 1f\n"
+    "    jmpq *%rax\n"
+    "1:  movq %rdi, %rax\n"
+    "    movq %rsi, %rdi\n"
+    "    movq %rdx, %rsi\n"
+    "    movq %rcx, %rdx\n"
+    "    movq %r8, %r10\n"
+    "    movq %r9, %r8\n"
+    "    movq 8(%rsp), %r9\n"
+    "    syscall\n"
+    "    cmpq $-4095, %rax\n"
+    "    jae 2f\n"
+    "    ret\n"
+    "2:  movq %rax, %rdi\n"
+    "    jmp raw_calls_failed\n"
+    ".cfi_endproc\n"
+    ".size " SYSCALL ", .-" SYSCALL "\n"
+    ".popsection\n");
+#elif defined(__aarch64__)
+_Static_assert(SYS_io_setup == 0 && SYS_io_getevents == 4 && SYS_io_pgetevents == 292, "as in the assembly");
+__asm__(
+    ".pushsection .text.raw_calls,\"ax\",@progbits\n"
+    ".p2align 4\n"
+    ".globl " SYSCALL "\n"
+    ".type " SYSCALL ", %function\n"
+    SYSCALL ":\n"
+    ".cfi_startproc\n"
+    "    hint #34\n"  // bti c
+    // The kernel, too, looks at 32 bits of the number only.
+    "    cmp w0, #4\n"
+    "    b.ls 3f\n"
+    "    cmp w0, #292\n"
+    "    b.eq 3f\n"
+    "    adrp x16, raw_calls_next\n"
+    "    ldr x16, [x16, #:lo12:raw_calls_next]\n"
+    "    cbz x16, 1f\n"
+    "    br x16\n"
+    "1:  uxtw x8, w0\n"
+    "    mov x0, x1\n"
+    "    mov x1, x2\n"
+    "    mov x2, x3\n"
+    "    mov x3, x4\n"
+    "    mov x4, x5\n"
+    "    mov x5, x6\n"
+    "    svc #0\n"
+    "    cmn x0, #4095\n"
+    "    b.hs 2f\n"
+    "    ret\n"
+    "2:  b raw_calls_failed\n"
+    "3:  b raw_calls_linux_aio\n"
+    ".cfi_endproc\n"
+    ".size " SYSCALL ", .-" SYSCALL "\n"
+    ".popsection\n");
+#else
+#error "syscall is not written for this architecture"
+#endif

@@ -1,0 +1,149 @@
+public import AIOCore
+internal import Synchronization
+
+/// What a drop-in library keeps of an operation while it is carried out.
+public protocol CarriedOperation {
+    var operation: Operation { get }
+    /// What the carrier keeps here.
+    var carriage: Carriage<Self> { get set }
+
+    /// On the loop's thread: what has completed, oldest first. The context of each is the address of its record,
+    /// which is the library's again.
+    static func deliver(_ deliveries: UnsafeBufferPointer<Delivery>)
+}
+
+/// A record's place with its carrier.
+public struct Carriage<Record> {
+    /// Names the operation once it is with the loop.
+    fileprivate var token = Token(rawValue: 0)
+    fileprivate var isWaiting = false
+    fileprivate var next: UnsafeMutablePointer<Record>?
+
+    public init() {}
+}
+
+/// The loop that carries a library's operations out. It lives as long as the process.
+///
+/// The loop's table has a limit, which the sum of what programs submit may pass: what finds no place waits in a list,
+/// in order. The list runs through the records, so it is bounded by them.
+public final class Carrier<Record: CarriedOperation>: LoopClient, @unchecked Sendable {
+    // @unchecked: `loop` is written before the carrier is shared, the list under its lock.
+
+    public typealias RecordPointer = UnsafeMutablePointer<Record>
+
+    private var loop: Loop<Carrier>?
+    private let lock = Lock()
+    private var first: RecordPointer?
+    private var last: RecordPointer?
+    private let waitingCount = Atomic<Int>(0)
+
+    private init() {}
+
+    /// Starts the loop's thread.
+    public static func start(_ engine: EngineKind) throws(EngineFailure) -> Carrier {
+        let carrier = Carrier()
+        carrier.loop = try Loop.start(engine, EngineConfiguration(queueDepth: 1024, workerLimit: 64), carrier)
+        return carrier
+    }
+
+    public var engine: EngineKind { loop?.engineKind ?? .threads }
+
+    /// Whether the caller is the loop's thread.
+    public var isCurrent: Bool { loop?.isCurrent ?? false }
+
+    // MARK: Any thread
+
+    /// Accepts an operation. The record stays where it is until it is delivered.
+    public func carry(_ record: RecordPointer) {
+        // Relaxed: who comes while another begins to wait may go first.
+        if waitingCount.load(ordering: .relaxed) > 0 || !stage(record) { wait(record) }
+    }
+
+    /// Asks for an end to an operation that was accepted and whose record is not in use again.
+    ///
+    /// Returns true if it was still waiting for a place: it is withdrawn and will not be delivered. Otherwise its
+    /// completion tells what came of it.
+    public func requestCancel(_ record: RecordPointer) -> Bool {
+        lock.lock()
+        let isWithdrawn = withdraw(record)
+        let token = record.pointee.carriage.token
+        lock.unlock()
+        if !isWithdrawn { loop?.requestCancel(token) }
+        return isWithdrawn
+    }
+
+    private func stage(_ record: RecordPointer) -> Bool {
+        guard let loop else { return false }
+        let context = UInt(bitPattern: record)
+        guard let token = loop.prepare(record.pointee.operation, context: context, deadline: .never) else {
+            return false
+        }
+        record.pointee.carriage.token = token
+        loop.stage(token)
+        return true
+    }
+
+    // MARK: Waiting for a place
+
+    private func wait(_ record: RecordPointer) {
+        lock.lock()
+        record.pointee.carriage.next = nil
+        record.pointee.carriage.isWaiting = true
+        if let last { last.pointee.carriage.next = record } else { first = record }
+        last = record
+        waitingCount.wrappingAdd(1, ordering: .relaxed)
+        // The places may have become free before it was in the list, and the loop sleep since.
+        stageWaiting()
+        lock.unlock()
+    }
+
+    /// With the lock.
+    private func stageWaiting() {
+        while let record = first {
+            let next = record.pointee.carriage.next
+            // Before it is staged: from then on it may complete at any time.
+            record.pointee.carriage.isWaiting = false
+            guard stage(record) else {
+                record.pointee.carriage.isWaiting = true
+                return
+            }
+            first = next
+            if next == nil { last = nil }
+            waitingCount.wrappingSubtract(1, ordering: .relaxed)
+        }
+    }
+
+    /// With the lock.
+    private func withdraw(_ record: RecordPointer) -> Bool {
+        guard record.pointee.carriage.isWaiting else { return false }
+        var before: RecordPointer?
+        var current = first
+        while let candidate = current, candidate != record {
+            before = candidate
+            current = candidate.pointee.carriage.next
+        }
+        let next = record.pointee.carriage.next
+        if let before { before.pointee.carriage.next = next } else { first = next }
+        if last == record { last = before }
+        record.pointee.carriage.isWaiting = false
+        waitingCount.wrappingSubtract(1, ordering: .relaxed)
+        return true
+    }
+
+    // MARK: The loop's client
+
+    public func deliver(_ deliveries: UnsafeBufferPointer<Delivery>) {
+        Record.deliver(deliveries)
+        // Their places are free.
+        guard waitingCount.load(ordering: .relaxed) > 0 else { return }
+        lock.lock()
+        stageWaiting()
+        lock.unlock()
+    }
+
+    public func runJobs() -> Bool { false }
+    public func hasJobs() -> Bool { false }
+    public var nextDeadline: Nanoseconds { .never }
+    public func expire(_ now: Nanoseconds) {}
+    public func loopEnded() {}
+}

@@ -1,0 +1,55 @@
+public import AIOCore
+internal import CDropIns
+
+/// Which engine carries a library's operations, and why that one.
+public struct EngineChoice: Sendable {
+    public enum Reason: Sendable {
+        /// The kernel offers io_uring.
+        case offered
+        /// AIO_ENGINE asks for it.
+        case forced
+        /// io_uring could not be made.
+        case unavailable(EngineFailure)
+    }
+
+    public var engine: EngineKind
+    public var reason: Reason
+}
+
+extension Carrier {
+    /// Starts a carrier on the engine that AIO_ENGINE asks for, or else on the best that works here.
+    public static func startChosen() throws(EngineFailure) -> (carrier: Carrier, choice: EngineChoice) {
+        let started = try startBest()
+        Statistics.note(started.choice)
+        return started
+    }
+
+    private static func startBest() throws(EngineFailure) -> (carrier: Carrier, choice: EngineChoice) {
+        if let forced = forcedEngine() {
+            return (try start(forced), EngineChoice(engine: forced, reason: .forced))
+        }
+        do throws(EngineFailure) {
+            return (try start(.ioUring), EngineChoice(engine: .ioUring, reason: .offered))
+        } catch {
+            return (try start(.threads), EngineChoice(engine: .threads, reason: .unavailable(error)))
+        }
+    }
+}
+
+/// What AIO_ENGINE says: nil for "auto" and for nothing, and for what is no engine, which is reported.
+private func forcedEngine() -> EngineKind? {
+    guard let value = getenv("AIO_ENGINE"), value.pointee != 0, strcmp(value, "auto") != 0 else { return nil }
+    for kind in EngineKind.allCases where strcmp(value, kind.name.cString) == 0 { return kind }
+    report("aio: AIO_ENGINE names no engine of the drop-in libraries (auto, io_uring, threads): taking auto\n")
+    return nil
+}
+
+/// Writes a line to standard error.
+public func report(_ line: StaticString) {
+    _ = Kernel.write(2, line.utf8Start, line.utf8CodeUnitCount)
+}
+
+extension StaticString {
+    /// As C wants it: a static string is followed by a zero byte.
+    public var cString: UnsafePointer<CChar> { UnsafeRawPointer(utf8Start).assumingMemoryBound(to: CChar.self) }
+}

@@ -1,0 +1,56 @@
+internal import AIOCore
+internal import CDropIns
+
+extension EngineChoice {
+    /// In one word of memory, so that it can be noted with one store. Never 0.
+    var packed: UInt64 {
+        let (reason, step, errno): (UInt64, UInt8, Int32) =
+            switch reason {
+            case .offered: (1, 0, 0)
+            case .forced: (2, 0, 0)
+            case .unavailable(let failure): (3, failure.step.rawValue, failure.errno)
+            }
+        return reason << 56 | UInt64(engine.rawValue) << 48 | UInt64(step) << 40 | UInt64(UInt32(bitPattern: errno))
+    }
+
+    /// Nil if none was noted.
+    static func engine(ofPacked packed: UInt64) -> EngineKind? {
+        packed == 0 ? nil : EngineKind(rawValue: UInt8(truncatingIfNeeded: packed >> 48))
+    }
+}
+
+extension TextBuffer {
+    /// The engine with the reason, from what `EngineChoice.packed` made of them.
+    mutating func append(packedChoice packed: UInt64) {
+        guard let engine = EngineChoice.engine(ofPacked: packed) else {
+            return append("none: no operation got beyond the call")
+        }
+        append(engine.name)
+        switch packed >> 56 {
+        case 1: append(": the kernel offers it")
+        case 2: append(": AIO_ENGINE asks for it")
+        default:
+            append(": io_uring is not available: ")
+            append(
+                EngineFailure.Step(rawValue: UInt8(truncatingIfNeeded: packed >> 40)),
+                errno: Int32(truncatingIfNeeded: packed & 0xFFFF_FFFF))
+        }
+    }
+
+    private mutating func append(_ step: EngineFailure.Step?, errno: Int32) {
+        switch (step, errno) {
+        case (.ringSetup, EPERM):
+            return append("switched off by the sysctl kernel.io_uring_disabled or a seccomp profile")
+        case (.ringSetup, ENOSYS):
+            return append("this kernel has none, or a seccomp profile hides it")
+        case (.ringFeatures, _):
+            return append("the kernel's is older than 5.15")
+        case (.ringSetup, _): append("io_uring_setup: ")
+        case (.ringMapping, _): append("mmap of the ring: ")
+        case (.thread, _): append("starting a thread: ")
+        case (.firstOperation, _): append("the first operation: ")
+        case (.descriptors, _), (.configuration, _), (nil, _): append("setting up: ")
+        }
+        append(cString: strerror(errno), limit: 80)
+    }
+}

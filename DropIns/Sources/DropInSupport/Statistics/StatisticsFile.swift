@@ -1,0 +1,104 @@
+internal import AIOCore
+internal import CDropIns
+internal import CKernel
+internal import Synchronization
+
+/// Where the summary goes, as AIO_STATS had it when the library was loaded.
+private struct Destination {
+    /// Absolute, since the program may change its folder; nil for standard error.
+    var path: UnsafeMutablePointer<CChar>?
+    /// What standard error was then; nil if it was closed.
+    var standardError: FileIdentity?
+
+    /// Writes all of it at once, so that blocks of several processes do not mix.
+    func write(_ text: UnsafeBufferPointer<UInt8>) {
+        guard let path else {
+            // A program may have closed standard error, and have a file of its own under that number now.
+            guard let standardError, let now = FileIdentity(2), standardError.isSame(as: now) else { return }
+            return writeOnce(2, text)
+        }
+        let file = drop_in_open_for_appending(path)
+        guard file >= 0 else { return report("aio: the file that AIO_STATS names cannot be opened for writing\n") }
+        writeOnce(file, text)
+        Kernel.close(file)
+    }
+
+    private func writeOnce(_ file: Int32, _ text: UnsafeBufferPointer<UInt8>) {
+        // A pipe without a reader, or a file at its limit, must not end a program that has done its work.
+        var signals = sigset_t()
+        sigemptyset(&signals)
+        sigaddset(&signals, SIGPIPE)
+        sigaddset(&signals, SIGXFSZ)
+        pthread_sigmask(SIG_BLOCK, &signals, nil)
+        guard let start = text.baseAddress else { return }
+        while Kernel.write(file, start, text.count) == -Int(EINTR) {}
+    }
+}
+
+/// Which file a descriptor stands for.
+private struct FileIdentity: BitwiseCopyable {
+    private var device: UInt64
+    private var inode: UInt64
+
+    /// Nil if the descriptor is closed.
+    init?(_ descriptor: Int32) {
+        var state = ck_statx()
+        guard Kernel.status(descriptor, CK_STATX_BASIC_STATS, &state) == 0 else { return nil }
+        device = UInt64(state.device_major) << 32 | UInt64(state.device_minor)
+        inode = state.inode
+    }
+
+    func isSame(as other: FileIdentity) -> Bool { device == other.device && inode == other.inode }
+}
+
+/// Where the destination is; 0 if no summary is asked for. Relaxed: it is set before the program's first instruction.
+private let destinationAddress = Atomic<UInt>(0)
+
+/// When the library is loaded: reads AIO_STATS, and starts recording if it asks for it.
+@c(drop_in_was_loaded)
+func wasLoaded() {
+    let name: StaticString = "AIO_STATS"
+    let off: StaticString = "0"
+    let on: StaticString = "1"
+    guard let value = drop_in_trusted_environment(name.cString), value.pointee != 0, strcmp(value, off.cString) != 0
+    else { return }
+    var path: UnsafeMutablePointer<CChar>?
+    if strcmp(value, on.cString) != 0 {
+        path = absolutePath(value)
+        guard path != nil else { return report("aio: the name of the file in AIO_STATS is too long\n") }
+    }
+    let destination = UnsafeMutablePointer<Destination>.allocate(capacity: 1)
+    destination.initialize(to: Destination(path: path, standardError: FileIdentity(2)))
+    destinationAddress.store(UInt(bitPattern: destination), ordering: .relaxed)
+    StatisticsCells.map()
+}
+
+/// Lives as long as the process. Nil if it is too long for one.
+private func absolutePath(_ path: UnsafePointer<CChar>) -> UnsafeMutablePointer<CChar>? {
+    let limit = 4096
+    let memory = UnsafeMutablePointer<CChar>.allocate(capacity: limit)
+    memory.pointee = 0
+    if UInt8(bitPattern: path.pointee) != UInt8(ascii: "/") {
+        guard getcwd(memory, limit - 1) != nil else { return nil }
+        let length = strlen(memory)
+        memory[length] = CChar(bitPattern: UInt8(ascii: "/"))
+        memory[length + 1] = 0
+    }
+    let length = strlen(memory)
+    guard length + strlen(path) < limit else { return nil }
+    memcpy(memory + length, path, strlen(path) + 1)
+    return memory
+}
+
+/// When the process ends by exit(3): writes the summary, if it is asked for and the library was used.
+@c(drop_in_process_ends)
+func processEnds() {
+    let destination = UnsafeMutablePointer<Destination>(bitPattern: destinationAddress.load(ordering: .relaxed))
+    guard let destination, let cells = StatisticsCells.current, cells.isUsed else { return }
+    // Less than PIPE_BUF, so that it stays in one piece in a pipe as well.
+    withUnsafeTemporaryAllocation(of: UInt8.self, capacity: 4096) { memory in
+        var text = TextBuffer(memory)
+        text.appendSummary(cells)
+        destination.pointee.write(UnsafeBufferPointer(rebasing: memory[..<text.count]))
+    }
+}

@@ -1,0 +1,1 @@
+@c public func aio_read() -> Int32 { 0 }

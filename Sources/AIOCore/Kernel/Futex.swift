@@ -1,0 +1,24 @@
+internal import CKernel
+public import Synchronization
+
+/// Waiting for a word in memory to change.
+extension Kernel {
+    /// futex(2), FUTEX_WAIT_BITSET: sleeps while `word` holds `value`, until the deadline.
+    ///
+    /// Returns 0 (woken), or negative EAGAIN (it holds something else), EINTR (a signal handler ran: also one with
+    /// SA_RESTART, since there is always a deadline) or ETIMEDOUT.
+    public static func futexWait(
+        _ word: UnsafeMutablePointer<Atomic<UInt32>>, while value: UInt32, until deadline: Nanoseconds
+    ) -> Int {
+        // Without a timeout the kernel restarts the call behind the caller's back after a handler with SA_RESTART.
+        var time = ck_timespec(min(deadline, Nanoseconds(Int64.max)))
+        return call(
+            CK_NR_futex, address(word), Int(CK_FUTEX_WAIT_BITSET | CK_FUTEX_PRIVATE), Int(value), address(&time), 0,
+            Int(UInt32.max))
+    }
+
+    /// futex(2), FUTEX_WAKE: wakes up to `count` of those who wait for `word`.
+    public static func futexWake(_ word: UnsafeMutablePointer<Atomic<UInt32>>, _ count: Int32) {
+        _ = call(CK_NR_futex, address(word), Int(CK_FUTEX_WAKE | CK_FUTEX_PRIVATE), Int(count))
+    }
+}

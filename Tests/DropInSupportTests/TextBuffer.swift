@@ -1,0 +1,1 @@
+../../DropIns/Sources/DropInSupport/Statistics/TextBuffer.swift
