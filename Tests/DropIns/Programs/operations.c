@@ -36,6 +36,29 @@ static void reads(void) {
     fact_result("the file's position is left alone", lseek(file, 0, SEEK_CUR));
 }
 
+/// What is partly in the page cache is read as a whole all the same.
+static void partly_cached(void) {
+    begin();
+    int file = new_file(O_RDONLY, 65536, 1);
+    posix_fadvise(file, 0, 0, POSIX_FADV_RANDOM);
+    const int cached[] = {0, 4, 15};
+    for (int index = 0; index < 3; index++) {
+        char what[64];
+        make_cold(file);
+        if (pread(file, memory, 4096, cached[index] * 4096) != 4096) { broken("pread"); }
+        memset(memory, 0, 65536);
+        snprintf(what, sizeof what, "page %d is there", cached[index]);
+        fact_performed(what, context, block(IOCB_CMD_PREAD, file, memory, 65536, 0));
+        snprintf(what, sizeof what, "content with page %d", cached[index]);
+        fact_bool(what, is_known(memory, 65536, 0, 1));
+        make_cold(file);
+        if (pread(file, memory, 4096, cached[index] * 4096) != 4096) { broken("pread"); }
+        struct iovec parts[] = {{memory, 1000}, {memory + 1000, 65536 - 1000}};
+        snprintf(what, sizeof what, "vectored, page %d is there", cached[index]);
+        fact_performed(what, context, block(IOCB_CMD_PREADV, file, parts, 2, 0));
+    }
+}
+
 static void writes(void) {
     begin();
     int file = new_file(O_RDWR, 4096, 1);
@@ -367,6 +390,7 @@ static void file_size_limit_signals(void) {
 
 static const struct test_case cases[] = {
     {"reads", reads},
+    {"partly-cached", partly_cached},
     {"writes", writes},
     {"appends", appends},
     {"vectors", vectors},
