@@ -313,6 +313,14 @@ static void eventfd_closed_in_flight(void) {
     fact_result("events there", event_count_now(context));
 }
 
+/// The number is taken by a file that has something else.
+static void take_number(int number, int other) {
+    if (other == number) { return; }
+    // Somebody else may have it by now: then it is not ours to take.
+    if (fcntl(number, F_GETFD) < 0) { dup2(other, number); }
+    close(other);
+}
+
 /// So is the file.
 static void file_closed_in_flight(void) {
     begin();
@@ -325,9 +333,7 @@ static void file_closed_in_flight(void) {
     }
     fact_result("submit", io_submit(context, 16, list));
     close(file);
-    // The number is taken by a file that has something else.
-    int other = new_file(O_RDONLY | O_DIRECT, 1 << 20, 7);
-    fact_bool("same number", other == file);
+    take_number(file, new_file(O_RDONLY | O_DIRECT, 1 << 20, 7));
     int good = 0;
     for (int index = 0; index < 16; index++) { good += next_event(context).res == 65536; }
     fact_result("events", good);
@@ -346,8 +352,7 @@ static void cold_buffered_file_closed_in_flight(void) {
     }
     fact_result("submit", io_submit(context, 16, list));
     close(file);
-    int other = new_file(O_RDONLY, 1 << 20, 7);
-    fact_bool("same number", other == file);
+    take_number(file, new_file(O_RDONLY, 1 << 20, 7));
     int good = 0;
     for (int index = 0; index < 16; index++) { good += next_event(context).res == 65536; }
     fact_result("events", good);
