@@ -31,6 +31,11 @@ struct ck_io_event {
     int64_t result2;
 };
 
+struct ck_aio_signal_mask {
+    uint64_t address;
+    uint64_t size;
+};
+
 static const uint16_t CK_IOCB_CMD_PREAD = 0;
 static const uint16_t CK_IOCB_CMD_PWRITE = 1;
 static const uint16_t CK_IOCB_CMD_FSYNC = 2;

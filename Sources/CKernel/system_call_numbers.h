@@ -49,6 +49,7 @@ CK_NR(io_setup, __NR_io_setup);
 CK_NR(io_destroy, __NR_io_destroy);
 CK_NR(io_submit, __NR_io_submit);
 CK_NR(io_getevents, __NR_io_getevents);
+CK_NR(io_pgetevents, __NR_io_pgetevents);
 CK_NR(gettid, __NR_gettid);
 CK_NR(geteuid, __NR_geteuid);
 CK_NR(getpid, __NR_getpid);

@@ -18,6 +18,13 @@ struct Context: BitwiseCopyable, Equatable {
     /// Whether it is in use.
     var isAlive: Bool { address.pointee.load(ordering: .sequentiallyConsistent) != 0 }
 
+    /// Whether there is no event to be taken.
+    var isEmpty: Bool {
+        state.pointee.lock.lock()
+        defer { state.pointee.lock.unlock() }
+        return state.pointee.ring?.count == 0
+    }
+
     static func make(id: UInt32) -> Context? {
         guard let memory = malloc(MemoryLayout<ContextState>.stride) else { return nil }
         let state = memory.bindMemory(to: ContextState.self, capacity: 1)
@@ -41,6 +48,11 @@ struct ContextState: ~Copyable {
     var inFlightCount = 0
     var waiters = Waiters()
     var records = RecordPool()
+    var mode = ContextMode.undecided
+    var native: NativeContext?
+    var ticker = Ticker()
+    /// The ticker's place with the loop; made when first needed.
+    var tick: UnsafeMutablePointer<Record>?
     /// The next context that is not in use. The table's.
     var nextFree: Context?
 
@@ -100,7 +112,7 @@ extension Context {
     }
 
     /// Under the lock.
-    private func release(_ record: UnsafeMutablePointer<Record>) {
+    func release(_ record: UnsafeMutablePointer<Record>) {
         state.pointee.records.release(record)
         state.pointee.inFlightCount -= 1
     }
@@ -164,7 +176,11 @@ extension Context {
                 expected: known, desired: 0, ordering: .sequentiallyConsistent
             ).exchanged
         else { return false }
-        if let loop = library.pointee.runningLoop() { requestCancel(loop) { _ in true } }
+        if let loop = library.pointee.runningLoop() {
+            requestCancel(loop) { _ in true }
+            stopTicking(loop)
+        }
+        endNative()
         dismissWaiters()
         leave(1)
         while true {
@@ -214,7 +230,7 @@ extension Context {
     }
 
     /// Under the lock.
-    private func publish(_ record: UnsafeMutablePointer<Record>, _ result: Int32) {
+    func publish(_ record: UnsafeMutablePointer<Record>, _ result: Int32) {
         // A cancelled poll ends with no events, as the kernel's does.
         let result = record.pointee.isPoll && result == -ECANCELED ? 0 : result
         let event = ck_io_event(
@@ -229,7 +245,7 @@ extension Context {
     }
 
     /// Under the lock, which it gives up: wakes those who have something to do.
-    private func finishPublishing(_ count: Int) {
+    func finishPublishing(_ count: Int) {
         let waiters = state.pointee.waiters
         let isNeeded = waiters.count > 0 && state.pointee.ring.map { $0.count >= waiters.wanted } == true
         if isNeeded { state.pointee.news.pointee.wrappingAdd(1, ordering: .relaxed) }

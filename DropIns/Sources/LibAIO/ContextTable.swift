@@ -109,6 +109,8 @@ struct ContextTable: ~Copyable {
         lock.lock()
         depthSum.pointee -= UInt64(context.state.pointee.depth)
         context.state.pointee.ring = nil
+        context.state.pointee.native = nil
+        context.state.pointee.mode = .undecided
         // Relative, like all changes of it: a lookup that comes too late may just be counting itself in and out.
         context.references.pointee.wrappingSubtract(1, ordering: .sequentiallyConsistent)
         putFree(context)

@@ -8,6 +8,8 @@ internal import Synchronization
 struct Library: ~Copyable {
     let table: ContextTable
     let processors: UInt32
+    /// Whether direct I/O may go to the kernel's Linux AIO; not if an engine is asked for by name.
+    let usesNative: Bool
     let guesses: UnsafeMutablePointer<CacheGuess>
     private let startLock = Lock()
     private let carrier: UnsafeMutablePointer<Atomic<UInt>>
@@ -17,6 +19,7 @@ struct Library: ~Copyable {
     private init?() {
         guard let table = ContextTable() else { return nil }
         self.table = table
+        usesNative = getenv("AIO_ENGINE") == nil
         processors = UInt32(di_configured_processors())
         guesses = .allocate(capacity: Self.guessCount)
         for index in 0..<Self.guessCount { (guesses + index).initialize(to: CacheGuess()) }

@@ -29,6 +29,14 @@ struct Reaping: ~Copyable {
             return -Int(EINVAL)
         }
         defer { context.leave(1) }
+        if countMin >= 0, countMin <= countMax, let native = context.nativeToReap() {
+            if deadline.isZero, native.isEmpty { return 0 }
+            if let result = context.reapNative(native, countMin, countMax, events, deadline, mask: mask) {
+                return result
+            }
+        }
+        // What libaio looks at before it makes the call.
+        if deadline.isZero, context.isEmpty { return 0 }
         guard countMin >= 0, countMin <= countMax else { return -Int(EINVAL) }
         var reaping = Reaping(context, countMin, countMax, events)
         let result = reaping.run(deadline, mask)
@@ -132,10 +140,10 @@ struct Timeout: BitwiseCopyable {
         guard Kernel.canRead(address, MemoryLayout<ck_timespec>.size), let raw = UnsafeRawPointer(bitPattern: address)
         else { return nil }
         let time = raw.loadUnaligned(as: ck_timespec.self)
-        // As the kernel reckons: what is negative has passed, what is too long is for ever.
+        // As the kernel reckons: what is negative, or too long, is for ever.
         let (seconds, overflows) = time.seconds.multipliedReportingOverflow(by: 1_000_000_000)
         let (sum, overflows2) = seconds.addingReportingOverflow(time.nanoseconds)
-        length = overflows || overflows2 ? (time.seconds > 0 ? .never : 0) : Nanoseconds(max(sum, 0))
+        length = overflows || overflows2 || sum < 0 ? .never : Nanoseconds(sum)
     }
 
     var isZero: Bool { length == 0 }

@@ -17,6 +17,12 @@ struct Record: CarriedOperation {
     /// Whether its end can be asked for without losing anything: polls, and what waits on a stream.
     var isCancellable = false
     var isInFlight = false
+    /// What the kernel got of a direct transfer, and whether that may go on waiting if need be.
+    var native = ck_iocb()
+    var isNative = false
+    var isAttempt = false
+    /// The context's ticker instead of an operation of the program's.
+    var isTick = false
     /// The next record that is free.
     var nextFree: UnsafeMutablePointer<Record>?
 
@@ -29,12 +35,21 @@ struct Record: CarriedOperation {
     /// On the loop's thread. What completed together in one context is published together.
     static func deliver(_ deliveries: UnsafeBufferPointer<Delivery>) {
         var start = 0
-        while start < deliveries.count, let context = record(of: deliveries[start])?.pointee.context {
+        while start < deliveries.count, let first = record(of: deliveries[start]) {
+            let context = first.pointee.context
             var end = start + 1
-            while end < deliveries.count, record(of: deliveries[end])?.pointee.context == context { end += 1 }
-            context.complete(UnsafeBufferPointer(rebasing: deliveries[start..<end]))
+            if first.pointee.isTick {
+                context.tick()
+            } else {
+                while end < deliveries.count, isOfSameKind(record(of: deliveries[end]), context) { end += 1 }
+                context.complete(UnsafeBufferPointer(rebasing: deliveries[start..<end]))
+            }
             start = end
         }
+    }
+
+    private static func isOfSameKind(_ record: UnsafeMutablePointer<Record>?, _ context: Context) -> Bool {
+        record.map { $0.pointee.context == context && !$0.pointee.isTick } ?? false
     }
 
     static func record(of delivery: Delivery) -> UnsafeMutablePointer<Record>? {

@@ -23,6 +23,7 @@ struct RecordPool: BitwiseCopyable {
         record.pointee.isInFlight = true
         record.pointee.event = -1
         record.pointee.isCancellable = false
+        record.pointee.isNative = false
         return record
     }
 

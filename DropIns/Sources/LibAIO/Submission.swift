@@ -8,8 +8,17 @@ struct Submission: ~Copyable {
     let library: UnsafeMutablePointer<Library>
     let context: Context
     private var known = KnownMemory()
+    /// Direct transfers on their way to the kernel, which takes them together.
+    private let batch: UnsafeMutableBufferPointer<UnsafeMutablePointer<ck_iocb>?>
+    private var batchCount = 0
+    /// Of the operations accepted last, those that the kernel then did not take.
+    private var unsentCount = 0
 
-    init(_ library: UnsafeMutablePointer<Library>, _ context: Context) {
+    private init(
+        _ library: UnsafeMutablePointer<Library>, _ context: Context,
+        _ batch: UnsafeMutableBufferPointer<UnsafeMutablePointer<ck_iocb>?>
+    ) {
+        self.batch = batch
         self.library = library
         self.context = context
     }
@@ -21,18 +30,64 @@ struct Submission: ~Copyable {
             return -Int(EINVAL)
         }
         defer { context.leave(1) }
-        var submission = Submission(library, context)
-        return submission.take(count, blocks)
+        // Above 1 KiB the memory would come from the heap.
+        return withUnsafeTemporaryAllocation(of: UnsafeMutablePointer<ck_iocb>?.self, capacity: 128) { batch in
+            var submission = Submission(library, context, batch)
+            return submission.take(count, blocks)
+        }
     }
 
     private mutating func take(_ count: Int, _ blocks: UInt) -> Int {
         // More than the ring holds cannot be accepted at once.
         let count = min(count, Int(context.state.pointee.ring?.capacity ?? 0))
-        for index in 0..<count {
-            let result = take(blocks &+ UInt(index * 8))
-            if result < 0 { return index > 0 ? index : result }
+        var refused = 0
+        var index = 0
+        while index < count {
+            refused = take(blocks &+ UInt(index * 8))
+            if refused < 0 { break }
+            index += 1
         }
-        return count
+        let refusedLate = flush()
+        if refusedLate < 0 { refused = refusedLate }
+        index -= unsentCount
+        return index > 0 ? index : refused
+    }
+
+    /// Hands the batch to the kernel. Returns 0, or why it did not take all of it.
+    private mutating func flush() -> Int {
+        guard batchCount > 0 else { return 0 }
+        var refused = 0
+        var sent = 0
+        while sent < batchCount {
+            let result = context.submitNative(UnsafeMutableBufferPointer(rebasing: batch[sent..<batchCount]))
+            if result > 0 {
+                sent += result
+            } else if result != -Int(EOPNOTSUPP) || !mayWaitInstead(batch[sent]) {
+                refused = result
+                break
+            }
+        }
+        // They were the last that had been accepted.
+        unsentCount = batchCount - sent
+        for block in batch[sent..<batchCount] { Submission.abandon(block, context) }
+        if sent > 0 { context.keepTicking(library) }
+        batchCount = 0
+        return refused
+    }
+
+    /// A file that knows no RWF_NOWAIT is handed over without.
+    private func mayWaitInstead(_ block: UnsafeMutablePointer<ck_iocb>?) -> Bool {
+        guard let block, let record = UnsafeMutablePointer<Record>(bitPattern: UInt(block.pointee.data)),
+            record.pointee.isAttempt
+        else { return false }
+        record.pointee.isAttempt = false
+        block.pointee.rw_flags &= ~CK_RWF_NOWAIT
+        return true
+    }
+
+    private static func abandon(_ block: UnsafeMutablePointer<ck_iocb>?, _ context: Context) {
+        guard let block, let record = UnsafeMutablePointer<Record>(bitPattern: UInt(block.pointee.data)) else { return }
+        context.abandon(record)
     }
 
     /// Takes the operation whose control block's address is at `place`.
@@ -62,13 +117,21 @@ struct Submission: ~Copyable {
         let openFlags = Kernel.openFlags(number)
         // Of a file that is open as a place only (O_PATH) nothing can be read.
         guard openFlags >= 0, UInt64(openFlags) & CK_O_PATH == 0 else { return -Int(EBADF) }
+        // The kernel marks the block as its own, which io_cancel looks at.
+        guard known.canWriteKey(of: UInt(record.pointee.block)) else { return -Int(EFAULT) }
+        let goesNative = isNative(block, UInt64(openFlags))
+        if !goesNative || batchCount == batch.count {
+            // What comes after the batch is accepted only if the batch is.
+            let refused = flush()
+            guard refused == 0 else { return refused }
+        }
+        if goesNative { return putIntoBatch(block, record) }
+        context.turnToLoop()
         if block.flags & CK_IOCB_FLAG_RESFD != 0 {
             let event = Event.hold(Int32(bitPattern: block.event_descriptor))
             guard event >= 0 else { return event }
             record.pointee.event = Int32(event)
         }
-        // The kernel marks the block as its own, which io_cancel looks at.
-        guard known.canWriteKey(of: UInt(record.pointee.block)) else { return -Int(EFAULT) }
         switch block.opcode {
         case CK_IOCB_CMD_PREAD, CK_IOCB_CMD_PWRITE, CK_IOCB_CMD_PREADV, CK_IOCB_CMD_PWRITEV:
             return acceptTransfer(block, UInt64(openFlags), record)
@@ -77,6 +140,32 @@ struct Submission: ~Copyable {
         case CK_IOCB_CMD_POLL: return acceptPoll(block, record)
         default: return -Int(EINVAL)
         }
+    }
+
+    // MARK: Direct transfers
+
+    private func isNative(_ block: ck_iocb, _ openFlags: UInt64) -> Bool {
+        guard openFlags & CK_O_DIRECT != 0, block.flags & CK_IOCB_FLAG_RESFD == 0 else { return false }
+        switch block.opcode {
+        case CK_IOCB_CMD_PREAD, CK_IOCB_CMD_PWRITE, CK_IOCB_CMD_PREADV, CK_IOCB_CMD_PWRITEV:
+            return context.isNative(library)
+        default: return false
+        }
+    }
+
+    /// The kernel checks all of it, as it would have.
+    private mutating func putIntoBatch(_ block: ck_iocb, _ record: UnsafeMutablePointer<Record>) -> Int {
+        record.pointee.native = block
+        record.pointee.native.data = UInt64(UInt(bitPattern: record))
+        record.pointee.isNative = true
+        // The call must not wait; if the kernel cannot do without, whoever waits for the event does. Not for vectors:
+        // the program may change them before that.
+        let isVectored = block.opcode == CK_IOCB_CMD_PREADV || block.opcode == CK_IOCB_CMD_PWRITEV
+        record.pointee.isAttempt = !isVectored && block.rw_flags & CK_RWF_NOWAIT == 0
+        if record.pointee.isAttempt { record.pointee.native.rw_flags |= CK_RWF_NOWAIT }
+        batch[batchCount] = withUnsafeMutablePointer(to: &record.pointee.native) { $0 }
+        batchCount += 1
+        return 0
     }
 
     // MARK: Transfers
@@ -106,6 +195,7 @@ struct Submission: ~Copyable {
         guard refused == 0 else { return refused }
         record.pointee.operation = Self.operation(transfer, isWrite: isWrite, isVectored: isVectored)
         let isDirect = openFlags & CK_O_DIRECT != 0
+        if !isDirect, transfer.flags.contains(.noWait) { return attempt(record, transfer) }
         if !isWrite, !isDirect, let result = served(record, transfer, bytes) {
             context.complete(record, result)
             return 0
@@ -126,6 +216,8 @@ struct Submission: ~Copyable {
     private mutating func copyVectors(
         _ transfer: inout Transfer, _ bytes: inout Int, _ record: UnsafeMutablePointer<Record>
     ) -> Int {
+        // Of the number of iovecs the kernel looks at 32 bits.
+        transfer.count &= 0xffff_ffff
         let count = transfer.count
         guard count <= TransferRules.vectorsMax else { return -Int(EINVAL) }
         let size = count * MemoryLayout<iovec>.stride
@@ -142,13 +234,12 @@ struct Submission: ~Copyable {
 
     /// What the page cache holds is read here and now: the result, or nil if this is for the loop.
     private func served(_ record: UnsafeMutablePointer<Record>, _ transfer: Transfer, _ bytes: Int) -> Int? {
-        let isImmediate = transfer.flags.contains(.noWait)
-        guard bytes <= Transfer.inlineLimit || isImmediate else { return nil }
+        guard bytes <= Transfer.inlineLimit else { return nil }
         let guess = library.pointee.guess(transfer.descriptor.number)
-        guard isImmediate || guess.pointee.isWorthAsking() else { return nil }
+        guard guess.pointee.isWorthAsking() else { return nil }
         let result = record.pointee.operation.attemptWithoutWaiting(transfer)
-        if isImmediate || result >= 0 {
-            if result >= 0 { guess.pointee.noteHit() }
+        if result >= 0 {
+            guess.pointee.noteHit()
             return result
         }
         switch result {
@@ -158,6 +249,15 @@ struct Submission: ~Copyable {
         default: return result
         }
         return nil
+    }
+
+    /// The program wants no waiting (RWF_NOWAIT): the call is made here, whatever it says.
+    private func attempt(_ record: UnsafeMutablePointer<Record>, _ transfer: Transfer) -> Int {
+        let result = record.pointee.operation.attemptWithoutWaiting(transfer)
+        // A file that cannot tell is refused, as the kernel does.
+        guard result != -Int(EOPNOTSUPP) else { return result }
+        context.complete(record, result)
+        return 0
     }
 
     /// Gives a transfer to the loop.

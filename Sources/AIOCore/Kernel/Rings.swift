@@ -38,6 +38,24 @@ extension Kernel {
         call(CK_NR_io_submit, Int(bitPattern: context), count, address(blocks))
     }
 
+    /// io_pgetevents(2), until a deadline, 0 being now, with the signal mask at the address `mask` unless that is 0.
+    /// `events` may be any address.
+    public static func linuxAIOGetEvents(
+        _ context: UInt, _ countMin: Int, _ countMax: Int, _ events: UInt, _ deadline: Nanoseconds, mask: UInt
+    ) -> Int {
+        var time = ck_timespec()
+        if deadline != 0 {
+            let now = now()
+            time = ck_timespec(deadline > now ? deadline &- now : 0)
+        }
+        var signals = ck_aio_signal_mask(address: UInt64(mask), size: 8)
+        return withUnsafeMutablePointer(to: &time) { time in
+            call(
+                mask == 0 ? CK_NR_io_getevents : CK_NR_io_pgetevents, Int(bitPattern: context), countMin, countMax,
+                Int(bitPattern: events), deadline == .never ? 0 : address(time), mask == 0 ? 0 : address(&signals))
+        }
+    }
+
     /// io_getevents(2).
     public static func linuxAIOGetEvents(
         _ context: UInt, _ countMin: Int, _ countMax: Int, _ events: UnsafeMutablePointer<ck_io_event>,

@@ -1,0 +1,137 @@
+internal import AIOCore
+internal import CDropIns
+internal import CKernel
+
+/// A context of the kernel's own behind one of ours. Direct I/O is what Linux AIO does well: it neither needs a thread
+/// nor blocks one, so it goes straight to the kernel, at the kernel's price, as long as a context has nothing else to
+/// do. With the first operation of another kind the context turns to the loop for good.
+///
+/// Used under the context's lock.
+struct NativeContext: BitwiseCopyable {
+    /// The kernel's name for it.
+    let id: UInt
+    var inFlightCount = 0
+    /// Threads in the kernel's io_getevents, and the most that one of them waits for.
+    var waiterCount = 0
+    var wanted = 0
+    /// Counts the calls that took events, or tried to, so that one can tell whether the program makes any.
+    var reapCount: UInt32 = 0
+    var submitCount: UInt32 = 0
+
+    /// nil where the kernel gives none: its limit is reached, or Linux AIO is not allowed.
+    init?(depth: UInt32) {
+        var id: UInt = 0
+        guard Kernel.linuxAIOSetup(depth, &id) == 0 else { return nil }
+        self.id = id
+    }
+
+    /// Whether the kernel's ring holds no event.
+    var isEmpty: Bool {
+        guard let header = UnsafePointer<EventRing.Header>(bitPattern: id) else { return false }
+        return header.pointee.head == header.pointee.tail
+    }
+
+    /// Hands operations to the kernel. Returns how many it took, or why not even the first.
+    func submit(_ blocks: UnsafeMutableBufferPointer<UnsafeMutablePointer<ck_iocb>?>) -> Int {
+        guard let base = blocks.baseAddress else { return 0 }
+        return Kernel.linuxAIOSubmit(id, blocks.count, base)
+    }
+
+    /// Makes the threads that wait in the kernel return: polls of what is ready are events.
+    func dismissWaiters() {
+        guard waiterCount > 0 else { return }
+        let made = Kernel.eventDescriptor()
+        guard made >= 0 else { return }
+        let event = Int32(made)
+        Kernel.wake(event)
+        var block = ck_iocb()
+        block.opcode = CK_IOCB_CMD_POLL
+        block.descriptor = UInt32(bitPattern: event)
+        block.address = UInt64(CK_POLLIN)
+        // Each waits for `wanted` at most, and may take them from another.
+        for _ in 0..<(waiterCount * max(wanted, 1)) {
+            withUnsafeMutablePointer(to: &block) { block in
+                var pointer: UnsafeMutablePointer<ck_iocb>? = block
+                _ = Kernel.linuxAIOSubmit(id, 1, &pointer)
+            }
+        }
+        Kernel.close(event)
+    }
+}
+
+/// How a context's operations are carried out.
+enum ContextMode: UInt8, BitwiseCopyable {
+    /// Nothing was submitted yet.
+    case undecided
+    /// All of it is direct I/O, and the kernel's.
+    case native
+    /// By the loop.
+    case loop
+}
+
+// MARK: Submitting
+
+extension Context {
+    /// Whether direct transfers go to the kernel. The first that does makes the kernel's context.
+    func isNative(_ library: UnsafeMutablePointer<Library>) -> Bool {
+        state.pointee.lock.lock()
+        defer { state.pointee.lock.unlock() }
+        guard state.pointee.mode == .undecided else { return state.pointee.mode == .native }
+        state.pointee.mode = .loop
+        guard library.pointee.usesNative, let native = NativeContext(depth: state.pointee.ring?.capacity ?? 1) else {
+            return false
+        }
+        state.pointee.native = native
+        state.pointee.mode = .native
+        return true
+    }
+
+    /// Hands direct transfers to the kernel, in order. Returns how many it took, or why not even the first.
+    func submitNative(_ blocks: UnsafeMutableBufferPointer<UnsafeMutablePointer<ck_iocb>?>) -> Int {
+        state.pointee.lock.lock()
+        guard let native = state.pointee.native else {
+            state.pointee.lock.unlock()
+            return -Int(EAGAIN)
+        }
+        // Counted first: an event may be taken before the call has returned. Not under the lock, which those who reap
+        // want meanwhile.
+        state.pointee.native?.inFlightCount += blocks.count
+        state.pointee.native?.submitCount &+= 1
+        state.pointee.lock.unlock()
+        let result = native.submit(blocks)
+        if result < blocks.count {
+            state.pointee.lock.lock()
+            state.pointee.native?.inFlightCount -= blocks.count - max(result, 0)
+            state.pointee.lock.unlock()
+        }
+        return result
+    }
+
+    /// Something other than direct I/O comes: the loop takes over.
+    func turnToLoop() {
+        // Without the lock at first: it never turns back while anybody is inside.
+        guard state.pointee.mode != .loop else { return }
+        state.pointee.lock.lock()
+        if state.pointee.mode == .native { state.pointee.native?.dismissWaiters() }
+        state.pointee.mode = .loop
+        state.pointee.lock.unlock()
+    }
+}
+
+// MARK: Ending
+
+extension Context {
+    /// Ends the kernel's context: waits for what is in flight, and lets those who wait for events go.
+    func endNative() {
+        guard let native = state.pointee.native else { return }
+        Kernel.linuxAIODestroy(native.id)
+        state.pointee.lock.lock()
+        var count: UInt32 = 0
+        while let record = state.pointee.records.firstInFlight(where: { $0.pointee.isNative }) {
+            release(record)
+            count += 1
+        }
+        state.pointee.lock.unlock()
+        if count > 0 { leave(count) }
+    }
+}

@@ -1,0 +1,112 @@
+internal import AIOCore
+internal import CDropIns
+internal import CKernel
+
+// Taking events of a context whose operations are the kernel's.
+
+extension Context {
+    /// The kernel's context, if all events that there are or will be are its.
+    func nativeToReap() -> NativeContext? {
+        state.pointee.lock.lock()
+        defer { state.pointee.lock.unlock() }
+        return state.pointee.mode == .native ? state.pointee.native : nil
+    }
+
+    /// io_getevents(2) of the kernel's context, whose events are turned into the program's.
+    ///
+    /// Returns the number of events at `events`, or a negative errno; nil when the context has turned to the loop and
+    /// nothing was taken.
+    func reapNative(
+        _ native: NativeContext, _ countMin: Int, _ countMax: Int, _ events: UInt, _ timeout: Timeout, mask: UInt
+    ) -> Int? {
+        let deadline = timeout.deadline()
+        var taken = 0
+        while true {
+            let wanted = max(countMin - taken, 0)
+            noteWaiter(+1, wanted)
+            let place = events &+ UInt(taken * MemoryLayout<ck_io_event>.stride)
+            let count = Kernel.linuxAIOGetEvents(
+                native.id, wanted, countMax - taken, place, timeout.isZero ? 0 : deadline, mask: mask)
+            noteWaiter(-1, wanted)
+            guard count > 0, let found = UnsafeMutablePointer<ck_io_event>(bitPattern: place) else {
+                if taken > 0 { return taken }
+                return count == 0 && state.pointee.mode == .loop ? nil : count
+            }
+            taken += translate(UnsafeMutableBufferPointer(start: found, count: count))
+            let isOver = timeout.isZero || deadline != .never && Kernel.now() >= deadline
+            if taken >= countMin || isOver || count < wanted { return taken }
+            if state.pointee.mode == .loop { return taken > 0 ? taken : nil }
+        }
+    }
+
+    private func noteWaiter(_ change: Int, _ wanted: Int) {
+        state.pointee.lock.lock()
+        state.pointee.native?.waiterCount += change
+        state.pointee.native?.reapCount &+= 1
+        let most = max(state.pointee.native?.wanted ?? 0, wanted)
+        state.pointee.native?.wanted = state.pointee.native?.waiterCount == 0 ? 0 : most
+        state.pointee.lock.unlock()
+    }
+
+    /// Makes the program's events of the kernel's, in place. Returns how many there are: what was not done yet goes
+    /// on, and what only woke us is left out.
+    private func translate(_ events: UnsafeMutableBufferPointer<ck_io_event>) -> Int {
+        var kept = 0
+        state.pointee.lock.lock()
+        for event in events {
+            guard let record = UnsafeMutablePointer<Record>(bitPattern: UInt(event.data)) else { continue }
+            if goesOn(record, event.result) { continue }
+            events[kept] = finish(record, event)
+            kept += 1
+        }
+        state.pointee.lock.unlock()
+        if kept > 0 { leave(UInt32(kept)) }
+        return kept
+    }
+
+    /// Under the lock: the operation's end. Its reference is the caller's to give up.
+    private func finish(_ record: UnsafeMutablePointer<Record>, _ event: ck_io_event) -> ck_io_event {
+        let result = ck_io_event(
+            data: record.pointee.data, object: UInt64(record.pointee.block), result: event.result,
+            result2: event.result2)
+        state.pointee.native?.inFlightCount -= 1
+        release(record)
+        return result
+    }
+
+    /// Under the lock: the kernel could not go on without waiting. Here the caller waits anyway: it is submitted once
+    /// more, and may wait. False if it is done.
+    private func goesOn(_ record: UnsafeMutablePointer<Record>, _ result: Int64) -> Bool {
+        guard result == -Int64(EAGAIN), record.pointee.isAttempt, let native = state.pointee.native else {
+            return false
+        }
+        record.pointee.isAttempt = false
+        record.pointee.native.rw_flags &= ~CK_RWF_NOWAIT
+        return withUnsafeMutablePointer(to: &record.pointee.native) { block in
+            var pointer: UnsafeMutablePointer<ck_iocb>? = block
+            return Kernel.linuxAIOSubmit(native.id, 1, &pointer) == 1
+        }
+    }
+
+    /// Moves what the kernel has completed to the program's ring, for those who read that. On the loop's thread.
+    func publishNative() {
+        guard let native = state.pointee.native else { return }
+        withUnsafeTemporaryAllocation(of: ck_io_event.self, capacity: 32) { events in
+            while true {
+                let place = UInt(bitPattern: events.baseAddress)
+                let count = Kernel.linuxAIOGetEvents(native.id, 0, events.count, place, 0, mask: 0)
+                guard count > 0 else { return }
+                state.pointee.lock.lock()
+                var published = 0
+                for event in events[..<count] {
+                    guard let record = UnsafeMutablePointer<Record>(bitPattern: UInt(event.data)) else { continue }
+                    if goesOn(record, event.result) { continue }
+                    state.pointee.native?.inFlightCount -= 1
+                    publish(record, Int32(truncatingIfNeeded: event.result))
+                    published += 1
+                }
+                finishPublishing(published)
+            }
+        }
+    }
+}

@@ -1,0 +1,51 @@
+import Foundation
+import Testing
+
+/// Programs give the same results with the system's libaio and with ours.
+@Suite(.serialized, .timeLimit(.minutes(15))) struct LibAIOTests {
+    static let programs = [
+        "contexts", "submit", "getevents", "operations", "polls", "queues", "rings", "threads", "forks", "streams",
+        "raw_calls", "data",
+    ].map { Program($0, .libaio) }
+
+    @Test(arguments: Way.all)
+    func theLibraryThatServesIsOurs(_ way: Way) async throws {
+        try way.requireEngine()
+        let outcome = try await Program("which_library", .libaio).run(way)
+        let ours = URL(filePath: try await Library.libaio.path()).resolvingSymlinksInPath().path
+        #expect(outcome.output == "\(ours)\n", "\(outcome.errors)")
+    }
+
+    @Test(arguments: programs, Way.all)
+    func resultsAreThoseOfTheSystemsLibrary(_ program: Program, _ way: Way) async throws {
+        try await expectSame(program, way, better: Self.better)
+    }
+
+    /// `program: case/what`, and what is better there. What may be as the system's has that result in the list as well.
+    static let better: [String: Better] = [
+        "contexts: sizes/of -2147483648": Better(
+            "-EINVAL", "-EAGAIN",
+            because: "the kernel's sum overflows; a size that cannot be is invalid like the others"),
+        "contexts: events-after-end/without a time limit": Better(
+            "-EINVAL", because: "the system's library reads the ring that is gone, and crashes"),
+        "getevents: context-at-the-last-address/result": Better(
+            "-EINVAL", because: "the system's library follows any pointer, and crashes"),
+        "getevents: time-limit-at-the-last-address/result": Better("-EFAULT", because: crashesOnTimeLimits),
+        "getevents: time-limit-at-a-kernel-address/result": Better("-EFAULT", because: crashesOnTimeLimits),
+        "getevents: time-limit-at-the-last-address-with-a-mask/result": Better("-EFAULT", because: crashesOnTimeLimits),
+        "polls: ready-later/mask": Better(
+            "1", "65", because: "the kernel says more than was asked for if it is not so at once: poll(2) does not"),
+        "streams: eventfds-as-files/write": Better("8", "refused with -EINVAL", because: hasNoVectoredCall),
+        "operations: folders-and-devices/read of /proc/self/comm": Better(
+            "4", "refused with -EINVAL", because: hasNoVectoredCall),
+        "operations: folders-and-devices/write of /dev/full": Better(
+            "-ENOSPC", "refused with -EINVAL", because: hasNoVectoredCall),
+        "operations: vectors/read into 2^32": Better("refused with -EINVAL", "0", because: countIsCut),
+        "operations: vectors/read into 2^62": Better("refused with -EINVAL", "0", because: countIsCut),
+    ]
+
+    private static let crashesOnTimeLimits = "the system's library looks at the time limit itself, and crashes"
+    private static let hasNoVectoredCall =
+        "Linux AIO refuses files whose driver has the plain calls alone; that they work is no harm"
+    private static let countIsCut = "the kernel takes the count's lower 32 bits alone"
+}
