@@ -6,32 +6,33 @@ struct ProgramFile {
     var path: String
 
     /// Looks for a program as a shell does: a name without a slash in the folders of PATH.
-    init(named name: String) throws(NotStarted) {
+    static func find(_ name: String) throws(NotStarted) -> ProgramFile {
         guard !name.contains("/") else {
-            path = name
-            return try check()
+            let file = ProgramFile(path: name)
+            if let refusal = file.refusal { throw refusal }
+            return file
         }
         var refusal: NotStarted?
-        for folder in Self.folders {
-            path = folder.isEmpty ? "./\(name)" : "\(folder)/\(name)"
-            guard !name.isEmpty, access(path, F_OK) == 0 else { continue }
-            do throws(NotStarted) { return try check() } catch { refusal = refusal ?? error }
+        for folder in folders {
+            let file = ProgramFile(path: folder.isEmpty ? "./\(name)" : "\(folder)/\(name)")
+            guard access(file.path, F_OK) == 0 else { continue }
+            guard let reason = file.refusal else { return file }
+            refusal = refusal ?? reason
         }
         throw refusal ?? NotStarted(message: "\(name): not found in PATH", status: 127)
     }
-
-    init(path: String) { self.path = path }
 
     private static var folders: [Substring] {
         let path = getenv("PATH").map { String(cString: $0) } ?? "/usr/local/bin:/usr/bin:/bin"
         return path.split(separator: ":", omittingEmptySubsequences: false)
     }
 
-    private func check() throws(NotStarted) {
+    /// Why it cannot be started, as far as its name tells.
+    private var refusal: NotStarted? {
         var state = stat()
-        guard stat(path, &state) == 0 else { throw refusal(errno) }
-        guard state.st_mode & S_IFMT != S_IFDIR else { throw refusal(EISDIR) }
-        guard access(path, X_OK) == 0 else { throw refusal(errno) }
+        guard stat(path, &state) == 0 else { return refusal(errno) }
+        guard state.st_mode & S_IFMT != S_IFDIR else { return refusal(EISDIR) }
+        return access(path, X_OK) == 0 ? nil : refusal(errno)
     }
 
     /// For the errno with which it could not be started.

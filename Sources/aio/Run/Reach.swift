@@ -30,7 +30,7 @@ enum Reach: Equatable {
     private static func interpreter(_ path: String, _ line: [String]) -> String? {
         guard path.hasSuffix("/env") else { return path }
         let name = line.dropFirst().first { !$0.hasPrefix("-") && !$0.contains("=") }
-        return name.flatMap { name in (try? ProgramFile(named: name))?.path }
+        return name.flatMap { name in (try? ProgramFile.find(name))?.path }
     }
 
     private init(of file: ELFFile, _ path: String) {

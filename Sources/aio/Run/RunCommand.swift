@@ -45,7 +45,9 @@ struct RunCommand: ParsableCommand {
     private var command: ArraySlice<String> { program.dropFirst(hasTerminator ? 1 : 0) }
 
     func validate() throws {
-        guard let name = command.first else { throw ValidationError("no program is named") }
+        guard let name = command.first, !name.isEmpty else { throw ValidationError("no program is named") }
+        // The parser leaves to the program what it does not know, and does not know its own.
+        if !hasTerminator, ["-h", "--help"].contains(name) { throw CleanExit.helpRequest(self) }
         guard hasTerminator || !name.hasPrefix("-") else { throw ValidationError("unknown option \(name)") }
         if let engine, engine != "auto", kind(engine) == nil {
             throw ValidationError("engine \(engine): there are \(Self.engineNames)")
@@ -56,7 +58,7 @@ struct RunCommand: ParsableCommand {
     private func kind(_ name: String) -> EngineKind? { EngineKind.allCases.first { "\($0)" == name } }
 
     func run() throws {
-        let file = try ProgramFile(named: command.first ?? "")
+        let file = try ProgramFile.find(command.first ?? "")
         try checkEngine()
         let libraries = try DropInLibraries.find()
         let reach = Reach(of: file.path)
@@ -105,6 +107,9 @@ struct RunCommand: ParsableCommand {
         let first = Int(CommandLine.argc) - command.count
         let arguments = CommandLine.unsafeArgv + first
         execv(file.path, arguments)
+        if errno == ENOENT, let interpreter = file.interpreterLine?.first {
+            return NotStarted(message: "\(file.path): its interpreter \(interpreter) is not there", status: 127)
+        }
         guard errno == ENOEXEC else { return file.refusal(errno) }
         // Without a line that names an interpreter: shells have it that such a file is for the shell.
         var shell = [strdup("/bin/sh"), strdup(file.path)] + (1..<command.count).map { arguments[$0] } + [nil]
