@@ -87,16 +87,17 @@ struct RunCommand: ParsableCommand {
         if let engine { setenv("AIO_ENGINE", engine, 1) }
         if let statsFile {
             // The programs that it starts may be in other folders; and 0 and 1 are no names of files there.
-            setenv("AIO_STATS", statsFile.hasPrefix("/") ? statsFile : "\(try currentFolder())/\(statsFile)", 1)
+            setenv("AIO_STATS", try absolute(statsFile), 1)
         } else if stats {
             setenv("AIO_STATS", "1", 1)
         }
     }
 
-    private func currentFolder() throws -> String {
-        guard let path = getcwd(nil, 0) else { throw Failure("the current folder", result: -Int(errno)) }
-        defer { free(path) }
-        return String(cString: path)
+    private func absolute(_ path: String) throws -> String {
+        if path.hasPrefix("/") { return path }
+        guard let folder = getcwd(nil, 0) else { throw Failure("the current folder", result: -Int(errno)) }
+        defer { free(folder) }
+        return folder[1] == 0 ? "/\(path)" : "\(String(cString: folder))/\(path)"
     }
 
     /// Puts the program in the place of this process. Returns why that failed.
