@@ -3,7 +3,7 @@ internal import Synchronization
 /// Whether asking the page cache first is worth it for a file: one that keeps missing is not asked for a while.
 ///
 /// Other tasks may change the guess in between; it is a guess, so relaxed loads and stores are enough.
-public struct CacheGuess: ~Copyable {
+public struct CacheGuess: ~Copyable, Sendable {
     /// Misses in a row, or if negative the attempts still to be left out.
     private let score = Atomic<Int32>(0)
 
