@@ -29,6 +29,7 @@ CK_NR(fadvise64, __NR_fadvise64);
 CK_NR(readahead, __NR_readahead);
 CK_NR(unlinkat, __NR_unlinkat);
 CK_NR(statfs, __NR_statfs);
+CK_NR(getxattr, __NR_getxattr);
 CK_NR(ioctl, __NR_ioctl);
 CK_NR(process_vm_readv, __NR_process_vm_readv);
 CK_NR(mmap, __NR_mmap);

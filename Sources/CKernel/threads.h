@@ -9,5 +9,6 @@
 #include <time.h>
 
 static const int32_t CK_PR_SET_NAME = 15;
+static const int32_t CK_PR_GET_NO_NEW_PRIVS = 39;
 
 #endif

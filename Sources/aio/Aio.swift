@@ -6,13 +6,14 @@ import Glibc
 struct Aio: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "aio",
-        abstract: "Shows what asynchronous I/O this machine can do, and measures it.",
+        abstract: "Shows what asynchronous I/O this machine can do, measures it, and gives it to other programs.",
         discussion: "Exit status: 0 success, 1 failure, 2 wrong usage, 130 interrupted.",
-        subcommands: [BenchCommand.self, ProbeCommand.self])
+        subcommands: [BenchCommand.self, ProbeCommand.self, RunCommand.self])
 
     static func main() async {
         do {
-            var command = try await asyncParseAsRoot()
+            // Not `asyncParseAsRoot`, which changes threads: `run` wants the one that the process began with.
+            var command = try parseAsRoot()
             if var asynchronous = command as? any AsyncParsableCommand {
                 try await asynchronous.run()
             } else {
@@ -29,6 +30,9 @@ struct Aio: AsyncParsableCommand {
         case let failure as Failure:
             Console.complain(failure.message)
             return 1
+        case let refusal as NotStarted:
+            Console.complain(refusal.message)
+            return refusal.status
         case let interrupted as Interrupted:
             Console.complain("interrupted; nothing is left behind")
             return 128 + interrupted.signal
@@ -48,7 +52,8 @@ struct Aio: AsyncParsableCommand {
         }
         let isUsage = status == .validationFailure
         let message = message(for: error).split(separator: "\n").joined(separator: " ")
-        let asked = CommandLine.arguments.dropFirst().first == "bench" ? "aio bench" : "aio"
+        let subcommand = CommandLine.arguments.dropFirst().first.flatMap { ["bench", "run"].contains($0) ? $0 : nil }
+        let asked = subcommand.map { "aio \($0)" } ?? "aio"
         Console.complain(isUsage ? "\(message) (see \(asked) --help)" : message)
         return isUsage ? 2 : 1
     }

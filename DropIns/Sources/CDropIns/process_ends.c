@@ -1,14 +1,40 @@
 #define _GNU_SOURCE
 #include "process_ends.h"
 
+#include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
-__attribute__((constructor)) static void was_loaded(void) { drop_in_was_loaded(); }
+typedef void exit_function(int);
+
+// The functions that ours stand in for; NULL until the library's constructors have run.
+static exit_function *next_exit, *next_Exit;
+
+__attribute__((constructor)) static void was_loaded(void) {
+    next_exit = (exit_function *)dlsym(RTLD_NEXT, "_exit");
+    next_Exit = (exit_function *)dlsym(RTLD_NEXT, "_Exit");
+    drop_in_was_loaded();
+}
 
 // After the program's own atexit functions, which may still use the library.
 __attribute__((destructor)) static void process_ends(void) { drop_in_process_ends(); }
+
+// A forked child ends by _exit(2), without destructors: fio's jobs do. These stand in for libc's functions (which exit(3)
+// does not call through the dynamic linker), under names without a version: see CRawCalls.
+__attribute__((noreturn)) static void end(int status, exit_function *next) {
+    drop_in_process_ends();
+    if (next) next(status);
+    while (1) syscall(SYS_exit_group, status);
+}
+
+__attribute__((used, noreturn)) void drop_in_exit(int status) __asm__("_exit@@");
+void drop_in_exit(int status) { end(status, next_exit); }
+
+__attribute__((used, noreturn)) void drop_in_Exit(int status) __asm__("_Exit@@");
+void drop_in_Exit(int status) { end(status, next_Exit); }
 
 const char *drop_in_trusted_environment(const char *name) { return secure_getenv(name); }
 

@@ -105,6 +105,7 @@ extension Context {
     /// Gives the place of an operation back that was not accepted after all.
     func abandon(_ record: UnsafeMutablePointer<Record>) {
         let event = record.pointee.event
+        record.pointee.account.withdraw()
         state.pointee.lock.lock()
         release(record)
         state.pointee.lock.unlock()
@@ -151,7 +152,7 @@ extension Context {
         found?.pointee.isCancellable = false
         let isWithdrawn = found.map { loop.requestCancel($0) } ?? false
         state.pointee.lock.unlock()
-        if let found, isWithdrawn { complete(found, -Int(ECANCELED)) }
+        if let found, isWithdrawn { complete(found, -Int(ECANCELED), .engine) }
         return found != nil
     }
 
@@ -206,13 +207,15 @@ extension Context {
         state.pointee.lock.lock()
         for delivery in deliveries {
             guard let record = Record.record(of: delivery) else { continue }
+            record.pointee.account.served = Served(delivery.completion.flags)
             publish(record, delivery.completion.result)
         }
         finishPublishing(deliveries.count)
     }
 
     /// Publishes an operation that was carried out in the call. From any thread.
-    func complete(_ record: UnsafeMutablePointer<Record>, _ result: Int) {
+    func complete(_ record: UnsafeMutablePointer<Record>, _ result: Int, _ served: Served) {
+        record.pointee.account.served = served
         state.pointee.lock.lock()
         publish(record, Int32(truncatingIfNeeded: result))
         finishPublishing(1)
@@ -222,6 +225,7 @@ extension Context {
     func publish(_ record: UnsafeMutablePointer<Record>, _ result: Int32) {
         // A cancelled poll ends with no events, as the kernel's does.
         let result = record.pointee.isPoll && result == -ECANCELED ? 0 : result
+        record.pointee.account.complete(result: Int(result))
         let event = ck_io_event(
             data: record.pointee.data, object: UInt64(record.pointee.block), result: Int64(result), result2: 0)
         state.pointee.ring?.publish(event)

@@ -1,6 +1,7 @@
 internal import AIOCore
 internal import CDropIns
 internal import CKernel
+internal import DropInSupport
 
 /// A context of the kernel's own behind one of ours. Direct I/O is what Linux AIO does well: it neither needs a thread
 /// nor blocks one, so it goes straight to the kernel, at the kernel's price, as long as a context has nothing else to
@@ -128,6 +129,8 @@ extension Context {
         state.pointee.lock.lock()
         var count: UInt32 = 0
         while let record = state.pointee.records.firstInFlight(where: { $0.pointee.isNative }) {
+            // What came of it nobody asks.
+            record.pointee.account.complete(result: 0)
             release(record)
             count += 1
         }

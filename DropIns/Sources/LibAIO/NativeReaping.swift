@@ -1,6 +1,7 @@
 internal import AIOCore
 internal import CDropIns
 internal import CKernel
+internal import DropInSupport
 
 // Taking events of a context whose operations are the kernel's.
 
@@ -69,6 +70,7 @@ extension Context {
         let result = ck_io_event(
             data: record.pointee.data, object: UInt64(record.pointee.block), result: event.result,
             result2: event.result2)
+        record.pointee.account.complete(result: Int(event.result))
         state.pointee.native?.inFlightCount -= 1
         release(record)
         return result

@@ -23,6 +23,8 @@ struct Record: CarriedOperation {
     var isAttempt = false
     /// The context's ticker instead of an operation of the program's.
     var isTick = false
+    /// For the statistics.
+    var account = OperationAccount()
     /// The next record that is free.
     var nextFree: UnsafeMutablePointer<Record>?
 

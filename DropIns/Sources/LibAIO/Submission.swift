@@ -26,6 +26,8 @@ struct Submission: ~Copyable {
     /// Returns how many were accepted, or why the first was not.
     static func submit(_ address: UInt, _ count: Int, _ blocks: UInt) -> Int {
         guard count >= 0 else { return -Int(EINVAL) }
+        let began = Statistics.beginSubmit()
+        defer { Statistics.completeSubmit(began) }
         guard let library = Library.shared(), let context = library.pointee.table.enter(address) else {
             return -Int(EINVAL)
         }
@@ -105,6 +107,7 @@ struct Submission: ~Copyable {
         case .record(let record):
             record.pointee.data = copy.data
             record.pointee.block = address
+            record.pointee.account.begin(OperationKind(opcode: copy.opcode))
             let result = accept(copy, record)
             if result < 0 { context.abandon(record) }
             return result
@@ -158,6 +161,7 @@ struct Submission: ~Copyable {
         record.pointee.native = block
         record.pointee.native.data = UInt64(UInt(bitPattern: record))
         record.pointee.isNative = true
+        record.pointee.account.served = .linuxAIO
         // The call must not wait; if the kernel cannot do without, whoever waits for the event does. Not for vectors:
         // the program may change them before that.
         let isVectored = block.opcode == CK_IOCB_CMD_PREADV || block.opcode == CK_IOCB_CMD_PWRITEV
@@ -200,7 +204,7 @@ struct Submission: ~Copyable {
         let isDirect = openFlags & CK_O_DIRECT != 0
         if !isDirect, transfer.flags.contains(.noWait) { return attempt(record, transfer) }
         if !isWrite, !isDirect, let result = served(record, transfer, bytes) {
-            context.complete(record, result)
+            context.complete(record, result, result < 0 ? .call : .pageCache)
             return 0
         }
         return hand(record, transfer, openFlags)
@@ -259,7 +263,7 @@ struct Submission: ~Copyable {
         let result = record.pointee.operation.attemptWithoutWaiting(transfer)
         // A file that cannot tell is refused, as the kernel does.
         guard result != -Int(EOPNOTSUPP) else { return result }
-        context.complete(record, result)
+        context.complete(record, result, result < 0 ? .call : .pageCache)
         return 0
     }
 
@@ -273,7 +277,7 @@ struct Submission: ~Copyable {
         case .other: return -Int(EINVAL)
         case .stream:
             if let result = attemptOnStream(record, transfer, openFlags) {
-                context.complete(record, result)
+                context.complete(record, result, .call)
                 return 0
             }
             // It may wait for ever, so that the end of its context has to end it.
@@ -324,7 +328,22 @@ struct Submission: ~Copyable {
         // Files and folders are always ready; to wait for anything else of them is refused.
         let always = CK_POLLIN | CK_POLLOUT | CK_POLLRDNORM | CK_POLLWRNORM
         guard events & always != 0 else { return -Int(EINVAL) }
-        context.complete(record, Int(events & always))
+        context.complete(record, Int(events & always), .call)
         return 0
+    }
+}
+
+extension OperationKind {
+    /// Of a control block's operation; what is none is refused.
+    fileprivate init(opcode: UInt16) {
+        switch opcode {
+        case CK_IOCB_CMD_PWRITE: self = .write
+        case CK_IOCB_CMD_PREADV: self = .readVectored
+        case CK_IOCB_CMD_PWRITEV: self = .writeVectored
+        case CK_IOCB_CMD_FSYNC: self = .sync
+        case CK_IOCB_CMD_FDSYNC: self = .dataSync
+        case CK_IOCB_CMD_POLL: self = .poll
+        default: self = .read
+        }
     }
 }

@@ -80,6 +80,11 @@ extension Kernel {
         return statx(descriptor, &empty, CK_AT_EMPTY_PATH, mask, result)
     }
 
+    /// getxattr(2): whether a file has an attribute of this name.
+    public static func hasExtendedAttribute(_ name: StaticString, _ path: UnsafePointer<CChar>) -> Bool {
+        call(CK_NR_getxattr, address(path), address(name.utf8Start), 0, 0) >= 0
+    }
+
     /// statfs(2).
     public static func statfs(_ path: UnsafePointer<CChar>, _ result: UnsafeMutablePointer<ck_statfs>) -> Int {
         call(CK_NR_statfs, address(path), address(result))

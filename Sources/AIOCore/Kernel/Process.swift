@@ -37,6 +37,9 @@ extension Kernel {
         _ = call(CK_NR_prctl, Int(CK_PR_SET_NAME), address(name.utf8Start))
     }
 
+    /// prctl(PR_GET_NO_NEW_PRIVS): whether no program that is started gets more rights than this one.
+    public static func hasNoNewPrivileges() -> Bool { call(CK_NR_prctl, Int(CK_PR_GET_NO_NEW_PRIVS)) == 1 }
+
     /// sched_getaffinity(2): how many processors this process may run on.
     public static func processorCount() -> Int {
         withUnsafeTemporaryAllocation(of: UInt64.self, capacity: 128) { mask in

@@ -23,7 +23,7 @@ extension TextBuffer {
     /// The engine with the reason, from what `EngineChoice.packed` made of them.
     mutating func append(packedChoice packed: UInt64) {
         guard let engine = EngineChoice.engine(ofPacked: packed) else {
-            return append("none: no operation got beyond the call")
+            return append("none: it was not needed")
         }
         append(engine.name)
         switch packed >> 56 {

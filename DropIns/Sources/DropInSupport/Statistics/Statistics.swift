@@ -27,10 +27,10 @@ public enum Served: UInt8, BitwiseCopyable, Sendable, CaseIterable {
 }
 
 /// What a library did in this process, for the summary that AIO_STATS asks for: AIO_STATS=1 writes it to standard
-/// error, AIO_STATS=FILE appends it to a file, when the process ends by exit(3) or a return from main.
+/// error, AIO_STATS=FILE appends it to a file, when the process ends by exit(3), a return from main, or _exit(2).
 ///
-/// Not when it ends by _exit(2), quick_exit(3), a signal or exec(2): no code of a library runs then. A forked child
-/// counts from zero, and writes a summary of its own if it used the library and ends by exit(3).
+/// Not when it ends by a signal, quick_exit(3), exec(2) or the system call itself: no code of a library runs then. A
+/// forked child counts from zero, and writes a summary of its own if it used the library.
 ///
 /// Off unless the environment asks for it when the library is loaded; every call here then costs a load and a branch
 /// that is always taken the same way. When on, any number of threads record, with no lock.
@@ -77,12 +77,35 @@ public enum Statistics {
 
     // MARK: The engine
 
-    /// The library is in use in this process, with this engine.
+    /// The library's engine in this process.
     static func note(_ choice: EngineChoice) {
         guard let cells = StatisticsCells.current else { return }
-        cells.start.pointee.store(Kernel.now(), ordering: .relaxed)
+        cells.noteUse(Kernel.now())
         cells.engine.pointee.store(choice.packed, ordering: .relaxed)
     }
+}
+
+/// What a library notes with an operation for the statistics.
+public struct OperationAccount: BitwiseCopyable, Sendable {
+    private var began: Nanoseconds = 0
+    private var kind = OperationKind.read
+    /// By whom it is carried out, as far as is known yet.
+    public var served = Served.engine
+
+    public init() {}
+
+    @inline(__always)
+    public mutating func begin(_ kind: OperationKind) {
+        self.kind = kind
+        served = .engine
+        began = Statistics.begin(kind)
+    }
+
+    @inline(__always)
+    public func withdraw() { Statistics.withdraw(kind, began) }
+
+    @inline(__always)
+    public func complete(result: Int) { Statistics.complete(began, served, result: result) }
 }
 
 // The way when it is on, kept out of the callers' code.
@@ -90,9 +113,11 @@ extension Statistics {
     @inline(never)
     private static func record(begun kind: OperationKind) -> Nanoseconds {
         guard let cells = StatisticsCells.current else { return 0 }
+        let now = Kernel.now()
+        cells.noteUse(now)
         cells.begun(kind).pointee.wrappingAdd(1, ordering: .relaxed)
         cells.inFlightMax.pointee.raise(to: cells.inFlight.pointee.wrappingAdd(1, ordering: .relaxed).newValue)
-        return Kernel.now()
+        return now
     }
 
     @inline(never)
@@ -139,15 +164,34 @@ struct StatisticsCells: BitwiseCopyable {
 
     /// Maps the pages. Before the program's first instruction, or not at all.
     static func map() {
-        let size = (24 + 2 * Histogram.cellCount) * MemoryLayout<Cell>.stride
+        let size = (24 + 2 * Histogram.cellCount) * MemoryLayout<Cell>.stride + textSize
         let result = Kernel.mmap(size, CK_PROT_READ | CK_PROT_WRITE, CK_MAP_PRIVATE | CK_MAP_ANONYMOUS, -1, 0)
         guard result > 0, let start = UnsafeMutableRawPointer(bitPattern: result) else { return }
         Kernel.madvise(start, size, CK_MADV_WIPEONFORK)
         cellsAddress.store(UInt(result), ordering: .relaxed)
     }
 
-    /// When the engine was started; 0 if it was not.
+    /// Less than PIPE_BUF, so that it stays in one piece in a pipe as well.
+    private static var textSize: Int { 4096 }
+
+    /// Where the summary is put together.
+    var text: UnsafeMutableBufferPointer<UInt8> {
+        let start = UnsafeMutableRawPointer(base + 24 + 2 * Histogram.cellCount)
+        return UnsafeMutableBufferPointer(start: start.assumingMemoryBound(to: UInt8.self), count: Self.textSize)
+    }
+
+    func noteUse(_ now: Nanoseconds) {
+        guard process.pointee.load(ordering: .relaxed) == 0 else { return }
+        start.pointee.store(now, ordering: .relaxed)
+        process.pointee.store(UInt64(Kernel.processID()), ordering: .relaxed)
+    }
+
+    /// When the library was first used.
     var start: UnsafeMutablePointer<Cell> { base }
+    /// The process that uses it; 0 before that.
+    var process: UnsafeMutablePointer<Cell> { base + 6 }
+    /// 1 once the summary is being written.
+    var isEnded: UnsafeMutablePointer<Cell> { base + 7 }
     var engine: UnsafeMutablePointer<Cell> { base + 1 }
     var inFlight: UnsafeMutablePointer<Cell> { base + 2 }
     var inFlightMax: UnsafeMutablePointer<Cell> { base + 3 }

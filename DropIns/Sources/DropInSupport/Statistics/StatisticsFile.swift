@@ -13,9 +13,12 @@ private struct Destination {
     /// Writes all of it at once, so that blocks of several processes do not mix.
     func write(_ text: UnsafeBufferPointer<UInt8>) {
         guard let path else {
-            // A program may have closed standard error, and have a file of its own under that number now.
-            guard let standardError, let now = FileIdentity(2), standardError.isSame(as: now) else { return }
-            return writeOnce(2, text)
+            // A program may have closed standard error, and have a file of its own under that number now. A log that it
+            // has put there instead is open for appending.
+            guard let now = FileIdentity(2) else { return }
+            let isLog = Kernel.openFlags(2) & Int(CK_O_APPEND) != 0
+            if isLog || standardError?.isSame(as: now) == true { writeOnce(2, text) }
+            return
         }
         let file = drop_in_open_for_appending(path)
         guard file >= 0 else { return report("aio: the file that AIO_STATS names cannot be opened for writing\n") }
@@ -90,15 +93,13 @@ private func absolutePath(_ path: UnsafePointer<CChar>) -> UnsafeMutablePointer<
     return memory
 }
 
-/// When the process ends by exit(3): writes the summary, if it is asked for and the library was used.
+/// When the process ends by exit(3) or _exit(2): writes the summary, if it is asked for and the library was used. Takes
+/// no lock and no memory, since the second may come from anywhere.
 @c(drop_in_process_ends)
 func processEnds() {
     let destination = UnsafeMutablePointer<Destination>(bitPattern: destinationAddress.load(ordering: .relaxed))
-    guard let destination, let cells = StatisticsCells.current, cells.isUsed else { return }
-    // Less than PIPE_BUF, so that it stays in one piece in a pipe as well.
-    withUnsafeTemporaryAllocation(of: UInt8.self, capacity: 4096) { memory in
-        var text = TextBuffer(memory)
-        text.appendSummary(cells)
-        destination.pointee.write(UnsafeBufferPointer(rebasing: memory[..<text.count]))
-    }
+    guard let destination, let cells = StatisticsCells.current, cells.isUsed, cells.beginEnd() else { return }
+    var text = TextBuffer(cells.text)
+    text.appendSummary(cells)
+    destination.pointee.write(UnsafeBufferPointer(rebasing: cells.text[..<text.count]))
 }

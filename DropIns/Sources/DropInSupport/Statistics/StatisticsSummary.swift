@@ -4,7 +4,12 @@ internal import Synchronization
 
 extension StatisticsCells {
     /// Whether the library was used in this process: not in a forked child that never called it.
-    var isUsed: Bool { value(engine) != 0 || submit.count > 0 || begunCount > 0 }
+    var isUsed: Bool { value(process) != 0 }
+
+    /// Whether the summary is to be written now: once, and not by a child that still has its parent's memory (vfork).
+    func beginEnd() -> Bool {
+        value(process) == UInt64(Kernel.processID()) && isEnded.pointee.exchange(1, ordering: .relaxed) == 0
+    }
 
     fileprivate var begunCount: UInt64 { OperationKind.allCases.reduce(0) { $0 + value(begun($1)) } }
     fileprivate var completedCount: UInt64 { Served.allCases.reduce(0) { $0 + value(served($1)) } }
@@ -32,14 +37,10 @@ extension TextBuffer {
         append(" in ")
         append(cString: drop_in_program_name())
         append(", process ")
-        append(UInt64(Kernel.processID()))
-        let start = cells.value(cells.start)
-        if start != 0 {
-            append(", ")
-            append(hundredths: (Kernel.now() &- start) / 10_000_000)
-            append(" s from its first use to the end")
-        }
-        append("\n")
+        append(cells.value(cells.process))
+        append(", ")
+        append(hundredths: (Kernel.now() &- cells.value(cells.start)) / 10_000_000)
+        append(" s from its first use to the end\n")
     }
 
     private mutating func appendOperations(_ cells: StatisticsCells) {
