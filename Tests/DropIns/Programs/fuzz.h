@@ -36,8 +36,9 @@ static inline uint64_t random_number(struct fuzz_random *random) {
     return mixed ^ (mixed >> 31);
 }
 
-static inline unsigned below(struct fuzz_random *random,
-    unsigned limit) { return (unsigned)(random_number(random) % limit); }
+static inline unsigned below(struct fuzz_random *random, unsigned limit) {
+    return (unsigned)(random_number(random) % limit);
+}
 static inline bool one_in(struct fuzz_random *random, unsigned count) { return below(random, count) == 0; }
 
 // Memory. Whatever a random operation writes goes to the arena, or nowhere: what follows it cannot be written to, and
