@@ -161,7 +161,8 @@ extension Context {
     /// The caller is inside the context. False if another destroys it already.
     func destroy(_ library: UnsafeMutablePointer<Library>) -> Bool {
         let known = address.pointee.load(ordering: .sequentiallyConsistent)
-        guard known != 0,
+        // A program that moved the ring away names nothing by the old address, where another's memory may be by now.
+        guard known != 0, isRing(at: known),
             address.pointee.compareExchange(
                 expected: known, desired: 0, ordering: .sequentiallyConsistent
             ).exchanged

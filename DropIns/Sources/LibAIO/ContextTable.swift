@@ -71,7 +71,10 @@ struct ContextTable: ~Copyable {
     private borrowing func noteMove(_ id: UInt32, to address: UInt) {
         guard let context = contexts[Int(id)] else { return }
         let known = context.address.pointee.load(ordering: .sequentiallyConsistent)
-        guard known != 0, known != address, context.isRing(at: address) else { return }
+        // Inside, so that the ring does not go meanwhile.
+        guard known != address, enter(known, id: id) != nil else { return }
+        defer { context.leave(1) }
+        guard context.isRing(at: address) else { return }
         _ = context.address.pointee.compareExchange(
             expected: known, desired: address, ordering: .sequentiallyConsistent)
     }

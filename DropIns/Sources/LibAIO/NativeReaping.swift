@@ -54,7 +54,8 @@ extension Context {
     private func translate(_ events: UnsafeMutableBufferPointer<ck_io_event>) -> Int {
         var kept = 0
         state.pointee.lock.lock()
-        for event in events {
+        // Whoever destroys the context sees to all that is in flight.
+        for event in events where isAlive {
             guard let record = UnsafeMutablePointer<Record>(bitPattern: UInt(event.data)) else { continue }
             if goesOn(record, event.result) { continue }
             events[kept] = finish(record, event)
@@ -100,7 +101,7 @@ extension Context {
                 guard count > 0 else { return }
                 state.pointee.lock.lock()
                 var published = 0
-                for event in events[..<count] {
+                for event in events[..<count] where isAlive {
                     guard let record = UnsafeMutablePointer<Record>(bitPattern: UInt(event.data)) else { continue }
                     if goesOn(record, event.result) { continue }
                     state.pointee.native?.inFlightCount -= 1
