@@ -183,6 +183,7 @@ struct ck_rlimit {
     uint64_t soft;
     uint64_t hard;
 };
+static const int32_t CK_RLIMIT_FSIZE = 1;
 static const int32_t CK_RLIMIT_NOFILE = 7;
 static const int32_t CK_RLIMIT_MEMLOCK = 8;
 

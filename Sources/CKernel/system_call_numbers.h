@@ -53,6 +53,7 @@ CK_NR(io_pgetevents, __NR_io_pgetevents);
 CK_NR(gettid, __NR_gettid);
 CK_NR(geteuid, __NR_geteuid);
 CK_NR(getpid, __NR_getpid);
+CK_NR(kill, __NR_kill);
 CK_NR(prctl, __NR_prctl);
 CK_NR(uname, __NR_uname);
 CK_NR(prlimit64, __NR_prlimit64);

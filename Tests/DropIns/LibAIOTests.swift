@@ -24,7 +24,7 @@ import Testing
     /// `program: case/what`, and what is better there. What may be as the system's has that result in the list as well.
     static let better: [String: Better] = [
         "contexts: sizes/of -2147483648": Better(
-            "-EINVAL", "-EAGAIN",
+            "-EINVAL, context null", "-EAGAIN, context null",
             because: "the kernel's sum overflows; a size that cannot be is invalid like the others"),
         "contexts: events-after-end/without a time limit": Better(
             "-EINVAL", because: "the system's library reads the ring that is gone, and crashes"),
@@ -42,8 +42,26 @@ import Testing
             "-ENOSPC", "refused with -EINVAL", because: hasNoVectoredCall),
         "operations: vectors/read into 2^32": Better("refused with -EINVAL", "0", because: countIsCut),
         "operations: vectors/read into 2^62": Better("refused with -EINVAL", "0", because: countIsCut),
+        "operations: file-size-limit-signals/SIGXFSZ is pending": Better("no", "yes", because: signalsAreForCallers),
+        "streams: broken-pipe/SIGPIPE is pending": Better("no", "yes", because: signalsAreForCallers),
+        "operations: syncs/fsync of /proc": Better("-EINVAL", "refused with -EINVAL", because: isRefusedLater),
+        "operations: syncs/fdsync of /proc": Better("-EINVAL", "refused with -EINVAL", because: isRefusedLater),
+        "rings: grown-or-copied-rings/grow": Better(
+            "yes", "no", because: "memory of our own can grow; nobody asks, and what there was stays where it is"),
+        "rings: spoiled-number/submit": Better("1", "-EINVAL", because: numberIsNotUsed),
+        "rings: spoiled-number/end": Better("0", "-EINVAL", because: numberIsNotUsed),
+        "rings: spoiled-number/end once it is right again": Better("(nothing)", "0", because: numberIsNotUsed),
+        "rings: without-its-magic/none, more than asked": Better(
+            "0", "-EINVAL", because: "a library that knows its context without the magic goes the short way still"),
+        "forks: child-is-refused-its-parents/events, no time": Better("-EINVAL", "0", because: childHasNoRing),
+        "forks: grandchild/events, no time": Better("-EINVAL", "0", because: childHasNoRing),
     ]
 
+    private static let signalsAreForCallers =
+        "the write is made by another thread than the caller's; its result says the same"
+    private static let isRefusedLater = "whether a file knows fsync only its driver can say, when asked to"
+    private static let numberIsNotUsed = "what a program writes over the number does not matter to us"
+    private static let childHasNoRing = "the system's library sees an empty ring, which in a child is nobody's"
     private static let crashesOnTimeLimits = "the system's library looks at the time limit itself, and crashes"
     private static let hasNoVectoredCall =
         "Linux AIO refuses files whose driver has the plain calls alone; that they work is no harm"

@@ -42,11 +42,12 @@ enum Calls {
         Submission.submit(address, count, blocks)
     }
 
-    /// io_getevents(2), and with a mask io_pgetevents(2).
+    /// io_getevents(2), and with a mask io_pgetevents(2). `looksFirst` is what libaio does in front of it.
     static func getEvents(
-        _ address: UInt, _ countMin: Int, _ countMax: Int, _ events: UInt, _ timeout: UInt, mask: UInt = 0
+        _ address: UInt, _ countMin: Int, _ countMax: Int, _ events: UInt, _ timeout: UInt, mask: UInt = 0,
+        looksFirst: Bool = true
     ) -> Int {
-        Reaping.reap(address, countMin, countMax, events, timeout, mask: mask)
+        Reaping.reap(address, countMin, countMax, events, timeout, mask: mask, looksFirst: looksFirst)
     }
 
     /// io_cancel(2): an operation that could be asked to end ends with an event, and the answer is EINPROGRESS.
@@ -58,7 +59,7 @@ enum Calls {
         else { return -Int(EINVAL) }
         defer { context.leave(1) }
         guard let loop = library.pointee.runningLoop() else { return -Int(EINVAL) }
-        let count = context.requestCancel(loop) { $0.pointee.block == block }
-        return count > 0 ? -Int(EINPROGRESS) : -Int(EINVAL)
+        let isFound = context.requestCancel(loop) { $0.pointee.block == block }
+        return isFound ? -Int(EINPROGRESS) : -Int(EINVAL)
     }
 }

@@ -22,7 +22,8 @@ struct Context: BitwiseCopyable, Equatable {
     var isEmpty: Bool {
         state.pointee.lock.lock()
         defer { state.pointee.lock.unlock() }
-        return state.pointee.ring?.count == 0
+        guard let ring = state.pointee.ring else { return false }
+        return ring.count == 0 && ring.header.magic == EventRing.Header.magic
     }
 
     static func make(id: UInt32) -> Context? {
@@ -143,28 +144,16 @@ extension Context {
         return true
     }
 
-    /// Asks for an end to the operations for which `condition` holds and which can be ended. Returns how many.
-    @discardableResult
-    func requestCancel(_ loop: Carrier<Record>, where condition: (UnsafeMutablePointer<Record>) -> Bool) -> Int {
-        var count = 0
-        while let withdrawn = requestCancelUntilWithdrawn(loop, &count, where: condition) {
-            complete(withdrawn, -Int(ECANCELED), .engine)
-        }
-        return count
-    }
-
-    /// Returns an operation that the loop had not begun, and that is the caller's to complete.
-    private func requestCancelUntilWithdrawn(
-        _ loop: Carrier<Record>, _ count: inout Int, where condition: (UnsafeMutablePointer<Record>) -> Bool
-    ) -> UnsafeMutablePointer<Record>? {
+    /// Asks for an end to one operation for which `condition` holds and which can be ended. False if there is none.
+    func requestCancel(_ loop: Carrier<Record>, where condition: (UnsafeMutablePointer<Record>) -> Bool) -> Bool {
         state.pointee.lock.lock()
-        defer { state.pointee.lock.unlock() }
-        return state.pointee.records.firstInFlight { record in
-            guard record.pointee.isCancellable, condition(record) else { return false }
-            record.pointee.isCancellable = false
-            count += 1
-            return loop.requestCancel(record)
-        }
+        let found = state.pointee.records.firstInFlight { $0.pointee.isCancellable && condition($0) }
+        // Once: its second cancel finds nothing.
+        found?.pointee.isCancellable = false
+        let isWithdrawn = found.map { loop.requestCancel($0) } ?? false
+        state.pointee.lock.unlock()
+        if let found, isWithdrawn { complete(found, -Int(ECANCELED), .engine) }
+        return found != nil
     }
 
     /// io_destroy(2): refuses new calls, ends what waits, lets the rest finish, and waits for all of it.
@@ -178,7 +167,7 @@ extension Context {
             ).exchanged
         else { return false }
         if let loop = library.pointee.runningLoop() {
-            requestCancel(loop) { _ in true }
+            while requestCancel(loop, where: { _ in true }) {}
             stopTicking(loop)
         }
         endNative()
@@ -241,6 +230,7 @@ extension Context {
             data: record.pointee.data, object: UInt64(record.pointee.block), result: Int64(result), result2: 0)
         state.pointee.ring?.publish(event)
         let descriptor = record.pointee.event
+        if result == -EFBIG { record.pointee.operation.signalFileSizeLimit() }
         release(record)
         guard descriptor >= 0 else { return }
         // After the event can be seen.

@@ -58,7 +58,12 @@ struct ContextTable: ~Copyable {
         // Counted first, and looked at then: sequentially consistent with the destroyer, who does it the other way
         // round.
         context.references.pointee.wrappingAdd(1, ordering: .sequentiallyConsistent)
-        if context.address.pointee.load(ordering: .sequentiallyConsistent) == address { return context }
+        // As the kernel, which goes by the number in the ring: with another there it knows the context no more.
+        if context.address.pointee.load(ordering: .sequentiallyConsistent) == address,
+            context.state.pointee.ring?.header.id == id
+        {
+            return context
+        }
         context.leave(1)
         return nil
     }

@@ -14,10 +14,12 @@ struct EventRing: BitwiseCopyable {
         var capacity: UInt32
         var head: UInt32
         var tail: UInt32
-        var magic: UInt32 = 0xa10a_10a1
+        var magic = Header.magic
         var compatibleFeatures: UInt32 = 1
         var incompatibleFeatures: UInt32 = 0
         var headerLength: UInt32 = 32
+
+        static var magic: UInt32 { 0xa10a_10a1 }
     }
 
     /// Ours.
@@ -54,6 +56,8 @@ struct EventRing: BitwiseCopyable {
             Kernel.munmap(memory, size)
             return nil
         }
+        // A child has no part in it.
+        Kernel.madvise(memory, size, CK_MADV_DONTFORK)
         self.memory = memory
         programAddress = UInt(bitPattern: program)
         memory.initializeMemory(
@@ -62,10 +66,19 @@ struct EventRing: BitwiseCopyable {
 
     private static func map(_ file: Int32, _ size: Int) -> UnsafeMutableRawPointer? {
         let result = Kernel.mmap(size, CK_PROT_READ | CK_PROT_WRITE, CK_MAP_SHARED, file, 0)
-        guard result > 0, let start = UnsafeMutableRawPointer(bitPattern: result) else { return nil }
-        // As the kernel's own: a child has no part in it.
-        Kernel.madvise(start, size, CK_MADV_DONTFORK)
-        return start
+        return result > 0 ? UnsafeMutableRawPointer(bitPattern: result) : nil
+    }
+
+    /// What the ring says of itself now, which the program may have spoilt.
+    var header: Header { memory.load(as: Header.self) }
+
+    /// Whether the ring at `address`, which the library does not know, is empty as far as libaio can see: it looks
+    /// there before it makes the call. A child sees its parent's rings.
+    static func isEmptyForeign(at address: UInt) -> Bool {
+        guard address != 0, address % 4 == 0, Kernel.canRead(address, MemoryLayout<Header>.size),
+            let header = UnsafePointer<Header>(bitPattern: address)
+        else { return false }
+        return header.pointee.magic == Header.magic && header.pointee.head == header.pointee.tail
     }
 
     /// Unmaps both; the program's where it is now.

@@ -18,14 +18,14 @@ func rawCancel(_ context: UInt, _ block: UInt, _ event: UInt) -> Int { Calls.can
 
 @c(aio_raw_getevents)
 func rawGetEvents(_ context: UInt, _ least: Int, _ most: Int, _ events: UInt, _ timeout: UInt) -> Int {
-    getEvents(context, least, most, events, timeout)
+    Calls.getEvents(context, least, most, events, timeout, looksFirst: false)
 }
 
 @c(aio_raw_pgetevents)
 func rawMaskedGetEvents(
     _ context: UInt, _ least: Int, _ most: Int, _ events: UInt, _ timeout: UInt, _ signals: UInt
 ) -> Int {
-    guard signals != 0 else { return getEvents(context, least, most, events, timeout) }
+    guard signals != 0 else { return Calls.getEvents(context, least, most, events, timeout, looksFirst: false) }
     guard Kernel.canRead(signals, 16), let argument = UnsafeRawPointer(bitPattern: signals) else {
         return -Int(EFAULT)
     }
@@ -33,15 +33,5 @@ func rawMaskedGetEvents(
     let size = argument.loadUnaligned(fromByteOffset: 8, as: UInt.self)
     // As the kernel's set_user_sigmask: without a mask the size is not looked at.
     guard mask == 0 || size == 8 else { return -Int(EINVAL) }
-    return getEvents(context, least, most, events, timeout, mask: mask)
-}
-
-/// libaio looks into the ring before it makes the call; the kernel at the numbers first.
-private func getEvents(
-    _ context: UInt, _ least: Int, _ most: Int, _ events: UInt, _ timeout: UInt, mask: UInt = 0
-) -> Int {
-    guard least >= 0, least <= most else {
-        return timeout == 0 || Kernel.canRead(timeout, 16) ? -Int(EINVAL) : -Int(EFAULT)
-    }
-    return Calls.getEvents(context, least, most, events, timeout, mask: mask)
+    return Calls.getEvents(context, least, most, events, timeout, mask: mask, looksFirst: false)
 }

@@ -20,13 +20,13 @@ struct Reaping: ~Copyable {
     }
 
     /// Returns the number of events at `events`, or a negative errno. `timeout` is a timespec's address or 0; `mask` a
-    /// signal mask's, or 0.
+    /// signal mask's, or 0. `looksFirst`: as libaio, which asks for nothing if it sees that there is nothing.
     static func reap(
-        _ address: UInt, _ countMin: Int, _ countMax: Int, _ events: UInt, _ timeout: UInt, mask: UInt = 0
+        _ address: UInt, _ countMin: Int, _ countMax: Int, _ events: UInt, _ timeout: UInt, mask: UInt, looksFirst: Bool
     ) -> Int {
         guard let deadline = Timeout(timeout), mask == 0 || Kernel.canRead(mask, 8) else { return -Int(EFAULT) }
         guard let library = Library.shared(), let context = library.pointee.table.enter(address) else {
-            return -Int(EINVAL)
+            return looksFirst && deadline.isZero && EventRing.isEmptyForeign(at: address) ? 0 : -Int(EINVAL)
         }
         defer { context.leave(1) }
         if countMin >= 0, countMin <= countMax, let native = context.nativeToReap() {
@@ -36,7 +36,7 @@ struct Reaping: ~Copyable {
             }
         }
         // What libaio looks at before it makes the call.
-        if deadline.isZero, context.isEmpty { return 0 }
+        if looksFirst, deadline.isZero, context.isEmpty { return 0 }
         guard countMin >= 0, countMin <= countMax else { return -Int(EINVAL) }
         var reaping = Reaping(context, countMin, countMax, events)
         let result = reaping.run(deadline, mask)

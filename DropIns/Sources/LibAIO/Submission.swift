@@ -182,8 +182,10 @@ struct Submission: ~Copyable {
         guard refused == 0 else { return refused }
         let access = openFlags & CK_O_ACCMODE
         guard access == CK_O_RDWR || access == (isWrite ? CK_O_WRONLY : CK_O_RDONLY) else { return -Int(EBADF) }
+        // What it is, is asked when it has to be known; with most it is this.
         var transfer = Transfer(
-            Descriptor(Int32(bitPattern: block.descriptor)), UnsafeMutableRawPointer(bitPattern: UInt(block.address)),
+            Descriptor(Int32(bitPattern: block.descriptor), kind: .buffered),
+            UnsafeMutableRawPointer(bitPattern: UInt(block.address)),
             count: Int(block.count), offset: block.offset, flags: TransferFlags(rawValue: block.rw_flags))
         if block.flags & CK_IOCB_FLAG_IOPRIO != 0 { transfer.priority = UInt16(bitPattern: block.priority) }
         let isVectored = block.opcode == CK_IOCB_CMD_PREADV || block.opcode == CK_IOCB_CMD_PWRITEV
@@ -192,7 +194,8 @@ struct Submission: ~Copyable {
             refused = copyVectors(&transfer, &bytes, record)
             guard refused == 0 else { return refused }
         } else {
-            transfer.count = min(bytes, TransferRules.countMax)
+            bytes = min(bytes, TransferRules.countMax)
+            transfer.count = bytes
             guard TransferRules.isInUserSpace(block.address, bytes) else { return -Int(EFAULT) }
         }
         refused = TransferRules.checkRange(block.offset, bytes)
@@ -204,7 +207,7 @@ struct Submission: ~Copyable {
             context.complete(record, result, result < 0 ? .call : .pageCache)
             return 0
         }
-        return hand(record, transfer, isDirect: isDirect)
+        return hand(record, transfer, openFlags)
     }
 
     private static func operation(_ transfer: Transfer, isWrite: Bool, isVectored: Bool) -> Operation {
@@ -265,19 +268,35 @@ struct Submission: ~Copyable {
     }
 
     /// Gives a transfer to the loop.
-    private func hand(_ record: UnsafeMutablePointer<Record>, _ transfer: Transfer, isDirect: Bool) -> Int {
+    private func hand(_ record: UnsafeMutablePointer<Record>, _ transfer: Transfer, _ openFlags: UInt64) -> Int {
         var transfer = transfer
-        var descriptor = Descriptor.classify(transfer.descriptor.number)
-        switch descriptor.kind {
-        case .other: return -Int(EINVAL)
-        case .stream, .buffered, .direct, .unknown: break
-        }
-        if isDirect, descriptor.kind == .buffered { descriptor.kind = .direct }
-        transfer.descriptor = descriptor
+        transfer.descriptor = Descriptor.classify(transfer.descriptor.number)
         transfer.flags.insert(.cacheMissed)
         record.pointee.operation = record.pointee.operation.with(transfer)
-        // What waits on a stream may wait for ever, so that the end of its context has to end it.
-        return carry(record, isCancellable: descriptor.kind == .stream)
+        switch transfer.descriptor.kind {
+        case .other: return -Int(EINVAL)
+        case .stream:
+            if let result = attemptOnStream(record, transfer, openFlags) {
+                context.complete(record, result, .call)
+                return 0
+            }
+            // It may wait for ever, so that the end of its context has to end it.
+            return carry(record, isCancellable: true)
+        case .buffered, .direct, .unknown:
+            return carry(record, isCancellable: false)
+        }
+    }
+
+    /// What a stream takes or gives without waiting, which is all if it was opened so. So it is the submitting thread
+    /// that SIGPIPE comes to. nil if it has to be waited for.
+    private func attemptOnStream(
+        _ record: UnsafeMutablePointer<Record>, _ transfer: Transfer, _ openFlags: UInt64
+    ) -> Int? {
+        let operation = record.pointee.operation
+        if openFlags & CK_O_NONBLOCK != 0 { return operation.attemptOnce(transfer) }
+        let isWrite = operation.isWrite
+        if case .done(let result) = StreamAttempt(operation, transfer, isWrite: isWrite) { return result }
+        return nil
     }
 
     private func carry(_ record: UnsafeMutablePointer<Record>, isCancellable: Bool) -> Int {

@@ -54,6 +54,13 @@ extension Operation {
 }
 
 extension Operation {
+    /// The read or write on this thread, with its own flags and no others: blocks unless the descriptor is open with
+    /// O_NONBLOCK.
+    public func attemptOnce(_ transfer: Transfer) -> Int { attempt(transfer, flags: transfer.flags.kernelFlags) }
+
+    /// Whether it writes to its descriptor.
+    public var isWrite: Bool { transfer?.isWrite ?? false }
+
     /// A buffered read with RWF_NOWAIT: as `Transfer.attemptWithoutWaiting`, for vectored ones too.
     public func attemptWithoutWaiting(_ transfer: Transfer) -> Int {
         guard case .readVectored = self else { return transfer.attemptWithoutWaiting(isWrite: false) }

@@ -193,7 +193,9 @@ static void spoiled_number(void) {
     struct iocb read = block(IOCB_CMD_PREAD, 0, bytes, 0, 0);
     ring->id ^= 0x7fffffff;
     fact_result("submit", submit_one(context, &read));
-    fact_result("end", io_destroy(context));
+    int result = io_destroy(context);
+    fact_result("end", result);
+    if (result == 0) { return; }
     ring->id ^= 0x7fffffff;
     fact_result("end once it is right again", io_destroy(context));
 }

@@ -1,14 +1,14 @@
 internal import CKernel
 
 /// A read or write on a stream, tried without waiting.
-enum StreamAttempt {
+public enum StreamAttempt: BitwiseCopyable, Sendable {
     case done(Int)
     /// Nothing to read, or no room to write: wait until the descriptor is ready.
     case notReady
     /// Ready, but this file can only be used by a call that might block after all (a terminal, say).
     case needsWorker
 
-    init(_ operation: Operation, _ transfer: Transfer, isWrite: Bool) {
+    public init(_ operation: Operation, _ transfer: Transfer, isWrite: Bool) {
         let flags = transfer.flags.kernelFlags
         let result = operation.attempt(transfer, flags: flags | CK_RWF_NOWAIT)
         switch result {

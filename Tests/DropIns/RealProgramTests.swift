@@ -1,0 +1,172 @@
+import Foundation
+import Testing
+
+/// A run of a program that others wrote, as Debian has it, which checks its data itself.
+struct RealProgram: Sendable, CustomTestStringConvertible {
+    let name: String
+    let library: Library
+    /// One after the other in a folder of their own.
+    let commands: [[String]]
+    /// What the last but `after` of them has to say: a program that did nothing is no success.
+    let says: [String]
+    /// Commands at the end that say nothing of importance.
+    var after = 0
+
+    var testDescription: String { name }
+
+    func run(_ way: Way?) async throws {
+        for tool in Set(commands.map { $0[0] }) where Environment.path(ofTool: tool) == nil {
+            try Test.cancel("no \(tool) is installed")
+        }
+        if case .inPlace? = way, library.systemPath == nil { try Test.cancel("it is not linked with \(library.name)") }
+        let environment = try await way?.environment(for: library) ?? [:]
+        try await Environment.withScratch { folder in
+            for (index, arguments) in commands.enumerated() {
+                var command = Command(arguments)
+                command.environment = environment.merging(["TMPDIR": folder]) { $1 }
+                command.folder = folder
+                command.limit = .seconds(120)
+                let outcome = try await command.run()
+                let expected = index == commands.count - 1 - after ? says : []
+                check(outcome, arguments.joined(separator: " "), expected)
+                guard outcome.succeeded else { return }
+            }
+        }
+    }
+
+    private func check(_ outcome: Outcome, _ command: String, _ expected: [String]) {
+        let all = "\(outcome.output)\(outcome.errors)"
+        #expect(outcome.succeeded, "\(command) \(outcome.ending)\n\(all)")
+        // The loader's warning: without the library everything would be in order.
+        #expect(!outcome.errors.contains("cannot be preloaded"), "\(outcome.errors)")
+        for text in expected { #expect(all.contains(text), "\(command) does not say \(text)\n\(all)") }
+    }
+}
+
+extension RealProgram {
+    /// Writes in random order, reads back (partly while it writes) and compares.
+    private static func fio(_ name: String, _ engine: Library, jobs: Int = 1, _ options: String...) -> RealProgram {
+        let engineName = engine.name == Library.libaio.name ? "libaio" : "posixaio"
+        let common = [
+            "fio", "--name=t", "--directory=.", "--ioengine=\(engineName)", "--size=8M", "--bs=4k", "--rw=randwrite",
+            "--verify=crc32c", "--verify_fatal=1", "--verify_backlog=512", "--verify_state_save=0", "--iodepth=32",
+            "--invalidate=1", "--end_fsync=1", "--group_reporting", "--numjobs=\(jobs)",
+        ]
+        return RealProgram(
+            name: "fio \(engineName) \(name)", library: engine, commands: [common + options],
+            says: ["err= 0", "issued rwts: total=\(jobs * 2048),\(jobs * 2048),0,"])
+    }
+
+    private static func fio(_ engine: Library) -> [RealProgram] {
+        [
+            fio("buffered", engine),
+            fio("direct", engine, "--direct=1"),
+            fio("two threads", engine, jobs: 2, "--thread"),
+            fio("two processes", engine, jobs: 2),
+            fio("many sizes", engine, "--bs=1k", "--bsrange=512-64k", "--bs_unaligned=0", "--size=8M").anyAmount,
+        ]
+    }
+
+    /// How many operations it makes of it is chance.
+    private var anyAmount: RealProgram {
+        RealProgram(name: name, library: library, commands: commands, says: ["err= 0", "issued rwts: total="])
+    }
+
+    static let libaio: [RealProgram] =
+        fio(.libaio) + [
+            fio("buffered, reaping itself", .libaio, "--userspace_reap", "--iodepth_batch_complete_min=0"),
+            fio("direct, reaping itself", .libaio, "--direct=1", "--userspace_reap", "--iodepth_batch_complete_min=0"),
+            fio("in batches", .libaio, "--iodepth_batch_submit=16", "--iodepth_batch_complete_min=8"),
+            sysbench, qemuImg("reads"), qemuImg("writes", "-w", "--pattern=7"), qemuIO("none"), qemuIO("directsync"),
+            stressapptest,
+        ]
+
+    static let posixaio: [RealProgram] = fio(.posixaio) + [stressNG("aio", .posixaio)]
+
+    /// Makes the system calls itself, through libc's function.
+    static let raw: [RealProgram] = [stressNG("aiol", .libaio)]
+
+    private static let sysbench: RealProgram = {
+        let common = ["sysbench", "fileio", "--file-num=4", "--file-total-size=16M", "--validate=on"]
+        let mode = ["--file-io-mode=async", "--file-async-backlog=32", "--file-test-mode=rndrw"]
+        return RealProgram(
+            name: "sysbench", library: .libaio,
+            commands: [
+                common + ["prepare"], common + mode + ["--threads=2", "--time=2", "run"], common + ["cleanup"],
+            ],
+            says: ["Using asynchronous I/O mode", "Using checksums validation", "execution time (avg/stddev)"], after: 1
+        )
+    }()
+
+    private static func qemuImg(_ name: String, _ options: String...) -> RealProgram {
+        RealProgram(
+            name: "qemu-img bench \(name)", library: .libaio,
+            commands: [
+                ["qemu-img", "create", "-q", "-f", "raw", "image", "32M"],
+                ["qemu-img", "bench", "-n", "-t", "none", "-f", "raw", "-c", "4000", "-d", "32"] + options + ["image"],
+            ], says: ["Run completed in"])
+    }
+
+    private static func qemuIO(_ cache: String) -> RealProgram {
+        // A pattern that is not there makes it end with 1.
+        let steps = [
+            "write -P 0x5a 0 4M", "aio_write -P 0x33 64k 64k", "aio_write -P 0x44 1M 512k", "aio_flush",
+            "read -P 0x33 64k 64k", "read -P 0x44 1M 512k", "read -P 0x5a 2M 2M", "aio_read -P 0x5a 128k 64k",
+            "aio_flush", "flush", "read -P 0 8M 1M",
+        ]
+        return RealProgram(
+            name: "qemu-io, \(cache)", library: .libaio,
+            commands: [
+                ["qemu-img", "create", "-q", "-f", "raw", "image", "32M"],
+                ["qemu-io", "-k", "-t", cache, "-f", "raw"] + steps.flatMap { ["-c", $0] } + ["image"],
+            ],
+            says: [
+                "wrote 4194304/4194304 bytes", "read 65536/65536 bytes at offset 131072", "read 1048576/1048576 bytes",
+            ])
+    }
+
+    private static func stressNG(_ stressor: String, _ library: Library) -> RealProgram {
+        RealProgram(
+            name: "stress-ng --\(stressor)", library: library,
+            commands: [["stress-ng", "--\(stressor)", "2", "--verify", "--timeout", "2", "--temp-path", "."]],
+            says: ["successful run completed"])
+    }
+
+    /// Copies in memory, and writes to a file, reads and compares through libaio.
+    private static let stressapptest = RealProgram(
+        name: "stressapptest", library: .libaio,
+        commands: [
+            ["qemu-img", "create", "-q", "-f", "raw", "disk", "32M"],
+            [
+                "stressapptest", "-s", "2", "-M", "16", "-m", "1", "-i", "1", "-W", "-d", "disk", "--destructive",
+                "--segment-size", "1048576", "--cache-size", "1048576", "--random-threads", "1",
+            ],
+        ], says: ["Status: PASS", "0 errors"])
+}
+
+/// Unmodified programs run with our libraries, and find their data as they wrote it.
+@Suite(.serialized, .timeLimit(.minutes(15))) struct RealProgramTests {
+    /// Otherwise it would be the program's, or the machine's, fault.
+    @Test(arguments: RealProgram.libaio + RealProgram.posixaio + RealProgram.raw)
+    func runsWithTheSystemsLibrary(_ program: RealProgram) async throws {
+        try await program.run(nil)
+    }
+
+    @Test(arguments: RealProgram.libaio, Way.all)
+    func runsOverOurLibaio(_ program: RealProgram, _ way: Way) async throws {
+        try way.requireEngine()
+        try await program.run(way)
+    }
+
+    @Test(arguments: RealProgram.posixaio, Way.preloads)
+    func runsOverOurPosixAIO(_ program: RealProgram, _ way: Way) async throws {
+        try way.requireEngine()
+        try await program.run(way)
+    }
+
+    @Test(arguments: RealProgram.raw, Way.preloads)
+    func rawSystemCallsAreCaught(_ program: RealProgram, _ way: Way) async throws {
+        try way.requireEngine()
+        try await program.run(way)
+    }
+}
