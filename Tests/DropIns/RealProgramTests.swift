@@ -77,7 +77,8 @@ extension RealProgram {
             fio("buffered, reaping itself", .libaio, "--userspace_reap", "--iodepth_batch_complete_min=0"),
             fio("direct, reaping itself", .libaio, "--direct=1", "--userspace_reap", "--iodepth_batch_complete_min=0"),
             fio("in batches", .libaio, "--iodepth_batch_submit=16", "--iodepth_batch_complete_min=8"),
-            sysbench, qemuImg("reads"), qemuImg("writes", "-w", "--pattern=7"), qemuIO("none"), qemuIO("directsync"),
+            sysbench(inFlight: 1, "on"), sysbench(inFlight: 32, "off"), qemuImg("reads"),
+            qemuImg("writes", "-w", "--pattern=7"), qemuIO("none"), qemuIO("directsync"),
             stressapptest,
         ]
 
@@ -86,17 +87,18 @@ extension RealProgram {
     /// Makes the system calls itself, through libc's function.
     static let raw: [RealProgram] = [stressNG("aiol", .libaio)]
 
-    private static let sysbench: RealProgram = {
-        let common = ["sysbench", "fileio", "--file-num=4", "--file-total-size=16M", "--validate=on"]
-        let mode = ["--file-io-mode=async", "--file-async-backlog=32", "--file-test-mode=rndrw"]
+    /// With more than one in flight sysbench cannot check its data: its threads have one buffer each, which it looks at
+    /// before the event has come. (With direct I/O it finds errors over the system's library for that reason.)
+    private static func sysbench(inFlight: Int, _ validation: String) -> RealProgram {
+        let common = ["sysbench", "fileio", "--file-num=4", "--file-total-size=16M", "--validate=\(validation)"]
+        let mode = ["--file-io-mode=async", "--file-async-backlog=\(inFlight)", "--file-test-mode=rndrw"]
         return RealProgram(
-            name: "sysbench", library: .libaio,
+            name: "sysbench, \(inFlight) in flight", library: .libaio,
             commands: [
                 common + ["prepare"], common + mode + ["--threads=2", "--time=2", "run"], common + ["cleanup"],
             ],
-            says: ["Using asynchronous I/O mode", "Using checksums validation", "execution time (avg/stddev)"], after: 1
-        )
-    }()
+            says: ["Using asynchronous I/O mode", "execution time (avg/stddev)"], after: 1)
+    }
 
     private static func qemuImg(_ name: String, _ options: String...) -> RealProgram {
         RealProgram(

@@ -41,10 +41,8 @@ struct ContextTable: ~Copyable {
         let guess = guesses + Int((address >> 12) % UInt(Self.guessCount))
         if let context = enter(address, id: guess.pointee.load(ordering: .relaxed)) { return context }
         // The ring says which it is, if that is a ring. Its memory may be anything, and so may what it says.
-        guard address != 0, Kernel.canRead(address, MemoryLayout<EventRing.Header>.size),
-            let header = UnsafePointer<EventRing.Header>(bitPattern: address), address % 4 == 0
-        else { return nil }
-        let id = header.pointee.id
+        guard let header = EventRing.foreignHeader(at: address) else { return nil }
+        let id = header.id
         guard id < count.load(ordering: .acquiring) else { return nil }
         noteMove(id, to: address)
         guard let context = enter(address, id: id) else { return nil }

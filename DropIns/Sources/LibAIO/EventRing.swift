@@ -75,10 +75,17 @@ struct EventRing: BitwiseCopyable {
     /// Whether the ring at `address`, which the library does not know, is empty as far as libaio can see: it looks
     /// there before it makes the call. A child sees its parent's rings.
     static func isEmptyForeign(at address: UInt) -> Bool {
-        guard address != 0, address % 4 == 0, Kernel.canRead(address, MemoryLayout<Header>.size),
-            let header = UnsafePointer<Header>(bitPattern: address)
-        else { return false }
-        return header.pointee.magic == Header.magic && header.pointee.head == header.pointee.tail
+        guard let header = foreignHeader(at: address) else { return false }
+        return header.magic == Header.magic && header.head == header.tail
+    }
+
+    /// What may be a ring's header, or anything, or gone the next moment: another thread may be destroying it.
+    static func foreignHeader(at address: UInt) -> Header? {
+        var header = Header(id: 0, capacity: 0, head: 0, tail: 0)
+        let copied = withUnsafeMutableBytes(of: &header) {
+            Kernel.copyOwnMemory(from: UnsafeMutableRawPointer(bitPattern: address), to: $0)
+        }
+        return copied == MemoryLayout<Header>.size ? header : nil
     }
 
     /// Unmaps both; the program's where it is now.
@@ -133,13 +140,13 @@ extension EventRing {
         let place = events + Int(tail)
         let offset = UnsafeMutableRawPointer(place) - memory
         let seen = address &+ UInt(offset)
-        guard Kernel.canRead(seen, 8), let shown = UnsafeMutablePointer<Atomic<UInt64>>(bitPattern: seen) else {
-            return false
-        }
+        var shown: UInt64 = 0
         for mark: UInt64 in [0x5eed_0001_5eed_0001, 0x0dd5_0002_0dd5_0002] {
             place.pointee.data = mark
-            // Atomic: it may be the same memory under another address.
-            if shown.pointee.load(ordering: .relaxed) != mark { return false }
+            let copied = withUnsafeMutableBytes(of: &shown) {
+                Kernel.copyOwnMemory(from: UnsafeMutableRawPointer(bitPattern: seen), to: $0)
+            }
+            if copied != 8 || shown != mark { return false }
         }
         return true
     }

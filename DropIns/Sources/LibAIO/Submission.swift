@@ -293,6 +293,7 @@ struct Submission: ~Copyable {
         _ record: UnsafeMutablePointer<Record>, _ transfer: Transfer, _ openFlags: UInt64
     ) -> Int? {
         let operation = record.pointee.operation
+        if transfer.offset != 0, Descriptor.isSocket(transfer.descriptor.number) { return -Int(ESPIPE) }
         if openFlags & CK_O_NONBLOCK != 0 { return operation.attemptOnce(transfer) }
         let isWrite = operation.isWrite
         if case .done(let result) = StreamAttempt(operation, transfer, isWrite: isWrite) { return result }

@@ -37,6 +37,12 @@ public struct Descriptor: BitwiseCopyable, Sendable, Equatable {
         return descriptor
     }
 
+    /// statx(2): whether `number` is a socket.
+    public static func isSocket(_ number: Int32) -> Bool {
+        var status = ck_statx()
+        return Kernel.status(number, CK_STATX_TYPE, &status) >= 0 && status.mode & CK_S_IFMT == CK_S_IFSOCK
+    }
+
     /// Asks the kernel what `number` is: statx(2), and fcntl(2) for O_DIRECT. `other` for one that is not open.
     public static func classify(_ number: Int32) -> Descriptor {
         var status = ck_statx()

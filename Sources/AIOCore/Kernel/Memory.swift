@@ -28,7 +28,9 @@ extension Kernel {
 
     /// process_vm_readv(2) of this process: copies memory that may not be there. Returns the bytes copied, or EFAULT
     /// where following the pointer would have crashed.
-    static func copyOwnMemory(from source: UnsafeMutableRawPointer, to target: UnsafeMutableRawBufferPointer) -> Int {
+    public static func copyOwnMemory(
+        from source: UnsafeMutableRawPointer?, to target: UnsafeMutableRawBufferPointer
+    ) -> Int {
         var local = iovec(iov_base: target.baseAddress, iov_len: target.count)
         var remote = iovec(iov_base: source, iov_len: target.count)
         return call(CK_NR_process_vm_readv, Int(processID()), address(&local), 1, address(&remote), 1, 0)

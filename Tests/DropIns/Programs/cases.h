@@ -1,5 +1,5 @@
-// What every program of the tests is built from: named cases, each in a process of its own, which print facts. A fact is
-// a line `case/what: result`, the same in every run; a case that crashes or hangs leaves a line that says so.
+// What every program of the tests is built from: named cases, each in a process of its own, which print facts. A fact
+// is a line `case/what: result`, the same in every run; a case that crashes or hangs leaves a line that says so.
 #pragma once
 
 #include <errno.h>

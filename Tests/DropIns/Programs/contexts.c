@@ -91,7 +91,8 @@ static void end_with_polls_in_flight(void) {
     struct iocb polls[4];
     for (int index = 0; index < 4; index++) {
         polls[index] = block(IOCB_CMD_POLL, ends[0], (void *)(uintptr_t)POLLIN, 0, 0);
-        fact_result((const char *[]){"submit 1", "submit 2", "submit 3", "submit 4"}[index], submit_one(context, &polls[index]));
+        fact_result((const char *[]){"submit 1", "submit 2", "submit 3", "submit 4"}[index],
+            submit_one(context, &polls[index]));
     }
     fact_result("end", io_destroy(context));
     fact_result("the pipe still works", write(ends[1], "x", 1));

@@ -22,7 +22,9 @@ static struct iocb transfer(int file, int slot, uint64_t number, bool isWrite, b
     struct iocb one;
     if (isVectored) {
         const size_t cuts[] = {0, 512, 1024, 3072, BLOCK};
-        for (int index = 0; index < 4; index++) { vectors[slot][index] = (struct iovec){place + cuts[index], cuts[index + 1] - cuts[index]}; }
+        for (int index = 0; index < 4; index++) {
+            vectors[slot][index] = (struct iovec){place + cuts[index], cuts[index + 1] - cuts[index]};
+        }
         one = block(isWrite ? IOCB_CMD_PWRITEV : IOCB_CMD_PREADV, file, vectors[slot], 4, (int64_t)(number * BLOCK));
     } else {
         one = block(isWrite ? IOCB_CMD_PWRITE : IOCB_CMD_PREAD, file, place, BLOCK, (int64_t)(number * BLOCK));
@@ -64,7 +66,8 @@ static int transfer_all(int file, bool isWrite, bool isVectored, uint64_t seed) 
         for (int index = 0; index < events_count; index++, done++) {
             int slot = (int)(events[index].data & 0xff);
             uint64_t number = events[index].data >> 8;
-            good += events[index].res == BLOCK && (isWrite || is_known(memory + (size_t)slot * BLOCK, BLOCK, number * BLOCK, seed));
+            good += events[index].res == BLOCK && (isWrite || is_known(memory + (size_t)slot * BLOCK, BLOCK,
+                number * BLOCK, seed));
             free_slots[free_count++] = slot;
         }
     }

@@ -143,7 +143,9 @@ static void many_children(void) {
         _exit(good == 32 ? 0 : 1);
     }
     int parent = 0, children = 0;
-    for (int round = 0; round < 100; round++) { parent += perform(context, block(IOCB_CMD_PREAD, file, bytes, 16, 0)) == 16; }
+    for (int round = 0; round < 100; round++) {
+        parent += perform(context, block(IOCB_CMD_PREAD, file, bytes, 16, 0)) == 16;
+    }
     for (int index = 0; index < 16; index++) {
         int status = 1;
         waitpid(-1, &status, 0);
@@ -160,7 +162,9 @@ static void *work(void *unused) {
     io_context_t own = new_context(8);
     uint8_t memory[64];
     long good = 0, rounds = 0;
-    for (; !__atomic_load_n(&is_over, __ATOMIC_ACQUIRE); rounds++) { good += perform(own, block(IOCB_CMD_PREAD, file, memory, 64, 0)) == 64; }
+    for (; !__atomic_load_n(&is_over, __ATOMIC_ACQUIRE); rounds++) {
+        good += perform(own, block(IOCB_CMD_PREAD, file, memory, 64, 0)) == 64;
+    }
     return (void *)(long)(good == rounds);
 }
 

@@ -36,11 +36,13 @@ static inline uint64_t random_number(struct fuzz_random *random) {
     return mixed ^ (mixed >> 31);
 }
 
-static inline unsigned below(struct fuzz_random *random, unsigned limit) { return (unsigned)(random_number(random) % limit); }
+static inline unsigned below(struct fuzz_random *random, unsigned limit) {
+    return (unsigned)(random_number(random) % limit);
+}
 static inline bool one_in(struct fuzz_random *random, unsigned count) { return below(random, count) == 0; }
 
-// Memory. Whatever a random operation writes goes to the arena, or nowhere: what follows it cannot be written to, and all
-// other addresses that are handed out are those of no memory.
+// Memory. Whatever a random operation writes goes to the arena, or nowhere: what follows it cannot be written to, and
+// all other addresses that are handed out are those of no memory.
 
 enum { ARENA = 1 << 20 };
 
@@ -129,7 +131,8 @@ static inline int fuzz_file(const char *folder, int flags) {
 }
 
 static inline void make_descriptors(const char *folder) {
-    const int flags[] = {O_RDWR, O_RDWR, O_RDWR | O_DIRECT, O_RDONLY, O_WRONLY, O_RDWR | O_APPEND, O_RDWR | O_DSYNC, O_PATH};
+    const int flags[] = {O_RDWR, O_RDWR, O_RDWR | O_DIRECT, O_RDONLY, O_WRONLY, O_RDWR | O_APPEND, O_RDWR | O_DSYNC,
+        O_PATH};
     for (size_t index = 0; index < sizeof flags / sizeof *flags; index++) { keep(fuzz_file(folder, flags[index])); }
     const char *paths[] = {"/dev/null", "/dev/zero", "/dev/full", "/proc/self/stat", "/"};
     for (int index = 0; index < 5; index++) { keep(open(paths[index], (index < 3 ? O_RDWR : O_RDONLY) | O_CLOEXEC)); }

@@ -1,5 +1,5 @@
-// A fuzzer of libaio: FOLDER SECONDS SEED [system]. Random control blocks, pointers, sizes and orders of calls on contexts
-// that all threads share, beside work on contexts of their own that has to be right in the middle of it.
+// A fuzzer of libaio: FOLDER SECONDS SEED [system]. Random control blocks, pointers, sizes and orders of calls on
+// contexts that all threads share, beside work on contexts of their own that has to be right in the middle of it.
 // `system` spares the system's library the calls that it follows pointers in.
 #include "aio_abi.h"
 #include "fuzz.h"
@@ -30,7 +30,8 @@ static io_context_t any_context(struct worker *worker) {
 }
 
 /// In the system's library these follow the context and the time limit: there the kernel is asked itself.
-static long any_getevents(struct worker *worker, io_context_t context, long least, long most, void *events, void *limit) {
+static long any_getevents(struct worker *worker, io_context_t context, long least, long most, void *events,
+    void *limit) {
     if (isSystem || one_in(&worker->random, 3)) {
         long result = syscall(SYS_io_getevents, context, least, most, events, limit);
         return result < 0 ? -errno : result;
@@ -46,9 +47,12 @@ static void fill_vectors(struct worker *worker) {
 
 static void fill_block(struct worker *worker, struct iocb *one) {
     struct fuzz_random *random = &worker->random;
-    const int opcodes[] = {IOCB_CMD_PREAD, IOCB_CMD_PWRITE, IOCB_CMD_PREADV, IOCB_CMD_PWRITEV, IOCB_CMD_POLL, IOCB_CMD_FDSYNC, IOCB_CMD_NOOP};
-    int opcode = one_in(random, 40) ? IOCB_CMD_FSYNC : one_in(random, 30) ? (int)below(random, 65536) : opcodes[below(random, 5 + one_in(random, 10) * 2)];
-    *one = (struct iocb){.data = random_number(random), .opcode = (uint16_t)opcode, .descriptor = any_descriptor(random)};
+    const int opcodes[] = {IOCB_CMD_PREAD, IOCB_CMD_PWRITE, IOCB_CMD_PREADV, IOCB_CMD_PWRITEV, IOCB_CMD_POLL,
+        IOCB_CMD_FDSYNC, IOCB_CMD_NOOP};
+    int opcode = one_in(random, 40) ? IOCB_CMD_FSYNC : one_in(random, 30) ? (int)below(random, 65536)
+        : opcodes[below(random, 5 + one_in(random, 10) * 2)];
+    *one = (struct iocb){.data = random_number(random), .opcode = (uint16_t)opcode,
+        .descriptor = any_descriptor(random)};
     one->key = one_in(random, 10) ? below(random, UINT32_MAX) : 0;
     switch (opcode) {
     case IOCB_CMD_PREAD:
@@ -68,7 +72,10 @@ static void fill_block(struct worker *worker, struct iocb *one) {
     default: break;
     }
     if (one_in(random, 10)) { one->rw_flags = 1u << below(random, 32); }
-    if (one_in(random, 20)) { one->flags = below(random, 4), one->eventfd = any_descriptor(random), one->priority = (int16_t)random_number(random); }
+    if (one_in(random, 20)) {
+        one->flags = below(random, 4), one->eventfd = any_descriptor(random),
+            one->priority = (int16_t)random_number(random);
+    }
     if (one_in(random, 50)) { one->reserved = random_number(random); }
     if (one_in(random, 50)) { one->offset = any_offset(random), one->count = any_size(random); }
 }
@@ -112,7 +119,8 @@ static void random_getevents(struct worker *worker) {
 }
 
 static void random_cancel(struct worker *worker) {
-    struct iocb *one = one_in(&worker->random, 10) ? any_address(&worker->random) : &worker->blocks[below(&worker->random, BLOCKS)];
+    struct iocb *one = one_in(&worker->random, 10) ? any_address(&worker->random)
+        : &worker->blocks[below(&worker->random, BLOCKS)];
     io_cancel(any_context(worker), one, any_address(&worker->random));
 }
 
@@ -125,7 +133,8 @@ static void random_setup(struct worker *worker) {
         return;
     }
     if (io_setup((int)below(random, 200) + 1, &made) != 0) { return; }
-    if (!__atomic_compare_exchange_n(slot, &none, made, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST)) { io_destroy(made); }
+    if (!__atomic_compare_exchange_n(slot, &none, made, false, __ATOMIC_SEQ_CST,
+        __ATOMIC_SEQ_CST)) { io_destroy(made); }
 }
 
 static void random_destroy(struct worker *worker) {
@@ -138,7 +147,9 @@ static void random_destroy(struct worker *worker) {
     io_context_t *slot = &contexts[below(random, CONTEXTS)];
     io_context_t context = __atomic_load_n(slot, __ATOMIC_SEQ_CST);
     io_destroy(context);
-    if (!one_in(random, 4)) { __atomic_compare_exchange_n(slot, &context, NULL, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST); }
+    if (!one_in(random, 4)) {
+        __atomic_compare_exchange_n(slot, &context, NULL, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
+    }
 }
 
 /// What goes into pipes and sockets comes out again, and polls become ready.
@@ -177,20 +188,29 @@ static struct io_event take_checked(struct worker *worker) {
     struct timespec limit = {20, 0};
     long count = 0;
     // Interruptions are part of the game.
-    while ((count = any_getevents(worker, worker->own, 1, 1, &event, one_in(&worker->random, 2) ? &limit : NULL)) == -EINTR) {}
+    while ((count = any_getevents(worker, worker->own, 1, 1, &event, one_in(&worker->random, 2) ? &limit
+        : NULL)) == -EINTR) {}
     if (count != 1) { FAIL("waiting for one event of a context of one's own: %ld", count); }
     return event;
 }
 
-static void check_one(struct worker *worker, struct io_event event, const uint64_t *offsets, uint64_t *seen, unsigned count) {
-    if (event.data >= count || *seen >> event.data & 1) { FAIL("an event that was not asked for: data %lu", event.data); }
+static void check_one(struct worker *worker, struct io_event event, const uint64_t *offsets, uint64_t *seen,
+    unsigned count) {
+    if (event.data >= count || *seen >> event.data & 1) {
+        FAIL("an event that was not asked for: data %lu", event.data);
+    }
     *seen |= 1ul << event.data;
     uint64_t offset = offsets[event.data];
-    long expected = offset >= FUZZ_FILE_SIZE ? 0 : FUZZ_FILE_SIZE - offset < CHECKED_SIZE ? (long)(FUZZ_FILE_SIZE - offset) : CHECKED_SIZE;
-    if (event.res != expected || event.res2 != 0) { FAIL("%ld instead of %ld read at %lu", (long)event.res, expected, offset); }
+    long expected = offset >= FUZZ_FILE_SIZE ? 0 : FUZZ_FILE_SIZE - offset < CHECKED_SIZE
+        ? (long)(FUZZ_FILE_SIZE - offset) : CHECKED_SIZE;
+    if (event.res != expected || event.res2 != 0) {
+        FAIL("%ld instead of %ld read at %lu", (long)event.res, expected, offset);
+    }
     const uint8_t *content = worker->memory + event.data * CHECKED_SIZE;
     for (long index = 0; index < expected; index++) {
-        if (content[index] != known_byte(offset + (uint64_t)index)) { FAIL("a wrong byte at %lu", offset + (uint64_t)index); }
+        if (content[index] != known_byte(offset + (uint64_t)index)) {
+            FAIL("a wrong byte at %lu", offset + (uint64_t)index);
+        }
     }
 }
 
@@ -202,7 +222,8 @@ static void checked_reads(struct worker *worker) {
     if (one_in(random, 8)) { posix_fadvise(known_file, 0, 0, POSIX_FADV_DONTNEED); }
     for (unsigned index = 0; index < count; index++) {
         offsets[index] = below(random, FUZZ_FILE_SIZE + 10000);
-        reads[index] = (struct iocb){.data = index, .opcode = IOCB_CMD_PREAD, .descriptor = known_file, .count = CHECKED_SIZE,
+        reads[index] = (struct iocb){.data = index, .opcode = IOCB_CMD_PREAD, .descriptor = known_file,
+            .count = CHECKED_SIZE,
             .buffer = (uint64_t)(uintptr_t)(worker->memory + index * CHECKED_SIZE), .offset = (int64_t)offsets[index]};
         list[index] = &reads[index];
     }

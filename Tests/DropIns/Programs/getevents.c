@@ -21,7 +21,8 @@ static io_context_t context_with_events(int count) {
 }
 
 static void combinations(void) {
-    const long pairs[][2] = {{0, 0}, {0, 1}, {1, 1}, {0, 10}, {3, 3}, {2, 10}, {1, 0}, {2, 1}, {-1, 1}, {0, -1}, {-1, -1},
+    const long pairs[][2] = {{0, 0}, {0, 1}, {1, 1}, {0, 10}, {3, 3}, {2, 10}, {1, 0}, {2, 1}, {-1, 1}, {0, -1},
+        {-1, -1},
         {-2, -1}, {INT64_MIN, 1}, {0, INT64_MAX}, {1, INT64_MIN}, {-1, 0}};
     for (size_t index = 0; index < sizeof pairs / sizeof *pairs; index++) {
         io_context_t context = context_with_events(5);
@@ -68,7 +69,8 @@ static void context_at_the_last_address(void) {
 }
 
 static void event_arrays(void) {
-    void *bad[] = {NULL, HIGH_ADDRESS, KERNEL_ADDRESS, (void *)8, mmap(NULL, 4096, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)};
+    void *bad[] = {NULL, HIGH_ADDRESS, KERNEL_ADDRESS, (void *)8,
+        mmap(NULL, 4096, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)};
     const char *names[] = {"null", "last address", "kernel address", "first page", "read-only"};
     for (int index = 0; index < 5; index++) {
         io_context_t context = context_with_events(2);
@@ -161,7 +163,8 @@ static void what_an_event_says(void) {
     failing.data = UINT64_MAX;
     if (submit_one(context, &failing) != 1) { broken("io_submit"); }
     struct io_event event = next_event(context);
-    fact("of a failed one", "%s, res2 %ld, data %s", result_name(event.res), (long)event.res2, event.data == UINT64_MAX ? "kept" : "lost");
+    fact("of a failed one", "%s, res2 %ld, data %s", result_name(event.res), (long)event.res2,
+        event.data == UINT64_MAX ? "kept" : "lost");
 }
 
 static volatile sig_atomic_t handled;
@@ -263,7 +266,8 @@ static void mask_lets_a_pending_signal_in(void) {
     fact_result("handled", handled);
     fact_bool("blocked again", is_blocked(SIGUSR1));
     raise(SIGUSR1);
-    fact_result("with restart and no time limit", (catch(SIGUSR1, SA_RESTART), io_pgetevents(context, 1, 1, &event, NULL, &open)));
+    fact_result("with restart and no time limit", (catch(SIGUSR1, SA_RESTART), io_pgetevents(context, 1, 1, &event,
+        NULL, &open)));
     fact_result("handled twice", handled);
 }
 

@@ -145,10 +145,12 @@ static void syncs(void) {
     for (int index = 0; index < 2; index++) {
         char what[64];
         fact_performed(names[index], context, block(opcodes[index], file, NULL, 0, 0));
-        struct iocb odd[] = {block(opcodes[index], file, memory, 0, 0), block(opcodes[index], file, NULL, 1, 0), block(opcodes[index], file, NULL, 0, 1), block(opcodes[index], file, NULL, 0, 0)};
+        struct iocb odd[] = {block(opcodes[index], file, memory, 0, 0), block(opcodes[index], file, NULL, 1, 0),
+            block(opcodes[index], file, NULL, 0, 1), block(opcodes[index], file, NULL, 0, 0)};
         odd[3].rw_flags = 1;
         for (int which = 0; which < 4; which++) {
-            snprintf(what, sizeof what, "%s with a %s", names[index], (const char *[]){"buffer", "count", "offset", "flag"}[which]);
+            snprintf(what, sizeof what, "%s with a %s", names[index],
+                (const char *[]){"buffer", "count", "offset", "flag"}[which]);
             fact_performed(what, context, odd[which]);
         }
         snprintf(what, sizeof what, "%s of a pipe", names[index]);
@@ -204,7 +206,8 @@ static void per_operation_flags(void) {
     begin();
     int file = new_file(O_RDWR, 8192, 1);
     enum { HIPRI = 1, DSYNC = 2, SYNC = 4, NOWAIT = 8, APPEND = 16, NOAPPEND = 32, ATOMIC = 64 };
-    struct iocb read = block(IOCB_CMD_PREAD, file, memory, 100, 0), write = block(IOCB_CMD_PWRITE, file, memory, 100, 0);
+    struct iocb read = block(IOCB_CMD_PREAD, file, memory, 100, 0),
+        write = block(IOCB_CMD_PWRITE, file, memory, 100, 0);
     fact_performed("DSYNC", context, with_flags(write, DSYNC));
     fact_performed("SYNC", context, with_flags(write, SYNC));
     fact_performed("SYNC and DSYNC", context, with_flags(write, SYNC | DSYNC));
@@ -222,14 +225,17 @@ static void per_operation_flags(void) {
     fact_performed("unknown, high", context, with_flags(read, 1u << 31));
     fact_performed("all", context, with_flags(write, UINT32_MAX));
     fact_performed("HIPRI, buffered", context, with_flags(read, HIPRI));
-    fact_performed("unknown with a bad descriptor", context, with_flags(block(IOCB_CMD_PREAD, -1, memory, 1, 0), 1u << 20));
+    fact_performed("unknown with a bad descriptor", context,
+        with_flags(block(IOCB_CMD_PREAD, -1, memory, 1, 0), 1u << 20));
     int zero = open("/proc/self/comm", O_RDONLY | O_CLOEXEC);
-    fact_performed("NOWAIT where it is not supported", context, with_flags(block(IOCB_CMD_PREAD, zero, memory, 4, 0), NOWAIT));
+    fact_performed("NOWAIT where it is not supported", context,
+        with_flags(block(IOCB_CMD_PREAD, zero, memory, 4, 0), NOWAIT));
     struct iovec vector = {memory, 100};
     fact_performed("vectored APPEND", context, with_flags(block(IOCB_CMD_PWRITEV, file, &vector, 1, 0), APPEND));
     fact_performed("vectored unknown", context, with_flags(block(IOCB_CMD_PWRITEV, file, &vector, 1, 0), 1u << 20));
     int appending = new_file(O_RDWR | O_APPEND, 100, 1);
-    fact_performed("NOAPPEND on an appending file", context, with_flags(block(IOCB_CMD_PWRITE, appending, memory, 10, 0), NOAPPEND));
+    fact_performed("NOAPPEND on an appending file", context,
+        with_flags(block(IOCB_CMD_PWRITE, appending, memory, 10, 0), NOAPPEND));
     fstat(appending, &state);
     fact_result("its size", state.st_size);
 }
@@ -265,7 +271,8 @@ static void priorities(void) {
     fact_performed("write", context, with_priority(block(IOCB_CMD_PWRITE, file, memory, 100, 0), 2 << 13 | 3));
     fact_performed("bad, of a sync", context, with_priority(block(IOCB_CMD_FSYNC, file, NULL, 0, 0), -1));
     fact_performed("bad, of a poll", context, with_priority(block(IOCB_CMD_POLL, file, (void *)POLLIN, 0, 0), -1));
-    fact_performed("bad, wrongly opened", context, with_priority(block(IOCB_CMD_PWRITE, new_file(O_RDONLY, 10, 1), memory, 1, 0), -1));
+    fact_performed("bad, wrongly opened", context, with_priority(block(IOCB_CMD_PWRITE, new_file(O_RDONLY, 10, 1),
+        memory, 1, 0), -1));
 }
 
 static struct iocb with_eventfd(struct iocb one, int descriptor) {
@@ -374,7 +381,8 @@ static void file_size_limit(void) {
     fact_result("up to it", perform_below_limit(block(IOCB_CMD_PWRITE, file, memory, 4096, 8192), 10000));
     fact_result("at it", perform_below_limit(block(IOCB_CMD_PWRITE, file, memory, 4096, 10000), 10000));
     fact_result("past it", perform_below_limit(block(IOCB_CMD_PWRITE, file, memory, 4096, 20000), 10000));
-    fact_result("vectored", perform_below_limit(block(IOCB_CMD_PWRITEV, file, &(struct iovec){memory, 4096}, 1, 8192), 10000));
+    fact_result("vectored", perform_below_limit(block(IOCB_CMD_PWRITEV, file, &(struct iovec){memory, 4096}, 1,
+        8192), 10000));
     struct stat state;
     fstat(file, &state);
     fact_result("size", state.st_size);

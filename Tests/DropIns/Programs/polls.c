@@ -12,11 +12,13 @@ static void begin(void) {
     if (pipe(ends) != 0) { broken("pipe"); }
 }
 
-static struct iocb poll_of(int descriptor, unsigned events) { return block(IOCB_CMD_POLL, descriptor, (void *)(uintptr_t)events, 0, 0); }
+static struct iocb poll_of(int descriptor, unsigned events) { return block(IOCB_CMD_POLL, descriptor,
+    (void *)(uintptr_t)events, 0, 0); }
 
 static void ready_at_once(void) {
     begin();
-    int file = new_file(O_RDWR, 10, 1), event = eventfd(3, EFD_CLOEXEC), pair[2], null = open("/dev/null", O_RDWR | O_CLOEXEC);
+    int file = new_file(O_RDWR, 10, 1), event = eventfd(3, EFD_CLOEXEC), pair[2],
+        null = open("/dev/null", O_RDWR | O_CLOEXEC);
     if (socketpair(AF_UNIX, SOCK_STREAM, 0, pair) != 0) { broken("socketpair"); }
     fact_performed("pipe for writing", context, poll_of(ends[1], POLLOUT));
     fact_performed("pipe for both", context, poll_of(ends[1], POLLIN | POLLOUT));
@@ -37,7 +39,8 @@ static void ready_at_once(void) {
 
 static void fields(void) {
     begin();
-    struct iocb odd[4] = {poll_of(ends[1], POLLOUT), poll_of(ends[1], POLLOUT), poll_of(ends[1], POLLOUT), poll_of(ends[1], 0x10000 | POLLOUT)};
+    struct iocb odd[4] = {poll_of(ends[1], POLLOUT), poll_of(ends[1], POLLOUT), poll_of(ends[1], POLLOUT),
+        poll_of(ends[1], 0x10000 | POLLOUT)};
     odd[0].count = 1;
     odd[1].offset = 1;
     odd[2].rw_flags = 1;

@@ -68,7 +68,8 @@ static void masks(void) {
     struct timespec soon = {0, 1000};
     sigset_t open;
     sigemptyset(&open);
-    struct mask_argument good = {&open, 8}, small = {&open, 4}, large = {&open, sizeof open}, none = {NULL, 8}, odd = {NULL, 3};
+    struct mask_argument good = {&open, 8}, small = {&open, 4}, large = {&open, sizeof open}, none = {NULL, 8},
+        odd = {NULL, 3};
     fact("of 8 bytes", "%s", CALL(SYS_io_pgetevents, context, 1L, 1L, &event, &soon, &good));
     fact("of 4 bytes", "%s", CALL(SYS_io_pgetevents, context, 1L, 1L, &event, &soon, &small));
     fact("of 128 bytes", "%s", CALL(SYS_io_pgetevents, context, 1L, 1L, &event, &soon, &large));

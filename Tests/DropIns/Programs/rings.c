@@ -7,7 +7,8 @@
 static uint8_t bytes[65536];
 
 static unsigned tail_of(struct aio_ring *ring) { return __atomic_load_n(&ring->tail, __ATOMIC_ACQUIRE); }
-static void advance(struct aio_ring *ring) { __atomic_store_n(&ring->head, (ring->head + 1) % ring->nr, __ATOMIC_RELEASE); }
+static void advance(struct aio_ring *ring) { __atomic_store_n(&ring->head, (ring->head + 1) % ring->nr,
+    __ATOMIC_RELEASE); }
 
 /// Takes one event as fio and QEMU do.
 static struct io_event take(struct aio_ring *ring) {

@@ -66,7 +66,8 @@ static void blocks_at_bad_addresses(void) {
     const char *names[] = {"null", "last address", "kernel address", "first page"};
     for (int index = 0; index < 4; index++) {
         char what[64];
-        struct iocb *first[] = {bad[index], &good}, *second[] = {&good, bad[index], &good}, *last[] = {&good, &good, bad[index]};
+        struct iocb *first[] = {bad[index], &good}, *second[] = {&good, bad[index], &good},
+            *last[] = {&good, &good, bad[index]};
         snprintf(what, sizeof what, "%s first", names[index]);
         fact_result(what, io_submit(context, 2, first));
         snprintf(what, sizeof what, "%s second", names[index]);
@@ -131,7 +132,8 @@ static void key(void) {
 static void refused_blocks_in_a_batch(void) {
     io_context_t context = new_context(8);
     int file = new_file(O_RDONLY, 4096, 1);
-    struct iocb good = good_read(file), bad = block(IOCB_CMD_PREAD, -1, bytes, 16, 0), odd = block(77, file, bytes, 16, 0);
+    struct iocb good = good_read(file), bad = block(IOCB_CMD_PREAD, -1, bytes, 16, 0),
+        odd = block(77, file, bytes, 16, 0);
     struct iocb *middle[] = {&good, &bad, &good}, *first[] = {&bad, &good}, *opcode[] = {&good, &good, &odd, &good};
     fact_result("in the middle", io_submit(context, 3, middle));
     fact_result("events", event_count_now(context));
@@ -155,14 +157,16 @@ static void opcodes(void) {
 
 static void descriptors(void) {
     io_context_t context = new_context(8);
-    const int opcodes[] = {IOCB_CMD_PREAD, IOCB_CMD_PWRITE, IOCB_CMD_FSYNC, IOCB_CMD_FDSYNC, IOCB_CMD_POLL, IOCB_CMD_PREADV, IOCB_CMD_PWRITEV};
+    const int opcodes[] = {IOCB_CMD_PREAD, IOCB_CMD_PWRITE, IOCB_CMD_FSYNC, IOCB_CMD_FDSYNC, IOCB_CMD_POLL,
+        IOCB_CMD_PREADV, IOCB_CMD_PWRITEV};
     const char *names[] = {"read", "write", "fsync", "fdsync", "poll", "readv", "writev"};
     const int bad[] = {-1, 999, 2147483647, -2147483647 - 1, -100};
     for (size_t index = 0; index < sizeof opcodes / sizeof *opcodes; index++) {
         for (size_t which = 0; which < sizeof bad / sizeof *bad; which++) {
             char what[64];
             snprintf(what, sizeof what, "%s of %d", names[index], bad[which]);
-            bool isSync = opcodes[index] == IOCB_CMD_FSYNC || opcodes[index] == IOCB_CMD_FDSYNC || opcodes[index] == IOCB_CMD_POLL;
+            bool isSync = opcodes[index] == IOCB_CMD_FSYNC || opcodes[index] == IOCB_CMD_FDSYNC
+                || opcodes[index] == IOCB_CMD_POLL;
             fact_performed(what, context, block(opcodes[index], bad[which], isSync ? NULL : bytes, isSync ? 0 : 16, 0));
         }
     }
@@ -170,7 +174,8 @@ static void descriptors(void) {
 
 static void wrongly_opened(void) {
     io_context_t context = new_context(8);
-    int reading = new_file(O_RDONLY, 4096, 1), writing = new_file(O_WRONLY, 4096, 1), neither = new_file(O_PATH, 4096, 1);
+    int reading = new_file(O_RDONLY, 4096, 1), writing = new_file(O_WRONLY, 4096, 1),
+        neither = new_file(O_PATH, 4096, 1);
     struct iovec { void *base; size_t size; } vector = {bytes, 16};
     fact_performed("write to one open for reading", context, block(IOCB_CMD_PWRITE, reading, bytes, 16, 0));
     fact_performed("writev to one open for reading", context, block(IOCB_CMD_PWRITEV, reading, &vector, 1, 0));
@@ -241,7 +246,8 @@ static void buffers(void) {
     }
     uint8_t *pages = aligned_memory(8192);
     munmap(pages + 4096, 4096);
-    fact_performed("read to the end of its memory and on", context, block(IOCB_CMD_PREAD, file, pages + 4096 - 100, 200, 0));
+    fact_performed("read to the end of its memory and on", context,
+        block(IOCB_CMD_PREAD, file, pages + 4096 - 100, 200, 0));
     make_cold(file);
     fact_performed("cold read to a bad address", context, block(IOCB_CMD_PREAD, file, KERNEL_ADDRESS, 16, 4096));
 }

@@ -160,7 +160,9 @@ static void submitter_exits(int flags) {
     }
     fact_result("good", good);
     fact("those without the poll", "%#x", seen);
-    for (int index = 0; index < 16; index++) { good += is_known(memory_of_exited[index], 4096, (uint64_t)index * 65536, 4); }
+    for (int index = 0; index < 16; index++) {
+        good += is_known(memory_of_exited[index], 4096, (uint64_t)index * 65536, 4);
+    }
     fact_result("with content", good);
     if (write(ends[1], "x", 1) != 1) { broken("write"); }
     struct io_event event = next_event(context);
@@ -185,7 +187,9 @@ static void *own_context(void *argument) {
         good += io_submit(own, 8, list) == 8;
         struct io_event events[8];
         good += io_getevents(own, 8, 8, events, NULL) == 8;
-        for (int which = 0; which < 8; which++) { good += is_known(memory[which], 64, (uint64_t)(index * 8 + which) * 64, 1); }
+        for (int which = 0; which < 8; which++) {
+            good += is_known(memory[which], 64, (uint64_t)(index * 8 + which) * 64, 1);
+        }
         good += io_destroy(own) == 0;
     }
     return (void *)good;
@@ -221,7 +225,9 @@ static void ended_under_its_users(void) {
     context = new_context(16);
     pthread_t threads[3];
     const long counts[] = {1, 0, 1};
-    for (int index = 0; index < 3; index++) { threads[index] = start_thread(submit_until_refused, (void *)counts[index]); }
+    for (int index = 0; index < 3; index++) {
+        threads[index] = start_thread(submit_until_refused, (void *)counts[index]);
+    }
     struct iocb read = block(IOCB_CMD_PREAD, file, memory_of_exited[0], 64, 0);
     for (int round = 0; round < 100; round++) {
         struct io_event events[16];
