@@ -15,6 +15,8 @@ func linkerSettings(_ name: String, map: String) -> [LinkerSetting] {
         .unsafeFlags([
             "-Xlinker", "--version-script=\(Context.packageDirectory)/Exports/\(map)", "-Xlinker", "-soname=\(name)",
             "-Xlinker", "--gc-sections", "-Xlinker", "-z", "-Xlinker", "defs",
+            // The loop's threads run in it, and the summary is written by it: dlclose(3) must leave it mapped.
+            "-Xlinker", "-z", "-Xlinker", "nodelete",
         ])
     ]
 }

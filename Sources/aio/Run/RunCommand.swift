@@ -84,7 +84,11 @@ struct RunCommand: ParsableCommand {
     private func setEnvironment(_ libraries: DropInLibraries, _ reach: Reach) throws {
         if case .harmed = reach { return }
         setenv("LD_PRELOAD", try libraries.preload(before: getenv("LD_PRELOAD").map { String(cString: $0) }), 1)
-        if let engine { setenv("AIO_ENGINE", engine, 1) }
+        if engine == "auto" {
+            unsetenv("AIO_ENGINE")
+        } else if let engine {
+            setenv("AIO_ENGINE", engine, 1)
+        }
         if let statsFile {
             // The programs that it starts may be in other folders; and 0 and 1 are no names of files there.
             setenv("AIO_STATS", try absolute(statsFile), 1)

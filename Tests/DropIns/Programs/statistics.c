@@ -1,0 +1,68 @@
+// Uses the library a known number of times and then ends in the way that its second argument names: for the summary.
+#include "libaio_cases.h"
+
+enum { READ_COUNT = 40 };
+
+static uint8_t bytes[READ_COUNT][512];
+
+/// Reads that the page cache holds, a sync, and a read that is refused.
+static void use(void) {
+    int file = new_file(O_RDWR, sizeof bytes, 1);
+    io_context_t context = new_context(64);
+    for (int index = 0; index < READ_COUNT; index++) {
+        struct iocb read = block(IOCB_CMD_PREAD, file, bytes[index], 512, index * 512);
+        if (perform(context, read) != 512) { broken("read"); }
+    }
+    struct iocb sync = block(IOCB_CMD_FSYNC, file, NULL, 0, 0);
+    if (perform(context, sync) != 0) { broken("fsync"); }
+    struct iocb bad = block(IOCB_CMD_PREAD, -1, bytes, 512, 0);
+    if (submit_one(context, &bad) != -EBADF) { broken("a bad descriptor"); }
+    io_destroy(context);
+    close(file);
+}
+
+static void use_in_children(int count) {
+    for (int index = 0; index < count; index++) {
+        pid_t child = fork();
+        if (child == 0) {
+            // The first does not use the library; the others end in both ways.
+            if (index > 0) { use(); }
+            if (index % 2) { exit(0); }
+            _exit(0);
+        }
+        while (waitpid(child, NULL, 0) < 0 && errno == EINTR) {}
+    }
+}
+
+/// Standard error closed, and its number a file of the program's.
+static void put_file_in_place_of_errors(void) {
+    char path[4096];
+    snprintf(path, sizeof path, "%s/own", scratch_folder);
+    close(2);
+    if (open(path, O_RDWR | O_CREAT, 0600) != 2) { broken("open"); }
+}
+
+static void put_broken_pipe_in_place_of_errors(void) {
+    int ends[2];
+    if (pipe(ends) != 0) { broken("pipe"); }
+    dup2(ends[1], 2);
+    close(ends[0]);
+    close(ends[1]);
+}
+
+int main(int count, char **arguments) {
+    scratch_folder = arguments[1];
+    const char *way = count > 2 ? arguments[2] : "return";
+    if (strcmp(way, "unused") == 0) { return 3; }
+    if (strcmp(way, "own-file") == 0) { put_file_in_place_of_errors(); }
+    if (strcmp(way, "broken-pipe") == 0) { put_broken_pipe_in_place_of_errors(); }
+    use();
+    if (strcmp(way, "children") == 0) { use_in_children(4); }
+    if (strcmp(way, "_exit") == 0) { _exit(3); }
+    if (strcmp(way, "vfork") == 0) {
+        pid_t child = vfork();
+        if (child == 0) { _exit(0); }
+        while (waitpid(child, NULL, 0) < 0 && errno == EINTR) {}
+    }
+    return 3;
+}

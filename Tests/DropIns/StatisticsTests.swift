@@ -1,0 +1,118 @@
+import Foundation
+import Testing
+
+/// AIO_STATS has a summary written of what a library did in a process.
+@Suite(.timeLimit(.minutes(15))) struct StatisticsTests {
+    private static let program = Program("statistics", .libaio)
+    /// The program's own.
+    private static let ending = Ending.exited(3)
+
+    @Test(arguments: ["return", "_exit"], ["auto", "io_uring", "threads"])
+    func everyOperationIsCountedOnce(_ way: String, _ engine: String) async throws {
+        try Way.preloaded(engine: engine).requireEngine()
+        let outcome = try await run([way], ["AIO_STATS": "1", "AIO_ENGINE": engine])
+        #expect(outcome.ending == Self.ending)
+        let summary = try #require(Summary.all(in: outcome.errors).first, "\(outcome.errors)")
+        #expect(summary.title.hasPrefix("aio: libaio.so.1 in statistics, process "))
+        #expect(summary["operations"] == 41)
+        #expect(summary["read"] == 40)
+        #expect(summary["fsync"] == 1)
+        #expect(summary["completed"] == 41)
+        #expect(summary["failed"] == 0)
+        // It was refused in the call: no operation, but a call.
+        #expect(summary["in a call that submits"] == 42)
+        #expect(summary["from acceptance to completion"] == 41)
+        #expect(summary["in flight at most"] == 1)
+        let carried = ["by the engine", "by a worker thread", "from the page cache"].compactMap { summary[$0] }
+        #expect(carried.reduce(0, +) == 41)
+        // The page cache may say no even where it holds the page.
+        #expect((summary["from the page cache"] ?? 0) > 20)
+    }
+
+    @Test(arguments: ["io_uring", "threads"])
+    func theEngineIsNamedWithTheReason(_ engine: String) async throws {
+        try Way.preloaded(engine: engine).requireEngine()
+        let outcome = try await run([], ["AIO_STATS": "1", "AIO_ENGINE": engine])
+        #expect(outcome.errors.contains("\n    engine  \(engine): AIO_ENGINE asks for it\n"))
+    }
+
+    @Test func everyProcessThatUsesTheLibraryWritesOneBlock() async throws {
+        try await Environment.withScratch { folder in
+            let outcome = try await run(["children"], ["AIO_STATS": "\(folder)/stats"])
+            #expect(outcome.ending == Self.ending)
+            #expect(outcome.errors == "")
+            let summaries = Summary.all(in: try String(contentsOfFile: "\(folder)/stats", encoding: .utf8))
+            #expect(summaries.count == 4)
+            #expect(Set(summaries.map(\.title)).count == 4)
+            for summary in summaries { #expect(summary["operations"] == 41) }
+        }
+    }
+
+    @Test(arguments: [["AIO_STATS": "1"], ["AIO_STATS": "0"], ["AIO_STATS": ""], [:]])
+    func whatDoesNotUseTheLibraryOrDoesNotAskWritesNothing(_ environment: [String: String]) async throws {
+        let way = environment["AIO_STATS"] == "1" ? "unused" : "return"
+        let outcome = try await run([way], environment)
+        #expect(outcome.ending == Self.ending)
+        #expect(outcome.errors == "")
+    }
+
+    @Test func aChildThatSharesMemoryDoesNotWriteItsParentsSummary() async throws {
+        let outcome = try await run(["vfork"], ["AIO_STATS": "1"])
+        #expect(Summary.all(in: outcome.errors).count == 1)
+        #expect(outcome.ending == Self.ending)
+    }
+
+    @Test func aFileThatHasTakenTheNumberOfStandardErrorIsLeftAlone() async throws {
+        try await Environment.withScratch { folder in
+            let outcome = try await run(["own-file"], ["AIO_STATS": "1"], in: folder)
+            #expect(outcome.ending == Self.ending)
+            #expect(try Data(contentsOf: URL(filePath: "\(folder)/own")).isEmpty)
+        }
+    }
+
+    @Test(arguments: [("broken-pipe", "1", ""), ("return", "/no/such/folder/file", "cannot be opened for writing\n")])
+    func whereItCannotBeWrittenTheProgramEndsAllTheSame(_ way: String, _ value: String, _ end: String) async throws {
+        let outcome = try await run([way], ["AIO_STATS": value])
+        #expect(outcome.ending == Self.ending)
+        #expect(outcome.errors.hasSuffix(end))
+        #expect(outcome.errors.split(separator: "\n").count <= 1)
+    }
+
+    private func run(
+        _ arguments: [String], _ environment: [String: String], in folder: String? = nil
+    ) async throws -> Outcome {
+        let path = try await Compiler.shared.executable(of: Self.program)
+        let preload = ["LD_PRELOAD": try await Library.libaio.path()]
+        return try await Environment.withScratch { scratch in
+            var command = Command([path, folder ?? scratch] + arguments)
+            command.environment = preload.merging(environment) { $1 }
+            command.folder = scratch
+            return try await command.run()
+        }
+    }
+}
+
+/// A block that the library wrote.
+private struct Summary {
+    var title: String
+    /// The first number of each line, by what stands before it.
+    private var counts: [String: Int] = [:]
+
+    static func all(in text: String) -> [Summary] {
+        var summaries: [Summary] = []
+        for line in text.split(separator: "\n") {
+            if line.hasPrefix("aio: ") {
+                summaries.append(Summary(title: String(line)))
+            } else if let start = line.firstIndex(where: \.isNumber), !summaries.isEmpty {
+                let name = line[..<start].trimmingCharacters(in: .whitespaces)
+                let digits = line[start...].prefix { $0.isNumber || $0 == "," }.filter(\.isNumber)
+                summaries[summaries.count - 1].counts[name] = Int(digits)
+            }
+        }
+        return summaries
+    }
+
+    private init(title: String) { self.title = title }
+
+    subscript(name: String) -> Int? { counts[name] }
+}
