@@ -36,6 +36,12 @@ extension Carrier {
     }
 }
 
+/// Whether AIO_ENGINE asks for an engine by name.
+public func isEngineForced() -> Bool {
+    guard let value = getenv("AIO_ENGINE") else { return false }
+    return value.pointee != 0 && strcmp(value, "auto") != 0
+}
+
 /// What AIO_ENGINE says: nil for "auto" and for nothing, and for what is no engine, which is reported.
 private func forcedEngine() -> EngineKind? {
     guard let value = getenv("AIO_ENGINE"), value.pointee != 0, strcmp(value, "auto") != 0 else { return nil }

@@ -136,6 +136,8 @@ struct EventRing: BitwiseCopyable {
 extension EventRing {
     /// Whether the memory at `address` is this ring: it shows what is written here. Under the context's lock.
     func isMapped(at address: UInt) -> Bool {
+        // Our own view of it is no name for the program to use.
+        guard address != UInt(bitPattern: memory) else { return false }
         // The place after the newest event is never an event's.
         let place = events + Int(tail)
         let offset = UnsafeMutableRawPointer(place) - memory

@@ -19,7 +19,7 @@ struct Library: ~Copyable {
     private init?() {
         guard let table = ContextTable() else { return nil }
         self.table = table
-        usesNative = getenv("AIO_ENGINE") == nil
+        usesNative = !isEngineForced()
         processors = UInt32(di_configured_processors())
         guesses = .allocate(capacity: Self.guessCount)
         for index in 0..<Self.guessCount { (guesses + index).initialize(to: CacheGuess()) }
