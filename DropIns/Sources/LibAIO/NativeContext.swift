@@ -26,12 +26,6 @@ struct NativeContext: BitwiseCopyable {
         self.id = id
     }
 
-    /// Whether the kernel's ring holds no event.
-    var isEmpty: Bool {
-        guard let header = UnsafePointer<EventRing.Header>(bitPattern: id) else { return false }
-        return header.pointee.head == header.pointee.tail
-    }
-
     /// Hands operations to the kernel. Returns how many it took, or why not even the first.
     func submit(_ blocks: UnsafeMutableBufferPointer<UnsafeMutablePointer<ck_iocb>?>) -> Int {
         guard let base = blocks.baseAddress else { return 0 }

@@ -30,7 +30,6 @@ struct Reaping: ~Copyable {
         }
         defer { context.leave(1) }
         if countMin >= 0, countMin <= countMax, let native = context.nativeToReap() {
-            if deadline.isZero, native.isEmpty { return 0 }
             if let result = context.reapNative(native, countMin, countMax, events, deadline, mask: mask) {
                 return result
             }
