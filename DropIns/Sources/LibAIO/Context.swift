@@ -85,6 +85,8 @@ extension Context {
         case record(UnsafeMutablePointer<Record>)
         /// The ring could not hold one event more.
         case full
+        /// The context is being destroyed.
+        case ended
         case noMemory
     }
 
@@ -92,6 +94,7 @@ extension Context {
     func acquire() -> Place {
         state.pointee.lock.lock()
         defer { state.pointee.lock.unlock() }
+        guard isAlive else { return .ended }
         // One place of a ring is never used: full and empty would look the same.
         guard let ring = state.pointee.ring, state.pointee.inFlightCount + ring.count < Int(ring.capacity) - 1 else {
             return .full

@@ -84,22 +84,34 @@ extension Context {
     /// Hands direct transfers to the kernel, in order. Returns how many it took, or why not even the first.
     func submitNative(_ blocks: UnsafeMutableBufferPointer<UnsafeMutablePointer<ck_iocb>?>) -> Int {
         state.pointee.lock.lock()
-        guard let native = state.pointee.native else {
+        guard isAlive, let native = state.pointee.native else {
             state.pointee.lock.unlock()
-            return -Int(EAGAIN)
+            return -Int(EINVAL)
         }
+        for block in blocks { Record.record(of: block)?.pointee.isNative = true }
         // Counted first: an event may be taken before the call has returned. Not under the lock, which those who reap
         // want meanwhile.
         state.pointee.native?.inFlightCount += blocks.count
         state.pointee.native?.submitCount &+= 1
         state.pointee.lock.unlock()
         let result = native.submit(blocks)
-        if result < blocks.count {
-            state.pointee.lock.lock()
-            state.pointee.native?.inFlightCount -= blocks.count - max(result, 0)
-            state.pointee.lock.unlock()
-        }
+        if result < blocks.count { takeBack(blocks, from: max(result, 0)) }
         return result
+    }
+
+    /// What the kernel did not take is the caller's again; unless whoever destroys the context has seen to it, who
+    /// cannot tell. That is taken out.
+    private func takeBack(_ blocks: UnsafeMutableBufferPointer<UnsafeMutablePointer<ck_iocb>?>, from first: Int) {
+        state.pointee.lock.lock()
+        state.pointee.native?.inFlightCount -= blocks.count - first
+        for index in first..<blocks.count {
+            guard let record = Record.record(of: blocks[index]), record.pointee.isNative else {
+                blocks[index] = nil
+                continue
+            }
+            record.pointee.isNative = false
+        }
+        state.pointee.lock.unlock()
     }
 
     /// Something other than direct I/O comes: the loop takes over.

@@ -54,6 +54,11 @@ struct Record: CarriedOperation {
         record.map { $0.pointee.context == context && !$0.pointee.isTick } ?? false
     }
 
+    /// Whose direct transfer it is, with the kernel or on its way there.
+    static func record(of block: UnsafeMutablePointer<ck_iocb>?) -> UnsafeMutablePointer<Record>? {
+        block.flatMap { UnsafeMutablePointer(bitPattern: UInt($0.pointee.data)) }
+    }
+
     static func record(of delivery: Delivery) -> UnsafeMutablePointer<Record>? {
         UnsafeMutablePointer(bitPattern: delivery.context)
     }

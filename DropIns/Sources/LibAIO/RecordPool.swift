@@ -33,6 +33,7 @@ struct RecordPool: BitwiseCopyable {
             record.pointee.vectors = nil
         }
         record.pointee.isInFlight = false
+        record.pointee.isNative = false
         record.pointee.nextFree = free
         free = record
     }

@@ -79,17 +79,14 @@ struct Submission: ~Copyable {
 
     /// A file that knows no RWF_NOWAIT is handed over without.
     private func mayWaitInstead(_ block: UnsafeMutablePointer<ck_iocb>?) -> Bool {
-        guard let block, let record = UnsafeMutablePointer<Record>(bitPattern: UInt(block.pointee.data)),
-            record.pointee.isAttempt
-        else { return false }
+        guard let block, let record = Record.record(of: block), record.pointee.isAttempt else { return false }
         record.pointee.isAttempt = false
         block.pointee.rw_flags &= ~CK_RWF_NOWAIT
         return true
     }
 
     private static func abandon(_ block: UnsafeMutablePointer<ck_iocb>?, _ context: Context) {
-        guard let block, let record = UnsafeMutablePointer<Record>(bitPattern: UInt(block.pointee.data)) else { return }
-        context.abandon(record)
+        if let record = Record.record(of: block) { context.abandon(record) }
     }
 
     /// Takes the operation whose control block's address is at `place`.
@@ -103,6 +100,7 @@ struct Submission: ~Copyable {
         guard copy.reserved == 0, copy.count <= UInt64(Int64.max) else { return -Int(EINVAL) }
         switch context.acquire() {
         case .full: return -Int(EAGAIN)
+        case .ended: return -Int(EINVAL)
         case .noMemory: return -Int(ENOMEM)
         case .record(let record):
             record.pointee.data = copy.data
@@ -160,7 +158,6 @@ struct Submission: ~Copyable {
     private mutating func putIntoBatch(_ block: ck_iocb, _ record: UnsafeMutablePointer<Record>) -> Int {
         record.pointee.native = block
         record.pointee.native.data = UInt64(UInt(bitPattern: record))
-        record.pointee.isNative = true
         record.pointee.account.served = .linuxAIO
         // The call must not wait; if the kernel cannot do without, whoever waits for the event does. Not for vectors:
         // the program may change them before that.
