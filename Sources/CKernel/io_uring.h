@@ -109,10 +109,18 @@ static const uint32_t CK_URING_SQ_TASKRUN = 1u << 2;
 static const uint32_t CK_URING_ENTER_GETEVENTS = 1u << 0;
 static const uint32_t CK_URING_ENTER_EXT_ARG = 1u << 3;
 
+// IORING_REGISTER_FILES_UPDATE
+struct ck_uring_files_update {
+    uint32_t offset;
+    uint32_t reserved;
+    uint64_t descriptors;
+};
+
 // io_uring_register opcodes
 static const uint32_t CK_URING_REGISTER_BUFFERS = 0;
 static const uint32_t CK_URING_UNREGISTER_BUFFERS = 1;
 static const uint32_t CK_URING_REGISTER_FILES = 2;
+static const uint32_t CK_URING_REGISTER_FILES_UPDATE = 6;
 static const uint32_t CK_URING_UNREGISTER_FILES = 3;
 static const uint32_t CK_URING_REGISTER_PROBE = 8;
 static const uint32_t CK_URING_REGISTER_IOWQ_MAX_WORKERS = 19;    // 5.15

@@ -1,4 +1,5 @@
 public import AIOCore
+internal import CDropIns
 internal import Synchronization
 
 /// What a drop-in library keeps of an operation while it is carried out.
@@ -42,7 +43,9 @@ public final class Carrier<Record: CarriedOperation>: LoopClient, @unchecked Sen
     /// Starts the loop's thread.
     public static func start(_ engine: EngineKind) throws(EngineFailure) -> Carrier {
         let carrier = Carrier()
-        carrier.loop = try Loop.start(engine, EngineConfiguration(queueDepth: 1024, workerLimit: 64), carrier)
+        var configuration = EngineConfiguration(queueDepth: 1024, workerLimit: 64)
+        configuration.isGuest = true
+        carrier.loop = try Loop.start(engine, configuration, carrier)
         return carrier
     }
 
@@ -52,6 +55,24 @@ public final class Carrier<Record: CarriedOperation>: LoopClient, @unchecked Sen
     public var isCurrent: Bool { loop?.isCurrent ?? false }
 
     // MARK: Any thread
+
+    /// Holds the open file that `descriptor` names now until `release`, so that the operation that is about to be
+    /// accepted meets that file and no other. False if it is not open.
+    ///
+    /// With the engine `threads`, and when all places are taken, the number stays what names the file.
+    public func hold(_ descriptor: inout Descriptor) -> Bool {
+        guard let holds = loop?.holds else { return true }
+        let place = holds.hold(descriptor.number)
+        guard place >= 0 else { return place != -EBADF }
+        descriptor = .registered(place, kind: descriptor.kind)
+        return true
+    }
+
+    /// Lets go of what `hold` holds, once the operation has completed and before the program hears of it.
+    public func release(_ descriptor: Descriptor?) {
+        guard let descriptor, descriptor.isRegistered else { return }
+        loop?.holds?.release(descriptor.number)
+    }
 
     /// Accepts an operation. The record stays where it is until it is delivered.
     public func carry(_ record: RecordPointer) {

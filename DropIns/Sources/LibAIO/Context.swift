@@ -109,6 +109,7 @@ extension Context {
     func abandon(_ record: UnsafeMutablePointer<Record>) {
         let event = record.pointee.event
         record.pointee.account.withdraw()
+        record.pointee.letGo()
         state.pointee.lock.lock()
         release(record)
         state.pointee.lock.unlock()
@@ -208,6 +209,7 @@ extension Context {
 extension Context {
     /// Publishes what has completed. On the loop's thread.
     func complete(_ deliveries: UnsafeBufferPointer<Delivery>) {
+        for delivery in deliveries { Record.record(of: delivery)?.pointee.letGo() }
         state.pointee.lock.lock()
         for delivery in deliveries {
             guard let record = Record.record(of: delivery) else { continue }
@@ -220,6 +222,7 @@ extension Context {
     /// Publishes an operation that was carried out in the call. From any thread.
     func complete(_ record: UnsafeMutablePointer<Record>, _ result: Int, _ served: Served) {
         record.pointee.account.served = served
+        record.pointee.letGo()
         state.pointee.lock.lock()
         publish(record, Int32(truncatingIfNeeded: result))
         finishPublishing(1)

@@ -34,6 +34,20 @@ struct Record: CarriedOperation {
         if case .poll = operation { true } else { false }
     }
 
+    /// From here on the operation's file is held, whatever becomes of its number. False if it is closed already.
+    mutating func hold(_ loop: Carrier<Record>) -> Bool {
+        guard var descriptor = operation.descriptor else { return true }
+        guard loop.hold(&descriptor) else { return false }
+        operation = operation.on(descriptor)
+        return true
+    }
+
+    /// Lets go of the file: before the program hears of the end.
+    func letGo() {
+        guard let descriptor = operation.descriptor, descriptor.isRegistered else { return }
+        Library.shared()?.pointee.runningLoop()?.release(descriptor)
+    }
+
     /// On the loop's thread. What completed together in one context is published together.
     static func deliver(_ deliveries: UnsafeBufferPointer<Delivery>) {
         var start = 0

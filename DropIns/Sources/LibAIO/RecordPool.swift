@@ -22,6 +22,7 @@ struct RecordPool: BitwiseCopyable {
         free = record.pointee.nextFree
         record.pointee.isInFlight = true
         record.pointee.event = -1
+        record.pointee.operation = .nop
         record.pointee.isCancellable = false
         record.pointee.isNative = false
         return record

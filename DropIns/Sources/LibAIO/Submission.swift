@@ -299,6 +299,7 @@ struct Submission: ~Copyable {
 
     private func carry(_ record: UnsafeMutablePointer<Record>, isCancellable: Bool) -> Int {
         guard let loop = library.pointee.loop() else { return -Int(EAGAIN) }
+        guard record.pointee.hold(loop) else { return -Int(EBADF) }
         if isCancellable { return context.carryCancellable(record, loop) ? 0 : -Int(EINVAL) }
         loop.carry(record)
         return 0

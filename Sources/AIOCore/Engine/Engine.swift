@@ -58,6 +58,9 @@ public struct EngineConfiguration: BitwiseCopyable, Sendable {
     public var workerLimit: Int
     /// Whether one thread alone, which never exits before the queue is gone, drives the queue.
     public var hasDedicatedThread: Bool
+    /// Whether the engine lives in a program that knows nothing of it: it then leaves the low descriptor numbers to the
+    /// program, and lets other threads hold files where it can (`FileHolds`).
+    public var isGuest = false
 
     /// io_uring's largest submission ring holds 32,768; half are kept for cancels.
     public static var queueDepthMax: Int { 16_000 }

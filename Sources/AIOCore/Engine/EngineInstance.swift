@@ -50,6 +50,14 @@ struct EngineInstance: BitwiseCopyable {
         }
     }
 
+    /// nil unless the engine can hold files for operations that are still to be staged.
+    var holds: FileHolds? {
+        switch reference {
+        case .ioUring(let engine): engine.pointee.holds
+        case .threads: nil
+        }
+    }
+
     @inline(__always)
     func stage(_ operation: Operation, _ token: Token) {
         switch reference {

@@ -48,6 +48,9 @@ public struct EngineQueue: ~Copyable {
 
     public var engineKind: EngineKind { engine.kind }
 
+    /// Holds files from other threads; nil unless the configuration says `isGuest` and the engine can.
+    public var holds: FileHolds? { engine.holds }
+
     /// Operations staged and not yet drained.
     public var inFlightCount: Int { Int(bitPattern: stagedCount &- drainedCount) }
 

@@ -32,7 +32,7 @@ extension Operation {
     }
 
     /// The same operation on another descriptor.
-    func on(_ other: Descriptor) -> Operation {
+    public func on(_ other: Descriptor) -> Operation {
         if var (transfer, _) = transfer {
             transfer.descriptor = other
             return with(transfer)

@@ -61,9 +61,25 @@ extension Kernel {
     /// fcntl(2) with F_GETFL: the flags the file was opened with.
     public static func openFlags(_ descriptor: Int32) -> Int { call(CK_NR_fcntl, Int(descriptor), Int(CK_F_GETFL)) }
 
-    /// fcntl(2) with F_DUPFD_CLOEXEC: the same open file under another number.
-    public static func duplicate(_ descriptor: Int32) -> Int {
-        call(CK_NR_fcntl, Int(descriptor), Int(CK_F_DUPFD_CLOEXEC), 0)
+    /// fcntl(2) with F_DUPFD_CLOEXEC: the same open file under another number, the lowest free one from `least` on.
+    public static func duplicate(_ descriptor: Int32, from least: Int32 = 0) -> Int {
+        call(CK_NR_fcntl, Int(descriptor), Int(CK_F_DUPFD_CLOEXEC), Int(least))
+    }
+
+    /// Where descriptors begin that a program does not expect: it counts on the lowest free number for its next one.
+    public static func guestNumbers() -> Int32 {
+        var limit = ck_rlimit()
+        guard Kernel.limit(CK_RLIMIT_NOFILE, &limit) == 0 else { return 0 }
+        return Int32(clamping: min(limit.soft, 4096) * 7 / 8)
+    }
+
+    /// The same open file, closed under its own number and open under one that no program expects; or left where it
+    /// is if there is none.
+    static func movedUp(_ descriptor: Int32) -> Int32 {
+        let moved = duplicate(descriptor, from: guestNumbers())
+        guard moved >= 0 else { return descriptor }
+        close(descriptor)
+        return Int32(moved)
     }
 
     /// statx(2).

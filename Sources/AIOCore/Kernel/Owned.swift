@@ -5,9 +5,11 @@ struct OwnedDescriptor: ~Copyable {
     let number: Int32
 
     /// From a system call's result, which is a descriptor or a negative errno.
-    init(_ result: Int, _ engine: EngineKind, _ step: EngineFailure.Step) throws(EngineFailure) {
+    init(
+        _ result: Int, _ engine: EngineKind, _ step: EngineFailure.Step, isGuest: Bool = false
+    ) throws(EngineFailure) {
         guard result >= 0 else { throw EngineFailure(engine: engine, step: step, errno: Int32(-result)) }
-        number = Int32(result)
+        number = isGuest ? Kernel.movedUp(Int32(result)) : Int32(result)
     }
 
     deinit { Kernel.close(number) }

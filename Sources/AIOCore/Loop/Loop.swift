@@ -11,6 +11,8 @@ public final class Loop<Client: LoopClient>: @unchecked Sendable {
     public let client: Client
     public let engineKind: EngineKind
     public let queueDepth: Int
+    /// nil unless the configuration says `isGuest` and the engine can.
+    public let holds: FileHolds?
     private let table: InFlightTable
     private let queue: UnsafeMutablePointer<EngineQueue>
     private let inbox: Inbox
@@ -39,6 +41,7 @@ public final class Loop<Client: LoopClient>: @unchecked Sendable {
         self.queue = queue
         engineKind = queue.pointee.engineKind
         queueDepth = configuration.queueDepth
+        holds = queue.pointee.holds
         table = queue.pointee.table
         inbox = Inbox(capacity: configuration.queueDepth)
         cancels = CancelRequests(capacity: configuration.queueDepth)

@@ -14,11 +14,12 @@ struct Ring: ~Copyable {
     /// The completion that is read next; the kernel sees it once `drain` stored it.
     private var completionHead: UInt32
 
-    /// io_uring_setup(2) and the mappings. `isDedicated`: only the calling thread will ever use the ring.
-    init(entries: UInt32, isDedicated: Bool) throws(EngineFailure) {
+    /// io_uring_setup(2) and the mappings. `isDedicated`: only the calling thread will ever use the ring. `isGuest`: see
+    /// `EngineConfiguration`.
+    init(entries: UInt32, isDedicated: Bool, isGuest: Bool = false) throws(EngineFailure) {
         var parameters = ck_uring_parameters()
         let created = Ring.setUp(entries: entries, isDedicated: isDedicated, &parameters)
-        try self.init(OwnedDescriptor(created, .ioUring, .ringSetup), parameters)
+        try self.init(OwnedDescriptor(created, .ioUring, .ringSetup, isGuest: isGuest), parameters)
     }
 
     /// Over a ring that was set up with `parameters`.

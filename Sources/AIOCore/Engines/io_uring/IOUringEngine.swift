@@ -15,6 +15,8 @@ struct IOUringEngine: ~Copyable, Engine {
     private var isExported = false
     /// What the ring has registered, for workers.
     private var files = RegisteredFiles()
+    /// For a guest.
+    let holds: FileHolds?
 
     // Tokens leave the top bit to the engine's own entries.
     private static var wakeTag: UInt64 { 1 << 63 }
@@ -30,11 +32,14 @@ struct IOUringEngine: ~Copyable, Engine {
         // Room for every operation and for a cancel of each, at once, whatever the kernel has taken: so staging
         // always finds room. The kernel makes the completion ring twice as large again.
         let ring = try Ring(
-            entries: UInt32(2 * configuration.queueDepth + 2), isDedicated: configuration.hasDedicatedThread)
+            entries: UInt32(2 * configuration.queueDepth + 2),
+            isDedicated: configuration.hasDedicatedThread && !configuration.isGuest, isGuest: configuration.isGuest)
         guard ring.parameters.features & Self.requiredFeatures == Self.requiredFeatures else {
             throw EngineFailure(engine: .ioUring, step: .ringFeatures, errno: 0)
         }
-        let wakeDescriptor = try OwnedDescriptor(Kernel.eventDescriptor(), .ioUring, .descriptors)
+        let wakeDescriptor = try OwnedDescriptor(
+            Kernel.eventDescriptor(), .ioUring, .descriptors, isGuest: configuration.isGuest)
+        holds = configuration.isGuest ? Self.makeHolds(ring, configuration.queueDepth) : nil
         ring.limitWorkers(configuration.workerLimit)
         supportedOpcodes = ring.supportedOpcodes()
         outgoing = FixedQueue(capacity: configuration.queueDepth)
@@ -46,6 +51,13 @@ struct IOUringEngine: ~Copyable, Engine {
     }
 
     deinit { pool?.shutDown() }
+
+    /// Twice as many places as operations can be with the kernel, since some more wait for it; or as many as allowed.
+    private static func makeHolds(_ ring: borrowing Ring, _ depth: Int) -> FileHolds? {
+        var limit = ck_rlimit()
+        guard Kernel.limit(CK_RLIMIT_NOFILE, &limit) == 0 else { return nil }
+        return FileHolds(ring, capacity: Int(min(limit.soft, UInt64(2 * depth))))
+    }
 
     var descriptor: Int32 { ring.descriptor }
 

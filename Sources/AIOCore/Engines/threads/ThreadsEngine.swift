@@ -20,8 +20,10 @@ struct ThreadsEngine: ~Copyable, Engine {
     private static var wakeTag: UInt64 { .max }
 
     init(_ configuration: EngineConfiguration) throws(EngineFailure) {
-        let epoll = try OwnedDescriptor(Kernel.epollCreate(), .threads, .descriptors)
-        let wakeDescriptor = try OwnedDescriptor(Kernel.eventDescriptor(), .threads, .descriptors)
+        let epoll = try OwnedDescriptor(
+            Kernel.epollCreate(), .threads, .descriptors, isGuest: configuration.isGuest)
+        let wakeDescriptor = try OwnedDescriptor(
+            Kernel.eventDescriptor(), .threads, .descriptors, isGuest: configuration.isGuest)
         // Edge-triggered: every write to the eventfd is one event, and nobody has to read it back to zero.
         let added = Kernel.epollControl(
             epoll.number, CK_EPOLL_CTL_ADD, wakeDescriptor.number, CK_POLLIN | CK_EPOLLET, Self.wakeTag)
