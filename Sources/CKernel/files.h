@@ -49,6 +49,18 @@ static const uint64_t CK_O_TMPFILE = 020000000;
 static const uint64_t CK_RESOLVE_NO_SYMLINKS = 0x04;
 static const uint64_t CK_RESOLVE_BENEATH = 0x08;
 
+// fcntl(2), F_OFD_GETLK
+struct ck_flock {
+    int16_t type;
+    int16_t whence;
+    int64_t start;
+    int64_t length;
+    int32_t process;
+};
+static const int16_t CK_F_WRLCK = 1;
+static const int16_t CK_F_UNLCK = 2;
+static const int32_t CK_F_OFD_GETLK = 36;
+
 static const int32_t CK_F_GETFL = 3;
 static const int32_t CK_F_DUPFD_CLOEXEC = 1030;
 

@@ -1,5 +1,4 @@
 public import AIOCore
-internal import CDropIns
 internal import Synchronization
 
 /// What a drop-in library keeps of an operation while it is carried out.
@@ -57,22 +56,11 @@ public final class Carrier<Record: CarriedOperation>: LoopClient, @unchecked Sen
     // MARK: Any thread
 
     /// Holds the open file that `descriptor` names now until `release`, so that the operation that is about to be
-    /// accepted meets that file and no other. False if it is not open.
-    ///
-    /// With the engine `threads`, and when all places are taken, the number stays what names the file.
-    public func hold(_ descriptor: inout Descriptor) -> Bool {
-        guard let holds = loop?.holds else { return true }
-        let place = holds.hold(descriptor.number)
-        guard place >= 0 else { return place != -EBADF }
-        descriptor = .registered(place, kind: descriptor.kind)
-        return true
-    }
+    /// accepted meets that file and no other.
+    public func hold(_ descriptor: Descriptor) -> FileHolds.Outcome { loop?.holds?.hold(descriptor) ?? .noPlace }
 
     /// Lets go of what `hold` holds, once the operation has completed and before the program hears of it.
-    public func release(_ descriptor: Descriptor?) {
-        guard let descriptor, descriptor.isRegistered else { return }
-        loop?.holds?.release(descriptor.number)
-    }
+    public func release(_ descriptor: Descriptor) { loop?.holds?.release(descriptor) }
 
     /// Accepts an operation. The record stays where it is until it is delivered.
     public func carry(_ record: RecordPointer) {

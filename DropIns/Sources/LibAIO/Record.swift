@@ -17,6 +17,8 @@ struct Record: CarriedOperation {
     /// Whether its end can be asked for without losing anything: polls, and what waits on a stream.
     var isCancellable = false
     var isInFlight = false
+    /// Whether the descriptor of the operation is the loop's hold of the file.
+    var isHeld = false
     /// What the kernel got of a direct transfer, and whether that may go on waiting if need be.
     var native = ck_iocb()
     var isNative = false
@@ -36,15 +38,21 @@ struct Record: CarriedOperation {
 
     /// From here on the operation's file is held, whatever becomes of its number. False if it is closed already.
     mutating func hold(_ loop: Carrier<Record>) -> Bool {
-        guard var descriptor = operation.descriptor else { return true }
-        guard loop.hold(&descriptor) else { return false }
-        operation = operation.on(descriptor)
+        guard let descriptor = operation.descriptor else { return true }
+        switch loop.hold(descriptor) {
+        case .held(let held):
+            operation = operation.on(held)
+            isHeld = true
+        case .noPlace: break
+        case .notOpen: return false
+        }
         return true
     }
 
     /// Lets go of the file: before the program hears of the end.
-    func letGo() {
-        guard let descriptor = operation.descriptor, descriptor.isRegistered else { return }
+    mutating func letGo() {
+        guard isHeld, let descriptor = operation.descriptor else { return }
+        isHeld = false
         Library.shared()?.pointee.runningLoop()?.release(descriptor)
     }
 

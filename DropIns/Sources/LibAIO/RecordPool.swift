@@ -22,7 +22,6 @@ struct RecordPool: BitwiseCopyable {
         free = record.pointee.nextFree
         record.pointee.isInFlight = true
         record.pointee.event = -1
-        record.pointee.operation = .nop
         record.pointee.isCancellable = false
         record.pointee.isNative = false
         return record

@@ -50,11 +50,11 @@ struct EngineInstance: BitwiseCopyable {
         }
     }
 
-    /// nil unless the engine can hold files for operations that are still to be staged.
+    /// For a guest: holds files for operations that are still to be staged.
     var holds: FileHolds? {
         switch reference {
         case .ioUring(let engine): engine.pointee.holds
-        case .threads: nil
+        case .threads(let engine): engine.pointee.holds
         }
     }
 

@@ -82,6 +82,15 @@ extension Kernel {
         return Int32(moved)
     }
 
+    /// fcntl(2) with F_OFD_GETLK: whether any process, this one too, has a record lock on the file. As an open file of
+    /// its own it is in conflict with every lock.
+    static func hasRecordLocks(_ descriptor: Int32) -> Bool {
+        var range = ck_flock()
+        range.type = CK_F_WRLCK
+        guard call(CK_NR_fcntl, Int(descriptor), Int(CK_F_OFD_GETLK), address(&range)) == 0 else { return false }
+        return range.type != CK_F_UNLCK
+    }
+
     /// statx(2).
     public static func statx(
         _ directory: Int32, _ path: UnsafePointer<CChar>, _ flags: Int32, _ mask: UInt32,

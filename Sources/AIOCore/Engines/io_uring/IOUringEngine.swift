@@ -56,7 +56,7 @@ struct IOUringEngine: ~Copyable, Engine {
     private static func makeHolds(_ ring: borrowing Ring, _ depth: Int) -> FileHolds? {
         var limit = ck_rlimit()
         guard Kernel.limit(CK_RLIMIT_NOFILE, &limit) == 0 else { return nil }
-        return FileHolds(ring, capacity: Int(min(limit.soft, UInt64(2 * depth))))
+        return RingFileHolds(ring, capacity: Int(min(limit.soft, UInt64(2 * depth))))
     }
 
     var descriptor: Int32 { ring.descriptor }
