@@ -32,6 +32,9 @@ public final class Carrier<Record: CarriedOperation>: LoopClient, @unchecked Sen
     public typealias RecordPointer = UnsafeMutablePointer<Record>
 
     private var loop: Loop<Carrier>?
+    /// For what the loop would only pass on.
+    private var workers: WorkerQueue<Carrier>?
+    private let duplicates = DuplicateFileHolds()
     private let lock = Lock()
     private var first: RecordPointer?
     private var last: RecordPointer?
@@ -45,6 +48,7 @@ public final class Carrier<Record: CarriedOperation>: LoopClient, @unchecked Sen
         var configuration = EngineConfiguration(queueDepth: 1024, workerLimit: 64)
         configuration.isGuest = true
         carrier.loop = try Loop.start(engine, configuration, carrier)
+        carrier.workers = WorkerQueue(capacity: 1024, limit: 64, carrier)
         return carrier
     }
 
@@ -55,15 +59,29 @@ public final class Carrier<Record: CarriedOperation>: LoopClient, @unchecked Sen
 
     // MARK: Any thread
 
-    /// Holds the open file that `descriptor` names now until `release`, so that the operation that is about to be
-    /// accepted meets that file and no other.
-    public func hold(_ descriptor: Descriptor) -> FileHolds.Outcome { loop?.holds?.hold(descriptor) ?? .noPlace }
+    /// Holds the open file of an operation that is about to be accepted until `release`, so that it meets that file and
+    /// no other.
+    public func hold(_ operation: Operation) -> FileHolds.Outcome {
+        guard let descriptor = operation.descriptor else { return .noPlace }
+        if operation.isBufferedWrite { return duplicates.hold(descriptor) }
+        return loop?.holds?.hold(descriptor) ?? .noPlace
+    }
 
     /// Lets go of what `hold` holds, once the operation has completed and before the program hears of it.
-    public func release(_ descriptor: Descriptor) { loop?.holds?.release(descriptor) }
+    public func release(_ descriptor: Descriptor) {
+        if descriptor.isRegistered { loop?.holds?.release(descriptor) } else { duplicates.release(descriptor) }
+    }
 
     /// Accepts an operation. The record stays where it is until it is delivered.
+    ///
+    /// Buffered writes go to a worker straight away: most file systems know no write that does not wait, so that the
+    /// ring and the loop would only pass them on, one after the other, to a worker of theirs.
     public func carry(_ record: RecordPointer) {
+        if record.pointee.operation.isBufferedWrite, let workers,
+            workers.carry(record.pointee.operation, context: UInt(bitPattern: record))
+        {
+            return
+        }
         // Relaxed: who comes while another begins to wait may go first.
         if waitingCount.load(ordering: .relaxed) > 0 || !stage(record) { wait(record) }
     }

@@ -38,8 +38,7 @@ struct Record: CarriedOperation {
 
     /// From here on the operation's file is held, whatever becomes of its number. False if it is closed already.
     mutating func hold(_ loop: Carrier<Record>) -> Bool {
-        guard let descriptor = operation.descriptor else { return true }
-        switch loop.hold(descriptor) {
+        switch loop.hold(operation) {
         case .held(let held):
             operation = operation.on(held)
             isHeld = true

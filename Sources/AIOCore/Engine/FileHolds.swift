@@ -73,7 +73,7 @@ final class RingFileHolds: FileHolds, @unchecked Sendable {
 ///
 /// The close of any descriptor of a file lets go of all record locks that the process has on it (fcntl(2), F_SETLK). So
 /// a duplicate of a file with such locks, whoever has them, is kept until there are none.
-final class DuplicateFileHolds: FileHolds, @unchecked Sendable {
+public final class DuplicateFileHolds: FileHolds, @unchecked Sendable {
     // @unchecked: `kept` and `keptCount` are used under `lock` only.
 
     private let lock = Lock()
@@ -83,20 +83,20 @@ final class DuplicateFileHolds: FileHolds, @unchecked Sendable {
 
     private static var keptMax: Int { 64 }
 
-    override init() {
+    public override init() {
         kept = .allocate(capacity: Self.keptMax)
         super.init()
     }
 
     deinit { kept.deallocate() }
 
-    override func hold(_ descriptor: Descriptor) -> Outcome {
+    public override func hold(_ descriptor: Descriptor) -> Outcome {
         let number = Kernel.duplicate(descriptor.number, from: least)
         guard number >= 0 else { return number == -Int(EBADF) ? .notOpen : .noPlace }
         return .held(Descriptor(Int32(number), kind: descriptor.kind))
     }
 
-    override func release(_ descriptor: Descriptor) {
+    public override func release(_ descriptor: Descriptor) {
         guard Kernel.hasRecordLocks(descriptor.number) else {
             Kernel.close(descriptor.number)
             return

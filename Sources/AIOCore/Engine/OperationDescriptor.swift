@@ -51,6 +51,12 @@ extension Operation {
         }
     }
 
+    /// Whether it is a write through the page cache, to be durable later.
+    public var isBufferedWrite: Bool {
+        guard let (transfer, isWrite) = transfer, isWrite else { return false }
+        return transfer.descriptor.kind == .buffered && transfer.flags.isDisjoint(with: [.sync, .dataSync])
+    }
+
     /// The read or write, and its direction.
     @inline(__always)
     var transfer: (transfer: Transfer, isWrite: Bool)? {

@@ -8,7 +8,7 @@
 /// does. One worker serves it in order. It first asks the kernel to read ahead (readahead(2)) everything that is
 /// queued, so that the device sees the whole depth at once, and then collects the pages, which mostly are there
 /// by then. Should it get stuck all the same, another worker, which watches, takes over the rest.
-final class WorkerPool: ThreadBody, @unchecked Sendable {
+class WorkerPool: ThreadBody, @unchecked Sendable {
     // @unchecked: `state` and `items` are touched under `lock` only; `finished` and `results` as `Inbox` says.
 
     private let lock = Lock()
@@ -65,16 +65,27 @@ final class WorkerPool: ThreadBody, @unchecked Sendable {
         guard !batch.isEmpty else { return }
         lock.lock()
         defer { lock.unlock() }
-        while let item = batch.popFirst() {
-            items[item.slot] = item
-            items[item.slot].state = .queued
-            if item.isQuick {
-                state.pointee.incoming.append(item.slot, items)
-            } else {
-                state.pointee.blocking.append(item.slot, items)
-            }
-        }
+        while let item = batch.popFirst() { enqueue(item) }
         callWorkers()
+    }
+
+    /// Adds one item. From any thread.
+    final func add(_ item: WorkItem) {
+        lock.lock()
+        enqueue(item)
+        callWorkers()
+        lock.unlock()
+    }
+
+    /// Under the lock.
+    private func enqueue(_ item: WorkItem) {
+        items[item.slot] = item
+        items[item.slot].state = .queued
+        if item.isQuick {
+            state.pointee.incoming.append(item.slot, items)
+        } else {
+            state.pointee.blocking.append(item.slot, items)
+        }
     }
 
     /// Takes back work that no worker began. False if one did, or if it is done.
@@ -260,7 +271,8 @@ final class WorkerPool: ThreadBody, @unchecked Sendable {
         }
     }
 
-    private func finish(_ slot: Int, _ result: Int) {
+    /// On the worker's thread, without the lock; or under it if no thread could be started.
+    func finish(_ slot: Int, _ result: Int) {
         // Written before `put` publishes the slot; from there on the slot is the engine's.
         (results + slot).initialize(
             to: Completion(items[slot].token, result: Int32(truncatingIfNeeded: result), flags: .usedWorker))
