@@ -40,6 +40,8 @@ struct ContextState: ~Copyable {
     let references: UnsafeMutablePointer<Atomic<UInt32>>
     /// Changes when those who wait for events have to look.
     let news: UnsafeMutablePointer<Atomic<UInt32>>
+    /// Threads that sleep until it does.
+    let sleepers: UnsafeMutablePointer<Atomic<UInt32>>
     let lock = Lock()
 
     // Under the lock.
@@ -47,6 +49,8 @@ struct ContextState: ~Copyable {
     /// The operations that the program asked for.
     var depth: UInt32 = 0
     var inFlightCount = 0
+    /// Of them, those that a worker is to be done with any moment.
+    var quickCount = 0
     var waiters = Waiters()
     var records = RecordPool()
     var mode = ContextMode.undecided
@@ -61,10 +65,12 @@ struct ContextState: ~Copyable {
         self.id = id
         address = .allocate(capacity: 1)
         address.initialize(to: Atomic(0))
-        references = .allocate(capacity: 2)
+        references = .allocate(capacity: 3)
         references.initialize(to: Atomic(0))
         news = references + 1
         news.initialize(to: Atomic(0))
+        sleepers = references + 2
+        sleepers.initialize(to: Atomic(0))
     }
 }
 
@@ -119,6 +125,10 @@ extension Context {
 
     /// Under the lock.
     func release(_ record: UnsafeMutablePointer<Record>) {
+        if record.pointee.isQuick {
+            record.pointee.isQuick = false
+            state.pointee.quickCount -= 1
+        }
         state.pointee.records.release(record)
         state.pointee.inFlightCount -= 1
     }
@@ -146,6 +156,17 @@ extension Context {
         record.pointee.isCancellable = true
         loop.carry(record)
         return true
+    }
+
+    /// Hands over an operation whose end is not asked for.
+    func carry(_ record: UnsafeMutablePointer<Record>, _ loop: Carrier<Record>) {
+        if record.pointee.operation.isBufferedWrite {
+            state.pointee.lock.lock()
+            record.pointee.isQuick = true
+            state.pointee.quickCount += 1
+            state.pointee.lock.unlock()
+        }
+        loop.carry(record)
     }
 
     /// Asks for an end to one operation for which `condition` holds and which can be ended. False if there is none.
@@ -190,10 +211,17 @@ extension Context {
     private func dismissWaiters() {
         state.pointee.lock.lock()
         let waiters = state.pointee.waiters
-        state.pointee.news.pointee.wrappingAdd(1, ordering: .relaxed)
+        state.pointee.news.pointee.wrappingAdd(1, ordering: .sequentiallyConsistent)
         state.pointee.lock.unlock()
-        Kernel.futexWake(state.pointee.news, .max)
+        wakeSleepers()
         if waiters.maskedCount > 0 { Kernel.wake(waiters.descriptor) }
+    }
+
+    /// After `news` has changed: sequentially consistent with whoever falls asleep, who does it the other way round.
+    private func wakeSleepers() {
+        if state.pointee.sleepers.pointee.load(ordering: .sequentiallyConsistent) > 0 {
+            Kernel.futexWake(state.pointee.news, .max)
+        }
     }
 
     /// Whether the memory at `place` is the context's ring.
@@ -249,10 +277,10 @@ extension Context {
     func finishPublishing(_ count: Int) {
         let waiters = state.pointee.waiters
         let isNeeded = waiters.count > 0 && state.pointee.ring.map { $0.count >= waiters.wanted } == true
-        if isNeeded { state.pointee.news.pointee.wrappingAdd(1, ordering: .relaxed) }
+        if isNeeded { state.pointee.news.pointee.wrappingAdd(1, ordering: .sequentiallyConsistent) }
         state.pointee.lock.unlock()
         if isNeeded {
-            Kernel.futexWake(state.pointee.news, .max)
+            wakeSleepers()
             if waiters.maskedCount > 0 { Kernel.wake(waiters.descriptor) }
         }
         leave(UInt32(count))

@@ -96,10 +96,25 @@ struct Reaping: ~Copyable {
         let state = context.state
         // Relaxed: it changes under the lock alone.
         let news = state.pointee.news.pointee.load(ordering: .relaxed)
+        let isImminent = state.pointee.quickCount > 0
         state.pointee.lock.unlock()
         defer { state.pointee.lock.lock() }
+        if isImminent, hasNews(since: news) { return 0 }
+        // Sequentially consistent with whoever publishes: he sees that we sleep, or the kernel that there are news.
+        state.pointee.sleepers.pointee.wrappingAdd(1, ordering: .sequentiallyConsistent)
+        defer { state.pointee.sleepers.pointee.wrappingSubtract(1, ordering: .sequentiallyConsistent) }
         let result = Kernel.futexWait(state.pointee.news, while: news, until: deadline)
         return result == -Int(EAGAIN) ? 0 : result
+    }
+
+    /// Looks for as long as falling asleep and being woken would cost both sides, if there is a processor to spare.
+    private func hasNews(since old: UInt32) -> Bool {
+        guard Library.shared().map({ $0.pointee.processors > 1 }) == true else { return false }
+        let deadline = Kernel.now() &+ 4_000
+        repeat {
+            for _ in 0..<64 where context.state.pointee.news.pointee.load(ordering: .relaxed) != old { return true }
+        } while Kernel.now() < deadline
+        return false
     }
 
     /// The mask must be there exactly while the call sleeps: ppoll(2) does that, for which there is an eventfd.

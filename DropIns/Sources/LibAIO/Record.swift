@@ -17,6 +17,7 @@ struct Record: CarriedOperation {
     /// Whether its end can be asked for without losing anything: polls, and what waits on a stream.
     var isCancellable = false
     var isInFlight = false
+    var isQuick = false
     /// Whether the descriptor of the operation is the loop's hold of the file.
     var isHeld = false
     /// What the kernel got of a direct transfer, and whether that may go on waiting if need be.

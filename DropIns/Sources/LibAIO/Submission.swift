@@ -301,7 +301,7 @@ struct Submission: ~Copyable {
         guard let loop = library.pointee.loop() else { return -Int(EAGAIN) }
         guard record.pointee.hold(loop) else { return -Int(EBADF) }
         if isCancellable { return context.carryCancellable(record, loop) ? 0 : -Int(EINVAL) }
-        loop.carry(record)
+        context.carry(record, loop)
         return 0
     }
 
