@@ -51,6 +51,9 @@ let package = Package(
         .testTarget(
             name: "ConformanceTests", dependencies: ["AIO", "AIOCore", "CKernel"], path: "Tests/Conformance",
             swiftSettings: [.enableUpcomingFeature("NonisolatedNonsendingByDefault")]),
+        .testTarget(
+            name: "DropInTests", dependencies: ["CKernel"], path: "Tests/DropIns", exclude: ["Programs"],
+            swiftSettings: [.enableUpcomingFeature("NonisolatedNonsendingByDefault")]),
     ],
     swiftLanguageModes: [.v6]
 )

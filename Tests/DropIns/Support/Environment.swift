@@ -1,0 +1,56 @@
+import CKernel
+import Foundation
+import Glibc
+
+/// What this process was given, and where the repository lies.
+enum Environment {
+    static let inherited = ProcessInfo.processInfo.environment
+    /// Continuous integration takes its time.
+    static let isContinuousIntegration = inherited["CI"] == "true"
+
+    static let root = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+        .deletingLastPathComponent().deletingLastPathComponent().standardizedFileURL.path
+    static let programs = "\(root)/Tests/DropIns/Programs"
+
+    /// Where a tool lies; those for the super user are not in everybody's path.
+    static func path(ofTool name: String) -> String? {
+        let folders = (inherited["PATH"] ?? "").split(separator: ":").map(String.init) + ["/usr/sbin", "/sbin"]
+        return folders.map { "\($0)/\(name)" }.first { access($0, X_OK) == 0 }
+    }
+
+    /// A folder on a file system with a disk under it: direct I/O and cold pages mean little in tmpfs.
+    static let diskFolder: String = {
+        let tmpfs = 0x0102_1994
+        var state = ck_statfs()
+        let temporary = "/tmp"
+        let result = withUnsafeMutablePointer(to: &state) { state in
+            temporary.withCString {
+                ck_system_call_6(CK_NR_statfs, Int(bitPattern: $0), Int(bitPattern: state), 0, 0, 0, 0)
+            }
+        }
+        if result == 0, Int(state.type) != tmpfs { return temporary }
+        let build = "\(root)/.build/dropin-tests"
+        try? FileManager.default.createDirectory(atPath: build, withIntermediateDirectories: true)
+        return build
+    }()
+
+    /// Runs `body` with a folder of its own there, gone afterwards.
+    static func withScratch<R>(_ body: (String) async throws -> R) async throws -> R {
+        let folder = try makeFolder()
+        defer { try? FileManager.default.removeItem(atPath: folder) }
+        return try await body(folder)
+    }
+
+    /// A folder that goes when this process does.
+    static let lasting: String = {
+        let folder = (try? makeFolder()) ?? "/nonexistent"
+        atexit { try? FileManager.default.removeItem(atPath: Environment.lasting) }
+        return folder
+    }()
+
+    private static func makeFolder() throws -> String {
+        var template = Array("\(diskFolder)/swift-aio-XXXXXX".utf8CString)
+        guard mkdtemp(&template) != nil else { throw Unavailable(reason: "no folder in \(diskFolder)") }
+        return String(decoding: template.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
+    }
+}

@@ -1,0 +1,98 @@
+import CKernel
+import Foundation
+import Testing
+
+/// A library of the system that one of ours stands in for.
+struct Library: Sendable {
+    /// The file name of ours.
+    let name: String
+    /// What programs may have been linked with, the system's own names for it. None: it is a part of libc.
+    let systemNames: [String]
+
+    static let libaio = Library(name: "libaio.so.1", systemNames: ["libaio.so.1", "libaio.so.1t64"])
+    static let posixaio = Library(name: "libposixaio.so", systemNames: [])
+
+    /// The system's file; nil if it is not installed, or is libc itself.
+    var systemPath: String? {
+        let machine = "\(Self.machine)-linux-gnu"
+        let folders = ["/usr/lib/\(machine)", "/lib/\(machine)", "/usr/lib64", "/lib64", "/usr/lib", "/lib"]
+        return systemNames.lazy.flatMap { name in folders.map { "\($0)/\(name)" } }
+            .first { FileManager.default.fileExists(atPath: $0) }
+    }
+
+    /// Ours, built once for all tests. `DROPINS_UNDER_TEST` names a folder that holds others to be tested in its place.
+    func path() async throws -> String {
+        if let folder = Environment.inherited["DROPINS_UNDER_TEST"] { return "\(folder)/\(name)" }
+        return try await Self.build.value.first { $0.hasSuffix("/\(name)") }
+            ?? { throw Unavailable(reason: "Scripts/build-dropins did not print a path of \(name)") }()
+    }
+
+    private static let build = Task { () throws -> [String] in
+        let script = "\(Environment.root)/Scripts/build-dropins"
+        var command = Command([script])
+        command.limit = .seconds(900)
+        let outcome = try await command.run()
+        guard outcome.succeeded else {
+            throw Unavailable(reason: "\(script) \(outcome.ending):\n\(outcome.output)\(outcome.errors)")
+        }
+        return outcome.output.split(separator: "\n").map(String.init)
+    }
+
+    #if arch(arm64)
+        private static let machine = "aarch64"
+    #else
+        private static let machine = "x86_64"
+    #endif
+}
+
+/// How a program comes to use our library, and with which engine underneath.
+enum Way: Hashable, Sendable, CustomTestStringConvertible {
+    case preloaded(engine: String?)
+    /// Under the system's own name, in a folder that the loader looks into first.
+    case inPlace
+
+    var testDescription: String {
+        switch self {
+        case .preloaded(let engine): "preloaded, \(engine ?? "automatic")"
+        case .inPlace: "in place"
+        }
+    }
+
+    static let preloads: [Way] = ([nil] + engines).map { .preloaded(engine: $0) }
+    static let all = preloads + [.inPlace]
+
+    private static let engines = ["io_uring", "threads"]
+
+    /// The environment that a program needs for it.
+    func environment(for library: Library) async throws -> [String: String] {
+        let path = try await library.path()
+        switch self {
+        case .preloaded(let engine):
+            return ["LD_PRELOAD": path].merging(engine.map { ["AIO_ENGINE": $0] } ?? [:]) { $1 }
+        case .inPlace:
+            let folder = "\(Environment.lasting)/in-place"
+            try? FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+            for name in library.systemNames where !FileManager.default.fileExists(atPath: "\(folder)/\(name)") {
+                try FileManager.default.createSymbolicLink(atPath: "\(folder)/\(name)", withDestinationPath: path)
+            }
+            return ["LD_LIBRARY_PATH": folder]
+        }
+    }
+
+    /// Skips the test, with the reason, where this kernel does not have the engine.
+    func requireEngine() throws {
+        if case .preloaded("io_uring") = self, !Self.kernelHasIOUring {
+            try Test.cancel("the kernel does not let this process have an io_uring")
+        }
+    }
+
+    private static let kernelHasIOUring: Bool = {
+        var parameters = ck_uring_parameters()
+        let ring = withUnsafeMutablePointer(to: &parameters) {
+            ck_system_call_6(CK_NR_io_uring_setup, 1, Int(bitPattern: $0), 0, 0, 0, 0)
+        }
+        guard ring >= 0 else { return false }
+        close(Int32(ring))
+        return true
+    }()
+}
