@@ -19,6 +19,7 @@ static const int32_t CK_AT_EMPTY_PATH = 0x1000;
 static const int32_t CK_AT_SYMLINK_NOFOLLOW = 0x100;
 static const int32_t CK_AT_STATX_DONT_SYNC = 0x4000;
 
+static const uint64_t CK_O_ACCMODE = 3;
 static const uint64_t CK_O_RDONLY = 0;
 static const uint64_t CK_O_WRONLY = 1;
 static const uint64_t CK_O_RDWR = 2;
@@ -30,6 +31,7 @@ static const uint64_t CK_O_APPEND = 02000;
 static const uint64_t CK_O_NONBLOCK = 04000;
 static const uint64_t CK_O_DSYNC = 010000;
 static const uint64_t CK_O_SYNC = 04010000;
+static const uint64_t CK_O_PATH = 010000000;
 static const uint64_t CK_O_CLOEXEC = 02000000;
 #if defined(__aarch64__)
 static const uint64_t CK_O_DIRECT = 0200000;

@@ -21,6 +21,9 @@ struct ck_iocb {
 };
 _Static_assert(sizeof(struct ck_iocb) == 64, "struct iocb is 64 bytes in the kernel's ABI");
 
+/// Where the key is, which the kernel writes at submission.
+static const uint64_t CK_IOCB_KEY_OFFSET = __builtin_offsetof(struct ck_iocb, key);
+
 struct ck_io_event {
     uint64_t data;
     uint64_t object;
@@ -30,5 +33,13 @@ struct ck_io_event {
 
 static const uint16_t CK_IOCB_CMD_PREAD = 0;
 static const uint16_t CK_IOCB_CMD_PWRITE = 1;
+static const uint16_t CK_IOCB_CMD_FSYNC = 2;
+static const uint16_t CK_IOCB_CMD_FDSYNC = 3;
+static const uint16_t CK_IOCB_CMD_POLL = 5;
+static const uint16_t CK_IOCB_CMD_PREADV = 7;
+static const uint16_t CK_IOCB_CMD_PWRITEV = 8;
+
+static const uint32_t CK_IOCB_FLAG_RESFD = 1;
+static const uint32_t CK_IOCB_FLAG_IOPRIO = 2;
 
 #endif

@@ -17,7 +17,7 @@ public enum ProcessState {
 
     /// The object; `make` makes it under a lock, and is asked again next time if it returns nil.
     @inline(__always)
-    public static func object<Object>(
+    public static func object<Object: ~Copyable>(
         _ make: () -> UnsafeMutablePointer<Object>?
     ) -> UnsafeMutablePointer<Object>? {
         existing() ?? made(make)
@@ -25,7 +25,7 @@ public enum ProcessState {
 
     /// The object if there is one already.
     @inline(__always)
-    public static func existing<Object>() -> UnsafeMutablePointer<Object>? {
+    public static func existing<Object: ~Copyable>() -> UnsafeMutablePointer<Object>? {
         guard let page = UnsafeMutablePointer<Page>(bitPattern: pageAddress.load(ordering: .acquiring)) else {
             return nil
         }
@@ -33,7 +33,7 @@ public enum ProcessState {
         return UnsafeMutablePointer(bitPattern: atomic(page).pointee.load(ordering: .acquiring))
     }
 
-    private static func made<Object>(
+    private static func made<Object: ~Copyable>(
         _ make: () -> UnsafeMutablePointer<Object>?
     ) -> UnsafeMutablePointer<Object>? {
         guard let page = page() else { return nil }

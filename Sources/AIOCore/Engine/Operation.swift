@@ -57,6 +57,8 @@ public struct Transfer: BitwiseCopyable {
     public var flags: TransferFlags
     /// The registered buffer that `base` lies in, or `unregistered`.
     public var bufferIndex: UInt16
+    /// The I/O priority, as ioprio_set(2) has it: class and level; 0 for the submitting thread's.
+    public var priority: UInt16 = 0
 
     public static var currentPosition: Int64 { -1 }
     public static var unregistered: UInt16 { .max }

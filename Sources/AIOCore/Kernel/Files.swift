@@ -62,7 +62,7 @@ extension Kernel {
     public static func openFlags(_ descriptor: Int32) -> Int { call(CK_NR_fcntl, Int(descriptor), Int(CK_F_GETFL)) }
 
     /// fcntl(2) with F_DUPFD_CLOEXEC: the same open file under another number.
-    static func duplicate(_ descriptor: Int32) -> Int {
+    public static func duplicate(_ descriptor: Int32) -> Int {
         call(CK_NR_fcntl, Int(descriptor), Int(CK_F_DUPFD_CLOEXEC), 0)
     }
 

@@ -47,3 +47,30 @@ extension Kernel {
             CK_NR_io_getevents, Int(bitPattern: context), countMin, countMax, address(events), address(timeout))
     }
 }
+
+extension Kernel {
+    /// The sysctls fs.aio-nr and fs.aio-max-nr: operations that all contexts of the system are for, and how many may.
+    public static func linuxAIOLimit() -> (used: UInt64, max: UInt64) {
+        (number(in: "/proc/sys/fs/aio-nr") ?? 0, number(in: "/proc/sys/fs/aio-max-nr") ?? 65_536)
+    }
+
+    /// A file of one decimal number. nil without it.
+    private static func number(in path: StaticString) -> UInt64? {
+        var how = ck_open_how()
+        how.flags = CK_O_CLOEXEC
+        let file = UnsafeRawPointer(path.utf8Start).withMemoryRebound(to: CChar.self, capacity: 1) {
+            openat2(CK_AT_FDCWD, $0, &how)
+        }
+        guard file >= 0 else { return nil }
+        defer { close(Int32(file)) }
+        return withUnsafeTemporaryAllocation(of: UInt8.self, capacity: 24) { text in
+            var value: UInt64 = 0
+            guard let start = text.baseAddress else { return nil }
+            for byte in text[..<max(read(Int32(file), start, text.count), 0)] {
+                guard byte >= UInt8(ascii: "0"), byte <= UInt8(ascii: "9") else { break }
+                value = value &* 10 &+ UInt64(byte - UInt8(ascii: "0"))
+            }
+            return value
+        }
+    }
+}

@@ -55,7 +55,7 @@ extension Operation {
 
 extension Operation {
     /// A buffered read with RWF_NOWAIT: as `Transfer.attemptWithoutWaiting`, for vectored ones too.
-    func attemptWithoutWaiting(_ transfer: Transfer) -> Int {
+    public func attemptWithoutWaiting(_ transfer: Transfer) -> Int {
         guard case .readVectored = self else { return transfer.attemptWithoutWaiting(isWrite: false) }
         let result = attempt(transfer, flags: transfer.flags.kernelFlags | CK_RWF_NOWAIT)
         return transfer.isCutOff(result, of: transfer.byteCount(isVectored: true)) ? -Int(EAGAIN) : result

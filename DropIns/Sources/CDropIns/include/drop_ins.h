@@ -10,4 +10,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+/// free(3), under a name that Swift's methods do not hide.
+static inline void di_free(void *memory) { free(memory); }
+
+/// Processors that the system may have, online or not.
+long di_configured_processors(void);
+
 #endif

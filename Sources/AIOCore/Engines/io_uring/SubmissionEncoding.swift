@@ -85,6 +85,7 @@ extension ck_uring_submission {
         count = UInt32(clamping: min(transfer.count, Int(Int32.max) & ~4095))
         // RWF_HIPRI is for rings made with IOPOLL alone; here the kernel would refuse what is only a hint.
         operation_flags = transfer.flags.kernelFlags & ~CK_RWF_HIPRI
+        io_priority = transfer.priority
         if transfer.isInRegisteredBuffer { buffer_index = transfer.bufferIndex }
         // The kernel copies from the page cache on the submitting thread: too long for a large transfer.
         if transfer.descriptor.kind == .buffered, !transfer.flags.contains(.noWait),

@@ -1,0 +1,62 @@
+internal import AIOCore
+internal import CDropIns
+internal import CKernel
+internal import DropInSupport
+internal import Synchronization
+
+/// The library in this process: its contexts, and the loop that carries out what cannot be done in the call.
+struct Library: ~Copyable {
+    let table: ContextTable
+    let processors: UInt32
+    let guesses: UnsafeMutablePointer<CacheGuess>
+    private let startLock = Lock()
+    private let carrier: UnsafeMutablePointer<Atomic<UInt>>
+
+    private static var guessCount: Int { 64 }
+
+    private init?() {
+        guard let table = ContextTable() else { return nil }
+        self.table = table
+        processors = UInt32(di_configured_processors())
+        guesses = .allocate(capacity: Self.guessCount)
+        for index in 0..<Self.guessCount { (guesses + index).initialize(to: CacheGuess()) }
+        carrier = .allocate(capacity: 1)
+        carrier.initialize(to: Atomic(0))
+    }
+
+    /// The library, made at the first call. nil without memory.
+    static func shared() -> UnsafeMutablePointer<Library>? {
+        ProcessState.object {
+            guard let memory = malloc(MemoryLayout<Library>.stride), let library = Library() else { return nil }
+            let place = memory.bindMemory(to: Library.self, capacity: 1)
+            place.initialize(to: library)
+            return place
+        }
+    }
+
+    /// Whether the page cache is worth asking about a file. By descriptor; several may share one guess.
+    borrowing func guess(_ descriptor: Int32) -> UnsafeMutablePointer<CacheGuess> {
+        guesses + Int(descriptor) % Self.guessCount
+    }
+
+    /// The loop, started when first needed. nil if no thread could be had.
+    borrowing func loop() -> Carrier<Record>? {
+        if let running = runningLoop() { return running }
+        startLock.lock()
+        defer { startLock.unlock() }
+        if let running = runningLoop() { return running }
+        guard let started = try? Carrier<Record>.startChosen() else { return nil }
+        let address = UInt(bitPattern: Unmanaged.passRetained(started.carrier).toOpaque())
+        carrier.pointee.store(address, ordering: .releasing)
+        return started.carrier
+    }
+
+    /// The loop if it has been started.
+    @inline(__always)
+    borrowing func runningLoop() -> Carrier<Record>? {
+        // Acquire: the carrier was made before it was stored. It is never given up.
+        UnsafeRawPointer(bitPattern: carrier.pointee.load(ordering: .acquiring)).map {
+            Unmanaged<Carrier<Record>>.fromOpaque($0).takeUnretainedValue()
+        }
+    }
+}

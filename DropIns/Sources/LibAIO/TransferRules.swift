@@ -1,0 +1,67 @@
+internal import AIOCore
+internal import CDropIns
+internal import CKernel
+
+/// What the kernel refuses at submission, in its order.
+enum TransferRules {
+    /// MAX_RW_COUNT: more is not transferred at once.
+    static var countMax: Int { 0x7fff_f000 }
+    /// UIO_MAXIOV.
+    static var vectorsMax: Int { 1024 }
+
+    /// Priority and flags.
+    static func check(_ block: ck_iocb, isWrite: Bool) -> Int {
+        if block.flags & CK_IOCB_FLAG_IOPRIO != 0 {
+            let refused = checkPriority(UInt16(bitPattern: block.priority))
+            guard refused == 0 else { return refused }
+        }
+        let known =
+            CK_RWF_HIPRI | CK_RWF_DSYNC | CK_RWF_SYNC | CK_RWF_NOWAIT | CK_RWF_APPEND | CK_RWF_NOAPPEND | CK_RWF_ATOMIC
+            | CK_RWF_DONTCACHE
+        guard block.rw_flags & ~known == 0 else { return -Int(EOPNOTSUPP) }
+        let both = CK_RWF_APPEND | CK_RWF_NOAPPEND
+        guard block.rw_flags & both != both else { return -Int(EINVAL) }
+        guard isWrite || block.rw_flags & CK_RWF_ATOMIC == 0 else { return -Int(EOPNOTSUPP) }
+        return 0
+    }
+
+    /// ioprio_set(2): class and level.
+    private static func checkPriority(_ priority: UInt16) -> Int {
+        switch priority >> 13 {
+        case 0: priority & 7 == 0 ? 0 : -Int(EINVAL)
+        // The real-time class is for the privileged.
+        case 1: Kernel.effectiveUser() == 0 ? 0 : -Int(EPERM)
+        case 2, 3: 0
+        default: -Int(EINVAL)
+        }
+    }
+
+    /// rw_verify_area in the kernel: negative offsets, and ends past the largest.
+    static func checkRange(_ offset: Int64, _ count: Int) -> Int {
+        let (_, overflows) = offset.addingReportingOverflow(Int64(count))
+        return offset < 0 || overflows ? -Int(EINVAL) : 0
+    }
+
+    /// access_ok in the kernel.
+    static func isInUserSpace(_ address: UInt64, _ count: Int) -> Bool {
+        let (end, overflows) = address.addingReportingOverflow(UInt64(count))
+        return !overflows && end <= userSpaceEnd
+    }
+
+    /// With five levels of page tables; with four the last part cannot be mapped, and fails later with the same error.
+    private static var userSpaceEnd: UInt64 { 1 << 56 }
+
+    /// The bytes of a vector, which the kernel cuts off at the most that it transfers.
+    static func total(_ vectors: UnsafeMutableBufferPointer<iovec>, _ bytes: inout Int) -> Int {
+        bytes = 0
+        for index in vectors.indices {
+            let length = Int(truncatingIfNeeded: vectors[index].iov_len)
+            guard length >= 0 else { return -Int(EINVAL) }
+            guard isInUserSpace(UInt64(UInt(bitPattern: vectors[index].iov_base)), length) else { return -Int(EFAULT) }
+            let kept = min(length, countMax - bytes)
+            vectors[index].iov_len = kept
+            bytes += kept
+        }
+        return 0
+    }
+}
