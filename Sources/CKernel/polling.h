@@ -55,6 +55,7 @@ static const int32_t CK_TFD_CLOEXEC = 02000000;
 static const int32_t CK_TFD_NONBLOCK = 04000;
 static const int32_t CK_TFD_TIMER_ABSTIME = 1;
 
+static const int32_t CK_FUTEX_WAIT = 0;
 static const int32_t CK_FUTEX_WAKE = 1;
 static const int32_t CK_FUTEX_WAIT_BITSET = 9;
 static const int32_t CK_FUTEX_PRIVATE = 128;

@@ -43,12 +43,12 @@ public final class Carrier<Record: CarriedOperation>: LoopClient, @unchecked Sen
     private init() {}
 
     /// Starts the loop's thread.
-    public static func start(_ engine: EngineKind) throws(EngineFailure) -> Carrier {
+    public static func start(_ engine: EngineKind, queueDepth: Int = 1024) throws(EngineFailure) -> Carrier {
         let carrier = Carrier()
-        var configuration = EngineConfiguration(queueDepth: 1024, workerLimit: 64)
+        var configuration = EngineConfiguration(queueDepth: queueDepth, workerLimit: 64)
         configuration.isGuest = true
         carrier.loop = try Loop.start(engine, configuration, carrier)
-        carrier.workers = WorkerQueue(capacity: 1024, limit: 64, carrier)
+        carrier.workers = WorkerQueue(capacity: queueDepth, limit: 64, carrier)
         return carrier
     }
 
@@ -97,6 +97,13 @@ public final class Carrier<Record: CarriedOperation>: LoopClient, @unchecked Sen
         lock.unlock()
         if !isWithdrawn { loop?.requestCancel(token) }
         return isWithdrawn
+    }
+
+    /// Takes an operation back if it still waits for a place: true, and it will not be delivered.
+    public func withdrawWaiting(_ record: RecordPointer) -> Bool {
+        lock.lock()
+        defer { lock.unlock() }
+        return withdraw(record)
     }
 
     private func stage(_ record: RecordPointer) -> Bool {

@@ -18,20 +18,26 @@ public struct EngineChoice: Sendable {
 
 extension Carrier {
     /// Starts a carrier on the engine that AIO_ENGINE asks for, or else on the best that works here.
-    public static func startChosen() throws(EngineFailure) -> (carrier: Carrier, choice: EngineChoice) {
-        let started = try startBest()
+    public static func startChosen(
+        queueDepth: Int = 1024
+    ) throws(EngineFailure) -> (carrier: Carrier, choice: EngineChoice) {
+        let started = try startBest(queueDepth)
         Statistics.note(started.choice)
         return started
     }
 
-    private static func startBest() throws(EngineFailure) -> (carrier: Carrier, choice: EngineChoice) {
+    private static func startBest(
+        _ queueDepth: Int
+    ) throws(EngineFailure) -> (carrier: Carrier, choice: EngineChoice) {
         if let forced = forcedEngine() {
-            return (try start(forced), EngineChoice(engine: forced, reason: .forced))
+            return (try start(forced, queueDepth: queueDepth), EngineChoice(engine: forced, reason: .forced))
         }
         do throws(EngineFailure) {
-            return (try start(.ioUring), EngineChoice(engine: .ioUring, reason: .offered))
+            return (try start(.ioUring, queueDepth: queueDepth), EngineChoice(engine: .ioUring, reason: .offered))
         } catch {
-            return (try start(.threads), EngineChoice(engine: .threads, reason: .unavailable(error)))
+            return (
+                try start(.threads, queueDepth: queueDepth), EngineChoice(engine: .threads, reason: .unavailable(error))
+            )
         }
     }
 }

@@ -1,1 +1,92 @@
-@c public func aio_read() -> Int32 { 0 }
+internal import AIOCore
+public import CDropIns
+public import CKernel
+
+// The names of POSIX AIO. What fails sets errno and returns -1. On 64-bit Linux the names with 64 mean the same.
+
+public typealias BlockPointer = UnsafeMutablePointer<aiocb>
+public typealias BlockList = UnsafePointer<UnsafeMutablePointer<aiocb>?>
+
+/// What a libc function returns for 0 or a positive error.
+private func outcome(_ error: Int32) -> Int32 {
+    guard error != 0 else { return 0 }
+    __errno_location().pointee = error
+    return -1
+}
+
+@_cdecl("aio_read")
+public func exportRead(_ block: BlockPointer) -> Int32 {
+    outcome(Submission.accept(ControlBlock(block), Submission.read))
+}
+
+@_cdecl("aio_write")
+public func exportWrite(_ block: BlockPointer) -> Int32 {
+    outcome(Submission.accept(ControlBlock(block), Submission.write))
+}
+
+@_cdecl("aio_fsync")
+public func exportSync(_ level: Int32, _ block: BlockPointer) -> Int32 {
+    let flags = UInt64(UInt32(bitPattern: level))
+    guard flags == CK_O_SYNC || flags == CK_O_DSYNC else { return outcome(EINVAL) }
+    guard Kernel.openFlags(block.pointee.aio_fildes) >= 0 else { return outcome(EBADF) }
+    let opcode = flags == CK_O_SYNC ? Submission.fullSync : Submission.dataSync
+    return outcome(Submission.accept(ControlBlock(block), opcode))
+}
+
+@_cdecl("aio_error")
+public func exportError(_ block: BlockPointer) -> Int32 { ControlBlock(block).error }
+
+@_cdecl("aio_return")
+public func exportReturn(_ block: BlockPointer) -> Int { ControlBlock(block).result }
+
+@_cdecl("aio_suspend")
+public func exportSuspend(_ list: BlockList?, _ count: Int32, _ timeout: UnsafePointer<timespec>?) -> Int32 {
+    outcome(Int32(-Suspending.wait(list, count, timeout)))
+}
+
+@_cdecl("aio_cancel")
+public func exportCancel(_ descriptor: Int32, _ block: BlockPointer?) -> Int32 {
+    let answer = Cancellation.cancel(descriptor, block)
+    return answer < 0 ? outcome(-answer) : answer
+}
+
+@_cdecl("lio_listio")
+public func exportList(
+    _ mode: Int32, _ list: BlockList?, _ count: Int32, _ event: UnsafeMutablePointer<sigevent>?
+) -> Int32 {
+    outcome(Listing.submit(mode, list, count, event))
+}
+
+/// Hints how many threads and requests there will be: of no use here.
+@_cdecl("aio_init")
+public func exportInit(_ hints: UnsafeRawPointer?) {}
+
+@_cdecl("aio_read64")
+public func exportRead64(_ block: BlockPointer) -> Int32 { exportRead(block) }
+
+@_cdecl("aio_write64")
+public func exportWrite64(_ block: BlockPointer) -> Int32 { exportWrite(block) }
+
+@_cdecl("aio_fsync64")
+public func exportSync64(_ level: Int32, _ block: BlockPointer) -> Int32 { exportSync(level, block) }
+
+@_cdecl("aio_error64")
+public func exportError64(_ block: BlockPointer) -> Int32 { exportError(block) }
+
+@_cdecl("aio_return64")
+public func exportReturn64(_ block: BlockPointer) -> Int { exportReturn(block) }
+
+@_cdecl("aio_suspend64")
+public func exportSuspend64(_ list: BlockList?, _ count: Int32, _ timeout: UnsafePointer<timespec>?) -> Int32 {
+    exportSuspend(list, count, timeout)
+}
+
+@_cdecl("aio_cancel64")
+public func exportCancel64(_ descriptor: Int32, _ block: BlockPointer?) -> Int32 { exportCancel(descriptor, block) }
+
+@_cdecl("lio_listio64")
+public func exportList64(
+    _ mode: Int32, _ list: BlockList?, _ count: Int32, _ event: UnsafeMutablePointer<sigevent>?
+) -> Int32 {
+    exportList(mode, list, count, event)
+}

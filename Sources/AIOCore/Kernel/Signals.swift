@@ -1,8 +1,40 @@
 internal import CKernel
 
+/// Signals that this process sends to itself.
 extension Kernel {
-    /// kill(2) of this process.
-    static func signalProcess(_ signal: Int32) { _ = call(CK_NR_kill, Int(processID()), Int(signal)) }
+    /// rt_sigqueueinfo(2): queues a signal with a value for this process, as from asynchronous I/O (SI_ASYNCIO).
+    ///
+    /// Returns 0, or negative EINVAL (no such signal) or EAGAIN (RLIMIT_SIGPENDING is reached).
+    public static func queueSignal(_ signal: Int32, value: UInt) -> Int {
+        let process = processID()
+        var info = asynchronousIO(signal, value, process)
+        return call(CK_NR_rt_sigqueueinfo, Int(process), Int(signal), address(&info))
+    }
+
+    /// rt_tgsigqueueinfo(2): the same for one thread of this process. ESRCH if there is no such thread.
+    public static func queueSignal(_ signal: Int32, value: UInt, thread: Int32) -> Int {
+        let process = processID()
+        var info = asynchronousIO(signal, value, process)
+        return call(CK_NR_rt_tgsigqueueinfo, Int(process), Int(thread), Int(signal), address(&info))
+    }
+
+    /// kill(2) of this process: a signal that needs no place in a queue, and carries no value.
+    public static func sendSignal(_ signal: Int32) -> Int { call(CK_NR_kill, Int(processID()), Int(signal)) }
+
+    /// tgkill(2) of a thread of this process.
+    public static func sendSignal(_ signal: Int32, thread: Int32) -> Int {
+        call(CK_NR_tgkill, Int(processID()), Int(thread), Int(signal))
+    }
+
+    private static func asynchronousIO(_ signal: Int32, _ value: UInt, _ process: Int32) -> ck_signal_info {
+        var info = ck_signal_info()
+        info.signal = signal
+        info.code = CK_SI_ASYNCIO
+        info.process = process
+        info.user = UInt32(truncatingIfNeeded: call(CK_NR_getuid))
+        info.value = UInt64(value)
+        return info
+    }
 }
 
 extension Operation {
@@ -14,6 +46,6 @@ extension Operation {
         guard Kernel.limit(CK_RLIMIT_FSIZE, &limit) == 0, UInt64(clamping: transfer.offset) >= limit.soft else {
             return
         }
-        Kernel.signalProcess(SIGXFSZ)
+        _ = Kernel.sendSignal(SIGXFSZ)
     }
 }

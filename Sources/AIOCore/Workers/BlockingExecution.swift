@@ -34,6 +34,9 @@ extension Operation {
         }
     }
 
+    /// The read or write on this thread, which waits unless the file was opened with O_NONBLOCK.
+    public func attempt(_ transfer: Transfer) -> Int { attempt(transfer, flags: transfer.flags.kernelFlags) }
+
     /// The read or write as preadv2(2) or pwritev2(2) with these flags.
     @inline(__always)
     func attempt(_ transfer: Transfer, flags: UInt32) -> Int {

@@ -1,0 +1,38 @@
+#include "posix_aio.h"
+
+#include <pthread.h>
+
+void di_call_cancellable(void (*body)(void *), void (*cleanup)(void *), void *argument) {
+    pthread_cleanup_push(cleanup, argument);
+    int before;
+    // Asynchronous for as long as the system call takes: as libc's own cancellation points were until 2.35. It also acts
+    // on a cancel that came before.
+    pthread_setcanceltype(PTHREAD_CANCEL_ASYNCHRONOUS, &before);
+    body(argument);
+    pthread_setcanceltype(before, NULL);
+    pthread_cleanup_pop(0);
+}
+
+static void *run_notice(void *argument) {
+    struct di_notice *notice = argument;
+    void (*function)(union sigval) = notice->function;
+    union sigval value = notice->value;
+    notice->release(notice);
+    // The thread that starts this one blocks what its own program does not expect blocked; glibc blocks nothing here.
+    sigset_t none;
+    sigemptyset(&none);
+    pthread_sigmask(SIG_SETMASK, &none, NULL);
+    function(value);
+    return NULL;
+}
+
+int di_start_notice(struct di_notice *notice, const pthread_attr_t *attributes) {
+    pthread_t thread;
+    if (attributes) { return pthread_create(&thread, attributes, run_notice, notice); }
+    pthread_attr_t detached;
+    pthread_attr_init(&detached);
+    pthread_attr_setdetachstate(&detached, PTHREAD_CREATE_DETACHED);
+    int refused = pthread_create(&thread, &detached, run_notice, notice);
+    pthread_attr_destroy(&detached);
+    return refused;
+}

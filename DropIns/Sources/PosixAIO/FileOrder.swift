@@ -1,0 +1,208 @@
+internal import CDropIns
+
+/// Which requests may run, and which wait for others on the same descriptor. A pure structure: it calls nothing, and
+/// whoever uses it holds the lock.
+///
+/// A file's reads and writes run side by side. What a stream gives is read by one request after the other, what it
+/// takes is written so, and so is what goes to the end of a file (O_APPEND): POSIX wants call order there, and the
+/// kernel promises none between operations in flight. The two directions know nothing of each other.
+///
+/// A sync runs once all that it covers is done: it closes an epoch of its descriptor, and waits for what was begun in
+/// that one and those before.
+struct FileOrder: ~Copyable {
+    private var files: Pool<OpenFile>
+    /// By descriptor; linked in buckets.
+    private let buckets: UnsafeMutablePointer<UnsafeMutablePointer<OpenFile>?>
+    private static var bucketCount: Int { 1024 }
+
+    init?() {
+        guard let files = Pool<OpenFile>(),
+            // Zeros: no file.
+            let buckets = mappedMemory(of: UnsafeMutablePointer<OpenFile>?.self, Self.bucketCount)
+        else { return nil }
+        self.files = files
+        self.buckets = buckets
+    }
+
+    // MARK: The life of a request
+
+    enum Entering { case runs, waits, noMemory }
+
+    /// A request begins. If it runs, the caller sees to it; if it waits, `finish` of another gives it out.
+    mutating func enter(_ request: RequestPointer, on descriptor: Int32) -> Entering {
+        guard let file = find(descriptor) ?? make(descriptor) else { return .noMemory }
+        request.pointee.place.file = file
+        file.pointee.all.append(request)
+        switch request.pointee.place.lane {
+        case .parallel:
+            request.pointee.place.isWaiting = false
+        case .reading:
+            request.pointee.place.isWaiting = file.pointee.reading.enter(request)
+        case .writing:
+            request.pointee.place.isWaiting = file.pointee.writing.enter(request)
+        case .syncing:
+            request.pointee.place.isWaiting = file.pointee.beginSync(request)
+            return request.pointee.place.isWaiting ? .waits : .runs
+        }
+        if request.pointee.place.isCovered {
+            request.pointee.place.epoch = file.pointee.epoch
+            file.pointee.openCount += 1
+        }
+        return request.pointee.place.isWaiting ? .waits : .runs
+    }
+
+    /// A request that ran is done, or one that waits is not to run; `result` is how it ends. Those whose turn it is now are appended to `ready`; they run from here on.
+    mutating func finish(_ request: RequestPointer, _ result: Int, into ready: inout RequestChain) {
+        guard let file = request.pointee.place.file else { return }
+        request.pointee.place.file = nil
+        file.pointee.all.remove(request)
+        let isWaiting = request.pointee.place.isWaiting
+        switch request.pointee.place.lane {
+        case .parallel: break
+        case .reading: file.pointee.reading.leave(request, isWaiting, into: &ready)
+        case .writing: file.pointee.writing.leave(request, isWaiting, into: &ready)
+        case .syncing: if isWaiting { file.pointee.withdrawSync(request) }
+        }
+        if request.pointee.place.isCovered { file.pointee.uncover(request, result) }
+        file.pointee.startSyncs(into: &ready)
+        if file.pointee.all.isEmpty { remove(file) }
+    }
+
+    // MARK: Files
+
+    /// All of a descriptor, in call order. nil if there are none.
+    func find(_ descriptor: Int32) -> UnsafeMutablePointer<OpenFile>? {
+        var file = buckets[Self.bucket(descriptor)]
+        while let candidate = file, candidate.pointee.descriptor != descriptor { file = candidate.pointee.nextFree }
+        return file
+    }
+
+    private mutating func make(_ descriptor: Int32) -> UnsafeMutablePointer<OpenFile>? {
+        guard let file = files.acquire() else { return nil }
+        let bucket = Self.bucket(descriptor)
+        file.pointee = OpenFile(descriptor)
+        file.pointee.nextFree = buckets[bucket]
+        buckets[bucket] = file
+        return file
+    }
+
+    private mutating func remove(_ file: UnsafeMutablePointer<OpenFile>) {
+        let bucket = Self.bucket(file.pointee.descriptor)
+        if buckets[bucket] == file {
+            buckets[bucket] = file.pointee.nextFree
+        } else {
+            var before = buckets[bucket]
+            while let candidate = before, candidate.pointee.nextFree != file { before = candidate.pointee.nextFree }
+            before?.pointee.nextFree = file.pointee.nextFree
+        }
+        files.release(file)
+    }
+
+    private static func bucket(_ descriptor: Int32) -> Int {
+        Int(UInt32(bitPattern: descriptor)) & (bucketCount - 1)
+    }
+}
+
+/// A descriptor with requests.
+struct OpenFile: Pooled {
+    let descriptor: Int32
+    /// All of its requests, in call order.
+    fileprivate(set) var all = RequestChain(.ofFile)
+    fileprivate var reading = Direction()
+    fileprivate var writing = Direction()
+    /// Syncs that wait, in call order.
+    private var syncs = RequestChain(.ofLane)
+    /// Syncs begun so far.
+    fileprivate var epoch: UInt32 = 0
+    /// Covered requests since the last of them.
+    fileprivate var openCount = 0
+    /// The next in its bucket, or the next free one.
+    var nextFree: UnsafeMutablePointer<OpenFile>?
+
+    fileprivate init(_ descriptor: Int32) { self.descriptor = descriptor }
+
+    static func initialize(_ place: UnsafeMutablePointer<OpenFile>, index: Int32) {
+        place.initialize(to: OpenFile(-1))
+    }
+
+    /// One request at a time, in call order.
+    fileprivate struct Direction: BitwiseCopyable {
+        var isBusy = false
+        var waiting = RequestChain(.ofLane)
+
+        /// Whether it has to wait.
+        mutating func enter(_ request: RequestPointer) -> Bool {
+            if isBusy { waiting.append(request) }
+            defer { isBusy = true }
+            return isBusy
+        }
+
+        mutating func leave(_ request: RequestPointer, _ isWaiting: Bool, into ready: inout RequestChain) {
+            guard !isWaiting else { return waiting.remove(request) }
+            guard let next = waiting.popFirst() else {
+                isBusy = false
+                return
+            }
+            next.pointee.place.isWaiting = false
+            ready.append(next)
+        }
+    }
+
+    // MARK: Syncs
+
+    /// Closes the epoch. Whether the sync has to wait.
+    fileprivate mutating func beginSync(_ sync: RequestPointer) -> Bool {
+        sync.pointee.place.epoch = epoch
+        sync.pointee.place.coveredCount = openCount
+        sync.pointee.place.failure = 0
+        epoch &+= 1
+        openCount = 0
+        guard sync.pointee.place.coveredCount > 0 || !syncs.isEmpty else { return false }
+        syncs.append(sync)
+        return true
+    }
+
+    /// A covered request is done. The first sync after it waits for one less, and all after it learn of a failed write:
+    /// POSIX wants its error returned by the sync.
+    fileprivate mutating func uncover(_ request: RequestPointer, _ result: Int) {
+        guard let sync = firstSync(from: request.pointee.place.epoch) else {
+            openCount -= 1
+            return
+        }
+        sync.pointee.place.coveredCount -= 1
+        guard request.pointee.isWrite, result < 0, result != -Int(ECANCELED) else { return }
+        var later: RequestPointer? = sync
+        while let current = later {
+            if current.pointee.place.failure == 0 { current.pointee.place.failure = Int32(truncatingIfNeeded: -result) }
+            later = syncs.after(current)
+        }
+    }
+
+    /// The next one has to wait for what this one waited for.
+    fileprivate mutating func withdrawSync(_ sync: RequestPointer) {
+        syncs.remove(sync)
+        if let next = firstSync(from: sync.pointee.place.epoch) {
+            next.pointee.place.coveredCount += sync.pointee.place.coveredCount
+        } else {
+            openCount += sync.pointee.place.coveredCount
+        }
+    }
+
+    /// Syncs that have nothing before them any more run.
+    fileprivate mutating func startSyncs(into ready: inout RequestChain) {
+        while let sync = syncs.first, sync.pointee.place.coveredCount == 0 {
+            syncs.remove(sync)
+            sync.pointee.place.isWaiting = false
+            ready.append(sync)
+        }
+    }
+
+    /// The first waiting sync that closed this epoch or a later one. Epochs wrap.
+    private func firstSync(from epoch: UInt32) -> RequestPointer? {
+        var sync = syncs.first
+        while let candidate = sync, Int32(bitPattern: candidate.pointee.place.epoch &- epoch) < 0 {
+            sync = syncs.after(candidate)
+        }
+        return sync
+    }
+}

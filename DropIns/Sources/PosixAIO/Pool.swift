@@ -1,0 +1,90 @@
+internal import AIOCore
+internal import CKernel
+internal import Synchronization
+
+/// What a pool keeps: memory that is used again and again.
+protocol Pooled {
+    /// Makes an element in fresh memory.
+    static func initialize(_ place: UnsafeMutablePointer<Self>, index: Int32)
+    /// The next free one.
+    var nextFree: UnsafeMutablePointer<Self>? { get set }
+}
+
+/// Elements by index, made in blocks as they are needed and never given back. Used under a lock.
+///
+/// The memory is mapped, not allocated: an operation costs no malloc, and whoever replaced malloc is not called.
+struct Pool<Element: Pooled>: ~Copyable {
+    /// Where the elements are, for those who do not hold the lock.
+    let directory: PoolDirectory<Element>
+    private var free: UnsafeMutablePointer<Element>?
+    private var blockCount = 0
+
+    init?() {
+        guard let directory = PoolDirectory<Element>() else { return nil }
+        self.directory = directory
+    }
+
+    /// nil at the limit, or without memory.
+    mutating func acquire() -> UnsafeMutablePointer<Element>? {
+        if free == nil { makeBlock() }
+        guard let element = free else { return nil }
+        free = element.pointee.nextFree
+        return element
+    }
+
+    mutating func release(_ element: UnsafeMutablePointer<Element>) {
+        element.pointee.nextFree = free
+        free = element
+    }
+
+    private mutating func makeBlock() {
+        let size = PoolLimits.blockSize
+        guard blockCount < PoolLimits.blockMax,
+            let block = mappedMemory(of: Element.self, size)
+        else { return }
+        for offset in (0..<size).reversed() {
+            Element.initialize(block + offset, index: Int32(blockCount * size + offset))
+            release(block + offset)
+        }
+        directory.set(blockCount, block)
+        blockCount += 1
+    }
+}
+
+/// The limit of a pool is 262,144 elements.
+enum PoolLimits {
+    static var blockSize: Int { 256 }
+    static var blockMax: Int { 1024 }
+}
+
+/// Where a pool's blocks are. Any thread may look, and a signal handler too.
+struct PoolDirectory<Element>: BitwiseCopyable {
+    private let blocks: UnsafeMutablePointer<Atomic<UInt>>
+
+    fileprivate init?() {
+        // Zeros: no block.
+        guard let blocks = mappedMemory(of: Atomic<UInt>.self, PoolLimits.blockMax) else { return nil }
+        self.blocks = blocks
+    }
+
+    fileprivate func set(_ index: Int, _ block: UnsafeMutablePointer<Element>) {
+        // Release: the elements are made before anybody finds them.
+        blocks[index].store(UInt(bitPattern: block), ordering: .releasing)
+    }
+
+    /// The element with this index, if there ever was one.
+    @inline(__always)
+    func element(_ index: Int32) -> UnsafeMutablePointer<Element>? {
+        let (block, offset) = Int(index).quotientAndRemainder(dividingBy: PoolLimits.blockSize)
+        guard index >= 0, block < PoolLimits.blockMax else { return nil }
+        return UnsafeMutablePointer<Element>(bitPattern: blocks[block].load(ordering: .acquiring)).map { $0 + offset }
+    }
+}
+
+/// Zeroed memory for good.
+func mappedMemory<Element: ~Copyable>(of: Element.Type, _ count: Int) -> UnsafeMutablePointer<Element>? {
+    let size = count * MemoryLayout<Element>.stride
+    let result = Kernel.mmap(size, CK_PROT_READ | CK_PROT_WRITE, CK_MAP_PRIVATE | CK_MAP_ANONYMOUS, -1, 0)
+    guard result > 0 else { return nil }
+    return UnsafeMutableRawPointer(bitPattern: result)?.bindMemory(to: Element.self, capacity: count)
+}

@@ -1,0 +1,179 @@
+internal import AIOCore
+internal import CDropIns
+internal import CKernel
+internal import DropInSupport
+internal import Synchronization
+
+/// What is done with a control block that the program hands over: carried out in the call if that cannot wait, or else
+/// made a request.
+struct Submission {
+    private let library: Library
+    private let block: ControlBlock
+    private let list: UnsafeMutablePointer<RequestList>?
+    /// As libc writes it into the block.
+    private let opcode: Int32
+
+    // Opcodes in a list; libc uses the last two inside only, but takes them.
+    static var read: Int32 { 0 }
+    static var write: Int32 { 1 }
+    static var nothing: Int32 { 2 }
+    static var dataSync: Int32 { 3 }
+    static var fullSync: Int32 { 4 }
+
+    /// glibc's AIO_PRIO_DELTA_MAX.
+    private static var priorityMax: Int32 { 20 }
+
+    /// Accepts a block, or refuses it: 0 or a positive error, which then is in the block too.
+    static func accept(
+        _ block: ControlBlock, _ opcode: Int32, in list: UnsafeMutablePointer<RequestList>? = nil
+    ) -> Int32 {
+        guard let library = Library.shared() else { return block.refuse(EAGAIN) }
+        let submission = Submission(library: library, block: block, list: list, opcode: opcode)
+        if opcode == dataSync || opcode == fullSync {
+            block.address.pointee.aio_reqprio = 0
+            return submission.acceptSync()
+        }
+        guard (0...priorityMax).contains(block.address.pointee.aio_reqprio) else { return block.refuse(EINVAL) }
+        switch opcode & 127 {
+        case read: return submission.acceptTransfer(isWrite: false)
+        case write: return submission.acceptTransfer(isWrite: true)
+        default: return submission.complete(-Int(EINVAL))
+        }
+    }
+
+    // MARK: Reads and writes
+
+    private func acceptTransfer(isWrite: Bool) -> Int32 {
+        let number = block.address.pointee.aio_fildes
+        var transfer = Transfer(
+            Descriptor(number, kind: .buffered), block.buffer, count: block.address.pointee.aio_nbytes,
+            offset: Int64(block.address.pointee.aio_offset))
+        // What no file takes: the system call says why, and cannot wait. It means no more to the engines either.
+        guard transfer.offset >= 0, transfer.count >= 0 else { return complete(refusal(transfer, isWrite: isWrite)) }
+        let flags = Kernel.openFlags(number)
+        guard flags >= 0, Self.isOpen(UInt64(flags), isWrite: isWrite) else { return complete(-Int(EBADF)) }
+        let openFlags = UInt64(flags)
+        if !isWrite, openFlags & CK_O_DIRECT == 0, let result = cached(transfer) { return complete(result) }
+        transfer.descriptor = .classify(number)
+        transfer.flags.insert(.cacheMissed)
+        let operation: Operation = isWrite ? .write(transfer) : .read(transfer)
+        switch transfer.descriptor.kind {
+        case .stream where openFlags & CK_O_NONBLOCK != 0:
+            // The program asked for EAGAIN rather than waiting.
+            return complete(operation.attempt(transfer))
+        case .stream:
+            return start(operation, isWrite ? .writing : .reading, isCovered: isWrite, mayWaitForEver: true)
+        default:
+            let isAppend = isWrite && openFlags & CK_O_APPEND != 0
+            return start(operation, isAppend ? .writing : .parallel, isCovered: true)
+        }
+    }
+
+    private static func isOpen(_ flags: UInt64, isWrite: Bool) -> Bool {
+        guard flags & CK_O_PATH == 0 else { return false }
+        let access = flags & CK_O_ACCMODE
+        return access == CK_O_RDWR || access == (isWrite ? CK_O_WRONLY : CK_O_RDONLY)
+    }
+
+    /// The result of a transfer that no file takes.
+    private func refusal(_ transfer: Transfer, isWrite: Bool) -> Int {
+        let number = transfer.descriptor.number
+        guard let base = transfer.base else { return -Int(transfer.offset < 0 ? EINVAL : EFAULT) }
+        let result =
+            isWrite
+            ? Kernel.pwrite(number, base, transfer.count, transfer.offset)
+            : Kernel.pread(number, base, transfer.count, transfer.offset)
+        guard result == -Int(ESPIPE) else { return result }
+        return isWrite ? Kernel.write(number, base, transfer.count) : Kernel.read(number, base, transfer.count)
+    }
+
+    /// What the page cache holds is read here and now. nil if it does not, or cannot tell.
+    private func cached(_ transfer: Transfer) -> Int? {
+        guard transfer.count <= Transfer.inlineLimit else { return nil }
+        let guess = library.guess(transfer.descriptor.number)
+        guard guess.pointee.isWorthAsking() else { return nil }
+        let result = transfer.attemptWithoutWaiting(isWrite: false)
+        switch result {
+        case -Int(EAGAIN): guess.pointee.noteMiss()
+        case -Int(EOPNOTSUPP): guess.pointee.noteUnsupported()
+        case -Int(ESPIPE): break
+        default:
+            if result >= 0 { guess.pointee.noteHit() }
+            return result
+        }
+        return nil
+    }
+
+    // MARK: Syncs
+
+    private func acceptSync() -> Int32 {
+        let descriptor = Descriptor.classify(block.address.pointee.aio_fildes)
+        return start(.sync(descriptor, opcode == Self.fullSync ? .full : .data), .syncing, isCovered: false)
+    }
+
+    // MARK: Both ways
+
+    /// The operation is complete.
+    private func complete(_ result: Int) -> Int32 {
+        let notification = Notification(block.address.pointee.aio_sigevent)
+        let result = notification.isValid ? result : -Int(EINVAL)
+        block.address.pointee.aio_lio_opcode = opcode
+        block.publish(result)
+        if result < 0 { list?.noteFailure() }
+        notification.send(library)
+        return 0
+    }
+
+    /// The operation becomes a request. One that may wait for ever goes by a loop of its own.
+    private func start(
+        _ operation: Operation, _ lane: Place.Lane, isCovered: Bool, mayWaitForEver: Bool = false
+    ) -> Int32 {
+        guard library.carrier(mayWaitForEver: mayWaitForEver) != nil else { return block.refuse(EAGAIN) }
+        var place = Place()
+        place.lane = lane
+        place.isCovered = isCovered
+        let begun = library.locked { guarded -> (request: RequestPointer, runs: Bool)? in
+            guard let request = guarded.pointee.requests.acquire() else { return nil }
+            request.pointee.operation = operation
+            request.pointee.mayWaitForEver = mayWaitForEver
+            request.pointee.place = place
+            request.pointee.block = block.address
+            request.pointee.notification = Notification(block.address.pointee.aio_sigevent)
+            request.pointee.list = list
+            let entering = guarded.pointee.order.enter(request, on: block.address.pointee.aio_fildes)
+            guard entering != .noMemory else {
+                guarded.pointee.requests.release(request)
+                return nil
+            }
+            list?.noteEntry()
+            library.watch(request, block)
+            block.begin(opcode, index: request.pointee.index)
+            return (request, entering == .runs)
+        }
+        guard let begun else { return block.refuse(EAGAIN) }
+        if begun.runs { library.carry(begun.request) }
+        return 0
+    }
+}
+
+extension Library {
+    /// Under the lock: from here on others find the request by its block.
+    fileprivate func watch(_ request: RequestPointer, _ block: ControlBlock) {
+        let next = state.pointee.sequence.pointee.load(ordering: .relaxed) &+ 1
+        request.watch.pointee.waiters.store(0, ordering: .relaxed)
+        request.watch.pointee.sequence.store(next, ordering: .relaxed)
+        // Sequentially consistent: who is about to wait takes this number, and has seen all that was begun before.
+        state.pointee.sequence.pointee.store(next, ordering: .sequentiallyConsistent)
+        request.watch.pointee.block.store(UInt(bitPattern: block.address), ordering: .releasing)
+    }
+}
+
+extension ControlBlock {
+    fileprivate var buffer: UnsafeMutableRawPointer? { address.pointee.aio_buf }
+
+    /// The call fails with this error, and the block says so too.
+    fileprivate func refuse(_ error: Int32) -> Int32 {
+        publish(-Int(error))
+        return error
+    }
+}

@@ -1,0 +1,23 @@
+// Signals queued with a value: the kernel's siginfo_t, as far as rt_sigqueueinfo(2) wants it.
+
+#ifndef CK_SIGNALS_H
+#define CK_SIGNALS_H
+
+#include <stdint.h>
+
+struct ck_signal_info {
+    int32_t signal;
+    int32_t error;
+    int32_t code;
+    int32_t padding;
+    int32_t process;
+    uint32_t user;
+    uint64_t value;
+    uint64_t rest[12];
+};
+_Static_assert(sizeof(struct ck_signal_info) == 128, "siginfo_t is 128 bytes in the kernel's ABI");
+
+static const int32_t CK_SI_ASYNCIO = -4;
+static const int32_t CK_SIGNAL_MAX = 64;
+
+#endif
