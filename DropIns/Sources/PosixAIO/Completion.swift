@@ -17,6 +17,7 @@ extension Library {
     /// On a loop's thread: operations have completed.
     func complete(_ deliveries: UnsafeBufferPointer<Delivery>) {
         var aftermath = Aftermath()
+        for delivery in deliveries { RequestPointer(bitPattern: delivery.context)?.pointee.letGo(self) }
         locked { guarded in
             for delivery in deliveries {
                 guard let request = RequestPointer(bitPattern: delivery.context) else { continue }
@@ -34,6 +35,8 @@ extension Library {
         _ request: RequestPointer, _ result: Int, _ guarded: UnsafeMutablePointer<LibraryState.Guarded>,
         _ aftermath: inout Aftermath
     ) {
+        // One that never ran.
+        request.pointee.letGo(self)
         guarded.pointee.order.finish(request, result, into: &aftermath.ready)
         var result = result
         if request.pointee.place.lane == .syncing, request.pointee.place.failure != 0, result >= 0 {

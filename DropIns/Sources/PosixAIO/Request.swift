@@ -21,6 +21,8 @@ struct Request: CarriedOperation, Pooled {
     var list: UnsafeMutablePointer<RequestList>?
     /// Whether it may wait for as long as it pleases somebody else: then a loop of its own carries it.
     var mayWaitForEver = false
+    /// Whether the descriptor of the operation is the loop's hold of the file.
+    var isHeld = false
     var place = Place()
     /// How it ended: a count or a negative error.
     var result = 0
@@ -31,6 +33,13 @@ struct Request: CarriedOperation, Pooled {
     }
 
     private init(index: Int32) { self.index = index }
+
+    /// Lets go of the file: before the program hears of the end.
+    mutating func letGo(_ library: Library) {
+        guard isHeld, let descriptor = operation.descriptor else { return }
+        isHeld = false
+        library.carrier(mayWaitForEver: mayWaitForEver)?.release(descriptor)
+    }
 
     static func initialize(_ place: RequestPointer, index: Int32) { place.initialize(to: Request(index: index)) }
 

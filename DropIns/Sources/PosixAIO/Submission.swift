@@ -128,13 +128,24 @@ struct Submission {
     private func start(
         _ operation: Operation, _ lane: Place.Lane, isCovered: Bool, mayWaitForEver: Bool = false
     ) -> Int32 {
-        guard library.carrier(mayWaitForEver: mayWaitForEver) != nil else { return block.refuse(EAGAIN) }
+        guard let carrier = library.carrier(mayWaitForEver: mayWaitForEver) else { return block.refuse(EAGAIN) }
+        var operation = operation
+        var isHeld = false
+        // From here on the number may be closed, and name another file.
+        switch carrier.hold(operation) {
+        case .held(let held):
+            operation = operation.on(held)
+            isHeld = true
+        case .noPlace: break
+        case .notOpen: return lane == .syncing ? block.refuse(EBADF) : complete(-Int(EBADF))
+        }
         var place = Place()
         place.lane = lane
         place.isCovered = isCovered
         let begun = library.locked { guarded -> (request: RequestPointer, runs: Bool)? in
             guard let request = guarded.pointee.requests.acquire() else { return nil }
             request.pointee.operation = operation
+            request.pointee.isHeld = isHeld
             request.pointee.mayWaitForEver = mayWaitForEver
             request.pointee.place = place
             request.pointee.block = block.address
@@ -150,7 +161,10 @@ struct Submission {
             block.begin(opcode, index: request.pointee.index)
             return (request, entering == .runs)
         }
-        guard let begun else { return block.refuse(EAGAIN) }
+        guard let begun else {
+            if isHeld, let descriptor = operation.descriptor { carrier.release(descriptor) }
+            return block.refuse(EAGAIN)
+        }
         if begun.runs { library.carry(begun.request) }
         return 0
     }
