@@ -4,7 +4,8 @@ import Testing
 /// Programs give the same results with the system's libaio and with ours.
 @Suite(.serialized, .timeLimit(.minutes(15))) struct LibAIOTests {
     static let programs = [
-        "contexts", "submit", "getevents", "operations", "holds", "polls", "queues", "rings", "threads", "forks", "streams",
+        "contexts", "submit", "getevents", "operations", "holds", "polls", "queues", "rings", "threads", "forks",
+        "streams",
         "raw_calls", "data",
     ].map { Program($0, .libaio) }
 
