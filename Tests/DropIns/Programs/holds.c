@@ -15,12 +15,17 @@ static void begin(void) {
 }
 
 /// Reads and writes that go to the disk, to the page cache, and to both.
-static void use(int file) {
+static void use(const char *when, int file) {
+    char what[64];
     make_cold(file);
-    fact_performed("cold read", context, block(IOCB_CMD_PREAD, file, memory, size, 0));
-    fact_performed("read", context, block(IOCB_CMD_PREAD, file, memory, 4096, 4096));
-    fact_performed("write", context, block(IOCB_CMD_PWRITE, file, memory, 4096, 4096));
-    fact_performed("sync", context, block(IOCB_CMD_FSYNC, file, NULL, 0, 0));
+    snprintf(what, sizeof what, "%s, cold read", when);
+    fact_performed(what, context, block(IOCB_CMD_PREAD, file, memory, size, 0));
+    snprintf(what, sizeof what, "%s, read", when);
+    fact_performed(what, context, block(IOCB_CMD_PREAD, file, memory, 4096, 4096));
+    snprintf(what, sizeof what, "%s, write", when);
+    fact_performed(what, context, block(IOCB_CMD_PWRITE, file, memory, 4096, 4096));
+    snprintf(what, sizeof what, "%s, sync", when);
+    fact_performed(what, context, block(IOCB_CMD_FSYNC, file, NULL, 0, 0));
 }
 
 /// Whether another process finds the file locked.
@@ -41,11 +46,11 @@ static void record_locks_stay(void) {
     struct flock lock = {.l_type = F_WRLCK, .l_start = 10, .l_len = 20};
     if (fcntl(file, F_SETLK, &lock) != 0) { broken("F_SETLK"); }
     fact_bool("locked before", is_locked(file));
-    use(file);
+    use("locked", file);
     fact_bool("locked after", is_locked(file));
     lock.l_type = F_UNLCK;
     fcntl(file, F_SETLK, &lock);
-    use(file);
+    use("unlocked", file);
     fact_bool("locked at last", is_locked(file));
 }
 
@@ -56,7 +61,7 @@ static void flock_goes_with_its_file(void) {
     int file = mkstemp(path);
     if (file < 0 || ftruncate(file, size) != 0) { broken("mkstemp"); }
     if (flock(file, LOCK_EX) != 0) { broken("flock"); }
-    use(file);
+    use("open", file);
     make_cold(file);
     struct iocb read = block(IOCB_CMD_PREAD, file, memory, size, 0);
     fact_result("submit", submit_one(context, &read));
@@ -83,7 +88,7 @@ static void lowest_numbers_are_the_programs(void) {
     int file = new_file(O_RDWR, size, 1);
     int before = dup(file);
     close(before);
-    use(file);
+    use("open", file);
     fact_bool("the same number is the next", dup(file) == before);
 }
 
