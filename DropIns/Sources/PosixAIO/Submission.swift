@@ -54,7 +54,8 @@ struct Submission {
         guard flags >= 0, Self.isOpen(UInt64(flags), isWrite: isWrite) else { return complete(-Int(EBADF)) }
         let openFlags = UInt64(flags)
         if !isWrite, openFlags & CK_O_DIRECT == 0, let result = cached(transfer) { return complete(result) }
-        transfer.descriptor = .classify(number)
+        let (descriptor, file) = Descriptor.identify(number)
+        transfer.descriptor = descriptor
         transfer.flags.insert(.cacheMissed)
         let operation: Operation = isWrite ? .write(transfer) : .read(transfer)
         switch transfer.descriptor.kind {
@@ -62,10 +63,10 @@ struct Submission {
             // The program asked for EAGAIN rather than waiting.
             return complete(operation.attempt(transfer))
         case .stream:
-            return start(operation, isWrite ? .writing : .reading, isCovered: isWrite, mayWaitForEver: true)
+            return start(operation, file, isWrite ? .writing : .reading, isCovered: isWrite, mayWaitForEver: true)
         default:
             let isAppend = isWrite && openFlags & CK_O_APPEND != 0
-            return start(operation, isAppend ? .writing : .parallel, isCovered: true)
+            return start(operation, file, isAppend ? .writing : .parallel, isCovered: true)
         }
     }
 
@@ -107,8 +108,8 @@ struct Submission {
     // MARK: Syncs
 
     private func acceptSync() -> Int32 {
-        let descriptor = Descriptor.classify(block.address.pointee.aio_fildes)
-        return start(.sync(descriptor, opcode == Self.fullSync ? .full : .data), .syncing, isCovered: false)
+        let (descriptor, file) = Descriptor.identify(block.address.pointee.aio_fildes)
+        return start(.sync(descriptor, opcode == Self.fullSync ? .full : .data), file, .syncing, isCovered: false)
     }
 
     // MARK: Both ways
@@ -126,7 +127,7 @@ struct Submission {
 
     /// The operation becomes a request. One that may wait for ever goes by a loop of its own.
     private func start(
-        _ operation: Operation, _ lane: Place.Lane, isCovered: Bool, mayWaitForEver: Bool = false
+        _ operation: Operation, _ file: FileIdentity, _ lane: Place.Lane, isCovered: Bool, mayWaitForEver: Bool = false
     ) -> Int32 {
         guard let carrier = library.carrier(mayWaitForEver: mayWaitForEver) else { return block.refuse(EAGAIN) }
         var operation = operation
@@ -139,6 +140,7 @@ struct Submission {
         case .noPlace: break
         case .notOpen: return lane == .syncing ? block.refuse(EBADF) : complete(-Int(EBADF))
         }
+        let name = FileName(descriptor: block.address.pointee.aio_fildes, file: file)
         var place = Place()
         place.lane = lane
         place.isCovered = isCovered
@@ -151,7 +153,7 @@ struct Submission {
             request.pointee.block = block.address
             request.pointee.notification = Notification(block.address.pointee.aio_sigevent)
             request.pointee.list = list
-            let entering = guarded.pointee.order.enter(request, on: block.address.pointee.aio_fildes)
+            let entering = guarded.pointee.order.enter(request, on: name)
             guard entering != .noMemory else {
                 guarded.pointee.requests.release(request)
                 return nil
