@@ -49,8 +49,7 @@ struct ContextState: ~Copyable {
     /// The operations that the program asked for.
     var depth: UInt32 = 0
     var inFlightCount = 0
-    /// Of them, those that a worker is to be done with any moment.
-    var quickCount = 0
+    var writes = WriteOrder()
     var waiters = Waiters()
     var records = RecordPool()
     var mode = ContextMode.undecided
@@ -127,7 +126,7 @@ extension Context {
     func release(_ record: UnsafeMutablePointer<Record>) {
         if record.pointee.isQuick {
             record.pointee.isQuick = false
-            state.pointee.quickCount -= 1
+            state.pointee.writes.end(write: record)
         }
         state.pointee.records.release(record)
         state.pointee.inFlightCount -= 1
@@ -163,10 +162,27 @@ extension Context {
         if record.pointee.operation.isBufferedWrite {
             state.pointee.lock.lock()
             record.pointee.isQuick = true
-            state.pointee.quickCount += 1
+            state.pointee.writes.begin(write: record)
             state.pointee.lock.unlock()
+        } else if case .sync = record.pointee.operation {
+            state.pointee.lock.lock()
+            let waits = state.pointee.writes.wait(sync: record)
+            state.pointee.lock.unlock()
+            if waits { return }
         }
         loop.carry(record)
+    }
+
+    /// After writes have ended: hands over the syncs that waited for them.
+    private func carryReadySyncs() {
+        guard let loop = Library.shared()?.pointee.runningLoop() else { return }
+        while true {
+            state.pointee.lock.lock()
+            let sync = state.pointee.writes.popReadySync()
+            state.pointee.lock.unlock()
+            guard let sync else { return }
+            loop.carry(sync)
+        }
     }
 
     /// Asks for an end to one operation for which `condition` holds and which can be ended. False if there is none.
@@ -278,7 +294,9 @@ extension Context {
         let waiters = state.pointee.waiters
         let isNeeded = waiters.count > 0 && state.pointee.ring.map { $0.count >= waiters.wanted } == true
         if isNeeded { state.pointee.news.pointee.wrappingAdd(1, ordering: .sequentiallyConsistent) }
+        let hasReadySync = state.pointee.writes.hasReadySync
         state.pointee.lock.unlock()
+        if hasReadySync { carryReadySyncs() }
         if isNeeded {
             wakeSleepers()
             if waiters.maskedCount > 0 { Kernel.wake(waiters.descriptor) }

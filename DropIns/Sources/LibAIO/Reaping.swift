@@ -96,7 +96,7 @@ struct Reaping: ~Copyable {
         let state = context.state
         // Relaxed: it changes under the lock alone.
         let news = state.pointee.news.pointee.load(ordering: .relaxed)
-        let isImminent = state.pointee.quickCount > 0
+        let isImminent = state.pointee.writes.hasWrites
         state.pointee.lock.unlock()
         defer { state.pointee.lock.lock() }
         if isImminent, hasNews(since: news) { return 0 }

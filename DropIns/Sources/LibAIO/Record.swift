@@ -17,7 +17,9 @@ struct Record: CarriedOperation {
     /// Whether its end can be asked for without losing anything: polls, and what waits on a stream.
     var isCancellable = false
     var isInFlight = false
+    /// A buffered write with a worker.
     var isQuick = false
+    var place = WriteOrder.Place()
     /// Whether the descriptor of the operation is the loop's hold of the file.
     var isHeld = false
     /// What the kernel got of a direct transfer, and whether that may go on waiting if need be.

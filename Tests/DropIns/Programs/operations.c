@@ -4,6 +4,7 @@
 #include <sys/eventfd.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/uio.h>
 
 static io_context_t context;
@@ -133,6 +134,36 @@ static void bad_vectors(void) {
     fact_performed("lengths that overflow", context, block(IOCB_CMD_PREADV, file, overflowing, 2, 0));
     fact_performed("empty ones", context, block(IOCB_CMD_PREADV, file, empty, 3, 0));
     fact_performed("empty one at a bad address", context, block(IOCB_CMD_PREADV, file, empty, 4, 0));
+}
+
+/// cachestat(2): the kernel's numbers, since the installed headers may be older.
+struct cache_range { uint64_t offset, length; };
+struct cache_counts { uint64_t cached, dirty, in_writeback, evicted, recently_evicted; };
+enum { number_of_cachestat = 451 };
+
+static void sync_covers_what_was_submitted_before(void) {
+    begin();
+    int clean = 0;
+    uint8_t *much = aligned_memory(1 << 20);
+    for (int round = 0; round < 40; round++) {
+        int file = new_file(O_RDWR, 0, 1);
+        struct iocb blocks[9], *list[9];
+        for (int index = 0; index < 9; index++) {
+            blocks[index] = index < 8 ? block(IOCB_CMD_PWRITE, file, much, 1 << 20, (int64_t)index << 20)
+                                      : block(IOCB_CMD_FDSYNC, file, NULL, 0, 0);
+            list[index] = &blocks[index];
+        }
+        if (io_submit(context, 9, list) != 9) { broken("io_submit"); }
+        for (int events = 0; events < 9; events++) {
+            if (next_event(context).obj != list[8]) { continue; }
+            struct cache_range range = {0, 8 << 20};
+            struct cache_counts counts = {0};
+            long known = syscall(number_of_cachestat, file, &range, &counts, 0);
+            clean += known != 0 || counts.dirty + counts.in_writeback == 0;
+        }
+        close(file);
+    }
+    fact_result("rounds in which nothing was dirty after the sync", clean);
 }
 
 static void syncs(void) {
@@ -409,6 +440,7 @@ static const struct test_case cases[] = {
     {"vectors", vectors},
     {"bad-vectors", bad_vectors},
     {"syncs", syncs},
+    {"sync-covers-what-was-submitted-before", sync_covers_what_was_submitted_before},
     {"folders-and-devices", folders_and_devices},
     {"direct", direct},
     {"per-operation-flags", per_operation_flags},
