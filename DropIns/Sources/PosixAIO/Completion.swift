@@ -43,7 +43,8 @@ extension Library {
         if request.pointee.place.lane == .syncing, request.pointee.place.failure != 0, result >= 0 {
             result = -Int(request.pointee.place.failure)
         }
-        if !request.pointee.notification.isValid { result = -Int(EINVAL) }
+        // A cancelled one stays what aio_cancel said that it is.
+        if result != -Int(ECANCELED), !request.pointee.notification.isValid { result = -Int(EINVAL) }
         request.pointee.result = result
         request.pointee.account.complete(result: result)
         if let block = request.pointee.block { ControlBlock(block).publish(result) }
