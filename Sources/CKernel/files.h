@@ -107,6 +107,7 @@ struct ck_statx {
 _Static_assert(sizeof(struct ck_statx) == 256, "struct statx is 256 bytes in the kernel's ABI");
 
 static const uint32_t CK_STATX_TYPE = 0x1;
+static const uint32_t CK_STATX_INO = 0x100;
 static const uint32_t CK_STATX_SIZE = 0x200;
 static const uint32_t CK_STATX_BASIC_STATS = 0x7ff;
 static const uint32_t CK_STATX_BTIME = 0x800;

@@ -10,7 +10,9 @@ struct Fuzzer: Sendable, CustomTestStringConvertible {
     var testDescription: String { program.name }
 
     static let libaio = Fuzzer("fuzz_libaio", .libaio, systemArguments: ["system"])
-    static let all = [libaio]
+    // libc's crashes when a signal interrupts lio_listio.
+    static let posixaio = Fuzzer("fuzz_posixaio", .posixaio, systemArguments: nil)
+    static let all = [libaio, posixaio]
 
     private init(_ name: String, _ library: Library, systemArguments: [String]?) {
         var program = Program(name, library)

@@ -64,7 +64,11 @@ public final class Carrier<Record: CarriedOperation>: LoopClient, @unchecked Sen
     public func hold(_ operation: Operation) -> FileHolds.Outcome {
         guard let descriptor = operation.descriptor else { return .noPlace }
         if operation.isBufferedWrite { return duplicates.hold(descriptor) }
-        return loop?.holds?.hold(descriptor) ?? .noPlace
+        switch loop?.holds?.hold(descriptor) ?? .noPlace {
+        // The ring has fewer places than there may be operations that wait for theirs.
+        case .noPlace: return duplicates.hold(descriptor)
+        case let outcome: return outcome
+        }
     }
 
     /// Lets go of what `hold` holds, once the operation has completed and before the program hears of it.

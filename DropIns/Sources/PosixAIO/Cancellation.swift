@@ -24,9 +24,10 @@ struct Cancellation {
             return block.map { ControlBlock($0).error == EINPROGRESS } == true ? -EINVAL : Answer.allDone.rawValue
         }
         var cancellation = Cancellation(library: library)
+        let name = FileName(descriptor: descriptor, file: Descriptor.identify(descriptor).file)
         let answer = library.locked { guarded in
             if let block { return cancellation.cancel(ControlBlock(block), guarded) }
-            return cancellation.cancelAll(descriptor, guarded)
+            return cancellation.cancelAll(name, guarded)
         }
         library.follow(&cancellation.aftermath)
         return answer
@@ -48,15 +49,15 @@ struct Cancellation {
     }
 
     private mutating func cancelAll(
-        _ descriptor: Int32, _ guarded: UnsafeMutablePointer<LibraryState.Guarded>
+        _ name: FileName, _ guarded: UnsafeMutablePointer<LibraryState.Guarded>
     ) -> Int32 {
-        guard let file = guarded.pointee.order.find(descriptor) else { return Answer.allDone.rawValue }
+        guard let file = guarded.pointee.order.find(name) else { return Answer.allDone.rawValue }
         var answer = Answer.cancelled
         // What waits for its turn goes first: else the end of one would let it run.
         forEach(of: file) { cancellation, request in
             if request.pointee.place.isWaiting { cancellation.end(request, guarded) }
         }
-        guard let file = guarded.pointee.order.find(descriptor) else { return answer.rawValue }
+        guard let file = guarded.pointee.order.find(name) else { return answer.rawValue }
         forEach(of: file) { cancellation, request in
             if !cancellation.tryToCancel(request, guarded) { answer = .notCancelled }
         }

@@ -21,6 +21,7 @@ extension Library {
         locked { guarded in
             for delivery in deliveries {
                 guard let request = RequestPointer(bitPattern: delivery.context) else { continue }
+                request.pointee.account.served = Served(delivery.completion.flags)
                 end(request, Int(delivery.completion.result), guarded, &aftermath)
             }
         }
@@ -42,8 +43,10 @@ extension Library {
         if request.pointee.place.lane == .syncing, request.pointee.place.failure != 0, result >= 0 {
             result = -Int(request.pointee.place.failure)
         }
-        if !request.pointee.notification.isValid { result = -Int(EINVAL) }
+        // A cancelled one stays what aio_cancel said that it is.
+        if result != -Int(ECANCELED), !request.pointee.notification.isValid { result = -Int(EINVAL) }
         request.pointee.result = result
+        request.pointee.account.complete(result: result)
         if let block = request.pointee.block { ControlBlock(block).publish(result) }
         // After the result: see `Suspension`.
         aftermath.waiters |= request.watch.pointee.waiters.load(ordering: .sequentiallyConsistent)

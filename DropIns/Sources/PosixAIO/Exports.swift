@@ -1,6 +1,7 @@
 internal import AIOCore
 public import CDropIns
 public import CKernel
+internal import DropInSupport
 
 // The names of POSIX AIO. What fails sets errno and returns -1. On 64-bit Linux the names with 64 mean the same.
 
@@ -14,14 +15,20 @@ private func outcome(_ error: Int32) -> Int32 {
     return -1
 }
 
+private func submit(_ block: BlockPointer, _ opcode: Int32) -> Int32 {
+    let began = Statistics.beginSubmit()
+    defer { Statistics.completeSubmit(began) }
+    return outcome(Submission.accept(ControlBlock(block), opcode))
+}
+
 @_cdecl("aio_read")
 public func exportRead(_ block: BlockPointer) -> Int32 {
-    outcome(Submission.accept(ControlBlock(block), Submission.read))
+    submit(block, Submission.read)
 }
 
 @_cdecl("aio_write")
 public func exportWrite(_ block: BlockPointer) -> Int32 {
-    outcome(Submission.accept(ControlBlock(block), Submission.write))
+    submit(block, Submission.write)
 }
 
 @_cdecl("aio_fsync")
@@ -30,7 +37,7 @@ public func exportSync(_ level: Int32, _ block: BlockPointer) -> Int32 {
     guard flags == CK_O_SYNC || flags == CK_O_DSYNC else { return outcome(EINVAL) }
     guard Kernel.openFlags(block.pointee.aio_fildes) >= 0 else { return outcome(EBADF) }
     let opcode = flags == CK_O_SYNC ? Submission.fullSync : Submission.dataSync
-    return outcome(Submission.accept(ControlBlock(block), opcode))
+    return submit(block, opcode)
 }
 
 @_cdecl("aio_error")

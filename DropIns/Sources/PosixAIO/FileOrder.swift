@@ -1,3 +1,4 @@
+internal import AIOCore
 internal import CDropIns
 
 /// Which requests may run, and which wait for others on the same descriptor. A pure structure: it calls nothing, and
@@ -29,8 +30,8 @@ struct FileOrder: ~Copyable {
     enum Entering { case runs, waits, noMemory }
 
     /// A request begins. If it runs, the caller sees to it; if it waits, `finish` of another gives it out.
-    mutating func enter(_ request: RequestPointer, on descriptor: Int32) -> Entering {
-        guard let file = find(descriptor) ?? make(descriptor) else { return .noMemory }
+    mutating func enter(_ request: RequestPointer, on name: FileName) -> Entering {
+        guard let file = find(name) ?? make(name) else { return .noMemory }
         request.pointee.place.file = file
         file.pointee.all.append(request)
         switch request.pointee.place.lane {
@@ -71,23 +72,23 @@ struct FileOrder: ~Copyable {
     // MARK: Files
 
     /// All of a descriptor, in call order. nil if there are none.
-    func find(_ descriptor: Int32) -> UnsafeMutablePointer<OpenFile>? {
-        var file = buckets[Self.bucket(descriptor)]
-        while let candidate = file, candidate.pointee.descriptor != descriptor { file = candidate.pointee.nextFree }
+    func find(_ name: FileName) -> UnsafeMutablePointer<OpenFile>? {
+        var file = buckets[Self.bucket(name)]
+        while let candidate = file, candidate.pointee.name != name { file = candidate.pointee.nextFree }
         return file
     }
 
-    private mutating func make(_ descriptor: Int32) -> UnsafeMutablePointer<OpenFile>? {
+    private mutating func make(_ name: FileName) -> UnsafeMutablePointer<OpenFile>? {
         guard let file = files.acquire() else { return nil }
-        let bucket = Self.bucket(descriptor)
-        file.pointee = OpenFile(descriptor)
+        let bucket = Self.bucket(name)
+        file.pointee = OpenFile(name)
         file.pointee.nextFree = buckets[bucket]
         buckets[bucket] = file
         return file
     }
 
     private mutating func remove(_ file: UnsafeMutablePointer<OpenFile>) {
-        let bucket = Self.bucket(file.pointee.descriptor)
+        let bucket = Self.bucket(file.pointee.name)
         if buckets[bucket] == file {
             buckets[bucket] = file.pointee.nextFree
         } else {
@@ -98,14 +99,21 @@ struct FileOrder: ~Copyable {
         files.release(file)
     }
 
-    private static func bucket(_ descriptor: Int32) -> Int {
-        Int(UInt32(bitPattern: descriptor)) & (bucketCount - 1)
+    private static func bucket(_ name: FileName) -> Int {
+        Int(UInt32(bitPattern: name.descriptor)) & (bucketCount - 1)
     }
+}
+
+/// What requests have in common that go by one order: the descriptor, and the file that it names. After a close the
+/// number may name another, whose requests have nothing to do with those before.
+struct FileName: BitwiseCopyable, Equatable {
+    var descriptor: Int32
+    var file: FileIdentity
 }
 
 /// A descriptor with requests.
 struct OpenFile: Pooled {
-    let descriptor: Int32
+    let name: FileName
     /// All of its requests, in call order.
     fileprivate(set) var all = RequestChain(.ofFile)
     fileprivate var reading = Direction()
@@ -119,10 +127,10 @@ struct OpenFile: Pooled {
     /// The next in its bucket, or the next free one.
     var nextFree: UnsafeMutablePointer<OpenFile>?
 
-    fileprivate init(_ descriptor: Int32) { self.descriptor = descriptor }
+    fileprivate init(_ name: FileName) { self.name = name }
 
     static func initialize(_ place: UnsafeMutablePointer<OpenFile>, index: Int32) {
-        place.initialize(to: OpenFile(-1))
+        place.initialize(to: OpenFile(FileName(descriptor: -1, file: FileIdentity())))
     }
 
     /// One request at a time, in call order.

@@ -24,6 +24,7 @@ struct Request: CarriedOperation, Pooled {
     /// Whether the descriptor of the operation is the loop's hold of the file.
     var isHeld = false
     var place = Place()
+    var account = OperationAccount()
     /// How it ended: a count or a negative error.
     var result = 0
     var nextFree: RequestPointer?

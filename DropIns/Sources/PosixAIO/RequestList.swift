@@ -1,6 +1,7 @@
 internal import AIOCore
 internal import CDropIns
 internal import CKernel
+internal import DropInSupport
 internal import Synchronization
 
 /// What the entries of one lio_listio have in common.
@@ -120,6 +121,8 @@ enum Listing {
     ) -> Submitted {
         var submitted = Submitted()
         guard let entries else { return submitted }
+        let began = Statistics.beginSubmit()
+        defer { Statistics.completeSubmit(began) }
         for index in 0..<Int(max(count, 0)) {
             guard let block = ControlBlock(entries[index]) else { continue }
             let opcode = block.address.pointee.aio_lio_opcode

@@ -12,6 +12,7 @@ struct Submission {
     private let list: UnsafeMutablePointer<RequestList>?
     /// As libc writes it into the block.
     private let opcode: Int32
+    private var account = OperationAccount()
 
     // Opcodes in a list; libc uses the last two inside only, but takes them.
     static var read: Int32 { 0 }
@@ -28,7 +29,7 @@ struct Submission {
         _ block: ControlBlock, _ opcode: Int32, in list: UnsafeMutablePointer<RequestList>? = nil
     ) -> Int32 {
         guard let library = Library.shared() else { return block.refuse(EAGAIN) }
-        let submission = Submission(library: library, block: block, list: list, opcode: opcode)
+        var submission = Submission(library, block, list, opcode)
         if opcode == dataSync || opcode == fullSync {
             block.address.pointee.aio_reqprio = 0
             return submission.acceptSync()
@@ -41,9 +42,19 @@ struct Submission {
         }
     }
 
+    private init(
+        _ library: Library, _ block: ControlBlock, _ list: UnsafeMutablePointer<RequestList>?, _ opcode: Int32
+    ) {
+        self.library = library
+        self.block = block
+        self.list = list
+        self.opcode = opcode
+    }
+
     // MARK: Reads and writes
 
-    private func acceptTransfer(isWrite: Bool) -> Int32 {
+    private mutating func acceptTransfer(isWrite: Bool) -> Int32 {
+        account.begin(isWrite ? .write : .read)
         let number = block.address.pointee.aio_fildes
         var transfer = Transfer(
             Descriptor(number, kind: .buffered), block.buffer, count: block.address.pointee.aio_nbytes,
@@ -53,8 +64,11 @@ struct Submission {
         let flags = Kernel.openFlags(number)
         guard flags >= 0, Self.isOpen(UInt64(flags), isWrite: isWrite) else { return complete(-Int(EBADF)) }
         let openFlags = UInt64(flags)
-        if !isWrite, openFlags & CK_O_DIRECT == 0, let result = cached(transfer) { return complete(result) }
-        transfer.descriptor = .classify(number)
+        if !isWrite, openFlags & CK_O_DIRECT == 0, let result = cached(transfer) {
+            return complete(result, .pageCache)
+        }
+        let (descriptor, file) = Descriptor.identify(number)
+        transfer.descriptor = descriptor
         transfer.flags.insert(.cacheMissed)
         let operation: Operation = isWrite ? .write(transfer) : .read(transfer)
         switch transfer.descriptor.kind {
@@ -62,10 +76,10 @@ struct Submission {
             // The program asked for EAGAIN rather than waiting.
             return complete(operation.attempt(transfer))
         case .stream:
-            return start(operation, isWrite ? .writing : .reading, isCovered: isWrite, mayWaitForEver: true)
+            return start(operation, file, isWrite ? .writing : .reading, isCovered: isWrite, mayWaitForEver: true)
         default:
             let isAppend = isWrite && openFlags & CK_O_APPEND != 0
-            return start(operation, isAppend ? .writing : .parallel, isCovered: true)
+            return start(operation, file, isAppend ? .writing : .parallel, isCovered: true)
         }
     }
 
@@ -106,18 +120,21 @@ struct Submission {
 
     // MARK: Syncs
 
-    private func acceptSync() -> Int32 {
-        let descriptor = Descriptor.classify(block.address.pointee.aio_fildes)
-        return start(.sync(descriptor, opcode == Self.fullSync ? .full : .data), .syncing, isCovered: false)
+    private mutating func acceptSync() -> Int32 {
+        account.begin(opcode == Self.fullSync ? .sync : .dataSync)
+        let (descriptor, file) = Descriptor.identify(block.address.pointee.aio_fildes)
+        return start(.sync(descriptor, opcode == Self.fullSync ? .full : .data), file, .syncing, isCovered: false)
     }
 
     // MARK: Both ways
 
     /// The operation is complete.
-    private func complete(_ result: Int) -> Int32 {
+    private mutating func complete(_ result: Int, _ served: Served = .call) -> Int32 {
         let notification = Notification(block.address.pointee.aio_sigevent)
         let result = notification.isValid ? result : -Int(EINVAL)
         block.address.pointee.aio_lio_opcode = opcode
+        account.served = served
+        account.complete(result: result)
         block.publish(result)
         if result < 0 { list?.noteFailure() }
         notification.send(library)
@@ -125,10 +142,10 @@ struct Submission {
     }
 
     /// The operation becomes a request. One that may wait for ever goes by a loop of its own.
-    private func start(
-        _ operation: Operation, _ lane: Place.Lane, isCovered: Bool, mayWaitForEver: Bool = false
+    private mutating func start(
+        _ operation: Operation, _ file: FileIdentity, _ lane: Place.Lane, isCovered: Bool, mayWaitForEver: Bool = false
     ) -> Int32 {
-        guard let carrier = library.carrier(mayWaitForEver: mayWaitForEver) else { return block.refuse(EAGAIN) }
+        guard let carrier = library.carrier(mayWaitForEver: mayWaitForEver) else { return withdraw() }
         var operation = operation
         var isHeld = false
         // From here on the number may be closed, and name another file.
@@ -137,21 +154,23 @@ struct Submission {
             operation = operation.on(held)
             isHeld = true
         case .noPlace: break
-        case .notOpen: return lane == .syncing ? block.refuse(EBADF) : complete(-Int(EBADF))
+        case .notOpen: return complete(-Int(EBADF))
         }
+        let name = FileName(descriptor: block.address.pointee.aio_fildes, file: file)
         var place = Place()
         place.lane = lane
         place.isCovered = isCovered
-        let begun = library.locked { guarded -> (request: RequestPointer, runs: Bool)? in
+        let begun = library.locked { [self] guarded -> (request: RequestPointer, runs: Bool)? in
             guard let request = guarded.pointee.requests.acquire() else { return nil }
             request.pointee.operation = operation
             request.pointee.isHeld = isHeld
+            request.pointee.account = account
             request.pointee.mayWaitForEver = mayWaitForEver
             request.pointee.place = place
             request.pointee.block = block.address
             request.pointee.notification = Notification(block.address.pointee.aio_sigevent)
             request.pointee.list = list
-            let entering = guarded.pointee.order.enter(request, on: block.address.pointee.aio_fildes)
+            let entering = guarded.pointee.order.enter(request, on: name)
             guard entering != .noMemory else {
                 guarded.pointee.requests.release(request)
                 return nil
@@ -163,10 +182,16 @@ struct Submission {
         }
         guard let begun else {
             if isHeld, let descriptor = operation.descriptor { carrier.release(descriptor) }
-            return block.refuse(EAGAIN)
+            return withdraw()
         }
         if begun.runs { library.carry(begun.request) }
         return 0
+    }
+
+    /// There is no memory, or no thread.
+    private func withdraw() -> Int32 {
+        account.withdraw()
+        return block.refuse(EAGAIN)
     }
 }
 

@@ -44,23 +44,40 @@ public struct Descriptor: BitwiseCopyable, Sendable, Equatable {
     }
 
     /// Asks the kernel what `number` is: statx(2), and fcntl(2) for O_DIRECT. `other` for one that is not open.
-    public static func classify(_ number: Int32) -> Descriptor {
+    public static func classify(_ number: Int32) -> Descriptor { identify(number).descriptor }
+
+    /// The same, and which file it is.
+    public static func identify(_ number: Int32) -> (descriptor: Descriptor, file: FileIdentity) {
         var status = ck_statx()
         // What is known locally is enough; a network file system is not to be asked.
         let flags = CK_AT_EMPTY_PATH | CK_AT_STATX_DONT_SYNC
         var empty: CChar = 0
-        guard Kernel.statx(number, &empty, flags, CK_STATX_TYPE, &status) >= 0 else {
-            return Descriptor(number, kind: .other)
+        guard Kernel.statx(number, &empty, flags, CK_STATX_TYPE | CK_STATX_INO, &status) >= 0 else {
+            return (Descriptor(number, kind: .other), FileIdentity())
         }
-        switch status.mode & CK_S_IFMT {
+        let device = UInt64(status.device_major) << 32 | UInt64(status.device_minor)
+        let file = FileIdentity(device: device, inode: status.inode)
+        return (Descriptor(number, kind: kind(status.mode & CK_S_IFMT, number)), file)
+    }
+
+    private static func kind(_ type: UInt16, _ number: Int32) -> Kind {
+        switch type {
         case CK_S_IFREG, CK_S_IFBLK:
-            let flags = UInt64(max(0, Kernel.openFlags(number)))
-            return Descriptor(number, kind: flags & CK_O_DIRECT != 0 ? .direct : .buffered)
-        case CK_S_IFDIR:
-            return Descriptor(number, kind: .other)
-        default:
-            // Anonymous inodes (eventfd, timerfd, signalfd) have no type at all; they wait like a pipe does.
-            return Descriptor(number, kind: .stream)
+            UInt64(max(0, Kernel.openFlags(number))) & CK_O_DIRECT != 0 ? .direct : .buffered
+        case CK_S_IFDIR: .other
+        // Anonymous inodes (eventfd, timerfd, signalfd) have no type at all; they wait like a pipe does.
+        default: .stream
         }
+    }
+}
+
+/// Tells files apart, as long as they are open. Pipes and sockets have one too; eventfds and their like share one.
+public struct FileIdentity: BitwiseCopyable, Sendable, Equatable {
+    public var device: UInt64 = 0
+    public var inode: UInt64 = 0
+
+    public init(device: UInt64 = 0, inode: UInt64 = 0) {
+        self.device = device
+        self.inode = inode
     }
 }
