@@ -53,6 +53,9 @@ struct ContextState: ~Copyable {
     var waiters = Waiters()
     var records = RecordPool()
     var mode = ContextMode.undecided
+    /// The descriptor that was last found open for direct I/O, and how often to believe that yet.
+    var directNumber: Int32 = -1
+    var directCredit: Int32 = 0
     var native: NativeContext?
     var ticker = Ticker()
     /// The ticker's place with the loop; made when first needed.

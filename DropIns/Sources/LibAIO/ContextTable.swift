@@ -117,6 +117,7 @@ struct ContextTable: ~Copyable {
         context.state.pointee.ring = nil
         context.state.pointee.native = nil
         context.state.pointee.mode = .undecided
+        context.state.pointee.directNumber = -1
         // Relative, like all changes of it: a lookup that comes too late may just be counting itself in and out.
         context.references.pointee.wrappingSubtract(1, ordering: .sequentiallyConsistent)
         putFree(context)

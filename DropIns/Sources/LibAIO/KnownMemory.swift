@@ -1,4 +1,5 @@
 internal import AIOCore
+internal import CDropIns
 internal import CKernel
 
 /// What is known within one call of the program's memory: the page looked at last need not be looked at again.
@@ -7,6 +8,7 @@ struct KnownMemory {
     private var writable: UInt = 0
 
     mutating func canRead(_ address: UInt, _ count: Int) -> Bool {
+        if di_is_heap(address, count) { return true }
         let page = address >> 12
         let isOnePage = (address &+ UInt(max(count, 1) - 1)) >> 12 == page
         if isOnePage, page == readable || page == writable, page != 0 { return true }
@@ -20,7 +22,7 @@ struct KnownMemory {
     mutating func canWriteKey(of address: UInt) -> Bool {
         let place = address &+ UInt(CK_IOCB_KEY_OFFSET)
         guard let key = UnsafeMutablePointer<UInt64>(bitPattern: place) else { return false }
-        if place >> 12 != writable || place & 7 != 0 {
+        if !di_is_heap(place, 8) && (place >> 12 != writable || place & 7 != 0) {
             // The key and the flags behind it: both are written, and the flags put back.
             let kept = UnsafeRawPointer(key).loadUnaligned(as: UInt64.self)
             guard Kernel.canOverwrite(place, 8) else { return false }

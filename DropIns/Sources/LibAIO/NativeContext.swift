@@ -67,6 +67,23 @@ enum ContextMode: UInt8, BitwiseCopyable {
 // MARK: Submitting
 
 extension Context {
+    /// Whether `number` was found open for direct I/O not long ago, in a context where that means the kernel.
+    func isKnownDirect(_ number: Int32) -> Bool {
+        state.pointee.lock.lock()
+        defer { state.pointee.lock.unlock() }
+        guard state.pointee.directNumber == number, state.pointee.mode == .native, state.pointee.directCredit > 0
+        else { return false }
+        state.pointee.directCredit -= 1
+        return true
+    }
+
+    func noteDirect(_ number: Int32) {
+        state.pointee.lock.lock()
+        state.pointee.directNumber = number
+        state.pointee.directCredit = 64
+        state.pointee.lock.unlock()
+    }
+
     /// Whether direct transfers go to the kernel. The first that does makes the kernel's context.
     func isNative(_ library: UnsafeMutablePointer<Library>) -> Bool {
         state.pointee.lock.lock()

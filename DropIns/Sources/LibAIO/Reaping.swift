@@ -72,7 +72,7 @@ struct Reaping: ~Copyable {
         guard count > 0 else { return 0 }
         let size = MemoryLayout<ck_io_event>.stride
         let place = events &+ UInt(taken * size)
-        guard Kernel.canOverwrite(place, count * size),
+        guard di_is_heap(place, count * size) || Kernel.canOverwrite(place, count * size),
             let target = UnsafeMutablePointer<ck_io_event>(bitPattern: place)
         else { return -Int(EFAULT) }
         ring.take(count, into: target)

@@ -115,7 +115,9 @@ struct Submission: ~Copyable {
     /// Carries the operation out or hands it over. Returns a negative errno if it is refused.
     private mutating func accept(_ block: ck_iocb, _ record: UnsafeMutablePointer<Record>) -> Int {
         let number = Int32(bitPattern: block.descriptor)
-        let openFlags = Kernel.openFlags(number)
+        // At worst a file that has taken the number meanwhile is read as the kernel's Linux AIO reads it.
+        let isKnownDirect = context.isKnownDirect(number)
+        var openFlags = isKnownDirect ? Int(CK_O_DIRECT) : Kernel.openFlags(number)
         // Of a file that is open as a place only (O_PATH) nothing can be read.
         guard openFlags >= 0, UInt64(openFlags) & CK_O_PATH == 0 else { return -Int(EBADF) }
         // The kernel marks the block as its own, which io_cancel looks at.
@@ -126,7 +128,12 @@ struct Submission: ~Copyable {
             let refused = flush()
             guard refused == 0 else { return refused }
         }
-        if goesNative { return putIntoBatch(block, record) }
+        if goesNative {
+            if !isKnownDirect { context.noteDirect(number) }
+            return putIntoBatch(block, record)
+        }
+        if isKnownDirect { openFlags = Kernel.openFlags(number) }
+        guard openFlags >= 0 else { return -Int(EBADF) }
         context.turnToLoop()
         if block.flags & CK_IOCB_FLAG_RESFD != 0 {
             let event = Event.hold(Int32(bitPattern: block.event_descriptor))
