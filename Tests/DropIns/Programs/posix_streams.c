@@ -211,7 +211,7 @@ static void a_terminal_that_waits_both_ways(void) {
 int main(int count, char **arguments) {
     signal(SIGPIPE, SIG_IGN);
     const struct test_case cases[] = {
-        {"transfers", transfers}, {"without-a-reader", without_a_reader}, 
+        {"transfers", transfers}, {"without-a-reader", without_a_reader},
         {"without-a-reader-or-a-handler", without_a_reader_or_a_handler}, {"non-blocking", non_blocking},
         {"reads-in-call-order", reads_in_call_order}, {"writes-in-call-order", writes_in_call_order},
         {"a-waiting-read-holds-up-no-write", a_waiting_read_holds_up_no_write},
