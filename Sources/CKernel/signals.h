@@ -19,5 +19,8 @@ _Static_assert(sizeof(struct ck_signal_info) == 128, "siginfo_t is 128 bytes in 
 
 static const int32_t CK_SI_ASYNCIO = -4;
 static const int32_t CK_SIGNAL_MAX = 64;
+static const int32_t CK_SIGPIPE = 13;
+static const int32_t CK_SIG_BLOCK = 0;
+static const int32_t CK_SIG_SETMASK = 2;
 
 #endif

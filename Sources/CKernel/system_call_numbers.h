@@ -40,6 +40,8 @@ CK_NR(epoll_ctl, __NR_epoll_ctl);
 CK_NR(epoll_pwait, __NR_epoll_pwait);
 CK_NR(futex, __NR_futex);
 CK_NR(rt_sigprocmask, __NR_rt_sigprocmask);
+CK_NR(rt_sigpending, __NR_rt_sigpending);
+CK_NR(rt_sigtimedwait, __NR_rt_sigtimedwait);
 CK_NR(rt_sigqueueinfo, __NR_rt_sigqueueinfo);
 CK_NR(rt_tgsigqueueinfo, __NR_rt_tgsigqueueinfo);
 CK_NR(kill, __NR_kill);

@@ -74,7 +74,8 @@ struct Submission {
         switch transfer.descriptor.kind {
         case .stream where openFlags & CK_O_NONBLOCK != 0:
             // The program asked for EAGAIN rather than waiting.
-            return complete(operation.attempt(transfer))
+            guard isWrite else { return complete(operation.attempt(transfer)) }
+            return complete(Kernel.withoutBrokenPipeSignal { operation.attempt(transfer) })
         case .stream:
             return start(operation, file, isWrite ? .writing : .reading, isCovered: isWrite, mayWaitForEver: true)
         default:
@@ -110,7 +111,7 @@ struct Submission {
         switch result {
         case -Int(EAGAIN): guess.pointee.noteMiss()
         case -Int(EOPNOTSUPP): guess.pointee.noteUnsupported()
-        case -Int(ESPIPE): break
+        case -Int(ESPIPE), -Int(EINTR): break
         default:
             if result >= 0 { guess.pointee.noteHit() }
             return result

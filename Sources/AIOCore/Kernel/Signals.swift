@@ -26,6 +26,23 @@ extension Kernel {
         call(CK_NR_tgkill, Int(processID()), Int(thread), Int(signal))
     }
 
+    /// Calls `body`, a write on the caller's thread, and spares that the SIGPIPE that a write without a reader brings:
+    /// such an operation fails with EPIPE alone when another thread carries it out.
+    public static func withoutBrokenPipeSignal(_ body: () -> Int) -> Int {
+        var broken = UInt64(1) << UInt64(CK_SIGPIPE - 1)
+        var before: UInt64 = 0
+        var pending: UInt64 = 0
+        _ = call(CK_NR_rt_sigprocmask, Int(CK_SIG_BLOCK), address(&broken), address(&before), 8)
+        _ = call(CK_NR_rt_sigpending, address(&pending), 8)
+        let result = body()
+        if result == -Int(EPIPE), pending & broken == 0 {
+            var none = ck_timespec()
+            _ = call(CK_NR_rt_sigtimedwait, address(&broken), 0, address(&none), 8)
+        }
+        _ = call(CK_NR_rt_sigprocmask, Int(CK_SIG_SETMASK), address(&before), 0, 8)
+        return result
+    }
+
     private static func asynchronousIO(_ signal: Int32, _ value: UInt, _ process: Int32) -> ck_signal_info {
         var info = ck_signal_info()
         info.signal = signal

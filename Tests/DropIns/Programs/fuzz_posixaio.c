@@ -1,6 +1,6 @@
-// Fuzzes POSIX AIO: random control blocks, descriptors, opcodes, pointers, sizes, notifications and orders of calls, from
-// many threads, with signals, forks, closes and cancelled threads in between. What must hold: no crash, every request
-// ends, once and with a result that can be, reads of a known file are right, and nothing is left behind.
+// Fuzzes POSIX AIO: random control blocks, descriptors, opcodes, pointers, sizes, notifications and orders of calls,
+// from many threads, with signals, forks, closes and cancelled threads in between. What must hold: no crash, every
+// request ends, once and with a result that can be, reads of a known file are right, and nothing is left behind.
 //
 // fuzz_posixaio FOLDER SECONDS SEED
 #include "fuzz.h"
@@ -62,9 +62,13 @@ static void count_notification(union sigval value) {
     __atomic_add_fetch(&notified, 1, __ATOMIC_RELAXED);
 }
 
+static void fill_random(struct fuzz_random *random, void *memory, size_t size) {
+    for (size_t index = 0; index < size; index++) { ((uint8_t *)memory)[index] = (uint8_t)random_number(random); }
+}
+
 static struct sigevent any_event(struct fuzz_random *random) {
     struct sigevent event;
-    for (size_t index = 0; index < sizeof event; index++) { ((uint8_t *)&event)[index] = (uint8_t)random_number(random); }
+    fill_random(random, &event, sizeof event);
     event.sigev_value.sival_int = 77;
     event.sigev_signo = one_in(random, 2) ? SIGUSR1 : SIGRTMIN;
     switch (below(random, 16)) {
@@ -96,7 +100,7 @@ static struct sigevent any_event(struct fuzz_random *random) {
 
 static void fill(struct worker *worker, struct aiocb *block) {
     struct fuzz_random *random = &worker->random;
-    for (size_t index = 0; index < sizeof *block; index++) { ((uint8_t *)block)[index] = (uint8_t)random_number(random); }
+    fill_random(random, block, sizeof *block);
     block->aio_fildes = any_descriptor(random);
     block->aio_lio_opcode = one_in(random, 10) ? (int)random_number(random) : (int)below(random, 5);
     block->aio_reqprio = one_in(random, 10) ? (int)random_number(random) : (int)below(random, 20);
@@ -141,9 +145,9 @@ static void random_list(struct worker *worker) {
     struct fuzz_random *random = &worker->random;
     struct aiocb *list[24];
     int count = (int)below(random, 24), mode = one_in(random, 2) ? LIO_WAIT : LIO_NOWAIT;
-    if (one_in(random, 20)) { mode = (int)random_number(random); }
     // Some calls take nothing.
     bool isVain = one_in(random, 30);
+    if (isVain && one_in(random, 3)) { mode = 2 + (int)below(random, INT32_MAX); }
     bool isTaken[BLOCKS] = {false};
     for (int index = 0; index < count; index++) {
         int block = one_in(random, 6) ? -1 : free_block(worker);
@@ -151,7 +155,7 @@ static void random_list(struct worker *worker) {
         if (!list[index]) { continue; }
         isTaken[block] = true;
         fill(worker, list[index]);
-        worker->isPending[block] = list[index]->aio_lio_opcode != LIO_NOP && (mode == LIO_WAIT || mode == LIO_NOWAIT) && !isVain;
+        worker->isPending[block] = !isVain && list[index]->aio_lio_opcode != LIO_NOP;
     }
     struct sigevent event = any_event(random);
     if (event.sigev_notify == SIGEV_SIGNAL && event.sigev_signo < 1) { event.sigev_notify = SIGEV_NONE; }
@@ -265,7 +269,9 @@ static void checked_reads(struct worker *worker) {
         list[index] = &reads[index];
         if (mode == 2 && aio_read(&reads[index]) != 0) { FAIL("aio_read: errno %d", errno); }
     }
-    if (mode != 2 && lio_listio(mode, list, count, NULL) != 0 && errno != EINTR) { FAIL("lio_listio: errno %d", errno); }
+    if (mode != 2 && lio_listio(mode, list, count, NULL) != 0 && errno != EINTR) {
+        FAIL("lio_listio: errno %d", errno);
+    }
     if (isClosed) { close(file); }
     for (int index = 0; index < count; index++) { check_read(&reads[index]); }
     __atomic_add_fetch(&checks, 1, __ATOMIC_RELAXED);

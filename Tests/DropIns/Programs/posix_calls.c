@@ -118,8 +118,9 @@ static void sync_covers_what_was_before(void) {
             if (aio_write(&blocks[index]) != 0) { broken("aio_write"); }
         }
         if (aio_fsync(O_DSYNC, &sync) != 0) { broken("aio_fsync"); }
-        fact_result(round == 0 ? "first" : round == 1 ? "second" : round == 2 ? "third" : round == 3 ? "fourth" : "last",
-            finish(&sync));
+        char what[32];
+        snprintf(what, sizeof what, "sync %d", round);
+        fact_result(what, finish(&sync));
         for (int index = 0; index < COUNT; index++) { isCovered &= aio_error(&blocks[index]) != EINPROGRESS; }
         for (int index = 0; index < COUNT; index++) { finish(&blocks[index]); }
     }
@@ -281,7 +282,8 @@ int main(int count, char **arguments) {
         {"reads", reads}, {"writes", writes}, {"direct", direct}, {"wrong-descriptors", wrong_descriptors},
         {"priorities", priorities}, {"syncs", syncs}, {"sync-covers-what-was-before", sync_covers_what_was_before},
         {"many-syncs", many_syncs}, {"appends-land-in-call-order", appends_land_in_call_order},
-        {"ten-thousand-at-once", ten_thousand_at_once}, {"blocks-may-go-with-the-result", blocks_may_go_with_the_result},
+        {"ten-thousand-at-once", ten_thousand_at_once},
+        {"blocks-may-go-with-the-result", blocks_may_go_with_the_result},
         {"a-file-size-limit", a_file_size_limit}, {"hints", hints}, {"names-with-64", names_with_64},
         {"leaving-with-requests-in-progress", leaving_with_requests_in_progress},
     };

@@ -146,10 +146,16 @@ static void on_thread(union sigval value) {
     thread_is_detached = state == PTHREAD_CREATE_DETACHED;
     sigset_t mask;
     pthread_sigmask(SIG_BLOCK, NULL, &mask);
-    thread_has_signals_blocked = sigismember(&mask, SIGUSR1) || sigismember(&mask, SIGTERM) || sigismember(&mask, SIGRTMIN);
+    thread_has_signals_blocked = sigismember(&mask, SIGUSR1) || sigismember(&mask, SIGTERM)
+        || sigismember(&mask, SIGRTMIN);
     thread_is_main = pthread_equal(pthread_self(), main_thread);
     thread_value = value.sival_int;
     sem_post(&told);
+}
+
+static struct sigevent thread_event(int value) {
+    return (struct sigevent){
+        .sigev_notify = SIGEV_THREAD, .sigev_value.sival_int = value, .sigev_notify_function = on_thread};
 }
 
 static bool wait_told(void) {
@@ -173,8 +179,7 @@ static void threads(void) {
     int file = new_file(O_RDWR, 65536, 1), ends[2];
     new_pipe(ends);
     struct aiocb block = block_of(file, buffer, 100, 0);
-    block.aio_sigevent = (struct sigevent){
-        .sigev_notify = SIGEV_THREAD, .sigev_value.sival_int = 5, .sigev_notify_function = on_thread};
+    block.aio_sigevent = thread_event(5);
     aio_read(&block);
     fact_thread("of a read");
     fact_result("the read, at once", aio_error(&block));
@@ -208,7 +213,7 @@ static void many_threads(void) {
     static struct aiocb blocks[COUNT];
     for (int index = 0; index < COUNT; index++) {
         blocks[index] = block_of(file, buffer, 100, index);
-        blocks[index].aio_sigevent = (struct sigevent){.sigev_notify = SIGEV_THREAD, .sigev_notify_function = on_thread};
+        blocks[index].aio_sigevent = thread_event(0);
         if (index % 2) { aio_read(&blocks[index]); } else { aio_write(&blocks[index]); }
     }
     for (int index = 0; index < COUNT; index++) { missing += !wait_told(); }
@@ -284,7 +289,7 @@ static void lists_without_entries(void) {
     fact_call("no list", lio_listio(LIO_NOWAIT, NULL, 0, &event));
     fact_signal("of no list", next_signal());
     sem_init(&told, 0, 0);
-    event = (struct sigevent){.sigev_notify = SIGEV_THREAD, .sigev_value.sival_int = 8, .sigev_notify_function = on_thread};
+    event = thread_event(8);
     main_thread = pthread_self();
     fact_call("none, with a thread", lio_listio(LIO_NOWAIT, list, 0, &event));
     fact_thread("of none, with a thread");

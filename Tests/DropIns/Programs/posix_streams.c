@@ -41,6 +41,27 @@ static void without_a_reader(void) {
     fact_result("write to a socket", write_now(ends[1], buffer, 10, 0));
 }
 
+static void without_a_reader_or_a_handler(void) {
+    signal(SIGPIPE, SIG_DFL);
+    int ends[2];
+    const int flags[] = {0, O_NONBLOCK};
+    for (int index = 0; index < 2; index++) {
+        new_pipe(ends);
+        close(ends[0]);
+        fcntl(ends[1], F_SETFL, flags[index]);
+        fact_result(index ? "write to a pipe that does not block" : "write to a pipe",
+            write_now(ends[1], buffer, 10, 0));
+        new_socket_pair(ends);
+        close(ends[0]);
+        fcntl(ends[1], F_SETFL, flags[index]);
+        fact_result(index ? "write to a socket that does not block" : "write to a socket",
+            write_now(ends[1], buffer, 10, 0));
+    }
+    sigset_t pending;
+    sigpending(&pending);
+    fact_bool("SIGPIPE is pending", sigismember(&pending, SIGPIPE));
+}
+
 static void non_blocking(void) {
     int ends[2], pair[2];
     new_pipe(ends);
@@ -190,7 +211,8 @@ static void a_terminal_that_waits_both_ways(void) {
 int main(int count, char **arguments) {
     signal(SIGPIPE, SIG_IGN);
     const struct test_case cases[] = {
-        {"transfers", transfers}, {"without-a-reader", without_a_reader}, {"non-blocking", non_blocking},
+        {"transfers", transfers}, {"without-a-reader", without_a_reader},
+        {"without-a-reader-or-a-handler", without_a_reader_or_a_handler}, {"non-blocking", non_blocking},
         {"reads-in-call-order", reads_in_call_order}, {"writes-in-call-order", writes_in_call_order},
         {"a-waiting-read-holds-up-no-write", a_waiting_read_holds_up_no_write},
         {"waiting-reads-hold-up-nobody", waiting_reads_hold_up_nobody}, {"fifos", fifos}, {"terminals", terminals},
