@@ -155,7 +155,7 @@ static void sync_covers_what_was_submitted_before(void) {
         }
         if (io_submit(context, 9, list) != 9) { broken("io_submit"); }
         for (int events = 0; events < 9; events++) {
-            if (next_event(context).obj != list[8]) { continue; }
+            if (next_event(context).obj != (uintptr_t)list[8]) { continue; }
             struct cache_range range = {0, 8 << 20};
             struct cache_counts counts = {0};
             long known = syscall(number_of_cachestat, file, &range, &counts, 0);

@@ -4,6 +4,7 @@
 #include "cases.h"
 
 #include <aio.h>
+#include <sched.h>
 #include <sys/eventfd.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -30,6 +31,14 @@ static inline double monotonic_seconds(void) {
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
     return (double)now.tv_sec + (double)now.tv_nsec * 1e-9;
+}
+
+/// Hands a read over, and waits until it cannot be cancelled any more.
+static inline void begin(struct aiocb *reading) {
+    do {
+        if (aio_read(reading) != 0) { broken("aio_read"); }
+        sched_yield();
+    } while (aio_cancel(reading->aio_fildes, reading) == AIO_CANCELED);
 }
 
 /// Waits for a block, and returns its result or negative error.

@@ -233,14 +233,6 @@ static void many_threads_wait(void) {
     fact_bool("all were woken", true);
 }
 
-/// Hands a read over, and waits until it cannot be cancelled any more.
-static void begin(struct aiocb *reading) {
-    do {
-        if (aio_read(reading) != 0) { broken("aio_read"); }
-        sched_yield();
-    } while (aio_cancel(reading->aio_fildes, reading) == AIO_CANCELED);
-}
-
 static void cancelling(void) {
     int ends[2], other[2], file = new_file(O_RDWR, 4096, 1);
     new_pipe(ends);
