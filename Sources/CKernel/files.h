@@ -62,6 +62,7 @@ static const int16_t CK_F_UNLCK = 2;
 static const int32_t CK_F_OFD_GETLK = 36;
 
 static const int32_t CK_F_GETFL = 3;
+static const int32_t CK_F_DUPFD_QUERY = 1027;
 static const int32_t CK_F_DUPFD_CLOEXEC = 1030;
 
 // statx(2)

@@ -59,11 +59,16 @@ public final class Carrier<Record: CarriedOperation>: LoopClient, @unchecked Sen
 
     // MARK: Any thread
 
+    /// Joins the hold of a file or block device that other operations hold already. nil if there is none by this
+    /// number.
+    public func join(_ number: Int32) -> (number: Int32, file: FileIdentity)? { duplicates.join(number) }
+
     /// Holds the open file of an operation that is about to be accepted until `release`, so that it meets that file and
     /// no other.
-    public func hold(_ operation: Operation) -> FileHolds.Outcome {
+    public func hold(_ operation: Operation, _ file: FileIdentity) -> FileHolds.Outcome {
         guard let descriptor = operation.descriptor else { return .noPlace }
-        if operation.isBufferedWrite { return duplicates.hold(descriptor) }
+        let isFile = descriptor.kind == .buffered || descriptor.kind == .direct
+        if isFile, duplicates.canShare || operation.isBufferedWrite { return duplicates.hold(descriptor, file) }
         switch loop?.holds?.hold(descriptor) ?? .noPlace {
         // The ring has fewer places than there may be operations that wait for theirs.
         case .noPlace: return duplicates.hold(descriptor)

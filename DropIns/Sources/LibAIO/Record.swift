@@ -40,8 +40,9 @@ struct Record: CarriedOperation {
     }
 
     /// From here on the operation's file is held, whatever becomes of its number. False if it is closed already.
-    mutating func hold(_ loop: Carrier<Record>) -> Bool {
-        switch loop.hold(operation) {
+    mutating func hold(_ file: FileIdentity, _ loop: Carrier<Record>) -> Bool {
+        guard !isHeld else { return true }
+        switch loop.hold(operation, file) {
         case .held(let held):
             operation = operation.on(held)
             isHeld = true

@@ -274,8 +274,16 @@ struct Submission: ~Copyable {
     /// Gives a transfer to the loop.
     private func hand(_ record: UnsafeMutablePointer<Record>, _ transfer: Transfer, _ openFlags: UInt64) -> Int {
         var transfer = transfer
-        transfer.descriptor = Descriptor.classify(transfer.descriptor.number)
         transfer.flags.insert(.cacheMissed)
+        if let joined = library.pointee.runningLoop()?.join(transfer.descriptor.number) {
+            transfer.descriptor = Descriptor(
+                joined.number, kind: openFlags & CK_O_DIRECT != 0 ? .direct : .buffered)
+            record.pointee.isHeld = true
+            record.pointee.operation = record.pointee.operation.with(transfer)
+            return carry(record, joined.file, isCancellable: false)
+        }
+        let (descriptor, file) = Descriptor.identify(transfer.descriptor.number)
+        transfer.descriptor = descriptor
         record.pointee.operation = record.pointee.operation.with(transfer)
         switch transfer.descriptor.kind {
         case .other: return -Int(EINVAL)
@@ -285,9 +293,9 @@ struct Submission: ~Copyable {
                 return 0
             }
             // It may wait for ever, so that the end of its context has to end it.
-            return carry(record, isCancellable: true)
+            return carry(record, file, isCancellable: true)
         case .buffered, .direct, .unknown:
-            return carry(record, isCancellable: false)
+            return carry(record, file, isCancellable: false)
         }
     }
 
@@ -304,9 +312,11 @@ struct Submission: ~Copyable {
         return nil
     }
 
-    private func carry(_ record: UnsafeMutablePointer<Record>, isCancellable: Bool) -> Int {
+    private func carry(
+        _ record: UnsafeMutablePointer<Record>, _ file: FileIdentity, isCancellable: Bool
+    ) -> Int {
         guard let loop = library.pointee.loop() else { return -Int(EAGAIN) }
-        guard record.pointee.hold(loop) else { return -Int(EBADF) }
+        guard record.pointee.hold(file, loop) else { return -Int(EBADF) }
         if isCancellable { return context.carryCancellable(record, loop) ? 0 : -Int(EINVAL) }
         context.carry(record, loop)
         return 0
@@ -316,11 +326,11 @@ struct Submission: ~Copyable {
 
     private func acceptSync(_ block: ck_iocb, _ level: SyncLevel, _ record: UnsafeMutablePointer<Record>) -> Int {
         guard block.address == 0, block.offset == 0, block.count == 0, block.rw_flags == 0 else { return -Int(EINVAL) }
-        let descriptor = Descriptor.classify(Int32(bitPattern: block.descriptor))
+        let (descriptor, file) = Descriptor.identify(Int32(bitPattern: block.descriptor))
         // Pipes, sockets and devices have nothing to sync.
         guard descriptor.kind != .stream else { return -Int(EINVAL) }
         record.pointee.operation = .sync(descriptor, level)
-        return carry(record, isCancellable: false)
+        return carry(record, file, isCancellable: false)
     }
 
     private func acceptPoll(_ block: ck_iocb, _ record: UnsafeMutablePointer<Record>) -> Int {
@@ -328,9 +338,9 @@ struct Submission: ~Copyable {
             return -Int(EINVAL)
         }
         let events = UInt32(block.address) | CK_POLLERR | CK_POLLHUP
-        let descriptor = Descriptor.classify(Int32(bitPattern: block.descriptor))
+        let (descriptor, file) = Descriptor.identify(Int32(bitPattern: block.descriptor))
         record.pointee.operation = .poll(descriptor, events: events)
-        guard descriptor.kind != .stream else { return carry(record, isCancellable: true) }
+        guard descriptor.kind != .stream else { return carry(record, file, isCancellable: true) }
         // Files and folders are always ready; to wait for anything else of them is refused.
         let always = CK_POLLIN | CK_POLLOUT | CK_POLLRDNORM | CK_POLLWRNORM
         guard events & always != 0 else { return -Int(EINVAL) }

@@ -64,6 +64,10 @@ struct Library: BitwiseCopyable {
         return started.carrier
     }
 
+    /// The loop for files, if it has been started.
+    @inline(__always)
+    var runningFiles: Carrier<Request>? { Self.running(state.pointee.files) }
+
     /// Hands requests over whose turn it is. Without the lock.
     func carry(_ ready: inout RequestChain) {
         while let request = ready.popFirst() { carry(request) }

@@ -67,9 +67,17 @@ struct Submission {
         if !isWrite, openFlags & CK_O_DIRECT == 0, let result = cached(transfer) {
             return complete(result, .pageCache)
         }
+        transfer.flags.insert(.cacheMissed)
+        let isAppend = isWrite && openFlags & CK_O_APPEND != 0
+        if let joined = library.runningFiles?.join(number) {
+            transfer.descriptor = Descriptor(
+                joined.number, kind: openFlags & CK_O_DIRECT != 0 ? .direct : .buffered)
+            return start(
+                isWrite ? .write(transfer) : .read(transfer), joined.file, isAppend ? .writing : .parallel,
+                isCovered: true, isHeld: true)
+        }
         let (descriptor, file) = Descriptor.identify(number)
         transfer.descriptor = descriptor
-        transfer.flags.insert(.cacheMissed)
         let operation: Operation = isWrite ? .write(transfer) : .read(transfer)
         switch transfer.descriptor.kind {
         case .stream where openFlags & CK_O_NONBLOCK != 0:
@@ -79,7 +87,6 @@ struct Submission {
         case .stream:
             return start(operation, file, isWrite ? .writing : .reading, isCovered: isWrite, mayWaitForEver: true)
         default:
-            let isAppend = isWrite && openFlags & CK_O_APPEND != 0
             return start(operation, file, isAppend ? .writing : .parallel, isCovered: true)
         }
     }
@@ -144,18 +151,21 @@ struct Submission {
 
     /// The operation becomes a request. One that may wait for ever goes by a loop of its own.
     private mutating func start(
-        _ operation: Operation, _ file: FileIdentity, _ lane: Place.Lane, isCovered: Bool, mayWaitForEver: Bool = false
+        _ operation: Operation, _ file: FileIdentity, _ lane: Place.Lane, isCovered: Bool, mayWaitForEver: Bool = false,
+        isHeld: Bool = false
     ) -> Int32 {
         guard let carrier = library.carrier(mayWaitForEver: mayWaitForEver) else { return withdraw() }
         var operation = operation
-        var isHeld = false
-        // From here on the number may be closed, and name another file.
-        switch carrier.hold(operation) {
-        case .held(let held):
-            operation = operation.on(held)
-            isHeld = true
-        case .noPlace: break
-        case .notOpen: return complete(-Int(EBADF))
+        var isHeld = isHeld
+        if !isHeld {
+            // From here on the number may be closed, and name another file.
+            switch carrier.hold(operation, file) {
+            case .held(let held):
+                operation = operation.on(held)
+                isHeld = true
+            case .noPlace: break
+            case .notOpen: return complete(-Int(EBADF))
+            }
         }
         let name = FileName(descriptor: block.address.pointee.aio_fildes, file: file)
         var place = Place()

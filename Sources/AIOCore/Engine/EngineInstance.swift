@@ -50,11 +50,11 @@ struct EngineInstance: BitwiseCopyable {
         }
     }
 
-    /// For a guest: holds files for operations that are still to be staged.
+    /// For a guest: holds files for operations that are still to be staged. nil if the engine cannot.
     var holds: FileHolds? {
         switch reference {
         case .ioUring(let engine): engine.pointee.holds
-        case .threads(let engine): engine.pointee.holds
+        case .threads: nil
         }
     }
 

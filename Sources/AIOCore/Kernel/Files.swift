@@ -66,6 +66,11 @@ extension Kernel {
         call(CK_NR_fcntl, Int(descriptor), Int(CK_F_DUPFD_CLOEXEC), Int(least))
     }
 
+    /// fcntl(2) with F_DUPFD_QUERY, Linux 6.10: whether both numbers name one open file. False from older kernels.
+    static func isSameOpenFile(_ descriptor: Int32, _ other: Int32) -> Bool {
+        call(CK_NR_fcntl, Int(descriptor), Int(CK_F_DUPFD_QUERY), Int(other)) == 1
+    }
+
     /// Where descriptors begin that a program does not expect: it counts on the lowest free number for its next one.
     public static func guestNumbers() -> Int32 {
         var limit = ck_rlimit()

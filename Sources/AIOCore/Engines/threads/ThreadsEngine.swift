@@ -14,7 +14,6 @@ struct ThreadsEngine: ~Copyable, Engine {
     private var files = RegisteredFiles()
     private var buffers = RegisteredBuffers()
     /// For a guest.
-    let holds: FileHolds?
     private let events: UnsafeMutableBufferPointer<ck_epoll_event>
     private var isExported = false
     private var isWoken = false
@@ -32,7 +31,6 @@ struct ThreadsEngine: ~Copyable, Engine {
         guard added >= 0 else {
             throw EngineFailure(engine: .threads, step: .descriptors, errno: Int32(-added))
         }
-        holds = configuration.isGuest ? DuplicateFileHolds() : nil
         let depth = configuration.queueDepth
         pool = WorkerPool(capacity: depth, limit: configuration.workerLimit, wakeDescriptor: wakeDescriptor.number)
         pollSet = PollSet(epoll: epoll.number, capacity: depth)

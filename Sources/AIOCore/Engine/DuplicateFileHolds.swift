@@ -1,0 +1,158 @@
+internal import CKernel
+
+/// Holds by a duplicate under a high number (fcntl(2), F_DUPFD_CLOEXEC), for what plain calls are made on.
+///
+/// Operations on one file share a duplicate while there are any: whether a number still names the file that it named
+/// when the duplicate was made is asked of the kernel each time (F_DUPFD_QUERY, Linux 6.10). Where it does not know the
+/// question, each operation has a duplicate of its own.
+///
+/// The close of any descriptor of a file lets go of all record locks that the process has on it (fcntl(2), F_SETLK). So
+/// a duplicate of a file with such locks, whoever has them, is kept until there are none.
+public final class DuplicateFileHolds: FileHolds, @unchecked Sendable {
+    // @unchecked: all but the constants is used under `lock` only.
+
+    /// A duplicate, and the number that it was made of.
+    private struct Shared: BitwiseCopyable {
+        var number: Int32 = -1
+        var duplicate: Int32 = -1
+        var file = FileIdentity()
+        /// Operations that it is held for; 0 if the place is free.
+        var users = 0
+    }
+
+    /// Whether the kernel knows the question.
+    public let canShare: Bool
+    private let lock = Lock()
+    private let least = Kernel.guestNumbers()
+    /// By the number that the program uses.
+    private let shared: UnsafeMutablePointer<Shared>
+    /// Which of them a duplicate is, by how far its number is above the least: 255 for none.
+    private let places: UnsafeMutablePointer<UInt8>
+    private let kept: UnsafeMutablePointer<Int32>
+    private var keptCount = 0
+
+    private static var sharedMax: Int { 64 }
+    private static var placeMax: Int { 512 }
+    private static var keptMax: Int { 64 }
+
+    public override init() {
+        shared = .allocate(capacity: Self.sharedMax)
+        shared.initialize(repeating: Shared(), count: Self.sharedMax)
+        places = .allocate(capacity: Self.placeMax)
+        places.initialize(repeating: 255, count: Self.placeMax)
+        kept = .allocate(capacity: Self.keptMax)
+        canShare = Self.canTell()
+        super.init()
+    }
+
+    deinit {
+        shared.deallocate()
+        places.deallocate()
+        kept.deallocate()
+    }
+
+    private static func canTell() -> Bool {
+        let any = Kernel.eventDescriptor()
+        guard any >= 0 else { return false }
+        defer { Kernel.close(Int32(any)) }
+        return Kernel.isSameOpenFile(Int32(any), Int32(any))
+    }
+
+    // MARK: Holding
+
+    /// Joins the hold of a file or block device that this number names and that other operations hold already. nil if
+    /// there is none. What else a descriptor says of the file than its number is the caller's to know.
+    public func join(_ number: Int32) -> (number: Int32, file: FileIdentity)? {
+        guard number >= 0 else { return nil }
+        let place = shared + Int(number) % Self.sharedMax
+        lock.lock()
+        guard place.pointee.users > 0, place.pointee.number == number else {
+            lock.unlock()
+            return nil
+        }
+        place.pointee.users += 1
+        let found = place.pointee
+        lock.unlock()
+        // Not under the lock, which the call would stretch: as long as we are among the users it stays open.
+        guard Kernel.isSameOpenFile(number, found.duplicate) else {
+            release(found.duplicate)
+            return nil
+        }
+        return (found.duplicate, found.file)
+    }
+
+    /// Holds a file, so that others may join.
+    public func hold(_ descriptor: Descriptor, _ file: FileIdentity) -> Outcome {
+        let outcome = hold(descriptor)
+        if case .held(let held) = outcome { share(descriptor.number, held.number, file) }
+        return outcome
+    }
+
+    public override func hold(_ descriptor: Descriptor) -> Outcome {
+        let number = Kernel.duplicate(descriptor.number, from: least)
+        guard number >= 0 else { return number == -Int(EBADF) ? .notOpen : .noPlace }
+        return .held(Descriptor(Int32(number), kind: descriptor.kind))
+    }
+
+    private func share(_ number: Int32, _ duplicate: Int32, _ file: FileIdentity) {
+        let place = Int(number) % Self.sharedMax
+        let distance = Int(duplicate - least)
+        guard canShare, distance < Self.placeMax else { return }
+        lock.lock()
+        defer { lock.unlock() }
+        guard shared[place].users == 0 else { return }
+        shared[place] = Shared(number: number, duplicate: duplicate, file: file, users: 1)
+        places[distance] = UInt8(place)
+    }
+
+    // MARK: Letting go
+
+    public override func release(_ descriptor: Descriptor) { release(descriptor.number) }
+
+    private func release(_ duplicate: Int32) {
+        lock.lock()
+        let isUsed = leave(duplicate)
+        lock.unlock()
+        if isUsed { return }
+        guard Kernel.hasRecordLocks(duplicate) else {
+            Kernel.close(duplicate)
+            return
+        }
+        keep(duplicate)
+    }
+
+    /// Under the lock: one user less. Whether there are others.
+    private func leave(_ duplicate: Int32) -> Bool {
+        let distance = Int(duplicate - least)
+        guard distance < Self.placeMax, places[distance] != 255 else { return false }
+        let place = shared + Int(places[distance])
+        place.pointee.users -= 1
+        if place.pointee.users > 0 { return true }
+        places[distance] = 255
+        return false
+    }
+
+    /// Keeps one more, in the place of one whose file has no locks any more. With 64 files locked at once the oldest
+    /// is closed all the same: a program that locks so many while they are written through the library loses a lock.
+    private func keep(_ number: Int32) {
+        lock.lock()
+        defer { lock.unlock() }
+        var index = 0
+        while index < keptCount {
+            if Kernel.hasRecordLocks(kept[index]) {
+                index += 1
+            } else {
+                Kernel.close(kept[index])
+                keptCount -= 1
+                kept[index] = kept[keptCount]
+            }
+        }
+        if keptCount == Self.keptMax {
+            Kernel.close(kept[0])
+            keptCount -= 1
+            kept[0] = kept[keptCount]
+        }
+        kept[keptCount] = number
+        keptCount += 1
+    }
+}
