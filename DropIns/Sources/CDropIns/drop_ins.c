@@ -1,6 +1,11 @@
 #define _GNU_SOURCE
 #include "drop_ins.h"
 
+#include <errno.h>
+#include <fcntl.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 long di_configured_processors(void) {
@@ -11,15 +16,34 @@ long di_configured_processors(void) {
 // glibc's own note of the end of the heap; other libraries have none, and then nothing is known to be heap.
 extern char *__curbrk __attribute__((weak));
 
-static uintptr_t heap_start;
-
-__attribute__((constructor)) static void note_heap(void) {
-    void *end = sbrk(0);
-    if (end != (void *)-1) { heap_start = (uintptr_t)end; }
+/// proc(5): the 47th field of /proc/self/stat is where the heap begins. UINTPTR_MAX if that cannot be had.
+static uintptr_t find_heap_start(void) {
+    char text[2048];
+    int file = open("/proc/self/stat", O_RDONLY | O_CLOEXEC);
+    if (file < 0) { return UINTPTR_MAX; }
+    ssize_t count = read(file, text, sizeof text - 1);
+    close(file);
+    if (count <= 0) { return UINTPTR_MAX; }
+    text[count] = 0;
+    // The second field is a name in parentheses, which may hold anything.
+    const char *place = strrchr(text, ')');
+    for (int field = 2; field < 47; field++) { place = place ? strchr(place + 1, ' ') : NULL; }
+    uintptr_t start = place ? strtoul(place, NULL, 10) : 0;
+    return start ? start : UINTPTR_MAX;
 }
 
+/// Found when first asked for; who asks at the same time finds the same. 0 before.
+static _Atomic uintptr_t heap_start;
+
 _Bool di_is_heap(uintptr_t address, size_t count) {
-    if (&__curbrk == NULL || heap_start == 0) { return 0; }
+    if (&__curbrk == NULL) { return 0; }
+    uintptr_t start = atomic_load_explicit(&heap_start, memory_order_relaxed);
+    if (start == 0) {
+        int kept = errno;
+        start = find_heap_start();
+        errno = kept;
+        atomic_store_explicit(&heap_start, start, memory_order_relaxed);
+    }
     uintptr_t end = (uintptr_t)__curbrk;
-    return address >= heap_start && address < end && count <= end - address;
+    return address >= start && address < end && count <= end - address;
 }

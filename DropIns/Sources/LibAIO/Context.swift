@@ -90,7 +90,8 @@ struct Waiters: BitwiseCopyable {
 
 extension Context {
     enum Place {
-        case record(UnsafeMutablePointer<Record>)
+        /// `isKnownDirect`: its file was open for direct I/O when last asked.
+        case record(UnsafeMutablePointer<Record>, isKnownDirect: Bool)
         /// The ring could not hold one event more.
         case full
         /// The context is being destroyed.
@@ -98,8 +99,8 @@ extension Context {
         case noMemory
     }
 
-    /// A place for an operation.
-    func acquire() -> Place {
+    /// A place for an operation on a descriptor.
+    func acquire(_ number: Int32) -> Place {
         state.pointee.lock.lock()
         defer { state.pointee.lock.unlock() }
         guard isAlive else { return .ended }
@@ -110,7 +111,7 @@ extension Context {
         guard let record = state.pointee.records.acquire(self) else { return .noMemory }
         state.pointee.inFlightCount += 1
         references.pointee.wrappingAdd(1, ordering: .relaxed)
-        return .record(record)
+        return .record(record, isKnownDirect: isKnownDirect(number))
     }
 
     /// Gives the place of an operation back that was not accepted after all.

@@ -67,10 +67,9 @@ enum ContextMode: UInt8, BitwiseCopyable {
 // MARK: Submitting
 
 extension Context {
-    /// Whether `number` was found open for direct I/O not long ago, in a context where that means the kernel.
+    /// Under the lock: whether `number` was found open for direct I/O not long ago, in a context where that means the
+    /// kernel.
     func isKnownDirect(_ number: Int32) -> Bool {
-        state.pointee.lock.lock()
-        defer { state.pointee.lock.unlock() }
         guard state.pointee.directNumber == number, state.pointee.mode == .native, state.pointee.directCredit > 0
         else { return false }
         state.pointee.directCredit -= 1

@@ -6,54 +6,51 @@ internal import DropInSupport
 // Taking events of a context whose operations are the kernel's.
 
 extension Context {
-    /// The kernel's context, if all events that there are or will be are its.
-    func nativeToReap() -> NativeContext? {
-        state.pointee.lock.lock()
-        defer { state.pointee.lock.unlock() }
-        return state.pointee.mode == .native ? state.pointee.native : nil
-    }
-
     /// io_getevents(2) of the kernel's context, whose events are turned into the program's.
     ///
-    /// Returns the number of events at `events`, or a negative errno; nil when the context has turned to the loop and
-    /// nothing was taken.
+    /// Returns the number of events at `events`, or a negative errno; nil if not all events are the kernel's, or will be,
+    /// and nothing was taken.
     func reapNative(
-        _ native: NativeContext, _ countMin: Int, _ countMax: Int, _ events: UInt, _ timeout: Timeout, mask: UInt
+        _ countMin: Int, _ countMax: Int, _ events: UInt, _ timeout: Timeout, mask: UInt
     ) -> Int? {
         let deadline = timeout.deadline()
         var taken = 0
-        while true {
+        while let native = beginReaping(max(countMin - taken, 0)) {
             let wanted = max(countMin - taken, 0)
-            noteWaiter(+1, wanted)
             let place = events &+ UInt(taken * MemoryLayout<ck_io_event>.stride)
             let count = Kernel.linuxAIOGetEvents(
-                native.id, wanted, countMax - taken, place, timeout.isZero ? 0 : deadline, mask: mask)
-            noteWaiter(-1, wanted)
-            guard count > 0, let found = UnsafeMutablePointer<ck_io_event>(bitPattern: place) else {
+                native.id, wanted, countMax - taken, place, deadline, mask: mask)
+            let found = UnsafeMutablePointer<ck_io_event>(bitPattern: place)
+            taken += endReaping(UnsafeMutableBufferPointer(start: found, count: found == nil ? 0 : max(count, 0)))
+            if count <= 0 {
                 if taken > 0 { return taken }
                 return count == 0 && state.pointee.mode == .loop ? nil : count
             }
-            taken += translate(UnsafeMutableBufferPointer(start: found, count: count))
-            let isOver = timeout.isZero || deadline != .never && Kernel.now() >= deadline
-            if taken >= countMin || isOver || count < wanted { return taken }
-            if state.pointee.mode == .loop { return taken > 0 ? taken : nil }
+            if taken >= countMin || timeout.isZero || count < wanted { return taken }
+            if deadline != .never, Kernel.now() >= deadline { return taken }
         }
+        return taken > 0 ? taken : nil
     }
 
-    private func noteWaiter(_ change: Int, _ wanted: Int) {
+    /// The kernel's context, if all events that there are or will be are its: one more waits for so many.
+    private func beginReaping(_ wanted: Int) -> NativeContext? {
         state.pointee.lock.lock()
-        state.pointee.native?.waiterCount += change
-        state.pointee.native?.reapCount &+= 1
-        let most = max(state.pointee.native?.wanted ?? 0, wanted)
-        state.pointee.native?.wanted = state.pointee.native?.waiterCount == 0 ? 0 : most
-        state.pointee.lock.unlock()
+        defer { state.pointee.lock.unlock() }
+        guard state.pointee.mode == .native, var native = state.pointee.native else { return nil }
+        native.waiterCount += 1
+        native.reapCount &+= 1
+        native.wanted = max(native.wanted, wanted)
+        state.pointee.native = native
+        return native
     }
 
-    /// Makes the program's events of the kernel's, in place. Returns how many there are: what was not done yet goes
-    /// on, and what only woke us is left out.
-    private func translate(_ events: UnsafeMutableBufferPointer<ck_io_event>) -> Int {
+    /// One waits no more. Makes the program's events of the kernel's, in place, and returns how many there are: what
+    /// was not done yet goes on, and what only woke us is left out.
+    private func endReaping(_ events: UnsafeMutableBufferPointer<ck_io_event>) -> Int {
         var kept = 0
         state.pointee.lock.lock()
+        state.pointee.native?.waiterCount -= 1
+        if state.pointee.native?.waiterCount == 0 { state.pointee.native?.wanted = 0 }
         // Whoever destroys the context sees to all that is in flight.
         for event in events where isAlive {
             guard let record = UnsafeMutablePointer<Record>(bitPattern: UInt(event.data)) else { continue }

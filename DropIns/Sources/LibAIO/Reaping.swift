@@ -29,10 +29,10 @@ struct Reaping: ~Copyable {
             return looksFirst && deadline.isZero && EventRing.isEmptyForeign(at: address) ? 0 : -Int(EINVAL)
         }
         defer { context.leave(1) }
-        if countMin >= 0, countMin <= countMax, let native = context.nativeToReap() {
-            if let result = context.reapNative(native, countMin, countMax, events, deadline, mask: mask) {
-                return result
-            }
+        if countMin >= 0, countMin <= countMax,
+            let result = context.reapNative(countMin, countMax, events, deadline, mask: mask)
+        {
+            return result
         }
         // What libaio looks at before it makes the call.
         if looksFirst, deadline.isZero, context.isEmpty { return 0 }
@@ -163,6 +163,8 @@ struct Timeout: BitwiseCopyable {
     var isZero: Bool { length == 0 }
 
     func deadline() -> Nanoseconds {
+        // Most calls wait for ever or not at all, and need no clock.
+        if isZero || length == .never { return length }
         let (sum, overflows) = Kernel.now().addingReportingOverflow(length)
         return overflows ? .never : sum
     }

@@ -98,31 +98,32 @@ struct Submission: ~Copyable {
         else { return -Int(EFAULT) }
         let copy = block.loadUnaligned(as: ck_iocb.self)
         guard copy.reserved == 0, copy.count <= UInt64(Int64.max) else { return -Int(EINVAL) }
-        switch context.acquire() {
+        switch context.acquire(Int32(bitPattern: copy.descriptor)) {
         case .full: return -Int(EAGAIN)
         case .ended: return -Int(EINVAL)
         case .noMemory: return -Int(ENOMEM)
-        case .record(let record):
+        case .record(let record, let isKnownDirect):
             record.pointee.data = copy.data
             record.pointee.block = address
             record.pointee.account.begin(OperationKind(opcode: copy.opcode))
-            let result = accept(copy, record)
+            let result = accept(copy, record, isKnownDirect)
             if result < 0 { context.abandon(record) }
             return result
         }
     }
 
     /// Carries the operation out or hands it over. Returns a negative errno if it is refused.
-    private mutating func accept(_ block: ck_iocb, _ record: UnsafeMutablePointer<Record>) -> Int {
+    private mutating func accept(
+        _ block: ck_iocb, _ record: UnsafeMutablePointer<Record>, _ isKnownDirect: Bool
+    ) -> Int {
         let number = Int32(bitPattern: block.descriptor)
         // At worst a file that has taken the number meanwhile is read as the kernel's Linux AIO reads it.
-        let isKnownDirect = context.isKnownDirect(number)
         var openFlags = isKnownDirect ? Int(CK_O_DIRECT) : Kernel.openFlags(number)
         // Of a file that is open as a place only (O_PATH) nothing can be read.
         guard openFlags >= 0, UInt64(openFlags) & CK_O_PATH == 0 else { return -Int(EBADF) }
         // The kernel marks the block as its own, which io_cancel looks at.
         guard known.canWriteKey(of: UInt(record.pointee.block)) else { return -Int(EFAULT) }
-        let goesNative = isNative(block, UInt64(openFlags))
+        let goesNative = isNative(block, UInt64(openFlags), isKnownDirect)
         if !goesNative || batchCount == batch.count {
             // What comes after the batch is accepted only if the batch is.
             let refused = flush()
@@ -152,11 +153,11 @@ struct Submission: ~Copyable {
 
     // MARK: Direct transfers
 
-    private func isNative(_ block: ck_iocb, _ openFlags: UInt64) -> Bool {
+    private func isNative(_ block: ck_iocb, _ openFlags: UInt64, _ isKnownDirect: Bool) -> Bool {
         guard openFlags & CK_O_DIRECT != 0, block.flags & CK_IOCB_FLAG_RESFD == 0 else { return false }
         switch block.opcode {
         case CK_IOCB_CMD_PREAD, CK_IOCB_CMD_PWRITE, CK_IOCB_CMD_PREADV, CK_IOCB_CMD_PWRITEV:
-            return context.isNative(library)
+            return isKnownDirect || context.isNative(library)
         default: return false
         }
     }

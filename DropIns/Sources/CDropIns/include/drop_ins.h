@@ -16,7 +16,7 @@
 /// free(3), under a name that Swift's methods do not hide.
 static inline void di_free(void *memory) { free(memory); }
 
-/// Whether `count` bytes at `address` lie in the heap that brk(2) makes, from the library's loading on: memory that is
+/// Whether `count` bytes at `address` lie in the heap that brk(2) makes: memory that is
 /// there for sure, readable and writable, so that the kernel need not be asked about it.
 _Bool di_is_heap(uintptr_t address, size_t count);
 
