@@ -30,9 +30,9 @@ struct Library: BitwiseCopyable {
         return body(state.pointee.guarded)
     }
 
-    /// Whether the page cache is worth asking about a file. By descriptor; several may share one guess.
+    /// By descriptor; several may share one guess.
     @inline(__always)
-    func guess(_ descriptor: Int32) -> UnsafeMutablePointer<CacheGuess> {
+    func guess(_ descriptor: Int32) -> UnsafeMutablePointer<FileGuess> {
         state.pointee.guesses + Int(descriptor) % LibraryState.guessCount
     }
 
@@ -96,7 +96,7 @@ struct LibraryState: ~Copyable {
     /// The number of the last request that was begun.
     let sequence: UnsafeMutablePointer<Atomic<UInt64>>
     let suspension: Suspension
-    let guesses: UnsafeMutablePointer<CacheGuess>
+    let guesses: UnsafeMutablePointer<FileGuess>
     let startLock = Lock()
     /// The loop for files and, apart from it, the one for what may wait for ever: addresses, 0 until they are started.
     let files: UnsafeMutablePointer<Atomic<UInt>>
@@ -124,7 +124,7 @@ struct LibraryState: ~Copyable {
             let guarded = mappedMemory(of: Guarded.self, 1),
             // Zeros: as they begin.
             let words = mappedMemory(of: Atomic<UInt64>.self, 1), let loops = mappedMemory(of: Atomic<UInt>.self, 2),
-            let guesses = mappedMemory(of: CacheGuess.self, Self.guessCount)
+            let guesses = mappedMemory(of: FileGuess.self, Self.guessCount)
         else { return nil }
         self.requests = requests.directory
         guarded.initialize(to: Guarded(requests: requests, order: order, lists: lists, notices: notices))

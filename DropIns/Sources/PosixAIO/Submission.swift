@@ -61,11 +61,13 @@ struct Submission {
             offset: Int64(block.address.pointee.aio_offset))
         // What no file takes: the system call says why, and cannot wait. It means no more to the engines either.
         guard transfer.offset >= 0, transfer.count >= 0 else { return complete(refusal(transfer, isWrite: isWrite)) }
+        if !isWrite, let result = knownCached(transfer) { return complete(result, .pageCache) }
         let flags = Kernel.openFlags(number)
         guard flags >= 0, Self.isOpen(UInt64(flags), isWrite: isWrite) else { return complete(-Int(EBADF)) }
         let openFlags = UInt64(flags)
-        if !isWrite, openFlags & CK_O_DIRECT == 0, let result = cached(transfer) {
-            return complete(result, .pageCache)
+        if !isWrite, openFlags & CK_O_DIRECT == 0 {
+            library.guess(number).pointee.noteBuffered(number)
+            if let result = cached(transfer) { return complete(result, .pageCache) }
         }
         transfer.flags.insert(.cacheMissed)
         let isAppend = isWrite && openFlags & CK_O_APPEND != 0
@@ -109,18 +111,27 @@ struct Submission {
         return isWrite ? Kernel.write(number, base, transfer.count) : Kernel.read(number, base, transfer.count)
     }
 
+    /// The same as `cached`, without asking how the file is open: the read itself says if it must not be.
+    private func knownCached(_ transfer: Transfer) -> Int? {
+        let guess = library.guess(transfer.descriptor.number)
+        guard guess.pointee.cache.isHitting, guess.pointee.isKnownBuffered(transfer.descriptor.number) else {
+            return nil
+        }
+        return cached(transfer)
+    }
+
     /// What the page cache holds is read here and now. nil if it does not, or cannot tell.
     private func cached(_ transfer: Transfer) -> Int? {
         guard transfer.count <= Transfer.inlineLimit else { return nil }
         let guess = library.guess(transfer.descriptor.number)
-        guard guess.pointee.isWorthAsking() else { return nil }
+        guard guess.pointee.cache.isWorthAsking() else { return nil }
         let result = transfer.attemptWithoutWaiting(isWrite: false)
         switch result {
-        case -Int(EAGAIN): guess.pointee.noteMiss()
-        case -Int(EOPNOTSUPP): guess.pointee.noteUnsupported()
+        case -Int(EAGAIN): guess.pointee.cache.noteMiss()
+        case -Int(EOPNOTSUPP): guess.pointee.cache.noteUnsupported()
         case -Int(ESPIPE), -Int(EINTR): break
         default:
-            if result >= 0 { guess.pointee.noteHit() }
+            if result >= 0 { guess.pointee.cache.noteHit() }
             return result
         }
         return nil

@@ -24,6 +24,10 @@ public struct CacheGuess: ~Copyable, Sendable {
         return false
     }
 
+    /// Whether the last attempt found the data there.
+    @inline(__always)
+    public var isHitting: Bool { score.load(ordering: .relaxed) == 0 }
+
     /// True now and then: time to look whether the caller keeps a loop's thread to itself.
     @inline(__always)
     public borrowing func isTurnUsedUp() -> Bool {
