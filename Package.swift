@@ -51,10 +51,11 @@ let package = Package(
         .testTarget(name: "CommandTests", dependencies: ["aio", "UnitSupport"]),
         .testTarget(name: "RepositoryTests"),
         .testTarget(
-            name: "ConformanceTests", dependencies: ["AIO", "AIOCore", "CKernel"], path: "Tests/Conformance",
+            name: "ConformanceTests", dependencies: ["AIO", "AIOCore", "CKernel", "UnitSupport"],
+            path: "Tests/Conformance",
             swiftSettings: [.enableUpcomingFeature("NonisolatedNonsendingByDefault")]),
         .testTarget(
-            name: "DropInTests", dependencies: ["CKernel"], path: "Tests/DropIns", exclude: ["Programs"],
+            name: "DropInTests", dependencies: ["CKernel", "UnitSupport"], path: "Tests/DropIns", exclude: ["Programs"],
             swiftSettings: [.enableUpcomingFeature("NonisolatedNonsendingByDefault")]),
     ],
     swiftLanguageModes: [.v6]

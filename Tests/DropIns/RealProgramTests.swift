@@ -1,5 +1,6 @@
 import Foundation
 import Testing
+import UnitSupport
 
 /// A run of a program that others wrote, as Debian has it, which checks its data itself.
 struct RealProgram: Sendable, CustomTestStringConvertible {
@@ -16,9 +17,11 @@ struct RealProgram: Sendable, CustomTestStringConvertible {
 
     func run(_ way: Way?) async throws {
         for tool in Set(commands.map { $0[0] }) where Environment.path(ofTool: tool) == nil {
-            try Test.cancel("no \(tool) is installed")
+            try Test.cancel("\(skipped("no \(tool) is installed"))")
         }
-        if case .inPlace? = way, library.systemPath == nil { try Test.cancel("it is not linked with \(library.name)") }
+        if case .inPlace? = way, library.systemPath == nil {
+            try Test.cancel("\(skipped("it is not linked with \(library.name)"))")
+        }
         let environment = try await way?.environment(for: library) ?? [:]
         try await Environment.withScratch { folder in
             for (index, arguments) in commands.enumerated() {

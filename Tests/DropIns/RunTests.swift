@@ -1,6 +1,7 @@
 import Foundation
 import Glibc
 import Testing
+import UnitSupport
 
 /// `aio run` puts a program in its own place, with the drop-in libraries.
 @Suite(.timeLimit(.minutes(15))) struct RunTests {
@@ -237,7 +238,7 @@ extension RunTests {
         _ source: String, _ flags: [String], _ body: (String) async throws -> Void
     ) async throws {
         guard let compiler = Environment.path(ofTool: "gcc") ?? Environment.path(ofTool: "cc") else {
-            try Test.cancel("no C compiler is installed")
+            try Test.cancel("\(skipped("no C compiler is installed"))")
         }
         try await Environment.withScratch { folder in
             try source.write(toFile: "\(folder)/program.c", atomically: false, encoding: .utf8)

@@ -1,6 +1,7 @@
 import AIO
 import CKernel
 import Testing
+import UnitSupport
 
 /// The engines that work here: every case runs over each of them. What is missing, `AvailabilityTests` reports.
 let engines: [EngineKind] = EngineKind.allCases.filter { Availability.missing[$0] == nil }
@@ -44,7 +45,7 @@ enum Availability {
         if engine == .ioUring {
             #expect(!Availability.kernelHasIOUring(), "the kernel has io_uring, and the engine does not: \(reason)")
         }
-        try Test.cancel("no case runs over \(engine): \(reason)")
+        try Test.cancel("\(skipped("no case runs over \(engine): \(reason)"))")
     }
 
     @Test func threadsIsAvailableEverywhere() {

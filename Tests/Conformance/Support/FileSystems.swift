@@ -3,6 +3,7 @@ import AIOCore
 import CKernel
 import Glibc
 import Testing
+import UnitSupport
 
 /// A file system that the data cases run on.
 ///
@@ -56,7 +57,7 @@ func withScratch<R>(on fileSystem: FileSystem, _ body: (Scratch) async throws ->
     do {
         folder = try fileSystem.folder()
     } catch let error as Unavailable {
-        try Test.cancel("no \(fileSystem.rawValue): \(error.reason)")
+        try Test.cancel("\(skipped("no \(fileSystem.rawValue): \(error.reason)"))")
     }
     return try await withScratch(in: folder, body)
 }
@@ -95,7 +96,7 @@ struct DetachedMount: Sendable {
         do {
             return try DetachedMount(type, options)
         } catch let error as Unavailable {
-            try Test.cancel("no \(type): \(error.reason)")
+            try Test.cancel("\(skipped("no \(type): \(error.reason)"))")
         }
     }
 

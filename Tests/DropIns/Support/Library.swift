@@ -1,6 +1,7 @@
 import CKernel
 import Foundation
 import Testing
+import UnitSupport
 
 /// A library of the system that one of ours stands in for.
 struct Library: Sendable {
@@ -82,7 +83,7 @@ enum Way: Hashable, Sendable, CustomTestStringConvertible {
     /// Skips the test, with the reason, where this kernel does not have the engine.
     func requireEngine() throws {
         if case .preloaded("io_uring") = self, !Self.kernelHasIOUring {
-            try Test.cancel("the kernel does not let this process have an io_uring")
+            try Test.cancel("\(skipped("the kernel does not let this process have an io_uring"))")
         }
     }
 

@@ -1,5 +1,6 @@
 import Foundation
 import Testing
+import UnitSupport
 
 /// A C program of the tests, compiled once.
 struct Program: Sendable, CustomTestStringConvertible {
@@ -38,11 +39,11 @@ actor Compiler {
     /// Skips the test, with the reason, where something is not installed.
     func executable(of program: Program) async throws -> String {
         guard let compiler = Environment.path(ofTool: "gcc") ?? Environment.path(ofTool: "cc") else {
-            try Test.cancel("no C compiler is installed")
+            try Test.cancel("\(skipped("no C compiler is installed"))")
         }
         let library = program.library
         if library.systemPath == nil, let name = library.systemNames.first {
-            try Test.cancel("no \(name) is installed")
+            try Test.cancel("\(skipped("no \(name) is installed"))")
         }
         if let known = executables[program.name] { return try await known.value }
         let task = Task { try await Self.compile(program, compiler) }
