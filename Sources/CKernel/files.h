@@ -167,6 +167,17 @@ struct ck_statfs {
 };
 _Static_assert(sizeof(struct ck_statfs) == 120, "struct statfs is 120 bytes in the kernel's ABI");
 
+// statfs(2), linux/magic.h: file systems with another machine, or a program, behind them
+static const uint32_t CK_FUSE_SUPER_MAGIC = 0x65735546;
+static const uint32_t CK_NFS_SUPER_MAGIC = 0x6969;
+static const uint32_t CK_CIFS_SUPER_MAGIC = 0xff534d42;
+static const uint32_t CK_SMB2_SUPER_MAGIC = 0xfe534d42;
+static const uint32_t CK_V9FS_MAGIC = 0x01021997;
+static const uint32_t CK_CEPH_SUPER_MAGIC = 0x00c36400;
+static const uint32_t CK_AFS_SUPER_MAGIC = 0x5346414f;
+static const uint32_t CK_CODA_SUPER_MAGIC = 0x73757245;
+static const uint32_t CK_LUSTRE_SUPER_MAGIC = 0x0bd00bd0;
+
 // cachestat(2)
 struct ck_cachestat_range {
     uint64_t offset;

@@ -17,7 +17,7 @@ import UnitSupport
         }
     }()
 
-    static let engines: [EngineKind] = ioUringFailure == nil ? [.ioUring, .threads] : [.threads]
+    static let engines = EngineKind.allCases.filter { KernelFeatures.probe().failure(of: $0) == nil }
 
     /// Workers wake the ring's owner once a batch, so it must not wait in the ring for as many completions as it is
     /// asked for. A range longer than 32 bits is what the ring cannot express.

@@ -16,6 +16,7 @@ extension EngineFailure.Step {
         case .ringSetup: "io_uring_setup"
         case .ringMapping: "mmap of the io_uring"
         case .ringFeatures: "the kernel's io_uring is older than 5.15"
+        case .linuxAIOSetup: "io_setup"
         case .descriptors: "engine \(engine): epoll and eventfd"
         case .thread: "engine \(engine): starting a thread"
         case .firstOperation: "engine \(engine): the first operation"
@@ -41,6 +42,10 @@ extension EngineFailure {
                 + " use the engine threads, or allow io_uring_setup"
         case (.ringSetup, ENOSYS):
             "this kernel has no io_uring, or a seccomp profile hides it; use the engine threads"
+        case (.linuxAIOSetup, EAGAIN):
+            "the contexts of all processes use Linux AIO up; raise the sysctl fs.aio-max-nr or lower queueDepth"
+        case (.linuxAIOSetup, ENOSYS), (.linuxAIOSetup, EPERM):
+            "this kernel has no Linux AIO, or a seccomp profile hides it; use the engine threads"
         case (_, ENOMEM):
             "locked memory is used up; raise RLIMIT_MEMLOCK (ulimit -l) or lower queueDepth"
         case (_, EMFILE):

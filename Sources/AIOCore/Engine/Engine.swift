@@ -41,11 +41,15 @@ protocol Engine: ~Copyable {
 public enum EngineKind: UInt8, BitwiseCopyable, Sendable, CaseIterable {
     case ioUring
     case threads
+    case linuxAIO
+    case readahead
 
     public var name: StaticString {
         switch self {
         case .ioUring: "io_uring"
         case .threads: "threads"
+        case .linuxAIO: "linux-aio"
+        case .readahead: "readahead"
         }
     }
 }
@@ -83,6 +87,8 @@ public struct EngineFailure: Error, BitwiseCopyable, Sendable {
         case ringMapping
         /// The kernel's io_uring is older than 5.15 and lacks what is needed.
         case ringFeatures
+        /// io_setup(2).
+        case linuxAIOSetup
         /// epoll_create1(2), eventfd(2) or timerfd_create(2).
         case descriptors
         /// pthread_create(3).

@@ -8,6 +8,8 @@ struct EngineInstance: BitwiseCopyable {
     private enum Reference: BitwiseCopyable {
         case ioUring(UnsafeMutablePointer<IOUringEngine>)
         case threads(UnsafeMutablePointer<ThreadsEngine>)
+        case linuxAIO(UnsafeMutablePointer<LinuxAIOEngine>)
+        case readahead(UnsafeMutablePointer<ReadaheadEngine>)
     }
 
     private let reference: Reference
@@ -16,6 +18,8 @@ struct EngineInstance: BitwiseCopyable {
         switch kind {
         case .ioUring: reference = .ioUring(Self.place(try IOUringEngine(configuration)))
         case .threads: reference = .threads(Self.place(try ThreadsEngine(configuration)))
+        case .linuxAIO: reference = .linuxAIO(Self.place(try LinuxAIOEngine(configuration)))
+        case .readahead: reference = .readahead(Self.place(try ReadaheadEngine(configuration)))
         }
     }
 
@@ -33,6 +37,12 @@ struct EngineInstance: BitwiseCopyable {
         case .threads(let engine):
             engine.deinitialize(count: 1)
             engine.deallocate()
+        case .linuxAIO(let engine):
+            engine.deinitialize(count: 1)
+            engine.deallocate()
+        case .readahead(let engine):
+            engine.deinitialize(count: 1)
+            engine.deallocate()
         }
     }
 
@@ -40,6 +50,8 @@ struct EngineInstance: BitwiseCopyable {
         switch reference {
         case .ioUring: .ioUring
         case .threads: .threads
+        case .linuxAIO: .linuxAIO
+        case .readahead: .readahead
         }
     }
 
@@ -47,6 +59,8 @@ struct EngineInstance: BitwiseCopyable {
         switch reference {
         case .ioUring(let engine): engine.pointee.descriptor
         case .threads(let engine): engine.pointee.descriptor
+        case .linuxAIO(let engine): engine.pointee.descriptor
+        case .readahead(let engine): engine.pointee.descriptor
         }
     }
 
@@ -54,7 +68,7 @@ struct EngineInstance: BitwiseCopyable {
     var holds: FileHolds? {
         switch reference {
         case .ioUring(let engine): engine.pointee.holds
-        case .threads: nil
+        case .threads, .linuxAIO, .readahead: nil
         }
     }
 
@@ -63,6 +77,8 @@ struct EngineInstance: BitwiseCopyable {
         switch reference {
         case .ioUring(let engine): engine.pointee.stage(operation, token)
         case .threads(let engine): engine.pointee.stage(operation, token)
+        case .linuxAIO(let engine): engine.pointee.stage(operation, token)
+        case .readahead(let engine): engine.pointee.stage(operation, token)
         }
     }
 
@@ -70,6 +86,8 @@ struct EngineInstance: BitwiseCopyable {
         switch reference {
         case .ioUring(let engine): engine.pointee.requestCancel(token)
         case .threads(let engine): engine.pointee.requestCancel(token)
+        case .linuxAIO(let engine): engine.pointee.requestCancel(token)
+        case .readahead(let engine): engine.pointee.requestCancel(token)
         }
     }
 
@@ -78,6 +96,8 @@ struct EngineInstance: BitwiseCopyable {
         switch reference {
         case .ioUring(let engine): engine.pointee.enter(atLeast: count, until: deadline)
         case .threads(let engine): engine.pointee.enter(atLeast: count, until: deadline)
+        case .linuxAIO(let engine): engine.pointee.enter(atLeast: count, until: deadline)
+        case .readahead(let engine): engine.pointee.enter(atLeast: count, until: deadline)
         }
     }
 
@@ -86,6 +106,8 @@ struct EngineInstance: BitwiseCopyable {
         switch reference {
         case .ioUring(let engine): engine.pointee.drain(into: completions)
         case .threads(let engine): engine.pointee.drain(into: completions)
+        case .linuxAIO(let engine): engine.pointee.drain(into: completions)
+        case .readahead(let engine): engine.pointee.drain(into: completions)
         }
     }
 
@@ -93,6 +115,8 @@ struct EngineInstance: BitwiseCopyable {
         switch reference {
         case .ioUring(let engine): engine.pointee.wake()
         case .threads(let engine): engine.pointee.wake()
+        case .linuxAIO(let engine): engine.pointee.wake()
+        case .readahead(let engine): engine.pointee.wake()
         }
     }
 
@@ -100,6 +124,8 @@ struct EngineInstance: BitwiseCopyable {
         switch reference {
         case .ioUring(let engine): engine.pointee.exportDescriptor()
         case .threads(let engine): engine.pointee.exportDescriptor()
+        case .linuxAIO(let engine): engine.pointee.exportDescriptor()
+        case .readahead(let engine): engine.pointee.exportDescriptor()
         }
     }
 
@@ -107,6 +133,8 @@ struct EngineInstance: BitwiseCopyable {
         switch reference {
         case .ioUring(let engine): engine.pointee.register(files: files)
         case .threads(let engine): engine.pointee.register(files: files)
+        case .linuxAIO(let engine): engine.pointee.register(files: files)
+        case .readahead(let engine): engine.pointee.register(files: files)
         }
     }
 
@@ -114,6 +142,8 @@ struct EngineInstance: BitwiseCopyable {
         switch reference {
         case .ioUring(let engine): engine.pointee.unregisterFiles()
         case .threads(let engine): engine.pointee.unregisterFiles()
+        case .linuxAIO(let engine): engine.pointee.unregisterFiles()
+        case .readahead(let engine): engine.pointee.unregisterFiles()
         }
     }
 
@@ -121,6 +151,8 @@ struct EngineInstance: BitwiseCopyable {
         switch reference {
         case .ioUring(let engine): engine.pointee.register(buffers: buffers)
         case .threads(let engine): engine.pointee.register(buffers: buffers)
+        case .linuxAIO(let engine): engine.pointee.register(buffers: buffers)
+        case .readahead(let engine): engine.pointee.register(buffers: buffers)
         }
     }
 
@@ -128,6 +160,8 @@ struct EngineInstance: BitwiseCopyable {
         switch reference {
         case .ioUring(let engine): engine.pointee.unregisterBuffers()
         case .threads(let engine): engine.pointee.unregisterBuffers()
+        case .linuxAIO(let engine): engine.pointee.unregisterBuffers()
+        case .readahead(let engine): engine.pointee.unregisterBuffers()
         }
     }
 }

@@ -12,6 +12,8 @@ public struct KernelFeatures: BitwiseCopyable, Sendable {
     /// Why an engine cannot be made; nil if it can.
     public private(set) var ioUringFailure: EngineFailure?
     public private(set) var threadsFailure: EngineFailure?
+    public private(set) var linuxAIOFailure: EngineFailure?
+    public private(set) var readaheadFailure: EngineFailure?
     /// The errno of io_setup(2), or 0: Linux AIO is there.
     public private(set) var linuxAIOErrno: Int32 = 0
     /// cachestat(2), 6.5.
@@ -27,6 +29,8 @@ public struct KernelFeatures: BitwiseCopyable, Sendable {
         _ = Kernel.uname(&features.identity)
         features.askRing()
         features.threadsFailure = failure(of: .threads)
+        features.linuxAIOFailure = failure(of: .linuxAIO)
+        features.readaheadFailure = failure(of: .readahead)
         features.askCalls()
         return features
     }
@@ -35,6 +39,8 @@ public struct KernelFeatures: BitwiseCopyable, Sendable {
         switch engine {
         case .ioUring: ioUringFailure
         case .threads: threadsFailure
+        case .linuxAIO: linuxAIOFailure
+        case .readahead: readaheadFailure
         }
     }
 

@@ -31,6 +31,13 @@ extension Kernel {
     @discardableResult
     public static func linuxAIODestroy(_ context: UInt) -> Int { call(CK_NR_io_destroy, Int(bitPattern: context)) }
 
+    /// io_cancel(2). EINPROGRESS if the operation is asked to end.
+    static func linuxAIOCancel(
+        _ context: UInt, _ block: UnsafeMutablePointer<ck_iocb>, _ event: UnsafeMutablePointer<ck_io_event>
+    ) -> Int {
+        call(CK_NR_io_cancel, Int(bitPattern: context), address(block), address(event))
+    }
+
     /// io_submit(2).
     public static func linuxAIOSubmit(
         _ context: UInt, _ count: Int, _ blocks: UnsafeMutablePointer<UnsafeMutablePointer<ck_iocb>?>

@@ -45,6 +45,13 @@ struct WorkList: BitwiseCopyable {
         count += 1
     }
 
+    var first: Int? { head >= 0 ? Int(head) : nil }
+
+    func after(_ slot: Int, _ items: UnsafeMutablePointer<WorkItem>) -> Int? {
+        let next = items[slot].next
+        return next >= 0 ? Int(next) : nil
+    }
+
     mutating func popFirst(_ items: UnsafeMutablePointer<WorkItem>) -> Int? {
         guard head >= 0 else { return nil }
         let slot = Int(head)

@@ -2,6 +2,9 @@ internal import CKernel
 
 /// The engine for where io_uring is not allowed: what can be done without waiting is done at once, what can be
 /// polled waits in an epoll, and the rest goes to a bounded pool of workers.
+///
+/// Other engines are made of it, which take some operations for themselves: they put their completions among those
+/// here, and may have a descriptor of theirs in the epoll.
 struct ThreadsEngine: ~Copyable, Engine {
     private let epoll: OwnedDescriptor
     private let wakeDescriptor: OwnedDescriptor
@@ -13,23 +16,26 @@ struct ThreadsEngine: ~Copyable, Engine {
     private var completed: FixedQueue<Completion>
     private var files = RegisteredFiles()
     private var buffers = RegisteredBuffers()
-    /// For a guest.
     private let events: UnsafeMutableBufferPointer<ck_epoll_event>
     private var isExported = false
     private var isWoken = false
+    /// Whether the descriptor given to `watch` was signalled since it was last asked.
+    private var isSignalled = false
 
     private static var wakeTag: UInt64 { .max }
+    private static var signalTag: UInt64 { .max - 1 }
 
-    init(_ configuration: EngineConfiguration) throws(EngineFailure) {
+    /// `kind` is who is made of it.
+    init(_ configuration: EngineConfiguration, for kind: EngineKind = .threads) throws(EngineFailure) {
         let epoll = try OwnedDescriptor(
-            Kernel.epollCreate(), .threads, .descriptors, isGuest: configuration.isGuest)
+            Kernel.epollCreate(), kind, .descriptors, isGuest: configuration.isGuest)
         let wakeDescriptor = try OwnedDescriptor(
-            Kernel.eventDescriptor(), .threads, .descriptors, isGuest: configuration.isGuest)
+            Kernel.eventDescriptor(), kind, .descriptors, isGuest: configuration.isGuest)
         // Edge-triggered: every write to the eventfd is one event, and nobody has to read it back to zero.
         let added = Kernel.epollControl(
             epoll.number, CK_EPOLL_CTL_ADD, wakeDescriptor.number, CK_POLLIN | CK_EPOLLET, Self.wakeTag)
         guard added >= 0 else {
-            throw EngineFailure(engine: .threads, step: .descriptors, errno: Int32(-added))
+            throw EngineFailure(engine: kind, step: .descriptors, errno: Int32(-added))
         }
         let depth = configuration.queueDepth
         pool = WorkerPool(capacity: depth, limit: configuration.workerLimit, wakeDescriptor: wakeDescriptor.number)
@@ -51,19 +57,34 @@ struct ThreadsEngine: ~Copyable, Engine {
     // MARK: Staging
 
     mutating func stage(_ operation: Operation, _ token: Token) {
-        guard let descriptor = operation.descriptor else {
-            if case .nop = operation { return complete(token, 0) }
-            return outgoing.append(WorkItem(operation, token))
+        guard let admitted = admit(operation, token) else { return }
+        stage(admitted: admitted, token)
+    }
+
+    /// The operation on a descriptor by its number and with its kind. nil if it is refused, and has completed.
+    mutating func admit(_ operation: Operation, _ token: Token) -> Operation? {
+        guard let descriptor = operation.descriptor else { return operation }
+        guard let known = known(descriptor) else {
+            complete(token, -Int(EBADF))
+            return nil
         }
-        guard let known = known(descriptor) else { return complete(token, -Int(EBADF)) }
         let operation = operation.on(known)
-        if case .poll(_, let events) = operation {
-            wait(operation, token, known, .polling, events)
-        } else if let (transfer, isWrite) = operation.transfer {
-            guard buffers.allows(operation) else { return complete(token, -Int(EFAULT)) }
-            stage(operation, token, transfer, isWrite: isWrite)
-        } else {
-            outgoing.append(WorkItem(operation, token))
+        guard buffers.allows(operation) else {
+            complete(token, -Int(EFAULT))
+            return nil
+        }
+        return operation
+    }
+
+    mutating func stage(admitted operation: Operation, _ token: Token) {
+        switch operation {
+        case .nop: complete(token, 0)
+        case .poll(let descriptor, let events): wait(operation, token, descriptor, .polling, events)
+        case .read(let transfer), .readVectored(let transfer):
+            stage(operation, token, transfer, isWrite: false)
+        case .write(let transfer), .writeVectored(let transfer):
+            stage(operation, token, transfer, isWrite: true)
+        default: outgoing.append(WorkItem(operation, token))
         }
     }
 
@@ -97,7 +118,7 @@ struct ThreadsEngine: ~Copyable, Engine {
     }
 
     /// What the page cache holds is read on the spot. nil if it does not hold it, or cannot tell.
-    private func cachedRead(_ operation: Operation, _ transfer: Transfer) -> Int? {
+    func cachedRead(_ operation: Operation, _ transfer: Transfer) -> Int? {
         if transfer.flags.contains(.noWait) { return operation.attempt(transfer, flags: transfer.flags.kernelFlags) }
         var isVectored = false
         if case .readVectored = operation { isVectored = true }
@@ -124,7 +145,7 @@ struct ThreadsEngine: ~Copyable, Engine {
         }
     }
 
-    private mutating func complete(_ token: Token, _ result: Int) {
+    mutating func complete(_ token: Token, _ result: Int) {
         completed.append(Completion(token, result: Int32(truncatingIfNeeded: result)))
     }
 
@@ -140,6 +161,33 @@ struct ThreadsEngine: ~Copyable, Engine {
         complete(token, -Int(ECANCELED))
     }
 
+    // MARK: For an engine made of this one
+
+    /// Completions that can be drained.
+    var completedCount: Int { completed.count }
+
+    /// A worker carries it out, from the next `enter` or `flush` on.
+    mutating func sendToWorker(_ operation: Operation, _ token: Token) { outgoing.append(WorkItem(operation, token)) }
+
+    mutating func flush() { pool.add(&outgoing) }
+
+    /// Brings in what has completed, without waiting. Whether a wait would have been ended.
+    mutating func look() -> Bool {
+        poll(until: 0)
+        takeFinished()
+        defer {
+            isWoken = false
+            isSignalled = false
+        }
+        return isWoken || isSignalled
+    }
+
+    /// From now on a write to this eventfd ends a wait.
+    func watch(_ eventDescriptor: Int32) -> Int {
+        Kernel.epollControl(
+            epoll.number, CK_EPOLL_CTL_ADD, eventDescriptor, CK_POLLIN | CK_EPOLLET, Self.signalTag)
+    }
+
     // MARK: Waiting
 
     mutating func enter(atLeast count: Int, until deadline: Nanoseconds) {
@@ -148,7 +196,7 @@ struct ThreadsEngine: ~Copyable, Engine {
         if count == 0 {
             if pollSet.waiterCount > 0 || isExported { poll(until: 0) }
         } else {
-            while completed.count < count, !isWoken {
+            while completed.count < count, !isWoken, !isSignalled {
                 // From here on the workers wake us.
                 if pool.finished.fallAsleep() {
                     let now = poll(until: deadline)
@@ -159,6 +207,7 @@ struct ThreadsEngine: ~Copyable, Engine {
         }
         takeFinished()
         isWoken = false
+        isSignalled = false
     }
 
     private mutating func takeFinished() {
@@ -175,6 +224,8 @@ struct ThreadsEngine: ~Copyable, Engine {
         for event in events[..<count] {
             if event.data == Self.wakeTag {
                 isWoken = true
+            } else if event.data == Self.signalTag {
+                isSignalled = true
             } else {
                 pollSet.handle(event, completed: &completed, outgoing: &outgoing)
             }

@@ -1,0 +1,132 @@
+internal import CKernel
+
+/// The engine over the kernel's Linux AIO: direct reads and writes, syncs and polls go to it, which neither needs a
+/// thread for them nor blocks one. What it would carry out inside of io_submit(2), buffered I/O above all, is done as
+/// the engine `threads` does it.
+struct LinuxAIOEngine: ~Copyable, Engine {
+    private var threads: ThreadsEngine
+    private var context: LinuxAIOContext
+
+    init(_ configuration: EngineConfiguration) throws(EngineFailure) {
+        let threads = try ThreadsEngine(configuration, for: .linuxAIO)
+        let context = try LinuxAIOContext(configuration)
+        let added = threads.watch(context.event.number)
+        guard added >= 0 else {
+            throw EngineFailure(engine: .linuxAIO, step: .descriptors, errno: Int32(-added))
+        }
+        self.threads = threads
+        self.context = context
+    }
+
+    var descriptor: Int32 { threads.descriptor }
+
+    // MARK: Staging
+
+    mutating func stage(_ operation: Operation, _ token: Token) {
+        guard let admitted = threads.admit(operation, token) else { return }
+        if let block = ck_iocb(admitted) {
+            context.add(admitted, token, block)
+        } else {
+            threads.stage(admitted: admitted, token)
+        }
+    }
+
+    mutating func requestCancel(_ token: Token) {
+        switch context.requestCancel(token) {
+        case .unknown: threads.requestCancel(token)
+        case .withdrawn: threads.complete(token, -Int(ECANCELED))
+        case .asked: takeEvents()
+        }
+    }
+
+    // MARK: Waiting
+
+    mutating func enter(atLeast count: Int, until deadline: Nanoseconds) {
+        while let (operation, token) = context.submit() { standIn(operation, token) }
+        takeEvents()
+        threads.enter(atLeast: count, until: deadline)
+        takeEvents()
+    }
+
+    /// For what the kernel does not take: the system call knows better why, and waits for what is only busy.
+    private mutating func standIn(_ operation: Operation, _ token: Token) {
+        if case .poll = operation {
+            // Of what is always ready, for one.
+            threads.stage(admitted: operation, token)
+        } else {
+            threads.sendToWorker(operation, token)
+        }
+    }
+
+    private mutating func takeEvents() {
+        var needsWorker = false
+        while let (operation, token, result) = context.popEvent() {
+            if result == -Int(EAGAIN), operation.mayWait {
+                threads.sendToWorker(operation, token)
+                needsWorker = true
+            } else {
+                threads.complete(token, result)
+            }
+        }
+        if needsWorker { threads.flush() }
+    }
+
+    mutating func drain(into completions: UnsafeMutableBufferPointer<Completion>) -> Int {
+        takeEvents()
+        return threads.drain(into: completions)
+    }
+
+    func wake() { threads.wake() }
+    mutating func exportDescriptor() { threads.exportDescriptor() }
+
+    // MARK: Registering
+
+    mutating func register(files numbers: UnsafeBufferPointer<Int32>) -> Int { threads.register(files: numbers) }
+    mutating func unregisterFiles() -> Int { threads.unregisterFiles() }
+    mutating func register(buffers vectors: UnsafeBufferPointer<iovec>) -> Int { threads.register(buffers: vectors) }
+    mutating func unregisterBuffers() -> Int { threads.unregisterBuffers() }
+}
+
+extension Operation {
+    /// Whether it is one that waits if need be, rather than say EAGAIN.
+    fileprivate var mayWait: Bool { transfer.map { !$0.transfer.flags.contains(.noWait) } ?? false }
+}
+
+extension ck_iocb {
+    /// The operation as the kernel's Linux AIO takes it; nil for what it would block on, or does not know.
+    fileprivate init?(_ operation: Operation) {
+        self.init()
+        switch operation {
+        case .read(let transfer): self.init(transfer, CK_IOCB_CMD_PREAD)
+        case .write(let transfer): self.init(transfer, CK_IOCB_CMD_PWRITE)
+        case .readVectored(let transfer): self.init(transfer, CK_IOCB_CMD_PREADV)
+        case .writeVectored(let transfer): self.init(transfer, CK_IOCB_CMD_PWRITEV)
+        case .sync(let descriptor, let level):
+            guard descriptor.kind == .buffered || descriptor.kind == .direct else { return nil }
+            opcode = level == .data ? CK_IOCB_CMD_FDSYNC : CK_IOCB_CMD_FSYNC
+            self.descriptor = UInt32(bitPattern: descriptor.number)
+        case .poll(let descriptor, let events):
+            opcode = CK_IOCB_CMD_POLL
+            self.descriptor = UInt32(bitPattern: descriptor.number)
+            address = UInt64(events & 0xffff)
+        default: return nil
+        }
+    }
+
+    /// Direct transfers alone, and as attempts: what cannot go on without waiting (for extents, for a free request)
+    /// ends with EAGAIN, and a worker carries it out.
+    private init?(_ transfer: Transfer, _ opcode: UInt16) {
+        guard transfer.descriptor.kind == .direct, transfer.offset >= 0 else { return nil }
+        self.init()
+        self.opcode = opcode
+        descriptor = UInt32(bitPattern: transfer.descriptor.number)
+        address = UInt64(UInt(bitPattern: transfer.base))
+        count = UInt64(transfer.count)
+        offset = transfer.offset
+        rw_flags = transfer.flags.kernelFlags | CK_RWF_NOWAIT
+        if transfer.priority != 0 {
+            flags |= CK_IOCB_FLAG_IOPRIO
+            priority = Int16(bitPattern: transfer.priority)
+        }
+    }
+}
