@@ -97,7 +97,7 @@ import UnitSupport
         try await expectFailure([], 2, "aio: no program is named \(seeHelp)")
         try await expectFailure(["--"], 2, "aio: no program is named \(seeHelp)")
         try await expectFailure(["--unknown", "true"], 2, "aio: unknown option --unknown \(seeHelp)")
-        let engines = "aio: engine wrong: there are auto, io_uring, threads"
+        let engines = "aio: engine wrong: there are auto, io_uring, threads, linux-aio, readahead"
         let outcome = try await run(["--engine", "wrong", "true"])
         #expect(outcome.ending == .exited(2))
         #expect(outcome.errors.hasPrefix(engines))

@@ -88,7 +88,8 @@ struct LoadOptions: ParsableArguments {
 struct ContestantOptions: ParsableArguments {
     @Option(
         help: ArgumentHelp(
-            "Engines of this library, with commas: io_uring, threads; or none (default: all).", valueName: "names"))
+            "Engines of this library, with commas: io_uring, threads, linux-aio, readahead; or none (default: all).",
+            valueName: "names"))
     var engines: String?
 
     @Option(

@@ -62,7 +62,7 @@ enum Way: Hashable, Sendable, CustomTestStringConvertible {
     static let preloads: [Way] = ([nil] + engines).map { .preloaded(engine: $0) }
     static let all = preloads + [.inPlace]
 
-    private static let engines = ["io_uring", "threads"]
+    private static let engines = ["io_uring", "threads", "linux-aio", "readahead"]
 
     /// The environment that a program needs for it.
     func environment(for library: Library) async throws -> [String: String] {

@@ -47,6 +47,7 @@ extension TextBuffer {
             return append("the kernel's is older than 5.15")
         case (.ringSetup, _): append("io_uring_setup: ")
         case (.ringMapping, _): append("mmap of the ring: ")
+        case (.linuxAIOSetup, _): append("io_setup: ")
         case (.thread, _): append("starting a thread: ")
         case (.firstOperation, _): append("the first operation: ")
         case (.descriptors, _), (.configuration, _), (nil, _): append("setting up: ")
