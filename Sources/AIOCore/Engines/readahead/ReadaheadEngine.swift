@@ -16,11 +16,12 @@ struct ReadaheadEngine: ~Copyable, Engine {
     private var coming = WorkList()
     /// The one that a worker waits for.
     private var delegated: Token?
+    private let guesses = FileGuesses()
     private let isLoop: Bool
     private var isExported = false
 
     /// Reads found missing in a row after which the rest is not looked at.
-    private static var missesMax: Int { 4 }
+    private static var missesMax: Int { 2 }
 
     init(_ configuration: EngineConfiguration) throws(EngineFailure) {
         threads = try ThreadsEngine(configuration, for: .readahead)
@@ -40,11 +41,20 @@ struct ReadaheadEngine: ~Copyable, Engine {
         guard let (transfer, isWrite) = admitted.transfer, !isWrite, transfer.descriptor.kind == .buffered,
             isForPageCache(admitted, transfer)
         else { return threads.stage(admitted: admitted, token) }
-        if let result = threads.cachedRead(admitted, transfer) { return threads.complete(token, result) }
-        guard Kernel.isLocal(transfer.descriptor.number) else { return threads.sendToWorker(admitted, token) }
+        if let result = cachedRead(admitted, transfer) { return threads.complete(token, result) }
+        guard guesses.isLocal(transfer.descriptor.number) else { return threads.sendToWorker(admitted, token) }
         items[Int(token.slot)] = WorkItem(admitted, token)
         items[Int(token.slot)].state = .queued
         fresh.append(Int(token.slot), items)
+    }
+
+    /// What the page cache holds, if it is worth asking. nil if it does not hold it.
+    private func cachedRead(_ operation: Operation, _ transfer: Transfer) -> Int? {
+        let number = transfer.descriptor.number
+        guard guesses.isWorthAsking(number) else { return nil }
+        let result = threads.cachedRead(operation, transfer)
+        guesses.note(isHit: result != nil, number)
+        return result
     }
 
     /// What is too much to be copied here, and what cannot be tried twice, is a worker's.
