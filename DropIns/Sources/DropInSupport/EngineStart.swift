@@ -52,7 +52,9 @@ public func isEngineForced() -> Bool {
 private func forcedEngine() -> EngineKind? {
     guard let value = getenv("AIO_ENGINE"), value.pointee != 0, strcmp(value, "auto") != 0 else { return nil }
     for kind in EngineKind.allCases where strcmp(value, kind.name.cString) == 0 { return kind }
-    report("aio: AIO_ENGINE names no engine of the drop-in libraries (auto, io_uring, threads, linux-aio, readahead): taking auto\n")
+    report(
+        "aio: AIO_ENGINE names no engine of the drop-in libraries (auto, io_uring, threads, linux-aio, readahead): taking auto\n"
+    )
     return nil
 }
 

@@ -64,6 +64,13 @@ extension Operation {
     /// Whether it writes to its descriptor.
     public var isWrite: Bool { transfer?.isWrite ?? false }
 
+    /// What a buffered read at an offset comes to without waiting; nil if it has to wait, or the file cannot tell.
+    func resultWithoutWaiting() -> Int? {
+        guard let (transfer, isWrite) = transfer, !isWrite, transfer.offset >= 0 else { return nil }
+        let result = attemptWithoutWaiting(transfer)
+        return result == -Int(EAGAIN) || result == -Int(EOPNOTSUPP) ? nil : result
+    }
+
     /// A buffered read with RWF_NOWAIT: as `Transfer.attemptWithoutWaiting`, for vectored ones too.
     public func attemptWithoutWaiting(_ transfer: Transfer) -> Int {
         guard case .readVectored = self else { return transfer.attemptWithoutWaiting(isWrite: false) }

@@ -14,6 +14,8 @@ struct WorkItem: BitwiseCopyable {
     /// Seldom blocks for long: see `WorkerPool`.
     var isQuick = false
     var isAdvised = false
+    /// Asked to end while a worker had it.
+    var isCancelRequested = false
     var state = State.idle
     fileprivate var next: Int32 = -1
     fileprivate var previous: Int32 = -1
@@ -27,6 +29,8 @@ struct WorkItem: BitwiseCopyable {
     }
 
     var slot: Int { Int(token.slot) }
+
+    var isRead: Bool { operation.transfer.map { !$0.isWrite } ?? false }
 }
 
 /// A first-in first-out list of items, linked by slot.
@@ -42,6 +46,14 @@ struct WorkList: BitwiseCopyable {
         items[slot].previous = tail
         if tail >= 0 { items[Int(tail)].next = Int32(slot) } else { head = Int32(slot) }
         tail = Int32(slot)
+        count += 1
+    }
+
+    mutating func prepend(_ slot: Int, _ items: UnsafeMutablePointer<WorkItem>) {
+        items[slot].next = head
+        items[slot].previous = -1
+        if head >= 0 { items[Int(head)].previous = Int32(slot) } else { tail = Int32(slot) }
+        head = Int32(slot)
         count += 1
     }
 

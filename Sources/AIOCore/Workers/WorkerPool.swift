@@ -1,3 +1,5 @@
+internal import CKernel
+
 /// Threads for what can only be done by blocking one: bounded, started when there is need, gone when there is none.
 ///
 /// Work comes in two kinds.
@@ -93,7 +95,11 @@ class WorkerPool: ThreadBody, @unchecked Sendable {
         lock.lock()
         defer { lock.unlock() }
         let item = items + Int(token.slot)
-        guard item.pointee.token == token, item.pointee.state == .queued else { return false }
+        guard item.pointee.token == token, item.pointee.state == .queued else {
+            // A worker that only looks whether it is ready ends it when it is not.
+            if item.pointee.token == token { item.pointee.isCancelRequested = true }
+            return false
+        }
         if !item.pointee.isQuick {
             state.pointee.blocking.remove(Int(token.slot), items)
         } else if item.pointee.isAdvised {
@@ -235,12 +241,71 @@ class WorkerPool: ThreadBody, @unchecked Sendable {
         if needsWatcher { callWatcher() }
         while true {
             advise()
+            if collectReady() { continue }
             guard let slot = state.pointee.advised.popFirst(items) else { break }
             run(slot)
             state.pointee.quickProgress &+= 1
         }
         state.pointee.quickWorkers -= 1
     }
+
+    /// Under the lock, which it gives up meanwhile: completes reads whose pages have come, together, so that the engine
+    /// is woken once for all of them. False if there were none.
+    private func collectReady() -> Bool {
+        // Above 1 KiB the memory would come from the heap.
+        withUnsafeTemporaryAllocation(of: Int.self, capacity: 32) { slots in
+            var count = 0
+            while count < slots.count, let slot = state.pointee.advised.first, items[slot].isRead {
+                _ = state.pointee.advised.popFirst(items)
+                items[slot].state = .running
+                slots[count] = slot
+                count += 1
+            }
+            // One by itself is as well waited for.
+            let readyCount = count > 1 ? attempt(slots, &count) : 0
+            for slot in slots[..<count].reversed() { putBack(slot) }
+            state.pointee.quickProgress &+= UInt(readyCount)
+            return readyCount > 0
+        }
+    }
+
+    /// Under the lock, which it gives up meanwhile. Leaves what is not ready in `slots`, in order.
+    private func attempt(_ slots: UnsafeMutableBufferPointer<Int>, _ count: inout Int) -> Int {
+        lock.unlock()
+        var kept = 0
+        var misses = 0
+        var hasToWake = false
+        for index in 0..<count {
+            let slot = slots[index]
+            let result = misses < Self.missesMax ? items[slot].operation.resultWithoutWaiting() : nil
+            if let result {
+                hasToWake = publish(slot, result) || hasToWake
+                misses = 0
+            } else {
+                misses += 1
+                slots[kept] = slot
+                kept += 1
+            }
+        }
+        if hasToWake { Kernel.wake(wakeDescriptor) }
+        lock.lock()
+        defer { count = kept }
+        return count - kept
+    }
+
+    /// Under the lock: it waits again, as the first.
+    private func putBack(_ slot: Int) {
+        guard !items[slot].isCancelRequested else {
+            items[slot].state = .idle
+            finish(slot, -Int(ECANCELED))
+            return
+        }
+        items[slot].state = .queued
+        state.pointee.advised.prepend(slot, items)
+    }
+
+    /// Reads that were not ready in a row after which the rest is not looked at.
+    private static var missesMax: Int { 2 }
 
     private func callWatcher() {
         if state.pointee.idleCount > 0 {
@@ -273,9 +338,14 @@ class WorkerPool: ThreadBody, @unchecked Sendable {
 
     /// On the worker's thread, without the lock; or under it if no thread could be started.
     func finish(_ slot: Int, _ result: Int) {
+        if publish(slot, result) { Kernel.wake(wakeDescriptor) }
+    }
+
+    /// True if the engine sleeps and has to be woken.
+    private func publish(_ slot: Int, _ result: Int) -> Bool {
         // Written before `put` publishes the slot; from there on the slot is the engine's.
         (results + slot).initialize(
             to: Completion(items[slot].token, result: Int32(truncatingIfNeeded: result), flags: .usedWorker))
-        if finished.put(UInt32(slot)) { Kernel.wake(wakeDescriptor) }
+        return finished.put(UInt32(slot))
     }
 }
