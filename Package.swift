@@ -53,6 +53,7 @@ let package = Package(
         .testTarget(
             name: "ConformanceTests", dependencies: ["AIO", "AIOCore", "CKernel", "UnitSupport"],
             path: "Tests/Conformance",
+            exclude: ["Programs"],
             swiftSettings: [.enableUpcomingFeature("NonisolatedNonsendingByDefault")]),
         .testTarget(
             name: "DropInTests", dependencies: ["CKernel", "UnitSupport"], path: "Tests/DropIns", exclude: ["Programs"],

@@ -61,7 +61,9 @@ public final class Carrier<Record: CarriedOperation>: LoopClient, @unchecked Sen
 
     /// Joins the hold of a file or block device that other operations hold already. nil if there is none by this
     /// number.
-    public func join(_ number: Int32) -> (number: Int32, file: FileIdentity)? { duplicates.join(number) }
+    public func join(_ number: Int32) -> (descriptor: Descriptor, file: FileIdentity)? {
+        duplicates.join(number)
+    }
 
     /// Holds the open file of an operation that is about to be accepted until `release`, so that it meets that file and
     /// no other.

@@ -277,8 +277,8 @@ struct Submission: ~Copyable {
         var transfer = transfer
         transfer.flags.insert(.cacheMissed)
         if let joined = library.pointee.runningLoop()?.join(transfer.descriptor.number) {
-            transfer.descriptor = Descriptor(
-                joined.number, kind: openFlags & CK_O_DIRECT != 0 ? .direct : .buffered)
+            transfer.descriptor = joined.descriptor
+            transfer.descriptor.kind = openFlags & CK_O_DIRECT != 0 ? .direct : .buffered
             record.pointee.isHeld = true
             record.pointee.operation = record.pointee.operation.with(transfer)
             return carry(record, joined.file, isCancellable: false)

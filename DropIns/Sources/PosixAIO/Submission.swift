@@ -72,8 +72,8 @@ struct Submission {
         transfer.flags.insert(.cacheMissed)
         let isAppend = isWrite && openFlags & CK_O_APPEND != 0
         if let joined = library.runningFiles?.join(number) {
-            transfer.descriptor = Descriptor(
-                joined.number, kind: openFlags & CK_O_DIRECT != 0 ? .direct : .buffered)
+            transfer.descriptor = joined.descriptor
+            transfer.descriptor.kind = openFlags & CK_O_DIRECT != 0 ? .direct : .buffered
             return start(
                 isWrite ? .write(transfer) : .read(transfer), joined.file, isAppend ? .writing : .parallel,
                 isCovered: true, isHeld: true)

@@ -21,6 +21,8 @@ public struct Descriptor: BitwiseCopyable, Sendable, Equatable {
     /// The number; for a registered file, its index.
     public var number: Int32
     public var kind: Kind
+    /// Whether another machine, or a program (FUSE), stands behind the file, and may let an operation wait for ever.
+    public var isRemote = false
     /// Whether `number` is an index into the files registered with the queue.
     public var isRegistered: Bool
 
@@ -57,7 +59,9 @@ public struct Descriptor: BitwiseCopyable, Sendable, Equatable {
         }
         let device = UInt64(status.device_major) << 32 | UInt64(status.device_minor)
         let file = FileIdentity(device: device, inode: status.inode)
-        return (Descriptor(number, kind: kind(status.mode & CK_S_IFMT, number)), file)
+        var descriptor = Descriptor(number, kind: kind(status.mode & CK_S_IFMT, number))
+        descriptor.isRemote = descriptor.kind != .stream && !Kernel.isLocal(number)
+        return (descriptor, file)
     }
 
     private static func kind(_ type: UInt16, _ number: Int32) -> Kind {

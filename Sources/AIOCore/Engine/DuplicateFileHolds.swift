@@ -14,7 +14,8 @@ public final class DuplicateFileHolds: FileHolds, @unchecked Sendable {
     /// A duplicate, and the number that it was made of.
     private struct Shared: BitwiseCopyable {
         var number: Int32 = -1
-        var duplicate: Int32 = -1
+        /// The duplicate.
+        var descriptor = Descriptor(-1)
         var file = FileIdentity()
         /// Operations that it is held for; 0 if the place is free.
         var users = 0
@@ -61,8 +62,9 @@ public final class DuplicateFileHolds: FileHolds, @unchecked Sendable {
     // MARK: Holding
 
     /// Joins the hold of a file or block device that this number names and that other operations hold already. nil if
-    /// there is none. What else a descriptor says of the file than its number is the caller's to know.
-    public func join(_ number: Int32) -> (number: Int32, file: FileIdentity)? {
+    /// there is none. Whether
+    /// the file is open for direct I/O by now is the caller's to know.
+    public func join(_ number: Int32) -> (descriptor: Descriptor, file: FileIdentity)? {
         guard number >= 0 else { return nil }
         let place = shared + Int(number) % Self.sharedMax
         lock.lock()
@@ -74,34 +76,36 @@ public final class DuplicateFileHolds: FileHolds, @unchecked Sendable {
         let found = place.pointee
         lock.unlock()
         // Not under the lock, which the call would stretch: as long as we are among the users it stays open.
-        guard Kernel.isSameOpenFile(number, found.duplicate) else {
-            release(found.duplicate)
+        guard Kernel.isSameOpenFile(number, found.descriptor.number) else {
+            release(found.descriptor.number)
             return nil
         }
-        return (found.duplicate, found.file)
+        return (found.descriptor, found.file)
     }
 
     /// Holds a file, so that others may join.
     public func hold(_ descriptor: Descriptor, _ file: FileIdentity) -> Outcome {
         let outcome = hold(descriptor)
-        if case .held(let held) = outcome { share(descriptor.number, held.number, file) }
+        if case .held(let held) = outcome { share(descriptor.number, held, file) }
         return outcome
     }
 
     public override func hold(_ descriptor: Descriptor) -> Outcome {
         let number = Kernel.duplicate(descriptor.number, from: least)
         guard number >= 0 else { return number == -Int(EBADF) ? .notOpen : .noPlace }
-        return .held(Descriptor(Int32(number), kind: descriptor.kind))
+        var held = descriptor
+        held.number = Int32(number)
+        return .held(held)
     }
 
-    private func share(_ number: Int32, _ duplicate: Int32, _ file: FileIdentity) {
+    private func share(_ number: Int32, _ duplicate: Descriptor, _ file: FileIdentity) {
         let place = Int(number) % Self.sharedMax
-        let distance = Int(duplicate - least)
+        let distance = Int(duplicate.number - least)
         guard canShare, distance < Self.placeMax else { return }
         lock.lock()
         defer { lock.unlock() }
         guard shared[place].users == 0 else { return }
-        shared[place] = Shared(number: number, duplicate: duplicate, file: file, users: 1)
+        shared[place] = Shared(number: number, descriptor: duplicate, file: file, users: 1)
         places[distance] = UInt8(place)
     }
 

@@ -219,7 +219,9 @@ public struct EngineQueue: ~Copyable {
         let wasAwaiting = slot.pointee.state == .awaitingReadiness
         if wasAwaiting { table.setAwaitingReadiness(token, false) }
         if slot.pointee.isCancelRequested {
-            return finish(token, wasAwaiting ? -ECANCELED : completion.result, completion.flags)
+            // The kernel interrupts one of its workers.
+            let isInterrupted = wasAwaiting || completion.result == -EINTR
+            return finish(token, isInterrupted ? -ECANCELED : completion.result, completion.flags)
         }
         if wasAwaiting, completion.result >= 0 {
             return stageAgain(operation, token)

@@ -50,7 +50,10 @@ final class RingFileHolds: FileHolds, @unchecked Sendable {
             places.push(place)
             return result == -Int(EBADF) ? .notOpen : .noPlace
         }
-        return .held(.registered(Int32(place), kind: descriptor.kind))
+        var held = descriptor
+        held.number = Int32(place)
+        held.isRegistered = true
+        return .held(held)
     }
 
     override func release(_ descriptor: Descriptor) {

@@ -57,6 +57,14 @@ extension Operation {
         return transfer.descriptor.kind == .buffered && transfer.flags.isDisjoint(with: [.sync, .dataSync])
     }
 
+    /// Whether it may hold a worker for as long as somebody else pleases.
+    @inline(__always)
+    var mayWaitForOthers: Bool {
+        guard let descriptor, descriptor.isRemote else { return false }
+        if case .poll = self { return false }
+        return true
+    }
+
     /// The read or write, and its direction.
     @inline(__always)
     var transfer: (transfer: Transfer, isWrite: Bool)? {

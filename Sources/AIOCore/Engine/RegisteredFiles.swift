@@ -37,7 +37,10 @@ struct RegisteredFiles: ~Copyable {
         guard descriptor.isRegistered else { return descriptor }
         let index = Int(descriptor.number)
         guard numbers.indices.contains(index), numbers[index] >= 0 else { return nil }
-        return Descriptor(numbers[index], kind: descriptor.kind)
+        var resolved = descriptor
+        resolved.number = numbers[index]
+        resolved.isRegistered = false
+        return resolved
     }
 
     private mutating func release() {

@@ -14,6 +14,8 @@ struct WorkItem: BitwiseCopyable {
     /// Seldom blocks for long: see `WorkerPool`.
     var isQuick = false
     var isAdvised = false
+    /// May wait for ever for somebody else: see `WorkerPool`.
+    var isRemote = false
     /// Asked to end while a worker had it.
     var isCancelRequested = false
     var state = State.idle
@@ -25,7 +27,8 @@ struct WorkItem: BitwiseCopyable {
     init(_ operation: Operation, _ token: Token) {
         self.operation = operation
         self.token = token
-        isQuick = operation.isQuick
+        isRemote = operation.descriptor?.isRemote ?? false
+        isQuick = operation.isQuick && !isRemote
     }
 
     var slot: Int { Int(token.slot) }

@@ -2,9 +2,12 @@ internal import CKernel
 
 /// Threads for what can only be done by blocking one: bounded, started when there is need, gone when there is none.
 ///
-/// Work comes in two kinds.
+/// Work comes in three kinds.
 ///
 /// *Blocking* work (fsync, open, direct I/O, ...) takes a thread each, up to the limit.
+///
+/// *Remote* work (on files of a network or FUSE file system) does so too, but never takes all threads: it may wait for
+/// ever, and the rest is to go on.
 ///
 /// *Quick* work (buffered reads and writes) seldom blocks for long, and hopping threads would cost more than it
 /// does. One worker serves it in order. It first asks the kernel to read ahead (readahead(2)) everything that is
@@ -18,6 +21,7 @@ class WorkerPool: ThreadBody, @unchecked Sendable {
     private let state: UnsafeMutablePointer<State>
     private let items: UnsafeMutablePointer<WorkItem>
     private let limit: Int
+    private let remoteLimit: Int
     /// How long a worker without work stays.
     private let idleTime: Nanoseconds
 
@@ -29,6 +33,9 @@ class WorkerPool: ThreadBody, @unchecked Sendable {
 
     private struct State {
         var blocking = WorkList()
+        /// Blocking work on remote files, and the threads at it.
+        var remote = WorkList()
+        var remoteWorkers = 0
         /// Quick work that nobody looked at yet, and quick work whose pages have been asked for.
         var incoming = WorkList()
         var advised = WorkList()
@@ -50,6 +57,7 @@ class WorkerPool: ThreadBody, @unchecked Sendable {
         results = .allocate(capacity: capacity)
         finished = Inbox(capacity: capacity)
         self.limit = max(limit, 1)
+        remoteLimit = Self.remoteLimit(self.limit)
         self.idleTime = idleTime
         self.wakeDescriptor = wakeDescriptor
     }
@@ -59,6 +67,9 @@ class WorkerPool: ThreadBody, @unchecked Sendable {
         items.deallocate()
         results.deallocate()
     }
+
+    /// Of so many threads, how many may be at remote files at once.
+    static func remoteLimit(_ limit: Int) -> Int { max(limit * 3 / 4, 1) }
 
     // MARK: The engine's side
 
@@ -85,6 +96,8 @@ class WorkerPool: ThreadBody, @unchecked Sendable {
         items[item.slot].state = .queued
         if item.isQuick {
             state.pointee.incoming.append(item.slot, items)
+        } else if item.isRemote {
+            state.pointee.remote.append(item.slot, items)
         } else {
             state.pointee.blocking.append(item.slot, items)
         }
@@ -100,7 +113,9 @@ class WorkerPool: ThreadBody, @unchecked Sendable {
             if item.pointee.token == token { item.pointee.isCancelRequested = true }
             return false
         }
-        if !item.pointee.isQuick {
+        if item.pointee.isRemote {
+            state.pointee.remote.remove(Int(token.slot), items)
+        } else if !item.pointee.isQuick {
             state.pointee.blocking.remove(Int(token.slot), items)
         } else if item.pointee.isAdvised {
             state.pointee.advised.remove(Int(token.slot), items)
@@ -140,7 +155,7 @@ class WorkerPool: ThreadBody, @unchecked Sendable {
 
     /// Under the lock: wakes or starts as many workers as the queued work asks for.
     private func callWorkers() {
-        var wanted = state.pointee.blocking.count
+        var wanted = state.pointee.blocking.count + remoteWanted
         if state.pointee.quickWorkers == 0, hasQuickWork { wanted += 1 }
         var waking = min(wanted, state.pointee.idleCount)
         var starting = min(wanted - waking, limit - state.pointee.threadCount)
@@ -166,6 +181,7 @@ class WorkerPool: ThreadBody, @unchecked Sendable {
     private func failQueued(with errno: Int32) {
         while let slot = state.pointee.blocking.popFirst(items) ?? state.pointee.incoming.popFirst(items)
             ?? state.pointee.advised.popFirst(items)
+            ?? state.pointee.remote.popFirst(items)
         {
             // No longer queued: a cancel that comes now must not take it out once more.
             items[slot].state = .idle
@@ -182,8 +198,13 @@ class WorkerPool: ThreadBody, @unchecked Sendable {
                 // This may have been the one that watched, or was called to.
                 if needsWatcher { callWatcher() }
                 run(slot)
-            } else if hasWork {
+            } else if state.pointee.quickWorkers == 0, hasQuickWork {
                 serveQuick()
+            } else if remoteWanted > 0, let slot = state.pointee.remote.popFirst(items) {
+                if needsWatcher { callWatcher() }
+                state.pointee.remoteWorkers += 1
+                run(slot)
+                state.pointee.remoteWorkers -= 1
             } else if state.pointee.isStopping || !waitForWork() {
                 break
             }
@@ -217,7 +238,13 @@ class WorkerPool: ThreadBody, @unchecked Sendable {
 
     /// Under the lock.
     private var hasQuickWork: Bool { !state.pointee.incoming.isEmpty || !state.pointee.advised.isEmpty }
-    private var hasWork: Bool { !state.pointee.blocking.isEmpty || state.pointee.quickWorkers == 0 && hasQuickWork }
+    private var hasWork: Bool {
+        !state.pointee.blocking.isEmpty || state.pointee.quickWorkers == 0 && hasQuickWork || remoteWanted > 0
+    }
+    /// Remote work that may begin.
+    private var remoteWanted: Int {
+        min(state.pointee.remote.count, remoteLimit - state.pointee.remoteWorkers)
+    }
     private var needsWatcher: Bool { state.pointee.quickWorkers > 0 && !state.pointee.isWatched }
 
     /// How long quick work may stand still before another worker helps.

@@ -10,7 +10,9 @@ struct IOUringEngine: ~Copyable, Engine {
     /// Made when first needed.
     private var pool: WorkerPool?
     private var outgoing: FixedQueue<WorkItem>
-    private var completedByWorkers: FixedQueue<Completion>
+    /// By workers, or without having been in the ring.
+    private var completedHere: FixedQueue<Completion>
+    private var remote: RemoteGate
     private var isWakeArmed = false
     private var isExported = false
     /// What the ring has registered, for workers.
@@ -42,8 +44,10 @@ struct IOUringEngine: ~Copyable, Engine {
         holds = configuration.isGuest ? Self.makeHolds(ring, configuration.queueDepth) : nil
         ring.limitWorkers(configuration.workerLimit)
         supportedOpcodes = ring.supportedOpcodes()
+        remote = RemoteGate(
+            limit: WorkerPool.remoteLimit(configuration.workerLimit), capacity: configuration.queueDepth)
         outgoing = FixedQueue(capacity: configuration.queueDepth)
-        completedByWorkers = FixedQueue(capacity: configuration.queueDepth)
+        completedHere = FixedQueue(capacity: configuration.queueDepth)
         self.ring = ring
         self.wakeDescriptor = wakeDescriptor
         self.configuration = configuration
@@ -65,6 +69,12 @@ struct IOUringEngine: ~Copyable, Engine {
 
     @inline(__always)
     mutating func stage(_ operation: Operation, _ token: Token) {
+        if operation.mayWaitForOthers, !remote.enter(operation, token) { return }
+        encode(operation, token)
+    }
+
+    @inline(__always)
+    private mutating func encode(_ operation: Operation, _ token: Token) {
         guard let entry = nextEntry() else { return sendToWorker(operation, token) }
         guard entry.pointee.encode(operation, supported: supportedOpcodes) else {
             // The entry is taken: let it do nothing, without a trace.
@@ -73,18 +83,26 @@ struct IOUringEngine: ~Copyable, Engine {
             return sendToWorker(operation, token)
         }
         entry.pointee.user_data = token.rawValue
+        // By one of the kernel's workers from the start: an attempt on a FUSE file may wait in this very thread, since
+        // such files heed no wish not to.
+        if operation.mayWaitForOthers { entry.pointee.flags |= CK_URING_SQE_ASYNC }
     }
 
     mutating func requestCancel(_ token: Token) {
         if let pool {
             pool.add(&outgoing)
-            if pool.remove(token) { return completedByWorkers.append(Completion(token, result: -ECANCELED)) }
+            if pool.remove(token) { return completeHere(token, -ECANCELED) }
         }
+        if remote.remove(token) { return completeHere(token, -ECANCELED) }
         guard let entry = nextEntry() else { return }
         entry.pointee.opcode = CK_URING_OP_ASYNC_CANCEL
         entry.pointee.descriptor = -1
         entry.pointee.address = token.rawValue
         entry.pointee.user_data = Self.cancelTag
+    }
+
+    private mutating func completeHere(_ token: Token, _ result: Int32) {
+        completedHere.append(Completion(token, result: result))
     }
 
     /// There is always room, as `init` explains, unless the kernel keeps refusing to take anything in.
@@ -136,8 +154,8 @@ struct IOUringEngine: ~Copyable, Engine {
 
     /// Before a wait: workers wake us from now on. False if one has finished already.
     private func workersMaySleep() -> Bool {
-        guard let pool else { return true }
-        return completedByWorkers.isEmpty && pool.finished.fallAsleep()
+        guard let pool else { return completedHere.isEmpty }
+        return completedHere.isEmpty && pool.finished.fallAsleep()
     }
 
     @inline(__always)
@@ -160,19 +178,33 @@ struct IOUringEngine: ~Copyable, Engine {
             isWakeArmed = false
             armWake()
         }
-        return pool == nil ? count : drainWorkers(into: completions, after: count)
+        count = pool == nil && completedHere.isEmpty ? count : drainWorkers(into: completions, after: count)
+        if remote.insideCount > 0 { letNextIn(completions[..<count]) }
+        return count
+    }
+
+    /// Remote operations whose turn it is go into the ring, and to the kernel at once: whoever waits for the exported
+    /// descriptor alone would wait for ever.
+    private mutating func letNextIn(_ completed: Slice<UnsafeMutableBufferPointer<Completion>>) {
+        var hasStaged = false
+        for completion in completed {
+            guard let (operation, token) = remote.leave(completion.token) else { continue }
+            encode(operation, token)
+            hasStaged = true
+        }
+        if hasStaged { enter(atLeast: 0, until: 0) }
     }
 
     private mutating func drainWorkers(
         into completions: UnsafeMutableBufferPointer<Completion>, after drained: Int
     ) -> Int {
-        pool?.takeFinished(into: &completedByWorkers)
+        pool?.takeFinished(into: &completedHere)
         var count = drained
-        while count < completions.count, let completion = completedByWorkers.popFirst() {
+        while count < completions.count, let completion = completedHere.popFirst() {
             completions.initializeElement(at: count, to: completion)
             count += 1
         }
-        if isExported, completedByWorkers.isEmpty { callWorkersToWake() }
+        if isExported, completedHere.isEmpty { callWorkersToWake() }
         return count
     }
 

@@ -16,7 +16,7 @@ struct ReadaheadEngine: ~Copyable, Engine {
     private var coming = WorkList()
     /// The one that a worker waits for.
     private var delegated: Token?
-    private let guesses = FileGuesses()
+    private let guesses = CacheGuesses()
     private let isLoop: Bool
     private var isExported = false
 
@@ -42,7 +42,7 @@ struct ReadaheadEngine: ~Copyable, Engine {
             isForPageCache(admitted, transfer)
         else { return threads.stage(admitted: admitted, token) }
         if let result = cachedRead(admitted, transfer) { return threads.complete(token, result) }
-        guard guesses.isLocal(transfer.descriptor.number) else { return threads.sendToWorker(admitted, token) }
+        guard !transfer.descriptor.isRemote else { return threads.sendToWorker(admitted, token) }
         items[Int(token.slot)] = WorkItem(admitted, token)
         items[Int(token.slot)].state = .queued
         fresh.append(Int(token.slot), items)

@@ -1,0 +1,91 @@
+import CKernel
+import Glibc
+import Testing
+import UnitSupport
+
+/// A FUSE file system of which some files hang, served by a program of its own: see Programs/stalling_fs.c.
+struct StallingFileSystem: Sendable {
+    /// Answers at once.
+    var fast: String { "\(mount.root)/fast" }
+    /// Reads of it wait until `release`.
+    var hang: String { "\(mount.root)/hang" }
+    /// The same past the page cache, where a read can be interrupted.
+    var hangDirect: String { "\(mount.root)/hang-direct" }
+
+    private let mount: DetachedMount
+
+    /// Runs `body` with a new one. Without the means for it the test is skipped.
+    static func with<R>(_ body: (StallingFileSystem) async throws -> R) async throws -> R {
+        let program: String
+        do { program = try Self.program.get() } catch {
+            try Test.cancel("\(skipped("no FUSE file system: \(error)"))")
+        }
+        let device = Glibc.open("/dev/fuse", O_RDWR | O_CLOEXEC)
+        guard device >= 0 else { try Test.cancel("\(skipped("no FUSE file system: no /dev/fuse"))") }
+        let server: pid_t
+        let mount: DetachedMount
+        do {
+            defer { closeDescriptor(device) }
+            mount = try DetachedMount.orSkip(
+                "fuse",
+                [
+                    ("fd", "\(device)"), ("rootmode", "40000"), ("user_id", "0"), ("group_id", "0"),
+                    ("source", "stalling"),
+                ])
+            server = try serve(program, device)
+        }
+        defer {
+            mount.release()
+            // It goes by itself when the last file is closed; it must not be waited for should that fail.
+            kill(server, SIGKILL)
+            waitpid(server, nil, 0)
+        }
+        let fileSystem = StallingFileSystem(mount: mount)
+        do {
+            let result = try await body(fileSystem)
+            fileSystem.release()
+            return result
+        } catch {
+            fileSystem.release()
+            throw error
+        }
+    }
+
+    /// Lets go of all that hangs.
+    func release() {
+        let descriptor = Glibc.open("\(mount.root)/release", O_RDONLY | O_CLOEXEC)
+        if descriptor >= 0 { closeDescriptor(descriptor) }
+    }
+
+    /// The byte at an offset of any file.
+    static func byte(at offset: Int64) -> UInt8 { UInt8(truncatingIfNeeded: (offset &* 131) >> 3) }
+
+    private static func serve(_ program: String, _ device: Int32) throws -> pid_t {
+        var process = pid_t()
+        var actions = posix_spawn_file_actions_t()
+        posix_spawn_file_actions_init(&actions)
+        defer { posix_spawn_file_actions_destroy(&actions) }
+        posix_spawn_file_actions_adddup2(&actions, device, 3)
+        var arguments = [strdup(program), strdup("/dev/fd/3"), nil]
+        defer { for argument in arguments { free(argument) } }
+        try #require(posix_spawn(&process, program, &actions, nil, &arguments, environ) == 0)
+        return process
+    }
+
+    /// Compiled once.
+    private static let program = Result { () throws(Unavailable) -> String in
+        let source = #filePath.replacing("Support/StallingFileSystem.swift", with: "Programs/stalling_fs.c")
+        let path = "/tmp/swift-aio-stalling-\(getpid())"
+        guard access("/usr/include/fuse3/fuse_lowlevel.h", R_OK) == 0 else {
+            throw Unavailable(reason: "libfuse3-dev is not installed")
+        }
+        guard
+            runs([
+                "gcc", "-O1", "-Wall", "-Wextra", "-Werror", "-I/usr/include/fuse3", source, "-o", path, "-lfuse3",
+                "-lpthread",
+            ])
+        else { throw Unavailable(reason: "gcc is not installed, or fails") }
+        atexit { unlink("/tmp/swift-aio-stalling-\(getpid())") }
+        return path
+    }
+}
