@@ -130,9 +130,11 @@ public final class BufferedWriter {
         buffer = nil
         let (file, outcome, offset) = (file, outcome, position - Int64(full.count))
         let before = isOrdered ? writes.last : nil
+        let handover = StreamHandover(full)
         writes.append(
             Task {
                 await before?.value
+                guard let full = handover.take() else { return }
                 await outcome.note { () throws(IOError) in
                     try await file.writeAll(UnsafeRawPointer(full.base), full.count, offset, [], .never)
                 }

@@ -5,8 +5,10 @@ public final class ChunkIterator: AsyncIteratorProtocol {
 
     /// A chunk on its way.
     private struct Read: Sendable {
+        var offset: Int64
         var wanted: Int
-        var task: Task<Result<Chunk, IOError>, Never>
+        var handover: StreamHandover
+        var task: Task<IOError?, Never>
     }
 
     private let source: Chunks
@@ -68,7 +70,7 @@ public final class ChunkIterator: AsyncIteratorProtocol {
         let extent = try await knownExtent()
         try await startReads(extent, mayWait: true)
         guard let first = reads.first else { return nil }
-        let chunk = try await value(of: first)
+        let chunk = try await chunk(of: first)
         reads.removeFirst()
         if chunk.count < first.wanted {
             await finish()
@@ -92,30 +94,33 @@ public final class ChunkIterator: AsyncIteratorProtocol {
             let count = nextCount
             // Own reads may have all that the pool gives: with one in flight there is no waiting for more.
             guard let buffer = try await newBuffer(count, mayWait: mayWait && reads.isEmpty) else { return }
-            reads.append(Read(wanted: count, task: start(buffer, count, extent.blockSize)))
+            reads.append(start(buffer, count, extent.blockSize))
             offset += Int64(count)
         }
     }
 
-    private func start(_ buffer: StreamBuffer, _ count: Int, _ blockSize: Int) -> Task<Result<Chunk, IOError>, Never> {
+    private func start(_ buffer: StreamBuffer, _ count: Int, _ blockSize: Int) -> Read {
         let (file, offset) = (source.file, offset)
-        return Task {
-            do throws(IOError) {
-                try await file.fill(buffer, count, at: offset, blockSize)
-                return .success(Chunk(buffer, at: offset))
-            } catch {
-                return .failure(error)
-            }
+        let handover = StreamHandover(buffer)
+        let task = Task { () -> IOError? in
+            guard let buffer = handover.take() else { return nil }
+            do throws(IOError) { try await file.fill(buffer, count, at: offset, blockSize) } catch { return error }
+            handover.put(buffer)
+            return nil
         }
+        return Read(offset: offset, wanted: count, handover: handover, task: task)
     }
 
-    private func value(of read: Read) async throws(IOError) -> Chunk {
+    private func chunk(of read: Read) async throws(IOError) -> Chunk {
         let all = reads
-        return try await withTaskCancellationHandler {
+        let error = await withTaskCancellationHandler {
             await read.task.value
         } onCancel: {
             for read in all { read.task.cancel() }
-        }.get()
+        }
+        if let error { throw error }
+        guard let buffer = read.handover.take() else { throw IOError(.cancelled, "read", path: source.file.path) }
+        return Chunk(buffer, at: read.offset)
     }
 
     // MARK: Both
@@ -132,7 +137,10 @@ public final class ChunkIterator: AsyncIteratorProtocol {
     private func finish() async {
         isFinished = true
         cancelReads()
-        for read in reads { _ = await read.task.value }
+        for read in reads {
+            _ = await read.task.value
+            _ = read.handover.take()
+        }
         reads = []
     }
 }

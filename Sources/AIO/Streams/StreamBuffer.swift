@@ -18,6 +18,22 @@ final class StreamBuffer: @unchecked Sendable {
     }
 }
 
+/// Where a buffer lies between two tasks. A task that has ended lives on for a moment, with all that it captured: so it
+/// captures this, which is empty by then, and the buffer is its last user's alone.
+final class StreamHandover: @unchecked Sendable {
+    // @unchecked: who puts something in is done before the other side, which waits for that, takes it out.
+    private var buffer: StreamBuffer?
+
+    init(_ buffer: StreamBuffer? = nil) { self.buffer = buffer }
+
+    func put(_ buffer: StreamBuffer) { self.buffer = buffer }
+
+    func take() -> StreamBuffer? {
+        defer { buffer = nil }
+        return buffer
+    }
+}
+
 extension IORuntime {
     /// Memory for a stream, whose `count` is 0. Without it: nil if that would mean to wait, and the caller has
     /// something else to wait for.
