@@ -66,6 +66,21 @@ import UnitSupport
         }
     }
 
+    /// Behind a piece of a block, direct I/O could not go on.
+    @Test(arguments: engines, [4096, 10_000, 10_240, 12_288])
+    func directIOReadsAFileThatEndsWithinABlock(_ engine: EngineKind, _ size: Int) async throws {
+        try await withScratch(on: .ext4) { scratch in
+            let path = Path(try scratch.file("direct", content.bytes(count: size, at: 0)))
+            try await withRuntime(engine) { runtime in
+                try await withFile(path, options: .direct, runtime: runtime) { file in
+                    var bytes: [UInt8] = []
+                    for try await chunk in file.chunks(of: 4096, readahead: 2) { bytes += chunk.bytes }
+                    #expect(content.mismatch(bytes, at: 0) == nil && bytes.count == size)
+                }
+            }
+        }
+    }
+
     /// Their size says 0, or a page; their reads are short.
     @Test(
         arguments: engines,
