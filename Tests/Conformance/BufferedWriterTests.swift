@@ -140,6 +140,22 @@ import Testing
         }
     }
 
+    /// The pool has one buffer left, and the limit would allow four in flight.
+    @Test(arguments: engines)
+    func aPoolThatIsNearlyUsedUpMakesItSlowerAndNoMore(_ engine: EngineKind) async throws {
+        try await withRuntime(engine) { runtime in
+            try await withFile("/dev/null", .write, runtime: runtime) { file in
+                try await HeldBuffers.with(runtime) {
+                    let writer = try BufferedWriter(file, bufferSize: 16 << 20, inFlightLimit: 64 << 20)
+                    let piece = [UInt8](repeating: 1, count: 10 << 20)
+                    for _ in 0..<6 { try await writer.write(piece) }
+                    try await writer.close()
+                    #expect(writer.position == 60 << 20)
+                }
+            }
+        }
+    }
+
     @Test(arguments: engines)
     func aWriterThatIsDroppedWithBytesSaysSo(_ engine: EngineKind) async throws {
         try await withScratch { scratch in

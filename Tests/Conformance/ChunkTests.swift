@@ -172,13 +172,11 @@ import UnitSupport
             try #require(truncate(path, 40 << 20) == 0)
             try await withRuntime(engine) { runtime in
                 try await withFile(Path(path), runtime: runtime) { file in
-                    // Never touched, so never really there.
-                    var held: [HeldBuffer] = []
-                    for _ in 0..<15 { held.append(HeldBuffer(try await runtime.acquireBuffer(count: 16 << 20))) }
-                    var count = 0
-                    for try await chunk in file.chunks(of: 8 << 20) { count += chunk.count }
-                    #expect(count == 40 << 20)
-                    withExtendedLifetime(held) {}
+                    try await HeldBuffers.with(runtime) {
+                        var count = 0
+                        for try await chunk in file.chunks(of: 8 << 20) { count += chunk.count }
+                        #expect(count == 40 << 20)
+                    }
                 }
             }
         }
@@ -284,12 +282,6 @@ import UnitSupport
             }
         }
     }
-}
-
-/// A buffer that an array can hold.
-private final class HeldBuffer {
-    let buffer: IOBuffer
-    init(_ buffer: consuming IOBuffer) { self.buffer = buffer }
 }
 
 /// A stream whose reading end is a file. `ends` keeps the other.
