@@ -5,10 +5,12 @@ extension File {
     /// data and what is needed to read it back, fdatasync(2). `.full`: all metadata too, fsync(2).
     ///
     /// Calls that come while a sync of this `File` runs share the next one, at the highest level that one of them asks
-    /// for. Who is cancelled or reaches his deadline while he waits for it leaves the others alone.
+    /// for. Who is cancelled or reaches his deadline while he waits for that one leaves the others alone, and returns at
+    /// once; a sync that is one caller's own is asked to end and waited for, like any operation.
     ///
     /// Once a sync failed for want of space or by an error of the device, data may be lost, and every later one of this
-    /// `File` throws `syncFailedBefore`: the kernel reports such an error once, and then success.
+    /// `File` throws `syncFailedBefore`: the kernel reports such an error once, and then success. Otherwise
+    /// throws `cancelled`, `deadlineExceeded`, `fileClosed`, or what fsync(2) says.
     public func sync(
         _ level: SyncLevel = .full, deadline: Deadline = .never
     ) async throws(IOError) {
