@@ -54,6 +54,19 @@ import UnitSupport
         #expect(other != first)
     }
 
+    @Test func whoDoesNotWaitGetsNothingAtTheLimit() async throws {
+        let pool = BufferPool(atLimit: .wait, sizeMax: 8192)
+        let first = try pool.acquireNow(count: 1)
+        let second = try await pool.acquire(count: 1)
+        #expect(pool.usedSize == 8192)
+        let third = try pool.acquireNow(count: 1)
+        let isRefused = third == nil
+        #expect(isRefused)
+        // Held until here.
+        _ = (first != nil, second.count)
+        await expect(.invalidArgument) { _ = try pool.acquireNow(count: -1) }
+    }
+
     private func address(_ pool: BufferPool, _ count: Int) async throws -> Int {
         let buffer = try await pool.acquire(count: count)
         return buffer.withUnsafeBytes { Int(bitPattern: $0.baseAddress) }

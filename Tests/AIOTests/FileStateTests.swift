@@ -9,6 +9,7 @@ import UnitSupport
         let lease = FileLease()
         func begin() -> Bool { lease.begin() }
         func end() { lease.end() }
+        func extend() { lease.extend() }
         func close() -> Bool { lease.close() }
         var isClosed: Bool { lease.isClosed }
     }
@@ -56,6 +57,23 @@ import UnitSupport
         lease.end()
         await closer.value
         #expect(order.notes == ["first", "second", "closed"])
+    }
+
+    @Test func aUserMayLeaveAnotherInItsPlaceWhileACloserWaits() async {
+        let lease = Shared()
+        let order = Order()
+        #expect(lease.begin())
+        #expect(lease.close())
+        let closer = Task {
+            await lease.lease.waitForUsers()
+            order.note("closed")
+        }
+        lease.extend()
+        lease.end()
+        order.note("the other")
+        lease.end()
+        await closer.value
+        #expect(order.notes == ["the other", "closed"])
     }
 
     @Test func underManyTasksNobodyUsesWhatIsClosed() async {

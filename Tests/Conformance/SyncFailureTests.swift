@@ -27,6 +27,39 @@ import UnitSupport
         }
     }
 
+    /// The one sync that really fails is shared by three; it comes after one that was cancelled before it began.
+    @Test(arguments: engines)
+    func everyoneWhoSharesAFailedSyncGetsItsError(_ engine: EngineKind) async throws {
+        try await withFailingDevice { device in
+            try await withRuntime(engine, { $0.queueDepth = 1 }) { runtime in
+                let file = try await File.open(Path(device), .readWrite, runtime: runtime)
+                try await writeMoreThanFits(file)
+                try await Ends.with { ends in
+                    let reading = ends.reading
+                    let read = Task {
+                        let memory = Memory(count: 1)
+                        return try await runtime.perform(.read(memory.transfer(reading)))
+                    }
+                    try await eventually { runtime.inFlightCount == 1 }
+                    let first = Task { try await file.sync() }
+                    try await eventually { file.isSyncing }
+                    let sharing = (0..<3).map { _ in Task { await syncError(file, .data) } }
+                    try await eventually { file.syncWaiterCount == 3 }
+                    first.cancel()
+                    await expectError(.cancelled) { try await first.value }
+                    read.cancel()
+                    _ = await read.result
+                    for sync in sharing {
+                        let error = await sync.value
+                        #expect(error?.errno == .some(Errno(rawValue: EIO)) || error?.code == .noSpace)
+                    }
+                    #expect(await syncError(file, .full)?.code == .syncFailedBefore)
+                }
+                try? await file.close()
+            }
+        }
+    }
+
     /// What the raw operation returns is the kernel's own answer, on every engine.
     @Test(arguments: ways)
     func aSyncOfAFailingDeviceFailsAsFsyncDoes(_ way: Way) async throws {

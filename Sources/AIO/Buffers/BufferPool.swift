@@ -44,10 +44,25 @@ final class BufferPool: Sendable {
     /// Callers that wait now.
     var waiterCount: Int { state.withLock { $0.waiters.count } }
 
-    func acquire(count: Int) async throws(IOError) -> IOBuffer {
+    /// Bytes that buffers have now.
+    var usedSize: Int { state.withLock { $0.usedSize } }
+
+    /// A buffer if there is one without waiting.
+    func acquireNow(count: Int) throws(IOError) -> IOBuffer? {
+        try check(count)
+        let sizeClass = Self.sizeClass(count)
+        guard let address = state.withLock({ takeUnlessOthersWait(sizeClass, &$0) }) else { return nil }
+        return IOBuffer(address.base, capacity: Self.smallest << sizeClass, count: count, pool: self)
+    }
+
+    private func check(_ count: Int) throws(IOError) {
         guard count >= 0, count <= Self.largest else {
             throw IOError(.invalidArgument, "buffer", advice: "count is 0 to \(Self.largest)")
         }
+    }
+
+    func acquire(count: Int) async throws(IOError) -> IOBuffer {
+        try check(count)
         let sizeClass = Self.sizeClass(count)
         let address: Address
         if let free = state.withLock({ takeUnlessOthersWait(sizeClass, &$0) }) {

@@ -12,6 +12,8 @@ public struct IOError: Error, Sendable, CustomStringConvertible {
         case cancelled, deadlineExceeded
         /// The file ended before as much was read as was asked for.
         case unexpectedEndOfFile
+        /// A line, or what was to be read up to a delimiter, is longer than the limit that was given.
+        case lineTooLong
         /// As many operations (or buffers) as the configuration allows are in use, and the caller asked not to wait.
         case limitReached
         /// It would have had to wait, and `TransferFlags.noWait` was given.
@@ -98,6 +100,7 @@ extension IOError.Code {
         case .cancelled: "cancelled"
         case .deadlineExceeded: "the deadline passed"
         case .unexpectedEndOfFile: "the file ended early"
+        case .lineTooLong: "a line is longer than the limit"
         case .limitReached: "the limit of operations in flight is reached"
         case .runtimeShutDown: "the runtime is shut down"
         case .forked: "not usable in a forked child"

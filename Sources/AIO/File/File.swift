@@ -20,6 +20,7 @@ public final class File: Sendable {
     /// The errno of the first sync that failed: the kernel may have marked lost pages clean, so that a later sync
     /// succeeds and proves nothing.
     let syncFailure = Atomic<Int32>(0)
+    let sharedSync = SharedSync()
 
     private init(_ descriptor: Descriptor, path: Path?, runtime: IORuntime) {
         self.descriptor = descriptor

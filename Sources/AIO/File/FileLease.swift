@@ -20,6 +20,12 @@ struct FileLease: ~Copyable {
         return true
     }
 
+    /// One user more, by somebody who is one: so also while a close waits.
+    borrowing func extend() {
+        // Relaxed: the caller's own `begin` came before, and the new user's `end` releases.
+        state.wrappingAdd(1, ordering: .relaxed)
+    }
+
     @inline(__always)
     borrowing func end() {
         let new = state.wrappingSubtract(1, ordering: .acquiringAndReleasing).newValue

@@ -1,31 +1,7 @@
-public import AIOCore
+internal import AIOCore
 internal import CKernel
 
 extension File {
-    /// Makes what was written to the file durable. `.data`: the data and what is needed to read it back,
-    /// fdatasync(2). `.full`: all metadata too, fsync(2).
-    ///
-    /// Once this failed for want of space or by an error of the device, data may be lost, and every later sync of this
-    /// `File` throws `syncFailedBefore`: the kernel reports such an error once, and then success.
-    public func sync(
-        _ level: SyncLevel = .full, deadline: Deadline = .never
-    ) async throws(IOError) {
-        let name = level == .full ? "fsync" : "fdatasync"
-        let before = syncFailure.load(ordering: .acquiring)
-        guard before == 0 else {
-            throw IOError(.syncFailedBefore, name, path: path, advice: "that was \(Errno(rawValue: before))")
-        }
-        do throws(IOError) {
-            _ = try await perform(.sync(descriptor, level), deadline, name)
-        } catch {
-            if let errno = error.errno, error.code == .inputOutput || error.code == .noSpace {
-                // Released: whoever sees it sees that the sync is over.
-                syncFailure.store(errno.rawValue, ordering: .releasing)
-            }
-            throw error
-        }
-    }
-
     public struct RangeSync: OptionSet, Sendable {
         public let rawValue: UInt32
         public init(rawValue: UInt32) { self.rawValue = rawValue }

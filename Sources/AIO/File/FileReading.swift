@@ -79,8 +79,9 @@ extension File {
         return [UInt8](unsafeUninitializedCapacity: max(count, 1)) { _, initialized in initialized = count }
     }
 
+    /// `read` into memory that the caller keeps where it is until this returns.
     @inline(__always)
-    private func read(
+    func read(
         _ base: UnsafeMutableRawPointer?, _ count: Int, _ offset: Int64, _ flags: TransferFlags,
         _ deadline: Deadline
     ) async throws(IOError) -> Int {
@@ -88,7 +89,8 @@ extension File {
         return try await perform(.read, transfer, deadline)
     }
 
-    private func readExactly(
+    /// `readExactly`, as the one above.
+    func readExactly(
         _ base: UnsafeMutableRawPointer?, _ count: Int, _ offset: Int64, _ flags: TransferFlags,
         _ deadline: Deadline
     ) async throws(IOError) {

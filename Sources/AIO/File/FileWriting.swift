@@ -19,12 +19,7 @@ extension File {
         _ bytes: RawSpan, at offset: Int64, flags: TransferFlags = [], deadline: Deadline = .never
     ) async throws(IOError) {
         let (base, count) = bytes.withUnsafeBytes { ($0.baseAddress, $0.count) }
-        var done = 0
-        while done < count {
-            let written = try await write(base.map { $0 + done }, count - done, offset + Int64(done), flags, deadline)
-            guard written > 0 else { throw IOError(.noSpace, "write", path: path) }
-            done += written
-        }
+        try await writeAll(base, count, offset, flags, deadline)
     }
 
     /// `write` from an array.
@@ -68,5 +63,17 @@ extension File {
         let transfer = Transfer(
             descriptor, UnsafeMutableRawPointer(mutating: base), count: count, offset: offset, flags: flags)
         return try await perform(.write, transfer, deadline)
+    }
+    /// `writeAll` from memory that the caller keeps where it is until this returns.
+    func writeAll(
+        _ base: UnsafeRawPointer?, _ count: Int, _ offset: Int64, _ flags: TransferFlags,
+        _ deadline: Deadline
+    ) async throws(IOError) {
+        var done = 0
+        while done < count {
+            let written = try await write(base.map { $0 + done }, count - done, offset + Int64(done), flags, deadline)
+            guard written > 0 else { throw IOError(.noSpace, "write", path: path) }
+            done += written
+        }
     }
 }

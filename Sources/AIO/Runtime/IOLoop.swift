@@ -96,6 +96,17 @@ public final class IOLoop: TaskExecutor, Sendable, CustomStringConvertible {
         }
     }
 
+    // MARK: Alarms
+
+    /// Calls `action` on the loop's thread when `deadline` passes, unless that is removed before.
+    func setAlarm(_ deadline: Nanoseconds, _ action: @escaping @Sendable () -> Void) -> UInt64 {
+        let alarm = tasks.alarms.set(deadline, action)
+        core.wakeIfAsleep()
+        return alarm
+    }
+
+    func removeAlarm(_ alarm: UInt64) { tasks.alarms.remove(alarm) }
+
     // MARK: The end
 
     func beginShutdown(_ mode: IORuntime.ShutdownMode, whenEnded: @escaping @Sendable () -> Void) {

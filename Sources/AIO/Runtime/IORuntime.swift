@@ -122,6 +122,9 @@ public final class IORuntime: Sendable {
         try await buffers.acquire(count: count)
     }
 
+    /// Bytes of the pool that buffers have now: for tests.
+    package var bufferBytesInUse: Int { buffers.usedSize }
+
     /// The way of every operation that a task waits for.
     func perform(
         _ operation: Operation, _ deadline: Nanoseconds, _ name: String, _ path: Path?

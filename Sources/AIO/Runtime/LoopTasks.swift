@@ -5,6 +5,7 @@ internal import Synchronization
 /// the loop, and admits those that wait for a place.
 final class LoopTasks: LoopClient {
     let admission = Admission()
+    let alarms = Alarms()
     private let jobEnded: (@Sendable () -> Void)?
     private let remote = Guarded(Remote())
     /// Whether `remote` may hold jobs, for the loop to see without the lock.
@@ -107,9 +108,12 @@ final class LoopTasks: LoopClient {
         return admission.admit { operation, deadline in core.prepare(operation, context: 0, deadline: deadline) }
     }
 
-    var nextDeadline: Nanoseconds { admission.nextDeadline }
+    var nextDeadline: Nanoseconds { min(admission.nextDeadline, alarms.nextDeadline) }
 
-    func expire(_ now: Nanoseconds) { admission.expire(now) }
+    func expire(_ now: Nanoseconds) {
+        admission.expire(now)
+        alarms.expire(now)
+    }
 
     // MARK: The end
 

@@ -1,0 +1,193 @@
+public import AIOCore
+internal import CKernel
+
+/// Writes a file or a stream piece by piece, with few calls of the kernel's, and behind the caller's back: what fills a
+/// buffer is on its way while the caller goes on.
+///
+/// Buffers go out in order. On regular files and block devices several are in flight at once, each to its own range; on
+/// streams, and on files opened with `.append`, one after the other. What was written is in the file after `flush` or
+/// `close`, and durable after `flush(sync:)`.
+///
+/// It belongs to one task at a time; a call while another has not returned throws `invalidArgument`. The file is
+/// borrowed: its opener closes it, after `close`. A writer that is dropped with bytes that were not flushed says so in the
+/// log. Only whole buffers are aligned as direct I/O wants it.
+///
+/// The first error is kept: every later call throws it. A call in a cancelled task that has to wait asks the writes in
+/// flight to end, and so `cancelled` may be that error. Whatever a call throws, nothing is in flight by then.
+public final class BufferedWriter {
+    public let file: File
+    /// Where the next byte goes; in streams and files for appending, counted on from the offset that was given.
+    public private(set) var position: Int64
+    private let bufferSize: Int
+    private let writesMax: Int
+    private let isOrdered: Bool
+    private let outcome = WriteOutcome()
+    private var buffer: StreamBuffer?
+    /// In flight, oldest first.
+    private var writes: [Task<Void, Never>] = []
+    private var hasUnflushed = false
+    private var isClosed = false
+    private var isBusy = false
+
+    /// `inFlightLimit`: bytes that may be on their way while the caller goes on (at least one buffer). Throws
+    /// `invalidArgument` for a negative offset, or a buffer that is not of 1 byte to 16 MiB; `fileClosed`.
+    public init(
+        _ file: File, at offset: Int64 = 0, bufferSize: Int = 256 << 10, inFlightLimit: Int = 1 << 20
+    ) throws(IOError) {
+        guard offset >= 0, (1...BufferPool.largest).contains(bufferSize) else {
+            let advice = "the offset is 0 or more, the buffer 1 byte to \(BufferPool.largest)"
+            throw IOError(.invalidArgument, "write", path: file.path, advice: advice)
+        }
+        try file.begin("write")
+        defer { file.lease.end() }
+        self.file = file
+        position = offset
+        self.bufferSize = bufferSize
+        writesMax = max(1, inFlightLimit / bufferSize)
+        isOrdered = !file.takesParallelWrites
+    }
+
+    /// What is in flight goes on to its end.
+    deinit {
+        guard !isClosed, hasUnflushed, outcome.error == nil else { return }
+        let name = file.path.map { "\($0)" } ?? "\(file.descriptor.number)"
+        let lost = buffer?.count ?? 0
+        file.runtime.configuration.log("writer of \(name) was dropped without close(): \(lost) bytes were not written")
+    }
+
+    // MARK: Writing
+
+    /// Takes the bytes over; waits only while the limit of bytes in flight is reached.
+    public func write(_ bytes: RawSpan) async throws(IOError) {
+        try await begin()
+        defer { isBusy = false }
+        let (base, count) = bytes.withUnsafeBytes { ($0.baseAddress, $0.count) }
+        var done = 0
+        while done < count, let base {
+            let buffer = try await room()
+            let taken = min(count - done, bufferSize - buffer.count)
+            (buffer.base + buffer.count).copyMemory(from: base + done, byteCount: taken)
+            buffer.count += taken
+            position += Int64(taken)
+            done += taken
+            if buffer.count == bufferSize { try await send(buffer) }
+        }
+    }
+
+    /// `write` from an array.
+    public func write(_ bytes: [UInt8]) async throws(IOError) { try await write(bytes.span.bytes) }
+
+    /// `write` of a text's UTF-8.
+    public func write(_ text: String) async throws(IOError) { try await write(Array(text.utf8)) }
+
+    /// Waits until everything is in the file; with `sync`, until it is durable.
+    public func flush(sync level: SyncLevel? = nil) async throws(IOError) {
+        try await begin()
+        defer { isBusy = false }
+        try await flushNow(level)
+    }
+
+    /// `flush`, after which the writer takes nothing any more. The file stays open. Closing again does nothing.
+    public func close(sync level: SyncLevel? = nil) async throws(IOError) {
+        guard !isClosed else { return }
+        try await begin()
+        defer { isBusy = false }
+        isClosed = true
+        try await flushNow(level)
+    }
+
+    private func begin() async throws(IOError) {
+        guard !isBusy else {
+            let advice = "another call of this writer has not returned"
+            throw IOError(.invalidArgument, "write", path: file.path, advice: advice)
+        }
+        guard !isClosed else {
+            throw IOError(.fileClosed, "write", path: file.path, advice: "the writer was closed")
+        }
+        isBusy = true
+        guard let error = outcome.error else { return }
+        await settle()
+        isBusy = false
+        throw error
+    }
+
+    // MARK: Down
+
+    /// The buffer that is being filled, with room in it.
+    private func room() async throws(IOError) -> StreamBuffer {
+        hasUnflushed = true
+        while true {
+            if let buffer { return buffer }
+            // The writes in flight may have all that the pool gives.
+            buffer = try await file.runtime.streamBuffer(bufferSize, mayWait: writes.isEmpty)
+            if buffer == nil { try await awaitOldest() }
+        }
+    }
+
+    /// Hands a buffer over to a task that writes it.
+    private func send(_ full: StreamBuffer) async throws(IOError) {
+        while writes.count >= writesMax { try await awaitOldest() }
+        buffer = nil
+        let (file, outcome, offset) = (file, outcome, position - Int64(full.count))
+        let before = isOrdered ? writes.last : nil
+        let handover = StreamHandover(full)
+        writes.append(
+            Task {
+                await before?.value
+                guard let full = handover.take() else { return }
+                await outcome.note { () throws(IOError) in
+                    try await file.writeAll(UnsafeRawPointer(full.base), full.count, offset, [], .never)
+                }
+            })
+    }
+
+    private func flushNow(_ level: SyncLevel?) async throws(IOError) {
+        if let buffer, buffer.count > 0 { try await send(buffer) }
+        while !writes.isEmpty { try await awaitOldest() }
+        hasUnflushed = false
+        if let level { try await file.sync(level) }
+    }
+
+    // MARK: Up
+
+    private func awaitOldest() async throws(IOError) {
+        let all = writes
+        await withTaskCancellationHandler {
+            await all.first?.value
+        } onCancel: {
+            for write in all { write.cancel() }
+        }
+        if !writes.isEmpty { writes.removeFirst() }
+        guard let error = outcome.error else { return }
+        await settle()
+        throw error
+    }
+
+    /// After an error: what has not begun does not begin any more.
+    private func settle() async {
+        for write in writes { await write.value }
+        writes = []
+    }
+}
+
+extension File {
+    /// Whether writes to several ranges at once end up where they are to.
+    fileprivate var takesParallelWrites: Bool {
+        switch descriptor.kind {
+        case .buffered, .direct: UInt64(max(0, Kernel.openFlags(descriptor.number))) & CK_O_APPEND == 0
+        case .unknown, .stream, .other: false
+        }
+    }
+}
+
+/// How the writes of one writer went: the first error, after which no more are begun.
+private final class WriteOutcome: Sendable {
+    private let first = Guarded<IOError?>(nil)
+
+    var error: IOError? { first.withLock { $0 } }
+
+    func note(_ write: () async throws(IOError) -> Void) async {
+        guard error == nil else { return }
+        do throws(IOError) { try await write() } catch { first.withLock { if $0 == nil { $0 = error } } }
+    }
+}

@@ -1,0 +1,61 @@
+internal import Glibc
+
+/// Puts lines together out of pieces. Looks at each byte once, and copies it once.
+struct LineSplitter {
+    /// The longest line, in bytes without its end.
+    let limit: Int
+    /// The beginning of a line whose end has not come.
+    private var line: [UInt8] = []
+
+    init(limit: Int) { self.limit = limit }
+
+    /// The next line that ends in `bytes`, from `position` on, which moves behind it. nil if none ends there: the rest
+    /// is kept.
+    mutating func next(in bytes: UnsafeRawBufferPointer, from position: inout Int) throws(LineTooLong) -> [UInt8]? {
+        guard position < bytes.count else { return nil }
+        let rest = UnsafeRawBufferPointer(rebasing: bytes[position...])
+        guard let length = rest.firstIndex(of: newline, from: 0) else {
+            position = bytes.count
+            try append(rest)
+            return nil
+        }
+        position += length + 1
+        try append(UnsafeRawBufferPointer(rebasing: rest[..<length]))
+        if line.last == carriageReturn { line.removeLast() }
+        guard line.count <= limit else { throw LineTooLong() }
+        return take()
+    }
+
+    /// What follows the last newline; nil if nothing does.
+    mutating func end() throws(LineTooLong) -> [UInt8]? {
+        guard line.count <= limit else { throw LineTooLong() }
+        return line.isEmpty ? nil : take()
+    }
+
+    /// A line may be longer by one until it is known whether a carriage return belongs to its end.
+    private mutating func append(_ bytes: UnsafeRawBufferPointer) throws(LineTooLong) {
+        guard bytes.count <= limit + 1 - line.count else { throw LineTooLong() }
+        line.append(contentsOf: bytes)
+        guard line.count <= limit || line.last == carriageReturn else { throw LineTooLong() }
+    }
+
+    private mutating func take() -> [UInt8] {
+        defer { line = [] }
+        return line
+    }
+}
+
+struct LineTooLong: Error {}
+
+private let newline = UInt8(ascii: "\n")
+private let carriageReturn = UInt8(ascii: "\r")
+
+extension UnsafeRawBufferPointer {
+    /// memchr(3) over what lies from `start` on.
+    func firstIndex(of byte: UInt8, from start: Int) -> Int? {
+        guard start < count, let base = baseAddress,
+            let found = memchr(base + start, Int32(byte), count - start)
+        else { return nil }
+        return UnsafeRawPointer(found) - base
+    }
+}

@@ -1,0 +1,118 @@
+/// The lines of a file, as bytes: what `File.byteLines` and `Chunks.byteLines` return.
+public struct ByteLines: AsyncSequence, Sendable {
+    public typealias Element = [UInt8]
+    public typealias Failure = IOError
+
+    let chunks: Chunks
+    let limit: Int
+
+    public func makeAsyncIterator() -> Iterator {
+        Iterator(chunks: ChunkIterator(chunks), splitter: LineSplitter(limit: limit), path: chunks.file.path)
+    }
+
+    public struct Iterator: AsyncIteratorProtocol {
+        let chunks: ChunkIterator
+        var splitter: LineSplitter
+        let path: Path?
+        private var chunk: Chunk?
+        private var position = 0
+        private var isFinished = false
+
+        init(chunks: ChunkIterator, splitter: LineSplitter, path: Path?) {
+            self.chunks = chunks
+            self.splitter = splitter
+            self.path = path
+        }
+
+        public mutating func next() async throws(IOError) -> [UInt8]? { try await nextLine() }
+
+        public mutating func next(isolation actor: isolated (any Actor)?) async throws(IOError) -> [UInt8]? {
+            try await nextLine()
+        }
+
+        private mutating func nextLine() async throws(IOError) -> [UInt8]? {
+            guard !isFinished else { return nil }
+            do throws(IOError) {
+                while true {
+                    if let line = try lineInChunk() { return line }
+                    // Its memory is free for the next.
+                    chunk = nil
+                    position = 0
+                    guard let next = try await chunks.next() else { break }
+                    chunk = next
+                }
+                isFinished = true
+                return try refusingLongLines { splitter throws(LineTooLong) in try splitter.end() }
+            } catch {
+                isFinished = true
+                throw error
+            }
+        }
+
+        private mutating func lineInChunk() throws(IOError) -> [UInt8]? {
+            guard let chunk else { return nil }
+            var position = position
+            defer { self.position = position }
+            return try refusingLongLines { splitter throws(LineTooLong) in
+                try chunk.withUnsafeBytes { bytes throws(LineTooLong) in
+                    try splitter.next(in: bytes, from: &position)
+                }
+            }
+        }
+
+        private mutating func refusingLongLines(
+            _ body: (inout LineSplitter) throws(LineTooLong) -> [UInt8]?
+        ) throws(IOError) -> [UInt8]? {
+            do throws(LineTooLong) { return try body(&splitter) } catch {
+                throw .lineTooLong(splitter.limit, "read", path)
+            }
+        }
+    }
+}
+
+/// The lines of a file, as text: what `File.lines` and `Chunks.lines` return.
+public struct Lines: AsyncSequence, Sendable {
+    public typealias Element = String
+    public typealias Failure = IOError
+
+    let lines: ByteLines
+
+    public func makeAsyncIterator() -> Iterator { Iterator(lines: lines.makeAsyncIterator()) }
+
+    public struct Iterator: AsyncIteratorProtocol {
+        var lines: ByteLines.Iterator
+
+        public mutating func next() async throws(IOError) -> String? { try await nextLine() }
+
+        public mutating func next(isolation actor: isolated (any Actor)?) async throws(IOError) -> String? {
+            try await nextLine()
+        }
+
+        private mutating func nextLine() async throws(IOError) -> String? {
+            try await lines.next().map { String(decoding: $0, as: UTF8.self) }
+        }
+    }
+}
+
+extension Chunks {
+    /// The lines of at most `limit` bytes that these chunks hold, without their ends, "\n" or "\r\n". The last one needs
+    /// none. A longer one ends the sequence with `lineTooLong`. Otherwise as the chunks.
+    public func byteLines(limit: Int = 1 << 20) -> ByteLines { ByteLines(chunks: self, limit: Swift.max(0, limit)) }
+
+    /// The same as text. What is not valid UTF-8 is replaced (U+FFFD).
+    public func lines(limit: Int = 1 << 20) -> Lines { Lines(lines: byteLines(limit: limit)) }
+}
+
+extension File {
+    /// The lines of the file, of at most `limit` bytes: `chunks().byteLines()`.
+    public func byteLines(limit: Int = 1 << 20) -> ByteLines { chunks().byteLines(limit: limit) }
+
+    /// The lines of the file as text, of at most `limit` bytes: `chunks().lines()`.
+    public func lines(limit: Int = 1 << 20) -> Lines { chunks().lines(limit: limit) }
+}
+
+extension IOError {
+    static func lineTooLong(_ limit: Int, _ operation: String, _ path: Path?) -> IOError {
+        IOError(.lineTooLong, operation, path: path, advice: "that is \(limit) bytes")
+    }
+}

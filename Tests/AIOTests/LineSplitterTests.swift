@@ -1,0 +1,63 @@
+import Testing
+import UnitSupport
+
+@testable import AIO
+
+@Suite struct LineSplitterTests {
+    /// The lines of `text`, handed over in pieces of this size.
+    private func lines(_ text: [UInt8], limit: Int = 1 << 20, pieceSize: () -> Int) throws -> [String] {
+        var splitter = LineSplitter(limit: limit)
+        var lines: [[UInt8]] = []
+        var rest = text[...]
+        while !rest.isEmpty {
+            let piece = Array(rest.prefix(pieceSize()))
+            rest = rest.dropFirst(piece.count)
+            var position = 0
+            try piece.withUnsafeBytes { bytes in
+                while let line = try splitter.next(in: bytes, from: &position) { lines.append(line) }
+            }
+            #expect(position == piece.count)
+        }
+        if let last = try splitter.end() { lines.append(last) }
+        return lines.map { String(decoding: $0, as: UTF8.self) }
+    }
+
+    private func lines(_ text: String, limit: Int = 1 << 20, by size: Int = 3) throws -> [String] {
+        try lines(Array(text.utf8), limit: limit) { size }
+    }
+
+    private static let cases: [(String, [String])] = [
+        ("", []), ("\n", [""]), ("a", ["a"]), ("a\n", ["a"]), ("a\nb", ["a", "b"]), ("a\n\n\nb\n", ["a", "", "", "b"]),
+        ("a\r\nb\r\n", ["a", "b"]), ("\r\n\r\n", ["", ""]), ("a\rb\n\r", ["a\rb", "\r"]),
+        ("a\r\r\nb\r", ["a\r", "b\r"]),
+    ]
+
+    @Test(arguments: [1, 2, 3, 100])
+    func linesEndWithANewlineOrACarriageReturnAndOne(_ size: Int) throws {
+        for (text, expected) in Self.cases {
+            #expect(try lines(text, by: size) == expected, "\(text.debugDescription)")
+        }
+    }
+
+    @Test func whereTheTextIsCutMakesNoDifference() throws {
+        var random = SeededGenerator("lines")
+        for _ in 0..<200 {
+            let text = (0..<Int.random(in: 0...60, using: &random)).map { _ in
+                Array("ab\r\n".utf8).randomElement(using: &random) ?? 0
+            }
+            let whole = try lines(text) { text.count }
+            let cut = try lines(text) { Int.random(in: 1...7, using: &random) }
+            #expect(cut == whole)
+            #expect(whole.map(\.utf8.count).reduce(0, +) <= text.count)
+        }
+    }
+
+    @Test(arguments: [1, 2, 3, 100])
+    func theLimitCountsBytesWithoutTheEnd(_ size: Int) throws {
+        #expect(try lines("abc\nabc\r\nabc", limit: 3, by: size) == ["abc", "abc", "abc"])
+        #expect(try lines("\n\r\n", limit: 0, by: size) == ["", ""])
+        for text in ["abcd\n", "a\nabcd", "abcd\r\n", "abc\rd\n", "abc\r", "abcdefghijk"] {
+            #expect(throws: LineTooLong.self, "\(text.debugDescription)") { try lines(text, limit: 3, by: size) }
+        }
+    }
+}

@@ -1,0 +1,213 @@
+import AIO
+import CKernel
+import Glibc
+import Synchronization
+import Testing
+
+/// Writing behind the caller's back: all of it arrives, in bounded memory, and no error is lost.
+@Suite(.timeLimit(.minutes(10))) struct BufferedWriterTests {
+    private let content = KnownContent(seed: 6)
+
+    /// Writes `size` bytes of the content in pieces of any size.
+    private func write(_ writer: BufferedWriter, size: Int) async throws {
+        var random = SeededRandom(UInt64(size))
+        var done = 0
+        while done < size {
+            let count = min(Int.random(in: 0...9000, using: &random), size - done)
+            try await writer.write(content.bytes(count: count, at: Int64(done)))
+            done += count
+        }
+    }
+
+    @Test(arguments: engines, [[], .append] as [File.OpenOptions])
+    func everythingWrittenIsInTheFile(_ engine: EngineKind, _ options: File.OpenOptions) async throws {
+        for bufferSize in [1000, 4096, 100_000] {
+            try await withScratch { scratch in
+                let path = Path(try scratch.file("out", [1, 2, 3]))
+                try await withRuntime(engine) { runtime in
+                    try await withFile(path, .write, options: options, runtime: runtime) { file in
+                        let writer = try BufferedWriter(file, at: 3, bufferSize: bufferSize, inFlightLimit: 400_000)
+                        try await write(writer, size: 300_000)
+                        #expect(writer.position == 300_003)
+                        try await writer.close()
+                        #expect(runtime.bufferBytesInUse == 0)
+                    }
+                }
+                let written = try scratch.content("out")
+                #expect(Array(written.prefix(3)) == [1, 2, 3])
+                #expect(content.mismatch(Array(written.dropFirst(3)), at: 0) == nil && written.count == 300_003)
+            }
+        }
+    }
+
+    @Test(arguments: engines, [StreamKind.pipe, .socket, .fifo])
+    func aStreamGetsItInOrder(_ engine: EngineKind, _ kind: StreamKind) async throws {
+        try await withWriting(engine, kind) { ends, file in
+            let reading = ends.reading
+            let reader = Task { try await BlockingThread.with { readToEnd(reading) } }
+            let writer = try BufferedWriter(file, bufferSize: 4096, inFlightLimit: 40_000)
+            try await write(writer, size: 300_000)
+            try await writer.write("end")
+            try await writer.close()
+            try await file.close()
+            let bytes = try await reader.value
+            #expect(content.mismatch(Array(bytes.dropLast(3)), at: 0) == nil && bytes.count == 300_003)
+            #expect(bytes.suffix(3) == Array("end".utf8)[...])
+        }
+    }
+
+    @Test(arguments: engines)
+    func whatIsFlushedIsThereForOthers(_ engine: EngineKind) async throws {
+        try await withScratch { scratch in
+            let path = Path(try scratch.file("out"))
+            try await withRuntime(engine) { runtime in
+                try await withFile(path, .readWrite, runtime: runtime) { file in
+                    let writer = try BufferedWriter(file, bufferSize: 4096)
+                    try await writer.flush()
+                    try await writer.write("one")
+                    #expect(try scratch.content("out") == [])
+                    try await writer.flush()
+                    #expect(try scratch.content("out") == Array("one".utf8))
+                    try await writer.write(" two")
+                    try await writer.flush(sync: .data)
+                    #expect(try scratch.content("out") == Array("one two".utf8))
+                    try await writer.close(sync: .full)
+                    try await writer.close()
+                    await expectError(.fileClosed) { try await writer.write("three") }
+                    await expectError(.fileClosed) { try await writer.flush() }
+                }
+            }
+        }
+    }
+
+    @Test(arguments: engines)
+    func theFirstErrorIsThrownByEveryLaterCall(_ engine: EngineKind) async throws {
+        try await withRuntime(engine) { runtime in
+            try await withFile("/dev/full", .write, runtime: runtime) { file in
+                let writer = try BufferedWriter(file, bufferSize: 4096)
+                try await writer.write("lost")
+                for _ in 0..<2 {
+                    let error = await expectError(.noSpace) { try await writer.flush() }
+                    #expect(error?.operation == "write")
+                    #expect(error?.path == "/dev/full")
+                }
+                await expectError(.noSpace) { try await writer.write("more") }
+                await expectError(.noSpace) { try await writer.close() }
+                // It was told, so that the drop is not logged.
+            }
+            #expect(runtime.bufferBytesInUse == 0)
+        }
+    }
+
+    @Test(arguments: engines)
+    func aWriteBehindThatFailedIsHeardOfWithoutAFlush(_ engine: EngineKind) async throws {
+        try await withScratch { scratch in
+            let path = Path(try scratch.file("in"))
+            try await withRuntime(engine) { runtime in
+                try await withFile(path, .read, runtime: runtime) { file in
+                    let writer = try BufferedWriter(file, bufferSize: 4096, inFlightLimit: 8192)
+                    let error = await expectError(.badDescriptor) {
+                        while true { try await writer.write([UInt8](repeating: 1, count: 1000)) }
+                    }
+                    #expect(error?.path == path)
+                    #expect(runtime.inFlightCount == 0)
+                }
+            }
+        }
+    }
+
+    /// A stream that nobody reads takes the buffers of the limit, and one more that is being filled.
+    @Test(arguments: engines, [StreamKind.pipe, .socket, .fifo])
+    func aWriteWaitsAtTheLimitAndEndsWhenCancelled(_ engine: EngineKind, _ kind: StreamKind) async throws {
+        try await withWriting(engine, kind) { ends, file in
+            _ = ends.fillUp()
+            let runtime = file.runtime
+            let written = Counter()
+            let writing = Task {
+                let writer = try BufferedWriter(file, bufferSize: 4096, inFlightLimit: 3 * 4096)
+                while true {
+                    try await writer.write([UInt8](repeating: 1, count: 1024))
+                    written.increment()
+                }
+            }
+            // Sixteen pieces fill four buffers; the call with the last of them waits.
+            try await eventually { written.count == 15 && runtime.inFlightCount == 1 }
+            #expect(runtime.bufferBytesInUse == 4 * 4096)
+            writing.cancel()
+            await expectError(.cancelled) { try await writing.value }
+            #expect(written.count == 15)
+            #expect(runtime.inFlightCount == 0)
+        }
+    }
+
+    /// The pool has one buffer left, and the limit would allow four in flight.
+    @Test(arguments: engines)
+    func aPoolThatIsNearlyUsedUpMakesItSlowerAndNoMore(_ engine: EngineKind) async throws {
+        try await withRuntime(engine) { runtime in
+            try await withFile("/dev/null", .write, runtime: runtime) { file in
+                try await HeldBuffers.with(runtime) {
+                    let writer = try BufferedWriter(file, bufferSize: 16 << 20, inFlightLimit: 64 << 20)
+                    let piece = [UInt8](repeating: 1, count: 10 << 20)
+                    for _ in 0..<6 { try await writer.write(piece) }
+                    try await writer.close()
+                    #expect(writer.position == 60 << 20)
+                }
+            }
+        }
+    }
+
+    @Test(arguments: engines)
+    func aWriterThatIsDroppedWithBytesSaysSo(_ engine: EngineKind) async throws {
+        try await withScratch { scratch in
+            let path = try scratch.file("out")
+            let log = Atomic(0)
+            try await withRuntime(
+                engine,
+                {
+                    $0.log = { line in
+                        #expect(line == "writer of \(path) was dropped without close(): 5 bytes were not written")
+                        log.wrappingAdd(1, ordering: .relaxed)
+                    }
+                }
+            ) { runtime in
+                try await withFile(Path(path), .write, runtime: runtime) { file in
+                    for isFlushed in [true, false] {
+                        let writer = try BufferedWriter(file)
+                        try await writer.write("bytes")
+                        if isFlushed { try await writer.flush() }
+                    }
+                }
+            }
+            #expect(log.load(ordering: .relaxed) == 1)
+        }
+    }
+
+    @Test(arguments: engines)
+    func whatCannotBeIsRefused(_ engine: EngineKind) async throws {
+        try await withRuntime(engine) { runtime in
+            let file = try await File.open("/dev/null", .write, runtime: runtime)
+            await expectError(.invalidArgument) { try BufferedWriter(file, at: -1).position }
+            await expectError(.invalidArgument) { try BufferedWriter(file, bufferSize: 0).position }
+            try await file.close()
+            await expectError(.fileClosed) { try BufferedWriter(file).position }
+        }
+    }
+
+    /// A stream whose writing end is a file. `ends` keeps the other.
+    private func withWriting(
+        _ engine: EngineKind, _ kind: StreamKind, _ body: (inout Ends, File) async throws -> Void
+    ) async throws {
+        try await withRuntime(engine) { runtime in
+            try await Ends.with(kind) { ends in
+                let file = File(adopting: ends.writing, runtime: runtime)
+                do { try await body(&ends, file) } catch {
+                    try? await file.close()
+                    throw error
+                }
+                ends.writing = -1
+                // One of the cases closes it.
+                try? await file.close()
+            }
+        }
+    }
+}

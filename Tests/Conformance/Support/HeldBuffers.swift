@@ -1,0 +1,19 @@
+import AIO
+
+/// Most of a runtime's buffer pool. Never touched, so never really there.
+struct HeldBuffers {
+    private final class Held {
+        let buffer: IOBuffer
+        init(_ buffer: consuming IOBuffer) { self.buffer = buffer }
+    }
+
+    private var held: [Held] = []
+
+    /// Leaves 16 MiB.
+    static func with(_ runtime: IORuntime, _ body: () async throws -> Void) async throws {
+        var buffers = HeldBuffers()
+        for _ in 0..<15 { buffers.held.append(Held(try await runtime.acquireBuffer(count: 16 << 20))) }
+        try await body()
+        withExtendedLifetime(buffers) {}
+    }
+}
