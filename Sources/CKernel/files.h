@@ -209,6 +209,8 @@ struct ck_statfs {
 };
 _Static_assert(sizeof(struct ck_statfs) == 120, "struct statfs is 120 bytes in the kernel's ABI");
 
+static const int64_t CK_ST_RDONLY = 1;
+
 // cachestat(2)
 struct ck_cachestat_range {
     uint64_t offset;
