@@ -13,7 +13,8 @@ extension File {
     public func zeroRange(
         at offset: Int64, count: Int64, keepSize: Bool = false, deadline: Deadline = .never
     ) async throws(IOError) {
-        try await allocate(at: offset, count: count, keepSize ? [.zeroRange, .keepSize] : .zeroRange, deadline: deadline)
+        try await allocate(
+            at: offset, count: count, keepSize ? [.zeroRange, .keepSize] : .zeroRange, deadline: deadline)
     }
 
     /// The first byte from `offset` on that is not in a hole; nil if there is none before the end. File systems without

@@ -44,8 +44,8 @@ private final class TreeRemoval: BlockingWork, @unchecked Sendable {
         let slash = UInt8(ascii: "/")
         let bytes = Array(path.bytes.reversed().drop { $0 == slash }.reversed())
         let name = bytes.reversed().prefix { $0 != slash }
-        guard !name.isEmpty || path.bytes.isEmpty, !name.allSatisfy({ $0 == UInt8(ascii: ".") }) || name.count > 2
-        else {
+        // Nor are `.`, `..` and the root to be emptied before the kernel refuses to remove them.
+        guard name.count > 2 || !name.allSatisfy({ $0 == UInt8(ascii: ".") }) else {
             throw IOError(.invalidArgument, "remove", path: path, advice: "the path does not end with a name")
         }
         self.path = Path(bytes: bytes)
