@@ -240,6 +240,28 @@ import Testing
         }
     }
 
+    @Test func attributesCarryNameValueAndPath() throws {
+        let value = Self.base
+        let set = AIOCore.Operation.call(
+            .setAttribute(path: Self.path, followLinks: true, name: Self.newPath, value: value, count: 9, flags: 1))
+        let entry = try #require(encoded(set))
+        #expect(entry.opcode == CK_URING_OP_SETXATTR)
+        #expect(entry.address == 0x2000 && entry.address3 == 0x1000 && entry.offset == 0x1234_5678_9abc)
+        #expect(entry.count == 9 && entry.operation_flags == 1)
+        #expect(encoded(set, supported: ~(1 << UInt64(CK_URING_OP_SETXATTR))) == nil)
+        let get = try #require(encoded(.call(.getAttribute(7, name: Self.newPath, value: value, count: 9))))
+        #expect(get.opcode == CK_URING_OP_FGETXATTR && get.descriptor == 7)
+        #expect(get.address == 0x2000 && get.address3 == 0 && get.offset == 0x1234_5678_9abc)
+        #expect(get.count == 9 && get.operation_flags == 0)
+    }
+
+    @Test func attributesOfALinkItselfGoToAWorker() {
+        let get = BlockingCall.getAttribute(
+            path: Self.path, followLinks: false, name: Self.newPath, value: nil, count: 0)
+        #expect(encoded(.call(get)) == nil)
+        #expect(encoded(.call(.removeAttribute(7, name: Self.newPath))) == nil)
+    }
+
     // MARK: What the ring cannot express
 
     @Test func callsAndWorkGoToWorkers() {

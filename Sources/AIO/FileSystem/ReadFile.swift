@@ -70,7 +70,7 @@ private final class WholeFileRead: BlockingWork, @unchecked Sendable {
 
     init(_ path: Path, limit: Int, _ deadline: Deadline) throws(IOError) {
         self.path = try path.copyCString(for: "read")
-        self.limit = max(limit, 0)
+        self.limit = min(max(limit, 0), Int.max - 1)
         super.init(deadline: deadline.nanoseconds)
     }
 
@@ -87,18 +87,17 @@ private final class WholeFileRead: BlockingWork, @unchecked Sendable {
         }
         guard size <= limit else { return -Int(EFBIG) }
         // One byte more than it says: a read that does not fill the room is then followed by one that finds the end.
-        var room = max(size + 1, 16384)
+        // What a file says is not always true, and memory may not be had: no more than this before anything is read.
+        var room = min(max(size + 1, 16384), 1 << 30)
         while true {
-            let before = content.count
             let result = read(Int32(descriptor), room)
             guard result > 0 else { return result }
             guard content.count <= limit else { return -Int(EFBIG) }
-            if content.count - before < room { return 0 }
             room = max(content.count, 65536)
         }
     }
 
-    /// Reads until `room` more bytes are there, or the file's end. Returns 0 at the end, or a negative errno.
+    /// Reads until `room` more bytes are there, or the file's end. Returns 0 at the end, a negative errno, or more.
     private func read(_ descriptor: Int32, _ room: Int) -> Int {
         // One byte above the limit tells that there are too many.
         let room = min(room, limit - content.count + 1)

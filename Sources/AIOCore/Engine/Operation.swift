@@ -50,7 +50,7 @@ public enum Operation: BitwiseCopyable, @unchecked Sendable {
         flags: Int32)
     /// symlinkat(2): makes `path` a symbolic link to `target`.
     case symbolicLink(target: UnsafePointer<CChar>, directory: Int32, path: UnsafePointer<CChar>)
-    /// A system call that no ring has; a worker makes it.
+    /// One of many system calls that rings do not have; a worker makes it.
     case call(BlockingCall)
     /// Several system calls, one after the other, on a worker. Completes with what `run` returns.
     case work(Unmanaged<BlockingWork>)

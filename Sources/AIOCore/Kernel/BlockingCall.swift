@@ -1,6 +1,7 @@
 internal import CKernel
 
-/// One system call that no ring has, as a value for a worker to carry out.
+/// One system call as a value, for a worker to carry out: what rings do not have, but for some of the calls on extended
+/// attributes.
 ///
 /// It names descriptors by their number, never by their index among the registered ones. Pointers in it are borrowed
 /// until the completion is drained. It is as large as a `Transfer`, so that operations are no larger for it: the fifth
@@ -47,6 +48,42 @@ public struct BlockingCall: BitwiseCopyable, @unchecked Sendable {
         default:
             return result
         }
+    }
+}
+
+extension BlockingCall {
+    /// A call that rings have since 5.19. It follows symbolic links; those that do not are for workers.
+    struct RingForm {
+        var opcode: UInt8
+        /// -1 if it is on a path.
+        var descriptor: Int32 = -1
+        var path: UInt64 = 0
+        var name: UInt64
+        var value: UInt64
+        var count: UInt32
+        var flags: UInt32
+    }
+
+    var ringForm: RingForm? {
+        let opcode: UInt8
+        switch kind {
+        case .getxattr: opcode = CK_URING_OP_GETXATTR
+        case .fgetxattr: opcode = CK_URING_OP_FGETXATTR
+        case .setxattr: opcode = CK_URING_OP_SETXATTR
+        case .fsetxattr: opcode = CK_URING_OP_FSETXATTR
+        default: return nil
+        }
+        // A length that does not fit is for the system call to refuse.
+        guard let count = UInt32(exactly: fourth) else { return nil }
+        var form = RingForm(
+            opcode: opcode, name: UInt64(bitPattern: Int64(second)), value: UInt64(bitPattern: Int64(third)),
+            count: count, flags: UInt32(bitPattern: fifth))
+        if kind == .fgetxattr || kind == .fsetxattr {
+            form.descriptor = Int32(truncatingIfNeeded: first)
+        } else {
+            form.path = UInt64(bitPattern: Int64(first))
+        }
+        return form
     }
 }
 

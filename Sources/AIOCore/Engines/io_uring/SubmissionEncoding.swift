@@ -69,7 +69,7 @@ extension ck_uring_submission {
         return true
     }
 
-    /// The operations that give and take away names; 5.15 has the last of them.
+    /// The operations that give and take away names (5.15 has the last of them), and extended attributes.
     private mutating func encodeNaming(_ operation: Operation, supported opcodes: UInt64) -> Bool {
         switch operation {
         case .rename(let directory, let path, let newDirectory, let newPath, let flags):
@@ -88,10 +88,23 @@ extension ck_uring_submission {
             operation_flags = UInt32(bitPattern: flags)
         case .symbolicLink(let target, let directory, let path):
             encode(CK_URING_OP_SYMLINKAT, directory, target, path)
+        case .call(let call):
+            guard let form = call.ringForm else { return false }
+            encode(form)
         default:
             return false
         }
         return opcodes & (1 << UInt64(opcode)) != 0
+    }
+
+    private mutating func encode(_ form: BlockingCall.RingForm) {
+        opcode = form.opcode
+        descriptor = form.descriptor
+        address = form.name
+        offset = form.value
+        count = form.count
+        operation_flags = form.flags
+        address3 = form.path
     }
 
     private mutating func encode(
