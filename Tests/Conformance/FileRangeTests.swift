@@ -53,6 +53,29 @@ import UnitSupport
         }
     }
 
+    @Test(arguments: engines)
+    func aClosedFileRefusesAllOfIt(_ engine: EngineKind) async throws {
+        try await withScratch { scratch in
+            let path = Path(try scratch.file("closed", [1]))
+            try await withRuntime(engine) { runtime in
+                let file = try await File.open(path, .readWrite, runtime: runtime)
+                try await file.close()
+                await expectError(.fileClosed) { try await file.punchHole(at: 0, count: 1) }
+                await expectError(.fileClosed) { try await file.nextData(from: 0) }
+                await expectError(.fileClosed) { try await file.lock() }
+                await expectError(.fileClosed) { try await file.unlock() }
+                await expectError(.fileClosed) { try await file.setTimes(access: .now) }
+                await expectError(.fileClosed) { try await file.setPermissions(0) }
+                await expectError(.fileClosed) { try await file.setOwner() }
+                await expectError(.fileClosed) { try await file.extendedAttribute("user.a") }
+                await expectError(.fileClosed) { try await file.setExtendedAttribute("user.a", to: []) }
+                await expectError(.fileClosed) { try await file.fileSystemStatistics() }
+                await expectError(.fileClosed) { try await file.link(to: Path(scratch.path("new"))) }
+            }
+            #expect(!scratch.has("new"))
+        }
+    }
+
     // MARK: Locks
 
     @Test(arguments: engines)

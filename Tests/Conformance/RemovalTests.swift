@@ -125,8 +125,12 @@ import UnitSupport
                 await expectError(.deadlineExceeded) {
                     try await Paths.removeRecursively(Path(tree), runtime: runtime, deadline: .now + .microseconds(500))
                 }
-                let removal = Task { try await Paths.removeRecursively(Path(tree), runtime: runtime) }
-                try await eventually { runtime.inFlightCount > 0 }
+                let isThrough = Flag()
+                let removal = Task {
+                    defer { isThrough.set() }
+                    try await Paths.removeRecursively(Path(tree), runtime: runtime)
+                }
+                try await eventually { runtime.inFlightCount > 0 || isThrough.isSet }
                 removal.cancel()
                 // Unless it was through by then.
                 if case .failure(let error) = await removal.result {
