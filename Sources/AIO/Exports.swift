@@ -10,4 +10,6 @@ public typealias Descriptor = AIOCore.Descriptor
 public typealias Token = AIOCore.Token
 public typealias Completion = AIOCore.Completion
 public typealias CompletionFlags = AIOCore.CompletionFlags
+public typealias BlockingCall = AIOCore.BlockingCall
+public typealias BlockingWork = AIOCore.BlockingWork
 public typealias EngineKind = AIOCore.EngineKind

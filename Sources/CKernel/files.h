@@ -17,6 +17,8 @@ struct ck_open_how {
 static const int32_t CK_AT_FDCWD = -100;
 static const int32_t CK_AT_EMPTY_PATH = 0x1000;
 static const int32_t CK_AT_SYMLINK_NOFOLLOW = 0x100;
+static const int32_t CK_AT_REMOVEDIR = 0x200;
+static const int32_t CK_AT_SYMLINK_FOLLOW = 0x400;
 static const int32_t CK_AT_STATX_DONT_SYNC = 0x4000;
 
 static const uint64_t CK_O_ACCMODE = 3;
@@ -46,10 +48,45 @@ static const uint64_t CK_O_NOFOLLOW = 0400000;
 // To be combined with CK_O_DIRECTORY, whose value is the architecture's.
 static const uint64_t CK_O_TMPFILE = 020000000;
 
+static const uint64_t CK_RESOLVE_NO_XDEV = 0x01;
+static const uint64_t CK_RESOLVE_NO_MAGICLINKS = 0x02;
 static const uint64_t CK_RESOLVE_NO_SYMLINKS = 0x04;
 static const uint64_t CK_RESOLVE_BENEATH = 0x08;
+static const uint64_t CK_RESOLVE_IN_ROOT = 0x10;
 
-// fcntl(2), F_OFD_GETLK
+// renameat2(2)
+static const uint32_t CK_RENAME_NOREPLACE = 1;
+static const uint32_t CK_RENAME_EXCHANGE = 2;
+
+// setxattr(2)
+static const int32_t CK_XATTR_CREATE = 1;
+static const int32_t CK_XATTR_REPLACE = 2;
+static const int32_t CK_XATTR_SIZE_MAX = 65536;
+
+// utimensat(2): in place of nanoseconds
+static const int64_t CK_UTIME_NOW = 0x3fffffff;
+static const int64_t CK_UTIME_OMIT = 0x3ffffffe;
+
+// lseek(2)
+static const int32_t CK_SEEK_SET = 0;
+static const int32_t CK_SEEK_DATA = 3;
+static const int32_t CK_SEEK_HOLE = 4;
+
+// getdents64(2): `name` follows, NUL-terminated
+struct ck_directory_entry {
+    uint64_t inode;
+    int64_t position;
+    uint16_t size;
+    uint8_t type;
+};
+static const int32_t CK_DIRECTORY_ENTRY_NAME_OFFSET = 19;
+static const uint8_t CK_DT_UNKNOWN = 0;
+static const uint8_t CK_DT_DIR = 4;
+
+// ioctl_ficlone(2): _IOW(0x94, 9, int)
+static const uint64_t CK_FICLONE = 0x40049409;
+
+// fcntl(2), F_OFD_GETLK and F_OFD_SETLK
 struct ck_flock {
     int16_t type;
     int16_t whence;
@@ -57,9 +94,11 @@ struct ck_flock {
     int64_t length;
     int32_t process;
 };
+static const int16_t CK_F_RDLCK = 0;
 static const int16_t CK_F_WRLCK = 1;
 static const int16_t CK_F_UNLCK = 2;
 static const int32_t CK_F_OFD_GETLK = 36;
+static const int32_t CK_F_OFD_SETLK = 37;
 
 static const int32_t CK_F_GETFL = 3;
 static const int32_t CK_F_DUPFD_QUERY = 1027;
@@ -118,6 +157,7 @@ static const uint32_t CK_STATX_WRITE_ATOMIC = 0x10000;
 static const uint16_t CK_S_IFMT = 0170000;
 static const uint16_t CK_S_IFSOCK = 0140000;
 static const uint16_t CK_S_IFREG = 0100000;
+static const uint16_t CK_S_IFLNK = 0120000;
 static const uint16_t CK_S_IFBLK = 0060000;
 static const uint16_t CK_S_IFDIR = 0040000;
 static const uint16_t CK_S_IFIFO = 0010000;
@@ -135,7 +175,9 @@ static const uint32_t CK_RWF_DONTCACHE = 0x80;
 // fallocate(2)
 static const int32_t CK_FALLOC_FL_KEEP_SIZE = 0x01;
 static const int32_t CK_FALLOC_FL_PUNCH_HOLE = 0x02;
+static const int32_t CK_FALLOC_FL_COLLAPSE_RANGE = 0x08;
 static const int32_t CK_FALLOC_FL_ZERO_RANGE = 0x10;
+static const int32_t CK_FALLOC_FL_INSERT_RANGE = 0x20;
 
 // sync_file_range(2)
 static const uint32_t CK_SYNC_FILE_RANGE_WAIT_BEFORE = 1;
@@ -177,6 +219,7 @@ static const uint32_t CK_CEPH_SUPER_MAGIC = 0x00c36400;
 static const uint32_t CK_AFS_SUPER_MAGIC = 0x5346414f;
 static const uint32_t CK_CODA_SUPER_MAGIC = 0x73757245;
 static const uint32_t CK_LUSTRE_SUPER_MAGIC = 0x0bd00bd0;
+static const int64_t CK_ST_RDONLY = 1;
 
 // cachestat(2)
 struct ck_cachestat_range {

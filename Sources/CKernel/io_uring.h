@@ -153,6 +153,15 @@ static const uint8_t CK_URING_OP_READ = 22;
 static const uint8_t CK_URING_OP_WRITE = 23;
 static const uint8_t CK_URING_OP_FADVISE = 24;
 static const uint8_t CK_URING_OP_OPENAT2 = 28;
+static const uint8_t CK_URING_OP_RENAMEAT = 35;                   // 5.11
+static const uint8_t CK_URING_OP_UNLINKAT = 36;                   // 5.11
+static const uint8_t CK_URING_OP_MKDIRAT = 37;                    // 5.15
+static const uint8_t CK_URING_OP_SYMLINKAT = 38;                  // 5.15
+static const uint8_t CK_URING_OP_LINKAT = 39;                     // 5.15
+static const uint8_t CK_URING_OP_FSETXATTR = 41;                  // 5.19
+static const uint8_t CK_URING_OP_SETXATTR = 42;                   // 5.19
+static const uint8_t CK_URING_OP_FGETXATTR = 43;                  // 5.19
+static const uint8_t CK_URING_OP_GETXATTR = 44;                   // 5.19
 static const uint8_t CK_URING_OP_FTRUNCATE = 55;                  // 6.9
 static const uint8_t CK_URING_OP_COUNT = 63;
 

@@ -57,6 +57,7 @@ import UnitSupport
     ]
     static let onNone: [AIOCore.Operation] = [
         .nop, .close(1), .timeout(deadline: 1), .cancel(target: Token(rawValue: 0)),
+        .call(.setPermissions(1, permissions: 2)),
     ]
 
     /// All but the descriptor stays as it was: seen by the text of the value.
@@ -74,6 +75,11 @@ import UnitSupport
         #expect(operation.descriptor == nil)
         #expect("\(operation.on(Self.one))" == "\(operation)")
         #expect(operation.transfer == nil)
+    }
+
+    /// Every operation in flight takes as much room as the largest kind.
+    @Test func aCallIsNoLargerThanATransfer() {
+        #expect(MemoryLayout<BlockingCall>.size <= MemoryLayout<Transfer>.size)
     }
 
     @Test func onlyReadsAndWritesHaveATransferAndADirection() {

@@ -202,7 +202,74 @@ import Testing
         #expect(entry.count == 0)
     }
 
+    // MARK: Names
+
+    private static var path: UnsafePointer<CChar> { UnsafePointer<CChar>(bitPattern: 0x1000)! }
+    private static var newPath: UnsafePointer<CChar> { UnsafePointer(bitPattern: 0x2000)! }
+
+    private static let naming: [(AIOCore.Operation, opcode: UInt8)] = [
+        (.rename(directory: 7, path: path, newDirectory: 8, newPath: newPath, flags: 2), CK_URING_OP_RENAMEAT),
+        (.link(directory: 7, path: path, newDirectory: 8, newPath: newPath, flags: 2), CK_URING_OP_LINKAT),
+        (.symbolicLink(target: path, directory: 7, path: newPath), CK_URING_OP_SYMLINKAT),
+        (.unlink(directory: 7, path: path, flags: 2), CK_URING_OP_UNLINKAT),
+        (.makeDirectory(directory: 7, path: path, permissions: 0o700), CK_URING_OP_MKDIRAT),
+    ]
+
+    @Test func operationsOnNamesCarryTheirPathsAndDirectories() throws {
+        for (operation, opcode) in Self.naming {
+            let entry = try #require(encoded(operation))
+            #expect(entry.opcode == opcode)
+            #expect(entry.descriptor == 7)
+            #expect(entry.address == 0x1000)
+            switch opcode {
+            case CK_URING_OP_RENAMEAT, CK_URING_OP_LINKAT:
+                #expect(entry.offset == 0x2000 && entry.count == 8 && entry.operation_flags == 2)
+            case CK_URING_OP_SYMLINKAT:
+                #expect(entry.offset == 0x2000 && entry.count == 0 && entry.operation_flags == 0)
+            case CK_URING_OP_UNLINKAT:
+                #expect(entry.offset == 0 && entry.count == 0 && entry.operation_flags == 2)
+            default:
+                #expect(entry.offset == 0 && entry.count == 0o700 && entry.operation_flags == 0)
+            }
+        }
+    }
+
+    @Test func operationsOnNamesAreForKernelsThatKnowThem() {
+        for (operation, opcode) in Self.naming {
+            #expect(encoded(operation, supported: ~(1 << UInt64(opcode))) == nil)
+        }
+    }
+
+    @Test func attributesCarryNameValueAndPath() throws {
+        let value = Self.base
+        let set = AIOCore.Operation.call(
+            .setAttribute(path: Self.path, followLinks: true, name: Self.newPath, value: value, count: 9, flags: 1))
+        let entry = try #require(encoded(set))
+        #expect(entry.opcode == CK_URING_OP_SETXATTR)
+        #expect(entry.address == 0x2000 && entry.address3 == 0x1000 && entry.offset == 0x1234_5678_9abc)
+        #expect(entry.count == 9 && entry.operation_flags == 1)
+        #expect(encoded(set, supported: ~(1 << UInt64(CK_URING_OP_SETXATTR))) == nil)
+        let get = try #require(encoded(.call(.getAttribute(7, name: Self.newPath, value: value, count: 9))))
+        #expect(get.opcode == CK_URING_OP_FGETXATTR && get.descriptor == 7)
+        #expect(get.address == 0x2000 && get.address3 == 0 && get.offset == 0x1234_5678_9abc)
+        #expect(get.count == 9 && get.operation_flags == 0)
+    }
+
+    @Test func attributesOfALinkItselfGoToAWorker() {
+        let get = BlockingCall.getAttribute(
+            path: Self.path, followLinks: false, name: Self.newPath, value: nil, count: 0)
+        #expect(encoded(.call(get)) == nil)
+        #expect(encoded(.call(.removeAttribute(7, name: Self.newPath))) == nil)
+    }
+
     // MARK: What the ring cannot express
+
+    @Test func callsAndWorkGoToWorkers() {
+        #expect(encoded(.call(.setPermissions(7, permissions: 0))) == nil)
+        let work = BlockingWork(deadline: .never)
+        #expect(encoded(.work(.passUnretained(work))) == nil)
+        withExtendedLifetime(work) {}
+    }
 
     /// The entry has 32 bits for a length where the system call has 64; negative ones the system call refuses.
     @Test(arguments: [1 << 32, .max, -1] as [Int64])

@@ -22,7 +22,7 @@ public final class File: Sendable {
     let syncFailure = Atomic<Int32>(0)
     let sharedSync = SharedSync()
 
-    private init(_ descriptor: Descriptor, path: Path?, runtime: IORuntime) {
+    init(_ descriptor: Descriptor, path: Path?, runtime: IORuntime) {
         self.descriptor = descriptor
         self.path = path
         self.runtime = runtime
@@ -69,21 +69,6 @@ public final class File: Sendable {
         public static let directory = OpenOptions(rawValue: CK_O_DIRECTORY)
         /// Does not wait for the other end of a FIFO.
         public static let nonBlocking = OpenOptions(rawValue: CK_O_NONBLOCK)
-    }
-
-    /// Opens a file; `permissions` (less the umask) are for one that is made.
-    ///
-    /// Throws what open(2) says, `cancelled` or `deadlineExceeded`. The kernel call is openat2(2).
-    public static func open(
-        _ path: Path, _ access: Access = .read, options: OpenOptions = [], permissions: UInt16 = 0o644,
-        runtime: IORuntime = .shared, deadline: Deadline = .never
-    ) async throws(IOError) -> File {
-        guard !path.hasInteriorNUL else {
-            throw IOError(.invalidArgument, "open", path: path, advice: "the path holds a NUL byte")
-        }
-        let request = OpenRequest(path, access, options, permissions)
-        let completion = try await runtime.perform(request.operation, deadline.nanoseconds, "open", path)
-        return File(.classify(completion.result), path: path, runtime: runtime)
     }
 
     // MARK: Closing
@@ -135,33 +120,4 @@ public func withFile<R>(
     }
     try await file.close()
     return result
-}
-
-/// What openat2(2) reads while an open is in flight: memory that stays where it is.
-private struct OpenRequest: ~Copyable {
-    private let path: UnsafeMutablePointer<CChar>
-    private let how: UnsafeMutablePointer<ck_open_how>
-
-    init(_ path: Path, _ access: File.Access, _ options: File.OpenOptions, _ permissions: UInt16) {
-        self.path = path.copyCString()
-        how = .allocate(capacity: 1)
-        let mode: UInt64
-        switch access {
-        case .read: mode = CK_O_RDONLY
-        case .write: mode = CK_O_WRONLY
-        case .readWrite: mode = CK_O_RDWR
-        }
-        how.initialize(
-            to: ck_open_how(
-                flags: mode | options.rawValue | CK_O_CLOEXEC | CK_O_NOCTTY,
-                // openat2 refuses permissions that nothing is made with.
-                mode: options.contains(.create) ? UInt64(permissions & 0o7777) : 0, resolve: 0))
-    }
-
-    deinit {
-        path.deallocate()
-        how.deallocate()
-    }
-
-    var operation: Operation { .open(directory: CK_AT_FDCWD, path: UnsafePointer(path), how: UnsafePointer(how)) }
 }

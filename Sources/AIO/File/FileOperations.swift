@@ -79,7 +79,7 @@ extension File {
         _ = try await perform(
             .status(
                 directory: descriptor.number, path: UnsafePointer(empty), flags: CK_AT_EMPTY_PATH,
-                mask: CK_STATX_BASIC_STATS | CK_STATX_BTIME | CK_STATX_DIOALIGN, result: result),
+                mask: FileStatus.mask, result: result),
             deadline, "statx")
         return FileStatus(result.pointee)
     }

@@ -12,6 +12,8 @@ public struct FileStatus: Sendable {
     public let userID: UInt32
     public let groupID: UInt32
     public let inode: UInt64
+    /// The file system's own number, major and minor: with `inode` it tells files apart.
+    public let device: (major: UInt32, minor: UInt32)
     /// Since 1970-01-01T00:00:00Z.
     public let accessTime: Duration
     public let modificationTime: Duration
@@ -24,7 +26,11 @@ public struct FileStatus: Sendable {
 
     public var isRegularFile: Bool { mode & CK_S_IFMT == CK_S_IFREG }
     public var isDirectory: Bool { mode & CK_S_IFMT == CK_S_IFDIR }
+    public var isSymbolicLink: Bool { mode & CK_S_IFMT == CK_S_IFLNK }
     public var permissions: UInt16 { mode & 0o7777 }
+
+    /// What statx(2) is asked for.
+    static var mask: UInt32 { CK_STATX_BASIC_STATS | CK_STATX_BTIME | CK_STATX_DIOALIGN }
 
     init(_ status: ck_statx) {
         size = Int64(bitPattern: status.size)
@@ -34,6 +40,7 @@ public struct FileStatus: Sendable {
         userID = status.user
         groupID = status.group
         inode = status.inode
+        device = (status.device_major, status.device_minor)
         accessTime = Duration(status.access_time)
         modificationTime = Duration(status.modification_time)
         changeTime = Duration(status.change_time)

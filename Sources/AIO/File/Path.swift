@@ -19,6 +19,19 @@ public struct Path: Hashable, Sendable, ExpressibleByStringLiteral, CustomString
     /// Whether a NUL in the middle would make the kernel see another path than was meant.
     var hasInteriorNUL: Bool { storage.dropLast().contains(0) }
 
+    /// For system calls that are made at once.
+    func withCString<R>(_ body: (UnsafePointer<CChar>) -> R) -> R {
+        storage.withUnsafeBufferPointer { body($0.baseAddress!) }
+    }
+
+    /// `copyCString`, for an operation of this name. Throws if the kernel would see another path than was meant.
+    func copyCString(for name: String) throws(IOError) -> UnsafeMutablePointer<CChar> {
+        guard !hasInteriorNUL else {
+            throw IOError(.invalidArgument, name, path: self, advice: "the path holds a NUL byte")
+        }
+        return copyCString()
+    }
+
     /// NUL-terminated memory that stays where it is while an operation is in flight. The caller deallocates it.
     func copyCString() -> UnsafeMutablePointer<CChar> {
         let copy = UnsafeMutablePointer<CChar>.allocate(capacity: storage.count)

@@ -129,7 +129,14 @@ public final class IORuntime: Sendable {
     func perform(
         _ operation: Operation, _ deadline: Nanoseconds, _ name: String, _ path: Path?
     ) async throws(IOError) -> Completion {
-        let completion = try await loop(for: operation, name).perform(operation, deadline, name)
+        let completion: Completion
+        do throws(IOError) {
+            completion = try await loop(for: operation, name).perform(operation, deadline, name)
+        } catch {
+            var error = error
+            error.path = path
+            throw error
+        }
         guard completion.result >= 0 else { throw IOError(completion, name, path: path) }
         return completion
     }

@@ -1,4 +1,5 @@
 internal import AIOCore
+internal import CKernel
 
 extension Operation {
     /// The word that errors use.
@@ -16,6 +17,13 @@ extension Operation {
         case .allocate: "fallocate"
         case .truncate: "truncate"
         case .advise: "fadvise"
+        case .rename: "rename"
+        case .unlink(_, _, let flags): flags & CK_AT_REMOVEDIR != 0 ? "rmdir" : "unlink"
+        case .makeDirectory: "mkdir"
+        case .link: "link"
+        case .symbolicLink: "symlink"
+        case .call(let call): "\(call.kind)"
+        case .work: "work"
         case .poll: "poll"
         case .timeout: "timeout"
         case .cancel: "cancel"

@@ -36,6 +36,24 @@ public enum Operation: BitwiseCopyable, @unchecked Sendable {
     case truncate(Descriptor, size: Int64)
     /// posix_fadvise(2).
     case advise(Descriptor, offset: Int64, count: Int64, advice: Int32)
+    /// renameat2(2). `flags` are its RENAME_ flags.
+    case rename(
+        directory: Int32, path: UnsafePointer<CChar>, newDirectory: Int32, newPath: UnsafePointer<CChar>,
+        flags: UInt32)
+    /// unlinkat(2); with AT_REMOVEDIR in `flags`, rmdir(2).
+    case unlink(directory: Int32, path: UnsafePointer<CChar>, flags: Int32)
+    /// mkdirat(2).
+    case makeDirectory(directory: Int32, path: UnsafePointer<CChar>, permissions: UInt32)
+    /// linkat(2). `flags` are its AT_ flags.
+    case link(
+        directory: Int32, path: UnsafePointer<CChar>, newDirectory: Int32, newPath: UnsafePointer<CChar>,
+        flags: Int32)
+    /// symlinkat(2): makes `path` a symbolic link to `target`.
+    case symbolicLink(target: UnsafePointer<CChar>, directory: Int32, path: UnsafePointer<CChar>)
+    /// One of many system calls that rings do not have; a worker makes it.
+    case call(BlockingCall)
+    /// Several system calls, one after the other, on a worker. Completes with what `run` returns.
+    case work(Unmanaged<BlockingWork>)
     /// Waits until one of `events` (POLLIN and its like) holds. Completes with the events that do.
     case poll(Descriptor, events: UInt32)
     /// Completes with 0 when the monotonic clock reaches `deadline`.

@@ -8,7 +8,8 @@ extension Operation {
         case .sync(let descriptor, _), .syncRange(let descriptor, _, _, _), .allocate(let descriptor, _, _, _),
             .truncate(let descriptor, _), .advise(let descriptor, _, _, _), .poll(let descriptor, _):
             descriptor
-        case .nop, .open, .close, .status, .timeout, .cancel:
+        case .nop, .open, .close, .status, .rename, .unlink, .makeDirectory, .link, .symbolicLink, .call, .work,
+            .timeout, .cancel:
             nil
         }
     }
@@ -47,7 +48,9 @@ extension Operation {
         case .advise(_, let offset, let count, let advice):
             return .advise(other, offset: offset, count: count, advice: advice)
         case .poll(_, let events): return .poll(other, events: events)
-        case .read, .write, .readVectored, .writeVectored, .nop, .open, .close, .status, .timeout, .cancel: return self
+        case .read, .write, .readVectored, .writeVectored, .nop, .open, .close, .status, .rename, .unlink,
+            .makeDirectory, .link, .symbolicLink, .call, .work, .timeout, .cancel:
+            return self
         }
     }
 

@@ -138,6 +138,42 @@ extension Kernel {
         call(CK_NR_unlinkat, Int(directory), address(path), Int(flags))
     }
 
+    /// renameat2(2).
+    static func renameat2(
+        _ directory: Int32, _ path: UnsafePointer<CChar>, _ newDirectory: Int32, _ newPath: UnsafePointer<CChar>,
+        _ flags: UInt32
+    ) -> Int {
+        call(CK_NR_renameat2, Int(directory), address(path), Int(newDirectory), address(newPath), Int(flags))
+    }
+
+    /// mkdirat(2).
+    public static func mkdirat(_ directory: Int32, _ path: UnsafePointer<CChar>, _ permissions: UInt32) -> Int {
+        call(CK_NR_mkdirat, Int(directory), address(path), Int(permissions))
+    }
+
+    /// linkat(2).
+    static func linkat(
+        _ directory: Int32, _ path: UnsafePointer<CChar>, _ newDirectory: Int32, _ newPath: UnsafePointer<CChar>,
+        _ flags: Int32
+    ) -> Int {
+        call(CK_NR_linkat, Int(directory), address(path), Int(newDirectory), address(newPath), Int(flags))
+    }
+
+    /// symlinkat(2).
+    static func symlinkat(_ target: UnsafePointer<CChar>, _ directory: Int32, _ path: UnsafePointer<CChar>) -> Int {
+        call(CK_NR_symlinkat, address(target), Int(directory), address(path))
+    }
+
+    /// getdents64(2): as many `ck_directory_entry` as fit. Returns the bytes filled; 0 is the end.
+    public static func getdents64(_ descriptor: Int32, _ buffer: UnsafeMutableRawPointer, _ count: Int) -> Int {
+        call(CK_NR_getdents64, Int(descriptor), address(buffer), count)
+    }
+
+    /// lseek(2).
+    public static func lseek(_ descriptor: Int32, _ offset: Int64, _ from: Int32) -> Int {
+        call(CK_NR_lseek, Int(descriptor), Int(offset), Int(from))
+    }
+
     /// fsync(2).
     public static func fsync(_ descriptor: Int32) -> Int { call(CK_NR_fsync, Int(descriptor)) }
 

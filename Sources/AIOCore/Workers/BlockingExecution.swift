@@ -28,8 +28,32 @@ extension Operation {
             return Kernel.ftruncate(descriptor.number, size)
         case .advise(let descriptor, let offset, let count, let advice):
             return Kernel.fadvise(descriptor.number, offset, count, advice)
+        case .rename, .unlink, .makeDirectory, .link, .symbolicLink:
+            return namingResult()
+        case .call(let call):
+            return call.blockingResult()
+        case .work(let work):
+            return work.takeUnretainedValue().run()
         case .poll, .timeout, .cancel:
             // These wait; the engine and the queue do that without a worker.
+            return -Int(EINVAL)
+        }
+    }
+
+    /// The operations that give and take away names.
+    private func namingResult() -> Int {
+        switch self {
+        case .rename(let directory, let path, let newDirectory, let newPath, let flags):
+            return Kernel.renameat2(directory, path, newDirectory, newPath, flags)
+        case .unlink(let directory, let path, let flags):
+            return Kernel.unlinkat(directory, path, flags)
+        case .makeDirectory(let directory, let path, let permissions):
+            return Kernel.mkdirat(directory, path, permissions)
+        case .link(let directory, let path, let newDirectory, let newPath, let flags):
+            return Kernel.linkat(directory, path, newDirectory, newPath, flags)
+        case .symbolicLink(let target, let directory, let path):
+            return Kernel.symlinkat(target, directory, path)
+        default:
             return -Int(EINVAL)
         }
     }

@@ -25,10 +25,23 @@ enum OperationSample {
             ("poll", .poll(file, events: CK_POLLIN), "epoll"),
         ]
         if let path, let how, let status {
+            samples += naming(path)
             samples.append(("openat2", .open(directory: -1, path: path, how: how), "worker"))
             samples.append(
                 ("statx", .status(directory: -1, path: path, flags: 0, mask: 0, result: status), "worker"))
         }
         return samples
     }()
+
+    private static func naming(_ path: UnsafePointer<CChar>) -> [(String, AIO.Operation, String)] {
+        [
+            ("renameat2", .rename(directory: -1, path: path, newDirectory: -1, newPath: path, flags: 0), "worker"),
+            ("unlinkat", .unlink(directory: -1, path: path, flags: 0), "worker"),
+            ("mkdirat", .makeDirectory(directory: -1, path: path, permissions: 0), "worker"),
+            ("linkat", .link(directory: -1, path: path, newDirectory: -1, newPath: path, flags: 0), "worker"),
+            ("symlinkat", .symbolicLink(target: path, directory: -1, path: path), "worker"),
+            ("getxattr, setxattr", .call(.getAttribute(-1, name: path, value: nil, count: 0)), "worker"),
+            ("chmod, chown, utimensat, locks, lseek", .call(.setPermissions(-1, permissions: 0)), "worker"),
+        ]
+    }
 }

@@ -64,9 +64,56 @@ extension ck_uring_submission {
             operation_flags = UInt32(bitPattern: advice)
             return setCount(length)
         default:
-            return false
+            return encodeNaming(operation, supported: opcodes)
         }
         return true
+    }
+
+    /// The operations that give and take away names (5.15 has the last of them), and extended attributes.
+    private mutating func encodeNaming(_ operation: Operation, supported opcodes: UInt64) -> Bool {
+        switch operation {
+        case .rename(let directory, let path, let newDirectory, let newPath, let flags):
+            encode(CK_URING_OP_RENAMEAT, directory, path, newPath)
+            count = UInt32(bitPattern: newDirectory)
+            operation_flags = flags
+        case .unlink(let directory, let path, let flags):
+            encode(CK_URING_OP_UNLINKAT, directory, path, nil)
+            operation_flags = UInt32(bitPattern: flags)
+        case .makeDirectory(let directory, let path, let permissions):
+            encode(CK_URING_OP_MKDIRAT, directory, path, nil)
+            count = permissions
+        case .link(let directory, let path, let newDirectory, let newPath, let flags):
+            encode(CK_URING_OP_LINKAT, directory, path, newPath)
+            count = UInt32(bitPattern: newDirectory)
+            operation_flags = UInt32(bitPattern: flags)
+        case .symbolicLink(let target, let directory, let path):
+            encode(CK_URING_OP_SYMLINKAT, directory, target, path)
+        case .call(let call):
+            guard let form = call.ringForm else { return false }
+            encode(form)
+        default:
+            return false
+        }
+        return opcodes & (1 << UInt64(opcode)) != 0
+    }
+
+    private mutating func encode(_ form: BlockingCall.RingForm) {
+        opcode = form.opcode
+        descriptor = form.descriptor
+        address = form.name
+        offset = form.value
+        count = form.count
+        operation_flags = form.flags
+        address3 = form.path
+    }
+
+    private mutating func encode(
+        _ opcode: UInt8, _ directory: Int32, _ path: UnsafePointer<CChar>, _ second: UnsafePointer<CChar>?
+    ) {
+        self.opcode = opcode
+        descriptor = directory
+        address = UInt64(UInt(bitPattern: path))
+        offset = UInt64(UInt(bitPattern: second))
     }
 
     @inline(__always)

@@ -1,0 +1,101 @@
+internal import AIOCore
+internal import CKernel
+
+extension File {
+    /// Opens a file; `permissions` (less the umask) are for one that is made.
+    ///
+    /// Throws what open(2) says, `cancelled` or `deadlineExceeded`. The kernel call is openat2(2).
+    public static func open(
+        _ path: Path, _ access: Access = .read, options: OpenOptions = [], permissions: UInt16 = 0o644,
+        runtime: IORuntime = .shared, deadline: Deadline = .never
+    ) async throws(IOError) -> File {
+        let request = try OpenRequest(path, access, options.rawValue, permissions)
+        return try await open(request, in: CK_AT_FDCWD, path, runtime, deadline)
+    }
+
+    /// What openat2(2) is to keep a path from doing.
+    public struct Confinement: OptionSet, Sendable {
+        public let rawValue: UInt64
+        public init(rawValue: UInt64) { self.rawValue = rawValue }
+
+        /// The path must stay below the folder: absolute paths, and `..` or symbolic links that lead out of it, fail
+        /// with EXDEV.
+        public static let beneath = Confinement(rawValue: CK_RESOLVE_BENEATH)
+        /// The folder is taken for the root: absolute paths and links begin there, and `..` does not lead above it.
+        public static let inRoot = Confinement(rawValue: CK_RESOLVE_IN_ROOT)
+        /// Any symbolic link in the path fails with ELOOP, not only as its last part.
+        public static let noSymbolicLinks = Confinement(rawValue: CK_RESOLVE_NO_SYMLINKS)
+        /// The links in /proc that lead past the path to an open file fail with ELOOP.
+        public static let noMagicLinks = Confinement(rawValue: CK_RESOLVE_NO_MAGICLINKS)
+        /// A mount point in the path fails with EXDEV.
+        public static let sameFileSystem = Confinement(rawValue: CK_RESOLVE_NO_XDEV)
+    }
+
+    /// Opens a file by a path that begins at `folder` (a file opened with `.directory`) and, unless `confinement` says
+    /// otherwise, stays below it. The folder is in use until this returns; a close of it waits. The rest is as for
+    /// `open`, and the kernel call is openat2(2).
+    public static func open(
+        _ path: Path, in folder: File, confinement: Confinement = .beneath, _ access: Access = .read,
+        options: OpenOptions = [], permissions: UInt16 = 0o644, deadline: Deadline = .never
+    ) async throws(IOError) -> File {
+        let request = try OpenRequest(path, access, options.rawValue, permissions, resolve: confinement.rawValue)
+        try folder.begin("open")
+        defer { folder.lease.end() }
+        // EAGAIN: something was renamed just then, and the kernel could not tell whether a `..` led out of the folder.
+        for _ in 0..<64 {
+            do throws(IOError) {
+                return try await open(request, in: folder.descriptor.number, path, folder.runtime, deadline)
+            } catch {
+                guard error.code == .wouldBlock else { throw error }
+                await Task.yield()
+            }
+        }
+        return try await open(request, in: folder.descriptor.number, path, folder.runtime, deadline)
+    }
+
+    static func open(
+        _ request: borrowing OpenRequest, in directory: Int32, _ path: Path, _ runtime: IORuntime, _ deadline: Deadline
+    ) async throws(IOError) -> File {
+        let completion = try await runtime.perform(
+            request.operation(in: directory), deadline.nanoseconds, "open", path)
+        return File(.classify(completion.result), path: path, runtime: runtime)
+    }
+}
+
+/// What openat2(2) reads while an open is in flight: memory that stays where it is.
+struct OpenRequest: ~Copyable {
+    private let path: UnsafeMutablePointer<CChar>
+    private let how: UnsafeMutablePointer<ck_open_how>
+
+    init(
+        _ path: Path, _ access: File.Access, _ flags: UInt64, _ permissions: UInt16, resolve: UInt64 = 0
+    ) throws(IOError) {
+        self.path = try path.copyCString(for: "open")
+        how = .allocate(capacity: 1)
+        // openat2 refuses permissions that nothing is made with.
+        let isMade = flags & (CK_O_CREAT | CK_O_TMPFILE) != 0
+        how.initialize(
+            to: ck_open_how(
+                flags: access.flags | flags | CK_O_CLOEXEC | CK_O_NOCTTY,
+                mode: isMade ? UInt64(permissions & 0o7777) : 0, resolve: resolve))
+    }
+
+    deinit {
+        path.deallocate()
+        how.deallocate()
+    }
+
+    func operation(in directory: Int32) -> Operation {
+        .open(directory: directory, path: UnsafePointer(path), how: UnsafePointer(how))
+    }
+}
+
+extension File.Access {
+    var flags: UInt64 {
+        switch self {
+        case .read: CK_O_RDONLY
+        case .write: CK_O_WRONLY
+        case .readWrite: CK_O_RDWR
+        }
+    }
+}

@@ -1,0 +1,88 @@
+internal import AIOCore
+
+/// Extended attributes, xattr(7). Of a symbolic link itself, unless `followLinks`. File systems that keep none of a
+/// namespace throw `notSupported`.
+extension FileSystem {
+    /// The value of an attribute; nil if there is none of that name. getxattr(2), lgetxattr(2); twice if the value is
+    /// longer than 1 KiB.
+    public static func extendedAttribute(
+        _ name: AttributeName, of path: Path, followLinks: Bool = true, runtime: IORuntime = .shared,
+        deadline: Deadline = .never
+    ) async throws(IOError) -> [UInt8]? {
+        let memory = try path.copyCString(for: "getxattr")
+        defer { memory.deallocate() }
+        return try await calls(memory, path, followLinks, runtime, deadline).get(name)
+    }
+
+    /// The names of all attributes that the caller may see, in no order. listxattr(2), llistxattr(2).
+    public static func extendedAttributes(
+        of path: Path, followLinks: Bool = true, runtime: IORuntime = .shared, deadline: Deadline = .never
+    ) async throws(IOError) -> [AttributeName] {
+        let memory = try path.copyCString(for: "listxattr")
+        defer { memory.deallocate() }
+        return try await calls(memory, path, followLinks, runtime, deadline).list()
+    }
+
+    /// Sets an attribute to a value of up to 64 KiB; file systems may allow less. setxattr(2), lsetxattr(2).
+    public static func setExtendedAttribute(
+        _ name: AttributeName, to value: [UInt8], of path: Path, mode: AttributeMode = .createOrReplace,
+        followLinks: Bool = true, runtime: IORuntime = .shared, deadline: Deadline = .never
+    ) async throws(IOError) {
+        let memory = try path.copyCString(for: "setxattr")
+        defer { memory.deallocate() }
+        try await calls(memory, path, followLinks, runtime, deadline).set(name, value, mode)
+    }
+
+    /// Removes an attribute. Fails with ENODATA if there is none of that name. removexattr(2), lremovexattr(2).
+    public static func removeExtendedAttribute(
+        _ name: AttributeName, of path: Path, followLinks: Bool = true, runtime: IORuntime = .shared,
+        deadline: Deadline = .never
+    ) async throws(IOError) {
+        let memory = try path.copyCString(for: "removexattr")
+        defer { memory.deallocate() }
+        try await calls(memory, path, followLinks, runtime, deadline).remove(name)
+    }
+
+    private static func calls(
+        _ memory: UnsafePointer<CChar>, _ path: Path, _ followLinks: Bool, _ runtime: IORuntime, _ deadline: Deadline
+    ) -> AttributeCalls {
+        AttributeCalls(target: .path(memory, followLinks: followLinks)) { operation, name throws(IOError) in
+            try await runtime.perform(operation, deadline.nanoseconds, name, path).result
+        }
+    }
+}
+
+/// Extended attributes of an open file: as those of `FileSystem`.
+extension File {
+    /// The value of an attribute; nil if there is none of that name. fgetxattr(2).
+    public func extendedAttribute(
+        _ name: AttributeName, deadline: Deadline = .never
+    ) async throws(IOError) -> [UInt8]? {
+        try await attributeCalls(deadline).get(name)
+    }
+
+    /// The names of all attributes that the caller may see, in no order. flistxattr(2).
+    public func extendedAttributes(deadline: Deadline = .never) async throws(IOError) -> [AttributeName] {
+        try await attributeCalls(deadline).list()
+    }
+
+    /// Sets an attribute. fsetxattr(2).
+    public func setExtendedAttribute(
+        _ name: AttributeName, to value: [UInt8], mode: AttributeMode = .createOrReplace, deadline: Deadline = .never
+    ) async throws(IOError) {
+        try await attributeCalls(deadline).set(name, value, mode)
+    }
+
+    /// Removes an attribute. fremovexattr(2).
+    public func removeExtendedAttribute(
+        _ name: AttributeName, deadline: Deadline = .never
+    ) async throws(IOError) {
+        try await attributeCalls(deadline).remove(name)
+    }
+
+    private func attributeCalls(_ deadline: Deadline) -> AttributeCalls {
+        AttributeCalls(target: .descriptor(descriptor.number)) { operation, name throws(IOError) in
+            try await self.perform(operation, deadline, name)
+        }
+    }
+}

@@ -1,0 +1,204 @@
+internal import AIOCore
+internal import CKernel
+
+extension FileSystem {
+    /// Removes a directory with everything in it; or a file, or a symbolic link itself.
+    ///
+    /// No symbolic link below `path`, nor `path` itself, is ever followed: everything is removed by its name in a
+    /// directory that is held open, also while others rename and replace what is being removed. What is mounted below
+    /// is not entered, and fails with EXDEV. Any depth takes no more than a fixed number of descriptors.
+    ///
+    /// One operation on a worker. It ends with the first error, which names the entry; what was removed by then, or by
+    /// the time of a cancel or deadline, is gone. Throws `notFound` if nothing has the name, and is content with what
+    /// others remove meanwhile. openat2(2), getdents64(2), unlinkat(2).
+    public static func removeRecursively(
+        _ path: Path, runtime: IORuntime = .shared, deadline: Deadline = .never
+    ) async throws(IOError) {
+        let removal = try TreeRemoval(path, deadline)
+        do throws(IOError) {
+            _ = try await runtime.perform(removal, "remove", path, deadline)
+        } catch {
+            var error = error
+            if let entry = removal.failedEntry { error.path = entry }
+            throw error
+        }
+    }
+}
+
+/// The removal of a tree, depth first.
+private final class TreeRemoval: BlockingWork, @unchecked Sendable {
+    // @unchecked: as BlockingWork says.
+    private let root: UnsafeMutablePointer<CChar>
+    private let path: Path
+    /// From the root down to where the removal is.
+    private var levels: [DirectoryLevel] = []
+    private let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 32768, alignment: 8)
+    /// What could not be removed.
+    private(set) var failedEntry: Path?
+
+    /// Levels whose directories are held open. Those further up are opened again on the way back, through `..`.
+    private static var openLevels: Int { 16 }
+
+    init(_ path: Path, _ deadline: Deadline) throws(IOError) {
+        // With a slash at the end the kernel would follow a symbolic link.
+        let slash = UInt8(ascii: "/")
+        let bytes = Array(path.bytes.reversed().drop { $0 == slash }.reversed())
+        let name = bytes.reversed().prefix { $0 != slash }
+        // Nor are `.`, `..` and the root to be emptied before the kernel refuses to remove them.
+        guard name.count > 2 || !name.allSatisfy({ $0 == UInt8(ascii: ".") }) else {
+            throw IOError(.invalidArgument, "remove", path: path, advice: "the path does not end with a name")
+        }
+        self.path = Path(bytes: bytes)
+        root = try self.path.copyCString(for: "remove")
+        super.init(deadline: deadline.nanoseconds)
+    }
+
+    deinit {
+        root.deallocate()
+        buffer.deallocate()
+    }
+
+    override func run() -> Int {
+        defer { for level in levels where level.descriptor >= 0 { Kernel.close(level.descriptor) } }
+        let result = Kernel.unlinkat(CK_AT_FDCWD, root, 0)
+        guard result == -Int(EISDIR) else { return result }
+        let entered = enter(CK_AT_FDCWD, root, [])
+        guard entered == 0 else { return entered }
+        while let level = levels.last {
+            guard !shouldEnd else { return -Int(ECANCELED) }
+            let result = level.pending.isEmpty ? readOrLeave() : removeDirectory()
+            guard result >= 0 else { return result }
+        }
+        return 0
+    }
+
+    // MARK: Down
+
+    /// Opens a directory and makes it the last level.
+    private func enter(_ directory: Int32, _ name: UnsafePointer<CChar>, _ bytes: [UInt8]) -> Int {
+        var how = ck_open_how(
+            flags: CK_O_RDONLY | CK_O_DIRECTORY | CK_O_NOFOLLOW | CK_O_CLOEXEC, mode: 0,
+            // The path that the caller gave may lead anywhere; a name in a directory may not.
+            resolve: levels.isEmpty ? 0 : CK_RESOLVE_NO_XDEV)
+        let result = Kernel.openat2(directory, name, &how)
+        guard result >= 0 else { return result }
+        levels.append(DirectoryLevel(descriptor: Int32(result), name: bytes))
+        let farthest = levels.count - 1 - Self.openLevels
+        if farthest >= 0, levels[farthest].descriptor >= 0 {
+            Kernel.close(levels[farthest].descriptor)
+            levels[farthest].descriptor = -1
+        }
+        return 0
+    }
+
+    /// Goes into the next directory that the last level has found.
+    private func removeDirectory() -> Int {
+        let last = levels.count - 1
+        let name = levels[last].pending.removeLast()
+        let result = Path(bytes: name).withCString { enter(levels[last].descriptor, $0, name) }
+        switch result {
+        case -Int(ENOENT): return 0
+        case -Int(ENOTDIR), -Int(ELOOP): return unlink(name)
+        default: return result < 0 ? fail(result, name) : 0
+        }
+    }
+
+    // MARK: In a directory
+
+    /// Removes what the next entries name, and notes directories; at the end, leaves the directory.
+    private func readOrLeave() -> Int {
+        let last = levels.count - 1
+        let count = Kernel.getdents64(levels[last].descriptor, buffer.baseAddress!, buffer.count)
+        // ENOENT: the directory is removed already.
+        guard count > 0 else { return count == 0 || count == -Int(ENOENT) ? leave() : fail(count, nil) }
+        for entry in DirectoryEntries(UnsafeRawBufferPointer(rebasing: buffer[..<count])) {
+            guard !shouldEnd else { return -Int(ECANCELED) }
+            if entry.type == CK_DT_DIR {
+                levels[last].pending.append(entry.name)
+                continue
+            }
+            let result = unlink(entry.name)
+            guard result >= 0 else { return result }
+        }
+        return 0
+    }
+
+    /// Removes what is no directory; what is one after all is noted.
+    private func unlink(_ name: [UInt8]) -> Int {
+        let last = levels.count - 1
+        switch Path(bytes: name).withCString({ Kernel.unlinkat(levels[last].descriptor, $0, 0) }) {
+        case 0: levels[last].hasRemoved = true
+        case -Int(ENOENT): break
+        case -Int(EISDIR): levels[last].pending.append(name)
+        case let result: return fail(result, name)
+        }
+        return 0
+    }
+
+    // MARK: Up
+
+    /// Removes the last level's directory, which has been read to its end, and goes back to the one above.
+    private func leave() -> Int {
+        let above = aboveLast()
+        guard above >= 0 || above == Int(CK_AT_FDCWD) else { return fail(above, nil) }
+        let level = levels[levels.count - 1]
+        let result =
+            levels.count == 1
+            ? Kernel.unlinkat(CK_AT_FDCWD, root, CK_AT_REMOVEDIR)
+            : Path(bytes: level.name).withCString { Kernel.unlinkat(Int32(above), $0, CK_AT_REMOVEDIR) }
+        if result == -Int(ENOTEMPTY) || result == -Int(EEXIST), level.hasRemoved {
+            // Entries may be passed over where others are removed meanwhile, or new ones have come.
+            levels[levels.count - 1].hasRemoved = false
+            return min(Kernel.lseek(level.descriptor, 0, CK_SEEK_SET), 0)
+        }
+        guard result == 0 || result == -Int(ENOENT) else { return fail(result, nil) }
+        Kernel.close(level.descriptor)
+        levels.removeLast()
+        if !levels.isEmpty { levels[levels.count - 1].hasRemoved = true }
+        return 0
+    }
+
+    /// The directory that the last level lies in: held open, or opened again.
+    private func aboveLast() -> Int {
+        guard levels.count > 1 else { return Int(CK_AT_FDCWD) }
+        let above = levels.count - 2
+        guard levels[above].descriptor < 0 else { return Int(levels[above].descriptor) }
+        var how = ck_open_how(flags: CK_O_RDONLY | CK_O_DIRECTORY | CK_O_CLOEXEC, mode: 0, resolve: 0)
+        let result = "..".withCString { Kernel.openat2(levels[above + 1].descriptor, $0, &how) }
+        guard result >= 0 else { return result }
+        guard Descriptor.identify(Int32(result)).file == levels[above].file else {
+            // Somebody has moved it to another place, where nothing is to be removed.
+            Kernel.close(Int32(result))
+            return -Int(ESTALE)
+        }
+        levels[above].descriptor = Int32(result)
+        return result
+    }
+
+    /// Notes which entry it was: one of the last level, or that itself.
+    private func fail(_ result: Int, _ name: [UInt8]?) -> Int {
+        let names = levels.dropFirst().map(\.name) + (name.map { [$0] } ?? [])
+        failedEntry = Path(bytes: names.reduce(path.bytes) { $0 + [UInt8(ascii: "/")] + $1 })
+        return result
+    }
+}
+
+/// A directory on the way down.
+private struct DirectoryLevel {
+    /// -1 while it is not held open.
+    var descriptor: Int32
+    /// In the directory above; empty for the root.
+    let name: [UInt8]
+    /// To tell it from others when it is opened again.
+    let file: FileIdentity
+    /// Directories in it that are to be removed.
+    var pending: [[UInt8]] = []
+    /// Whether anything was removed since its entries were read from the beginning.
+    var hasRemoved = false
+
+    init(descriptor: Int32, name: [UInt8]) {
+        self.descriptor = descriptor
+        self.name = name
+        file = Descriptor.identify(descriptor).file
+    }
+}

@@ -1,0 +1,26 @@
+internal import Synchronization
+
+/// Several system calls that make one operation: handed over once, and carried out by a worker in one go.
+///
+/// For what would cost a hand-over a call otherwise, as opening, reading and closing a small file does. Whoever makes
+/// one keeps it until the operation's completion is drained.
+open class BlockingWork: @unchecked Sendable {
+    // @unchecked: before the operation is staged, and after its completion is drained, it is its maker's; in between
+    // the worker's alone. `requestEnd` is made for any thread.
+
+    private let endRequest = Atomic<Bool>(false)
+    private let deadline: Nanoseconds
+
+    public init(deadline: Nanoseconds) { self.deadline = deadline }
+
+    /// On a worker's thread. Returns a value from 0 to `Int32.max`, or a negative errno. It may block as long as a
+    /// device does, but not for ever, and stops with ECANCELED between two calls when `shouldEnd`.
+    open func run() -> Int { 0 }
+
+    /// Asks for an early end. A cancel of the operation ends only what no worker has begun.
+    public final func requestEnd() { endRequest.store(true, ordering: .relaxed) }
+
+    public final var isDeadlinePassed: Bool { deadline != .never && Kernel.now() >= deadline }
+
+    public final var shouldEnd: Bool { endRequest.load(ordering: .relaxed) || isDeadlinePassed }
+}

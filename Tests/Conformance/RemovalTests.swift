@@ -1,0 +1,176 @@
+import AIO
+import CKernel
+import Glibc
+import Testing
+import UnitSupport
+
+/// Trees that are removed.
+@Suite(.timeLimit(.minutes(10))) struct RemovalTests {
+    @Test(arguments: engines)
+    func aTreeIsRemovedAndWhatItsLinksLeadToIsNot(_ engine: EngineKind) async throws {
+        try await withScratch { scratch in
+            _ = try scratch.file("kept", [1])
+            let other = try scratch.makeFolder("other")
+            _ = try scratch.file("other/kept", [2])
+            let tree = try scratch.makeFolder("tree")
+            for name in ["a", "a/b", "a/b/c", "empty"] { _ = try scratch.makeFolder("tree/\(name)") }
+            for name in ["one", "a/two", "a/b/three"] { _ = try scratch.file("tree/\(name)", [3]) }
+            #expect(symlink(other, tree + "/folder") == 0)
+            #expect(symlink("../../kept", tree + "/a/file") == 0)
+            #expect(symlink("..", tree + "/a/b/up") == 0)
+            #expect(mkfifo(tree + "/fifo", 0o600) == 0)
+            try await withRuntime(engine) { runtime in
+                for name in unusualNames {
+                    let path = Path(bytes: Array("\(tree)/a/".utf8) + name)
+                    try await Paths.makeDirectory(path, runtime: runtime)
+                    try await Paths.writeFile(Path(bytes: path.bytes + [0x2f] + name), [4], runtime: runtime)
+                }
+                try await Paths.removeRecursively(Path(tree), runtime: runtime)
+                #expect(!scratch.has("tree"))
+                #expect(try scratch.content("kept") == [1])
+                #expect(try scratch.content("other/kept") == [2])
+                await expectError(.notFound) { try await Paths.removeRecursively(Path(tree), runtime: runtime) }
+                try await Paths.removeRecursively(Path(other), runtime: runtime)
+            }
+        }
+    }
+
+    /// Also with a slash behind it, which makes other calls follow it.
+    @Test(arguments: engines, ["", "/", "//"])
+    func aLinkToAFolderIsRemovedItself(_ engine: EngineKind, _ slashes: String) async throws {
+        try await withScratch { scratch in
+            let folder = try scratch.makeFolder("folder")
+            _ = try scratch.file("folder/kept", [1])
+            #expect(symlink(folder, scratch.path("link")) == 0)
+            try await withRuntime(engine) { runtime in
+                try await Paths.removeRecursively(Path(scratch.path("link") + slashes), runtime: runtime)
+                #expect(!scratch.has("link"))
+                #expect(try scratch.content("folder/kept") == [1])
+                try await Paths.removeRecursively(Path(folder + slashes), runtime: runtime)
+                #expect(!scratch.has("folder"))
+            }
+        }
+    }
+
+    @Test(arguments: engines, ["", "/", "//", ".", "..", "/tmp/.", "/tmp/..", "/tmp/../"])
+    func whatHasNoNameOfItsOwnIsRefused(_ engine: EngineKind, _ path: String) async throws {
+        try await withRuntime(engine) { runtime in
+            _ = await expectError(.invalidArgument) {
+                // Were it not refused, the deadline would keep the machine from being emptied.
+                try await Paths.removeRecursively(Path(path), runtime: runtime, deadline: .now + .seconds(-1))
+            }
+        }
+    }
+
+    @Test(arguments: engines)
+    func manyEntriesAreRemoved(_ engine: EngineKind) async throws {
+        try await withScratch { scratch in
+            let tree = try scratch.makeFolder("tree")
+            for index in 0..<3000 {
+                let name = "tree/\(index)-a name of some length, so that a read of the folder holds only a part of them"
+                if index % 3 == 0 { _ = try scratch.makeFolder(name) } else { _ = try scratch.file(name) }
+            }
+            try await withRuntime(engine) { runtime in
+                try await Paths.removeRecursively(Path(tree), runtime: runtime)
+            }
+            #expect(!scratch.has("tree"))
+        }
+    }
+
+    /// Deeper than a path can say, and than descriptors would reach.
+    @Test(arguments: engines.map(\.description))
+    func aDeepTreeTakesFewDescriptors(_ name: String) async {
+        await #expect(processExitsWith: .success) { [name = name as String] in
+            let engine = try #require(engines.first { $0.description == name })
+            try await withScratch { scratch in
+                let tree = try scratch.makeFolder("tree")
+                try makeDeep(tree, levels: 1000)
+                var limit = rlimit(rlim_cur: 64, rlim_max: 64)
+                try #require(setrlimit(__rlimit_resource_t(UInt32(CK_RLIMIT_NOFILE)), &limit) == 0)
+                try await withRuntime(engine) { runtime in
+                    try await Paths.removeRecursively(Path(tree), runtime: runtime)
+                }
+                #expect(!scratch.has("tree"))
+            }
+        }
+    }
+
+    @Test(arguments: engines)
+    func anErrorNamesTheEntry(_ engine: EngineKind) async throws {
+        try await withScratch { scratch in
+            let tree = try scratch.makeFolder("tree")
+            _ = try scratch.makeFolder("tree/folder")
+            _ = try scratch.file("tree/folder/fixed")
+            guard setImmutable(tree + "/folder/fixed", true) else {
+                rmdirAll(tree)
+                try Test.cancel("\(skipped("files cannot be made immutable here"))")
+            }
+            try await withRuntime(engine) { runtime in
+                let error = await expectError(.permissionDenied) {
+                    try await Paths.removeRecursively(Path(tree), runtime: runtime)
+                }
+                #expect(error?.path == Path(tree + "/folder/fixed"))
+                #expect(setImmutable(tree + "/folder/fixed", false))
+                try await Paths.removeRecursively(Path(tree), runtime: runtime)
+            }
+        }
+    }
+
+    @Test(arguments: engines)
+    func aCancelledRemovalStops(_ engine: EngineKind) async throws {
+        try await withScratch { scratch in
+            let tree = try scratch.makeFolder("tree")
+            for index in 0..<20_000 { _ = try scratch.file("tree/\(index)") }
+            try await withRuntime(engine) { runtime in
+                await expectError(.deadlineExceeded) {
+                    try await Paths.removeRecursively(Path(tree), runtime: runtime, deadline: .now + .microseconds(500))
+                }
+                let isThrough = Flag()
+                let removal = Task {
+                    defer { isThrough.set() }
+                    try await Paths.removeRecursively(Path(tree), runtime: runtime)
+                }
+                try await eventually { runtime.inFlightCount > 0 || isThrough.isSet }
+                removal.cancel()
+                // Unless it was through by then.
+                if case .failure(let error) = await removal.result {
+                    #expect((error as? IOError)?.code == .cancelled, "\(error)")
+                    try await Paths.removeRecursively(Path(tree), runtime: runtime)
+                }
+            }
+        }
+    }
+}
+
+/// One in the other, past the longest path.
+private func makeDeep(_ path: String, levels: Int) throws {
+    var current = try openDescriptor(path, O_DIRECTORY)
+    for _ in 0..<levels {
+        try #require(mkdirat(current, "a-folder-in-a-folder", 0o755) == 0)
+        let next = openat(current, "a-folder-in-a-folder", O_DIRECTORY | O_CLOEXEC)
+        closeDescriptor(current)
+        try #require(next >= 0)
+        current = next
+    }
+    closeDescriptor(current)
+}
+
+/// FS_IOC_SETFLAGS with FS_IMMUTABLE_FL. False where that cannot be had.
+private func setImmutable(_ path: String, _ isImmutable: Bool) -> Bool {
+    guard let descriptor = try? openDescriptor(path) else { return false }
+    defer { closeDescriptor(descriptor) }
+    var flags: Int = 0
+    let asked = withUnsafeMutablePointer(to: &flags) {
+        SystemCall.call(CK_NR_ioctl, Int(descriptor), 0x8008_6601, address($0))
+    }
+    guard asked == 0 else { return false }
+    flags = isImmutable ? flags | 0x10 : flags & ~0x10
+    return withUnsafePointer(to: &flags) { SystemCall.call(CK_NR_ioctl, Int(descriptor), 0x4008_6602, address($0)) }
+        == 0
+}
+
+private func rmdirAll(_ tree: String) {
+    unlink(tree + "/folder/fixed")
+    rmdir(tree + "/folder")
+    rmdir(tree)
+}
