@@ -41,7 +41,7 @@ enum OperationSample {
             ("linkat", .link(directory: -1, path: path, newDirectory: -1, newPath: path, flags: 0), "worker"),
             ("symlinkat", .symbolicLink(target: path, directory: -1, path: path), "worker"),
             ("getxattr, setxattr", .call(.getAttribute(-1, name: path, value: nil, count: 0)), "worker"),
-            ("chmod, chown, utimensat, locks, lseek", .call(.setPermissions(-1, permissions: 0)), "worker"),
+            ("chmod, locks, seek", .call(.setPermissions(-1, permissions: 0)), "worker"),
         ]
     }
 }
