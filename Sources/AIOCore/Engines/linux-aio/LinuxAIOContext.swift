@@ -33,10 +33,7 @@ struct LinuxAIOContext: ~Copyable {
         let event = try OwnedDescriptor(
             Kernel.eventDescriptor(), .linuxAIO, .descriptors, isGuest: configuration.isGuest)
         let depth = configuration.queueDepth
-        var id: UInt = 0
-        let made = Kernel.linuxAIOSetup(UInt32(depth), &id)
-        guard made >= 0 else { throw EngineFailure(engine: .linuxAIO, step: .linuxAIOSetup, errno: Int32(-made)) }
-        self.id = id
+        id = try Self.setUp(depth)
         self.event = event
         places = .allocate(capacity: depth)
         places.initialize(repeating: Place(), count: depth)
@@ -44,6 +41,23 @@ struct LinuxAIOContext: ~Copyable {
         batch.initialize(repeating: nil)
         events = .allocate(capacity: min(depth, 256))
     }
+
+    /// All contexts of the system share one limit (fs.aio-max-nr). Where little of it is left the context is smaller:
+    /// what finds no room there the kernel refuses, and a worker carries it out.
+    private static func setUp(_ depth: Int) throws(EngineFailure) -> UInt {
+        var size = depth
+        while true {
+            var id: UInt = 0
+            let made = Kernel.linuxAIOSetup(UInt32(size), &id)
+            if made >= 0 { return id }
+            guard made == -Int(EAGAIN), size > leastSize else {
+                throw EngineFailure(engine: .linuxAIO, step: .linuxAIOSetup, errno: Int32(-made))
+            }
+            size /= 2
+        }
+    }
+
+    private static var leastSize: Int { 32 }
 
     deinit {
         // Waits for what the kernel still has; polls it drops.
