@@ -24,7 +24,7 @@ struct Fuzzer: Sendable, CustomTestStringConvertible {
 
     /// `FUZZ_SECONDS` is for longer runs: Scripts/fuzz.
     static let seconds =
-        Environment.inherited["FUZZ_SECONDS"].flatMap(Int.init) ?? (Environment.isContinuousIntegration ? 60 : 5)
+        Environment.inherited["FUZZ_SECONDS"].flatMap(Int.init) ?? (Environment.isContinuousIntegration ? 20 : 5)
     /// Each run another, which it says; `FUZZ_SEED` repeats one.
     static let seed = Environment.inherited["FUZZ_SEED"] ?? String(UInt32.random(in: 1...999_999))
 
