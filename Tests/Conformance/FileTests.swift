@@ -5,7 +5,7 @@ import Synchronization
 import Testing
 
 /// A file's life: opened, used by many, closed once.
-@Suite(.timeLimit(.minutes(1))) struct FileTests {
+@Suite(.timeLimit(.minutes(10))) struct FileTests {
     @Test(arguments: engines)
     func aClosedFileRefusesEverything(_ engine: EngineKind) async throws {
         try await withScratch { scratch in

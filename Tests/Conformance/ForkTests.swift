@@ -6,7 +6,7 @@ import Testing
 
 /// After fork(2) without exec a child has neither the rings nor the threads of its parent: it is told so, and may make
 /// its own. Each case forks in a process of its own, whose other threads it need not care for.
-@Suite(.timeLimit(.minutes(1))) struct ForkTests {
+@Suite(.timeLimit(.minutes(10))) struct ForkTests {
     static let names = engines.map(\.description)
 
     @Test(arguments: names)

@@ -16,8 +16,7 @@ extension IORuntime {
             // A worker that has begun is told so; what waits for one, the queue ends.
             work.requestEnd()
         }
-        // The worker is done with it.
-        withExtendedLifetime(work) {}
+        work.takeBack()
         switch result {
         case .success(let value):
             return value

@@ -33,7 +33,7 @@ extension Operation {
         case .call(let call):
             return call.blockingResult()
         case .work(let work):
-            return work.takeUnretainedValue().run()
+            return work.takeUnretainedValue().carryOut()
         case .poll, .timeout, .cancel:
             // These wait; the engine and the queue do that without a worker.
             return -Int(EINVAL)

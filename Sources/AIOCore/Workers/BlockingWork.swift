@@ -9,6 +9,7 @@ open class BlockingWork: @unchecked Sendable {
     // the worker's alone. `requestEnd` is made for any thread.
 
     private let endRequest = Atomic<Bool>(false)
+    private let isDone = Atomic<Bool>(false)
     private let deadline: Nanoseconds
 
     public init(deadline: Nanoseconds) { self.deadline = deadline }
@@ -16,6 +17,16 @@ open class BlockingWork: @unchecked Sendable {
     /// On a worker's thread. Returns a value from 0 to `Int32.max`, or a negative errno. It may block as long as a
     /// device does, but not for ever, and stops with ECANCELED between two calls when `shouldEnd`.
     open func run() -> Int { 0 }
+
+    /// On a worker's thread.
+    final func carryOut() -> Int {
+        defer { isDone.store(true, ordering: .releasing) }
+        return run()
+    }
+
+    /// Once the completion is drained: from here on what the worker wrote is its maker's. The completion's way says so
+    /// too; but part of it runs through Swift's runtime, where the sanitizer does not see it.
+    public final func takeBack() { _ = isDone.load(ordering: .acquiring) }
 
     /// Asks for an early end. A cancel of the operation ends only what no worker has begun.
     public final func requestEnd() { endRequest.store(true, ordering: .relaxed) }

@@ -92,6 +92,8 @@ func withRuntime<R>(
 ) async throws -> R {
     var configuration = IORuntime.Configuration()
     configuration.engine = .forced(engine)
+    // All tests at once share the system's limit of Linux AIO operations.
+    configuration.queueDepth = 64
     configuration.log = { line in Issue.record("logged: \(line)") }
     configure(&configuration)
     let runtime = try IORuntime(configuration)
@@ -114,6 +116,8 @@ func withQueue<R>(
 ) async throws -> R {
     var configuration = IOQueue.Configuration()
     configuration.engine = .forced(engine)
+    // All tests at once share the system's limit of Linux AIO operations.
+    configuration.queueDepth = 64
     configure(&configuration)
     return try await BlockingThread.with {
         let queue = try IOQueue(configuration)

@@ -42,10 +42,10 @@ struct LinuxAIOContext: ~Copyable {
         events = .allocate(capacity: min(depth, 256))
     }
 
-    /// All contexts of the system share one limit (fs.aio-max-nr). Where little of it is left the context is smaller:
-    /// what finds no room there the kernel refuses, and a worker carries it out.
+    /// All contexts of the system share one limit (fs.aio-max-nr). So a context is no larger than is of use, and smaller
+    /// where little is left: what finds no room there the kernel refuses, and a worker carries it out.
     private static func setUp(_ depth: Int) throws(EngineFailure) -> UInt {
-        var size = depth
+        var size = min(depth, Self.largestSize)
         while true {
             var id: UInt = 0
             let made = Kernel.linuxAIOSetup(UInt32(size), &id)
@@ -57,6 +57,7 @@ struct LinuxAIOContext: ~Copyable {
         }
     }
 
+    private static var largestSize: Int { 1024 }
     private static var leastSize: Int { 32 }
 
     deinit {
