@@ -32,7 +32,11 @@ struct NativeContext: BitwiseCopyable {
         return Kernel.linuxAIOSubmit(id, blocks.count, base)
     }
 
-    /// Makes the threads that wait in the kernel return: polls of what is ready are events.
+    /// The most events that a thread waits for at once, whatever it wants: so many let it go.
+    static var waitMax: Int { 16 }
+
+    /// Makes the threads that wait in the kernel return: polls of what is ready are events. As far as the kernel has
+    /// room for them: the ticker does it again as long as one waits.
     func dismissWaiters() {
         guard waiterCount > 0 else { return }
         let made = Kernel.eventDescriptor()
@@ -43,12 +47,10 @@ struct NativeContext: BitwiseCopyable {
         block.opcode = CK_IOCB_CMD_POLL
         block.descriptor = UInt32(bitPattern: event)
         block.address = UInt64(CK_POLLIN)
-        // Each waits for `wanted` at most, and may take them from another.
-        for _ in 0..<(waiterCount * max(wanted, 1)) {
-            withUnsafeMutablePointer(to: &block) { block in
-                var pointer: UnsafeMutablePointer<ck_iocb>? = block
-                _ = Kernel.linuxAIOSubmit(id, 1, &pointer)
-            }
+        withUnsafeMutablePointer(to: &block) { block in
+            var pointer: UnsafeMutablePointer<ck_iocb>? = block
+            // Each waits for `wanted` at most, and may take them from another.
+            for _ in 0..<(waiterCount * max(wanted, 1)) where Kernel.linuxAIOSubmit(id, 1, &pointer) != 1 { break }
         }
         Kernel.close(event)
     }
@@ -131,12 +133,22 @@ extension Context {
     }
 
     /// Something other than direct I/O comes: the loop takes over.
-    func turnToLoop() {
+    func turnToLoop(_ library: UnsafeMutablePointer<Library>) {
         // Without the lock at first: it never turns back while anybody is inside.
         guard state.pointee.mode != .loop else { return }
         state.pointee.lock.lock()
-        if state.pointee.mode == .native { state.pointee.native?.dismissWaiters() }
+        let wasNative = state.pointee.mode == .native
         state.pointee.mode = .loop
+        state.pointee.native?.dismissWaiters()
+        state.pointee.lock.unlock()
+        // For what is in flight with the kernel, and for those who wait there yet.
+        if wasNative { keepTicking(library) }
+    }
+
+    /// Once the loop does all: again, for those whom others have taken what was to let them go.
+    func dismissNativeWaiters() {
+        state.pointee.lock.lock()
+        if isAlive { state.pointee.native?.dismissWaiters() }
         state.pointee.lock.unlock()
     }
 }

@@ -6,30 +6,32 @@ internal import DropInSupport
 // Taking events of a context whose operations are the kernel's.
 
 extension Context {
+    enum NativeOutcome {
+        /// The number of events at `events`, or a negative errno.
+        case done(Int)
+        /// Not all events are the kernel's, or will be: so many were taken, which are not enough.
+        case goesOn(taken: Int)
+    }
+
     /// io_getevents(2) of the kernel's context, whose events are turned into the program's.
-    ///
-    /// Returns the number of events at `events`, or a negative errno; nil if not all events are the kernel's, or will be,
-    /// and nothing was taken.
     func reapNative(
-        _ countMin: Int, _ countMax: Int, _ events: UInt, _ timeout: Timeout, mask: UInt
-    ) -> Int? {
-        let deadline = timeout.deadline()
+        _ countMin: Int, _ countMax: Int, _ events: UInt, until deadline: Nanoseconds, mask: UInt
+    ) -> NativeOutcome {
         var taken = 0
-        while let native = beginReaping(max(countMin - taken, 0)) {
-            let wanted = max(countMin - taken, 0)
+        while true {
+            let wanted = min(max(countMin - taken, 0), NativeContext.waitMax)
+            guard let native = beginReaping(wanted) else { return .goesOn(taken: taken) }
             let place = events &+ UInt(taken * MemoryLayout<ck_io_event>.stride)
             let count = Kernel.linuxAIOGetEvents(
                 native.id, wanted, countMax - taken, place, deadline, mask: mask)
             let found = UnsafeMutablePointer<ck_io_event>(bitPattern: place)
             taken += endReaping(UnsafeMutableBufferPointer(start: found, count: found == nil ? 0 : max(count, 0)))
-            if count <= 0 {
-                if taken > 0 { return taken }
-                return count == 0 && state.pointee.mode == .loop ? nil : count
+            if count < 0 { return .done(taken > 0 ? taken : count) }
+            if taken >= countMin { return .done(taken) }
+            if count < wanted || deadline != .never && Kernel.now() >= deadline {
+                return state.pointee.mode == .loop ? .goesOn(taken: taken) : .done(taken)
             }
-            if taken >= countMin || timeout.isZero || count < wanted { return taken }
-            if deadline != .never, Kernel.now() >= deadline { return taken }
         }
-        return taken > 0 ? taken : nil
     }
 
     /// The kernel's context, if all events that there are or will be are its: one more waits for so many.

@@ -10,13 +10,14 @@ struct Reaping: ~Copyable {
     let countMin: Int
     let countMax: Int
     let events: UInt
-    private var taken = 0
+    private var taken: Int
 
-    private init(_ context: Context, _ countMin: Int, _ countMax: Int, _ events: UInt) {
+    private init(_ context: Context, _ countMin: Int, _ countMax: Int, _ events: UInt, taken: Int) {
         self.context = context
         self.countMin = countMin
         self.countMax = countMax
         self.events = events
+        self.taken = taken
     }
 
     /// Returns the number of events at `events`, or a negative errno. `timeout` is a timespec's address or 0; `mask` a
@@ -24,34 +25,37 @@ struct Reaping: ~Copyable {
     static func reap(
         _ address: UInt, _ countMin: Int, _ countMax: Int, _ events: UInt, _ timeout: UInt, mask: UInt, looksFirst: Bool
     ) -> Int {
-        guard let deadline = Timeout(timeout), mask == 0 || Kernel.canRead(mask, 8) else { return -Int(EFAULT) }
+        guard let timeout = Timeout(timeout), mask == 0 || Kernel.canRead(mask, 8) else { return -Int(EFAULT) }
         guard let library = Library.shared(), let context = library.pointee.table.enter(address) else {
-            return looksFirst && deadline.isZero && EventRing.isEmptyForeign(at: address) ? 0 : -Int(EINVAL)
+            return looksFirst && timeout.isZero && EventRing.isEmptyForeign(at: address) ? 0 : -Int(EINVAL)
         }
         defer { context.leave(1) }
-        if countMin >= 0, countMin <= countMax,
-            let result = context.reapNative(countMin, countMax, events, deadline, mask: mask)
-        {
-            return result
+        let isSound = countMin >= 0 && countMin <= countMax
+        let deadline = timeout.deadline()
+        var taken = 0
+        if isSound {
+            switch context.reapNative(countMin, countMax, events, until: deadline, mask: mask) {
+            case .done(let result): return result
+            case .goesOn(let before): taken = before
+            }
         }
         // What libaio looks at before it makes the call.
-        if looksFirst, deadline.isZero, context.isEmpty { return 0 }
-        guard countMin >= 0, countMin <= countMax else { return -Int(EINVAL) }
-        var reaping = Reaping(context, countMin, countMax, events)
-        let result = reaping.run(deadline, mask)
+        if looksFirst, timeout.isZero, context.isEmpty { return taken }
+        guard isSound else { return -Int(EINVAL) }
+        var reaping = Reaping(context, countMin, countMax, events, taken: taken)
+        let result = reaping.run(until: deadline, mask)
         guard mask != 0, result >= 0 else { return result }
         // Signals that the mask lets through are delivered, whether there was anything to wait for or not.
         let interrupted = Kernel.pollSignals(mask)
         return result == 0 && interrupted ? -Int(EINTR) : result
     }
 
-    private mutating func run(_ timeout: Timeout, _ mask: UInt) -> Int {
+    private mutating func run(until deadline: Nanoseconds, _ mask: UInt) -> Int {
         let state = context.state
         state.pointee.lock.lock()
         defer { state.pointee.lock.unlock() }
         var interruption = take()
-        if timeout.isZero || interruption < 0 || taken >= countMin { return taken > 0 ? taken : interruption }
-        let deadline = timeout.deadline()
+        if deadline == 0 || interruption < 0 || taken >= countMin { return taken > 0 ? taken : interruption }
         while true {
             let ended = wait(until: deadline, mask)
             interruption = take()

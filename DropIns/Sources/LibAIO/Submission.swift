@@ -135,7 +135,7 @@ struct Submission: ~Copyable {
         }
         if isKnownDirect { openFlags = Kernel.openFlags(number) }
         guard openFlags >= 0 else { return -Int(EBADF) }
-        context.turnToLoop()
+        context.turnToLoop(library)
         if block.flags & CK_IOCB_FLAG_RESFD != 0 {
             let event = Event.hold(Int32(bitPattern: block.event_descriptor))
             guard event >= 0 else { return event }

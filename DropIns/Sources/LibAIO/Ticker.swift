@@ -99,7 +99,10 @@ extension Context {
         // It is ours as long as this goes on, whatever the next look finds.
         references.pointee.wrappingAdd(1, ordering: .relaxed)
         state.pointee.lock.unlock()
-        if publishes { publishNative() }
+        if publishes {
+            publishNative()
+            dismissNativeWaiters()
+        }
         leave(next == nil ? 2 : 1)
     }
 
@@ -107,8 +110,8 @@ extension Context {
     private func look() -> Nanoseconds? {
         guard let native = state.pointee.native else { return nil }
         guard state.pointee.mode == .native else {
-            // Those that were in flight when the context turned to the loop.
-            return native.inFlightCount > 0 ? Ticker.intervalMin : nil
+            // Those that were in flight or waited when the context turned to the loop.
+            return native.inFlightCount > 0 || native.waiterCount > 0 ? Ticker.intervalMin : nil
         }
         let (finding, interval) = state.pointee.ticker.look(native)
         switch finding {

@@ -123,6 +123,55 @@ static void waiter_before_the_submission(void) {
     fact_result("waiter got", (long)data);
 }
 
+/// One who waits for the events of direct I/O goes on to wait for those of other operations.
+static long wanted_count;
+
+static void *wait_for_several(void *unused) {
+    (void)unused;
+    static struct io_event events[8];
+    waiting_thread = gettid();
+    return (void *)(long)io_getevents(context, wanted_count, wanted_count, events, NULL);
+}
+
+static pthread_t waiter_after_direct_read(int direct, void *memory, long count) {
+    context = new_context(8);
+    fact_performed("direct", context, block(IOCB_CMD_PREAD, direct, memory, 4096, 0));
+    wanted_count = count;
+    pthread_t waiter = start_thread(wait_for_several, NULL);
+    while (!waiting_thread) { sched_yield(); }
+    waits_in_kernel(waiting_thread);
+    return waiter;
+}
+
+static void waiter_for_operations_of_several_kinds(void) {
+    _Alignas(4096) static uint8_t memory[2][4096];
+    int direct = new_file(O_RDONLY | O_DIRECT, 4096, 1), buffered = new_file(O_RDONLY, 4096, 1);
+    pthread_t waiter = waiter_after_direct_read(direct, memory[0], 3);
+    struct iocb blocks[] = {block(IOCB_CMD_PREAD, direct, memory[0], 4096, 0),
+        block(IOCB_CMD_PREAD, buffered, memory[1], 4096, 0), block(IOCB_CMD_PREAD, direct, memory[0], 4096, 0)};
+    memset(memory[0], 0, 4096);
+    for (int index = 0; index < 3; index++) {
+        fact_result("submit", submit_one(context, &blocks[index]));
+        // That the waiter has a part of what it wants already.
+        while (!is_known(memory[0], 4096, 0, 1)) { sched_yield(); }
+    }
+    void *result;
+    pthread_join(waiter, &result);
+    fact_result("waiter got", (long)result);
+}
+
+static void waiter_for_more_than_there_can_be(void) {
+    _Alignas(4096) static uint8_t memory[2][4096];
+    int direct = new_file(O_RDONLY | O_DIRECT, 4096, 1), buffered = new_file(O_RDONLY, 4096, 1);
+    pthread_t waiter = waiter_after_direct_read(direct, memory[0], 1L << 40);
+    struct iocb read = block(IOCB_CMD_PREAD, buffered, memory[1], 4096, 0);
+    fact_result("submit", submit_one(context, &read));
+    fact_result("end", io_destroy(context));
+    void *result;
+    pthread_join(waiter, &result);
+    fact_bool("the waiter is let go", (long)result == 1 || (long)result == -EINVAL);
+}
+
 _Alignas(4096) static uint8_t memory_of_exited[16][4096];
 
 static void *submit_and_exit(void *unused) {
@@ -263,6 +312,8 @@ static const struct test_case cases[] = {
     {"waiters-share-the-events", waiters_share_the_events},
     {"used-by-others-than-its-maker", used_by_others_than_its_maker},
     {"waiter-before-the-submission", waiter_before_the_submission},
+    {"waiter-for-operations-of-several-kinds", waiter_for_operations_of_several_kinds},
+    {"waiter-for-more-than-there-can-be", waiter_for_more_than_there_can_be},
     {"buffered-submitter-exits", buffered_submitter_exits},
     {"direct-submitter-exits", direct_submitter_exits},
     {"a-context-each", a_context_each},
