@@ -209,7 +209,10 @@ struct ck_statfs {
 };
 _Static_assert(sizeof(struct ck_statfs) == 120, "struct statfs is 120 bytes in the kernel's ABI");
 
-// statfs(2), linux/magic.h: file systems with another machine, or a program, behind them
+// statfs(2), linux/magic.h: file systems in memory
+static const uint32_t CK_TMPFS_MAGIC = 0x01021994;
+static const uint32_t CK_RAMFS_MAGIC = 0x858458f6;
+// and those with another machine, or a program, behind them
 static const uint32_t CK_FUSE_SUPER_MAGIC = 0x65735546;
 static const uint32_t CK_NFS_SUPER_MAGIC = 0x6969;
 static const uint32_t CK_CIFS_SUPER_MAGIC = 0xff534d42;

@@ -41,6 +41,31 @@ import UnitSupport
         }
     }
 
+    @Test func aFileInMemoryIsKnownAsSuch() throws {
+        var how = ck_open_how(flags: CK_O_TMPFILE | CK_O_DIRECTORY | CK_O_RDWR | CK_O_CLOEXEC, mode: 0o600, resolve: 0)
+        let number = Int32("/dev/shm".withCString { Kernel.openat2(CK_AT_FDCWD, $0, &how) })
+        try #require(number >= 0, "a file in /dev/shm")
+        defer { close(number) }
+        #expect(Descriptor.classify(number).kind == .buffered)
+        #expect(Descriptor.classify(number).backing == .memory)
+        #expect(Descriptor.classify(TemporaryFile().descriptor).backing != .memory)
+    }
+
+    /// Their names are in devtmpfs, which is in memory: they are not.
+    @Test(.enabled(if: aBlockDevice >= 0, "\(skipped("no block device can be opened here"))"))
+    func aBlockDeviceIsNoFileInMemory() {
+        let descriptor = Descriptor.classify(Self.aBlockDevice)
+        #expect(descriptor.kind == .buffered && descriptor.backing == .device)
+    }
+
+    private static let aBlockDevice: Int32 = {
+        for name in ["vda", "sda", "nvme0n1", "loop0"] {
+            let number = open("/dev/\(name)", O_RDONLY | O_CLOEXEC)
+            if number >= 0 { return number }
+        }
+        return -1
+    }()
+
     @Test(arguments: [-1, 1 << 20] as [Int32])
     func aNumberThatIsNotOpenIsOther(_ number: Int32) {
         #expect(Descriptor.classify(number) == Descriptor(number, kind: .other))

@@ -9,10 +9,17 @@ import Testing
     private func select(_ choice: EngineChoice, failures: [EngineKind: EngineFailure] = [:]) throws(IOError)
         -> EngineSelection
     {
-        try choice.select { kind throws(EngineFailure) in
+        try choose(choice, failures: failures).0
+    }
+
+    /// The same, and what the engine was made with.
+    private func choose(_ choice: EngineChoice, failures: [EngineKind: EngineFailure] = [:]) throws(IOError)
+        -> (EngineSelection, EngineConfiguration)
+    {
+        try choice.select(EngineConfiguration(queueDepth: 17)) { kind, configuration throws(EngineFailure) in
             if let failure = failures[kind] { throw failure }
-            return kind
-        }.0
+            return configuration
+        }
     }
 
     private static let forbidden = EngineFailure(engine: .ioUring, step: .ringSetup, errno: EPERM)
@@ -59,6 +66,20 @@ import Testing
             #expect(selection.reason.contains("io_uring"))
             #expect(selection.reason.contains("EPERM"))
             #expect(isOneLine(selection.description))
+        }
+    }
+
+    @Test func onlyTheFallbackMixesEngines() async {
+        await #expect(processExitsWith: .success) {
+            unsetenv("AIO_ENGINE")
+            let tests = EngineChoiceTests()
+            let (_, fallback) = try tests.choose(.automatic, failures: [.ioUring: EngineChoiceTests.forbidden])
+            #expect(fallback.sendsDirectToLinuxAIO && fallback.queueDepth == 17)
+            let (_, forced) = try tests.choose(.forced(.threads))
+            #expect(!forced.sendsDirectToLinuxAIO && forced.queueDepth == 17)
+            setenv("AIO_ENGINE", "threads", 1)
+            let (_, fromEnvironment) = try tests.choose(.automatic)
+            #expect(!fromEnvironment.sendsDirectToLinuxAIO)
         }
     }
 

@@ -77,6 +77,28 @@ import Testing
         }
     }
 
+    /// Only there: whoever asks for `threads` gets threads.
+    @Test(arguments: [true, false])
+    func withoutIOUringDirectTransfersGoToLinuxAIOWhereItIsAllowed(_ isAllowed: Bool) async {
+        await #expect(processExitsWith: .success) { [isAllowed = isAllowed as Bool] in
+            try Seccomp.refuseIOUring(with: EPERM)
+            if !isAllowed { try Seccomp.refuse(CK_NR_io_setup...CK_NR_io_setup, with: EPERM) }
+            var threads = IORuntime.Configuration()
+            threads.engine = .forced(.threads)
+            for (configuration, usesLinuxAIO) in [(threads, false), (IORuntime.Configuration(), isAllowed)] {
+                let runtime = try IORuntime(configuration)
+                #expect(runtime.selection.engine == .threads)
+                try await exercise(runtime)
+                #expect(!hasLinuxAIOContext(), "made when first needed")
+                try await exerciseDirectly(runtime)
+                #expect(hasLinuxAIOContext() == usesLinuxAIO)
+                try await exercise(runtime)
+                await runtime.shutdown()
+            }
+            #expect(!hasLinuxAIOContext())
+        }
+    }
+
     // MARK: Limits
 
     @Test(arguments: names)
@@ -255,6 +277,40 @@ private func exercise(_ runtime: IORuntime) async throws {
             #expect(try await read.value == 1)
         }
     }
+}
+
+/// Direct writes and reads with many in flight.
+private func exerciseDirectly(_ runtime: IORuntime) async throws {
+    // A disk file system: direct I/O on tmpfs is no such thing.
+    try await withScratch(in: "/var/tmp") { scratch in
+        try await withFile(
+            Path(scratch.path("direct")), .readWrite, options: [.create, .direct], runtime: runtime
+        ) { file in
+            #expect(file.descriptor.kind == .direct)
+            let number = file.descriptor
+            try await withThrowingTaskGroup(of: Void.self) { group in
+                for index in 0..<40 {
+                    group.addTask {
+                        let memory = Memory([UInt8](repeating: UInt8(index), count: 4096))
+                        let transfer = Transfer(number, memory.base, count: 4096, offset: Int64(index) * 4096)
+                        let written = try await runtime.perform(.write(transfer))
+                        memory.base.initializeMemory(as: UInt8.self, repeating: 0xff, count: 4096)
+                        let count = try await runtime.perform(.read(transfer))
+                        #expect(written == 4096 && count == 4096)
+                        #expect(memory.bytes == [UInt8](repeating: UInt8(index), count: 4096))
+                    }
+                }
+                try await group.waitForAll()
+            }
+        }
+    }
+}
+
+/// Whether the kernel has mapped the ring of a Linux AIO context here.
+private func hasLinuxAIOContext() -> Bool {
+    let descriptor = Glibc.open("/proc/self/maps", O_RDONLY | O_CLOEXEC)
+    defer { closeDescriptor(descriptor) }
+    return String(decoding: readToEnd(descriptor), as: UTF8.self).contains("[aio]")
 }
 
 private func openDescriptorCount() -> Int { entries("/proc/self/fd").count }

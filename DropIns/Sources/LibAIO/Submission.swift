@@ -256,7 +256,12 @@ struct Submission: ~Copyable {
         }
         switch result {
         case -Int(EAGAIN): guess.pointee.noteMiss()
-        case -Int(EOPNOTSUPP): guess.pointee.noteUnsupported()
+        case -Int(EOPNOTSUPP):
+            // It may be a file in memory: asking is cheaper than the loop.
+            var known = transfer
+            known.descriptor = .classify(transfer.descriptor.number)
+            if let result = record.pointee.operation.with(known).resultInMemory() { return result }
+            guess.pointee.noteUnsupported()
         case -Int(ESPIPE): break
         default: return result
         }

@@ -128,7 +128,12 @@ struct Submission {
         let result = transfer.attemptWithoutWaiting(isWrite: false)
         switch result {
         case -Int(EAGAIN): guess.pointee.cache.noteMiss()
-        case -Int(EOPNOTSUPP): guess.pointee.cache.noteUnsupported()
+        case -Int(EOPNOTSUPP):
+            // It may be a file in memory: asking is cheaper than the loop.
+            var known = transfer
+            known.descriptor = .classify(transfer.descriptor.number)
+            if let result = Operation.read(known).resultInMemory() { return result }
+            guess.pointee.cache.noteUnsupported()
         case -Int(ESPIPE), -Int(EINTR): break
         default:
             if result >= 0 { guess.pointee.cache.noteHit() }

@@ -29,7 +29,7 @@ public final class IOQueue {
     public init(_ configuration: Configuration = Configuration()) throws(IOError) {
         let settings = EngineConfiguration(
             queueDepth: configuration.queueDepth, workerLimit: configuration.workerLimit)
-        (selection, queue) = try configuration.engine.select { kind throws(EngineFailure) in
+        (selection, queue) = try configuration.engine.select(settings) { kind, settings throws(EngineFailure) in
             let made = try EngineQueue(kind, settings)
             let queue = UnsafeMutablePointer<EngineQueue>.allocate(capacity: 1)
             queue.initialize(to: made)

@@ -28,39 +28,47 @@ extension EngineKind: CustomStringConvertible {
 }
 
 extension EngineChoice {
-    /// Makes something with the engine that this choice comes down to.
+    /// Makes something with the engine that this choice comes down to. `configuration` is what is common to all.
     func select<Made>(
-        _ make: (EngineKind) throws(EngineFailure) -> Made
+        _ configuration: EngineConfiguration,
+        _ make: (EngineKind, EngineConfiguration) throws(EngineFailure) -> Made
     ) throws(IOError) -> (EngineSelection, Made) {
         switch self {
         case .forced(let kind):
-            return try (EngineSelection(engine: kind, reason: "asked for"), Self.make(kind, make))
+            return try (EngineSelection(engine: kind, reason: "asked for"), Self.make(kind, configuration, make))
         case .automatic:
             if let kind = try Self.fromEnvironment() {
-                return try (EngineSelection(engine: kind, reason: "forced by AIO_ENGINE"), Self.make(kind, make))
+                let made = try Self.make(kind, configuration, make)
+                return (EngineSelection(engine: kind, reason: "forced by AIO_ENGINE"), made)
             }
-            return try Self.best(make)
+            return try Self.best(configuration, make)
         }
     }
 
     private static func best<Made>(
-        _ make: (EngineKind) throws(EngineFailure) -> Made
+        _ configuration: EngineConfiguration,
+        _ make: (EngineKind, EngineConfiguration) throws(EngineFailure) -> Made
     ) throws(IOError) -> (EngineSelection, Made) {
         do throws(EngineFailure) {
-            let made = try make(.ioUring)
+            let made = try make(.ioUring, configuration)
             return (EngineSelection(engine: .ioUring, reason: "the kernel offers it"), made)
         } catch {
             // A mistake in the configuration is not the engine's fault.
             if error.step == .configuration { throw IOError(error) }
             let reason = "io_uring is not available: \(IOError(error))"
-            return try (EngineSelection(engine: .threads, reason: reason), self.make(.threads, make))
+            var configuration = configuration
+            // The better way for direct I/O, and of no consequence for the rest.
+            configuration.sendsDirectToLinuxAIO = true
+            let made = try self.make(.threads, configuration, make)
+            return (EngineSelection(engine: .threads, reason: reason), made)
         }
     }
 
     private static func make<Made>(
-        _ kind: EngineKind, _ make: (EngineKind) throws(EngineFailure) -> Made
+        _ kind: EngineKind, _ configuration: EngineConfiguration,
+        _ make: (EngineKind, EngineConfiguration) throws(EngineFailure) -> Made
     ) throws(IOError) -> Made {
-        do throws(EngineFailure) { return try make(kind) } catch { throw IOError(error) }
+        do throws(EngineFailure) { return try make(kind, configuration) } catch { throw IOError(error) }
     }
 
     private static func fromEnvironment() throws(IOError) -> EngineKind? {

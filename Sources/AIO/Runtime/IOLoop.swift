@@ -11,13 +11,11 @@ public final class IOLoop: TaskExecutor, Sendable, CustomStringConvertible {
     private let atLimit: IORuntime.AtLimit
 
     init(
-        _ kind: EngineKind, _ configuration: IORuntime.Configuration
+        _ kind: EngineKind, _ settings: EngineConfiguration, _ configuration: IORuntime.Configuration
     ) throws(EngineFailure) {
         tasks = LoopTasks(jobEnded: configuration.jobEnded)
         atLimit = configuration.atLimit
-        core = try .start(
-            kind,
-            EngineConfiguration(queueDepth: configuration.queueDepth, workerLimit: configuration.workerLimit), tasks)
+        core = try .start(kind, settings, tasks)
         tasks.attach(self)
     }
 

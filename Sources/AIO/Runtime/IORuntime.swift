@@ -77,10 +77,12 @@ public final class IORuntime: Sendable {
         guard (1...1024).contains(configuration.loops) else {
             throw IOError(.invalidArgument, "runtime", advice: "loops is 1 to 1024")
         }
-        return try configuration.engine.select { kind throws(EngineFailure) in
+        let settings = EngineConfiguration(
+            queueDepth: configuration.queueDepth, workerLimit: configuration.workerLimit)
+        return try configuration.engine.select(settings) { kind, settings throws(EngineFailure) in
             var loops: [IOLoop] = []
             do throws(EngineFailure) {
-                for _ in 0..<configuration.loops { loops.append(try IOLoop(kind, configuration)) }
+                for _ in 0..<configuration.loops { loops.append(try IOLoop(kind, settings, configuration)) }
             } catch {
                 for loop in loops { loop.beginShutdown(.cancel) {} }
                 throw error

@@ -18,11 +18,20 @@ public struct Descriptor: BitwiseCopyable, Sendable, Equatable {
         case other
     }
 
+    /// Where the content of a file or block device is, when it is not in the page cache.
+    public enum Backing: UInt8, BitwiseCopyable, Sendable {
+        /// On a device of this machine.
+        case device
+        /// Nowhere else, unless swapped out: tmpfs, ramfs, files of memfd_create(2).
+        case memory
+        /// With another machine, or a program (FUSE), which may let an operation wait for ever.
+        case remote
+    }
+
     /// The number; for a registered file, its index.
     public var number: Int32
     public var kind: Kind
-    /// Whether another machine, or a program (FUSE), stands behind the file, and may let an operation wait for ever.
-    public var isRemote = false
+    public var backing = Backing.device
     /// Whether `number` is an index into the files registered with the queue.
     public var isRegistered: Bool
 
@@ -45,7 +54,8 @@ public struct Descriptor: BitwiseCopyable, Sendable, Equatable {
         return Kernel.status(number, CK_STATX_TYPE, &status) >= 0 && status.mode & CK_S_IFMT == CK_S_IFSOCK
     }
 
-    /// Asks the kernel what `number` is: statx(2), and fcntl(2) for O_DIRECT. `other` for one that is not open.
+    /// Asks the kernel what `number` is: statx(2), fcntl(2) for O_DIRECT, and fstatfs(2). `other` for one that is not
+    /// open.
     public static func classify(_ number: Int32) -> Descriptor { identify(number).descriptor }
 
     /// The same, and which file it is.
@@ -60,7 +70,11 @@ public struct Descriptor: BitwiseCopyable, Sendable, Equatable {
         let device = UInt64(status.device_major) << 32 | UInt64(status.device_minor)
         let file = FileIdentity(device: device, inode: status.inode)
         var descriptor = Descriptor(number, kind: kind(status.mode & CK_S_IFMT, number))
-        descriptor.isRemote = descriptor.kind != .stream && !Kernel.isLocal(number)
+        switch status.mode & CK_S_IFMT {
+        // The file system of a block device's name says nothing about the device.
+        case CK_S_IFREG, CK_S_IFDIR: descriptor.backing = Kernel.backing(number)
+        default: break
+        }
         return (descriptor, file)
     }
 

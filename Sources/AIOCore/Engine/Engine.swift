@@ -65,6 +65,9 @@ public struct EngineConfiguration: BitwiseCopyable, Sendable {
     /// Whether the engine lives in a program that knows nothing of it: it then leaves the low descriptor numbers to the
     /// program, and lets other threads hold files where it can (`FileHolds`).
     public var isGuest = false
+    /// Whether the engine `threads` gives direct transfers to the kernel's Linux AIO where that is allowed, as
+    /// `linux-aio` does, once there are any.
+    public var sendsDirectToLinuxAIO = false
 
     /// io_uring's largest submission ring holds 32,768; half are kept for cancels.
     public static var queueDepthMax: Int { 16_000 }

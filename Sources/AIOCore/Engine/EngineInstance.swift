@@ -13,10 +13,15 @@ struct EngineInstance: BitwiseCopyable {
     }
 
     private let reference: Reference
+    /// What it was asked for as.
+    let kind: EngineKind
 
     init(_ kind: EngineKind, _ configuration: EngineConfiguration) throws(EngineFailure) {
+        self.kind = kind
         switch kind {
         case .ioUring: reference = .ioUring(Self.place(try IOUringEngine(configuration)))
+        case .threads where configuration.sendsDirectToLinuxAIO:
+            reference = .linuxAIO(Self.place(try LinuxAIOEngine(besides: configuration)))
         case .threads: reference = .threads(Self.place(try ThreadsEngine(configuration)))
         case .linuxAIO: reference = .linuxAIO(Self.place(try LinuxAIOEngine(configuration)))
         case .readahead: reference = .readahead(Self.place(try ReadaheadEngine(configuration)))
@@ -43,15 +48,6 @@ struct EngineInstance: BitwiseCopyable {
         case .readahead(let engine):
             engine.deinitialize(count: 1)
             engine.deallocate()
-        }
-    }
-
-    var kind: EngineKind {
-        switch reference {
-        case .ioUring: .ioUring
-        case .threads: .threads
-        case .linuxAIO: .linuxAIO
-        case .readahead: .readahead
         }
     }
 

@@ -63,7 +63,7 @@ extension Operation {
     /// Whether it may hold a worker for as long as somebody else pleases.
     @inline(__always)
     var mayWaitForOthers: Bool {
-        guard let descriptor, descriptor.isRemote else { return false }
+        guard let descriptor, descriptor.backing == .remote else { return false }
         if case .poll = self { return false }
         return true
     }

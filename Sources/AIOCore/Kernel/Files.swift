@@ -115,15 +115,17 @@ extension Kernel {
         call(CK_NR_getxattr, address(path), address(name.utf8Start), 0, 0) >= 0
     }
 
-    /// fstatfs(2): whether no other machine, and no program, stands behind the file. True where it does not say.
-    static func isLocal(_ descriptor: Int32) -> Bool {
+    /// fstatfs(2): what stands behind a file. A device where it does not say.
+    static func backing(_ descriptor: Int32) -> Descriptor.Backing {
         var status = ck_statfs()
-        guard call(CK_NR_fstatfs, Int(descriptor), address(&status)) >= 0 else { return true }
+        guard call(CK_NR_fstatfs, Int(descriptor), address(&status)) >= 0 else { return .device }
         switch UInt32(truncatingIfNeeded: status.type) {
+        case CK_TMPFS_MAGIC, CK_RAMFS_MAGIC:
+            return .memory
         case CK_FUSE_SUPER_MAGIC, CK_NFS_SUPER_MAGIC, CK_CIFS_SUPER_MAGIC, CK_SMB2_SUPER_MAGIC, CK_V9FS_MAGIC,
             CK_CEPH_SUPER_MAGIC, CK_AFS_SUPER_MAGIC, CK_CODA_SUPER_MAGIC, CK_LUSTRE_SUPER_MAGIC:
-            return false
-        default: return true
+            return .remote
+        default: return .device
         }
     }
 

@@ -95,9 +95,25 @@ extension Operation {
         return result == -Int(EAGAIN) || result == -Int(EOPNOTSUPP) ? nil : result
     }
 
+    /// What a read of a file in memory (`Descriptor.Backing`) comes to where the caller stands; nil for anything else, and
+    /// for what has to wait.
+    public func resultInMemory() -> Int? {
+        guard let (transfer, isWrite) = transfer, !isWrite, transfer.isReadOfMemory,
+            !transfer.flags.contains(.cacheMissed)
+        else { return nil }
+        var isVectored = false
+        if case .readVectored = self { isVectored = true }
+        guard transfer.byteCount(isVectored: isVectored) <= Transfer.inlineLimit else { return nil }
+        return resultWithoutWaiting()
+    }
+
     /// A buffered read with RWF_NOWAIT: as `Transfer.attemptWithoutWaiting`, for vectored ones too.
     public func attemptWithoutWaiting(_ transfer: Transfer) -> Int {
         guard case .readVectored = self else { return transfer.attemptWithoutWaiting(isWrite: false) }
+        if transfer.isReadOfMemory {
+            let refused = transfer.residency(byteCount: transfer.byteCount(isVectored: true))
+            return refused < 0 ? refused : attempt(transfer, flags: transfer.flags.kernelFlags)
+        }
         let result = attempt(transfer, flags: transfer.flags.kernelFlags | CK_RWF_NOWAIT)
         return transfer.isCutOff(result, of: transfer.byteCount(isVectored: true)) ? -Int(EAGAIN) : result
     }
@@ -114,11 +130,36 @@ extension Transfer {
     /// short read, which would mean the end of the file, but for EAGAIN as well, unless the caller asked for
     /// `noWait` and so for what is there.
     public func attemptWithoutWaiting(isWrite: Bool) -> Int {
+        if !isWrite, isReadOfMemory { return attemptInMemory() }
         var vector = iovec(iov_base: base, iov_len: count)
         let flags = flags.kernelFlags | CK_RWF_NOWAIT
         if isWrite { return Kernel.pwritev2(descriptor.number, &vector, 1, effectiveOffset, flags) }
         let result = Kernel.preadv2(descriptor.number, &vector, 1, effectiveOffset, flags)
         return isCutOff(result, of: count) ? -Int(EAGAIN) : result
+    }
+
+    /// Whether it reads a file that is nowhere but in memory: those file systems know no RWF_NOWAIT, and yet wait for
+    /// nothing but what is swapped out.
+    @inline(__always)
+    fileprivate var isReadOfMemory: Bool {
+        descriptor.backing == .memory && descriptor.kind == .buffered && offset >= 0 && !flags.contains(.noWait)
+    }
+
+    private func attemptInMemory() -> Int {
+        let refused = residency(byteCount: count)
+        guard refused == 0 else { return refused }
+        var vector = iovec(iov_base: base, iov_len: count)
+        return Kernel.preadv2(descriptor.number, &vector, 1, offset, flags.kernelFlags)
+    }
+
+    /// cachestat(2): 0 if none of the file's next bytes is swapped out; EAGAIN if one is, EOPNOTSUPP where the kernel
+    /// does not tell (before 6.5, and of others' files).
+    fileprivate func residency(byteCount: Int) -> Int {
+        guard byteCount > 0 else { return 0 }
+        var range = ck_cachestat_range(offset: UInt64(offset), count: UInt64(byteCount))
+        var status = ck_cachestat()
+        guard Kernel.cachestat(descriptor.number, &range, &status) >= 0 else { return -Int(EOPNOTSUPP) }
+        return status.evicted == 0 ? 0 : -Int(EAGAIN)
     }
 
     /// Whether a read of the page cache got less than it asked for, and not because the file ends there.

@@ -27,7 +27,7 @@ struct WorkItem: BitwiseCopyable {
     init(_ operation: Operation, _ token: Token) {
         self.operation = operation
         self.token = token
-        isRemote = operation.descriptor?.isRemote ?? false
+        isRemote = operation.mayWaitForOthers
         isQuick = operation.isQuick && !isRemote
     }
 

@@ -41,11 +41,16 @@ enum Limits {
 enum Seccomp {
     /// io_uring's three system calls fail with `errno` from now on, in every thread of this process.
     static func refuseIOUring(with errno: Int32) throws {
+        try refuse(CK_NR_io_uring_setup...CK_NR_io_uring_register, with: errno)
+    }
+
+    /// And so do these.
+    static func refuse(_ calls: ClosedRange<Int>, with errno: Int32) throws {
         var instructions: [FilterInstruction] = [
             // The system call's number is the first word of struct seccomp_data.
             FilterInstruction(code: 0x20, jt: 0, jf: 0, k: 0),
-            FilterInstruction(code: 0x35, jt: 0, jf: 2, k: UInt32(CK_NR_io_uring_setup)),
-            FilterInstruction(code: 0x25, jt: 1, jf: 0, k: UInt32(CK_NR_io_uring_register)),
+            FilterInstruction(code: 0x35, jt: 0, jf: 2, k: UInt32(calls.lowerBound)),
+            FilterInstruction(code: 0x25, jt: 1, jf: 0, k: UInt32(calls.upperBound)),
             // SECCOMP_RET_ERRNO
             FilterInstruction(code: 0x06, jt: 0, jf: 0, k: 0x0005_0000 | UInt32(errno)),
             // SECCOMP_RET_ALLOW

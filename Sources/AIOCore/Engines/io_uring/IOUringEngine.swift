@@ -69,8 +69,19 @@ struct IOUringEngine: ~Copyable, Engine {
 
     @inline(__always)
     mutating func stage(_ operation: Operation, _ token: Token) {
-        if operation.mayWaitForOthers, !remote.enter(operation, token) { return }
+        if let descriptor = operation.descriptor, descriptor.backing != .device {
+            guard !isStagedElsewhere(operation, token) else { return }
+        }
         encode(operation, token)
+    }
+
+    /// What does not go into the ring, or not yet: of the file systems that know no NOWAIT the ring would have every
+    /// read done by one of the kernel's workers.
+    private mutating func isStagedElsewhere(_ operation: Operation, _ token: Token) -> Bool {
+        if operation.mayWaitForOthers { return !remote.enter(operation, token) }
+        guard let result = operation.resultInMemory() else { return false }
+        completeHere(token, Int32(truncatingIfNeeded: result))
+        return true
     }
 
     @inline(__always)
@@ -103,6 +114,13 @@ struct IOUringEngine: ~Copyable, Engine {
 
     private mutating func completeHere(_ token: Token, _ result: Int32) {
         completedHere.append(Completion(token, result: result))
+        if isExported { tellOfCompletedHere() }
+    }
+
+    /// A ring's descriptor tells of what is in the ring alone.
+    private mutating func tellOfCompletedHere() {
+        armWake()
+        wake()
     }
 
     /// There is always room, as `init` explains, unless the kernel keeps refusing to take anything in.
@@ -216,7 +234,12 @@ struct IOUringEngine: ~Copyable, Engine {
     func wake() { Kernel.wake(wakeDescriptor.number) }
 
     /// A ring's descriptor is readable while its completion ring is not empty; workers have to be told.
-    mutating func exportDescriptor() { isExported = true }
+    mutating func exportDescriptor() {
+        isExported = true
+        guard !completedHere.isEmpty else { return }
+        tellOfCompletedHere()
+        enter(atLeast: 0, until: 0)
+    }
 
     // MARK: Registering
 

@@ -3,19 +3,43 @@ internal import CKernel
 /// The engine over the kernel's Linux AIO: direct reads and writes, syncs and polls go to it, which neither needs a
 /// thread for them nor blocks one. What it would carry out inside of io_submit(2), buffered I/O above all, is done as
 /// the engine `threads` does it.
+///
+/// It is also the engine `threads` itself where that may use Linux AIO: then direct transfers alone go to the kernel, in
+/// a context that the first of them makes.
 struct LinuxAIOEngine: ~Copyable, Engine {
     private var threads: ThreadsEngine
-    private var context: LinuxAIOContext
+    /// nil until there is something for it, and where the kernel gives none.
+    private var context: LinuxAIOContext?
+    private let configuration: EngineConfiguration
+    private let takesTransfersAlone: Bool
+    private var mayMakeContext = false
 
     init(_ configuration: EngineConfiguration) throws(EngineFailure) {
         let threads = try ThreadsEngine(configuration, for: .linuxAIO)
+        context = try Self.makeContext(configuration, threads)
+        self.threads = threads
+        self.configuration = configuration
+        takesTransfersAlone = false
+    }
+
+    /// For the engine `threads`.
+    init(besides configuration: EngineConfiguration) throws(EngineFailure) {
+        threads = try ThreadsEngine(configuration, for: .threads)
+        context = nil
+        self.configuration = configuration
+        takesTransfersAlone = true
+        mayMakeContext = true
+    }
+
+    private static func makeContext(
+        _ configuration: EngineConfiguration, _ threads: borrowing ThreadsEngine
+    ) throws(EngineFailure) -> LinuxAIOContext {
         let context = try LinuxAIOContext(configuration)
         let added = threads.watch(context.event.number)
         guard added >= 0 else {
             throw EngineFailure(engine: .linuxAIO, step: .descriptors, errno: Int32(-added))
         }
-        self.threads = threads
-        self.context = context
+        return context
     }
 
     var descriptor: Int32 { threads.descriptor }
@@ -24,15 +48,26 @@ struct LinuxAIOEngine: ~Copyable, Engine {
 
     mutating func stage(_ operation: Operation, _ token: Token) {
         guard let admitted = threads.admit(operation, token) else { return }
-        if let block = ck_iocb(admitted) {
-            context.add(admitted, token, block)
+        if let block = ck_iocb(admitted), isForKernel(admitted) {
+            context?.add(admitted, token, block)
         } else {
             threads.stage(admitted: admitted, token)
         }
     }
 
+    /// Whether the kernel has a part in it, and a context for it.
+    private mutating func isForKernel(_ operation: Operation) -> Bool {
+        if takesTransfersAlone, operation.transfer == nil { return false }
+        if mayMakeContext {
+            // Once: where the kernel refuses it, it goes on as it did.
+            mayMakeContext = false
+            context = try? Self.makeContext(configuration, threads)
+        }
+        return context != nil
+    }
+
     mutating func requestCancel(_ token: Token) {
-        switch context.requestCancel(token) {
+        switch context?.requestCancel(token) ?? .unknown {
         case .unknown: threads.requestCancel(token)
         case .withdrawn: threads.complete(token, -Int(ECANCELED))
         case .asked: takeEvents()
@@ -42,7 +77,7 @@ struct LinuxAIOEngine: ~Copyable, Engine {
     // MARK: Waiting
 
     mutating func enter(atLeast count: Int, until deadline: Nanoseconds) {
-        while let (operation, token) = context.submit() { standIn(operation, token) }
+        while let (operation, token) = context?.submit() { standIn(operation, token) }
         takeEvents()
         threads.enter(atLeast: count, until: deadline)
         takeEvents()
@@ -60,7 +95,7 @@ struct LinuxAIOEngine: ~Copyable, Engine {
 
     private mutating func takeEvents() {
         var needsWorker = false
-        while let (operation, token, result) = context.popEvent() {
+        while let (operation, token, result) = context?.popEvent() {
             if result == -Int(EAGAIN), operation.mayWait {
                 threads.sendToWorker(operation, token)
                 needsWorker = true
@@ -116,7 +151,8 @@ extension ck_iocb {
     /// Direct transfers alone, and as attempts: what cannot go on without waiting (for extents, for a free request)
     /// ends with EAGAIN, and a worker carries it out.
     private init?(_ transfer: Transfer, _ opcode: UInt16) {
-        guard transfer.descriptor.kind == .direct, transfer.offset >= 0 else { return nil }
+        guard transfer.descriptor.kind == .direct, transfer.descriptor.backing == .device, transfer.offset >= 0
+        else { return nil }
         self.init()
         self.opcode = opcode
         descriptor = UInt32(bitPattern: transfer.descriptor.number)

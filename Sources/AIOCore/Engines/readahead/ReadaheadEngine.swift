@@ -42,7 +42,7 @@ struct ReadaheadEngine: ~Copyable, Engine {
             isForPageCache(admitted, transfer)
         else { return threads.stage(admitted: admitted, token) }
         if let result = cachedRead(admitted, transfer) { return threads.complete(token, result) }
-        guard !transfer.descriptor.isRemote else { return threads.sendToWorker(admitted, token) }
+        guard transfer.descriptor.backing != .remote else { return threads.sendToWorker(admitted, token) }
         items[Int(token.slot)] = WorkItem(admitted, token)
         items[Int(token.slot)].state = .queued
         fresh.append(Int(token.slot), items)
