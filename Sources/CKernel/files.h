@@ -146,6 +146,29 @@ struct ck_statx {
 };
 _Static_assert(sizeof(struct ck_statx) == 256, "struct statx is 256 bytes in the kernel's ABI");
 
+// statmount(2)
+struct ck_mount_request {
+    uint32_t size;
+    uint32_t spare;
+    uint64_t mount_id;
+    uint64_t mask;
+};
+_Static_assert(sizeof(struct ck_mount_request) == 24, "the first size of struct mnt_id_req in the kernel's ABI");
+
+struct ck_mount_status {
+    uint32_t size;
+    uint32_t options;
+    uint64_t mask;
+    uint32_t device_major;
+    uint32_t device_minor;
+    uint64_t type;
+    uint64_t more[60];
+};
+_Static_assert(sizeof(struct ck_mount_status) == 512, "struct statmount is 512 bytes in the kernel's ABI");
+
+static const uint64_t CK_STATMOUNT_SB_BASIC = 0x1;
+
+static const uint32_t CK_STATX_MNT_ID_UNIQUE = 0x4000;
 static const uint32_t CK_STATX_TYPE = 0x1;
 static const uint32_t CK_STATX_INO = 0x100;
 static const uint32_t CK_STATX_SIZE = 0x200;

@@ -106,6 +106,7 @@ CK_NR(fsmount, 432);
 CK_NR(openat2, 437);
 CK_NR(epoll_pwait2, 441);
 CK_NR(cachestat, 451);
+CK_NR(statmount, 457);
 CK_NR(fchmodat2, 452);
 
 #undef CK_NR

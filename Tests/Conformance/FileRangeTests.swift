@@ -259,7 +259,7 @@ import UnitSupport
     @Test(arguments: engines)
     func aClosedFolderOpensNothing(_ engine: EngineKind) async throws {
         try await withRuntime(engine) { runtime in
-            let folder = try await File.open("/tmp", options: .directory, runtime: runtime)
+            let folder = try await File.open(Path(testDirectory), options: .directory, runtime: runtime)
             try await folder.close()
             await expectError(.fileClosed) { try await File.open("file", in: folder) }
         }

@@ -2,6 +2,7 @@ import AIO
 import CKernel
 import Glibc
 import Testing
+import UnitSupport
 
 /// Flags of one transfer do what they say, or are refused with the same error whatever the engine.
 @Suite(.timeLimit(.minutes(10))) struct FlagTests {
@@ -98,6 +99,14 @@ import Testing
             #expect(fsync(descriptor) == 0)
             #expect(posix_fadvise(descriptor, 0, 0, POSIX_FADV_DONTNEED) == 0)
             let memory = Memory(count: 4096)
+            var vector = iovec(iov_base: memory.base, iov_len: 1)
+            let known = withUnsafePointer(to: &vector) {
+                ck_system_call_6(CK_NR_preadv2, Int(descriptor), address($0), 1, 0, 0, Int(CK_RWF_NOWAIT))
+            }
+            if known == -Int(EOPNOTSUPP) {
+                try Test.cancel("\(skipped("files of \(testDirectory) know no RWF_NOWAIT"))")
+            }
+            #expect(posix_fadvise(descriptor, 0, 0, POSIX_FADV_DONTNEED) == 0)
             try await way.run { performer in
                 for offset in stride(from: Int64(0), to: 1 << 20, by: 65_536) {
                     let errno = await performer.errno(

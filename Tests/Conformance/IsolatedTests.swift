@@ -241,7 +241,7 @@ import Testing
                 let queue = try IOQueue(configuration)
                 _ = try queue.descriptor()
                 try queue.register(files: [0, 1, 2])
-                let folder = try openDescriptor("/tmp", O_DIRECTORY)
+                let folder = try openDescriptor(testDirectory, O_DIRECTORY)
                 _ = try queue.blockingPerform(.sync(Descriptor(folder), .full))
                 closeDescriptor(folder)
             }

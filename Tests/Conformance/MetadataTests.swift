@@ -206,7 +206,11 @@ import UnitSupport
     private func withAttributes(_ body: (Scratch, Path) async throws -> Void) async throws {
         try await withScratch { scratch in
             let path = try scratch.file("file", [1])
-            let probe = SystemCall.call(CK_NR_setxattr, address(path), address("user.probe"), 0, 0, 0)
+            let probe = path.withCString { path in
+                "user.probe".withCString { name in
+                    SystemCall.call(CK_NR_setxattr, address(path), address(name), 0, 0, 0)
+                }
+            }
             guard probe == 0 else {
                 try Test.cancel("\(skipped("/tmp keeps no extended attributes: errno \(-probe)"))")
             }

@@ -2,6 +2,7 @@ import AIO
 import CKernel
 import Glibc
 import Testing
+import UnitSupport
 
 /// The operations that give and take away names, as plain values and as `FileSystem` has them.
 @Suite(.timeLimit(.minutes(10))) struct NamingTests {
@@ -94,6 +95,18 @@ import Testing
         try await withScratch { scratch in
             let one = Path(try scratch.file("one", [1]))
             let two = Path(try scratch.file("two", [2]))
+            let (first, second) = (scratch.path("one"), scratch.path("two"))
+            let here = Int(CK_AT_FDCWD)
+            for _ in 0..<2 {
+                let exchanged = first.withCString { first in
+                    second.withCString { second in
+                        SystemCall.call(CK_NR_renameat2, here, address(first), here, address(second), 2)
+                    }
+                }
+                guard exchanged == 0 else {
+                    try Test.cancel("\(skipped("\(testDirectory) knows no RENAME_EXCHANGE: errno \(-exchanged)"))")
+                }
+            }
             try await withRuntime(engine) { runtime in
                 let error = await expectError(.alreadyExists) {
                     try await Paths.rename(one, to: two, options: .noReplace, runtime: runtime)

@@ -54,7 +54,7 @@ public struct Descriptor: BitwiseCopyable, Sendable, Equatable {
         return Kernel.status(number, CK_STATX_TYPE, &status) >= 0 && status.mode & CK_S_IFMT == CK_S_IFSOCK
     }
 
-    /// Asks the kernel what `number` is: statx(2), fcntl(2) for O_DIRECT, and fstatfs(2). `other` for one that is not
+    /// Asks the kernel what `number` is: statx(2), fcntl(2) for O_DIRECT, and fstatfs(2) or statmount(2). `other` for one that is not
     /// open.
     public static func classify(_ number: Int32) -> Descriptor { identify(number).descriptor }
 
@@ -64,7 +64,8 @@ public struct Descriptor: BitwiseCopyable, Sendable, Equatable {
         // What is known locally is enough; a network file system is not to be asked.
         let flags = CK_AT_EMPTY_PATH | CK_AT_STATX_DONT_SYNC
         var empty: CChar = 0
-        guard Kernel.statx(number, &empty, flags, CK_STATX_TYPE | CK_STATX_INO, &status) >= 0 else {
+        guard Kernel.statx(number, &empty, flags, CK_STATX_TYPE | CK_STATX_INO | CK_STATX_MNT_ID_UNIQUE, &status) >= 0
+        else {
             return (Descriptor(number, kind: .other), FileIdentity())
         }
         let device = UInt64(status.device_major) << 32 | UInt64(status.device_minor)
@@ -72,7 +73,7 @@ public struct Descriptor: BitwiseCopyable, Sendable, Equatable {
         var descriptor = Descriptor(number, kind: kind(status.mode & CK_S_IFMT, number))
         switch status.mode & CK_S_IFMT {
         // The file system of a block device's name says nothing about the device.
-        case CK_S_IFREG, CK_S_IFDIR: descriptor.backing = Kernel.backing(number)
+        case CK_S_IFREG, CK_S_IFDIR: descriptor.backing = Kernel.backing(number, status)
         default: break
         }
         return (descriptor, file)

@@ -69,6 +69,9 @@ public struct EngineConfiguration: BitwiseCopyable, Sendable {
     /// `linux-aio` does, once there are any.
     public var sendsDirectToLinuxAIO = false
 
+    /// Most operations at once on files that may let them wait for ever (`Descriptor.Backing.remote`).
+    public var remoteLimit: Int { WorkerPool.remoteLimit(workerLimit) }
+
     /// io_uring's largest submission ring holds 32,768; half are kept for cancels.
     public static var queueDepthMax: Int { 16_000 }
 

@@ -115,11 +115,10 @@ extension Kernel {
         call(CK_NR_getxattr, address(path), address(name.utf8Start), 0, 0) >= 0
     }
 
-    /// fstatfs(2): what stands behind a file. A device where it does not say.
-    static func backing(_ descriptor: Int32) -> Descriptor.Backing {
-        var status = ck_statfs()
-        guard call(CK_NR_fstatfs, Int(descriptor), address(&status)) >= 0 else { return .device }
-        switch UInt32(truncatingIfNeeded: status.type) {
+    /// What stands behind a file of this status. A device where the kernel does not say.
+    static func backing(_ descriptor: Int32, _ status: ck_statx) -> Descriptor.Backing {
+        guard let type = fileSystemType(descriptor, status) else { return .device }
+        switch UInt32(truncatingIfNeeded: type) {
         case CK_TMPFS_MAGIC, CK_RAMFS_MAGIC:
             return .memory
         case CK_FUSE_SUPER_MAGIC, CK_NFS_SUPER_MAGIC, CK_CIFS_SUPER_MAGIC, CK_SMB2_SUPER_MAGIC, CK_V9FS_MAGIC,
@@ -127,6 +126,23 @@ extension Kernel {
             return .remote
         default: return .device
         }
+    }
+
+    /// A file system's magic number: statmount(2), since 6.8, where the file system has no device, since whoever serves a
+    /// remote one is asked by fstatfs(2), and may let it wait; else that.
+    private static func fileSystemType(_ descriptor: Int32, _ status: ck_statx) -> UInt64? {
+        if status.device_major == 0, status.mask & CK_STATX_MNT_ID_UNIQUE != 0 {
+            var request = ck_mount_request(
+                size: UInt32(MemoryLayout<ck_mount_request>.size), spare: 0, mount_id: status.mount_id,
+                mask: CK_STATMOUNT_SB_BASIC)
+            var mount = ck_mount_status()
+            let size = MemoryLayout<ck_mount_status>.size
+            // Not of a mount that has no place in the tree.
+            if call(CK_NR_statmount, address(&request), address(&mount), size, 0) >= 0 { return mount.type }
+        }
+        var result = ck_statfs()
+        guard call(CK_NR_fstatfs, Int(descriptor), address(&result)) >= 0 else { return nil }
+        return UInt64(bitPattern: result.type)
     }
 
     /// statfs(2).

@@ -8,6 +8,7 @@ struct FileSystemProbe: CustomStringConvertible {
     private let path: String
     private var type = "unknown"
     private var rows: [(String, String)] = []
+    private var service: ServiceText?
 
     init(_ path: String) throws(Failure) {
         self.path = path
@@ -27,11 +28,13 @@ struct FileSystemProbe: CustomStringConvertible {
         askAlignment(file)
         askReads(file)
         if file.isWritable { askWrites(file) }
+        service = ServiceText(file.number, knowsNoWait: file.read(flags: CK_RWF_NOWAIT) != -Int(EOPNOTSUPP))
     }
 
     var description: String {
         var text = "file system at \(path): \(type)\n"
         for (name, value) in rows { text += "  \(pad(name, 18))\(value)\n" }
+        if let service { text += "\nfiles there, by the automatic choice\n\(service)" }
         return text
     }
 
@@ -63,7 +66,7 @@ struct FileSystemProbe: CustomStringConvertible {
                 "NOWAIT reads",
                 Self.answer(
                     file.read(flags: CK_RWF_NOWAIT),
-                    no: "no: every cached read goes to an engine, and there to a worker")
+                    no: "no")
             ))
         rows.append(("DONTCACHE", Self.answer(file.read(flags: CK_RWF_DONTCACHE), no: "no")))
     }
@@ -104,9 +107,7 @@ private struct ProbedFile: ~Copyable {
     init(_ path: String, isDirectory: Bool) throws(Failure) {
         // A FIFO must not make the command wait.
         descriptor =
-            isDirectory
-            ? try OpenDescriptor(path, CK_O_RDWR | CK_O_TMPFILE | CK_O_DIRECTORY, mode: 0o600)
-            : try OpenDescriptor(path, CK_O_RDONLY | CK_O_NONBLOCK)
+            isDirectory ? try Self.fileWithoutName(path) : try OpenDescriptor(path, CK_O_RDONLY | CK_O_NONBLOCK)
         isWritable = isDirectory
         memory = .allocate(byteCount: 4096, alignment: 4096)
         memory.initializeMemory(as: UInt8.self, repeating: 0)
@@ -114,6 +115,17 @@ private struct ProbedFile: ~Copyable {
     }
 
     deinit { memory.deallocate() }
+
+    private static func fileWithoutName(_ folder: String) throws(Failure) -> OpenDescriptor {
+        if let descriptor = try? OpenDescriptor(folder, CK_O_RDWR | CK_O_TMPFILE | CK_O_DIRECTORY, mode: 0o600) {
+            return descriptor
+        }
+        // Not every file system makes one: a name that goes at once does as well.
+        let path = "\(folder)/.aio-probe-\(UInt64.random(in: 0 ... .max))"
+        let descriptor = try OpenDescriptor(path, CK_O_RDWR | CK_O_CREAT | CK_O_EXCL, mode: 0o600)
+        unlink(path)
+        return descriptor
+    }
 
     var number: Int32 { descriptor.number }
 

@@ -10,7 +10,7 @@ import UnitSupport
 /// All but the machine's own are mounted nowhere: fsmount(2) makes a mount that only its descriptor holds, over a loop
 /// device that goes when its last user does. So nothing is left behind, however the process ends.
 enum FileSystem: String, Sendable, CaseIterable, CustomTestStringConvertible {
-    /// Whatever /tmp lies on.
+    /// Whatever `testDirectory` lies on.
     case machine, tmpfs, ext4, xfs, btrfs
 
     var testDescription: String { rawValue }
@@ -18,7 +18,7 @@ enum FileSystem: String, Sendable, CaseIterable, CustomTestStringConvertible {
     /// A folder in it; throws `Unavailable` with the reason.
     func folder() throws -> String {
         switch self {
-        case .machine: "/tmp"
+        case .machine: testDirectory
         case .tmpfs: try Mounts.tmpfs.get().root
         case .ext4: try Mounts.ext4.get().root
         case .xfs: try Mounts.xfs.get().root

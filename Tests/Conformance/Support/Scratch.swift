@@ -34,8 +34,11 @@ struct Scratch: Sendable {
     }
 }
 
+/// Where the tests have their files, unless they ask for a file system of a kind: AIO_TEST_DIRECTORY, or /tmp.
+let testDirectory = getenv("AIO_TEST_DIRECTORY").map { String(cString: $0) } ?? "/tmp"
+
 /// Runs `body` with a folder in `parent`.
-func withScratch<R>(in parent: String = "/tmp", _ body: (Scratch) async throws -> R) async throws -> R {
+func withScratch<R>(in parent: String = testDirectory, _ body: (Scratch) async throws -> R) async throws -> R {
     var template = Array("\(parent)/swift-aio-XXXXXX".utf8CString)
     try #require(mkdtemp(&template) != nil, "no folder in \(parent)")
     let folder = String(decoding: template.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)

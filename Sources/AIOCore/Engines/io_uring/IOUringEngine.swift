@@ -45,7 +45,7 @@ struct IOUringEngine: ~Copyable, Engine {
         ring.limitWorkers(configuration.workerLimit)
         supportedOpcodes = ring.supportedOpcodes()
         remote = RemoteGate(
-            limit: WorkerPool.remoteLimit(configuration.workerLimit), capacity: configuration.queueDepth)
+            limit: configuration.remoteLimit, capacity: configuration.queueDepth)
         outgoing = FixedQueue(capacity: configuration.queueDepth)
         completedHere = FixedQueue(capacity: configuration.queueDepth)
         self.ring = ring
