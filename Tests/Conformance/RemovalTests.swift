@@ -121,7 +121,9 @@ import UnitSupport
     func aCancelledRemovalStops(_ engine: EngineKind) async throws {
         try await withScratch { scratch in
             let tree = try scratch.makeFolder("tree")
-            for index in 0..<20_000 { _ = try scratch.file("tree/\(index)") }
+            // More than are gone in an instant: on a network file system far fewer will do, and take long to make.
+            let count = testDirectory == "/tmp" ? 20_000 : 500
+            for index in 0..<count { _ = try scratch.file("tree/\(index)") }
             try await withRuntime(engine) { runtime in
                 await expectError(.deadlineExceeded) {
                     try await Paths.removeRecursively(Path(tree), runtime: runtime, deadline: .now + .microseconds(500))

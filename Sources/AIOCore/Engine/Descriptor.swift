@@ -54,8 +54,8 @@ public struct Descriptor: BitwiseCopyable, Sendable, Equatable {
         return Kernel.status(number, CK_STATX_TYPE, &status) >= 0 && status.mode & CK_S_IFMT == CK_S_IFSOCK
     }
 
-    /// Asks the kernel what `number` is: statx(2), fcntl(2) for O_DIRECT, and fstatfs(2) or statmount(2). `other` for one that is not
-    /// open.
+    /// Asks the kernel what `number` is: statx(2), fcntl(2) for O_DIRECT, and fstatfs(2) or statmount(2). `other` for one
+    /// that is not open.
     public static func classify(_ number: Int32) -> Descriptor { identify(number).descriptor }
 
     /// The same, and which file it is.
