@@ -51,6 +51,33 @@ enum Seccomp {
             // SECCOMP_RET_ALLOW
             FilterInstruction(code: 0x06, jt: 0, jf: 0, k: 0x7fff_0000),
         ]
+        try install(&instructions)
+    }
+
+    /// This process is killed (SIGSYS) as soon as any of its threads makes one of these system calls; with a
+    /// `descriptor`, only if that is the first argument.
+    static func killAt(_ calls: [Int], descriptor: Int32? = nil) throws {
+        // No core file: RLIMIT_CORE is 4.
+        var limit = rlimit(rlim_cur: 0, rlim_max: 0)
+        try #require(setrlimit(__rlimit_resource_t(4), &limit) == 0)
+        var instructions = [FilterInstruction(code: 0x20, jt: 0, jf: 0, k: 0)]
+        for (index, call) in calls.enumerated() {
+            // To what follows the calls; past the return that lets all others pass.
+            instructions.append(
+                FilterInstruction(code: 0x15, jt: UInt8(calls.count - index), jf: 0, k: UInt32(call)))
+        }
+        instructions.append(FilterInstruction(code: 0x06, jt: 0, jf: 0, k: 0x7fff_0000))
+        if let descriptor {
+            instructions.append(FilterInstruction(code: 0x20, jt: 0, jf: 0, k: 16))
+            instructions.append(FilterInstruction(code: 0x15, jt: 1, jf: 0, k: UInt32(descriptor)))
+            instructions.append(FilterInstruction(code: 0x06, jt: 0, jf: 0, k: 0x7fff_0000))
+        }
+        // SECCOMP_RET_KILL_PROCESS
+        instructions.append(FilterInstruction(code: 0x06, jt: 0, jf: 0, k: 0x8000_0000))
+        try install(&instructions)
+    }
+
+    private static func install(_ instructions: inout [FilterInstruction]) throws {
         // PR_SET_NO_NEW_PRIVS, without which only root may set a filter.
         try #require(SystemCall.call(CK_NR_prctl, 38, 1, 0, 0, 0) == 0)
         let count = UInt16(instructions.count)
