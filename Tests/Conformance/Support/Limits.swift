@@ -41,16 +41,14 @@ enum Limits {
 enum Seccomp {
     /// io_uring's three system calls fail with `errno` from now on, in every thread of this process.
     static func refuseIOUring(with errno: Int32) throws {
-        var instructions: [FilterInstruction] = [
-            // The system call's number is the first word of struct seccomp_data.
-            FilterInstruction(code: 0x20, jt: 0, jf: 0, k: 0),
-            FilterInstruction(code: 0x35, jt: 0, jf: 2, k: UInt32(CK_NR_io_uring_setup)),
-            FilterInstruction(code: 0x25, jt: 1, jf: 0, k: UInt32(CK_NR_io_uring_register)),
-            // SECCOMP_RET_ERRNO
-            FilterInstruction(code: 0x06, jt: 0, jf: 0, k: 0x0005_0000 | UInt32(errno)),
-            // SECCOMP_RET_ALLOW
-            FilterInstruction(code: 0x06, jt: 0, jf: 0, k: 0x7fff_0000),
-        ]
+        try refuse([CK_NR_io_uring_setup, CK_NR_io_uring_enter, CK_NR_io_uring_register], with: errno)
+    }
+
+    /// These system calls fail with `errno` from now on, in every thread of this process.
+    static func refuse(_ calls: [Int], with errno: Int32) throws {
+        // SECCOMP_RET_ERRNO
+        var instructions =
+            matching(calls) + [FilterInstruction(code: 0x06, jt: 0, jf: 0, k: 0x0005_0000 | UInt32(errno))]
         try install(&instructions)
     }
 
@@ -60,13 +58,7 @@ enum Seccomp {
         // No core file: RLIMIT_CORE is 4.
         var limit = rlimit(rlim_cur: 0, rlim_max: 0)
         try #require(setrlimit(__rlimit_resource_t(4), &limit) == 0)
-        var instructions = [FilterInstruction(code: 0x20, jt: 0, jf: 0, k: 0)]
-        for (index, call) in calls.enumerated() {
-            // To what follows the calls; past the return that lets all others pass.
-            instructions.append(
-                FilterInstruction(code: 0x15, jt: UInt8(calls.count - index), jf: 0, k: UInt32(call)))
-        }
-        instructions.append(FilterInstruction(code: 0x06, jt: 0, jf: 0, k: 0x7fff_0000))
+        var instructions = matching(calls)
         if let descriptor {
             instructions.append(FilterInstruction(code: 0x20, jt: 0, jf: 0, k: 16))
             instructions.append(FilterInstruction(code: 0x15, jt: 1, jf: 0, k: UInt32(descriptor)))
@@ -75,6 +67,18 @@ enum Seccomp {
         // SECCOMP_RET_KILL_PROCESS
         instructions.append(FilterInstruction(code: 0x06, jt: 0, jf: 0, k: 0x8000_0000))
         try install(&instructions)
+    }
+
+    /// Lets all other system calls pass, and leaves these to what follows.
+    private static func matching(_ calls: [Int]) -> [FilterInstruction] {
+        // The system call's number is the first word of struct seccomp_data.
+        var instructions = [FilterInstruction(code: 0x20, jt: 0, jf: 0, k: 0)]
+        for (index, call) in calls.enumerated() {
+            instructions.append(
+                FilterInstruction(code: 0x15, jt: UInt8(calls.count - index), jf: 0, k: UInt32(call)))
+        }
+        // SECCOMP_RET_ALLOW
+        return instructions + [FilterInstruction(code: 0x06, jt: 0, jf: 0, k: 0x7fff_0000)]
     }
 
     private static func install(_ instructions: inout [FilterInstruction]) throws {
