@@ -52,17 +52,20 @@ enum Seccomp {
         try install(&instructions)
     }
 
-    /// This process is killed (SIGSYS) as soon as any of its threads makes one of these system calls; with a
-    /// `descriptor`, only if that is the first argument.
-    static func killAt(_ calls: [Int], descriptor: Int32? = nil) throws {
+    /// This process is killed (SIGSYS) as soon as any of its threads makes this system call; if an argument is given by
+    /// its index, only where it has this value.
+    static func killAt(_ call: Int, argument: Int? = nil, is value: UInt32 = 0) throws {
         // No core file: RLIMIT_CORE is 4.
         var limit = rlimit(rlim_cur: 0, rlim_max: 0)
         try #require(setrlimit(__rlimit_resource_t(4), &limit) == 0)
-        var instructions = matching(calls)
-        if let descriptor {
-            instructions.append(FilterInstruction(code: 0x20, jt: 0, jf: 0, k: 16))
-            instructions.append(FilterInstruction(code: 0x15, jt: 1, jf: 0, k: UInt32(descriptor)))
-            instructions.append(FilterInstruction(code: 0x06, jt: 0, jf: 0, k: 0x7fff_0000))
+        var instructions = matching([call])
+        if let argument {
+            // Arguments of 64 bits follow from byte 16 on.
+            instructions += [
+                FilterInstruction(code: 0x20, jt: 0, jf: 0, k: UInt32(16 + 8 * argument)),
+                FilterInstruction(code: 0x15, jt: 1, jf: 0, k: value),
+                FilterInstruction(code: 0x06, jt: 0, jf: 0, k: 0x7fff_0000),
+            ]
         }
         // SECCOMP_RET_KILL_PROCESS
         instructions.append(FilterInstruction(code: 0x06, jt: 0, jf: 0, k: 0x8000_0000))
