@@ -117,6 +117,45 @@ import UnitSupport
         }
     }
 
+    /// Without privileges, attributes are set as long as the mode lets one write.
+    @Test(arguments: engines.map(\.description))
+    func aReadOnlyFileKeepsItsAttributes(_ name: String) async throws {
+        guard geteuid() == 0 else { try Test.cancel("\(skipped("only root becomes another user"))") }
+        try await withScratch { scratch in
+            _ = try scratch.file("file", [1])
+            #expect(chown(scratch.path("file"), 3333, 4444) == 0 && chmod(scratch.folder, 0o777) == 0)
+            let folder = scratch.folder
+            await #expect(processExitsWith: .success) { [name = name as String, folder = folder as String] in
+                try #require(setgroups(0, nil) == 0 && setgid(4444) == 0 && setuid(3333) == 0)
+                let engine = try #require(EngineKind(name))
+                let path = Path(folder + "/file")
+                try await withRuntime(engine) { runtime in
+                    try await Paths.setExtendedAttribute("user.origin", to: [7], of: path, runtime: runtime)
+                    for list in [nil, oneMoreWriter] {
+                        if let list {
+                            try await Paths.setExtendedAttribute(accessList, to: list, of: path, runtime: runtime)
+                        }
+                        try await Paths.setPermissions(0o440, of: path, runtime: runtime)
+                        let before = try await Paths.extendedAttribute(accessList, of: path, runtime: runtime)
+                        #expect((before == nil) == (list == nil))
+                        try await Paths.replaceFile(path, [2], runtime: runtime)
+                        #expect(try await Paths.status(of: path, runtime: runtime).permissions == 0o440)
+                        #expect(try await Paths.extendedAttribute("user.origin", of: path, runtime: runtime) == [7])
+                        #expect(try await Paths.extendedAttribute(accessList, of: path, runtime: runtime) == before)
+                        try await Paths.setPermissions(0o640, of: path, runtime: runtime)
+                    }
+                    // What may not be read may be replaced; what its group could do, nobody knows.
+                    try await Paths.setPermissions(0o170, of: path, runtime: runtime)
+                    try await Paths.replaceFile(path, [3], runtime: runtime)
+                    #expect(try await Paths.status(of: path, runtime: runtime).permissions == 0o100)
+                    #expect(try await Paths.extendedAttribute(accessList, of: path, runtime: runtime) == nil)
+                }
+            }
+            #expect(try scratch.content("file") == [3])
+            #expect(try scratch.names() == ["file"])
+        }
+    }
+
     /// As one who may give nothing away: the group that the file then has gets no more than everybody.
     @Test(arguments: engines.map(\.description))
     func whereTheGroupIsLostSoAreItsRights(_ name: String) async throws {

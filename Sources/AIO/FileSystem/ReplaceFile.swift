@@ -11,10 +11,11 @@ internal import CKernel
 /// It is another file, which has the name from then on:
 /// - Permissions are those of the replaced file, without set-user-ID and set-group-ID, which a write would take away as
 ///   well; for a new name, `permissions` less the umask.
-/// - User and group are those of the replaced file where the caller may set them, and the caller's otherwise. If the
-///   group cannot be kept, it may do what everybody may.
+/// - User and group are those of the replaced file where the caller may set them, and the caller's otherwise.
 /// - Extended attributes of `user.`, and the access control list, are kept. What the system labels files with
 ///   (`security.`, `trusted.`) is as for any new file.
+/// - If the group cannot be kept, or the caller may not read the replaced file and so not know its list, there is no
+///   list, and the group may do no more than everybody may.
 /// - Other names of the replaced file (hard links) keep the old content, as do those who have it open.
 /// - A symbolic link is followed: what it leads to is replaced, or made. Without `followLinks` the link itself is, as
 ///   by rename(2).

@@ -152,23 +152,29 @@ final class Replacement: @unchecked Sendable {
         var own = ck_statx()
         let found = Kernel.status(descriptor, CK_STATX_BASIC_STATS, &own)
         guard found == 0 else { return found }
-        var mode = UInt32(old.mode & 0o1777)
-        if own.user != old.user || own.group != old.group, Kernel.fchown(descriptor, old.user, old.group) < 0,
-            own.group != old.group, Kernel.fchown(descriptor, .max, old.group) < 0
-        {
-            mode = Self.withoutGroup(mode)
-        }
+        let keepsGroup =
+            own.user == old.user && own.group == old.group || Kernel.fchown(descriptor, old.user, old.group) == 0
+            || own.group == old.group || Kernel.fchown(descriptor, .max, old.group) == 0
         let source = name.withCString {
             WholeFile.open($0, CK_O_RDONLY | CK_O_NOFOLLOW, 0, from: PathOrigin(directory: folder, resolve: 0))
         }
         defer { if source >= 0 { Kernel.close(Int32(source)) } }
-        // With an access control list, which cannot be read then, the group's bits are not the group's.
-        if source < 0 { mode = Self.withoutGroup(mode) }
+        if source >= 0 {
+            // While its mode lets the caller write: without privileges these ask for that.
+            let copied = AttributeCopy.copyUserAttributes(from: Int32(source), to: descriptor)
+            guard copied == 0 else { return copied }
+        }
+        // With an access control list, the group's bits are not the group's.
+        let knowsGroup = keepsGroup && source >= 0
+        if knowsGroup {
+            // The list brings the permissions with it: nobody may have more in between.
+            let listed = AttributeCopy.copyAccessList(from: Int32(source), to: descriptor)
+            guard listed == 0 else { return min(listed, 0) }
+        }
         // A list that the folder gives to new files may let others in.
         _ = AttributeCopy.accessList.withCString { Kernel.fremovexattr(descriptor, $0) }
-        let changed = Kernel.fchmod(descriptor, mode)
-        guard changed == 0, source >= 0 else { return changed }
-        return AttributeCopy.copy(from: Int32(source), to: descriptor)
+        let mode = UInt32(old.mode & 0o1777)
+        return Kernel.fchmod(descriptor, knowsGroup ? mode : Self.withoutGroup(mode))
     }
 
     /// The group may do no more than everybody may.
