@@ -140,7 +140,7 @@ import UnitSupport
                     let folder = try await File.open(
                         Path(scratch.path("folder")), options: .directory, runtime: runtime)
                     try await Paths.writeFile("file", in: folder, [1])
-                    let before = openDescriptors()
+                    let before = openFiles()
                     for path: Path in ["file", "missing", "missing/file", "file/file", "../file"] {
                         _ = try? await Paths.status(of: path, in: folder)
                         _ = try? await Paths.readLink(path, in: folder)
@@ -152,7 +152,7 @@ import UnitSupport
                         _ = try? await Paths.removeDirectory(path, in: folder)
                         _ = try? await Paths.unlink(path, in: folder)
                     }
-                    #expect(openDescriptors() == before)
+                    #expect(openFiles() == before)
                     #expect(try scratch.names(in: "folder") == [])
                     try await folder.close()
                     await expectError(.fileClosed) { try await Paths.status(of: "file", in: folder) }
@@ -185,5 +185,13 @@ import UnitSupport
     ) async {
         let error = await expectError(.other, sourceLocation: sourceLocation, body)
         #expect(error?.errno?.rawValue == EXDEV, sourceLocation: sourceLocation)
+    }
+}
+
+/// What the process has open, but for pipes: a sanitizer opens some now and then.
+private func openFiles() -> Set<Int32> {
+    openDescriptors().filter { descriptor in
+        var status = Glibc.stat()
+        return fstat(descriptor, &status) == 0 && status.st_mode & S_IFMT != S_IFIFO
     }
 }
