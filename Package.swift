@@ -43,6 +43,10 @@ let package = Package(
             name: "allocation-counter", dependencies: ["AIO", "CAllocationCount"], path: "Tests/AllocationCounter",
             swiftSettings: [.enableUpcomingFeature("NonisolatedNonsendingByDefault")]),
         .target(name: "UnitSupport", path: "Tests/UnitSupport"),
+        // What the tests kill while it replaces a file.
+        .executableTarget(
+            name: "replace-loop", dependencies: ["AIO"], path: "Tests/ReplaceLoop",
+            swiftSettings: [.enableUpcomingFeature("NonisolatedNonsendingByDefault")]),
         .testTarget(name: "AIOCoreTests", dependencies: ["AIOCore", "CKernel", "UnitSupport"]),
         .testTarget(
             name: "AIOTests", dependencies: ["AIO", "AIOCore", "CKernel", "UnitSupport"],

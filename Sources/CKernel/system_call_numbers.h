@@ -76,6 +76,8 @@ CK_NR(ppoll, __NR_ppoll);
 CK_NR(eventfd2, __NR_eventfd2);
 CK_NR(timerfd_create, __NR_timerfd_create);
 CK_NR(timerfd_settime, __NR_timerfd_settime);
+CK_NR(inotify_init1, __NR_inotify_init1);
+CK_NR(inotify_add_watch, __NR_inotify_add_watch);
 CK_NR(io_setup, __NR_io_setup);
 CK_NR(io_destroy, __NR_io_destroy);
 CK_NR(io_submit, __NR_io_submit);

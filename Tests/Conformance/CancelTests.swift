@@ -46,6 +46,38 @@ import Testing
     }
 
     @Test(arguments: engines)
+    func workThatIsRunningIsAskedToEnd(_ engine: EngineKind) async throws {
+        try await withRuntime(engine) { runtime in
+            let work = PatientWork()
+            let task = Task { try await work.perform(runtime) }
+            try await eventually { work.hasBegun.isSet }
+            task.cancel()
+            await expectError(.cancelled) { try await task.value }
+            let late = PatientWork()
+            let error = await expectError(.deadlineExceeded) {
+                try await runtime.perform(.work(.passUnretained(late)), deadline: .soon)
+            }
+            #expect(error?.errno == nil)
+            withExtendedLifetime(late) {}
+        }
+    }
+
+    @Test(arguments: engines)
+    func aCancelOfAQueueReachesWorkThatIsRunning(_ engine: EngineKind) async throws {
+        try await withQueue(engine) { queue in
+            let work = PatientWork()
+            let token = try queue.prepare(.work(.passUnretained(work)), context: 1)
+            try queue.submit()
+            try await eventually { work.hasBegun.isSet }
+            try queue.prepare(.cancel(target: token), context: 2)
+            try queue.waitPatiently(atLeast: 2)
+            let results = Dictionary(uniqueKeysWithValues: queue.completions().map { ($0.context, $0.result) })
+            #expect(results == [1: -ECANCELED, 2: 0])
+            withExtendedLifetime(work) {}
+        }
+    }
+
+    @Test(arguments: engines)
     func aTaskCancelledBeforehandBeginsNothing(_ engine: EngineKind) async throws {
         try await withScratch { scratch in
             let path = Path(scratch.path("never"))

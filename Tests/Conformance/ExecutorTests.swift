@@ -38,6 +38,20 @@ import Testing
         }
     }
 
+    /// Nothing about them belongs to one loop more than to another.
+    @Test(arguments: engines)
+    func whatIsOnNoDescriptorIsSpreadOverTheLoops(_ engine: EngineKind) async throws {
+        try await withRuntime(engine, { $0.loops = 3 }) { runtime in
+            let works = (0..<3).map { _ in PatientWork() }
+            let tasks = works.map { work in Task { try await work.perform(runtime) } }
+            try await eventually { runtime.loops.allSatisfy { $0.inFlightCount == 1 } }
+            for task in tasks {
+                task.cancel()
+                await expectError(.cancelled) { try await task.value }
+            }
+        }
+    }
+
     @Test(arguments: engines)
     func childTasksStayOnTheLoop(_ engine: EngineKind) async throws {
         try await withRuntime(engine) { runtime in

@@ -82,7 +82,7 @@ import Testing
     func withoutIOUringDirectTransfersGoToLinuxAIOWhereItIsAllowed(_ isAllowed: Bool) async {
         await #expect(processExitsWith: .success) { [isAllowed = isAllowed as Bool] in
             try Seccomp.refuseIOUring(with: EPERM)
-            if !isAllowed { try Seccomp.refuse(CK_NR_io_setup...CK_NR_io_setup, with: EPERM) }
+            if !isAllowed { try Seccomp.refuse([CK_NR_io_setup], with: EPERM) }
             var threads = IORuntime.Configuration()
             threads.engine = .forced(.threads)
             for (configuration, usesLinuxAIO) in [(threads, false), (IORuntime.Configuration(), isAllowed)] {

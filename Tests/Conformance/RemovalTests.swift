@@ -102,7 +102,7 @@ import UnitSupport
             let tree = try scratch.makeFolder("tree")
             _ = try scratch.makeFolder("tree/folder")
             _ = try scratch.file("tree/folder/fixed")
-            guard setImmutable(tree + "/folder/fixed", true) else {
+            guard Immutable.set(tree + "/folder/fixed", true) else {
                 rmdirAll(tree)
                 try Test.cancel("\(skipped("files cannot be made immutable here"))")
             }
@@ -111,7 +111,7 @@ import UnitSupport
                     try await Paths.removeRecursively(Path(tree), runtime: runtime)
                 }
                 #expect(error?.path == Path(tree + "/folder/fixed"))
-                #expect(setImmutable(tree + "/folder/fixed", false))
+                #expect(Immutable.set(tree + "/folder/fixed", false))
                 try await Paths.removeRecursively(Path(tree), runtime: runtime)
             }
         }
@@ -161,20 +161,6 @@ private func makeDeep(_ path: String, levels: Int) throws -> Int {
     }
     closeDescriptor(current)
     return levels
-}
-
-/// FS_IOC_SETFLAGS with FS_IMMUTABLE_FL. False where that cannot be had.
-private func setImmutable(_ path: String, _ isImmutable: Bool) -> Bool {
-    guard let descriptor = try? openDescriptor(path) else { return false }
-    defer { closeDescriptor(descriptor) }
-    var flags: Int = 0
-    let asked = withUnsafeMutablePointer(to: &flags) {
-        SystemCall.call(CK_NR_ioctl, Int(descriptor), 0x8008_6601, address($0))
-    }
-    guard asked == 0 else { return false }
-    flags = isImmutable ? flags | 0x10 : flags & ~0x10
-    return withUnsafePointer(to: &flags) { SystemCall.call(CK_NR_ioctl, Int(descriptor), 0x4008_6602, address($0)) }
-        == 0
 }
 
 private func rmdirAll(_ tree: String) {

@@ -152,14 +152,48 @@ import Testing
         }
     }
 
+    /// Work that has begun is asked to end, and what waits behind it for the one worker ends without it.
+    @Test(arguments: engines)
+    func cancellingEndsWorkThatIsRunning(_ engine: EngineKind) async throws {
+        let runtime = try runtime(engine, workerLimit: 1)
+        let works = (0..<3).map { _ in PatientWork() }
+        let tasks = works.map { work in Task { try await work.perform(runtime) } }
+        try await eventually { runtime.inFlightCount == 3 && works.contains { $0.hasBegun.isSet } }
+        await runtime.shutdown(.cancel)
+        for task in tasks { await expectError(.cancelled) { try await task.value } }
+        #expect(runtime.inFlightCount == 0)
+    }
+
+    @Test(arguments: engines)
+    func cancellingStopsTheRemovalOfATree(_ engine: EngineKind) async throws {
+        try await withScratch { scratch in
+            let tree = try scratch.makeFolder("tree")
+            for index in 0..<5000 { _ = try scratch.file("tree/\(index)") }
+            let runtime = try runtime(engine)
+            let isThrough = Flag()
+            let removal = Task {
+                defer { isThrough.set() }
+                try await Paths.removeRecursively(Path(tree), runtime: runtime)
+            }
+            try await eventually { runtime.inFlightCount > 0 || isThrough.isSet }
+            await runtime.shutdown(.cancel)
+            // Unless it was through by then.
+            if case .failure(let error) = await removal.result {
+                #expect((error as? IOError)?.code == .cancelled, "\(error)")
+                try await withRuntime(engine) { try await Paths.removeRecursively(Path(tree), runtime: $0) }
+            }
+        }
+    }
+
     // MARK: -
 
     private func runtime(
-        _ engine: EngineKind, queueDepth: Int = 64, log: LogLines? = nil
+        _ engine: EngineKind, queueDepth: Int = 64, workerLimit: Int = 64, log: LogLines? = nil
     ) throws -> IORuntime {
         var configuration = IORuntime.Configuration()
         configuration.engine = .forced(engine)
         configuration.queueDepth = queueDepth
+        configuration.workerLimit = workerLimit
         configuration.log = { line in
             if let log { log.append(line) } else { Issue.record("logged: \(line)") }
         }

@@ -11,9 +11,28 @@ extension FileSystem {
     public static func readFile(
         _ path: Path, limit: Int = 1 << 30, runtime: IORuntime = .shared, deadline: Deadline = .never
     ) async throws(IOError) -> [UInt8] {
-        let work = try WholeFileRead(path, limit: limit, deadline)
+        try await runtime.readFile(path, .workingDirectory, limit, deadline)
+    }
+
+    /// `readFile` by a path that begins at `folder` (a file opened with `.directory`) and, unless `confinement` says
+    /// otherwise, stays below it.
+    public static func readFile(
+        _ path: Path, in folder: File, confinement: File.Confinement = .beneath, limit: Int = 1 << 30,
+        deadline: Deadline = .never
+    ) async throws(IOError) -> [UInt8] {
+        try folder.begin("read")
+        defer { folder.lease.end() }
+        return try await folder.runtime.readFile(path, PathOrigin(folder, confinement), limit, deadline)
+    }
+}
+
+extension IORuntime {
+    fileprivate func readFile(
+        _ path: Path, _ origin: PathOrigin, _ limit: Int, _ deadline: Deadline
+    ) async throws(IOError) -> [UInt8] {
+        let work = try WholeFileRead(path, origin, limit: limit, deadline)
         do throws(IOError) {
-            _ = try await runtime.perform(work, "read", path, deadline)
+            _ = try await perform(work, "read", path, deadline)
             return work.content
         } catch {
             var error = error
@@ -36,14 +55,26 @@ enum WholeFile {
 
     /// Opens without waiting for the other end of a FIFO. Somebody's lease on the file, which is given up at once or
     /// after a time, is waited for.
-    static func open(_ path: UnsafePointer<CChar>, _ flags: UInt64, _ permissions: UInt16) -> Int {
-        var how = ck_open_how(
-            flags: flags | CK_O_CLOEXEC | CK_O_NOCTTY | CK_O_NONBLOCK,
-            mode: flags & CK_O_CREAT != 0 ? UInt64(permissions & 0o7777) : 0, resolve: 0)
-        let result = Kernel.openat2(CK_AT_FDCWD, path, &how)
-        guard result == -Int(EAGAIN) else { return result }
-        how.flags &= ~CK_O_NONBLOCK
-        return Kernel.openat2(CK_AT_FDCWD, path, &how)
+    static func open(
+        _ path: UnsafePointer<CChar>, _ flags: UInt64, _ permissions: UInt16, from origin: PathOrigin
+    ) -> Int {
+        let flags = flags | CK_O_NOCTTY
+        let result = origin.open(path, flags | CK_O_NONBLOCK, permissions: permissions)
+        return result == -Int(EAGAIN) ? origin.open(path, flags, permissions: permissions) : result
+    }
+
+    /// Writes everything at the descriptor's position, unless the work is to end. 0 or a negative errno.
+    static func write(_ bytes: UnsafeRawBufferPointer, _ descriptor: Int32, _ work: BlockingWork) -> Int {
+        var done = 0
+        while done < bytes.count {
+            guard !work.shouldEnd else { return -Int(ECANCELED) }
+            let part = min(bytes.count - done, chunkSize)
+            let result = Kernel.write(descriptor, bytes.baseAddress! + done, part)
+            if result == -Int(EINTR) { continue }
+            guard result > 0 else { return result < 0 ? result : -Int(ENOSPC) }
+            done += result
+        }
+        return 0
     }
 
     /// The size that the file says to have, or a negative errno: EINVAL if reading it could wait for ever.
@@ -63,13 +94,15 @@ enum WholeFile {
 private final class WholeFileRead: BlockingWork, @unchecked Sendable {
     // @unchecked: as BlockingWork says.
     private let path: UnsafeMutablePointer<CChar>
+    private let origin: PathOrigin
     private let limit: Int
     private(set) var content: [UInt8] = []
     /// Whether it is a kind of file that is not read at once.
     private(set) var isRefused = false
 
-    init(_ path: Path, limit: Int, _ deadline: Deadline) throws(IOError) {
+    init(_ path: Path, _ origin: PathOrigin, limit: Int, _ deadline: Deadline) throws(IOError) {
         self.path = try path.copyCString(for: "read")
+        self.origin = origin
         self.limit = min(max(limit, 0), Int.max - 1)
         super.init(deadline: deadline.nanoseconds)
     }
@@ -77,7 +110,7 @@ private final class WholeFileRead: BlockingWork, @unchecked Sendable {
     deinit { path.deallocate() }
 
     override func run() -> Int {
-        let descriptor = WholeFile.open(path, CK_O_RDONLY, 0)
+        let descriptor = WholeFile.open(path, CK_O_RDONLY, 0, from: origin)
         guard descriptor >= 0 else { return descriptor }
         defer { Kernel.close(Int32(descriptor)) }
         let size = WholeFile.size(of: Int32(descriptor))

@@ -5,22 +5,12 @@ extension IORuntime {
     func perform(
         _ work: BlockingWork, _ name: String, _ path: Path, _ deadline: Deadline
     ) async throws(IOError) -> Int32 {
-        let result = await withTaskCancellationHandler { () async -> Result<Int32, IOError> in
-            do throws(IOError) {
-                let operation = Operation.work(.passUnretained(work))
-                return .success(try await perform(operation, deadline.nanoseconds, name, path).result)
-            } catch {
-                return .failure(error)
-            }
-        } onCancel: {
-            // A worker that has begun is told so; what waits for one, the queue ends.
-            work.requestEnd()
-        }
-        work.takeBack()
-        switch result {
-        case .success(let value):
-            return value
-        case .failure(var error):
+        defer { work.takeBack() }
+        do throws(IOError) {
+            return try await perform(.work(.passUnretained(work)), deadline.nanoseconds, name, path).result
+        } catch {
+            var error = error
+            // It looks at the clock by itself, and may have seen the deadline pass before the queue did.
             if error.code == .cancelled, work.isDeadlinePassed { error.code = .deadlineExceeded }
             throw error
         }

@@ -4,6 +4,8 @@ internal import CKernel
 extension FileSystem {
     /// Writes all of the caller's memory to a file: by default a new one, or in place of what the file held.
     ///
+    /// Who reads the file meanwhile sees a part: `replaceFile` changes all of it at one instant.
+    ///
     /// One operation on a worker opens, writes and closes it. With the options `.sync` or `.dataSync` it is durable
     /// when this returns; its name is, once the folder was synced. `permissions` (less the umask) are for a file that is
     /// made. The memory is borrowed until this returns. After an error or a cancel, some of it may be written. Throws
@@ -13,14 +15,8 @@ extension FileSystem {
         runtime: IORuntime = .shared, deadline: Deadline = .never
     ) async throws(IOError) {
         let memory = bytes.withUnsafeBytes { $0 }
-        let work = try WholeFileWrite(path, memory, options.rawValue, permissions, deadline)
-        do throws(IOError) {
-            _ = try await runtime.perform(work, "write", path, deadline)
-        } catch {
-            var error = error
-            if work.isRefused { error.advice = WholeFile.advice }
-            throw error
-        }
+        let work = try WholeFileWrite(path, .workingDirectory, memory, options.rawValue, permissions, deadline)
+        try await runtime.perform(work, path, deadline)
     }
 
     /// `writeFile` from an array.
@@ -31,12 +27,49 @@ extension FileSystem {
         try await writeFile(
             path, bytes.span.bytes, options: options, permissions: permissions, runtime: runtime, deadline: deadline)
     }
+
+    /// `writeFile` by a path that begins at `folder` (a file opened with `.directory`) and, unless `confinement` says
+    /// otherwise, stays below it.
+    public static func writeFile(
+        _ path: Path, in folder: File, confinement: File.Confinement = .beneath, _ bytes: RawSpan,
+        options: File.OpenOptions = [.create, .truncate], permissions: UInt16 = 0o644, deadline: Deadline = .never
+    ) async throws(IOError) {
+        try folder.begin("write")
+        defer { folder.lease.end() }
+        let memory = bytes.withUnsafeBytes { $0 }
+        let origin = PathOrigin(folder, confinement)
+        let work = try WholeFileWrite(path, origin, memory, options.rawValue, permissions, deadline)
+        try await folder.runtime.perform(work, path, deadline)
+    }
+
+    /// `writeFile` in a folder, from an array.
+    public static func writeFile(
+        _ path: Path, in folder: File, confinement: File.Confinement = .beneath, _ bytes: [UInt8],
+        options: File.OpenOptions = [.create, .truncate], permissions: UInt16 = 0o644, deadline: Deadline = .never
+    ) async throws(IOError) {
+        try await writeFile(
+            path, in: folder, confinement: confinement, bytes.span.bytes, options: options, permissions: permissions,
+            deadline: deadline)
+    }
+}
+
+extension IORuntime {
+    fileprivate func perform(_ work: WholeFileWrite, _ path: Path, _ deadline: Deadline) async throws(IOError) {
+        do throws(IOError) {
+            _ = try await perform(work, "write", path, deadline)
+        } catch {
+            var error = error
+            if work.isRefused { error.advice = WholeFile.advice }
+            throw error
+        }
+    }
 }
 
 /// Opens, writes everything, and closes.
 private final class WholeFileWrite: BlockingWork, @unchecked Sendable {
     // @unchecked: as BlockingWork says; the bytes are borrowed from a caller that waits.
     private let path: UnsafeMutablePointer<CChar>
+    private let origin: PathOrigin
     private let bytes: UnsafeRawBufferPointer
     private let flags: UInt64
     private let permissions: UInt16
@@ -44,9 +77,11 @@ private final class WholeFileWrite: BlockingWork, @unchecked Sendable {
     private(set) var isRefused = false
 
     init(
-        _ path: Path, _ bytes: UnsafeRawBufferPointer, _ flags: UInt64, _ permissions: UInt16, _ deadline: Deadline
+        _ path: Path, _ origin: PathOrigin, _ bytes: UnsafeRawBufferPointer, _ flags: UInt64, _ permissions: UInt16,
+        _ deadline: Deadline
     ) throws(IOError) {
         self.path = try path.copyCString(for: "write")
+        self.origin = origin
         self.bytes = bytes
         self.flags = flags
         self.permissions = permissions
@@ -56,7 +91,7 @@ private final class WholeFileWrite: BlockingWork, @unchecked Sendable {
     deinit { path.deallocate() }
 
     override func run() -> Int {
-        let descriptor = WholeFile.open(path, CK_O_WRONLY | flags, permissions)
+        let descriptor = WholeFile.open(path, CK_O_WRONLY | flags, permissions, from: origin)
         guard descriptor >= 0 else { return descriptor }
         let result = write(Int32(descriptor))
         // What the file system had put off may fail now.
@@ -70,15 +105,6 @@ private final class WholeFileWrite: BlockingWork, @unchecked Sendable {
             isRefused = size == -Int(EINVAL)
             return size
         }
-        var done = 0
-        while done < bytes.count {
-            guard !shouldEnd else { return -Int(ECANCELED) }
-            let part = min(bytes.count - done, WholeFile.chunkSize)
-            let result = Kernel.write(descriptor, bytes.baseAddress! + done, part)
-            if result == -Int(EINTR) { continue }
-            guard result > 0 else { return result < 0 ? result : -Int(ENOSPC) }
-            done += result
-        }
-        return 0
+        return WholeFile.write(bytes, descriptor, self)
     }
 }

@@ -48,6 +48,8 @@ public final class IORuntime: Sendable {
     public let loops: [IOLoop]
     let buffers: BufferPool
     private let process = ProcessGuard()
+    /// Counts what is on no descriptor, to spread it over the loops.
+    private let turn = Atomic<UInt32>(0)
     /// Why there are no loops; only ever so in `shared`.
     private let failure: IOError?
 
@@ -143,12 +145,15 @@ public final class IORuntime: Sendable {
         return completion
     }
 
-    /// The loop that the caller runs on, or the one that this operation's file has.
+    /// The loop that the caller runs on, or the one that this operation's file has. What is on a path, or is a worker's,
+    /// is no nearer to one loop than to another: they take turns.
     func loop(for operation: Operation, _ name: String) throws(IOError) -> IOLoop {
         try check(name)
         guard loops.count > 1 else { return loops[0] }
         if let current = loops.first(where: { $0.core.isCurrent }) { return current }
-        return loops[Int(UInt32(bitPattern: operation.descriptor?.number ?? 0)) % loops.count]
+        let number = operation.descriptor.map { UInt32(bitPattern: $0.number) }
+        // Relaxed: which loop it is matters little, and wraps with the number.
+        return loops[Int(number ?? turn.wrappingAdd(1, ordering: .relaxed).oldValue) % loops.count]
     }
 
     /// Throws if there is nothing to carry operations out, or this is a forked child.

@@ -97,9 +97,14 @@ public struct EngineQueue: ~Copyable {
         case .endsWhenStaged: return 0
         case .askEngine: break
         }
-        if case .timeout = table[token].pointee.operation {
+        switch table[token].pointee.operation {
+        case .timeout:
             finish(token, -ECANCELED, [])
-        } else {
+        case .work(let work):
+            // What no worker has begun, the engine takes back; what runs, looks for this between two calls.
+            work.takeUnretainedValue().requestEnd()
+            engine.requestCancel(token)
+        default:
             engine.requestCancel(token)
         }
         return 0

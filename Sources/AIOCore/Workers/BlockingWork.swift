@@ -28,7 +28,7 @@ open class BlockingWork: @unchecked Sendable {
     /// too; but part of it runs through Swift's runtime, where the sanitizer does not see it.
     public final func takeBack() { _ = isDone.load(ordering: .acquiring) }
 
-    /// Asks for an early end. A cancel of the operation ends only what no worker has begun.
+    /// Asks for an early end. A cancel of the operation does so too, and ends at once what no worker has begun.
     public final func requestEnd() { endRequest.store(true, ordering: .relaxed) }
 
     public final var isDeadlinePassed: Bool { deadline != .never && Kernel.now() >= deadline }

@@ -14,7 +14,8 @@ struct KnownContent: Sendable {
     }
 
     func bytes(count: Int, at offset: Int64) -> [UInt8] {
-        [UInt8](unsafeUninitializedCapacity: count) { buffer, initialized in
+        // Without room the array is the one empty array that all threads share, and its count would be written.
+        [UInt8](unsafeUninitializedCapacity: max(count, 1)) { buffer, initialized in
             if let base = buffer.baseAddress { fill(UnsafeMutableRawPointer(base), count: count, at: offset) }
             initialized = count
         }

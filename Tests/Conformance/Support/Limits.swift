@@ -41,21 +41,50 @@ enum Limits {
 enum Seccomp {
     /// io_uring's three system calls fail with `errno` from now on, in every thread of this process.
     static func refuseIOUring(with errno: Int32) throws {
-        try refuse(CK_NR_io_uring_setup...CK_NR_io_uring_register, with: errno)
+        try refuse([CK_NR_io_uring_setup, CK_NR_io_uring_enter, CK_NR_io_uring_register], with: errno)
     }
 
-    /// And so do these.
-    static func refuse(_ calls: ClosedRange<Int>, with errno: Int32) throws {
-        var instructions: [FilterInstruction] = [
-            // The system call's number is the first word of struct seccomp_data.
-            FilterInstruction(code: 0x20, jt: 0, jf: 0, k: 0),
-            FilterInstruction(code: 0x35, jt: 0, jf: 2, k: UInt32(calls.lowerBound)),
-            FilterInstruction(code: 0x25, jt: 1, jf: 0, k: UInt32(calls.upperBound)),
-            // SECCOMP_RET_ERRNO
-            FilterInstruction(code: 0x06, jt: 0, jf: 0, k: 0x0005_0000 | UInt32(errno)),
-            // SECCOMP_RET_ALLOW
-            FilterInstruction(code: 0x06, jt: 0, jf: 0, k: 0x7fff_0000),
-        ]
+    /// These system calls fail with `errno` from now on, in every thread of this process.
+    static func refuse(_ calls: [Int], with errno: Int32) throws {
+        // SECCOMP_RET_ERRNO
+        var instructions =
+            matching(calls) + [FilterInstruction(code: 0x06, jt: 0, jf: 0, k: 0x0005_0000 | UInt32(errno))]
+        try install(&instructions)
+    }
+
+    /// This process is killed (SIGSYS) as soon as any of its threads makes this system call; if an argument is given by
+    /// its index, only where it has this value.
+    static func killAt(_ call: Int, argument: Int? = nil, is value: UInt32 = 0) throws {
+        // No core file: RLIMIT_CORE is 4.
+        var limit = rlimit(rlim_cur: 0, rlim_max: 0)
+        try #require(setrlimit(__rlimit_resource_t(4), &limit) == 0)
+        var instructions = matching([call])
+        if let argument {
+            // Arguments of 64 bits follow from byte 16 on.
+            instructions += [
+                FilterInstruction(code: 0x20, jt: 0, jf: 0, k: UInt32(16 + 8 * argument)),
+                FilterInstruction(code: 0x15, jt: 1, jf: 0, k: value),
+                FilterInstruction(code: 0x06, jt: 0, jf: 0, k: 0x7fff_0000),
+            ]
+        }
+        // SECCOMP_RET_KILL_PROCESS
+        instructions.append(FilterInstruction(code: 0x06, jt: 0, jf: 0, k: 0x8000_0000))
+        try install(&instructions)
+    }
+
+    /// Lets all other system calls pass, and leaves these to what follows.
+    private static func matching(_ calls: [Int]) -> [FilterInstruction] {
+        // The system call's number is the first word of struct seccomp_data.
+        var instructions = [FilterInstruction(code: 0x20, jt: 0, jf: 0, k: 0)]
+        for (index, call) in calls.enumerated() {
+            instructions.append(
+                FilterInstruction(code: 0x15, jt: UInt8(calls.count - index), jf: 0, k: UInt32(call)))
+        }
+        // SECCOMP_RET_ALLOW
+        return instructions + [FilterInstruction(code: 0x06, jt: 0, jf: 0, k: 0x7fff_0000)]
+    }
+
+    private static func install(_ instructions: inout [FilterInstruction]) throws {
         // PR_SET_NO_NEW_PRIVS, without which only root may set a filter.
         try #require(SystemCall.call(CK_NR_prctl, 38, 1, 0, 0, 0) == 0)
         let count = UInt16(instructions.count)

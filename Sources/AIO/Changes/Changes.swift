@@ -1,0 +1,205 @@
+internal import AIOCore
+internal import CKernel
+
+/// The changes of watched files and directories, in the order in which they happened: what `FileSystem.changes` returns.
+///
+/// The kernel keeps them until they are asked for, up to a limit (`fs.inotify.max_queued_events`, 16384 mostly); what
+/// comes beyond that is lost, and `Change.Kind.overflow` says so at that place. Here no more are kept than one read
+/// returns. The same change again, with none between, is told once.
+///
+/// The sequence ends when nothing is watched any more, and when it is closed. A directory is watched with its entries,
+/// but not with theirs. `close` it; one that is dropped unclosed is closed in the background and reported in the log.
+public final class Changes: AsyncSequence, Sendable {
+    public typealias Element = Change
+    public typealias Failure = IOError
+
+    private let runtime: IORuntime
+    private let descriptor: Descriptor
+    private let lease = FileLease()
+    private let state: Guarded<State>
+
+    private struct State: ~Copyable, @unchecked Sendable {
+        // @unchecked: the memory is this value's own.
+
+        /// What is watched, by the kernel's number.
+        var paths: [Int32: Path]
+        /// Read and not yet asked for, the next one last.
+        var pending: [Change] = []
+        /// Whether somebody asks, and what he waits with.
+        var isAsked = false
+        var wait: Task<IOError?, Never>?
+        var isClosing = false
+        /// Room for some hundred events, and for the longest name.
+        let memory = UnsafeMutableRawBufferPointer.allocate(byteCount: 16384, alignment: 8)
+
+        init(paths: [Int32: Path]) { self.paths = paths }
+
+        deinit { memory.deallocate() }
+    }
+
+    /// Takes over an inotify descriptor.
+    init(adopting number: Int32, paths: [Int32: Path], runtime: IORuntime) {
+        self.runtime = runtime
+        descriptor = Descriptor(number, kind: .stream)
+        state = Guarded(State(paths: paths))
+    }
+
+    deinit {
+        guard !lease.isClosed else { return }
+        let path = state.withLock { $0.paths.values.first }
+        runtime.configuration.log("changes of \(path.map { "\($0)" } ?? "nothing") were dropped without close()")
+        runtime.closeUnobserved(descriptor.number)
+    }
+
+    // MARK: Asking
+
+    /// The next change; nil once nothing is watched any more, or after `close`, also one that comes while this waits.
+    ///
+    /// Asked by one task at a time; another gets `invalidArgument`. No worker and no thread waits. Throws `cancelled` or
+    /// `deadlineExceeded`, after which nothing is lost. The kernel calls are poll(2), as the engine has it, and read(2).
+    public func next(deadline: Deadline = .never) async throws(IOError) -> Change? {
+        try runtime.check(Self.operation)
+        guard lease.begin() else { return nil }
+        defer { lease.end() }
+        guard beginAsking() else {
+            throw IOError(.invalidArgument, Self.operation, advice: "another task asks for the next change already")
+        }
+        defer { state.withLock { $0.isAsked = false } }
+        while true {
+            if Task.isCancelled { throw IOError(.cancelled, Self.operation) }
+            switch try take() {
+            case .change(let change): return change
+            case .end: return nil
+            case .nothingYet: try await wait(deadline)
+            }
+        }
+    }
+
+    private static var operation: String { "inotify" }
+
+    private func beginAsking() -> Bool {
+        state.withLock { state in
+            defer { state.isAsked = true }
+            return !state.isAsked
+        }
+    }
+
+    private enum Answer: Sendable {
+        case change(Change)
+        case nothingYet
+        case end
+    }
+
+    /// Reads on the calling thread: the descriptor does not block, and the events lie in memory.
+    private func take() throws(IOError) -> Answer {
+        try state.withLock { state throws(IOError) in
+            if state.pending.isEmpty, !state.isClosing, !state.paths.isEmpty { try fill(&state) }
+            if let change = state.pending.popLast() { return .change(change) }
+            return state.isClosing || state.paths.isEmpty ? .end : .nothingYet
+        }
+    }
+
+    private func fill(_ state: inout State) throws(IOError) {
+        let count = Kernel.read(descriptor.number, state.memory.baseAddress!, state.memory.count)
+        guard count >= 0 else {
+            if count == -Int(EAGAIN) { return }
+            throw IOError(result: Int32(truncatingIfNeeded: count), Self.operation)
+        }
+        for (event, name) in ChangeRecords(UnsafeRawBufferPointer(rebasing: state.memory[..<count])) {
+            guard let kind = Change.Kind(event) else { continue }
+            let isDirectory = event.mask & CK_IN_ISDIR != 0
+            state.pending.append(
+                Change(kind: kind, path: state.paths[event.watch], name: name, isDirectory: isDirectory))
+            // Its number may be given to another.
+            if kind == .ignored { state.paths[event.watch] = nil }
+        }
+        state.pending.reverse()
+    }
+
+    /// Waits until there is something to read, or a close ends the waiting.
+    private func wait(_ deadline: Deadline) async throws(IOError) {
+        // In a task of its own, for `close` to cancel.
+        let task = Task { [runtime, descriptor] () -> IOError? in
+            let operation = Operation.poll(descriptor, events: CK_POLLIN)
+            do throws(IOError) {
+                _ = try await runtime.perform(operation, deadline.nanoseconds, Self.operation, nil)
+                return nil
+            } catch {
+                return error
+            }
+        }
+        let isClosing = state.withLock { state in
+            state.wait = task
+            return state.isClosing
+        }
+        if isClosing { task.cancel() }
+        let error = await withTaskCancellationHandler {
+            await task.value
+        } onCancel: {
+            task.cancel()
+        }
+        let isEnded = state.withLock { state in
+            state.wait = nil
+            return state.isClosing
+        }
+        if let error, !isEnded { throw error }
+    }
+
+    // MARK: Closing
+
+    /// Ends the sequence, for who waits for it too, and closes the descriptor. Is not cancelled. A second close throws
+    /// `fileClosed`. close(2), on a worker, since the kernel waits there for those who are about to tell it something.
+    public func close() async throws(IOError) {
+        try runtime.check("close")
+        guard lease.close() else { throw IOError(.fileClosed, "close") }
+        let wait = state.withLock { state in
+            state.isClosing = true
+            return state.wait
+        }
+        wait?.cancel()
+        await lease.waitForUsers()
+        let (runtime, number) = (runtime, descriptor.number)
+        let closing = Closing(number)
+        let failure = await Task { () -> IOError? in
+            do throws(IOError) { _ = try await runtime.perform(closing, "close", "", .never) } catch { return error }
+            return nil
+        }.value
+        // The loops are gone; the descriptor is not.
+        if !closing.isClosed { Kernel.close(number) }
+        if var failure {
+            failure.path = nil
+            throw failure
+        }
+    }
+
+    private final class Closing: BlockingWork, @unchecked Sendable {
+        // @unchecked: as BlockingWork says.
+        private let number: Int32
+        private(set) var isClosed = false
+
+        init(_ number: Int32) {
+            self.number = number
+            super.init(deadline: .never)
+        }
+
+        override func run() -> Int {
+            isClosed = true
+            return Kernel.close(number)
+        }
+    }
+
+    // MARK: AsyncSequence
+
+    public func makeAsyncIterator() -> Iterator { Iterator(changes: self) }
+
+    /// Asks for one change after the other. Those of one `Changes` share what there is.
+    public struct Iterator: AsyncIteratorProtocol {
+        let changes: Changes
+
+        public mutating func next() async throws(IOError) -> Change? { try await changes.next() }
+
+        public mutating func next(isolation actor: isolated (any Actor)?) async throws(IOError) -> Change? {
+            try await changes.next()
+        }
+    }
+}

@@ -1,0 +1,253 @@
+internal import AIOCore
+internal import CKernel
+
+/// Names by paths that begin at an open folder (a file opened with `.directory`) and, unless `confinement` says
+/// otherwise, stay below it: neither `..`, nor an absolute path, nor a symbolic link leads out of it, which fails with
+/// EXDEV, also while others rename and replace what lies on the way.
+///
+/// Each is one operation on a worker. The folder is in use until it returns; a close of it waits. The rest is as for the
+/// functions of the same names without a folder. openat2(2), and the system call that is named.
+extension FileSystem {
+    /// What the file system knows of a file. Of a symbolic link itself, unless `followLinks`. statx(2).
+    public static func status(
+        of path: Path, in folder: File, confinement: File.Confinement = .beneath, followLinks: Bool = true,
+        deadline: Deadline = .never
+    ) async throws(IOError) -> FileStatus {
+        let result = UnsafeMutablePointer<ck_statx>.allocate(capacity: 1)
+        defer { result.deallocate() }
+        result.initialize(to: ck_statx())
+        _ = try await folder.perform("statx", path, deadline) { () throws(IOError) in
+            try OpenPath(path, folder, confinement, followLinks, .status(result), deadline, "statx")
+        }
+        return FileStatus(result.pointee)
+    }
+
+    /// Where a symbolic link leads. readlinkat(2).
+    public static func readLink(
+        _ path: Path, in folder: File, confinement: File.Confinement = .beneath, deadline: Deadline = .never
+    ) async throws(IOError) -> Path {
+        // No link of a file system holds more than 4095 bytes.
+        let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 4096, alignment: 1)
+        defer { buffer.deallocate() }
+        let count = try await folder.perform("readlink", path, deadline) { () throws(IOError) in
+            try OpenPath(path, folder, confinement, false, .readLink(buffer), deadline, "readlink")
+        }
+        return Path(bytes: buffer.prefix(Int(count)))
+    }
+
+    /// Takes a file's name away. unlinkat(2).
+    public static func unlink(
+        _ path: Path, in folder: File, confinement: File.Confinement = .beneath, deadline: Deadline = .never
+    ) async throws(IOError) {
+        _ = try await folder.perform("unlink", path, deadline) { () throws(IOError) in
+            try NameChange(.unlink(flags: 0), path, folder, confinement, deadline, "unlink")
+        }
+    }
+
+    /// Removes an empty directory. unlinkat(2) with AT_REMOVEDIR.
+    public static func removeDirectory(
+        _ path: Path, in folder: File, confinement: File.Confinement = .beneath, deadline: Deadline = .never
+    ) async throws(IOError) {
+        _ = try await folder.perform("rmdir", path, deadline) { () throws(IOError) in
+            try NameChange(.unlink(flags: CK_AT_REMOVEDIR), path, folder, confinement, deadline, "rmdir")
+        }
+    }
+
+    /// Makes a directory with these permissions, less the umask. mkdirat(2).
+    public static func makeDirectory(
+        _ path: Path, in folder: File, confinement: File.Confinement = .beneath, permissions: UInt16 = 0o777,
+        deadline: Deadline = .never
+    ) async throws(IOError) {
+        let change = NameChange.Change.makeDirectory(permissions: UInt32(permissions & 0o7777))
+        _ = try await folder.perform("mkdir", path, deadline) { () throws(IOError) in
+            try NameChange(change, path, folder, confinement, deadline, "mkdir")
+        }
+    }
+
+    /// Makes a symbolic link that leads to `target`, wherever that is. symlinkat(2).
+    public static func symbolicLink(
+        at path: Path, in folder: File, confinement: File.Confinement = .beneath, to target: Path,
+        deadline: Deadline = .never
+    ) async throws(IOError) {
+        guard !target.hasInteriorNUL else {
+            throw IOError(.invalidArgument, "symlink", path: path, advice: "the target holds a NUL byte")
+        }
+        _ = try await folder.perform("symlink", path, deadline) { () throws(IOError) in
+            try NameChange(.symbolicLink(target: target), path, folder, confinement, deadline, "symlink")
+        }
+    }
+
+    /// Gives a file or directory another name on the same file system, in the same folder or below another. renameat2(2).
+    public static func rename(
+        _ path: Path, in folder: File, to newPath: Path, in newFolder: File? = nil,
+        confinement: File.Confinement = .beneath, options: RenameOptions = [], deadline: Deadline = .never
+    ) async throws(IOError) {
+        try await change(
+            "rename", .rename(flags: options.rawValue), path, folder, newPath, newFolder, confinement, deadline)
+    }
+
+    /// Gives a file a second name on the same file system, in the same folder or below another. linkat(2).
+    public static func link(
+        _ path: Path, in folder: File, to newPath: Path, in newFolder: File? = nil,
+        confinement: File.Confinement = .beneath, deadline: Deadline = .never
+    ) async throws(IOError) {
+        try await change("link", .link, path, folder, newPath, newFolder, confinement, deadline)
+    }
+
+    private static func change(
+        _ name: String, _ change: PlaceChange.Change, _ path: Path, _ folder: File, _ newPath: Path, _ newFolder: File?,
+        _ confinement: File.Confinement, _ deadline: Deadline
+    ) async throws(IOError) {
+        let newFolder = newFolder ?? folder
+        try newFolder.begin(name)
+        defer { newFolder.lease.end() }
+        do throws(IOError) {
+            _ = try await folder.perform(name, path, deadline) { () throws(IOError) in
+                PlaceChange(
+                    change, from: try PlacedName(path, for: name), PathOrigin(folder, confinement),
+                    to: try PlacedName(newPath, for: name), PathOrigin(newFolder, confinement), deadline)
+            }
+        } catch {
+            var error = error
+            error.advice = error.advice ?? "the other path is \(newPath)"
+            throw error
+        }
+    }
+}
+
+extension File {
+    /// Work in this folder, which stays open until it is over.
+    fileprivate func perform(
+        _ name: String, _ path: Path, _ deadline: Deadline, _ work: () throws(IOError) -> BlockingWork
+    ) async throws(IOError) -> Int32 {
+        try begin(name)
+        defer { lease.end() }
+        return try await runtime.perform(try work(), name, path, deadline)
+    }
+}
+
+/// Opens what a path leads to, for questions alone, and asks.
+private final class OpenPath: BlockingWork, @unchecked Sendable {
+    // @unchecked: as BlockingWork says; the results are borrowed from a caller that waits.
+    enum Question {
+        case status(UnsafeMutablePointer<ck_statx>)
+        case readLink(UnsafeMutableRawBufferPointer)
+    }
+
+    private let path: Path
+    private let origin: PathOrigin
+    private let flags: UInt64
+    private let question: Question
+
+    init(
+        _ path: Path, _ folder: File, _ confinement: File.Confinement, _ followLinks: Bool, _ question: Question,
+        _ deadline: Deadline, _ operation: String
+    ) throws(IOError) {
+        guard !path.hasInteriorNUL else {
+            throw IOError(.invalidArgument, operation, path: path, advice: "the path holds a NUL byte")
+        }
+        self.path = path
+        origin = PathOrigin(folder, confinement)
+        flags = CK_O_PATH | (followLinks ? 0 : CK_O_NOFOLLOW)
+        self.question = question
+        super.init(deadline: deadline.nanoseconds)
+    }
+
+    override func run() -> Int {
+        let descriptor = path.withCString { origin.open($0, flags) }
+        guard descriptor >= 0 else { return descriptor }
+        defer { Kernel.close(Int32(descriptor)) }
+        switch question {
+        case .status(let result):
+            return Kernel.status(Int32(descriptor), FileStatus.mask, result)
+        case .readLink(let buffer):
+            let count = "".withCString {
+                Kernel.readlinkat(Int32(descriptor), $0, buffer.baseAddress!, buffer.count)
+            }
+            // What the kernel says without a path of something that is no link.
+            return count == -Int(ENOENT) ? -Int(EINVAL) : count
+        }
+    }
+}
+
+/// A change of one name.
+private final class NameChange: BlockingWork, @unchecked Sendable {
+    // @unchecked: as BlockingWork says.
+    enum Change {
+        case unlink(flags: Int32)
+        case makeDirectory(permissions: UInt32)
+        case symbolicLink(target: Path)
+    }
+
+    private let change: Change
+    private let place: PlacedName
+    private let origin: PathOrigin
+
+    init(
+        _ change: Change, _ path: Path, _ folder: File, _ confinement: File.Confinement, _ deadline: Deadline,
+        _ operation: String
+    ) throws(IOError) {
+        self.change = change
+        place = try PlacedName(path, for: operation)
+        origin = PathOrigin(folder, confinement)
+        super.init(deadline: deadline.nanoseconds)
+    }
+
+    override func run() -> Int {
+        let opened = place.openFolder(from: origin)
+        guard opened >= 0 else { return opened }
+        let folder = Int32(opened)
+        defer { Kernel.close(folder) }
+        guard !shouldEnd else { return -Int(ECANCELED) }
+        return place.name.withCString { name in
+            switch change {
+            case .unlink(let flags): Kernel.unlinkat(folder, name, flags)
+            case .makeDirectory(let permissions): Kernel.mkdirat(folder, name, permissions)
+            case .symbolicLink(let target): target.withCString { Kernel.symlinkat($0, folder, name) }
+            }
+        }
+    }
+}
+
+/// A change that is about two names.
+private final class PlaceChange: BlockingWork, @unchecked Sendable {
+    // @unchecked: as BlockingWork says.
+    enum Change {
+        case rename(flags: UInt32)
+        case link
+    }
+
+    private let change: Change
+    private let source: (place: PlacedName, origin: PathOrigin)
+    private let target: (place: PlacedName, origin: PathOrigin)
+
+    init(
+        _ change: Change, from source: PlacedName, _ sourceOrigin: PathOrigin, to target: PlacedName,
+        _ targetOrigin: PathOrigin, _ deadline: Deadline
+    ) {
+        self.change = change
+        self.source = (source, sourceOrigin)
+        self.target = (target, targetOrigin)
+        super.init(deadline: deadline.nanoseconds)
+    }
+
+    override func run() -> Int {
+        let opened = source.place.openFolder(from: source.origin)
+        guard opened >= 0 else { return opened }
+        defer { Kernel.close(Int32(opened)) }
+        let targetOpened = target.place.openFolder(from: target.origin)
+        guard targetOpened >= 0 else { return targetOpened }
+        defer { Kernel.close(Int32(targetOpened)) }
+        guard !shouldEnd else { return -Int(ECANCELED) }
+        return source.place.name.withCString { name in
+            target.place.name.withCString { newName in
+                switch change {
+                case .rename(let flags):
+                    Kernel.renameat2(Int32(opened), name, Int32(targetOpened), newName, flags)
+                case .link:
+                    Kernel.linkat(Int32(opened), name, Int32(targetOpened), newName, 0)
+                }
+            }
+        }
+    }
+}

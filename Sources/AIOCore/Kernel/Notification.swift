@@ -1,0 +1,14 @@
+internal import CKernel
+
+/// Change notification, inotify(7).
+extension Kernel {
+    /// inotify_init1(2), non-blocking and close-on-exec.
+    public static func changeDescriptor() -> Int {
+        call(CK_NR_inotify_init1, Int(CK_IN_CLOEXEC | CK_IN_NONBLOCK))
+    }
+
+    /// inotify_add_watch(2). Returns the watch, which is the same for all paths that lead to one file.
+    public static func addWatch(_ descriptor: Int32, _ path: UnsafePointer<CChar>, _ mask: UInt32) -> Int {
+        call(CK_NR_inotify_add_watch, Int(descriptor), address(path), Int(mask))
+    }
+}

@@ -1,0 +1,128 @@
+import AIO
+import CKernel
+import Glibc
+import Testing
+import UnitSupport
+
+/// What a process that is killed leaves of a file that it was replacing.
+@Suite(.timeLimit(.minutes(10))) struct ReplaceKillTests {
+    private static let forms = ["once", "stream"]
+
+    /// At moments that nobody chose, many times, in a folder where those before have left what they were writing.
+    @Test(arguments: engines, forms)
+    func afterAKillTheFileHoldsOneWholeVersion(_ engine: EngineKind, _ form: String) async throws {
+        let program = try #require(replaceLoop, "replace-loop is not built: swift build --build-tests")
+        try await BlockingThread.with {
+            try await withScratch { scratch in
+                _ = try scratch.file("file", Version.bytes(0))
+                var random = SeededGenerator("kills over \(engine), \(form)")
+                var version = 0
+                let kills = 20
+                for _ in 0..<kills {
+                    let process = try start([program, scratch.path("file"), "\(engine)", "\(version + 1)", form])
+                    // Not before it has replaced the file, and then after some reads more.
+                    let begun = version
+                    var reads = Int.random(in: 0...60, using: &random)
+                    while version == begun || reads > 0 {
+                        if version != begun { reads -= 1 }
+                        try #require(waitpid(process, nil, WNOHANG) == 0, "it ended by itself")
+                        let found = try #require(Version.of(try scratch.content("file")), "torn after \(version)")
+                        try #require(found >= version)
+                        version = found
+                    }
+                    kill(process, SIGKILL)
+                    waitpid(process, nil, 0)
+                    let found = try #require(Version.of(try scratch.content("file")), "torn after \(version)")
+                    try #require(found >= version)
+                    version = found
+                }
+                let left = try scratch.names().filter { $0 != "file" }
+                #expect(left.count <= kills)
+                #expect(left.allSatisfy { isLeftover($0) }, "\(left)")
+            }
+        }
+    }
+
+    /// The last step that begins is the one that the process is killed at; before the rename, the old content is there.
+    @Test(arguments: forms, ["write", "fsync", "renameat2"])
+    func whoIsKilledBeforeTheRenameHasChangedNothing(_ form: String, _ step: String) async throws {
+        try await withScratch { scratch in
+            _ = try scratch.file("file", [1])
+            let path = scratch.path("file")
+            await #expect(processExitsWith: .signal(SIGSYS)) {
+                [path = path as String, form = form as String, step = step as String] in
+                let runtime = try threadsRuntime()
+                let bytes = [UInt8](repeating: 2, count: 1234)
+                switch step {
+                // Others write too, to wake each other: 8 bytes.
+                case "write" where form == "once": try Seccomp.killAt(CK_NR_write, argument: 2, is: 1234)
+                case "write": try Seccomp.killAt(CK_NR_pwritev2)
+                case "fsync": try Seccomp.killAt(CK_NR_fsync)
+                default: try Seccomp.killAt(CK_NR_renameat2)
+                }
+                if form == "once" {
+                    try await Paths.replaceFile(Path(path), bytes, runtime: runtime)
+                } else {
+                    try await Paths.replaceFile(Path(path), runtime: runtime) { try await $0.writeAll(bytes, at: 0) }
+                }
+            }
+            #expect(try scratch.content("file") == [1])
+            let left = try scratch.names().filter { $0 != "file" }
+            #expect(left.count == 1 && left.allSatisfy { isLeftover($0) }, "\(left)")
+        }
+    }
+
+    /// Killed at the sync of the folder, which follows the rename.
+    @Test func whoIsKilledAfterTheRenameHasReplacedTheFile() async throws {
+        try await withScratch { scratch in
+            _ = try scratch.file("file", [1])
+            let folder = scratch.folder
+            await #expect(processExitsWith: .signal(SIGSYS)) { [folder = folder as String] in
+                let runtime = try threadsRuntime()
+                try await Paths.replaceFile(Path(folder + "/file"), runtime: runtime) { file in
+                    try await file.writeAll([2], at: 0)
+                    let held = try #require(openDescriptors().first { target(of: $0) == folder })
+                    try Seccomp.killAt(CK_NR_fsync, argument: 0, is: UInt32(held))
+                }
+            }
+            #expect(try scratch.content("file") == [2])
+            #expect(try scratch.names() == ["file"])
+        }
+    }
+}
+
+/// Without rings, whose system calls nobody sees.
+private func threadsRuntime() throws -> IORuntime {
+    var configuration = IORuntime.Configuration()
+    configuration.engine = .forced(.threads)
+    return try IORuntime(configuration)
+}
+
+/// What a descriptor stands for.
+private func target(of descriptor: Int32) -> String {
+    var path = [CChar](repeating: 0, count: 4096)
+    let count = readlink("/proc/self/fd/\(descriptor)", &path, path.count)
+    return String(decoding: path.prefix(max(0, count)).map { UInt8(bitPattern: $0) }, as: UTF8.self)
+}
+
+/// As `FileSystem.replaceFile` says.
+private func isLeftover(_ name: String) -> Bool {
+    name.hasPrefix(".aio-replace-") && name.utf8.count == 26
+        && name.utf8.dropFirst(13).allSatisfy { (0x30...0x39).contains($0) || (0x61...0x7a).contains($0) }
+}
+
+/// The program beside the tests'.
+private let replaceLoop: String? = {
+    var path = [CChar](repeating: 0, count: 4096)
+    guard readlink("/proc/self/exe", &path, path.count - 1) > 0, let end = path.lastIndex(of: 0x2f) else { return nil }
+    let program = String(decoding: path[..<end].map { UInt8(bitPattern: $0) }, as: UTF8.self) + "/replace-loop"
+    return access(program, X_OK) == 0 ? program : nil
+}()
+
+private func start(_ arguments: [String]) throws -> pid_t {
+    var process = pid_t()
+    var vector = arguments.map { strdup($0) } + [nil]
+    defer { for argument in vector { free(argument) } }
+    try #require(posix_spawn(&process, arguments[0], nil, nil, &vector, environ) == 0)
+    return process
+}

@@ -1,0 +1,21 @@
+import AIO
+import Glibc
+
+/// Work that has nothing to do but to wait until it is asked to end.
+final class PatientWork: BlockingWork, @unchecked Sendable {
+    // @unchecked: as BlockingWork says.
+    let hasBegun = Flag()
+
+    init() { super.init(deadline: .max) }
+
+    override func run() -> Int {
+        hasBegun.set()
+        while !shouldEnd { sched_yield() }
+        return -Int(ECANCELED)
+    }
+
+    /// Performs it; whoever calls keeps it until this returns.
+    func perform(_ runtime: IORuntime) async throws(IOError) -> Int32 {
+        try await runtime.perform(.work(.passUnretained(self)))
+    }
+}

@@ -1,0 +1,35 @@
+import Glibc
+import Testing
+
+/// Content that tells which of many versions it is, and whether it is the whole of it.
+enum Version {
+    /// As the program `replace-loop` writes it too: the number in 8 bytes, and then up to 200 KB that follow from it.
+    static func bytes(_ version: Int) -> [UInt8] {
+        let size = 8 + version &* 7919 % 200_000
+        return withUnsafeBytes(of: version.littleEndian) { Array($0) }
+            + [UInt8](repeating: UInt8(truncatingIfNeeded: version &* 31), count: size - 8)
+    }
+
+    /// nil if it is not one whole version.
+    static func of(_ bytes: [UInt8]) -> Int? {
+        guard bytes.count >= 8 else { return nil }
+        let version = bytes.withUnsafeBytes { Int(littleEndian: $0.loadUnaligned(as: Int.self)) }
+        return version >= 0 && bytes == Self.bytes(version) ? version : nil
+    }
+}
+
+extension Scratch {
+    /// The names in the folder, or in one below it, in order.
+    func names(in folder: String = ".") throws -> [String] {
+        let entries = try #require(opendir(path(folder)))
+        defer { closedir(entries) }
+        var names: [String] = []
+        while let entry = readdir(entries) {
+            let name = withUnsafePointer(to: &entry.pointee.d_name) {
+                $0.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) }
+            }
+            if name != ".", name != ".." { names.append(name) }
+        }
+        return names.sorted()
+    }
+}
