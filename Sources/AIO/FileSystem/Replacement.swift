@@ -158,6 +158,9 @@ final class Replacement: @unchecked Sendable {
         let source = name.withCString {
             WholeFile.open($0, CK_O_RDONLY | CK_O_NOFOLLOW, 0, from: PathOrigin(directory: folder, resolve: 0))
         }
+        // Not allowed to, or gone meanwhile; anything else would lose what is to be kept.
+        let isUnreadable = source == -Int(EACCES) || source == -Int(EPERM) || source == -Int(ENOENT)
+        guard source >= 0 || isUnreadable else { return source }
         defer { if source >= 0 { Kernel.close(Int32(source)) } }
         if source >= 0 {
             // While its mode lets the caller write: without privileges these ask for that.
