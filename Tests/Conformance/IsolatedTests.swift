@@ -108,12 +108,12 @@ import Testing
             configuration.engine = .forced(try #require(EngineKind(name)))
             var queueConfiguration = IOQueue.Configuration()
             queueConfiguration.engine = configuration.engine
-            let held = try Limits.useUpDescriptors()
+            var held: [Int32] = []
             for attempt in [{ _ = try IORuntime(configuration) }, { _ = try IOQueue(queueConfiguration) }]
                 as [() throws -> Void]
             {
-                let error = await expectError(.tooManyOpenFiles) { try attempt() }
-                #expect(error?.advice?.contains("RLIMIT_NOFILE") == true, "\(String(describing: error))")
+                let error = try await Limits.errorWithoutDescriptors(&held) { try attempt() }
+                #expect(error.code == .tooManyOpenFiles && error.advice?.contains("RLIMIT_NOFILE") == true, "\(error)")
             }
             for descriptor in held { closeDescriptor(descriptor) }
             // And with some again, all is well.
@@ -129,9 +129,11 @@ import Testing
             var configuration = IORuntime.Configuration()
             configuration.engine = .forced(try #require(EngineKind(name)))
             let runtime = try IORuntime(configuration)
-            let held = try Limits.useUpDescriptors()
-            let error = await expectError(.tooManyOpenFiles) { try await File.open("/dev/null", runtime: runtime) }
-            #expect(error?.errno?.rawValue == EMFILE)
+            var held: [Int32] = []
+            let refusal = try await Limits.errorWithoutDescriptors(&held) {
+                try await File.open("/dev/null", runtime: runtime).close()
+            }
+            #expect(refusal.code == .tooManyOpenFiles && refusal.errno?.rawValue == EMFILE)
             #expect(try await runtime.perform(.nop) == 0)
             for descriptor in held { closeDescriptor(descriptor) }
             let file = try await File.open("/dev/null", runtime: runtime)
@@ -146,9 +148,11 @@ import Testing
             var configuration = IOQueue.Configuration()
             configuration.engine = .forced(try #require(EngineKind(name)))
             let queue = try IOQueue(configuration)
-            let held = try Limits.useUpDescriptors()
-            await expectError(.tooManyOpenFiles) { try queue.descriptor() }
-            await expectError(.tooManyOpenFiles) { try queue.register(files: [0]) }
+            var held: [Int32] = []
+            for attempt in [{ _ = try queue.descriptor() }, { try queue.register(files: [0]) }] as [() throws -> Void] {
+                let refusal = try await Limits.errorWithoutDescriptors(&held) { try attempt() }
+                #expect(refusal.code == .tooManyOpenFiles)
+            }
             for descriptor in held { closeDescriptor(descriptor) }
             #expect(try queue.descriptor() >= 0)
         }

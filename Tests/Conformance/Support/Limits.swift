@@ -1,9 +1,21 @@
+import AIO
 import CKernel
 import Glibc
 import Testing
 
 /// Takes things away from the process that calls it: for child processes only.
 enum Limits {
+    /// The error of an attempt that is made when no descriptor is left. Those used up are added to `held`. Another thread
+    /// of the process (the test library's, say) may close one in between: then it is made again.
+    static func errorWithoutDescriptors(
+        _ held: inout [Int32], _ attempt: () async throws -> Void
+    ) async throws -> IOError {
+        while true {
+            held += try useUpDescriptors()
+            do { try await attempt() } catch let error as IOError { return error }
+        }
+    }
+
     /// Opens descriptors until none is left. Returns them.
     static func useUpDescriptors() throws -> [Int32] {
         var limit = rlimit(rlim_cur: 64, rlim_max: 64)
