@@ -139,7 +139,7 @@ extension Kernel {
     }
 
     /// renameat2(2).
-    static func renameat2(
+    public static func renameat2(
         _ directory: Int32, _ path: UnsafePointer<CChar>, _ newDirectory: Int32, _ newPath: UnsafePointer<CChar>,
         _ flags: UInt32
     ) -> Int {
@@ -152,7 +152,7 @@ extension Kernel {
     }
 
     /// linkat(2).
-    static func linkat(
+    public static func linkat(
         _ directory: Int32, _ path: UnsafePointer<CChar>, _ newDirectory: Int32, _ newPath: UnsafePointer<CChar>,
         _ flags: Int32
     ) -> Int {
@@ -160,7 +160,9 @@ extension Kernel {
     }
 
     /// symlinkat(2).
-    static func symlinkat(_ target: UnsafePointer<CChar>, _ directory: Int32, _ path: UnsafePointer<CChar>) -> Int {
+    public static func symlinkat(_ target: UnsafePointer<CChar>, _ directory: Int32, _ path: UnsafePointer<CChar>)
+        -> Int
+    {
         call(CK_NR_symlinkat, address(target), Int(directory), address(path))
     }
 
