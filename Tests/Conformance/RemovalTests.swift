@@ -84,7 +84,7 @@ import UnitSupport
             let engine = try #require(engines.first { $0.description == name })
             try await withScratch { scratch in
                 let tree = try scratch.makeFolder("tree")
-                try makeDeep(tree, levels: 1000)
+                try makeDeepTree(tree, levels: 1000)
                 var limit = rlimit(rlim_cur: 64, rlim_max: 64)
                 try #require(setrlimit(__rlimit_resource_t(UInt32(CK_RLIMIT_NOFILE)), &limit) == 0)
                 try await withRuntime(engine) { runtime in
@@ -140,19 +140,6 @@ import UnitSupport
             }
         }
     }
-}
-
-/// One in the other, past the longest path.
-private func makeDeep(_ path: String, levels: Int) throws {
-    var current = try openDescriptor(path, O_DIRECTORY)
-    for _ in 0..<levels {
-        try #require(mkdirat(current, "a-folder-in-a-folder", 0o755) == 0)
-        let next = openat(current, "a-folder-in-a-folder", O_DIRECTORY | O_CLOEXEC)
-        closeDescriptor(current)
-        try #require(next >= 0)
-        current = next
-    }
-    closeDescriptor(current)
 }
 
 /// FS_IOC_SETFLAGS with FS_IMMUTABLE_FL. False where that cannot be had.

@@ -36,11 +36,13 @@ final class CopySession: Sendable {
         let result = Kernel.copyFileRange(source, target, at: offset, count)
         switch result {
         case 1...: return result
-        case -Int(EXDEV), -Int(EINVAL), -Int(EOPNOTSUPP), -Int(ENOSYS), -Int(EPERM):
+        // Interrupted: nothing was copied yet.
+        case -Int(EINTR): return 0
+        case -Int(EXDEV), -Int(EOPNOTSUPP), -Int(ENOSYS):
             rangeIsRefused.store(true, ordering: .relaxed)
             return nil
-        // Files of the kernel's own end at once here, and a read of them does not.
-        case 0: return nil
+        // About this file. Those of the kernel's own end at once here, and a read of them does not.
+        case 0, -Int(EINVAL), -Int(EPERM), -Int(ETXTBSY): return nil
         default: return result
         }
     }

@@ -127,7 +127,13 @@ final class OpenCopy: @unchecked Sendable {
         var offset = range.lowerBound
         if isLarge { _ = Kernel.readahead(source, offset + Self.readaheadDistance, Self.pieceSize) }
         while offset < range.upperBound {
-            let wanted = min(Int(range.upperBound - offset), buffer.count)
+            let left = Int(range.upperBound - offset)
+            if let moved = session.copyRange(source, target, at: offset, left) {
+                offset += Int64(try check(moved, "copy_file_range", name.final))
+                session.progress.add(bytes: moved)
+                continue
+            }
+            let wanted = min(left, buffer.count)
             let result = Kernel.pread(source, buffer.baseAddress!, wanted, offset)
             if result == -Int(EINTR) { continue }
             let count = try check(result, "read", sourcePath)
