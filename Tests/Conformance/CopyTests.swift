@@ -31,7 +31,8 @@ import UnitSupport
             for folder in ["", "a/b/"] {
                 let path = Array("\(tree)/\(folder)".utf8) + name + [0]
                 let descriptor = path.withUnsafeBytes {
-                    Glibc.open($0.baseAddress!.assumingMemoryBound(to: CChar.self), O_CREAT | O_WRONLY | O_CLOEXEC, 0o644)
+                    Glibc.open(
+                        $0.baseAddress!.assumingMemoryBound(to: CChar.self), O_CREAT | O_WRONLY | O_CLOEXEC, 0o644)
                 }
                 try #require(descriptor >= 0 && Glibc.write(descriptor, path, path.count) == path.count)
                 closeDescriptor(descriptor)
@@ -184,11 +185,14 @@ import UnitSupport
                     }
                     try await eventually { progress.bytes > 0 || isThrough.isSet }
                     try #require(truncate(path, 100) == 0)
-                    if case .failure(let failure) = await copy.result { error = failure as? IOError } else {
+                    if case .failure(let failure) = await copy.result {
+                        error = failure as? IOError
+                    } else {
                         try #require(unlink(scratch.path("copy")) == 0)
                     }
                 }
-                #expect(error?.code == .unexpectedEndOfFile && error?.path == Path(path), "\(error.map { "\($0)" } ?? "")")
+                #expect(
+                    error?.code == .unexpectedEndOfFile && error?.path == Path(path), "\(error.map { "\($0)" } ?? "")")
                 #expect(!scratch.has("copy"))
                 #expect(try await leftovers(in: scratch.folder) == [])
             }

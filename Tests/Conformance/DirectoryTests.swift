@@ -88,7 +88,9 @@ import UnitSupport
         try await withTreeScratch { scratch in
             let file = Path(try scratch.file("file"))
             try await withRuntime(engine) { runtime in
-                let error = await expectError(.notDirectory) { try await collect(Paths.entries(of: file, runtime: runtime)) }
+                let error = await expectError(.notDirectory) {
+                    try await collect(Paths.entries(of: file, runtime: runtime))
+                }
                 #expect(error?.path == file)
                 let iterator = Paths.entries(of: Path(scratch.path("none")), runtime: runtime).makeAsyncIterator()
                 await expectError(.notFound) { try await iterator.next() }

@@ -70,7 +70,10 @@ import UnitSupport
                 let followed = try await items(
                     of: Paths.walk(root, options: WalkOptions(.followLinks), runtime: runtime))
                 #expect(followed.entries.contains { $0.path == Path(scratch.path("a/other/file")) })
-                #expect(Set(followed.failures.compactMap(\.path)) == [Path(scratch.path("a/other/up")), Path(scratch.path("b/up"))])
+                #expect(
+                    Set(followed.failures.compactMap(\.path)) == [
+                        Path(scratch.path("a/other/up")), Path(scratch.path("b/up")),
+                    ])
                 #expect(followed.failures.allSatisfy { $0.errno?.rawValue == ELOOP && $0.advice != nil })
                 // The root itself.
                 let link = scratch.path("link")
@@ -143,7 +146,9 @@ import UnitSupport
             var options = WalkOptions()
             options.depthMax = 2
             let isInProc = { (entry: WalkEntry) in entry.path.bytes.starts(with: Array("/proc/".utf8)) }
-            #expect(try await items(of: Paths.walk("/", options: options, runtime: runtime)).entries.contains(where: isInProc))
+            #expect(
+                try await items(of: Paths.walk("/", options: options, runtime: runtime)).entries.contains(
+                    where: isInProc))
             options.staysOnFileSystem = true
             let own = try await items(of: Paths.walk("/", options: options, runtime: runtime)).entries
             #expect(own.contains { $0.path == "/proc" } && !own.contains(where: isInProc))
@@ -200,8 +205,10 @@ import UnitSupport
                 for level in 0..<12 {
                     for folder in 0..<12 {
                         _ = try scratch.makeFolder("\(path)\(folder)")
-                        let fileCount = folder < 3 && level < 3 ? 1500 : 1
-                        for file in 0..<fileCount { _ = try scratch.file("\(path)\(folder)/file-\(file)-of-some-length") }
+                        let fileCount = folder < 3 && level < 2 ? 1500 : 1
+                        for file in 0..<fileCount {
+                            _ = try scratch.file("\(path)\(folder)/file-\(file)-of-some-length")
+                        }
                     }
                     path += "0/"
                 }
@@ -213,12 +220,13 @@ import UnitSupport
                     while let item = try await iterator.next() {
                         count += 1
                         if case .failure(let error) = item { Issue.record("\(error)") }
-                        if count % 16 == 0 { openMax = max(openMax, openDescriptors().count) }
+                        if count % 64 == 0 { openMax = max(openMax, openDescriptors().count) }
                     }
-                    #expect(count == 1 + 144 + 9 * 1500 + 135)
+                    #expect(count == 1 + 144 + 6 * 1500 + 138)
                     #expect(iterator.aheadPeak > 8 && iterator.aheadPeak <= WalkIterator.aheadMax)
                     #expect(openMax - before <= 96, "\(openMax - before) descriptors")
-                    #expect(openDescriptors().count == before)
+                    // A directory that was given up on the way down is closed in the background.
+                    try await eventually { openDescriptors().count == before }
                 }
             }
         }
@@ -234,7 +242,8 @@ import UnitSupport
             try await withRuntime(engine) { runtime in
                 let task = Task {
                     var count = 0
-                    for try await _ in Paths.walk(Path(scratch.folder), options: WalkOptions(.status), runtime: runtime) {
+                    for try await _ in Paths.walk(Path(scratch.folder), options: WalkOptions(.status), runtime: runtime)
+                    {
                         count += 1
                         if count == 200 { withUnsafeCurrentTask { $0?.cancel() } }
                     }

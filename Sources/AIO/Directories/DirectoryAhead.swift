@@ -23,9 +23,10 @@ final class DirectoryAhead: Sendable {
 
     func cancel() { task.cancel() }
 
-    /// Waits until it has ended.
+    /// Waits until it has ended, and closes the directory.
     func end() async {
         task.cancel()
         _ = await task.value
+        await reading.end()
     }
 }

@@ -48,6 +48,14 @@ final class DirectoryReading: BlockingWork, @unchecked Sendable {
 
     var isOpen: Bool { descriptor >= 0 }
 
+    /// Closes the directory, to the end, also when the task is cancelled.
+    func end() async {
+        guard descriptor >= 0 else { return }
+        let number = descriptor
+        descriptor = -1
+        try? await runtime.close(number, nil)
+    }
+
     /// Gives the descriptor up, between two batches.
     func release() {
         if descriptor >= 0 { runtime.closeUnobserved(descriptor) }
@@ -58,11 +66,11 @@ final class DirectoryReading: BlockingWork, @unchecked Sendable {
     func nextBatch() async throws(IOError) -> [DirectoryEntry] {
         guard !isAtEnd else { return [] }
         _ = try await runtime.perform(self, "readdir", path, deadline)
-        defer {
-            entries = []
-            if isAtEnd { release() }
+        defer { entries = [] }
+        if entries.count > Self.sliceSize, needsStatuses {
+            try await fillSlices()
+            if isAtEnd { await end() }
         }
-        if entries.count > Self.sliceSize, needsStatuses { try await fillSlices() }
         if options.contains(.sorted) { entries.sort { $0.name < $1.name } }
         return entries
     }

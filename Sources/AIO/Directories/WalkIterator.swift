@@ -188,7 +188,7 @@ public final class WalkIterator: AsyncIteratorProtocol {
         descent = nil
         for level in levels {
             for ahead in level.allAhead { await ahead.end() }
-            level.reading.release()
+            await level.reading.end()
         }
         levels = []
     }

@@ -57,6 +57,8 @@ final class DiskUsage: @unchecked Sendable {
     private func add(_ root: Path) async throws(IOError) {
         var options = WalkOptions(.status)
         options.staysOnFileSystem = staysOnFileSystem
+        // Nothing is done between two entries but adding: what is waited for is the device.
+        options.readahead = 24
         let iterator = FileSystem.walk(root, options: options).makeAsyncIterator()
         while let item = try await iterator.next() {
             switch item {
