@@ -81,7 +81,7 @@ public final class WalkIterator: AsyncIteratorProtocol {
             let last = levels.count - 1
             if let (entry, ahead) = levels[last].next() {
                 return item(entry, ahead)
-            } else if levels[last].reading.isAtEnd {
+            } else if levels[last].isRead {
                 levels.removeLast()
                 if !levels.isEmpty { try askAhead() }
             } else if let failure = try await readOn() {

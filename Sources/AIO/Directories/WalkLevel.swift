@@ -33,6 +33,9 @@ struct WalkLevel {
         if !reading.isAtEnd, nextBatch == nil { nextBatch = DirectoryAhead(reading, runtime) }
     }
 
+    /// Whether nothing comes after this batch. One that is on its way may have found the end already, and is not taken.
+    var isRead: Bool { nextBatch == nil && reading.isAtEnd }
+
     /// The next entry, and the directory it stands for if that is being read already.
     mutating func next() -> (DirectoryEntry, DirectoryAhead?)? {
         guard index < entries.count else { return nil }
