@@ -18,6 +18,7 @@ let package = Package(
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.6.0"),
         .package(url: "https://github.com/HdrHistogram/hdrhistogram-swift", from: "0.2.0"),
+        .package(url: "https://github.com/apple/swift-crypto", from: "3.12.3"),
     ],
     targets: [
         .systemLibrary(name: "CKernel", path: "Sources/CKernel"),
@@ -33,8 +34,11 @@ let package = Package(
                 "AIO", "AIOCore", "CKernel", "CPosixAIO",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Histogram", package: "hdrhistogram-swift"),
+                .product(name: "Crypto", package: "swift-crypto"),
             ],
-            swiftSettings: [.enableUpcomingFeature("NonisolatedNonsendingByDefault")]),
+            swiftSettings: [.enableUpcomingFeature("NonisolatedNonsendingByDefault")],
+            // swift-crypto is C++ inside, and does not say so to the linker.
+            linkerSettings: [.linkedLibrary("stdc++")]),
 
         .executableTarget(name: "first-steps", dependencies: ["AIO"], path: "Examples/FirstSteps"),
 

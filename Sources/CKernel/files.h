@@ -19,6 +19,7 @@ static const int32_t CK_AT_EMPTY_PATH = 0x1000;
 static const int32_t CK_AT_SYMLINK_NOFOLLOW = 0x100;
 static const int32_t CK_AT_REMOVEDIR = 0x200;
 static const int32_t CK_AT_SYMLINK_FOLLOW = 0x400;
+static const int32_t CK_AT_NO_AUTOMOUNT = 0x800;
 static const int32_t CK_AT_STATX_DONT_SYNC = 0x4000;
 
 static const uint64_t CK_O_ACCMODE = 3;
@@ -81,7 +82,13 @@ struct ck_directory_entry {
 };
 static const int32_t CK_DIRECTORY_ENTRY_NAME_OFFSET = 19;
 static const uint8_t CK_DT_UNKNOWN = 0;
+static const uint8_t CK_DT_FIFO = 1;
+static const uint8_t CK_DT_CHR = 2;
 static const uint8_t CK_DT_DIR = 4;
+static const uint8_t CK_DT_BLK = 6;
+static const uint8_t CK_DT_REG = 8;
+static const uint8_t CK_DT_LNK = 10;
+static const uint8_t CK_DT_SOCK = 12;
 
 // ioctl_ficlone(2): _IOW(0x94, 9, int)
 static const uint64_t CK_FICLONE = 0x40049409;
@@ -183,6 +190,7 @@ static const uint16_t CK_S_IFREG = 0100000;
 static const uint16_t CK_S_IFLNK = 0120000;
 static const uint16_t CK_S_IFBLK = 0060000;
 static const uint16_t CK_S_IFDIR = 0040000;
+static const uint16_t CK_S_IFCHR = 0020000;
 static const uint16_t CK_S_IFIFO = 0010000;
 
 // preadv2(2), pwritev2(2)

@@ -30,6 +30,7 @@ CK_NR(readahead, __NR_readahead);
 CK_NR(unlinkat, __NR_unlinkat);
 CK_NR(renameat2, __NR_renameat2);
 CK_NR(mkdirat, __NR_mkdirat);
+CK_NR(mknodat, __NR_mknodat);
 CK_NR(linkat, __NR_linkat);
 CK_NR(symlinkat, __NR_symlinkat);
 CK_NR(readlinkat, __NR_readlinkat);

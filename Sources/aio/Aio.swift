@@ -8,7 +8,10 @@ struct Aio: AsyncParsableCommand {
         commandName: "aio",
         abstract: "Shows what asynchronous I/O this machine can do, measures it, and gives it to other programs.",
         discussion: "Exit status: 0 success, 1 failure, 2 wrong usage, 130 interrupted.",
-        subcommands: [BenchCommand.self, ProbeCommand.self, RunCommand.self])
+        subcommands: [
+            BenchCommand.self, ProbeCommand.self, RunCommand.self, CopyCommand.self, DiskUsageCommand.self,
+            HashCommand.self,
+        ])
 
     static func main() async {
         do {
@@ -52,7 +55,9 @@ struct Aio: AsyncParsableCommand {
         }
         let isUsage = status == .validationFailure
         let message = message(for: error).split(separator: "\n").joined(separator: " ")
-        let subcommand = CommandLine.arguments.dropFirst().first.flatMap { ["bench", "run"].contains($0) ? $0 : nil }
+        let subcommand = CommandLine.arguments.dropFirst().first.flatMap {
+            ["bench", "run", "copy", "du", "hash"].contains($0) ? $0 : nil
+        }
         let asked = subcommand.map { "aio \($0)" } ?? "aio"
         Console.complain(isUsage ? "\(message) (see \(asked) --help)" : message)
         return isUsage ? 2 : 1

@@ -85,7 +85,7 @@ import UnitSupport
             try await withScratch { scratch in
                 let tree = try scratch.makeFolder("tree")
                 // More than descriptors, at least.
-                try #require(try makeDeep(tree, levels: 1000) > 100)
+                try #require(try makeDeepTree(tree, levels: 1000) > 100)
                 var limit = rlimit(rlim_cur: 64, rlim_max: 64)
                 try #require(setrlimit(__rlimit_resource_t(UInt32(CK_RLIMIT_NOFILE)), &limit) == 0)
                 try await withRuntime(engine) { runtime in
@@ -143,24 +143,6 @@ import UnitSupport
             }
         }
     }
-}
-
-/// One in the other, past the longest path where the file system has no limit of its own. Returns how many.
-private func makeDeep(_ path: String, levels: Int) throws -> Int {
-    var current = try openDescriptor(path, O_DIRECTORY)
-    for level in 0..<levels {
-        guard mkdirat(current, "a-folder-in-a-folder", 0o755) == 0 else {
-            try #require(errno == ENAMETOOLONG)
-            closeDescriptor(current)
-            return level
-        }
-        let next = openat(current, "a-folder-in-a-folder", O_DIRECTORY | O_CLOEXEC)
-        closeDescriptor(current)
-        try #require(next >= 0)
-        current = next
-    }
-    closeDescriptor(current)
-    return levels
 }
 
 private func rmdirAll(_ tree: String) {

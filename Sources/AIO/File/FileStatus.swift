@@ -29,6 +29,9 @@ public struct FileStatus: Sendable {
     public var isSymbolicLink: Bool { mode & CK_S_IFMT == CK_S_IFLNK }
     public var permissions: UInt16 { mode & 0o7777 }
 
+    /// `device` in one number.
+    var fileSystem: UInt64 { UInt64(device.major) << 32 | UInt64(device.minor) }
+
     /// What statx(2) is asked for.
     static var mask: UInt32 { CK_STATX_BASIC_STATS | CK_STATX_BTIME | CK_STATX_DIOALIGN }
 

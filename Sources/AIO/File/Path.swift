@@ -8,13 +8,44 @@ public struct Path: Hashable, Sendable, ExpressibleByStringLiteral, CustomString
     public init(stringLiteral string: String) { self.init(string) }
 
     public init(bytes: some Sequence<UInt8>) {
-        storage = bytes.map { CChar(bitPattern: $0) } + [0]
+        var storage: [CChar] = []
+        storage.reserveCapacity(bytes.underestimatedCount + 1)
+        for byte in bytes { storage.append(CChar(bitPattern: byte)) }
+        storage.append(0)
+        self.storage = storage
     }
+
+    private init(storage: [CChar]) { self.storage = storage }
 
     public var bytes: [UInt8] { storage.dropLast().map { UInt8(bitPattern: $0) } }
 
     /// With invalid UTF-8 replaced, and in quotes if it holds spaces or what a terminal would not show.
     public var description: String { String(decoding: bytes, as: UTF8.self).visible }
+
+    /// Bytes in it.
+    var count: Int { storage.count - 1 }
+
+    /// The path of `name` in the directory that this is.
+    func appending(_ name: Path) -> Path {
+        let slash = CChar(bitPattern: UInt8(ascii: "/"))
+        var joined: [CChar] = []
+        joined.reserveCapacity(count + 1 + name.storage.count)
+        joined += storage.dropLast()
+        if let last = joined.last, last != slash { joined.append(slash) }
+        joined += name.storage
+        return Path(storage: joined)
+    }
+
+    /// What follows the last slash.
+    var lastName: Path {
+        let slash = CChar(bitPattern: UInt8(ascii: "/"))
+        return Path(storage: Array(storage[((storage.lastIndex(of: slash) ?? -1) + 1)...]))
+    }
+
+    /// In the order of their bytes.
+    static func < (left: Path, right: Path) -> Bool {
+        left.storage.lexicographicallyPrecedes(right.storage) { UInt8(bitPattern: $0) < UInt8(bitPattern: $1) }
+    }
 
     /// Whether a NUL in the middle would make the kernel see another path than was meant.
     var hasInteriorNUL: Bool { storage.dropLast().contains(0) }

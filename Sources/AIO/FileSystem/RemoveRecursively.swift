@@ -111,7 +111,7 @@ private final class TreeRemoval: BlockingWork, @unchecked Sendable {
         let count = Kernel.getdents64(levels[last].descriptor, buffer.baseAddress!, buffer.count)
         // ENOENT: the directory is removed already.
         guard count > 0 else { return count == 0 || count == -Int(ENOENT) ? leave() : fail(count, nil) }
-        for entry in DirectoryEntries(UnsafeRawBufferPointer(rebasing: buffer[..<count])) {
+        for entry in DirectoryRecords(UnsafeRawBufferPointer(rebasing: buffer[..<count])) {
             guard !shouldEnd else { return -Int(ECANCELED) }
             if entry.type == CK_DT_DIR {
                 levels[last].pending.append(entry.name)

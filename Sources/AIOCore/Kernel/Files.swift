@@ -115,30 +115,6 @@ extension Kernel {
         call(CK_NR_getxattr, address(path), address(name.utf8Start), 0, 0) >= 0
     }
 
-    /// flistxattr(2): the names, each NUL-terminated. Returns their size; asked for without memory, it is that alone.
-    public static func flistxattr(_ descriptor: Int32, _ list: UnsafeMutableRawPointer?, _ count: Int) -> Int {
-        call(CK_NR_flistxattr, Int(descriptor), address(list), count)
-    }
-
-    /// fgetxattr(2). Returns the bytes of the value.
-    public static func fgetxattr(
-        _ descriptor: Int32, _ name: UnsafePointer<CChar>, _ value: UnsafeMutableRawPointer, _ count: Int
-    ) -> Int {
-        call(CK_NR_fgetxattr, Int(descriptor), address(name), address(value), count)
-    }
-
-    /// fsetxattr(2).
-    public static func fsetxattr(
-        _ descriptor: Int32, _ name: UnsafePointer<CChar>, _ value: UnsafeRawPointer, _ count: Int, _ flags: Int32
-    ) -> Int {
-        call(CK_NR_fsetxattr, Int(descriptor), address(name), address(value), count, Int(flags))
-    }
-
-    /// fremovexattr(2).
-    public static func fremovexattr(_ descriptor: Int32, _ name: UnsafePointer<CChar>) -> Int {
-        call(CK_NR_fremovexattr, Int(descriptor), address(name))
-    }
-
     /// What stands behind a file of this status. A device where the kernel does not say.
     static func backing(_ descriptor: Int32, _ status: ck_statx) -> Descriptor.Backing {
         guard let type = fileSystemType(descriptor, status) else { return .device }
@@ -206,23 +182,6 @@ extension Kernel {
         -> Int
     {
         call(CK_NR_symlinkat, address(target), Int(directory), address(path))
-    }
-
-    /// readlinkat(2). Returns the bytes written, cut off at `count` and not NUL-terminated.
-    public static func readlinkat(
-        _ directory: Int32, _ path: UnsafePointer<CChar>, _ buffer: UnsafeMutableRawPointer, _ count: Int
-    ) -> Int {
-        call(CK_NR_readlinkat, Int(directory), address(path), address(buffer), count)
-    }
-
-    /// fchmod(2).
-    public static func fchmod(_ descriptor: Int32, _ permissions: UInt32) -> Int {
-        call(CK_NR_fchmod, Int(descriptor), Int(permissions))
-    }
-
-    /// fchown(2). UInt32.max leaves user or group as it is.
-    public static func fchown(_ descriptor: Int32, _ user: UInt32, _ group: UInt32) -> Int {
-        call(CK_NR_fchown, Int(descriptor), Int(user), Int(group))
     }
 
     /// getdents64(2): as many `ck_directory_entry` as fit. Returns the bytes filled; 0 is the end.

@@ -1,0 +1,94 @@
+internal import AIOCore
+internal import CKernel
+
+/// A large file, copied in ranges by several workers at once.
+struct LargeFileCopy: Sendable {
+    let item: CopyItem
+    let session: CopySession
+    let runtime: IORuntime
+    let deadline: Deadline
+
+    /// Workers at one file.
+    private static var width: Int { 3 }
+
+    func run() async -> IOError? {
+        let opening = CopyStep(deadline) { step throws(IOError) in
+            let copy = try OpenCopy(item.source, to: item.target, session)
+            step.copy = copy
+            step.hasContent = try copy.begin()
+        }
+        if let error = await carryOut(opening) {
+            await abandon(opening.copy)
+            return error
+        }
+        guard let copy = opening.copy else { return nil }
+        if !opening.hasContent, let error = await copyRanges(copy) {
+            await abandon(copy)
+            return error
+        }
+        let closing = CopyStep(deadline) { _ throws(IOError) in try copy.finish() }
+        guard let error = await carryOut(closing) else { return nil }
+        await abandon(copy)
+        return error
+    }
+
+    private func copyRanges(_ copy: OpenCopy) async -> IOError? {
+        await withTaskGroup(of: IOError?.self) { group in
+            for _ in 0..<Self.width {
+                group.addTask { await carryOut(ranges(of: copy)) }
+            }
+            var first: IOError?
+            for await error in group where error != nil {
+                first = first ?? error
+                group.cancelAll()
+            }
+            return first
+        }
+    }
+
+    private func ranges(of copy: OpenCopy) -> CopyStep {
+        CopyStep(deadline) { step throws(IOError) in
+            let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: OpenCopy.pieceSize, alignment: 4096)
+            defer { buffer.deallocate() }
+            try copy.copyPieces(buffer) { step.shouldEnd }
+        }
+    }
+
+    private func carryOut(_ step: CopyStep) async -> IOError? {
+        do throws(IOError) { _ = try await runtime.perform(step, "copy", item.source, deadline) } catch {
+            return step.failure ?? error
+        }
+        return nil
+    }
+
+    /// Also when the task is cancelled: by a task that is not.
+    private func abandon(_ copy: OpenCopy?) async {
+        guard let copy else { return }
+        let step = CopyStep(.never) { _ throws(IOError) in copy.abandon() }
+        await Task { _ = await carryOut(step) }.value
+        // With the loops gone it is this thread that has to.
+        copy.abandon()
+    }
+}
+
+/// Some system calls on a worker, as a closure that throws.
+final class CopyStep: BlockingWork, @unchecked Sendable {
+    // @unchecked: as BlockingWork says.
+    private let body: (CopyStep) throws(IOError) -> Void
+    private(set) var failure: IOError?
+    fileprivate(set) var copy: OpenCopy?
+    fileprivate(set) var hasContent = false
+
+    init(_ deadline: Deadline, _ body: @escaping (CopyStep) throws(IOError) -> Void) {
+        self.body = body
+        super.init(deadline: deadline.nanoseconds)
+    }
+
+    override func run() -> Int {
+        do throws(IOError) { try body(self) } catch {
+            if error.code != .cancelled { failure = error }
+            return -Int(error.errno?.rawValue ?? ECANCELED)
+        }
+        return 0
+    }
+}

@@ -1,0 +1,62 @@
+internal import AIOCore
+internal import CKernel
+
+/// statx(2) of a directory's entries, in the order of their inodes: those lie together on the device.
+struct EntryStatuses {
+    let directory: Int32
+    let wantsStatus: Bool
+    let followLinks: Bool
+
+    /// Fills in what is wanted and not known. Stops early when `shouldEnd`.
+    func fill(_ entries: inout [DirectoryEntry], _ range: Range<Int>, shouldEnd: () -> Bool) {
+        let wanted = range.filter { wantsStatus || isOpen(entries[$0].type) }
+        guard !wanted.isEmpty else { return }
+        for index in wanted.sorted(by: { entries[$0].inode < entries[$1].inode }) {
+            if shouldEnd() { return }
+            fill(&entries[index])
+        }
+    }
+
+    /// Whether the directory did not say what the entry stands for.
+    private func isOpen(_ type: FileType) -> Bool { type == .unknown || followLinks && type == .symbolicLink }
+
+    private func fill(_ entry: inout DirectoryEntry) {
+        var status = ck_statx()
+        let mask = wantsStatus ? FileStatus.mask : CK_STATX_TYPE
+        var result = ask(entry.name, mask, followLinks: followLinks, &status)
+        if followLinks, result == -Int(ENOENT) || result == -Int(ELOOP) {
+            // A link that leads nowhere is what it is.
+            result = ask(entry.name, mask, followLinks: false, &status)
+        }
+        guard result == 0 else {
+            entry.statusErrno = Errno(rawValue: Int32(-result))
+            return
+        }
+        entry.type = FileType(mode: status.mode)
+        if wantsStatus { entry.status = FileStatus(status) }
+    }
+
+    private func ask(_ name: Path, _ mask: UInt32, followLinks: Bool, _ status: inout ck_statx) -> Int {
+        let flags = CK_AT_NO_AUTOMOUNT | (followLinks ? 0 : CK_AT_SYMLINK_NOFOLLOW)
+        return name.withCString { Kernel.statx(directory, $0, flags, mask, &status) }
+    }
+}
+
+/// A part of a batch, so that several workers wait for the device at once.
+final class StatusSlice: BlockingWork, @unchecked Sendable {
+    // @unchecked: as BlockingWork says.
+    private let statuses: EntryStatuses
+    private(set) var entries: [DirectoryEntry]
+
+    /// The directory is held open until the work is done.
+    init(_ statuses: EntryStatuses, _ entries: [DirectoryEntry], deadline: Deadline) {
+        self.statuses = statuses
+        self.entries = entries
+        super.init(deadline: deadline.nanoseconds)
+    }
+
+    override func run() -> Int {
+        statuses.fill(&entries, entries.indices) { shouldEnd }
+        return shouldEnd ? -Int(ECANCELED) : 0
+    }
+}

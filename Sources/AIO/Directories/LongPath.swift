@@ -1,0 +1,56 @@
+internal import AIOCore
+internal import CKernel
+
+/// A path as system calls take it: those of 4096 bytes and more as a directory and what follows.
+///
+/// The kernel refuses such paths (PATH_MAX), and trees can be deeper. On a worker's thread alone, since the way down is
+/// opened. It owns the directory.
+struct LongPath: ~Copyable {
+    /// AT_FDCWD, or a directory on the way.
+    let directory: Int32
+    let rest: UnsafePointer<CChar>
+    /// 0, or a negative errno: then there is no such way.
+    let result: Int
+
+    private static var limit: Int { 4096 }
+
+    /// The path's memory is to outlive this.
+    init(_ path: UnsafePointer<CChar>, count: Int) {
+        guard count >= Self.limit else {
+            directory = CK_AT_FDCWD
+            rest = path
+            result = 0
+            return
+        }
+        var (current, start, failure) = (CK_AT_FDCWD, 0, 0)
+        while count - start >= Self.limit, failure == 0 {
+            failure = Self.descend(path, &start, count, &current)
+        }
+        directory = current
+        rest = path + start
+        result = failure
+    }
+
+    deinit { if directory >= 0 { Kernel.close(directory) } }
+
+    /// Opens as much of the path as fits, and moves on behind it.
+    private static func descend(
+        _ path: UnsafePointer<CChar>, _ start: inout Int, _ count: Int, _ directory: inout Int32
+    ) -> Int {
+        let slash = CChar(bitPattern: UInt8(ascii: "/"))
+        let window = (start + 1)..<min(start + limit - 1, count)
+        guard let end = window.last(where: { path[$0] == slash }) else { return -Int(ENAMETOOLONG) }
+        let opened = withUnsafeTemporaryAllocation(of: CChar.self, capacity: end - start + 1) { piece -> Int in
+            for index in start..<end { piece[index - start] = path[index] }
+            piece[end - start] = 0
+            var how = ck_open_how(flags: CK_O_PATH | CK_O_DIRECTORY | CK_O_CLOEXEC, mode: 0, resolve: 0)
+            return Kernel.openat2(directory, piece.baseAddress!, &how)
+        }
+        guard opened >= 0 else { return opened }
+        if directory >= 0 { Kernel.close(directory) }
+        directory = Int32(opened)
+        start = end
+        while path[start] == slash { start += 1 }
+        return 0
+    }
+}
