@@ -69,3 +69,10 @@ let package = Package(
     ],
     swiftLanguageModes: [.v6]
 )
+
+// For the sanitizers: what programs of their own do no sanitizer sees, and the command's packages are long to compile.
+if Context.environment["AIO_LIBRARY_ALONE"] == "1" {
+    package.dependencies = []
+    package.products.removeAll { $0.name == "aio" }
+    package.targets.removeAll { ["aio", "CommandTests", "DropInTests"].contains($0.name) }
+}
