@@ -10,7 +10,8 @@ final class PatientWork: BlockingWork, @unchecked Sendable {
 
     override func run() -> Int {
         hasBegun.set()
-        while !shouldEnd { sched_yield() }
+        // There is nothing to be woken by; and whoever shall ask it to end needs the processor.
+        while !shouldEnd { usleep(1000) }
         return -Int(ECANCELED)
     }
 
