@@ -10,8 +10,12 @@ final class PatientWork: BlockingWork, @unchecked Sendable {
 
     override func run() -> Int {
         hasBegun.set()
-        // There is nothing to be woken by; and whoever shall ask it to end needs the processor.
-        while !shouldEnd { usleep(1000) }
+        // There is nothing to be woken by; and whoever shall ask it to end needs the processor: with SCHED_IDLE (5) the
+        // thread runs when nobody else wants to.
+        var parameters = sched_param()
+        sched_setscheduler(0, 5, &parameters)
+        while !shouldEnd { sched_yield() }
+        sched_setscheduler(0, SCHED_OTHER, &parameters)
         return -Int(ECANCELED)
     }
 
