@@ -32,13 +32,15 @@ import UnitSupport
                     let cookie = cookies.first ?? 0
                     #expect(told.allSatisfy { $0.path == folder })
                     #expect(told.filter(\.isDirectory).map(\.name) == ["below", "below"])
-                    told.removeAll { $0.isDirectory }
+                    // When nobody has it open any more: a child that another test has just forked may, until it execs.
+                    #expect(told.count { $0.kind == .closedAfterWriting } == 1)
+                    told.removeAll { $0.isDirectory || $0.kind == .closedAfterWriting }
                     #expect(
                         told.map(\.kind) == [
-                            .created, .modified, .closedAfterWriting, .attributesChanged, .movedFrom(cookie: cookie),
+                            .created, .modified, .attributesChanged, .movedFrom(cookie: cookie),
                             .movedTo(cookie: cookie), .deleted,
                         ])
-                    #expect(told.map(\.name) == ["one", "one", "one", "one", "one", "two", "two"])
+                    #expect(told.map(\.name) == ["one", "one", "one", "one", "two", "two"])
                     await expectError(.deadlineExceeded) { try await changes.next(deadline: .soon) }
                 }
             }
