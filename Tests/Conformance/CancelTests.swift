@@ -237,4 +237,29 @@ import Testing
             }
         }
     }
+
+    /// What was read ahead is there without waiting, and still a cancelled task gets none of it.
+    @Test(arguments: engines)
+    func aCancelledLoopGetsNothingThatWasReadAhead(_ engine: EngineKind) async throws {
+        try await withScratch { scratch in
+            let folder = Path(scratch.folder)
+            let path = Path(try scratch.file("file", [UInt8](repeating: 1, count: 100)))
+            try await withRuntime(engine) { runtime in
+                try await withFile(path, runtime: runtime) { file in
+                    await expectCancelledAfterOne(of: file.chunks(of: 10, readahead: 16))
+                }
+                await expectCancelledAfterOne(of: Paths.walk(folder, runtime: runtime))
+                // More than a batch.
+                for number in 0..<3000 { _ = try scratch.file("an entry with a long name, \(number)") }
+                await expectCancelledAfterOne(of: Paths.entries(of: folder, runtime: runtime))
+            }
+        }
+    }
+
+    private func expectCancelledAfterOne<Items: AsyncSequence & Sendable>(of items: Items) async {
+        let task = Task {
+            for try await _ in items { withUnsafeCurrentTask { $0?.cancel() } }
+        }
+        await expectError(.cancelled) { try await task.value }
+    }
 }

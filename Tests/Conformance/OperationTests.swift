@@ -12,6 +12,18 @@ import Testing
         try await way.run { performer in try await performer.expect(.nop, completesWith: 0) }
     }
 
+    @Test(arguments: engines)
+    func whoHasACompletionFindsItCountedNoMore(_ engine: EngineKind) async throws {
+        try await withRuntime(engine) { runtime in
+            var countedCount = 0
+            for _ in 0..<5000 {
+                _ = try await runtime.perform(.nop)
+                if runtime.inFlightCount != 0 { countedCount += 1 }
+            }
+            #expect(countedCount == 0)
+        }
+    }
+
     @Test(arguments: ways)
     func readReturnsTheBytesAtItsOffset(_ way: Way) async throws {
         try await withScratch { scratch in

@@ -53,6 +53,8 @@ public final class EntryIterator: AsyncIteratorProtocol {
         while index == batch.count {
             guard !isFinished else { return nil }
             do throws(IOError) {
+                // What was read ahead is there without waiting.
+                if Task.isCancelled { throw IOError(.cancelled, "readdir", path: source.path) }
                 try await turn()
             } catch {
                 isFinished = true

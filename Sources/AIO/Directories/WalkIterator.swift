@@ -48,6 +48,8 @@ public final class WalkIterator: AsyncIteratorProtocol {
     private func nextItem() async throws(IOError) -> WalkItem? {
         guard !isFinished else { return nil }
         do throws(IOError) {
+            // What was read ahead is there without waiting.
+            if Task.isCancelled { throw IOError(.cancelled, "walk", path: walk.path) }
             if let item = try await hasBegun ? step() : begin() { return item }
         } catch {
             await finish()

@@ -46,10 +46,7 @@ public final class IOLoop: TaskExecutor, Sendable, CustomStringConvertible {
         let token = try await admit(operation, deadline, name)
         let core = core
         return await withTaskCancellationHandler {
-            await withUnsafeContinuation { (continuation: UnsafeContinuation<Completion, Never>) in
-                core.setContext(unsafeBitCast(continuation, to: UInt.self), of: token)
-                core.stage(token)
-            }
+            await completion(of: token)
         } onCancel: {
             core.requestCancel(token)
         }
@@ -64,7 +61,14 @@ public final class IOLoop: TaskExecutor, Sendable, CustomStringConvertible {
             // A cancelled task waits its turn like any other here.
             token = try await Task { [self] () throws(IOError) in try await wait(operation, .never, name) }.typedValue
         }
+        return await completion(of: token)
+    }
+
+    /// Hands a prepared operation over and waits for its completion.
+    @inline(__always)
+    private func completion(of token: Token) async -> Completion {
         let core = core
+        defer { core.acquireDelivered() }
         return await withUnsafeContinuation { (continuation: UnsafeContinuation<Completion, Never>) in
             core.setContext(unsafeBitCast(continuation, to: UInt.self), of: token)
             core.stage(token)

@@ -37,6 +37,8 @@ public final class ChunkIterator: AsyncIteratorProtocol {
         guard !isFinished else { return nil }
         do throws(IOError) {
             try checkArguments()
+            // What was read ahead is there without waiting.
+            if Task.isCancelled { throw IOError(.cancelled, "read", path: source.file.path) }
             let isStream = source.file.descriptor.kind == .stream
             if let chunk = isStream ? try await readStream() : try await takeFirst() { return chunk }
         } catch {
