@@ -24,7 +24,8 @@ enum Limits {
         while case let descriptor = Glibc.open("/dev/null", O_RDONLY | O_CLOEXEC), descriptor >= 0 {
             held.append(descriptor)
         }
-        try #require(errno == EMFILE)
+        let failure = errno
+        try #require(failure == EMFILE, "errno \(failure)")
         return held
     }
 
