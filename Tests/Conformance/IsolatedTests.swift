@@ -286,10 +286,13 @@ private func exercise(_ runtime: IORuntime) async throws {
                 let memory = Memory(count: 1)
                 return try await runtime.perform(.read(memory.transfer(reading)))
             }
-            try await runtime.sleep(until: .soon)
+            try await eventually { runtime.inFlightCount == 1 }
             ends.put([1])
             #expect(try await read.value == 1)
         }
+        let end = Deadline.soon
+        try await runtime.sleep(until: end)
+        #expect(.now >= end)
     }
 }
 

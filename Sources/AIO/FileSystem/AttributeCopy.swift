@@ -101,7 +101,7 @@ struct AttributeCopy {
 
     private func set(_ name: UnsafePointer<CChar>, _ value: UnsafeRawPointer?, _ count: Int) -> Int {
         switch target {
-        case .descriptor(let number): Kernel.fsetxattr(number, name, value, count, 0)
+        case .descriptor(let number): Kernel.fsetxattr(number, name, value, count)
         case .path(let path): Kernel.lsetxattr(path, name, value, count)
         }
     }

@@ -63,7 +63,7 @@ public final class Loop<Client: LoopClient>: @unchecked Sendable {
     /// Whether new operations are accepted.
     public var isRunning: Bool { phase.load(ordering: .acquiring) == Phase.running.rawValue }
 
-    /// Operations accepted and not yet delivered; on other threads, a moment ago.
+    /// Operations accepted and not yet delivered, a moment ago; those whose completions the caller has are not among them.
     public var inFlightCount: Int {
         let drained = drained.load(ordering: .relaxed)
         return Int(bitPattern: staged.load(ordering: .relaxed) &- drained)
@@ -182,7 +182,7 @@ public final class Loop<Client: LoopClient>: @unchecked Sendable {
 
     @inline(__always)
     private func publishCounts() {
-        // Relaxed: a number for people to look at.
+        // Relaxed: who was given a completion sees what came before; to all others it is a number to look at.
         staged.store(queue.pointee.stagedCount, ordering: .relaxed)
         // For `acquireDelivered`.
         drained.store(queue.pointee.drainedCount, ordering: .releasing)

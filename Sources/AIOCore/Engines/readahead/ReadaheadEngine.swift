@@ -79,10 +79,10 @@ struct ReadaheadEngine: ~Copyable, Engine {
         if mayBlock, count > 0 { return wait(atLeast: count, until: deadline) }
         // Who never waits makes progress too.
         collect(missesMax: 1)
-        if !mayBlock { delegate() }
-        // Once alone: a call to wake ends the first one.
+        guard !mayBlock else { return threads.enter(atLeast: 0, until: 0) }
+        delegate()
+        // The only one: had there been one before, a call to wake might have ended that instead.
         threads.enter(atLeast: count, until: deadline)
-        guard !mayBlock else { return }
         // The worker's has come, and others most likely too.
         collect(missesMax: Self.missesMax)
         delegate()
@@ -93,6 +93,8 @@ struct ReadaheadEngine: ~Copyable, Engine {
     private mutating func wait(atLeast count: Int, until deadline: Nanoseconds) {
         while true {
             collect(missesMax: Self.missesMax)
+            // Looks after streams, if any wait, and costs nothing if none do.
+            if threads.completedCount >= count { return threads.enter(atLeast: 0, until: 0) }
             if threads.look() || threads.completedCount >= count { break }
             guard let slot = coming.first else { return threads.enter(atLeast: count, until: deadline) }
             // The safety net: its pages may have been reclaimed, or never come.
