@@ -12,4 +12,6 @@ public typealias Completion = AIOCore.Completion
 public typealias CompletionFlags = AIOCore.CompletionFlags
 public typealias BlockingCall = AIOCore.BlockingCall
 public typealias BlockingWork = AIOCore.BlockingWork
+public typealias SocketCall = AIOCore.SocketCall
+public typealias Splice = AIOCore.Splice
 public typealias EngineKind = AIOCore.EngineKind

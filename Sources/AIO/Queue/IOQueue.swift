@@ -45,7 +45,7 @@ public final class IOQueue {
             queue.pointee.requestCancelAll()
             while queue.pointee.inFlightCount > 0 {
                 _ = queue.pointee.wait(atLeast: 1, until: .never)
-                while queue.pointee.popReady() != nil {}
+                queue.pointee.discardReady()
             }
             queue.deinitialize(count: 1)
         }
@@ -97,6 +97,18 @@ public final class IOQueue {
         // The kernel hears of it now: the caller may go on to wait for the descriptor.
         queue.pointee.submit()
         return isAsked
+    }
+
+    /// Asks for an end to every operation on a descriptor, or with nil to all of this queue's. Each one's completion tells
+    /// what came of it. Returns how many were asked.
+    @discardableResult
+    public func requestCancelAll(on descriptor: Descriptor? = nil) -> Int {
+        guard !process.isForked else { return 0 }
+        stagePrepared()
+        let count = queue.pointee.requestCancelAll(on: descriptor)
+        // As above.
+        queue.pointee.submit()
+        return count
     }
 
     // MARK: Up

@@ -121,6 +121,19 @@ public final class IORuntime: Sendable {
         _ = try await perform(.timeout(deadline: deadline.nanoseconds), .never, "sleep", nil)
     }
 
+    /// Asks for an end to every operation in flight on a descriptor, or with nil to all of this runtime's; not to those that
+    /// still wait for a place. Each operation's own end tells what came of it. Returns how many were asked.
+    @discardableResult
+    public func requestCancelAll(on descriptor: Descriptor? = nil) async throws(IOError) -> Int {
+        try check("cancel")
+        var count = 0
+        for loop in loops {
+            // As a job, which needs no place among the operations: those may all be taken by what is to be cancelled.
+            count += await Task(executorPreference: loop) { loop.core.requestCancelAll(on: descriptor) }.value
+        }
+        return count
+    }
+
     /// A buffer of `count` bytes at least, aligned for direct I/O. It returns to the pool when it is dropped.
     public func acquireBuffer(count: Int) async throws(IOError) -> IOBuffer {
         try await buffers.acquire(count: count)

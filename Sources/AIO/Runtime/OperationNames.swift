@@ -26,7 +26,26 @@ extension Operation {
         case .work: "work"
         case .poll: "poll"
         case .timeout: "timeout"
-        case .cancel: "cancel"
+        case .cancel, .cancelAll: "cancel"
+        case .socket(let call): call.name
+        case .splice: "splice"
+        case .tee: "tee"
+        case .waitForChild: "waitid"
+        }
+    }
+}
+
+extension SocketCall {
+    fileprivate var name: String {
+        switch self {
+        case .create: "socket"
+        case .bind: "bind"
+        case .listen: "listen"
+        case .accept: "accept"
+        case .connect: "connect"
+        case .receive, .receiveMessage: "receive"
+        case .send, .sendMessage: "send"
+        case .shutdown: "shutdown"
         }
     }
 }

@@ -80,6 +80,8 @@ public struct EngineQueue: ~Copyable {
             exported?.arm(deadlines.earliest)
         case .cancel(let target):
             finish(token, requestCancel(target), [])
+        case .cancelAll(let descriptor):
+            finish(token, Int32(truncatingIfNeeded: requestCancelAll(on: descriptor, except: token)), [])
         case let operation:
             if slot.pointee.deadline != .never { deadlines.insert(token.slot, slot.pointee.deadline) }
             engine.stage(operation, token)
@@ -95,6 +97,9 @@ public struct EngineQueue: ~Copyable {
         case .unknown: return -ENOENT
         case .requestedBefore: return -EALREADY
         case .endsWhenStaged: return 0
+        case .isPausing:
+            finish(token, -ECANCELED, [])
+            return 0
         case .askEngine: break
         }
         switch table[token].pointee.operation {
@@ -110,11 +115,17 @@ public struct EngineQueue: ~Copyable {
         return 0
     }
 
-    /// Asks for an end to everything that is in flight.
-    public mutating func requestCancelAll() {
+    /// Asks for an end to everything that is in flight on a descriptor, or with nil on this queue. Returns how many
+    /// operations were asked, not counting those that had been before.
+    @discardableResult
+    public mutating func requestCancelAll(on descriptor: Descriptor? = nil, except exempt: Token? = nil) -> Int {
+        var count = 0
         for index in 0..<table.capacity {
-            if let token = table.submittedToken(at: index) { requestCancel(token) }
+            guard let token = table.submittedToken(at: index), token != exempt else { continue }
+            if let descriptor, !table[token].pointee.operation.isOn(descriptor) { continue }
+            if requestCancel(token) == 0 { count += 1 }
         }
+        return count
     }
 
     // MARK: Waiting
@@ -173,6 +184,18 @@ public struct EngineQueue: ~Copyable {
         return count
     }
 
+    /// Drops all that is ready, for whoever ends the queue: a descriptor that nobody takes is closed.
+    public mutating func discardReady() {
+        while let delivery = ready.popFirst() {
+            let token = delivery.completion.token
+            if table[token].pointee.operation.makesDescriptor, delivery.completion.result >= 0 {
+                Kernel.close(delivery.completion.result)
+            }
+            drainedCount &+= 1
+            table.release(token)
+        }
+    }
+
     /// The oldest completion, if there is one.
     @inline(__always)
     public mutating func popReady() -> Delivery? {
@@ -223,30 +246,32 @@ public struct EngineQueue: ~Copyable {
         let operation = slot.pointee.operation
         let wasAwaiting = slot.pointee.state == .awaitingReadiness
         if wasAwaiting { table.setAwaitingReadiness(token, false) }
+        let readiness = operation.isWithoutWaiting ? nil : operation.readiness(after: completion.result)
         if slot.pointee.isCancelRequested {
-            // The kernel interrupts one of its workers.
-            let isInterrupted = wasAwaiting || completion.result == -EINTR
-            return finish(token, isInterrupted ? -ECANCELED : completion.result, completion.flags)
+            // The kernel interrupts one of its workers; and what was not ready yet is not waited for.
+            let isInterrupted = wasAwaiting || completion.result == -EINTR || readiness != nil
+            return finish(token, isInterrupted ? -ECANCELED : result(completion), completion.flags)
         }
         if wasAwaiting, completion.result >= 0 {
             return stageAgain(operation, token)
         }
+        if let readiness {
+            // O_NONBLOCK, or a device that was busy, or a worker that does not wait: wait until the descriptor is ready,
+            // then try again.
+            table.setAwaitingReadiness(token, true)
+            return stageAgain(readiness, token)
+        }
         switch completion.result {
         case -EAGAIN:
-            guard let (transfer, isWrite) = operation.transfer else { break }
-            guard !transfer.flags.contains(.noWait) else {
-                return finish(token, refusal(operation, transfer), completion.flags)
-            }
-            // O_NONBLOCK, or a device that was busy: wait until the descriptor is ready, then try again.
-            table.setAwaitingReadiness(token, true)
-            return stageAgain(.readiness(transfer, isWrite: isWrite), token)
+            if operation.isPacedByTime, !operation.isWithoutWaiting { return pause(token) }
+            guard let (transfer, _) = operation.transfer else { break }
+            return finish(token, refusal(operation, transfer), completion.flags)
         case -ESPIPE:
             // Some files take no offset and do not look it: a socket that nobody classified, what procfs lets write.
             guard let (transfer, _) = operation.transfer, transfer.offset >= 0 else { break }
             slot.pointee.operation = operation.atCurrentPosition
             return stageAgain(slot.pointee.operation, token)
-        case -EINTR where operation.transfer != nil:
-            // The submitting thread had a signal or task work pending; nothing was transferred.
+        case -EINTR where operation.mayBeInterrupted:
             return stageAgain(operation, token)
         case -ECANCELED, -EFAULT, -EINTR:
             // Nobody asked for it. The thread that submitted it has exited, and the kernel with it dropped what it
@@ -257,7 +282,27 @@ public struct EngineQueue: ~Copyable {
         default:
             break
         }
-        finish(token, completion.result, completion.flags)
+        finish(token, result(completion), completion.flags)
+    }
+
+    private func result(_ completion: Completion) -> Int32 {
+        Int(completion.result) == Splice.outputIsFull ? -EAGAIN : completion.result
+    }
+
+    /// Tries again a little later.
+    private mutating func pause(_ token: Token) {
+        table.setPausing(token, true)
+        deadlines.remove(token.slot)
+        deadlines.insert(token.slot, min(table[token].pointee.deadline, Kernel.now() &+ Self.pauseTime))
+    }
+
+    private static var pauseTime: Nanoseconds { 1_000_000 }
+
+    private mutating func endPause(_ token: Token) {
+        table.setPausing(token, false)
+        let slot = table[token]
+        if slot.pointee.deadline != .never { deadlines.insert(token.slot, slot.pointee.deadline) }
+        stageAgain(slot.pointee.operation, token)
     }
 
     /// What the system call says where the engine said EAGAIN and the caller wants no waiting: io_uring says so too of
@@ -281,6 +326,8 @@ public struct EngineQueue: ~Copyable {
             let token = table.token(of: slot)
             if case .timeout = table[token].pointee.operation {
                 finish(token, 0, [])
+            } else if table.isPausing(token), table[token].pointee.deadline > now {
+                endPause(token)
             } else {
                 table[token].pointee.isDeadlinePassed = true
                 requestCancel(token)
@@ -337,8 +384,9 @@ public struct EngineQueue: ~Copyable {
 }
 
 extension Operation {
-    /// The poll that waits until a read or write can go on.
-    fileprivate static func readiness(_ transfer: Transfer, isWrite: Bool) -> Operation {
-        .poll(transfer.descriptor, events: isWrite ? CK_POLLOUT : CK_POLLIN)
+    /// Whether it did nothing if it says EINTR: the submitting thread had a signal or task work pending.
+    fileprivate var mayBeInterrupted: Bool {
+        if case .socket = self { return true }
+        return transfer != nil
     }
 }

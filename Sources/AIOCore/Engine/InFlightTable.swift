@@ -49,6 +49,8 @@ final class InFlightTable: @unchecked Sendable {
         case submitted
         /// With the engine as a poll, since the descriptor was not ready; `submitted` again when it is.
         case awaitingReadiness
+        /// With nobody until its time comes: then it is `submitted` again.
+        case pausing
         /// Its result is known and waits to be drained. Left by `release`.
         case completed
     }
@@ -105,12 +107,21 @@ final class InFlightTable: @unchecked Sendable {
         self[token].pointee.state = isAwaiting ? .awaitingReadiness : .submitted
     }
 
+    /// Between submitted and pausing.
+    func setPausing(_ token: Token, _ isPausing: Bool) {
+        self[token].pointee.state = isPausing ? .pausing : .submitted
+    }
+
+    func isPausing(_ token: Token) -> Bool { self[token].pointee.state == .pausing }
+
     enum Cancelling {
         /// No such operation, or its result is known already.
         case unknown
         case requestedBefore
         /// Marked; it ends when it is staged.
         case endsWhenStaged
+        /// Marked; no engine has it.
+        case isPausing
         case askEngine
     }
 
@@ -118,12 +129,16 @@ final class InFlightTable: @unchecked Sendable {
         guard let slot = find(token), slot.pointee.state != .completed else { return .unknown }
         guard !slot.pointee.isCancelRequested else { return .requestedBefore }
         slot.pointee.isCancelRequested = true
-        return slot.pointee.state == .unstaged ? .endsWhenStaged : .askEngine
+        switch slot.pointee.state {
+        case .unstaged: return .endsWhenStaged
+        case .pausing: return .isPausing
+        case .submitted, .awaitingReadiness, .completed: return .askEngine
+        }
     }
 
-    /// submitted, awaitingReadiness → completed.
+    /// submitted, awaitingReadiness, pausing → completed.
     func complete(_ token: Token) {
-        assert(self[token].pointee.state == .submitted || self[token].pointee.state == .awaitingReadiness)
+        assert(self[token].pointee.state != .unstaged && self[token].pointee.state != .completed)
         self[token].pointee.state = .completed
     }
 
@@ -141,10 +156,10 @@ final class InFlightTable: @unchecked Sendable {
     /// The live token of a slot.
     func token(of slot: UInt32) -> Token { Token(slot: slot, generation: slots[Int(slot)].generation) }
 
-    /// The token at `index` if the engine has that operation.
+    /// The token at `index` if that operation is staged and has no result yet.
     func submittedToken(at index: Int) -> Token? {
         switch slots[index].state {
-        case .submitted, .awaitingReadiness: token(of: UInt32(index))
+        case .submitted, .awaitingReadiness, .pausing: token(of: UInt32(index))
         case .unstaged, .completed: nil
         }
     }

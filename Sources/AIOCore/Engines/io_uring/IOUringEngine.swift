@@ -137,6 +137,9 @@ struct IOUringEngine: ~Copyable, Engine {
             // A worker would take the index for a descriptor's number. -1 is none.
             operation = operation.on(files.resolve(descriptor) ?? Descriptor(-1))
         }
+        if let other = operation.otherDescriptor, other.isRegistered {
+            operation = operation.onOther(files.resolve(other) ?? Descriptor(-1))
+        }
         if pool == nil {
             pool = WorkerPool(
                 capacity: configuration.queueDepth, limit: configuration.workerLimit,
