@@ -227,7 +227,7 @@ import UnitSupport
             let pauses = known.state == .submitted
             table.setPausing(token, pauses)
             return (pauses ? .pausing : .submitted, known.isCancelRequested)
-        case (.submitted, _), (.awaitingReadiness, _), (.pausing, _):
+        case (.submitted, _), (.awaitingReadiness, _), (.pausing, _), (.stepping, _), (.resting, _):
             table.complete(token)
             return (.completed, known.isCancelRequested)
         }

@@ -143,6 +143,9 @@ public final class IOQueue {
         _ operation: Operation, deadline: Deadline = .never
     ) throws(IOError) -> Int32 {
         try process.check(operation.name)
+        guard !operation.isRepeating else {
+            throw IOError(.invalidArgument, operation.name, advice: "it completes more than once; prepare and drain it")
+        }
         guard inFlightCount == 0, preparedCount == 0 else {
             throw IOError(.limitReached, operation.name, advice: "other operations are in flight on this queue")
         }

@@ -112,8 +112,17 @@ public final class IORuntime: Sendable {
     public func perform(
         _ operation: Operation, deadline: Deadline = .never
     ) async throws(IOError) -> Int32 {
-        let completion = try await perform(operation, deadline.nanoseconds, operation.name, nil)
-        return completion.result
+        try await complete(operation, deadline: deadline).result
+    }
+
+    /// The same, with the completion's flags.
+    public func complete(
+        _ operation: Operation, deadline: Deadline = .never
+    ) async throws(IOError) -> Completion {
+        guard !operation.isRepeating else {
+            throw IOError(.invalidArgument, operation.name, advice: "a task gets one completion; repeat the single one")
+        }
+        return try await perform(operation, deadline.nanoseconds, operation.name, nil)
     }
 
     /// Waits until `deadline`, on a loop. Throws `cancelled` if the task is.

@@ -24,8 +24,9 @@ extension Operation {
         case .symbolicLink: "symlink"
         case .call(let call): "\(call.kind)"
         case .work: "work"
-        case .poll: "poll"
-        case .timeout: "timeout"
+        case .poll, .pollEach: "poll"
+        case .timeout, .repeatingTimeout: "timeout"
+        case .buffers: "buffers"
         case .cancel, .cancelAll: "cancel"
         case .socket(let call): call.name
         case .splice: "splice"
@@ -41,9 +42,9 @@ extension SocketCall {
         case .create: "socket"
         case .bind: "bind"
         case .listen: "listen"
-        case .accept: "accept"
+        case .accept, .acceptEach: "accept"
         case .connect: "connect"
-        case .receive, .receiveMessage: "receive"
+        case .receive, .receiveBuffered, .receiveMessage: "receive"
         case .send, .sendMessage: "send"
         case .shutdown: "shutdown"
         }

@@ -8,20 +8,22 @@ public import CKernel
 /// on with what the kernel dropped because the thread that submitted it went away.
 public struct EngineQueue: ~Copyable {
     let table: InFlightTable
-    private let engine: EngineInstance
+    let engine: EngineInstance
     private let hasDedicatedThread: Bool
     /// Completed, not yet drained.
     private var ready: FixedQueue<Delivery>
-    private var deadlines: DeadlineHeap
+    var deadlines: DeadlineHeap
+    /// What receives take their buffers from.
+    var groups = BufferGroups()
     private let scratch: UnsafeMutableBufferPointer<Completion>
     /// What `descriptor` gave away; made when first asked for.
     private var exported: ExportedDescriptor?
 
     /// Whether `settle` gave the engine something that it has not submitted yet.
-    private var hasStagedAgain = false
+    var hasStagedAgain = false
     /// The thread that submitted last, and how often that has changed.
     private var issuer: Int32 = 0
-    private var issuerChanges: UInt32 = 0
+    private(set) var issuerChanges: UInt32 = 0
     /// Operations accepted and completions drained since the beginning. Both wrap.
     public private(set) var stagedCount: UInt = 0
     public private(set) var drainedCount: UInt = 0
@@ -82,6 +84,13 @@ public struct EngineQueue: ~Copyable {
             finish(token, requestCancel(target), [])
         case .cancelAll(let descriptor):
             finish(token, Int32(truncatingIfNeeded: requestCancelAll(on: descriptor, except: token)), [])
+        case .repeatingTimeout(let first, let interval):
+            stageTimer(token, first: first, interval: interval)
+            exported?.arm(deadlines.earliest)
+        case .buffers(let call):
+            finish(token, groups.perform(call), [])
+        case .pollEach, .socket(.acceptEach), .socket(.receiveBuffered):
+            stageSteps(token)
         case let operation:
             if slot.pointee.deadline != .never { deadlines.insert(token.slot, slot.pointee.deadline) }
             engine.stage(operation, token)
@@ -103,7 +112,7 @@ public struct EngineQueue: ~Copyable {
         case .askEngine: break
         }
         switch table[token].pointee.operation {
-        case .timeout:
+        case .timeout, .repeatingTimeout:
             finish(token, -ECANCELED, [])
         case .work(let work):
             // What no worker has begun, the engine takes back; what runs, looks for this between two calls.
@@ -191,21 +200,37 @@ public struct EngineQueue: ~Copyable {
             if table[token].pointee.operation.makesDescriptor, delivery.completion.result >= 0 {
                 Kernel.close(delivery.completion.result)
             }
-            drainedCount &+= 1
-            table.release(token)
+            countOut(delivery)
         }
+    }
+
+    @inline(__always)
+    private mutating func countOut(_ delivery: Delivery) {
+        guard !delivery.completion.flags.contains(.more) else { return goOn(delivery.completion.token) }
+        drainedCount &+= 1
+        table.release(delivery.completion.token)
     }
 
     /// The oldest completion, if there is one.
     @inline(__always)
     public mutating func popReady() -> Delivery? {
         guard let delivery = ready.popFirst() else {
-            exported?.settle(isReady: false, deadlines.earliest)
+            if exported != nil { settleExported() }
             return nil
         }
-        drainedCount &+= 1
-        table.release(delivery.completion.token)
+        countOut(delivery)
         return delivery
+    }
+
+    /// Everything is drained, and somebody may wait for the exported descriptor alone: what went on because of that is the
+    /// engine's business now.
+    private mutating func settleExported() {
+        if hasStagedAgain {
+            hasStagedAgain = false
+            engine.enter(atLeast: 0, until: 0)
+            drainEngine()
+        }
+        exported?.settle(isReady: !ready.isEmpty, deadlines.earliest)
     }
 
     /// Brings what the engine completed, and what the clock did, to `ready`.
@@ -244,6 +269,10 @@ public struct EngineQueue: ~Copyable {
     private mutating func retry(_ completion: Completion, _ slot: UnsafeMutablePointer<InFlightTable.Slot>) {
         let token = completion.token
         let operation = slot.pointee.operation
+        if slot.pointee.state == .stepping {
+            if completion.result <= 0 { giveBackBuffer(slot) }
+            if completion.result >= 0 { return endStep(completion, slot) }
+        }
         let wasAwaiting = slot.pointee.state == .awaitingReadiness
         if wasAwaiting { table.setAwaitingReadiness(token, false) }
         let readiness = operation.isWithoutWaiting ? nil : operation.readiness(after: completion.result)
@@ -253,13 +282,14 @@ public struct EngineQueue: ~Copyable {
             return finish(token, isInterrupted ? -ECANCELED : result(completion), completion.flags)
         }
         if wasAwaiting, completion.result >= 0 {
-            return stageAgain(operation, token)
+            return stageAgain(operation, token, isReady: true)
         }
         if let readiness {
             // O_NONBLOCK, or a device that was busy, or a worker that does not wait: wait until the descriptor is ready,
             // then try again.
             table.setAwaitingReadiness(token, true)
-            return stageAgain(readiness, token)
+            hasStagedAgain = true
+            return engine.stage(readiness, token)
         }
         switch completion.result {
         case -EAGAIN:
@@ -314,8 +344,9 @@ public struct EngineQueue: ~Copyable {
         return result == -Int(ESPIPE) ? -EAGAIN : Int32(truncatingIfNeeded: result)
     }
 
-    private mutating func stageAgain(_ operation: Operation, _ token: Token) {
+    private mutating func stageAgain(_ operation: Operation, _ token: Token, isReady: Bool = false) {
         hasStagedAgain = true
+        if table[token].pointee.isInSteps { return step(token, isReady: isReady) }
         engine.stage(operation, token)
     }
 
@@ -326,6 +357,8 @@ public struct EngineQueue: ~Copyable {
             let token = table.token(of: slot)
             if case .timeout = table[token].pointee.operation {
                 finish(token, 0, [])
+            } else if case .repeatingTimeout(let due, let interval) = table[token].pointee.operation {
+                expireTimer(token, due: due, interval: interval, now)
             } else if table.isPausing(token), table[token].pointee.deadline > now {
                 endPause(token)
             } else {
@@ -338,17 +371,17 @@ public struct EngineQueue: ~Copyable {
     }
 
     @inline(__always)
-    private mutating func finish(_ token: Token, _ result: Int32, _ flags: CompletionFlags) {
+    mutating func finish(_ token: Token, _ result: Int32, _ flags: CompletionFlags) {
         deadlines.remove(token.slot)
         table.complete(token)
         deliver(token, result, flags)
     }
 
     @inline(__always)
-    private mutating func deliver(_ token: Token, _ result: Int32, _ flags: CompletionFlags) {
+    mutating func deliver(_ token: Token, _ result: Int32, _ flags: CompletionFlags) {
         let slot = table[token]
         var completion = Completion(token, result: result, flags: flags)
-        if case .poll(_, let events) = slot.pointee.operation, result > 0 {
+        if result > 0, let events = slot.pointee.operation.polledEvents {
             // io_uring also reports a hang-up of the other side that was not asked for.
             completion.result = result & Int32(bitPattern: events | CK_POLLERR | CK_POLLHUP | CK_POLLNVAL)
         }
@@ -384,6 +417,14 @@ public struct EngineQueue: ~Copyable {
 }
 
 extension Operation {
+    @inline(__always)
+    fileprivate var polledEvents: UInt32? {
+        switch self {
+        case .poll(_, let events), .pollEach(_, let events): events
+        default: nil
+        }
+    }
+
     /// Whether it did nothing if it says EINTR: the submitting thread had a signal or task work pending.
     fileprivate var mayBeInterrupted: Bool {
         if case .socket = self { return true }

@@ -35,6 +35,10 @@ final class InFlightTable: @unchecked Sendable {
         fileprivate(set) var state = State.unstaged
         fileprivate(set) var isCancelRequested = false
         var isDeadlinePassed = false
+        /// Whether it is carried out in steps, and the buffer that the present one has.
+        fileprivate(set) var isInSteps = false
+        var hasBuffer = false
+        var buffer: UInt16 = 0
         /// How often the submitting thread had changed when it was staged: the kernel cancels a thread's operations
         /// when the thread exits.
         var issuerChanges: UInt32 = 0
@@ -51,6 +55,10 @@ final class InFlightTable: @unchecked Sendable {
         case awaitingReadiness
         /// With nobody until its time comes: then it is `submitted` again.
         case pausing
+        /// As `submitted`, but a result is not the end of the operation (`EngineQueueSteps`), which may be a timer's.
+        case stepping
+        /// One of its completions waits to be drained; then it is `stepping` again.
+        case resting
         /// Its result is known and waits to be drained. Left by `release`.
         case completed
     }
@@ -102,9 +110,22 @@ final class InFlightTable: @unchecked Sendable {
         return .submit
     }
 
-    /// Between submitted and awaitingReadiness.
+    /// Between submitted, or stepping, and awaitingReadiness.
     func setAwaitingReadiness(_ token: Token, _ isAwaiting: Bool) {
-        self[token].pointee.state = isAwaiting ? .awaitingReadiness : .submitted
+        let slot = self[token]
+        slot.pointee.state = isAwaiting ? .awaitingReadiness : slot.pointee.isInSteps ? .stepping : .submitted
+    }
+
+    /// submitted, resting → stepping.
+    func setStepping(_ token: Token) {
+        self[token].pointee.isInSteps = true
+        self[token].pointee.state = .stepping
+    }
+
+    /// stepping → resting.
+    func setResting(_ token: Token) {
+        assert(self[token].pointee.state == .stepping)
+        self[token].pointee.state = .resting
     }
 
     /// Between submitted and pausing.
@@ -118,7 +139,7 @@ final class InFlightTable: @unchecked Sendable {
         /// No such operation, or its result is known already.
         case unknown
         case requestedBefore
-        /// Marked; it ends when it is staged.
+        /// Marked; it ends when it is staged, or goes on.
         case endsWhenStaged
         /// Marked; no engine has it.
         case isPausing
@@ -130,13 +151,13 @@ final class InFlightTable: @unchecked Sendable {
         guard !slot.pointee.isCancelRequested else { return .requestedBefore }
         slot.pointee.isCancelRequested = true
         switch slot.pointee.state {
-        case .unstaged: return .endsWhenStaged
+        case .unstaged, .resting: return .endsWhenStaged
         case .pausing: return .isPausing
-        case .submitted, .awaitingReadiness, .completed: return .askEngine
+        case .submitted, .awaitingReadiness, .stepping, .completed: return .askEngine
         }
     }
 
-    /// submitted, awaitingReadiness, pausing → completed.
+    /// submitted, awaitingReadiness, pausing, stepping → completed.
     func complete(_ token: Token) {
         assert(self[token].pointee.state != .unstaged && self[token].pointee.state != .completed)
         self[token].pointee.state = .completed
@@ -150,6 +171,7 @@ final class InFlightTable: @unchecked Sendable {
         slot.pointee.state = .unstaged
         slot.pointee.isCancelRequested = false
         slot.pointee.isDeadlinePassed = false
+        slot.pointee.isInSteps = false
         free.push(token.slot)
     }
 
@@ -159,7 +181,7 @@ final class InFlightTable: @unchecked Sendable {
     /// The token at `index` if that operation is staged and has no result yet.
     func submittedToken(at index: Int) -> Token? {
         switch slots[index].state {
-        case .submitted, .awaitingReadiness, .pausing: token(of: UInt32(index))
+        case .submitted, .awaitingReadiness, .pausing, .stepping, .resting: token(of: UInt32(index))
         case .unstaged, .completed: nil
         }
     }

@@ -4,6 +4,10 @@ public import CKernel
 ///
 /// Every pointer in it is borrowed: the memory belongs to the operation from the moment it is staged
 /// until its completion is drained, also after a cancel was requested.
+///
+/// A *repeating* operation has several completions. Each but the last carries `CompletionFlags.more`; the token stays live
+/// until the one without, which an error, the end of a stream, a cancel or the deadline brings. The next completion is
+/// begun when one is drained, so that none is ever lost or piles up.
 public enum Operation: BitwiseCopyable, @unchecked Sendable {
     // @unchecked: the pointers make it non-Sendable by default; the ownership rule above is what makes
     // handing them to another thread sound.
@@ -65,8 +69,15 @@ public enum Operation: BitwiseCopyable, @unchecked Sendable {
     case waitForChild(Descriptor, status: UnsafeMutablePointer<ck_child_status>, options: Int32)
     /// Waits until one of `events` (POLLIN and its like) holds. Completes with the events that do.
     case poll(Descriptor, events: UInt32)
+    /// Repeating: as `poll`, again and again while `events` hold: whoever has dealt with a completion drains the next.
+    case pollEach(Descriptor, events: UInt32)
     /// Completes with 0 when the monotonic clock reaches `deadline`.
     case timeout(deadline: Nanoseconds)
+    /// Repeating: completes when the monotonic clock reaches `first`, and every `interval` from then on, with the number of
+    /// intervals that have passed since the last completion: 1, or more if that was drained late.
+    case repeatingTimeout(first: Nanoseconds, interval: Nanoseconds)
+    /// Registers buffers for `SocketCall.receiveBuffered`, or gives one back. Completes at once.
+    case buffers(BufferGroupCall)
     /// Asks to cancel every operation in flight on a descriptor; with nil, every other operation of the queue. Completes
     /// with the number of operations that were asked.
     case cancelAll(on: Descriptor?)

@@ -6,13 +6,14 @@ extension Operation {
         case .read(let transfer), .write(let transfer), .readVectored(let transfer), .writeVectored(let transfer):
             transfer.descriptor
         case .sync(let descriptor, _), .syncRange(let descriptor, _, _, _), .allocate(let descriptor, _, _, _),
-            .truncate(let descriptor, _), .advise(let descriptor, _, _, _), .poll(let descriptor, _):
+            .truncate(let descriptor, _), .advise(let descriptor, _, _, _), .poll(let descriptor, _),
+            .pollEach(let descriptor, _):
             descriptor
         case .socket(let call): call.descriptor
         case .splice(let splice), .tee(let splice): splice.input
         case .waitForChild(let child, _, _): child
         case .nop, .open, .close, .status, .rename, .unlink, .makeDirectory, .link, .symbolicLink, .call, .work,
-            .timeout, .cancel, .cancelAll:
+            .timeout, .repeatingTimeout, .buffers, .cancel, .cancelAll:
             nil
         }
     }
@@ -60,7 +61,7 @@ extension Operation {
     /// Whether it completes with a descriptor that is then its owner's to close.
     var makesDescriptor: Bool {
         switch self {
-        case .open, .socket(.create), .socket(.accept): true
+        case .open, .socket(.create), .socket(.accept), .socket(.acceptEach): true
         default: false
         }
     }
@@ -99,6 +100,7 @@ extension Operation {
         case .advise(_, let offset, let count, let advice):
             return .advise(other, offset: offset, count: count, advice: advice)
         case .poll(_, let events): return .poll(other, events: events)
+        case .pollEach(_, let events): return .pollEach(other, events: events)
         case .socket(let call): return .socket(call.on(other))
         case .splice(var splice):
             splice.input = other
@@ -110,7 +112,7 @@ extension Operation {
             return .waitForChild(other, status: status, options: options)
         case .read, .write, .readVectored, .writeVectored, .nop, .open, .close, .status, .rename, .unlink,
             .makeDirectory, .link, .symbolicLink, .call, .work, .timeout, .cancel,
-            .cancelAll:
+            .repeatingTimeout, .buffers, .cancelAll:
             return self
         }
     }

@@ -20,11 +20,18 @@ public enum SocketCall: BitwiseCopyable, @unchecked Sendable {
     /// came too late, as with `Operation.open`. `count` is the room at `address`, and then what the address takes.
     case accept(
         Descriptor, address: UnsafeMutableRawPointer?, count: UnsafeMutablePointer<UInt32>?, flags: Int32)
+    /// Repeating: accept4(2) of one connection after the other.
+    case acceptEach(Descriptor, flags: Int32)
     /// connect(2). Completes with 0 when the connection stands. A cancelled one may still come to stand: close the
     /// socket.
     case connect(Descriptor, address: UnsafeRawPointer, count: UInt32)
     /// recv(2). Completes with the bytes received; 0 is the end of a stream.
     case receive(Descriptor, UnsafeMutableRawPointer?, count: Int, flags: Int32)
+    /// recv(2) into a buffer of a group (`Operation.buffers`), which is taken when there is something to receive; which one
+    /// it was, `CompletionFlags.buffer` tells. Completes with the bytes; 0 is the end, and then there is no buffer. ENOBUFS
+    /// if there is something to receive and no buffer is free. Repeating, if it is said to be. Nothing is said about the
+    /// order of several on one socket.
+    case receiveBuffered(Descriptor, group: UInt16, flags: Int32, isRepeating: Bool)
     /// send(2), never with SIGPIPE. Completes with the bytes sent, which may be fewer.
     case send(Descriptor, UnsafeRawPointer?, count: Int, flags: Int32)
     /// recvmsg(2): with the sender's address, control messages, into several buffers. Completes with the bytes.
@@ -42,7 +49,8 @@ extension SocketCall {
         case .create: nil
         case .bind(let socket, _, _), .listen(let socket, _), .accept(let socket, _, _, _),
             .connect(let socket, _, _), .receive(let socket, _, _, _), .send(let socket, _, _, _),
-            .receiveMessage(let socket, _, _), .sendMessage(let socket, _, _), .shutdown(let socket, _):
+            .receiveMessage(let socket, _, _), .sendMessage(let socket, _, _), .shutdown(let socket, _),
+            .acceptEach(let socket, _), .receiveBuffered(let socket, _, _, _):
             socket
         }
     }
@@ -55,8 +63,11 @@ extension SocketCall {
         case .listen(_, let backlog): .listen(other, backlog: backlog)
         case .accept(_, let address, let count, let flags):
             .accept(other, address: address, count: count, flags: flags)
+        case .acceptEach(_, let flags): .acceptEach(other, flags: flags)
         case .connect(_, let address, let count): .connect(other, address: address, count: count)
         case .receive(_, let buffer, let count, let flags): .receive(other, buffer, count: count, flags: flags)
+        case .receiveBuffered(_, let group, let flags, let isRepeating):
+            .receiveBuffered(other, group: group, flags: flags, isRepeating: isRepeating)
         case .send(_, let bytes, let count, let flags): .send(other, bytes, count: count, flags: flags)
         case .receiveMessage(_, let message, let flags): .receiveMessage(other, message, flags: flags)
         case .sendMessage(_, let message, let flags): .sendMessage(other, message, flags: flags)
@@ -68,7 +79,7 @@ extension SocketCall {
     var interest: PollSet.Interest? {
         switch self {
         case .create, .bind, .listen, .shutdown: nil
-        case .accept, .receive, .receiveMessage: .reading
+        case .accept, .acceptEach, .receive, .receiveBuffered, .receiveMessage: .reading
         case .connect, .send, .sendMessage: .writing
         }
     }
@@ -77,9 +88,9 @@ extension SocketCall {
     var isWithoutWaiting: Bool {
         switch self {
         case .receive(_, _, _, let flags), .send(_, _, _, let flags), .receiveMessage(_, _, let flags),
-            .sendMessage(_, _, let flags):
+            .sendMessage(_, _, let flags), .receiveBuffered(_, _, let flags, _):
             flags & CK_MSG_DONTWAIT != 0
-        case .create, .bind, .listen, .accept, .connect, .shutdown: false
+        case .create, .bind, .listen, .accept, .acceptEach, .connect, .shutdown: false
         }
     }
 
@@ -137,6 +148,9 @@ extension SocketCall {
             return Kernel.sendMessage(socket.number, message, Self.sendFlags(flags) | CK_MSG_DONTWAIT)
         case .shutdown(let socket, let how):
             return Kernel.shutdown(socket.number, how)
+        case .acceptEach, .receiveBuffered:
+            // The queue makes single steps of these.
+            return -Int(EINVAL)
         }
     }
 

@@ -27,6 +27,9 @@ extension ck_uring_submission {
             count = UInt32(bitPattern: how)
         case .receive, .send, .receiveMessage, .sendMessage:
             encodeTransfer(call)
+        case .acceptEach, .receiveBuffered:
+            // The queue makes single steps of these.
+            break
         }
     }
 

@@ -78,7 +78,8 @@ struct ReadaheadEngine: ~Copyable, Engine {
         startFresh()
         // Who never waits makes progress too.
         collect(missesMax: 1)
-        threads.enter(atLeast: 0, until: 0)
+        // A call to wake up that is seen here ends the wait below: it does not come again.
+        let count = threads.glance() ? 0 : count
         if mayBlock {
             wait(atLeast: count, until: deadline)
         } else {
