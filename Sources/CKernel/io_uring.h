@@ -132,6 +132,7 @@ static const uint8_t CK_URING_SQE_CQE_SKIP_SUCCESS = 1u << 6;
 
 // completion entry flags
 static const uint32_t CK_URING_CQE_MORE = 1u << 1;
+static const uint32_t CK_URING_CQE_NOTIFICATION = 1u << 3;        // 6.0
 
 static const uint32_t CK_URING_FSYNC_DATASYNC = 1u << 0;
 static const uint32_t CK_URING_POLL_ADD_MULTI = 1u << 0;          // in the entry's count

@@ -161,6 +161,29 @@ import Testing
         }
     }
 
+    @Test(arguments: ways, SocketFamily.available)
+    func aSendFromWhereTheBytesLieCompletesOnce(_ way: Way, _ family: SocketFamily) async throws {
+        let content = KnownContent(seed: 9)
+        try await way.run { performer in
+            try await withConnection(family) { client, server in
+                let memory = Memory(content.bytes(count: 20_000, at: 0))
+                let send = SocketCall.sendZeroCopy(.socket(client), memory.base, count: memory.count, flags: 0)
+                for _ in 0..<3 {
+                    let count = Int(try await performer.perform(.socket(send)))
+                    #expect(count > 0)
+                    var arrived: [UInt8] = []
+                    while arrived.count < count {
+                        arrived += Ends(reading: server, writing: client).get(count - arrived.count)
+                    }
+                    #expect(content.mismatch(arrived, at: 0) == nil)
+                }
+                #expect(Glibc.shutdown(client, Int32(SHUT_WR)) == 0)
+                await performer.expect(.socket(send), failsWith: EPIPE)
+                withExtendedLifetime(memory) {}
+            }
+        }
+    }
+
     @Test(arguments: ways)
     func whatIsNoSocketIsRefused(_ way: Way) async throws {
         try await way.run { performer in

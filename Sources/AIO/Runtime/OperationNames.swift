@@ -45,7 +45,7 @@ extension SocketCall {
         case .accept, .acceptEach: "accept"
         case .connect: "connect"
         case .receive, .receiveBuffered, .receiveMessage: "receive"
-        case .send, .sendMessage: "send"
+        case .send, .sendZeroCopy, .sendMessage: "send"
         case .shutdown: "shutdown"
         }
     }

@@ -301,6 +301,11 @@ public struct EngineQueue: ~Copyable {
             guard let (transfer, _) = operation.transfer, transfer.offset >= 0 else { break }
             slot.pointee.operation = operation.atCurrentPosition
             return stageAgain(slot.pointee.operation, token)
+        case -EOPNOTSUPP:
+            // Not every kind of socket sends from the caller's memory.
+            guard case .socket(.sendZeroCopy(let socket, let bytes, let count, let flags)) = operation else { break }
+            slot.pointee.operation = .socket(.send(socket, bytes, count: count, flags: flags))
+            return stageAgain(slot.pointee.operation, token)
         case -EINTR where operation.mayBeInterrupted:
             return stageAgain(operation, token)
         case -ECANCELED, -EFAULT, -EINTR:

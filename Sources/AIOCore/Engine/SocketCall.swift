@@ -34,6 +34,9 @@ public enum SocketCall: BitwiseCopyable, @unchecked Sendable {
     case receiveBuffered(Descriptor, group: UInt16, flags: Int32, isRepeating: Bool)
     /// send(2), never with SIGPIPE. Completes with the bytes sent, which may be fewer.
     case send(Descriptor, UnsafeRawPointer?, count: Int, flags: Int32)
+    /// As `send`; but a ring (6.0) sends from the bytes where they lie, and completes when it is done with them. For what
+    /// is large: the second answer of the kernel's costs more than a small copy.
+    case sendZeroCopy(Descriptor, UnsafeRawPointer?, count: Int, flags: Int32)
     /// recvmsg(2): with the sender's address, control messages, into several buffers. Completes with the bytes.
     case receiveMessage(Descriptor, UnsafeMutablePointer<ck_message>, flags: Int32)
     /// sendmsg(2), never with SIGPIPE: to an address, with control messages, from several buffers.
@@ -50,7 +53,7 @@ extension SocketCall {
         case .bind(let socket, _, _), .listen(let socket, _), .accept(let socket, _, _, _),
             .connect(let socket, _, _), .receive(let socket, _, _, _), .send(let socket, _, _, _),
             .receiveMessage(let socket, _, _), .sendMessage(let socket, _, _), .shutdown(let socket, _),
-            .acceptEach(let socket, _), .receiveBuffered(let socket, _, _, _):
+            .acceptEach(let socket, _), .receiveBuffered(let socket, _, _, _), .sendZeroCopy(let socket, _, _, _):
             socket
         }
     }
@@ -69,6 +72,8 @@ extension SocketCall {
         case .receiveBuffered(_, let group, let flags, let isRepeating):
             .receiveBuffered(other, group: group, flags: flags, isRepeating: isRepeating)
         case .send(_, let bytes, let count, let flags): .send(other, bytes, count: count, flags: flags)
+        case .sendZeroCopy(_, let bytes, let count, let flags):
+            .sendZeroCopy(other, bytes, count: count, flags: flags)
         case .receiveMessage(_, let message, let flags): .receiveMessage(other, message, flags: flags)
         case .sendMessage(_, let message, let flags): .sendMessage(other, message, flags: flags)
         case .shutdown(_, let how): .shutdown(other, how: how)
@@ -80,7 +85,7 @@ extension SocketCall {
         switch self {
         case .create, .bind, .listen, .shutdown: nil
         case .accept, .acceptEach, .receive, .receiveBuffered, .receiveMessage: .reading
-        case .connect, .send, .sendMessage: .writing
+        case .connect, .send, .sendZeroCopy, .sendMessage: .writing
         }
     }
 
@@ -88,7 +93,8 @@ extension SocketCall {
     var isWithoutWaiting: Bool {
         switch self {
         case .receive(_, _, _, let flags), .send(_, _, _, let flags), .receiveMessage(_, _, let flags),
-            .sendMessage(_, _, let flags), .receiveBuffered(_, _, let flags, _):
+            .sendMessage(_, _, let flags), .receiveBuffered(_, _, let flags, _),
+            .sendZeroCopy(_, _, _, let flags):
             flags & CK_MSG_DONTWAIT != 0
         case .create, .bind, .listen, .accept, .acceptEach, .connect, .shutdown: false
         }
@@ -140,7 +146,8 @@ extension SocketCall {
             return Kernel.connectWithoutWaiting(socket.number, address, count)
         case .receive(let socket, let buffer, let count, let flags):
             return Kernel.receive(socket.number, buffer, count, Self.receiveFlags(flags) | CK_MSG_DONTWAIT)
-        case .send(let socket, let bytes, let count, let flags):
+        case .send(let socket, let bytes, let count, let flags),
+            .sendZeroCopy(let socket, let bytes, let count, let flags):
             return Kernel.send(socket.number, bytes, count, Self.sendFlags(flags) | CK_MSG_DONTWAIT)
         case .receiveMessage(let socket, let message, let flags):
             return Kernel.receiveMessage(socket.number, message, Self.receiveFlags(flags) | CK_MSG_DONTWAIT)

@@ -2,7 +2,7 @@ internal import CKernel
 
 extension ck_uring_submission {
     /// Writes a call on a socket as a submission entry; whether the kernel has the opcode is for the caller to see.
-    mutating func encode(_ call: SocketCall) {
+    mutating func encode(_ call: SocketCall, supported opcodes: UInt64) {
         switch call {
         case .create(let domain, let type, let number):
             opcode = CK_URING_OP_SOCKET
@@ -27,6 +27,10 @@ extension ck_uring_submission {
             count = UInt32(bitPattern: how)
         case .receive, .send, .receiveMessage, .sendMessage:
             encodeTransfer(call)
+        case .sendZeroCopy(let socket, let bytes, let count, let flags):
+            let hasZeroCopy = opcodes & (1 << UInt64(CK_URING_OP_SEND_ZC)) != 0
+            let opcode = hasZeroCopy ? CK_URING_OP_SEND_ZC : CK_URING_OP_SEND
+            encode(socket, opcode, bytes, count, SocketCall.sendFlags(flags))
         case .acceptEach, .receiveBuffered:
             // The queue makes single steps of these.
             break

@@ -97,7 +97,7 @@ extension ck_uring_submission {
             encode(form)
         case .socket(let call):
             guard !call.isForWorker else { return false }
-            encode(call)
+            encode(call, supported: opcodes)
         default:
             return false
         }
