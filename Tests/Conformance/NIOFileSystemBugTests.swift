@@ -104,15 +104,16 @@ import UnitSupport
                     let file = try await File.open(path, .readWrite, runtime: runtime)
                     let folder = try await File.open(Path(scratch.folder), options: .directory, runtime: runtime)
                     let below = try await File.open("file", in: folder)
-                    let nameless = try await File.temporary(in: Path(scratch.folder), runtime: runtime)
+                    let nameless = try await namelessFile(in: Path(scratch.folder), runtime)
                     let changes = try await Paths.changes(of: path, runtime: runtime)
                     try await Paths.replaceFile(path, runtime: runtime) { _ in
                         // With those of the engine.
                         let open = openDescriptors().subtracting(before)
-                        #expect(open.count >= 7)
+                        #expect(open.count >= (nameless == nil ? 6 : 7))
                         #expect(open.allSatisfy { fcntl($0, F_GETFD) & FD_CLOEXEC != 0 })
                     }
-                    for file in [file, folder, below, nameless] { try await file.close() }
+                    for file in [file, folder, below] { try await file.close() }
+                    try await nameless?.close()
                     try await changes.close()
                 }
             }
@@ -188,4 +189,12 @@ private func isOpen(_ path: Path, at number: Int32) -> Bool {
     var named = Glibc.stat()
     guard fstat(number, &own) == 0, stat("\(path)", &named) == 0 else { return false }
     return own.st_ino == named.st_ino && own.st_dev == named.st_dev
+}
+
+/// nil where the file system has none.
+private func namelessFile(in folder: Path, _ runtime: IORuntime) async throws -> File? {
+    do { return try await File.temporary(in: folder, runtime: runtime) } catch {
+        guard error.code == .notSupported else { throw error }
+        return nil
+    }
 }

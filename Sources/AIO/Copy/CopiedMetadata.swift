@@ -10,9 +10,7 @@ struct CopiedMetadata {
     func apply(to target: Int32, from source: Int32, _ path: Path) throws(IOError) {
         guard session.options.keepsMetadata else { return }
         let hasOwner = try changeOwner(path) { Kernel.fchownat(target, $0, $1, $2, CK_AT_EMPTY_PATH) }
-        ExtendedAttributesCopy.copy(
-            list: { Kernel.flistxattr(source, $0, $1) }, get: { Kernel.fgetxattr(source, $0, $1, $2) },
-            set: { Kernel.fsetxattr(target, $0, $1, $2) })
+        AttributeCopy(from: source, to: target).copyWhatCanBe()
         _ = try check(Kernel.fchmod(target, permissions(hasOwner)), "chmod", path)
         var times = times
         _ = try check(Kernel.utimensat(target, nil, &times, 0), "utimensat", path)
@@ -25,11 +23,7 @@ struct CopiedMetadata {
             CopyCalls.at(path) { Kernel.fchownat($0, $1, user, group, CK_AT_SYMLINK_NOFOLLOW) }
         }
         source.withCString { from in
-            path.withCString { to in
-                ExtendedAttributesCopy.copy(
-                    list: { Kernel.llistxattr(from, $0, $1) }, get: { Kernel.lgetxattr(from, $0, $1, $2) },
-                    set: { Kernel.lsetxattr(to, $0, $1, $2) })
-            }
+            path.withCString { AttributeCopy(fromPath: from, toPath: $0).copyWhatCanBe() }
         }
         if FileType(mode: status.mode) != .symbolicLink {
             _ = try check(CopyCalls.at(path) { Kernel.fchmodat($0, $1, permissions(hasOwner)) }, "chmod", path)
@@ -65,34 +59,5 @@ struct CopiedMetadata {
 
     private static func timespec(_ time: ck_statx_timestamp) -> ck_timespec {
         ck_timespec(seconds: time.seconds, nanoseconds: Int64(time.nanoseconds))
-    }
-}
-
-/// Extended attributes, access lists among them. What the target's file system does not keep, or the caller may not set,
-/// is left out, as with `cp -a`.
-enum ExtendedAttributesCopy {
-    static func copy(
-        list: (UnsafeMutableRawPointer?, Int) -> Int, get: (UnsafePointer<CChar>, UnsafeMutableRawPointer?, Int) -> Int,
-        set: (UnsafePointer<CChar>, UnsafeRawPointer?, Int) -> Int
-    ) {
-        // Most files have none.
-        let size = list(nil, 0)
-        guard size > 0 else { return }
-        let names = UnsafeMutableRawBufferPointer.allocate(byteCount: Int(CK_XATTR_SIZE_MAX), alignment: 1)
-        let value = UnsafeMutableRawBufferPointer.allocate(byteCount: Int(CK_XATTR_SIZE_MAX), alignment: 1)
-        defer {
-            names.deallocate()
-            value.deallocate()
-        }
-        let filled = list(names.baseAddress, names.count)
-        guard filled > 0 else { return }
-        var start = 0
-        // Names are NUL-terminated, one after the other.
-        while start < filled, let end = names[start..<filled].firstIndex(of: 0) {
-            let name = (names.baseAddress! + start).assumingMemoryBound(to: CChar.self)
-            let count = get(name, value.baseAddress, value.count)
-            if count >= 0 { _ = set(name, value.baseAddress, count) }
-            start = end + 1
-        }
     }
 }

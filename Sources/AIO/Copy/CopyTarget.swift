@@ -30,10 +30,10 @@ final class CopyInspection: BlockingWork, @unchecked Sendable {
         _ = try check(CopyCalls.status(of: source, followLinks: followLinks, &status), "stat", source)
         type = FileType(mode: status.mode)
         size = Int64(clamping: status.size)
-        let file = Self.identity(status)
+        let file = FileIdentity(status)
         var other = ck_statx()
         let found = CopyCalls.status(of: target, followLinks: type == .directory, &other)
-        if found == 0, Self.identity(other) == file {
+        if found == 0, FileIdentity(other) == file {
             throw IOError(.invalidArgument, "copy", path: source, advice: "\(target) is the same file")
         }
         guard type == .directory else {
@@ -51,30 +51,20 @@ final class CopyInspection: BlockingWork, @unchecked Sendable {
     private func isInside(_ file: FileIdentity) throws(IOError) -> Bool {
         let flags = CK_O_PATH | CK_O_DIRECTORY
         var opened = CopyCalls.open(target, flags)
+        // What is not there yet lies in what is.
+        let folder = PlacedName(target)?.folder ?? target
         if opened < 0 { opened = CopyCalls.open(folder, flags) }
         var current = Int32(try check(opened, "open", folder))
         defer { Kernel.close(current) }
         while true {
-            let here = Descriptor.identify(current).file
+            let here = FileIdentity(ofDescriptor: current)
             if here == file { return true }
             var how = ck_open_how(flags: flags | CK_O_CLOEXEC, mode: 0, resolve: 0)
             let above = Int32(try check("..".withCString { Kernel.openat2(current, $0, &how) }, "open", target))
             Kernel.close(current)
             current = above
             // The root is above itself.
-            if Descriptor.identify(above).file == here { return false }
+            if FileIdentity(ofDescriptor: above) == here { return false }
         }
-    }
-
-    /// What the target lies in.
-    private var folder: Path {
-        let slash = UInt8(ascii: "/")
-        let bytes = Array(target.bytes.reversed().drop { $0 == slash }.reversed())
-        guard let end = bytes.lastIndex(of: slash) else { return "." }
-        return Path(bytes: bytes[...end])
-    }
-
-    private static func identity(_ status: ck_statx) -> FileIdentity {
-        FileIdentity(device: UInt64(status.device_major) << 32 | UInt64(status.device_minor), inode: status.inode)
     }
 }

@@ -51,8 +51,6 @@ final class PendingName: @unchecked Sendable {
     }
 
     private static func name(beside path: Path) -> Path {
-        let bytes = path.bytes
-        let folder = bytes.lastIndex(of: UInt8(ascii: "/")).map { bytes[...$0] } ?? []
-        return Path(bytes: folder + Array(".aio-copy-\(String(UInt64.random(in: .min ... .max), radix: 36))".utf8))
+        (PlacedName(path)?.folder ?? ".").appending(.temporaryName(".aio-copy-"))
     }
 }

@@ -56,8 +56,7 @@ final class TreeCopy {
 
     /// Makes the new name durable.
     private func syncFolder(of path: Path) async throws(IOError) {
-        let bytes = path.bytes
-        let folder = bytes.lastIndex(of: UInt8(ascii: "/")).map { Path(bytes: bytes[...$0]) } ?? "."
+        let folder = PlacedName(path)?.folder ?? path
         let file = try await File.open(folder, options: .directory, runtime: runtime, deadline: deadline)
         do throws(IOError) { try await file.sync(deadline: deadline) } catch {
             try? await file.close()

@@ -115,7 +115,7 @@ final class DirectoryReading: BlockingWork, @unchecked Sendable {
         if !options.contains(.followLinks), isBelow { how.flags |= CK_O_NOFOLLOW }
         let result = Kernel.openat2(place.directory, place.rest, &how)
         guard result >= 0 else { return result }
-        let found = Descriptor.identify(Int32(result)).file
+        let found = FileIdentity(ofDescriptor: Int32(result))
         guard device == nil || device == found.device else {
             Kernel.close(Int32(result))
             isAtEnd = true

@@ -42,6 +42,12 @@ public struct Path: Hashable, Sendable, ExpressibleByStringLiteral, CustomString
         return Path(storage: Array(storage[((storage.lastIndex(of: slash) ?? -1) + 1)...]))
     }
 
+    /// A name that hardly anything has, of the same length every time.
+    static func temporaryName(_ prefix: String) -> Path {
+        let digits = String(UInt64.random(in: .min ... .max), radix: 36)
+        return Path(prefix + String(repeating: "0", count: 13 - digits.utf8.count) + digits)
+    }
+
     /// In the order of their bytes.
     static func < (left: Path, right: Path) -> Bool {
         left.storage.lexicographicallyPrecedes(right.storage) { UInt8(bitPattern: $0) < UInt8(bitPattern: $1) }

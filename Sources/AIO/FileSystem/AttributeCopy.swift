@@ -1,50 +1,108 @@
 internal import AIOCore
 internal import CKernel
+internal import Glibc
 
-/// The extended attributes that belong to a file's content and its users' rights, for a worker to copy.
-enum AttributeCopy {
+/// Gives one file extended attributes of another, on a worker's thread.
+struct AttributeCopy {
+    /// An open file, or a path, the last name of which is not followed.
+    private enum Place {
+        case descriptor(Int32)
+        case path(UnsafePointer<CChar>)
+    }
+
     static var accessList: String { "system.posix_acl_access" }
 
-    /// Copies those of `user.`. 0 or a negative errno.
-    static func copyUserAttributes(from source: Int32, to target: Int32) -> Int {
-        // Most files have none.
-        let size = Kernel.flistxattr(source, nil, 0)
-        guard size > 0 else { return size == -Int(EOPNOTSUPP) ? 0 : size }
-        let memory = UnsafeMutableRawBufferPointer.allocate(byteCount: 2 * Int(CK_XATTR_SIZE_MAX), alignment: 1)
-        defer { memory.deallocate() }
-        let list = UnsafeMutableRawBufferPointer(rebasing: memory[..<Int(CK_XATTR_SIZE_MAX)])
-        let value = UnsafeMutableRawBufferPointer(rebasing: memory[Int(CK_XATTR_SIZE_MAX)...])
-        let listed = Kernel.flistxattr(source, list.baseAddress, list.count)
-        guard listed >= 0 else { return listed }
-        for name in list.prefix(listed).split(separator: 0) where name.starts(with: "user.".utf8) {
-            // Each name ends with a NUL.
-            let start = (name.base.baseAddress! + name.startIndex).assumingMemoryBound(to: CChar.self)
-            let result = copy(start, from: source, to: target, value)
-            guard result >= 0 else { return result }
+    private let source: Place
+    private let target: Place
+
+    init(from source: Int32, to target: Int32) {
+        (self.source, self.target) = (.descriptor(source), .descriptor(target))
+    }
+
+    /// The paths must outlive this.
+    init(fromPath source: UnsafePointer<CChar>, toPath target: UnsafePointer<CChar>) {
+        (self.source, self.target) = (.path(source), .path(target))
+    }
+
+    /// Copies those that can be: what the target's file system does not keep, or the caller may not set, is left out, as
+    /// with `cp -a`.
+    func copyWhatCanBe() {
+        _ = forEachName { name, value in
+            _ = copy(name, value)
+            return 0
         }
-        return 0
+    }
+
+    /// Copies those of `user.`. 0 or a negative errno.
+    func copyOfUser() -> Int {
+        forEachName { name, value in strncmp(name, "user.", 5) == 0 ? min(copy(name, value), 0) : 0 }
     }
 
     /// Copies the access control list, and with it the permissions. 1 if there is one, 0, or a negative errno.
-    static func copyAccessList(from source: Int32, to target: Int32) -> Int {
-        accessList.withCString { name in
-            var none: UInt8 = 0
+    func copyAccessList() -> Int {
+        Self.accessList.withCString { name in
             // Most files have none, and some file systems know of none.
-            let size = Kernel.fgetxattr(source, name, &none, 0)
+            let size = get(name, nil, 0)
             guard size > 0 else { return size == -Int(ENODATA) || size == -Int(EOPNOTSUPP) ? 0 : size }
-            let value = UnsafeMutableRawBufferPointer.allocate(byteCount: Int(CK_XATTR_SIZE_MAX), alignment: 1)
-            defer { value.deallocate() }
-            return copy(name, from: source, to: target, value)
+            return withMemory { copy(name, $0) }
+        }
+    }
+
+    /// Calls `body` with each name and memory for a value, until it returns something negative.
+    private func forEachName(_ body: (UnsafePointer<CChar>, UnsafeMutableRawBufferPointer) -> Int) -> Int {
+        // Most files have none, and some file systems know of none.
+        let size = list(nil, 0)
+        guard size > 0 else { return size == -Int(EOPNOTSUPP) ? 0 : size }
+        return withMemory { names in
+            let listed = list(names.baseAddress, names.count)
+            guard listed >= 0 else { return listed }
+            return withMemory { value in
+                // Each name ends with a NUL.
+                for name in names.prefix(listed).split(separator: 0) {
+                    let start = (name.base.baseAddress! + name.startIndex).assumingMemoryBound(to: CChar.self)
+                    let result = body(start, value)
+                    guard result >= 0 else { return result }
+                }
+                return 0
+            }
         }
     }
 
     /// 1, or 0 if there is no such attribute (any more), or a negative errno.
-    private static func copy(
-        _ name: UnsafePointer<CChar>, from source: Int32, to target: Int32, _ value: UnsafeMutableRawBufferPointer
-    ) -> Int {
-        let count = Kernel.fgetxattr(source, name, value.baseAddress!, value.count)
+    private func copy(_ name: UnsafePointer<CChar>, _ value: UnsafeMutableRawBufferPointer) -> Int {
+        let count = get(name, value.baseAddress, value.count)
         guard count >= 0 else { return count == -Int(ENODATA) ? 0 : count }
-        let result = Kernel.fsetxattr(target, name, value.baseAddress!, count, 0)
+        let result = set(name, value.baseAddress, count)
         return result == 0 ? 1 : result
+    }
+
+    /// No value and no list is longer.
+    private func withMemory(_ body: (UnsafeMutableRawBufferPointer) -> Int) -> Int {
+        let memory = UnsafeMutableRawBufferPointer.allocate(byteCount: Int(CK_XATTR_SIZE_MAX), alignment: 1)
+        defer { memory.deallocate() }
+        return body(memory)
+    }
+
+    // MARK: System calls
+
+    private func list(_ memory: UnsafeMutableRawPointer?, _ count: Int) -> Int {
+        switch source {
+        case .descriptor(let number): Kernel.flistxattr(number, memory, count)
+        case .path(let path): Kernel.llistxattr(path, memory, count)
+        }
+    }
+
+    private func get(_ name: UnsafePointer<CChar>, _ value: UnsafeMutableRawPointer?, _ count: Int) -> Int {
+        switch source {
+        case .descriptor(let number): Kernel.fgetxattr(number, name, value, count)
+        case .path(let path): Kernel.lgetxattr(path, name, value, count)
+        }
+    }
+
+    private func set(_ name: UnsafePointer<CChar>, _ value: UnsafeRawPointer?, _ count: Int) -> Int {
+        switch target {
+        case .descriptor(let number): Kernel.fsetxattr(number, name, value, count, 0)
+        case .path(let path): Kernel.lsetxattr(path, name, value, count)
+        }
     }
 }

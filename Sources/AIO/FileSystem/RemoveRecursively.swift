@@ -166,7 +166,7 @@ private final class TreeRemoval: BlockingWork, @unchecked Sendable {
         var how = ck_open_how(flags: CK_O_RDONLY | CK_O_DIRECTORY | CK_O_CLOEXEC, mode: 0, resolve: 0)
         let result = "..".withCString { Kernel.openat2(levels[above + 1].descriptor, $0, &how) }
         guard result >= 0 else { return result }
-        guard Descriptor.identify(Int32(result)).file == levels[above].file else {
+        guard FileIdentity(ofDescriptor: Int32(result)) == levels[above].file else {
             // Somebody has moved it to another place, where nothing is to be removed.
             Kernel.close(Int32(result))
             return -Int(ESTALE)
@@ -199,6 +199,6 @@ private struct DirectoryLevel {
     init(descriptor: Int32, name: [UInt8]) {
         self.descriptor = descriptor
         self.name = name
-        file = Descriptor.identify(descriptor).file
+        file = FileIdentity(ofDescriptor: descriptor)
     }
 }

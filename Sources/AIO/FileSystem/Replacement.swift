@@ -135,9 +135,7 @@ final class Replacement: @unchecked Sendable {
         let flags = CK_O_RDWR | CK_O_CREAT | CK_O_EXCL | CK_O_NOFOLLOW
         var result = -Int(EEXIST)
         for _ in 0..<64 where result == -Int(EEXIST) {
-            let digits = String(UInt64.random(in: .min ... .max), radix: 36)
-            let zeros = String(repeating: "0", count: 13 - digits.utf8.count)
-            temporaryName = Path(".aio-replace-\(zeros)\(digits)")
+            temporaryName = .temporaryName(".aio-replace-")
             result = temporaryName.withCString { beside.open($0, flags, permissions: permissions) }
         }
         // Then it is somebody else's, or not there.
@@ -164,14 +162,14 @@ final class Replacement: @unchecked Sendable {
         defer { if source >= 0 { Kernel.close(Int32(source)) } }
         if source >= 0 {
             // While its mode lets the caller write: without privileges these ask for that.
-            let copied = AttributeCopy.copyUserAttributes(from: Int32(source), to: descriptor)
+            let copied = AttributeCopy(from: Int32(source), to: descriptor).copyOfUser()
             guard copied == 0 else { return copied }
         }
         // With an access control list, the group's bits are not the group's.
         let knowsGroup = keepsGroup && source >= 0
         if knowsGroup {
             // The list brings the permissions with it: nobody may have more in between.
-            let listed = AttributeCopy.copyAccessList(from: Int32(source), to: descriptor)
+            let listed = AttributeCopy(from: Int32(source), to: descriptor).copyAccessList()
             guard listed == 0 else { return min(listed, 0) }
         }
         // A list that the folder gives to new files may let others in.

@@ -14,8 +14,7 @@ extension FileSystem {
     ) async throws(IOError) -> Path {
         var failure: IOError?
         for _ in 0..<64 {
-            let name = String(UInt64.random(in: .min ... .max), radix: 36)
-            let path = Path(bytes: (folder ?? temporaryDirectory).bytes + Array("/aio-\(name)".utf8))
+            let path = (folder ?? temporaryDirectory).appending(.temporaryName("aio-"))
             do throws(IOError) {
                 try await makeDirectory(path, permissions: 0o700, runtime: runtime, deadline: deadline)
                 return path

@@ -1,4 +1,4 @@
-internal import CKernel
+public import CKernel
 
 /// A file descriptor, and what is known of the file behind it.
 ///
@@ -71,8 +71,7 @@ public struct Descriptor: BitwiseCopyable, Sendable, Equatable {
         else {
             return (Descriptor(number, kind: .other), FileIdentity())
         }
-        let device = UInt64(status.device_major) << 32 | UInt64(status.device_minor)
-        let file = FileIdentity(device: device, inode: status.inode)
+        let file = FileIdentity(status)
         var descriptor = Descriptor(number, kind: kind(status.mode & CK_S_IFMT, number))
         switch status.mode & CK_S_IFMT {
         // The file system of a block device's name says nothing about the device.
@@ -101,5 +100,18 @@ public struct FileIdentity: BitwiseCopyable, Sendable, Equatable {
     public init(device: UInt64 = 0, inode: UInt64 = 0) {
         self.device = device
         self.inode = inode
+    }
+
+    public init(_ status: ck_statx) {
+        self.init(device: UInt64(status.device_major) << 32 | UInt64(status.device_minor), inode: status.inode)
+    }
+
+    /// Of what `number` names; all zero if that is not open. statx(2), without asking a network file system.
+    public init(ofDescriptor number: Int32) {
+        var status = ck_statx()
+        var empty: CChar = 0
+        let flags = CK_AT_EMPTY_PATH | CK_AT_STATX_DONT_SYNC
+        let found = Kernel.statx(number, &empty, flags, CK_STATX_INO, &status)
+        self = found >= 0 ? FileIdentity(status) : FileIdentity()
     }
 }

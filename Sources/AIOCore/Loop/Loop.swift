@@ -129,8 +129,9 @@ public final class Loop<Client: LoopClient>: @unchecked Sendable {
         let wanted = cancelling ? Phase.cancelling : .draining
         var current = phase.load(ordering: .relaxed)
         while current < wanted.rawValue {
+            // Sequentially consistent with the inbox's word: the loop, falling asleep, sees it or is woken.
             let (exchanged, original) = phase.compareExchange(
-                expected: current, desired: wanted.rawValue, ordering: .acquiringAndReleasing)
+                expected: current, desired: wanted.rawValue, ordering: .sequentiallyConsistent)
             if exchanged { return wakeIfAsleep() }
             current = original
         }
@@ -143,8 +144,9 @@ public final class Loop<Client: LoopClient>: @unchecked Sendable {
         while true {
             acceptInbox()
             let hasMore = client.runJobs()
-            if !isRunning, endsNow(&shutdown) { break }
-            takeTurn(mayWait: !hasMore)
+            let phase = phase.load(ordering: .acquiring)
+            if phase != Phase.running.rawValue, endsNow(&shutdown, phase) { break }
+            takeTurn(mayWait: !hasMore, phase)
             deliver()
             if client.nextDeadline != .never { client.expire(Kernel.now()) }
         }
@@ -161,10 +163,13 @@ public final class Loop<Client: LoopClient>: @unchecked Sendable {
         cancels.take { token in queue.pointee.requestCancel(token) }
     }
 
-    /// Submits; and waits, unless there is something else to do.
+    /// Submits; and waits, unless there is something else to do, or the phase is another than was looked at.
     @inline(__always)
-    private func takeTurn(mayWait: Bool) {
-        if mayWait, inbox.fallAsleep(), cancels.isEmpty, !client.hasJobs() {
+    private func takeTurn(mayWait: Bool, _ seen: UInt8) {
+        // What was begun before the loop said that it sleeps has woken nobody.
+        if mayWait, inbox.fallAsleep(), cancels.isEmpty, phase.load(ordering: .sequentiallyConsistent) == seen,
+            !client.hasJobs()
+        {
             // The wait may be long: what was staged since the last delivery is in flight already.
             publishCounts()
             queue.pointee.turn(until: client.nextDeadline)
@@ -194,8 +199,8 @@ public final class Loop<Client: LoopClient>: @unchecked Sendable {
 
     /// True once every place in the table is taken by the shutdown itself: then nothing is in flight, nothing is
     /// prepared, and nothing can be again.
-    private func endsNow(_ shutdown: inout LoopShutdown) -> Bool {
-        if phase.load(ordering: .acquiring) == Phase.cancelling.rawValue, queue.pointee.inFlightCount > 0 {
+    private func endsNow(_ shutdown: inout LoopShutdown, _ phase: UInt8) -> Bool {
+        if phase == Phase.cancelling.rawValue, queue.pointee.inFlightCount > 0 {
             // Asking again is harmless, and reaches what was staged since.
             queue.pointee.requestCancelAll()
         }

@@ -76,27 +76,24 @@ struct ReadaheadEngine: ~Copyable, Engine {
 
     mutating func enter(atLeast count: Int, until deadline: Nanoseconds) {
         startFresh()
+        if mayBlock, count > 0 { return wait(atLeast: count, until: deadline) }
         // Who never waits makes progress too.
         collect(missesMax: 1)
-        // A call to wake up that is seen here ends the wait below: it does not come again.
-        let count = threads.glance() ? 0 : count
-        if mayBlock {
-            wait(atLeast: count, until: deadline)
-        } else {
-            delegate()
-            threads.enter(atLeast: count, until: deadline)
-            // The worker's has come, and others most likely too.
-            collect(missesMax: Self.missesMax)
-            delegate()
-        }
+        if !mayBlock { delegate() }
+        // Once alone: a call to wake ends the first one.
+        threads.enter(atLeast: count, until: deadline)
+        guard !mayBlock else { return }
+        // The worker's has come, and others most likely too.
+        collect(missesMax: Self.missesMax)
+        delegate()
     }
 
     private var mayBlock: Bool { !isLoop && !isExported }
 
     private mutating func wait(atLeast count: Int, until deadline: Nanoseconds) {
-        while threads.completedCount < count {
+        while true {
             collect(missesMax: Self.missesMax)
-            if threads.completedCount >= count || threads.look() { break }
+            if threads.look() || threads.completedCount >= count { break }
             guard let slot = coming.first else { return threads.enter(atLeast: count, until: deadline) }
             // The safety net: its pages may have been reclaimed, or never come.
             let item = items[slot]

@@ -205,16 +205,9 @@ struct ThreadsEngine: ~Copyable, Engine {
 
     mutating func flush() { pool.add(&outgoing) }
 
-    /// As `enter` without a wait. Whether a wait would have been ended: whoever waits next must not.
-    mutating func glance() -> Bool {
-        pool.add(&outgoing)
-        takeFinished()
-        return look(mayPoll: pollSet.waiterCount > 0 || isExported)
-    }
-
     /// Brings in what has completed, without waiting. Whether a wait would have been ended.
-    mutating func look(mayPoll: Bool = true) -> Bool {
-        if mayPoll { poll(until: 0) }
+    mutating func look() -> Bool {
+        poll(until: 0)
         takeFinished()
         defer {
             isWoken = false
