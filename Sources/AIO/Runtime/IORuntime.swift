@@ -47,6 +47,7 @@ public final class IORuntime: Sendable {
     public let selection: EngineSelection
     public let loops: [IOLoop]
     let buffers: BufferPool
+    let nameLookups: NameLookups
     private let process = ProcessGuard()
     /// Counts what is on no descriptor, to spread it over the loops.
     private let turn = Atomic<UInt32>(0)
@@ -58,6 +59,7 @@ public final class IORuntime: Sendable {
         (selection, loops) = try Self.start(configuration)
         self.configuration = configuration
         buffers = BufferPool(atLimit: configuration.atLimit)
+        nameLookups = NameLookups(workerLimit: configuration.workerLimit)
         failure = nil
     }
 
@@ -65,6 +67,7 @@ public final class IORuntime: Sendable {
     private init() {
         configuration = Configuration()
         buffers = BufferPool(atLimit: .wait)
+        nameLookups = NameLookups(workerLimit: configuration.workerLimit)
         do throws(IOError) {
             (selection, loops) = try Self.start(configuration)
             failure = nil
