@@ -7,6 +7,11 @@ extension Kernel {
         call(CK_NR_pipe2, address(ends), Int(flags))
     }
 
+    /// fcntl(2) with F_SETPIPE_SZ: asks for room for so many bytes. Returns the room that the pipe has then.
+    public static func setPipeSize(_ pipe: Int32, _ size: Int) -> Int {
+        call(CK_NR_fcntl, Int(pipe), Int(CK_F_SETPIPE_SZ), size)
+    }
+
     /// splice(2). An offset of -1 is the descriptor's position; a pipe has no other.
     static func splice(
         _ input: Int32, _ inputOffset: Int64, _ output: Int32, _ outputOffset: Int64, _ count: Int, _ flags: UInt32
