@@ -92,9 +92,12 @@ import Testing
     @Test(arguments: engines, SocketFamily.available)
     func aSlowReaderHoldsTheWriterBackAndNothingIsLost(_ engine: EngineKind, _ family: SocketFamily) async throws {
         let content = KnownContent(seed: 5)
-        let size = 20 << 20
+        let size = 3 << 20
         try await withRuntime(engine) { runtime in
             try await withConnections(family, runtime) { client, server in
+                // Far less room than there is to write.
+                try client.setOption(.sendBufferSize, to: 100_000)
+                try server.setOption(.receiveBufferSize, to: 100_000)
                 let isWritten = Flag()
                 let write = Task {
                     var done = 0
@@ -122,7 +125,7 @@ import Testing
 
     @Test(arguments: engines)
     func twoTasksReadAndWriteAtTheSameTimeOnBothSides(_ engine: EngineKind) async throws {
-        let size = 4 << 20
+        let size = 2 << 20
         try await withRuntime(engine) { runtime in
             try await withConnections(.v4, runtime) { client, server in
                 try await withThrowingTaskGroup(of: Void.self) { group in

@@ -8,7 +8,7 @@ import Testing
     @Test(arguments: engines, SocketFamily.available)
     func aLargeFileArrivesAsItIs(_ engine: EngineKind, _ family: SocketFamily) async throws {
         let content = KnownContent(seed: 77)
-        let size = 9 << 20
+        let size = 5 << 19
         try await withScratch { scratch in
             let path = Path(try scratch.file("large", content.bytes(count: size, at: 0)))
             try await withRuntime(engine) { runtime in
