@@ -3,28 +3,32 @@
 // Each direction ends by itself: when one side has written everything (a half-close), the other is told so, and may go
 // on writing.
 import AIO
+import Glibc
 
-guard CommandLine.arguments.count == 3 else { throw Usage() }
+let complaints = StreamWriter.standardError()
 
-struct Usage: Error, CustomStringConvertible {
-    var description: String { "usage: tcp-proxy LISTEN TARGET, each an address like 127.0.0.1:8080" }
+guard CommandLine.arguments.count == 3 else {
+    try? await complaints.writeAll("usage: tcp-proxy LISTEN TARGET, each an address like 127.0.0.1:8080\n")
+    exit(2)
+}
+do {
+    try await pass(from: try SocketAddress(CommandLine.arguments[1]), to: try SocketAddress(CommandLine.arguments[2]))
+} catch {
+    try? await complaints.writeAll("tcp-proxy: \(error)\n")
+    exit(1)
 }
 
-let target = try SocketAddress(CommandLine.arguments[2])
-var configuration = IORuntime.Configuration()
-// Two operations a connection may wait.
-configuration.queueDepth = 8192
-let runtime = try IORuntime(configuration)
-let listener = try await Listener.listen(on: try SocketAddress(CommandLine.arguments[1]), runtime: runtime)
-print("passing", try listener.localAddress(), "on to", target)
-
-await withDiscardingTaskGroup { group in
-    do {
+func pass(from address: SocketAddress, to target: SocketAddress) async throws {
+    var configuration = IORuntime.Configuration()
+    // Two operations a connection may wait.
+    configuration.queueDepth = 8192
+    let runtime = try IORuntime(configuration)
+    let listener = try await Listener.listen(on: address, runtime: runtime)
+    try await StreamWriter.standardOutput().writeAll("passing \(try listener.localAddress()) on to \(target)\n")
+    try await withThrowingDiscardingTaskGroup { group in
         for try await client in listener.connections {
             group.addTask { await serve(client, target, runtime) }
         }
-    } catch {
-        print(error)
     }
 }
 
@@ -36,15 +40,15 @@ func serve(_ client: Connection, _ target: SocketAddress, _ runtime: IORuntime) 
             try await withThrowingTaskGroup(of: Void.self) { group in
                 group.addTask { try await pass(client, server) }
                 group.addTask { try await pass(server, client) }
-                // An error of one direction cancels the other.
-                try await group.waitForAll()
+                // An error of one direction ends the loop, and so cancels the other.
+                for try await _ in group {}
             }
         } catch {
-            print(error)
+            try? await complaints.writeAll("tcp-proxy: \(error)\n")
         }
         try await server.close()
     } catch {
-        print(error)
+        try? await complaints.writeAll("tcp-proxy: \(error)\n")
     }
     try? await client.close()
 }
