@@ -36,6 +36,51 @@ import Testing
         }
     }
 
+    @Test(arguments: engines)
+    func aPathAndAnAbstractNameReceive(_ engine: EngineKind) async throws {
+        try await withScratch { scratch in
+            try await withRuntime(engine) { runtime in
+                let name = Array("swift-aio-datagrams-\(scratch.folder)".utf8)
+                for address in [SocketAddress.unix(Path(scratch.path("socket"))), .abstract(name)] {
+                    let receiver = try await DatagramSocket.bind(to: address, runtime: runtime)
+                    #expect(try receiver.localAddress() == address)
+                    // Without a name of its own, the sender has none to tell.
+                    let sender = try await DatagramSocket.connect(to: address, runtime: runtime)
+                    try await sender.send([1, 2])
+                    let (bytes, info) = try await receiver.receive()
+                    #expect(bytes == [1, 2])
+                    #expect(info.sender == nil || info.sender == .unnamed)
+                    for socket in [receiver, sender] { try await socket.close() }
+                }
+                try await Paths.unlink(Path(scratch.path("socket")), runtime: runtime)
+            }
+        }
+    }
+
+    @Test(arguments: engines)
+    func aForgottenSocketIsClosedAndLogged(_ engine: EngineKind) async throws {
+        let lines = LogLines()
+        try await withRuntime(engine, { $0.log = { lines.append($0) } }) { runtime in
+            let address = try await forget(runtime)
+            let other = try await bindOnceFree(address, runtime)
+            try await other.close()
+        }
+        #expect(lines.all.count == 1)
+        #expect(lines.all.allSatisfy { $0.contains("datagram") && $0.contains("close()") }, "\(lines.all)")
+    }
+
+    private func forget(_ runtime: IORuntime) async throws -> SocketAddress {
+        try await DatagramSocket.bind(to: .v4(.loopback, port: 0), runtime: runtime).localAddress()
+    }
+
+    private func bindOnceFree(_ address: SocketAddress, _ runtime: IORuntime) async throws -> DatagramSocket {
+        while true {
+            do { return try await DatagramSocket.bind(to: address, runtime: runtime) } catch {
+                guard error.code == .addressInUse else { throw error }
+            }
+        }
+    }
+
     @Test(arguments: engines, SocketFamily.available)
     func whatDoesNotFitIsToldAndLost(_ engine: EngineKind, _ family: SocketFamily) async throws {
         try await withRuntime(engine) { runtime in

@@ -110,6 +110,33 @@ import UnitSupport
         }
     }
 
+    @Test(arguments: engines)
+    func aLoopThatIsLeftLosesNoConnection(_ engine: EngineKind) async throws {
+        try await withRuntime(engine) { runtime in
+            try await withListener(.v4, runtime) { listener, address in
+                for _ in 0..<3 {
+                    let clients = [
+                        try await Connection.connect(to: address, runtime: runtime),
+                        try await Connection.connect(to: address, runtime: runtime),
+                    ]
+                    // The second one waits for the next loop: nothing is accepted ahead.
+                    for client in clients {
+                        for try await connection in listener.connections {
+                            #expect(try connection.remoteAddress == client.localAddress())
+                            try await connection.close()
+                            break
+                        }
+                    }
+                    for client in clients { try await client.close() }
+                }
+                let serve = Task { for try await _ in listener.connections {} }
+                try await eventually { runtime.inFlightCount == 1 }
+                serve.cancel()
+                await expectError(.cancelled) { try await serve.value }
+            }
+        }
+    }
+
     @Test(arguments: engines.map(\.description))
     func withoutDescriptorsConnectionsWaitAndAreAcceptedLater(_ name: String) async {
         await #expect(processExitsWith: .success) { [name = name as String] in
@@ -177,6 +204,24 @@ import UnitSupport
                     runtime: runtime)
                 let server = try await listener.accept()
                 for end in [client, server] { try await end.close() }
+            }
+        }
+    }
+
+    @Test(arguments: engines)
+    func aHostThatRefusesIsToldOfByItsLastAddress(_ engine: EngineKind) async throws {
+        // Bound and not listening: nobody else gets the port.
+        let silent = try boundSocket(.v4, CK_SOCK_STREAM)
+        defer { closeDescriptor(silent) }
+        let name = SocketName(of: silent)
+        let address = try #require(SocketAddress(systemAddress: name.base, count: name.count.pointee))
+        let port = try #require(address.port)
+        try await withRuntime(engine) { runtime in
+            for host in ["127.0.0.1", "localhost"] {
+                await expectError(.connectionRefused, or: .addressNotAvailable) {
+                    try await Connection.connect(
+                        toHost: host, port: port, runtime: runtime, deadline: .after(.seconds(60)))
+                }
             }
         }
     }
