@@ -41,6 +41,8 @@ let package = Package(
             linkerSettings: [.linkedLibrary("stdc++")]),
 
         .executableTarget(name: "first-steps", dependencies: ["AIO"], path: "Examples/FirstSteps"),
+        .executableTarget(name: "echo-server", dependencies: ["AIO"], path: "Examples/EchoServer"),
+        .executableTarget(name: "tcp-proxy", dependencies: ["AIO"], path: "Examples/TCPProxy"),
 
         .target(name: "CAllocationCount", path: "Tests/CAllocationCount"),
         .executableTarget(

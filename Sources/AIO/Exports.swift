@@ -12,4 +12,7 @@ public typealias Completion = AIOCore.Completion
 public typealias CompletionFlags = AIOCore.CompletionFlags
 public typealias BlockingCall = AIOCore.BlockingCall
 public typealias BlockingWork = AIOCore.BlockingWork
+public typealias SocketCall = AIOCore.SocketCall
+public typealias BufferGroupCall = AIOCore.BufferGroupCall
+public typealias Splice = AIOCore.Splice
 public typealias EngineKind = AIOCore.EngineKind

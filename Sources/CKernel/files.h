@@ -108,6 +108,7 @@ static const int32_t CK_F_OFD_GETLK = 36;
 static const int32_t CK_F_OFD_SETLK = 37;
 
 static const int32_t CK_F_GETFL = 3;
+static const int32_t CK_F_SETFL = 4;
 static const int32_t CK_F_DUPFD_QUERY = 1027;
 static const int32_t CK_F_DUPFD_CLOEXEC = 1030;
 

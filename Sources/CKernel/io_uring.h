@@ -132,6 +132,7 @@ static const uint8_t CK_URING_SQE_CQE_SKIP_SUCCESS = 1u << 6;
 
 // completion entry flags
 static const uint32_t CK_URING_CQE_MORE = 1u << 1;
+static const uint32_t CK_URING_CQE_NOTIFICATION = 1u << 3;        // 6.0
 
 static const uint32_t CK_URING_FSYNC_DATASYNC = 1u << 0;
 static const uint32_t CK_URING_POLL_ADD_MULTI = 1u << 0;          // in the entry's count
@@ -145,14 +146,21 @@ static const uint8_t CK_URING_OP_READ_FIXED = 4;
 static const uint8_t CK_URING_OP_WRITE_FIXED = 5;
 static const uint8_t CK_URING_OP_POLL_ADD = 6;
 static const uint8_t CK_URING_OP_SYNC_FILE_RANGE = 8;
+static const uint8_t CK_URING_OP_SENDMSG = 9;
+static const uint8_t CK_URING_OP_RECVMSG = 10;
+static const uint8_t CK_URING_OP_ACCEPT = 13;
 static const uint8_t CK_URING_OP_ASYNC_CANCEL = 14;
+static const uint8_t CK_URING_OP_CONNECT = 16;
 static const uint8_t CK_URING_OP_FALLOCATE = 17;
 static const uint8_t CK_URING_OP_CLOSE = 19;
 static const uint8_t CK_URING_OP_STATX = 21;
 static const uint8_t CK_URING_OP_READ = 22;
 static const uint8_t CK_URING_OP_WRITE = 23;
 static const uint8_t CK_URING_OP_FADVISE = 24;
+static const uint8_t CK_URING_OP_SEND = 26;
+static const uint8_t CK_URING_OP_RECV = 27;
 static const uint8_t CK_URING_OP_OPENAT2 = 28;
+static const uint8_t CK_URING_OP_SHUTDOWN = 34;                   // 5.11
 static const uint8_t CK_URING_OP_RENAMEAT = 35;                   // 5.11
 static const uint8_t CK_URING_OP_UNLINKAT = 36;                   // 5.11
 static const uint8_t CK_URING_OP_MKDIRAT = 37;                    // 5.15
@@ -162,7 +170,12 @@ static const uint8_t CK_URING_OP_FSETXATTR = 41;                  // 5.19
 static const uint8_t CK_URING_OP_SETXATTR = 42;                   // 5.19
 static const uint8_t CK_URING_OP_FGETXATTR = 43;                  // 5.19
 static const uint8_t CK_URING_OP_GETXATTR = 44;                   // 5.19
+static const uint8_t CK_URING_OP_SOCKET = 45;                     // 5.19
+static const uint8_t CK_URING_OP_SEND_ZC = 47;                    // 6.0
+static const uint8_t CK_URING_OP_FUTEX_WAIT = 51;                 // 6.7
 static const uint8_t CK_URING_OP_FTRUNCATE = 55;                  // 6.9
+static const uint8_t CK_URING_OP_BIND = 56;                       // 6.11
+static const uint8_t CK_URING_OP_LISTEN = 57;                     // 6.11
 static const uint8_t CK_URING_OP_COUNT = 63;
 
 #endif

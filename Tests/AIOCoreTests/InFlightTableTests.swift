@@ -208,7 +208,12 @@ import UnitSupport
             table.release(token)
             return nil
         case (_, 0):
-            let first: InFlightTable.Cancelling = known.state == .unstaged ? .endsWhenStaged : .askEngine
+            let first: InFlightTable.Cancelling =
+                switch known.state {
+                case .unstaged: .endsWhenStaged
+                case .pausing: .isPausing
+                default: .askEngine
+                }
             #expect(table.requestCancel(token) == (known.isCancelRequested ? .requestedBefore : first))
             return (known.state, true)
         case (.unstaged, _):
@@ -218,7 +223,11 @@ import UnitSupport
             let awaits = known.state == .submitted
             table.setAwaitingReadiness(token, awaits)
             return (awaits ? .awaitingReadiness : .submitted, known.isCancelRequested)
-        case (.submitted, _), (.awaitingReadiness, _):
+        case (.submitted, 2), (.pausing, 1):
+            let pauses = known.state == .submitted
+            table.setPausing(token, pauses)
+            return (pauses ? .pausing : .submitted, known.isCancelRequested)
+        case (.submitted, _), (.awaitingReadiness, _), (.pausing, _), (.stepping, _), (.resting, _):
             table.complete(token)
             return (.completed, known.isCancelRequested)
         }

@@ -33,6 +33,39 @@ import Testing
         #expect(entry.address3 == 0 && entry.padding == 0)
     }
 
+    @Test func operationsAreNoLargerThanATransferAndAByte() {
+        #expect(MemoryLayout<AIOCore.Operation>.size <= MemoryLayout<Transfer>.size + 1)
+    }
+
+    // MARK: Sockets
+
+    @Test func nothingThatIsSentBringsASignal() throws {
+        let socket = Descriptor(7, kind: .stream)
+        let message = UnsafeMutablePointer<ck_message>.allocate(capacity: 1)
+        defer { message.deallocate() }
+        message.initialize(to: ck_message())
+        let calls: [SocketCall] = [
+            .send(socket, Self.base, count: 9, flags: CK_MSG_WAITALL), .sendMessage(socket, message, flags: 0),
+        ]
+        for call in calls {
+            let entry = try #require(encoded(.socket(call)))
+            #expect(entry.operation_flags == UInt32(CK_MSG_NOSIGNAL))
+            #expect(entry.descriptor == 7)
+        }
+    }
+
+    @Test func whatMayWaitForAWorkersSakeIsNotInTheRing() {
+        let pipe = Descriptor(7, kind: .stream)
+        #expect(encoded(.splice(Splice(from: pipe, to: pipe, count: 1))) == nil)
+        #expect(encoded(.tee(Splice(from: pipe, to: pipe, count: 1))) == nil)
+        let family = UnsafeMutablePointer<UInt16>.allocate(capacity: 1)
+        defer { family.deallocate() }
+        family.initialize(to: UInt16(CK_AF_UNIX))
+        #expect(encoded(.socket(.connect(pipe, address: family, count: 2))) == nil)
+        #expect(encoded(.socket(.bind(pipe, address: family, count: 2))) == nil)
+        #expect(encoded(.socket(.create(domain: 1, type: 1, protocol: 0)), supported: 0) == nil)
+    }
+
     // MARK: Reads and writes
 
     @Test func readsAndWritesCarryBufferCountAndOffset() throws {

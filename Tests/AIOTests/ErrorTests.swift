@@ -26,7 +26,9 @@ import Testing
         .notFound, .permissionDenied, .alreadyExists, .isDirectory, .notDirectory, .readOnly, .invalidArgument,
         .badDescriptor, .fileClosed, .notSupported, .cancelled, .deadlineExceeded, .unexpectedEndOfFile, .limitReached,
         .wouldBlock, .noSpace, .fileTooLarge, .outOfMemory, .tooManyOpenFiles, .inputOutput, .runtimeShutDown, .forked,
-        .engineUnavailable, .syncFailedBefore, .other,
+        .engineUnavailable, .syncFailedBefore, .connectionRefused, .connectionReset, .connectionAborted, .brokenPipe,
+        .timedOut, .hostUnreachable, .networkUnreachable, .addressInUse, .addressNotAvailable, .notConnected,
+        .alreadyConnected, .messageTooLarge, .nameNotFound, .nameLookupFailed, .other,
     ]
 
     @Test(
@@ -37,6 +39,10 @@ import Testing
             (EAGAIN, .wouldBlock), (ENOSPC, .noSpace), (EDQUOT, .noSpace), (EFBIG, .fileTooLarge),
             (ENOMEM, .outOfMemory),
             (EMFILE, .tooManyOpenFiles), (ENFILE, .tooManyOpenFiles), (EIO, .inputOutput), (EXDEV, .other),
+            (ECONNREFUSED, .connectionRefused), (ECONNRESET, .connectionReset), (ECONNABORTED, .connectionAborted),
+            (EPIPE, .brokenPipe), (ETIMEDOUT, .timedOut), (EHOSTUNREACH, .hostUnreachable),
+            (ENETUNREACH, .networkUnreachable), (EADDRINUSE, .addressInUse), (EADDRNOTAVAIL, .addressNotAvailable),
+            (ENOTCONN, .notConnected), (EISCONN, .alreadyConnected), (EMSGSIZE, .messageTooLarge),
         ] as [(Int32, IOError.Code)])
     func anErrnoHasItsCode(_ number: Int32, _ code: IOError.Code) {
         let error = IOError(result: -number, "read", path: "file")
@@ -51,6 +57,7 @@ import Testing
         #expect(error.description == "open \"/a b\": No such file or directory (ENOENT): make it")
         #expect(IOError(.fileClosed, "read", path: "f").description == "read f: the file is closed")
         #expect(IOError(.cancelled, "sleep").description == "sleep: cancelled")
+        #expect(IOError(.nameNotFound, "resolve", address: "a b").description.hasPrefix("resolve \"a b\": there is no"))
     }
 
     @Test(arguments: codes)

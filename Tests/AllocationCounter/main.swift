@@ -32,6 +32,7 @@ func run(_ engine: EngineKind, _ path: Path) async throws {
     configuration.engine = .forced(engine)
     let cached = try IORuntime(configuration)
     try await countReads(engine, cached, path, "cached read")
+    try await countConnections(engine, cached, "at once")
     await cached.shutdown()
     configuration.inlineAttempts = false
     let runtime = try IORuntime(configuration)
@@ -39,6 +40,7 @@ func run(_ engine: EngineKind, _ path: Path) async throws {
         try await countReads(engine, runtime, path, "read")
         try await countWrites(engine, runtime, path)
         try await countStreams(engine, runtime)
+        try await countConnections(engine, runtime, "through the loop")
     }.value
     try await countReads(engine, runtime, path, "read by a task elsewhere", isOurs: false)
     await runtime.shutdown()
@@ -90,6 +92,29 @@ func countStreams(_ engine: EngineKind, _ runtime: IORuntime) async throws {
     }
     try await reader.close()
     close(writer)
+}
+
+/// Writes and reads of a connection, and of datagrams.
+func countConnections(_ engine: EngineKind, _ runtime: IORuntime, _ name: String) async throws {
+    let (one, other) = try Connection.pair(runtime: runtime)
+    let block = [UInt8](repeating: 7, count: 100)
+    var room = [UInt8](repeating: 0, count: 100)
+    try await count(engine, "connection, " + name) { _ in
+        try await one.writeAll(block)
+        var elements = room.mutableSpan
+        var bytes = elements.mutableBytes
+        try await other.readExactly(into: &bytes)
+    }
+    for end in [one, other] { try await end.close() }
+    let socket = try await DatagramSocket.bind(to: .v4(.loopback, port: 0), runtime: runtime)
+    let address = try socket.localAddress()
+    try await count(engine, "datagrams, " + name) { _ in
+        try await socket.send(block, to: address)
+        var elements = room.mutableSpan
+        var bytes = elements.mutableBytes
+        _ = try await socket.receive(into: &bytes)
+    }
+    try await socket.close()
 }
 
 func countQueue(_ engine: EngineKind, _ path: Path) async throws {

@@ -19,6 +19,28 @@ public struct IOError: Error, Sendable, CustomStringConvertible {
         /// It would have had to wait, and `TransferFlags.noWait` was given.
         case wouldBlock
         case noSpace, fileTooLarge, outOfMemory, tooManyOpenFiles, inputOutput
+        /// Nobody listens at the address.
+        case connectionRefused
+        /// The other side ended the connection by force, or is gone.
+        case connectionReset
+        /// A connection ended before it was accepted.
+        case connectionAborted
+        /// A write to what nobody reads any more: the other side has closed, or this one has shut its writing down.
+        case brokenPipe
+        /// The other side did not answer in the kernel's time. For a deadline of the caller's there is `deadlineExceeded`.
+        case timedOut
+        case hostUnreachable, networkUnreachable
+        /// Somebody else has the address.
+        case addressInUse
+        /// This machine has no such address.
+        case addressNotAvailable
+        case notConnected, alreadyConnected
+        /// A datagram larger than the protocol, or the socket's buffer, takes.
+        case messageTooLarge
+        /// There is no host of this name, or it has no address.
+        case nameNotFound
+        /// Name servers did not answer, or not with sense: whether there is a host of this name is not known.
+        case nameLookupFailed
         /// The runtime is shut down.
         case runtimeShutDown
         /// This process was forked from the one that the runtime or queue belongs to.
@@ -35,13 +57,19 @@ public struct IOError: Error, Sendable, CustomStringConvertible {
     /// What was attempted, in a word: "read", "open".
     public var operation: String
     public var path: Path?
+    /// The network address or the host, as text, if the operation was on one.
+    public var address: String?
     public var advice: String?
 
-    public init(_ code: Code, _ operation: String, errno: Errno? = nil, path: Path? = nil, advice: String? = nil) {
+    public init(
+        _ code: Code, _ operation: String, errno: Errno? = nil, path: Path? = nil, address: String? = nil,
+        advice: String? = nil
+    ) {
         self.code = code
         self.errno = errno
         self.operation = operation
         self.path = path
+        self.address = address
         self.advice = advice
     }
 
@@ -64,6 +92,7 @@ public struct IOError: Error, Sendable, CustomStringConvertible {
     public var description: String {
         var text = operation
         if let path { text += " \(path)" }
+        if let address { text += " \(address.visible)" }
         text += ": " + (errno.map { "\($0)" } ?? code.sentence)
         if let advice { text += ": \(advice)" }
         return text
@@ -89,6 +118,18 @@ extension IOError.Code {
         case ENOMEM: self = .outOfMemory
         case EMFILE, ENFILE: self = .tooManyOpenFiles
         case EIO: self = .inputOutput
+        case ECONNREFUSED: self = .connectionRefused
+        case ECONNRESET: self = .connectionReset
+        case ECONNABORTED: self = .connectionAborted
+        case EPIPE: self = .brokenPipe
+        case ETIMEDOUT: self = .timedOut
+        case EHOSTUNREACH, EHOSTDOWN: self = .hostUnreachable
+        case ENETUNREACH, ENETDOWN: self = .networkUnreachable
+        case EADDRINUSE: self = .addressInUse
+        case EADDRNOTAVAIL: self = .addressNotAvailable
+        case ENOTCONN: self = .notConnected
+        case EISCONN: self = .alreadyConnected
+        case EMSGSIZE: self = .messageTooLarge
         default: self = .other
         }
     }
@@ -107,6 +148,8 @@ extension IOError.Code {
         case .engineUnavailable: "the engine is not available"
         case .syncFailedBefore: "an earlier sync of this file failed, so data may be lost"
         case .invalidArgument: "invalid argument"
+        case .nameNotFound: "there is no host of this name, or it has no address"
+        case .nameLookupFailed: "the name could not be looked up"
         default: "failed"
         }
     }

@@ -45,7 +45,7 @@ public final class IOQueue {
             queue.pointee.requestCancelAll()
             while queue.pointee.inFlightCount > 0 {
                 _ = queue.pointee.wait(atLeast: 1, until: .never)
-                while queue.pointee.popReady() != nil {}
+                queue.pointee.discardReady()
             }
             queue.deinitialize(count: 1)
         }
@@ -99,6 +99,18 @@ public final class IOQueue {
         return isAsked
     }
 
+    /// Asks for an end to every operation on a descriptor, or with nil to all of this queue's. Each one's completion tells
+    /// what came of it. Returns how many were asked.
+    @discardableResult
+    public func requestCancelAll(on descriptor: Descriptor? = nil) -> Int {
+        guard !process.isForked else { return 0 }
+        stagePrepared()
+        let count = queue.pointee.requestCancelAll(on: descriptor)
+        // As above.
+        queue.pointee.submit()
+        return count
+    }
+
     // MARK: Up
 
     /// Submits, and blocks until `count` completions can be drained, nothing is in flight any more, or the deadline
@@ -131,6 +143,9 @@ public final class IOQueue {
         _ operation: Operation, deadline: Deadline = .never
     ) throws(IOError) -> Int32 {
         try process.check(operation.name)
+        guard !operation.isRepeating else {
+            throw IOError(.invalidArgument, operation.name, advice: "it completes more than once; prepare and drain it")
+        }
         guard inFlightCount == 0, preparedCount == 0 else {
             throw IOError(.limitReached, operation.name, advice: "other operations are in flight on this queue")
         }

@@ -52,6 +52,22 @@ public final class IOLoop: TaskExecutor, Sendable, CustomStringConvertible {
         }
     }
 
+    /// The same for an operation that somebody else may ask to end, too: it is in `waiting` until it has completed.
+    func perform(
+        _ operation: Operation, _ deadline: Nanoseconds, _ name: String, noting waiting: borrowing WaitingOperations
+    ) async throws(IOError) -> Completion {
+        if Task.isCancelled { throw IOError(.cancelled, name) }
+        let token = try await admit(operation, deadline, name)
+        waiting.add(token, self)
+        defer { waiting.remove(token, self) }
+        let core = core
+        return await withTaskCancellationHandler {
+            await completion(of: token)
+        } onCancel: {
+            core.requestCancel(token)
+        }
+    }
+
     /// The same for what must not be cancelled: it would leave something half done, as with close.
     func performToTheEnd(_ operation: Operation, _ name: String) async throws(IOError) -> Completion {
         let token: Token

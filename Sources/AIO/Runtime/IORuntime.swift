@@ -47,6 +47,7 @@ public final class IORuntime: Sendable {
     public let selection: EngineSelection
     public let loops: [IOLoop]
     let buffers: BufferPool
+    let nameLookups: NameLookups
     private let process = ProcessGuard()
     /// Counts what is on no descriptor, to spread it over the loops.
     private let turn = Atomic<UInt32>(0)
@@ -58,6 +59,7 @@ public final class IORuntime: Sendable {
         (selection, loops) = try Self.start(configuration)
         self.configuration = configuration
         buffers = BufferPool(atLimit: configuration.atLimit)
+        nameLookups = NameLookups(workerLimit: configuration.workerLimit)
         failure = nil
     }
 
@@ -65,6 +67,7 @@ public final class IORuntime: Sendable {
     private init() {
         configuration = Configuration()
         buffers = BufferPool(atLimit: .wait)
+        nameLookups = NameLookups(workerLimit: configuration.workerLimit)
         do throws(IOError) {
             (selection, loops) = try Self.start(configuration)
             failure = nil
@@ -112,13 +115,35 @@ public final class IORuntime: Sendable {
     public func perform(
         _ operation: Operation, deadline: Deadline = .never
     ) async throws(IOError) -> Int32 {
-        let completion = try await perform(operation, deadline.nanoseconds, operation.name, nil)
-        return completion.result
+        try await complete(operation, deadline: deadline).result
+    }
+
+    /// The same, with the completion's flags.
+    public func complete(
+        _ operation: Operation, deadline: Deadline = .never
+    ) async throws(IOError) -> Completion {
+        guard !operation.isRepeating else {
+            throw IOError(.invalidArgument, operation.name, advice: "a task gets one completion; repeat the single one")
+        }
+        return try await perform(operation, deadline.nanoseconds, operation.name, nil)
     }
 
     /// Waits until `deadline`, on a loop. Throws `cancelled` if the task is.
     public func sleep(until deadline: Deadline) async throws(IOError) {
         _ = try await perform(.timeout(deadline: deadline.nanoseconds), .never, "sleep", nil)
+    }
+
+    /// Asks for an end to every operation in flight on a descriptor, or with nil to all of this runtime's; not to those that
+    /// still wait for a place. Each operation's own end tells what came of it. Returns how many were asked.
+    @discardableResult
+    public func requestCancelAll(on descriptor: Descriptor? = nil) async throws(IOError) -> Int {
+        try check("cancel")
+        var count = 0
+        for loop in loops {
+            // As a job, which needs no place among the operations: those may all be taken by what is to be cancelled.
+            count += await Task(executorPreference: loop) { loop.core.requestCancelAll(on: descriptor) }.value
+        }
+        return count
     }
 
     /// A buffer of `count` bytes at least, aligned for direct I/O. It returns to the pool when it is dropped.

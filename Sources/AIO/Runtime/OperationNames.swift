@@ -24,9 +24,29 @@ extension Operation {
         case .symbolicLink: "symlink"
         case .call(let call): "\(call.kind)"
         case .work: "work"
-        case .poll: "poll"
-        case .timeout: "timeout"
-        case .cancel: "cancel"
+        case .poll, .pollEach: "poll"
+        case .timeout, .repeatingTimeout: "timeout"
+        case .buffers: "buffers"
+        case .cancel, .cancelAll: "cancel"
+        case .socket(let call): call.name
+        case .splice: "splice"
+        case .tee: "tee"
+        case .waitForChild: "waitid"
+        }
+    }
+}
+
+extension SocketCall {
+    fileprivate var name: String {
+        switch self {
+        case .create: "socket"
+        case .bind: "bind"
+        case .listen: "listen"
+        case .accept, .acceptEach: "accept"
+        case .connect: "connect"
+        case .receive, .receiveBuffered, .receiveMessage: "receive"
+        case .send, .sendZeroCopy, .sendMessage: "send"
+        case .shutdown: "shutdown"
         }
     }
 }

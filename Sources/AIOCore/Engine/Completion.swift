@@ -38,6 +38,17 @@ public struct CompletionFlags: OptionSet, BitwiseCopyable, Sendable {
     public static let deadlinePassed = CompletionFlags(rawValue: 1)
     /// The engine handed the operation to a worker thread.
     public static let usedWorker = CompletionFlags(rawValue: 2)
+    /// The operation goes on, and completes again: see `Operation`.
+    public static let more = CompletionFlags(rawValue: 4)
+    /// What was received is in a buffer of the operation's group: `buffer`.
+    public static let hasBuffer = CompletionFlags(rawValue: 8)
+
+    /// The buffer that holds what was received. It is its taker's until `BufferGroupCall.provide` gives it back.
+    public var buffer: UInt16? { contains(.hasBuffer) ? UInt16(rawValue >> 16) : nil }
+
+    mutating func setBuffer(_ buffer: UInt16) {
+        self = CompletionFlags(rawValue: rawValue & 0xffff | Self.hasBuffer.rawValue | UInt32(buffer) << 16)
+    }
 }
 
 /// A completion on its way to whoever waits for it.

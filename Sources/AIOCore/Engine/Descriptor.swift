@@ -48,6 +48,9 @@ public struct Descriptor: BitwiseCopyable, Sendable, Equatable {
         return descriptor
     }
 
+    /// Whether both are one number, or one index, whatever is known of the file.
+    func isSame(as other: Descriptor) -> Bool { number == other.number && isRegistered == other.isRegistered }
+
     /// statx(2): whether `number` is a socket.
     public static func isSocket(_ number: Int32) -> Bool {
         var status = ck_statx()

@@ -8,20 +8,22 @@ public import CKernel
 /// on with what the kernel dropped because the thread that submitted it went away.
 public struct EngineQueue: ~Copyable {
     let table: InFlightTable
-    private let engine: EngineInstance
+    let engine: EngineInstance
     private let hasDedicatedThread: Bool
     /// Completed, not yet drained.
     private var ready: FixedQueue<Delivery>
-    private var deadlines: DeadlineHeap
+    var deadlines: DeadlineHeap
+    /// What receives take their buffers from.
+    var groups = BufferGroups()
     private let scratch: UnsafeMutableBufferPointer<Completion>
     /// What `descriptor` gave away; made when first asked for.
     private var exported: ExportedDescriptor?
 
     /// Whether `settle` gave the engine something that it has not submitted yet.
-    private var hasStagedAgain = false
+    var hasStagedAgain = false
     /// The thread that submitted last, and how often that has changed.
     private var issuer: Int32 = 0
-    private var issuerChanges: UInt32 = 0
+    private(set) var issuerChanges: UInt32 = 0
     /// Operations accepted and completions drained since the beginning. Both wrap.
     public private(set) var stagedCount: UInt = 0
     public private(set) var drainedCount: UInt = 0
@@ -80,6 +82,15 @@ public struct EngineQueue: ~Copyable {
             exported?.arm(deadlines.earliest)
         case .cancel(let target):
             finish(token, requestCancel(target), [])
+        case .cancelAll(let descriptor):
+            finish(token, Int32(truncatingIfNeeded: requestCancelAll(on: descriptor, except: token)), [])
+        case .repeatingTimeout(let first, let interval):
+            stageTimer(token, first: first, interval: interval)
+            exported?.arm(deadlines.earliest)
+        case .buffers(let call):
+            finish(token, groups.perform(call), [])
+        case .pollEach, .socket(.acceptEach), .socket(.receiveBuffered):
+            stageSteps(token)
         case let operation:
             if slot.pointee.deadline != .never { deadlines.insert(token.slot, slot.pointee.deadline) }
             engine.stage(operation, token)
@@ -95,10 +106,13 @@ public struct EngineQueue: ~Copyable {
         case .unknown: return -ENOENT
         case .requestedBefore: return -EALREADY
         case .endsWhenStaged: return 0
+        case .isPausing:
+            finish(token, -ECANCELED, [])
+            return 0
         case .askEngine: break
         }
         switch table[token].pointee.operation {
-        case .timeout:
+        case .timeout, .repeatingTimeout:
             finish(token, -ECANCELED, [])
         case .work(let work):
             // What no worker has begun, the engine takes back; what runs, looks for this between two calls.
@@ -110,11 +124,17 @@ public struct EngineQueue: ~Copyable {
         return 0
     }
 
-    /// Asks for an end to everything that is in flight.
-    public mutating func requestCancelAll() {
+    /// Asks for an end to everything that is in flight on a descriptor, or with nil on this queue. Returns how many
+    /// operations were asked, not counting those that had been before.
+    @discardableResult
+    public mutating func requestCancelAll(on descriptor: Descriptor? = nil, except exempt: Token? = nil) -> Int {
+        var count = 0
         for index in 0..<table.capacity {
-            if let token = table.submittedToken(at: index) { requestCancel(token) }
+            guard let token = table.submittedToken(at: index), token != exempt else { continue }
+            if let descriptor, !table[token].pointee.operation.isOn(descriptor) { continue }
+            if requestCancel(token) == 0 { count += 1 }
         }
+        return count
     }
 
     // MARK: Waiting
@@ -173,16 +193,44 @@ public struct EngineQueue: ~Copyable {
         return count
     }
 
+    /// Drops all that is ready, for whoever ends the queue: a descriptor that nobody takes is closed.
+    public mutating func discardReady() {
+        while let delivery = ready.popFirst() {
+            let token = delivery.completion.token
+            if table[token].pointee.operation.makesDescriptor, delivery.completion.result >= 0 {
+                Kernel.close(delivery.completion.result)
+            }
+            countOut(delivery)
+        }
+    }
+
+    @inline(__always)
+    private mutating func countOut(_ delivery: Delivery) {
+        guard !delivery.completion.flags.contains(.more) else { return goOn(delivery.completion.token) }
+        drainedCount &+= 1
+        table.release(delivery.completion.token)
+    }
+
     /// The oldest completion, if there is one.
     @inline(__always)
     public mutating func popReady() -> Delivery? {
         guard let delivery = ready.popFirst() else {
-            exported?.settle(isReady: false, deadlines.earliest)
+            if exported != nil { settleExported() }
             return nil
         }
-        drainedCount &+= 1
-        table.release(delivery.completion.token)
+        countOut(delivery)
         return delivery
+    }
+
+    /// Everything is drained, and somebody may wait for the exported descriptor alone: what went on because of that is the
+    /// engine's business now.
+    private mutating func settleExported() {
+        if hasStagedAgain {
+            hasStagedAgain = false
+            engine.enter(atLeast: 0, until: 0)
+            drainEngine()
+        }
+        exported?.settle(isReady: !ready.isEmpty, deadlines.earliest)
     }
 
     /// Brings what the engine completed, and what the clock did, to `ready`.
@@ -221,32 +269,44 @@ public struct EngineQueue: ~Copyable {
     private mutating func retry(_ completion: Completion, _ slot: UnsafeMutablePointer<InFlightTable.Slot>) {
         let token = completion.token
         let operation = slot.pointee.operation
+        if slot.pointee.state == .stepping {
+            if completion.result <= 0 { giveBackBuffer(slot) }
+            if completion.result >= 0 { return endStep(completion, slot) }
+        }
         let wasAwaiting = slot.pointee.state == .awaitingReadiness
         if wasAwaiting { table.setAwaitingReadiness(token, false) }
+        let readiness = operation.isWithoutWaiting ? nil : operation.readiness(after: completion.result)
         if slot.pointee.isCancelRequested {
-            // The kernel interrupts one of its workers.
-            let isInterrupted = wasAwaiting || completion.result == -EINTR
-            return finish(token, isInterrupted ? -ECANCELED : completion.result, completion.flags)
+            // The kernel interrupts one of its workers; and what was not ready yet is not waited for.
+            let isInterrupted = wasAwaiting || completion.result == -EINTR || readiness != nil
+            return finish(token, isInterrupted ? -ECANCELED : result(completion), completion.flags)
         }
         if wasAwaiting, completion.result >= 0 {
-            return stageAgain(operation, token)
+            return stageAgain(operation, token, isReady: true)
+        }
+        if let readiness {
+            // O_NONBLOCK, or a device that was busy, or a worker that does not wait: wait until the descriptor is ready,
+            // then try again.
+            table.setAwaitingReadiness(token, true)
+            hasStagedAgain = true
+            return engine.stage(readiness, token)
         }
         switch completion.result {
         case -EAGAIN:
-            guard let (transfer, isWrite) = operation.transfer else { break }
-            guard !transfer.flags.contains(.noWait) else {
-                return finish(token, refusal(operation, transfer), completion.flags)
-            }
-            // O_NONBLOCK, or a device that was busy: wait until the descriptor is ready, then try again.
-            table.setAwaitingReadiness(token, true)
-            return stageAgain(.readiness(transfer, isWrite: isWrite), token)
+            if operation.isPacedByTime, !operation.isWithoutWaiting { return pause(token) }
+            guard let (transfer, _) = operation.transfer else { break }
+            return finish(token, refusal(operation, transfer), completion.flags)
         case -ESPIPE:
             // Some files take no offset and do not look it: a socket that nobody classified, what procfs lets write.
             guard let (transfer, _) = operation.transfer, transfer.offset >= 0 else { break }
             slot.pointee.operation = operation.atCurrentPosition
             return stageAgain(slot.pointee.operation, token)
-        case -EINTR where operation.transfer != nil:
-            // The submitting thread had a signal or task work pending; nothing was transferred.
+        case -EOPNOTSUPP:
+            // Not every kind of socket sends from the caller's memory.
+            guard case .socket(.sendZeroCopy(let socket, let bytes, let count, let flags)) = operation else { break }
+            slot.pointee.operation = .socket(.send(socket, bytes, count: count, flags: flags))
+            return stageAgain(slot.pointee.operation, token)
+        case -EINTR where operation.mayBeInterrupted:
             return stageAgain(operation, token)
         case -ECANCELED, -EFAULT, -EINTR:
             // Nobody asked for it. The thread that submitted it has exited, and the kernel with it dropped what it
@@ -257,7 +317,27 @@ public struct EngineQueue: ~Copyable {
         default:
             break
         }
-        finish(token, completion.result, completion.flags)
+        finish(token, result(completion), completion.flags)
+    }
+
+    private func result(_ completion: Completion) -> Int32 {
+        Int(completion.result) == Splice.outputIsFull ? -EAGAIN : completion.result
+    }
+
+    /// Tries again a little later.
+    private mutating func pause(_ token: Token) {
+        table.setPausing(token, true)
+        deadlines.remove(token.slot)
+        deadlines.insert(token.slot, min(table[token].pointee.deadline, Kernel.now() &+ Self.pauseTime))
+    }
+
+    private static var pauseTime: Nanoseconds { 1_000_000 }
+
+    private mutating func endPause(_ token: Token) {
+        table.setPausing(token, false)
+        let slot = table[token]
+        if slot.pointee.deadline != .never { deadlines.insert(token.slot, slot.pointee.deadline) }
+        stageAgain(slot.pointee.operation, token)
     }
 
     /// What the system call says where the engine said EAGAIN and the caller wants no waiting: io_uring says so too of
@@ -269,8 +349,9 @@ public struct EngineQueue: ~Copyable {
         return result == -Int(ESPIPE) ? -EAGAIN : Int32(truncatingIfNeeded: result)
     }
 
-    private mutating func stageAgain(_ operation: Operation, _ token: Token) {
+    private mutating func stageAgain(_ operation: Operation, _ token: Token, isReady: Bool = false) {
         hasStagedAgain = true
+        if table[token].pointee.isInSteps { return step(token, isReady: isReady) }
         engine.stage(operation, token)
     }
 
@@ -281,6 +362,10 @@ public struct EngineQueue: ~Copyable {
             let token = table.token(of: slot)
             if case .timeout = table[token].pointee.operation {
                 finish(token, 0, [])
+            } else if case .repeatingTimeout(let due, let interval) = table[token].pointee.operation {
+                expireTimer(token, due: due, interval: interval, now)
+            } else if table.isPausing(token), table[token].pointee.deadline > now {
+                endPause(token)
             } else {
                 table[token].pointee.isDeadlinePassed = true
                 requestCancel(token)
@@ -291,17 +376,17 @@ public struct EngineQueue: ~Copyable {
     }
 
     @inline(__always)
-    private mutating func finish(_ token: Token, _ result: Int32, _ flags: CompletionFlags) {
+    mutating func finish(_ token: Token, _ result: Int32, _ flags: CompletionFlags) {
         deadlines.remove(token.slot)
         table.complete(token)
         deliver(token, result, flags)
     }
 
     @inline(__always)
-    private mutating func deliver(_ token: Token, _ result: Int32, _ flags: CompletionFlags) {
+    mutating func deliver(_ token: Token, _ result: Int32, _ flags: CompletionFlags) {
         let slot = table[token]
         var completion = Completion(token, result: result, flags: flags)
-        if case .poll(_, let events) = slot.pointee.operation, result > 0 {
+        if result > 0, let events = slot.pointee.operation.polledEvents {
             // io_uring also reports a hang-up of the other side that was not asked for.
             completion.result = result & Int32(bitPattern: events | CK_POLLERR | CK_POLLHUP | CK_POLLNVAL)
         }
@@ -337,8 +422,17 @@ public struct EngineQueue: ~Copyable {
 }
 
 extension Operation {
-    /// The poll that waits until a read or write can go on.
-    fileprivate static func readiness(_ transfer: Transfer, isWrite: Bool) -> Operation {
-        .poll(transfer.descriptor, events: isWrite ? CK_POLLOUT : CK_POLLIN)
+    @inline(__always)
+    fileprivate var polledEvents: UInt32? {
+        switch self {
+        case .poll(_, let events), .pollEach(_, let events): events
+        default: nil
+        }
+    }
+
+    /// Whether it did nothing if it says EINTR: the submitting thread had a signal or task work pending.
+    fileprivate var mayBeInterrupted: Bool {
+        if case .socket = self { return true }
+        return transfer != nil
     }
 }

@@ -35,6 +35,10 @@ final class InFlightTable: @unchecked Sendable {
         fileprivate(set) var state = State.unstaged
         fileprivate(set) var isCancelRequested = false
         var isDeadlinePassed = false
+        /// Whether it is carried out in steps, and the buffer that the present one has.
+        fileprivate(set) var isInSteps = false
+        var hasBuffer = false
+        var buffer: UInt16 = 0
         /// How often the submitting thread had changed when it was staged: the kernel cancels a thread's operations
         /// when the thread exits.
         var issuerChanges: UInt32 = 0
@@ -49,6 +53,12 @@ final class InFlightTable: @unchecked Sendable {
         case submitted
         /// With the engine as a poll, since the descriptor was not ready; `submitted` again when it is.
         case awaitingReadiness
+        /// With nobody until its time comes: then it is `submitted` again.
+        case pausing
+        /// As `submitted`, but a result is not the end of the operation (`EngineQueueSteps`), which may be a timer's.
+        case stepping
+        /// One of its completions waits to be drained; then it is `stepping` again.
+        case resting
         /// Its result is known and waits to be drained. Left by `release`.
         case completed
     }
@@ -100,17 +110,39 @@ final class InFlightTable: @unchecked Sendable {
         return .submit
     }
 
-    /// Between submitted and awaitingReadiness.
+    /// Between submitted, or stepping, and awaitingReadiness.
     func setAwaitingReadiness(_ token: Token, _ isAwaiting: Bool) {
-        self[token].pointee.state = isAwaiting ? .awaitingReadiness : .submitted
+        let slot = self[token]
+        slot.pointee.state = isAwaiting ? .awaitingReadiness : slot.pointee.isInSteps ? .stepping : .submitted
     }
+
+    /// submitted, resting → stepping.
+    func setStepping(_ token: Token) {
+        self[token].pointee.isInSteps = true
+        self[token].pointee.state = .stepping
+    }
+
+    /// stepping → resting.
+    func setResting(_ token: Token) {
+        assert(self[token].pointee.state == .stepping)
+        self[token].pointee.state = .resting
+    }
+
+    /// Between submitted and pausing.
+    func setPausing(_ token: Token, _ isPausing: Bool) {
+        self[token].pointee.state = isPausing ? .pausing : .submitted
+    }
+
+    func isPausing(_ token: Token) -> Bool { self[token].pointee.state == .pausing }
 
     enum Cancelling {
         /// No such operation, or its result is known already.
         case unknown
         case requestedBefore
-        /// Marked; it ends when it is staged.
+        /// Marked; it ends when it is staged, or goes on.
         case endsWhenStaged
+        /// Marked; no engine has it.
+        case isPausing
         case askEngine
     }
 
@@ -118,12 +150,16 @@ final class InFlightTable: @unchecked Sendable {
         guard let slot = find(token), slot.pointee.state != .completed else { return .unknown }
         guard !slot.pointee.isCancelRequested else { return .requestedBefore }
         slot.pointee.isCancelRequested = true
-        return slot.pointee.state == .unstaged ? .endsWhenStaged : .askEngine
+        switch slot.pointee.state {
+        case .unstaged, .resting: return .endsWhenStaged
+        case .pausing: return .isPausing
+        case .submitted, .awaitingReadiness, .stepping, .completed: return .askEngine
+        }
     }
 
-    /// submitted, awaitingReadiness → completed.
+    /// submitted, awaitingReadiness, pausing, stepping → completed.
     func complete(_ token: Token) {
-        assert(self[token].pointee.state == .submitted || self[token].pointee.state == .awaitingReadiness)
+        assert(self[token].pointee.state != .unstaged && self[token].pointee.state != .completed)
         self[token].pointee.state = .completed
     }
 
@@ -135,16 +171,17 @@ final class InFlightTable: @unchecked Sendable {
         slot.pointee.state = .unstaged
         slot.pointee.isCancelRequested = false
         slot.pointee.isDeadlinePassed = false
+        slot.pointee.isInSteps = false
         free.push(token.slot)
     }
 
     /// The live token of a slot.
     func token(of slot: UInt32) -> Token { Token(slot: slot, generation: slots[Int(slot)].generation) }
 
-    /// The token at `index` if the engine has that operation.
+    /// The token at `index` if that operation is staged and has no result yet.
     func submittedToken(at index: Int) -> Token? {
         switch slots[index].state {
-        case .submitted, .awaitingReadiness: token(of: UInt32(index))
+        case .submitted, .awaitingReadiness, .pausing, .stepping, .resting: token(of: UInt32(index))
         case .unstaged, .completed: nil
         }
     }

@@ -4,6 +4,10 @@ public import CKernel
 ///
 /// Every pointer in it is borrowed: the memory belongs to the operation from the moment it is staged
 /// until its completion is drained, also after a cancel was requested.
+///
+/// A *repeating* operation has several completions. Each but the last carries `CompletionFlags.more`; the token stays live
+/// until the one without, which an error, the end of a stream, a cancel or the deadline brings. The next completion is
+/// begun when one is drained, so that none is ever lost or piles up.
 public enum Operation: BitwiseCopyable, @unchecked Sendable {
     // @unchecked: the pointers make it non-Sendable by default; the ownership rule above is what makes
     // handing them to another thread sound.
@@ -54,10 +58,29 @@ public enum Operation: BitwiseCopyable, @unchecked Sendable {
     case call(BlockingCall)
     /// Several system calls, one after the other, on a worker. Completes with what `run` returns.
     case work(Unmanaged<BlockingWork>)
+    /// One of the calls on sockets.
+    case socket(SocketCall)
+    /// splice(2): moves data between two descriptors, one of them a pipe. Completes with the bytes moved; 0 is the end.
+    case splice(Splice)
+    /// tee(2): copies from pipe to pipe what stays in the first. Offsets are not used. Completes with the bytes.
+    case tee(Splice)
+    /// waitid(2) of a child by its pidfd, with these options (WEXITED and its like). Completes with 0 once there is
+    /// something to tell, which is then in `status`.
+    case waitForChild(Descriptor, status: UnsafeMutablePointer<ck_child_status>, options: Int32)
     /// Waits until one of `events` (POLLIN and its like) holds. Completes with the events that do.
     case poll(Descriptor, events: UInt32)
+    /// Repeating: as `poll`, again and again while `events` hold: whoever has dealt with a completion drains the next.
+    case pollEach(Descriptor, events: UInt32)
     /// Completes with 0 when the monotonic clock reaches `deadline`.
     case timeout(deadline: Nanoseconds)
+    /// Repeating: completes when the monotonic clock reaches `first`, and every `interval` from then on, with the number of
+    /// intervals that have passed since the last completion: 1, or more if that was drained late.
+    case repeatingTimeout(first: Nanoseconds, interval: Nanoseconds)
+    /// Registers buffers for `SocketCall.receiveBuffered`, or gives one back. Completes at once.
+    case buffers(BufferGroupCall)
+    /// Asks to cancel every operation in flight on a descriptor; with nil, every other operation of the queue. Completes
+    /// with the number of operations that were asked.
+    case cancelAll(on: Descriptor?)
     /// Asks to cancel `target`. Completes with 0 (asked), ENOENT (no such operation: it may have completed) or
     /// EALREADY (asked before). What becomes of the target is told by the target's own completion alone.
     case cancel(target: Token)
@@ -91,6 +114,32 @@ public struct Transfer: BitwiseCopyable {
         self.offset = offset
         self.flags = flags
         self.bufferIndex = bufferIndex
+    }
+}
+
+/// What `Operation.splice` and `.tee` carry. Waits until there is something to move and room for it, unless `flags` has
+/// SPLICE_F_NONBLOCK: then it completes with EAGAIN. Nothing is said about the order of several on one descriptor.
+public struct Splice: BitwiseCopyable, Sendable {
+    public var input: Descriptor
+    /// Byte in the file; `Transfer.currentPosition` for a pipe or a stream, or the descriptor's own position.
+    public var inputOffset: Int64
+    public var output: Descriptor
+    public var outputOffset: Int64
+    /// Bytes to move.
+    public var count: UInt32
+    /// SPLICE_F_ flags.
+    public var flags: UInt32
+
+    public init(
+        from input: Descriptor, inputOffset: Int64 = Transfer.currentPosition, to output: Descriptor,
+        outputOffset: Int64 = Transfer.currentPosition, count: UInt32, flags: UInt32 = 0
+    ) {
+        self.input = input
+        self.inputOffset = inputOffset
+        self.output = output
+        self.outputOffset = outputOffset
+        self.count = count
+        self.flags = flags
     }
 }
 

@@ -6,11 +6,63 @@ extension Operation {
         case .read(let transfer), .write(let transfer), .readVectored(let transfer), .writeVectored(let transfer):
             transfer.descriptor
         case .sync(let descriptor, _), .syncRange(let descriptor, _, _, _), .allocate(let descriptor, _, _, _),
-            .truncate(let descriptor, _), .advise(let descriptor, _, _, _), .poll(let descriptor, _):
+            .truncate(let descriptor, _), .advise(let descriptor, _, _, _), .poll(let descriptor, _),
+            .pollEach(let descriptor, _):
             descriptor
+        case .socket(let call): call.descriptor
+        case .splice(let splice), .tee(let splice): splice.input
+        case .waitForChild(let child, _, _): child
         case .nop, .open, .close, .status, .rename, .unlink, .makeDirectory, .link, .symbolicLink, .call, .work,
-            .timeout, .cancel:
+            .timeout, .repeatingTimeout, .buffers, .cancel, .cancelAll:
             nil
+        }
+    }
+
+    /// The second descriptor of an operation on two.
+    var otherDescriptor: Descriptor? {
+        switch self {
+        case .splice(let splice), .tee(let splice): splice.output
+        default: nil
+        }
+    }
+
+    /// The same operation with another second descriptor.
+    func onOther(_ other: Descriptor) -> Operation {
+        switch self {
+        case .splice(var splice):
+            splice.output = other
+            return .splice(splice)
+        case .tee(var splice):
+            splice.output = other
+            return .tee(splice)
+        default:
+            return self
+        }
+    }
+
+    /// Whether an engine made of system calls has to know what its descriptor is. What is for sockets is refused elsewhere.
+    var needsKind: Bool {
+        switch self {
+        case .socket, .waitForChild: false
+        default: true
+        }
+    }
+
+    var isConnect: Bool {
+        if case .socket(.connect) = self { true } else { false }
+    }
+
+    /// Whether it is an operation on this descriptor.
+    func isOn(_ other: Descriptor) -> Bool {
+        if let descriptor, descriptor.isSame(as: other) { return true }
+        return otherDescriptor.map { $0.isSame(as: other) } ?? false
+    }
+
+    /// Whether it completes with a descriptor that is then its owner's to close.
+    var makesDescriptor: Bool {
+        switch self {
+        case .open, .socket(.create), .socket(.accept), .socket(.acceptEach): true
+        default: false
         }
     }
 
@@ -48,8 +100,19 @@ extension Operation {
         case .advise(_, let offset, let count, let advice):
             return .advise(other, offset: offset, count: count, advice: advice)
         case .poll(_, let events): return .poll(other, events: events)
+        case .pollEach(_, let events): return .pollEach(other, events: events)
+        case .socket(let call): return .socket(call.on(other))
+        case .splice(var splice):
+            splice.input = other
+            return .splice(splice)
+        case .tee(var splice):
+            splice.input = other
+            return .tee(splice)
+        case .waitForChild(_, let status, let options):
+            return .waitForChild(other, status: status, options: options)
         case .read, .write, .readVectored, .writeVectored, .nop, .open, .close, .status, .rename, .unlink,
-            .makeDirectory, .link, .symbolicLink, .call, .work, .timeout, .cancel:
+            .makeDirectory, .link, .symbolicLink, .call, .work, .timeout, .cancel,
+            .repeatingTimeout, .buffers, .cancelAll:
             return self
         }
     }

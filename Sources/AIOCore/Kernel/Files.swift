@@ -61,6 +61,12 @@ extension Kernel {
     /// fcntl(2) with F_GETFL: the flags the file was opened with.
     public static func openFlags(_ descriptor: Int32) -> Int { call(CK_NR_fcntl, Int(descriptor), Int(CK_F_GETFL)) }
 
+    /// fcntl(2) with F_SETFL.
+    @discardableResult
+    static func setOpenFlags(_ descriptor: Int32, _ flags: Int) -> Int {
+        call(CK_NR_fcntl, Int(descriptor), Int(CK_F_SETFL), flags)
+    }
+
     /// fcntl(2) with F_DUPFD_CLOEXEC: the same open file under another number, the lowest free one from `least` on.
     public static func duplicate(_ descriptor: Int32, from least: Int32 = 0) -> Int {
         call(CK_NR_fcntl, Int(descriptor), Int(CK_F_DUPFD_CLOEXEC), Int(least))

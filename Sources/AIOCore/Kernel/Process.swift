@@ -8,6 +8,16 @@ extension Kernel {
     /// getpid(2).
     public static func processID() -> Int32 { Int32(truncatingIfNeeded: call(CK_NR_getpid)) }
 
+    /// pidfd_open(2), close-on-exec by itself: readable when the process has ended.
+    public static func processDescriptor(_ process: Int32) -> Int { call(CK_NR_pidfd_open, Int(process), 0) }
+
+    /// waitid(2) of a child by its pidfd. With WNOHANG, `status.process` is 0 if there is nothing to tell yet.
+    public static func waitForChild(
+        _ processDescriptor: Int32, _ status: UnsafeMutablePointer<ck_child_status>, _ options: Int32
+    ) -> Int {
+        call(CK_NR_waitid, Int(CK_P_PIDFD), Int(processDescriptor), address(status), Int(options), 0)
+    }
+
     /// geteuid(2).
     public static func effectiveUser() -> UInt32 { UInt32(truncatingIfNeeded: call(CK_NR_geteuid)) }
 

@@ -2,6 +2,13 @@ internal import CKernel
 
 /// Signals that this process sends to itself.
 extension Kernel {
+    /// signalfd4(2): a descriptor from which the signals in `mask` (bit n - 1 for signal n) are read, 128 bytes each,
+    /// when they are blocked.
+    public static func signalDescriptor(_ mask: UInt64, _ flags: Int32) -> Int {
+        var mask = mask
+        return call(CK_NR_signalfd4, -1, address(&mask), 8, Int(flags))
+    }
+
     /// rt_sigqueueinfo(2): queues a signal with a value for this process, as from asynchronous I/O (SI_ASYNCIO).
     ///
     /// Returns 0, or negative EINVAL (no such signal) or EAGAIN (RLIMIT_SIGPENDING is reached).

@@ -100,6 +100,15 @@ public final class Loop<Client: LoopClient>: @unchecked Sendable {
         wakeIfAsleep()
     }
 
+    /// Asks for an end to everything on a descriptor, or with nil to everything. On the loop's thread; on another, and when
+    /// the loop has ended, it does nothing. Returns how many operations were asked.
+    public func requestCancelAll(on descriptor: Descriptor?) -> Int {
+        guard isCurrent, phase.load(ordering: .relaxed) != Phase.ended.rawValue else { return 0 }
+        // What other threads staged before this is to be reached too.
+        acceptInbox()
+        return queue.pointee.requestCancelAll(on: descriptor)
+    }
+
     /// Makes the loop look at its client's jobs, if it sleeps.
     public func wakeIfAsleep() {
         wakeIfNeeded { inbox.wakeIsNeeded() }

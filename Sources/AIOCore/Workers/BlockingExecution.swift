@@ -34,7 +34,16 @@ extension Operation {
             return call.blockingResult()
         case .work(let work):
             return work.takeUnretainedValue().carryOut()
-        case .poll, .timeout, .cancel:
+        case .socket(let call):
+            return call.attempt()
+        case .splice(let splice):
+            return splice.result(isTee: false)
+        case .tee(let splice):
+            return splice.result(isTee: true)
+        case .waitForChild:
+            if case .done(let result) = attemptWaiting(isBegun: false) { return result }
+            return -Int(EAGAIN)
+        case .poll, .pollEach, .timeout, .repeatingTimeout, .buffers, .cancel, .cancelAll:
             // These wait; the engine and the queue do that without a worker.
             return -Int(EINVAL)
         }

@@ -27,6 +27,21 @@ func expectError<R>(
     return nil
 }
 
+/// The same where either may come first.
+func expectError<R>(
+    _ code: IOError.Code, or other: IOError.Code, sourceLocation: SourceLocation = #_sourceLocation,
+    _ body: () async throws -> R
+) async {
+    do {
+        let value = try await body()
+        Issue.record("returned \(value) instead of throwing", sourceLocation: sourceLocation)
+    } catch let error as IOError {
+        #expect(error.code == code || error.code == other, "\(error)", sourceLocation: sourceLocation)
+    } catch {
+        Issue.record("\(error)", sourceLocation: sourceLocation)
+    }
+}
+
 extension Deadline {
     /// A point in time that any machine passes while a test looks on.
     static var soon: Self { .now + .milliseconds(5) }

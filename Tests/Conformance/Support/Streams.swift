@@ -28,6 +28,12 @@ struct Ends: Sendable {
         return try await body(&ends)
     }
 
+    /// Two that there are already.
+    init(reading: Int32, writing: Int32) {
+        self.reading = reading
+        self.writing = writing
+    }
+
     init(_ kind: StreamKind, _ nonBlocking: Bool) throws {
         switch kind {
         case .pipe: (reading, writing) = try Self.pipe()

@@ -13,6 +13,9 @@ struct IOUringEngine: ~Copyable, Engine {
     /// By workers, or without having been in the ring.
     private var completedHere: FixedQueue<Completion>
     private var remote: RemoteGate
+    /// By slot, what a send from the caller's memory came to, until the kernel is done with that memory. Made when first
+    /// needed.
+    private var zeroCopyResults: UnsafeMutablePointer<Int32>?
     private var isWakeArmed = false
     private var isExported = false
     /// What the ring has registered, for workers.
@@ -54,7 +57,10 @@ struct IOUringEngine: ~Copyable, Engine {
         if configuration.hasDedicatedThread { armWake() }
     }
 
-    deinit { pool?.shutDown() }
+    deinit {
+        pool?.shutDown()
+        zeroCopyResults?.deallocate()
+    }
 
     /// Twice as many places as operations can be with the kernel, since some more wait for it; or as many as allowed.
     private static func makeHolds(_ ring: borrowing Ring, _ depth: Int) -> FileHolds? {
@@ -94,6 +100,10 @@ struct IOUringEngine: ~Copyable, Engine {
             return sendToWorker(operation, token)
         }
         entry.pointee.user_data = token.rawValue
+        if entry.pointee.opcode == CK_URING_OP_SEND_ZC, zeroCopyResults == nil {
+            zeroCopyResults = .allocate(capacity: configuration.queueDepth)
+            zeroCopyResults?.initialize(repeating: 0, count: configuration.queueDepth)
+        }
         // By one of the kernel's workers from the start: an attempt on a FUSE file may wait in this very thread, since
         // such files heed no wish not to.
         if operation.mayWaitForOthers { entry.pointee.flags |= CK_URING_SQE_ASYNC }
@@ -136,6 +146,9 @@ struct IOUringEngine: ~Copyable, Engine {
         if let descriptor = operation.descriptor, descriptor.isRegistered {
             // A worker would take the index for a descriptor's number. -1 is none.
             operation = operation.on(files.resolve(descriptor) ?? Descriptor(-1))
+        }
+        if let other = operation.otherDescriptor, other.isRegistered {
+            operation = operation.onOther(files.resolve(other) ?? Descriptor(-1))
         }
         if pool == nil {
             pool = WorkerPool(
@@ -180,14 +193,24 @@ struct IOUringEngine: ~Copyable, Engine {
     mutating func drain(into completions: UnsafeMutableBufferPointer<Completion>) -> Int {
         var count = 0
         var wakeEnded = false
+        let zeroCopyResults = zeroCopyResults
         ring.drain { entry in
             guard entry.user_data >> 63 == 0 else {
                 if entry.user_data == Self.wakeTag { wakeEnded = entry.flags & CK_URING_CQE_MORE == 0 }
                 return true
             }
             guard count < completions.count else { return false }
-            completions.initializeElement(
-                at: count, to: Completion(Token(rawValue: entry.user_data), result: entry.result))
+            let token = Token(rawValue: entry.user_data)
+            var result = entry.result
+            if entry.flags & (CK_URING_CQE_MORE | CK_URING_CQE_NOTIFICATION) != 0, let zeroCopyResults {
+                // Nothing else that is the caller's has two answers. The first is kept for the second.
+                guard entry.flags & CK_URING_CQE_NOTIFICATION != 0 else {
+                    zeroCopyResults[Int(token.slot)] = result
+                    return true
+                }
+                result = zeroCopyResults[Int(token.slot)]
+            }
+            completions.initializeElement(at: count, to: Completion(token, result: result))
             count += 1
             return true
         }

@@ -24,6 +24,10 @@ extension ck_uring_submission {
         case .close(let number):
             opcode = CK_URING_OP_CLOSE
             descriptor = number
+        case .splice, .tee, .waitForChild:
+            // A ring has a splice, but one of the kernel's workers waits in it for as long as it takes. These are tried
+            // by a worker and, in between, polled for by the queue.
+            return false
         default:
             return encodeFileOperation(operation, supported: opcodes)
         }
@@ -91,6 +95,9 @@ extension ck_uring_submission {
         case .call(let call):
             guard let form = call.ringForm else { return false }
             encode(form)
+        case .socket(let call):
+            guard !call.isForWorker else { return false }
+            encode(call, supported: opcodes)
         default:
             return false
         }
@@ -117,7 +124,7 @@ extension ck_uring_submission {
     }
 
     @inline(__always)
-    private mutating func encode(_ file: Descriptor, _ opcode: UInt8, offset: Int64 = 0) {
+    mutating func encode(_ file: Descriptor, _ opcode: UInt8, offset: Int64 = 0) {
         self.opcode = opcode
         descriptor = file.number
         self.offset = UInt64(bitPattern: offset)

@@ -185,8 +185,7 @@ struct PollSet: ~Copyable {
         _ outgoing: inout FixedQueue<WorkItem>
     ) -> Bool {
         let waiter = waiters[Int(slot)]
-        guard let (transfer, isWrite) = waiter.operation.transfer else { return false }
-        switch StreamAttempt(waiter.operation, transfer, isWrite: isWrite) {
+        switch waiter.operation.attemptReady() {
         case .done(let result):
             remove(slot, from: entry)
             completed.append(Completion(waiter.token, result: Int32(truncatingIfNeeded: result)))
@@ -301,6 +300,12 @@ struct PollSet: ~Copyable {
 }
 
 extension Operation {
+    /// What waited is tried again.
+    fileprivate func attemptReady() -> StreamAttempt {
+        guard let (transfer, isWrite) = transfer else { return attemptWaiting(isBegun: true) }
+        return StreamAttempt(self, transfer, isWrite: isWrite)
+    }
+
     /// What a poll waits for.
     fileprivate var pollEvents: UInt32 {
         if case .poll(_, let events) = self { events } else { 0 }

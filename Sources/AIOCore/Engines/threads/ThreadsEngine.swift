@@ -64,11 +64,18 @@ struct ThreadsEngine: ~Copyable, Engine {
     /// The operation on a descriptor by its number and with its kind. nil if it is refused, and has completed.
     mutating func admit(_ operation: Operation, _ token: Token) -> Operation? {
         guard let descriptor = operation.descriptor else { return operation }
-        guard let known = known(descriptor) else {
+        guard let known = operation.needsKind ? known(descriptor) : files.resolve(descriptor) else {
             complete(token, -Int(EBADF))
             return nil
         }
-        let operation = operation.on(known)
+        var operation = operation.on(known)
+        if let other = operation.otherDescriptor, other.isRegistered {
+            guard let resolved = files.resolve(other) else {
+                complete(token, -Int(EBADF))
+                return nil
+            }
+            operation = operation.onOther(resolved)
+        }
         guard buffers.allows(operation) else {
             complete(token, -Int(EFAULT))
             return nil
@@ -84,7 +91,34 @@ struct ThreadsEngine: ~Copyable, Engine {
             stage(operation, token, transfer, isWrite: false)
         case .write(let transfer), .writeVectored(let transfer):
             stage(operation, token, transfer, isWrite: true)
+        case .socket(let call): stage(call, operation, token)
+        case .waitForChild(let child, _, _): tryOrWait(operation, token, child, .reading)
         default: outgoing.append(WorkItem(operation, token))
+        }
+    }
+
+    private mutating func stage(_ call: SocketCall, _ operation: Operation, _ token: Token) {
+        // A name in the file system has to be looked up there.
+        guard !call.isForWorker else { return outgoing.append(WorkItem(operation, token)) }
+        guard let interest = call.interest, let descriptor = call.descriptor else {
+            return complete(token, call.attempt())
+        }
+        tryOrWait(operation, token, descriptor, interest)
+    }
+
+    /// For what waits and is no transfer.
+    private mutating func tryOrWait(
+        _ operation: Operation, _ token: Token, _ descriptor: Descriptor, _ interest: PollSet.Interest
+    ) {
+        // Those that came first go first; but nothing can be sent before a connection was begun.
+        guard !pollSet.hasWaiters(descriptor.number, interest) || operation.isWithoutWaiting || operation.isConnect
+        else { return wait(operation, token, descriptor, interest, 0) }
+        switch operation.attemptWaiting(isBegun: false) {
+        case .done(let result): complete(token, result)
+        case .notReady: wait(operation, token, descriptor, interest, 0)
+        case .needsWorker:
+            pollSet.addWithWorker(operation, token, descriptor.number, interest)
+            outgoing.append(WorkItem(operation, token))
         }
     }
 

@@ -1,0 +1,78 @@
+public import AIOCore
+internal import CKernel
+
+/// What all sockets have: an address of their own, and options.
+///
+/// The calls are made on the caller's thread; none of them waits. They throw `fileClosed` after a close.
+public protocol Socket: Sendable {
+    var runtime: IORuntime { get }
+    /// What the operations of an `IOQueue` want. Borrowed.
+    var descriptor: Descriptor { get }
+    /// The address of this side: the one bound to, with the port or the name that the kernel has chosen. getsockname(2).
+    func localAddress() throws(IOError) -> SocketAddress
+    /// The bytes of an option, `capacity` at most. getsockopt(2).
+    func rawOption(level: Int32, name: Int32, capacity: Int) throws(IOError) -> [UInt8]
+    /// Sets an option to these bytes. setsockopt(2).
+    func setRawOption(level: Int32, name: Int32, to bytes: [UInt8]) throws(IOError)
+    /// Ends what waits, and closes the socket.
+    func close() async throws(IOError)
+}
+
+extension Socket {
+    /// The value of an option. Throws `invalidArgument` if the kernel's value has another form.
+    public func option<Value>(_ option: SocketOption<Value>) throws(IOError) -> Value {
+        let bytes = try rawOption(level: option.level, name: option.name, capacity: option.size)
+        guard let value = option.decode(bytes) else {
+            let advice = "the value has \(bytes.count) bytes, and not \(option.size)"
+            throw IOError(.invalidArgument, "getsockopt", advice: advice)
+        }
+        return value
+    }
+
+    /// Sets an option. Throws `invalidArgument` for a value that the kernel refuses or cannot be told.
+    public func setOption<Value>(_ option: SocketOption<Value>, to value: Value) throws(IOError) {
+        guard let bytes = option.encode(value) else {
+            throw IOError(.invalidArgument, "setsockopt", advice: "the value is out of range: \(value)")
+        }
+        try setRawOption(level: option.level, name: option.name, to: bytes)
+    }
+}
+
+extension StreamHandle {
+    func localAddress() throws(IOError) -> SocketAddress {
+        let memory = AddressMemory()
+        _ = try call("getsockname") { Kernel.localName($0, memory.base, memory.countPointer) }
+        guard let address = memory.address else { throw error(.notSupported, "getsockname") }
+        return address
+    }
+
+    func rawOption(_ level: Int32, _ name: Int32, _ capacity: Int) throws(IOError) -> [UInt8] {
+        guard (0...65536).contains(capacity) else {
+            throw error(.invalidArgument, "getsockopt", advice: "capacity is 0 to 65536")
+        }
+        var bytes = [UInt8](repeating: 0, count: max(capacity, 1))
+        var count = UInt32(capacity)
+        _ = try call("getsockopt") { number in
+            bytes.withUnsafeMutableBytes { Kernel.option(number, level, name, $0.baseAddress!, &count) }
+        }
+        return Array(bytes.prefix(Int(count)))
+    }
+
+    func setRawOption(_ level: Int32, _ name: Int32, _ bytes: [UInt8]) throws(IOError) {
+        // An empty array has no address, which the kernel would refuse.
+        let memory = bytes.isEmpty ? [0] : bytes
+        _ = try call("setsockopt") { number in
+            memory.withUnsafeBytes { Kernel.setOption(number, level, name, $0.baseAddress!, UInt32(bytes.count)) }
+        }
+    }
+}
+
+extension Connection {
+    public func localAddress() throws(IOError) -> SocketAddress { try handle.localAddress() }
+    public func rawOption(level: Int32, name: Int32, capacity: Int = 4) throws(IOError) -> [UInt8] {
+        try handle.rawOption(level, name, capacity)
+    }
+    public func setRawOption(level: Int32, name: Int32, to bytes: [UInt8]) throws(IOError) {
+        try handle.setRawOption(level, name, bytes)
+    }
+}

@@ -1,0 +1,76 @@
+internal import AIOCore
+internal import CKernel
+
+// Reading and writing of sockets: tried where the caller stands, then handed to a loop, which waits.
+extension StreamHandle {
+    /// Bytes that one call takes at most, so that they fit the kernel's counts.
+    private static var transferMax: Int { 1 << 30 }
+
+    /// recv(2). Always inlined, as `File.perform` is: what is there costs one async frame, the caller's.
+    @inline(__always)
+    func receive(
+        _ base: UnsafeMutableRawPointer?, _ count: Int, _ deadline: Deadline
+    ) async throws(IOError) -> Int {
+        // A stream that has not ended returns zero too if it is asked for nothing.
+        guard count > 0 else { return 0 }
+        if let result = try receiveNow(base, count, deadline) { return result }
+        let call = SocketCall.receive(descriptor, base, count: min(count, Self.transferMax), flags: 0)
+        return try await perform(.socket(call), deadline, "read")
+    }
+
+    @inline(__always)
+    private func receiveNow(
+        _ base: UnsafeMutableRawPointer?, _ count: Int, _ deadline: Deadline
+    ) throws(IOError) -> Int? {
+        try begin("read", deadline)
+        defer { end() }
+        guard mayTryNow(readGuess) else { return nil }
+        let result = Kernel.receive(number, base, min(count, Transfer.inlineLimit), CK_MSG_DONTWAIT)
+        return try attempted(result, readGuess, "read")
+    }
+
+    /// send(2), never with SIGPIPE.
+    @inline(__always)
+    func send(_ base: UnsafeRawPointer?, _ count: Int, _ deadline: Deadline) async throws(IOError) -> Int {
+        guard count > 0 else { return 0 }
+        if let result = try sendNow(base, count, deadline) { return result }
+        let call = SocketCall.send(descriptor, base, count: min(count, Self.transferMax), flags: 0)
+        return try await perform(.socket(call), deadline, "write")
+    }
+
+    @inline(__always)
+    private func sendNow(_ base: UnsafeRawPointer?, _ count: Int, _ deadline: Deadline) throws(IOError) -> Int? {
+        try begin("write", deadline)
+        defer { end() }
+        guard mayTryNow(writeGuess) else { return nil }
+        let flags = CK_MSG_DONTWAIT | CK_MSG_NOSIGNAL
+        let result = Kernel.send(number, base, min(count, Transfer.inlineLimit), flags)
+        return try attempted(result, writeGuess, "write")
+    }
+
+    /// Whether to try on this thread: not if it mostly was in vain, and not if a task that is served again and again would
+    /// keep its loop from everybody else.
+    @inline(__always)
+    func mayTryNow(_ guess: borrowing CacheGuess) -> Bool {
+        guard runtime.configuration.inlineAttempts, guess.isWorthAsking() else { return false }
+        return !(guess.isTurnUsedUp() && runtime.isOnLoop)
+    }
+
+    /// What an attempt came to; nil if it is for the loop.
+    @inline(__always)
+    func attempted(_ result: Int, _ guess: borrowing CacheGuess, _ name: String) throws(IOError) -> Int? {
+        if result >= 0 {
+            guess.noteHit()
+            return result
+        }
+        switch result {
+        case -Int(EAGAIN):
+            // For a task on a loop, an attempt in vain is a good part of what waiting costs. For one elsewhere it is little
+            // beside the change of thread that follows, and much is saved if the next one finds something.
+            if runtime.isOnLoop { guess.noteMiss() }
+            return nil
+        case -Int(EINTR): return nil
+        default: throw error(result: result, name)
+        }
+    }
+}

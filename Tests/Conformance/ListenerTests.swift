@@ -1,0 +1,298 @@
+import AIO
+import CKernel
+import Glibc
+import Testing
+import UnitSupport
+
+/// Listeners: names, accepting, and what gets in the way of it.
+@Suite(.timeLimit(.minutes(10))) struct ListenerTests {
+    @Test(arguments: engines)
+    func theKernelChoosesThePort(_ engine: EngineKind) async throws {
+        try await withRuntime(engine) { runtime in
+            try await withListener(.v4, runtime) { listener, address in
+                #expect(address.port ?? 0 > 0)
+                let other = Task { try await AIO.Listener.listen(on: address, runtime: runtime) }
+                let error = await expectError(.addressInUse) { try await other.value }
+                #expect(error?.description.contains("\(address)") == true)
+            }
+        }
+    }
+
+    @Test(arguments: engines)
+    func anAddressOfAnotherMachineIsNotAvailable(_ engine: EngineKind) async throws {
+        try await withRuntime(engine) { runtime in
+            let elsewhere = try SocketAddress("192.0.2.1:0")
+            await expectError(.addressNotAvailable) { try await AIO.Listener.listen(on: elsewhere, runtime: runtime) }
+        }
+    }
+
+    @Test(arguments: engines)
+    func severalListenersShareAPort(_ engine: EngineKind) async throws {
+        try await withRuntime(engine) { runtime in
+            let one = try await AIO.Listener.listen(on: .v4(.loopback, port: 0), reusePort: true, runtime: runtime)
+            let address = try one.localAddress()
+            let other = try await AIO.Listener.listen(on: address, reusePort: true, runtime: runtime)
+            #expect(try other.localAddress() == address)
+            try await one.close()
+            let client = try await Connection.connect(to: address, runtime: runtime)
+            let server = try await other.accept()
+            for end in [client, server] { try await end.close() }
+            try await other.close()
+        }
+    }
+
+    @Test(arguments: engines)
+    func aPathAndAnAbstractNameAreListenedOn(_ engine: EngineKind) async throws {
+        try await withScratch { scratch in
+            try await withRuntime(engine) { runtime in
+                let name = Array("swift-aio-\(scratch.folder)-\(engine)".utf8)
+                for address in [SocketAddress.unix(Path(scratch.path("socket"))), .abstract(name)] {
+                    let listener = try await AIO.Listener.listen(on: address, runtime: runtime)
+                    #expect(try listener.localAddress() == address)
+                    await expectError(.addressInUse) { try await AIO.Listener.listen(on: address, runtime: runtime) }
+                    let client = try await Connection.connect(to: address, from: .unnamed, runtime: runtime)
+                    let server = try await listener.accept()
+                    #expect(try server.remoteAddress == client.localAddress())
+                    try await client.writeAll([1])
+                    #expect(try await server.read() == [1])
+                    for end in [client, server] { try await end.close() }
+                    try await listener.close()
+                }
+                // The name is whoever's made it.
+                try await Paths.unlink(Path(scratch.path("socket")), runtime: runtime)
+            }
+        }
+    }
+
+    @Test(arguments: engines, SocketFamily.available)
+    func anAcceptWaitsAndIsGivenUpWithoutLosingAConnection(_ engine: EngineKind, _ family: SocketFamily) async throws {
+        try await withRuntime(engine) { runtime in
+            try await withListener(family, runtime) { listener, address in
+                let accept = Task { try await listener.accept() }
+                try await eventually { runtime.inFlightCount == 1 }
+                accept.cancel()
+                await expectError(.cancelled) { try await accept.value }
+                await expectError(.deadlineExceeded) { try await listener.accept(deadline: .soon) }
+                let client = try await Connection.connect(to: address, runtime: runtime)
+                let server = try await listener.accept()
+                try await client.close()
+                #expect(try await server.read() == [])
+                try await server.close()
+            }
+        }
+    }
+
+    @Test(arguments: engines, SocketFamily.available)
+    func aCloseEndsAcceptsAndTheSequence(_ engine: EngineKind, _ family: SocketFamily) async throws {
+        try await withRuntime(engine) { runtime in
+            try await withListener(family, runtime) { listener, address in
+                let served = Counter()
+                let serve = Task {
+                    for try await connection in listener.connections {
+                        served.increment()
+                        try await connection.close()
+                    }
+                }
+                for _ in 0..<5 {
+                    let client = try await Connection.connect(to: address, runtime: runtime)
+                    #expect(try await client.read() == [])
+                    try await client.close()
+                }
+                try await eventually { runtime.inFlightCount == 1 }
+                let accept = Task { try await listener.accept() }
+                try await eventually { runtime.inFlightCount == 2 }
+                try await listener.close()
+                await expectError(.fileClosed) { try await accept.value }
+                try await serve.value
+                #expect(served.count == 5)
+                await expectError(.connectionRefused) { try await Connection.connect(to: address, runtime: runtime) }
+            }
+        }
+    }
+
+    @Test(arguments: engines)
+    func aLoopThatIsLeftLosesNoConnection(_ engine: EngineKind) async throws {
+        try await withRuntime(engine) { runtime in
+            try await withListener(.v4, runtime) { listener, address in
+                for _ in 0..<3 {
+                    let clients = [
+                        try await Connection.connect(to: address, runtime: runtime),
+                        try await Connection.connect(to: address, runtime: runtime),
+                    ]
+                    // The second one waits for the next loop: nothing is accepted ahead.
+                    for client in clients {
+                        for try await connection in listener.connections {
+                            #expect(try connection.remoteAddress == client.localAddress())
+                            try await connection.close()
+                            break
+                        }
+                    }
+                    for client in clients { try await client.close() }
+                }
+                let serve = Task { for try await _ in listener.connections {} }
+                try await eventually { runtime.inFlightCount == 1 }
+                serve.cancel()
+                await expectError(.cancelled) { try await serve.value }
+            }
+        }
+    }
+
+    @Test(arguments: engines.map(\.description))
+    func withoutDescriptorsConnectionsWaitAndAreAcceptedLater(_ name: String) async {
+        await #expect(processExitsWith: .success) { [name = name as String] in
+            let engine = try #require(EngineKind(name))
+            let lines = LogLines()
+            try await withRuntime(engine, { $0.log = { lines.append($0) } }) { runtime in
+                try await withListener(.v4, runtime) { listener, address in
+                    let clients = [
+                        try await Connection.connect(to: address, runtime: runtime),
+                        try await Connection.connect(to: address, runtime: runtime),
+                    ]
+                    var held: [Int32] = []
+                    let error = try await Limits.errorWithoutDescriptors(&held) {
+                        try await listener.accept().close()
+                    }
+                    #expect(error.code == .tooManyOpenFiles)
+                    let serve = Task {
+                        var iterator = listener.connections.makeAsyncIterator()
+                        return try await iterator.next()
+                    }
+                    // It says what it waits for, or another thread had closed a descriptor and it has the connection.
+                    try await eventually { !lines.all.isEmpty }
+                    #expect(lines.all.allSatisfy { $0.contains("RLIMIT_NOFILE") }, "\(lines.all)")
+                    for descriptor in held { closeDescriptor(descriptor) }
+                    try await serve.value?.close()
+                    for client in clients { try await client.close() }
+                }
+            }
+        }
+    }
+
+    @Test(arguments: engines)
+    func aForgottenListenerIsClosedAndLogged(_ engine: EngineKind) async throws {
+        let lines = LogLines()
+        try await withRuntime(engine, { $0.log = { lines.append($0) } }) { runtime in
+            let address = try await forget(runtime)
+            // The close is under way.
+            while let client = try? await Connection.connect(to: address, runtime: runtime) { try await client.close() }
+        }
+        #expect(lines.all.count == 1)
+        #expect(lines.all.allSatisfy { $0.contains("listener") && $0.contains("close()") }, "\(lines.all)")
+    }
+
+    private func forget(_ runtime: IORuntime) async throws -> SocketAddress {
+        try await AIO.Listener.listen(on: .v4(.loopback, port: 0), runtime: runtime).localAddress()
+    }
+
+    // MARK: Names and options
+
+    @Test(arguments: engines)
+    func aHostIsFoundByNameAndConnectedTo(_ engine: EngineKind) async throws {
+        try await withRuntime(engine) { runtime in
+            let found = try await SocketAddress.resolve("localhost", port: 7, runtime: runtime)
+            #expect(found.contains(.v4(.loopback, port: 7)) || found.contains(.v6(.loopback, port: 7)))
+            #expect(Set(found).count == found.count)
+            for (host, text) in [("1.2.3.4", "1.2.3.4:5"), ("::1", "[::1]:5")] {
+                let digits = try await SocketAddress.resolve(host, port: 5, runtime: runtime)
+                #expect(digits.map(\.description) == [text])
+            }
+            // Where there is no IPv4 behind the name, the listener is not reached; one address of several is enough.
+            try await withListener(.v4, runtime) { listener, address in
+                let port = try #require(address.port)
+                let client = try await Connection.connect(
+                    toHost: found.contains(.v4(.loopback, port: 7)) ? "localhost" : "127.0.0.1", port: port,
+                    runtime: runtime)
+                let server = try await listener.accept()
+                for end in [client, server] { try await end.close() }
+            }
+        }
+    }
+
+    @Test(arguments: engines)
+    func aHostThatRefusesIsToldOfByItsLastAddress(_ engine: EngineKind) async throws {
+        // Bound and not listening: nobody else gets the port.
+        let silent = try boundSocket(.v4, CK_SOCK_STREAM)
+        defer { closeDescriptor(silent) }
+        let name = SocketName(of: silent)
+        let address = try #require(SocketAddress(systemAddress: name.base, count: name.count.pointee))
+        let port = try #require(address.port)
+        try await withRuntime(engine) { runtime in
+            for host in ["127.0.0.1", "localhost"] {
+                await expectError(.connectionRefused, or: .addressNotAvailable) {
+                    try await Connection.connect(
+                        toHost: host, port: port, runtime: runtime, deadline: .after(.seconds(60)))
+                }
+            }
+        }
+    }
+
+    @Test(arguments: engines)
+    func aNameThatThereIsNotIsAnError(_ engine: EngineKind) async throws {
+        try await withRuntime(engine) { runtime in
+            do {
+                let found = try await SocketAddress.resolve("nobody.invalid", port: 1, runtime: runtime)
+                Issue.record("\(found)")
+            } catch let error as IOError {
+                // Without name servers it cannot be known.
+                #expect(error.code == .nameNotFound || error.code == .nameLookupFailed)
+                #expect(error.description.contains("nobody.invalid"))
+            }
+            await expectError(.invalidArgument) { try await SocketAddress.resolve("", port: 1, runtime: runtime) }
+            await expectError(.invalidArgument) { try await SocketAddress.resolve("a\0b", port: 1, runtime: runtime) }
+        }
+    }
+
+    @Test(arguments: engines)
+    func aLookupIsGivenUp(_ engine: EngineKind) async throws {
+        try await withRuntime(engine, { $0.workerLimit = 4 }) { runtime in
+            let lookups = (0..<8).map { number in
+                Task { try await SocketAddress.resolve("nobody-\(number).invalid", port: 1, runtime: runtime) }
+            }
+            for lookup in lookups { lookup.cancel() }
+            for lookup in lookups {
+                do { _ = try await lookup.value } catch let error as IOError {
+                    #expect([.cancelled, .nameNotFound, .nameLookupFailed].contains(error.code), "\(error)")
+                }
+            }
+            await expectError(.deadlineExceeded) {
+                try await SocketAddress.resolve("nobody.invalid", port: 1, runtime: runtime, deadline: .now)
+            }
+            // The ones given up are not in the way.
+            _ = try await SocketAddress.resolve("localhost", port: 1, runtime: runtime)
+        }
+    }
+
+    @Test(arguments: engines)
+    func optionsAreSetAndRead(_ engine: EngineKind) async throws {
+        try await withRuntime(engine) { runtime in
+            try await withConnections(.v4, runtime) { client, server in
+                for option in [SocketOption<Bool>.noDelay, .keepAlive, .reuseAddress] {
+                    for value in [true, false] {
+                        try client.setOption(option, to: value)
+                        #expect(try client.option(option) == value)
+                    }
+                }
+                try client.setOption(.keepAliveIdle, to: .seconds(11))
+                #expect(try client.option(.keepAliveIdle) == .seconds(11))
+                try client.setOption(.keepAliveInterval, to: .milliseconds(1500))
+                #expect(try client.option(.keepAliveInterval) == .seconds(2))
+                try client.setOption(.keepAliveCount, to: 3)
+                #expect(try client.option(.keepAliveCount) == 3)
+                try client.setOption(.userTimeout, to: .milliseconds(1234))
+                #expect(try client.option(.userTimeout) == .milliseconds(1234))
+                try client.setOption(.sendBufferSize, to: 20_000)
+                #expect(try client.option(.sendBufferSize) >= 20_000)
+                try client.setOption(.linger, to: .seconds(3))
+                #expect(try client.option(.linger) == .seconds(3))
+                try client.setOption(.linger, to: nil)
+                #expect(try client.option(.linger) == nil)
+                let raw = try client.rawOption(level: CK_SOL_SOCKET, name: CK_SO_KEEPALIVE)
+                #expect(raw == [0, 0, 0, 0])
+                await expectError(.invalidArgument) { try client.setOption(.keepAliveCount, to: 1 << 40) }
+                await expectError(.invalidArgument) { try client.setOption(.keepAliveCount, to: 0) }
+                let error = await expectError(.other) { try client.setRawOption(level: 1, name: 9999, to: raw) }
+                #expect(error?.errno?.rawValue == ENOPROTOOPT)
+            }
+        }
+    }
+}
