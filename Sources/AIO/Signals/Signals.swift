@@ -1,0 +1,116 @@
+internal import AIOCore
+internal import CKernel
+internal import Synchronization
+
+/// The signals that this process gets, as an async sequence: `for try await signal in try Signals([.terminate])`.
+///
+/// From `init` on they do what this sequence's user makes of them, and not what they did before: a `Signals` with
+/// `.interrupt` keeps Ctrl-C from ending the program. What they did before, they do again when the last `Signals` with
+/// them is closed or dropped. Every `Signals` gets every signal it names; tasks that ask the same one share what comes.
+///
+/// Nothing is queued: a signal that comes again before it was asked for is counted, and so is told once. One that all
+/// threads of the process block stays with the kernel until one lets it through; the threads of this library, and of
+/// Swift's and libdispatch's pools, block all, the main thread none.
+public final class Signals: AsyncSequence, Sendable {
+    public typealias Element = ReceivedSignal
+    public typealias Failure = IOError
+
+    public let signals: Set<Signal>
+    private let runtime: IORuntime
+    private let handle: StreamHandle
+    nonisolated(unsafe) private let tally: UnsafeMutablePointer<SignalTally>
+    private let isEnded = Atomic(false)
+
+    /// Begins to receive the signals. Throws `invalidArgument` for what cannot be caught (`.kill`, `.stop`) and for what a
+    /// fault of the program's brings (SIGSEGV and its like), and `limitReached` with 64 sequences open. sigaction(2).
+    public init(_ signals: Set<Signal>, runtime: IORuntime = .shared) throws(IOError) {
+        try runtime.check("sigaction")
+        for signal in signals where !signal.canBeReceivedLater {
+            throw IOError(.invalidArgument, "sigaction", advice: "\(signal) cannot be received")
+        }
+        let number = Kernel.eventDescriptor()
+        guard number >= 0 else { throw IOError(result: Int32(number), "eventfd") }
+        self.signals = signals
+        self.runtime = runtime
+        // The descriptor is closed here, when no handler writes to it any more.
+        handle = StreamHandle(Descriptor(Int32(number), kind: .stream), "signals", isBorrowed: true, runtime)
+        tally = .allocate(capacity: 1)
+        tally.initialize(to: SignalTally(signals, event: Int32(number)))
+        do throws(IOError) { try SignalTable.shared.add(tally, signals) } catch {
+            isEnded.store(true, ordering: .relaxed)
+            Kernel.close(Int32(number))
+            throw error
+        }
+    }
+
+    deinit {
+        end()
+        tally.deinitialize(count: 1)
+        tally.deallocate()
+    }
+
+    // MARK: Asking
+
+    /// The next signal; waits if none has come since the last was asked for. Of several the lowest number comes first.
+    /// nil after `close`, also one that comes while this waits.
+    ///
+    /// Throws `cancelled` or `deadlineExceeded`, after which nothing is lost. The kernel calls are poll(2), as the engine
+    /// has it, and read(2) of an eventfd.
+    public func next(deadline: Deadline = .never) async throws(IOError) -> ReceivedSignal? {
+        while true {
+            if let received = takeNow() { return received }
+            do throws(IOError) {
+                let operation = Operation.poll(handle.descriptor, events: CK_POLLIN)
+                _ = try await handle.perform(operation, deadline, Self.operation)
+            } catch {
+                guard error.code == .fileClosed else { throw error }
+                return nil
+            }
+        }
+    }
+
+    private static var operation: String { "signal" }
+
+    /// nil too if the sequence is closed or the task cancelled, which the wait that follows will say.
+    private func takeNow() -> ReceivedSignal? {
+        guard (try? handle.begin(Self.operation)) != nil else { return nil }
+        defer { handle.end() }
+        // Before the look: what comes after it makes the descriptor readable again.
+        Kernel.clearEvent(handle.number)
+        let received = tally.pointee.take()
+        // For other tasks that wait.
+        if !tally.pointee.isEmpty { Kernel.wake(handle.number) }
+        return received
+    }
+
+    // MARK: The end
+
+    /// Ends the sequence, for who waits for it too: the signals do what they did before. Is not cancelled. A second close
+    /// throws `fileClosed`. To drop the sequence does the same.
+    public func close() async throws(IOError) {
+        try await handle.close()
+        end()
+    }
+
+    /// Nobody waits any more.
+    private func end() {
+        guard !isEnded.exchange(true, ordering: .acquiringAndReleasing) else { return }
+        SignalTable.shared.remove(tally, signals)
+        Kernel.close(handle.number)
+    }
+
+    // MARK: AsyncSequence
+
+    public func makeAsyncIterator() -> Iterator { Iterator(signals: self) }
+
+    /// Asks for one signal after the other. Those of one `Signals` share what comes.
+    public struct Iterator: AsyncIteratorProtocol {
+        let signals: Signals
+
+        public mutating func next() async throws(IOError) -> ReceivedSignal? { try await signals.next() }
+
+        public mutating func next(isolation actor: isolated (any Actor)?) async throws(IOError) -> ReceivedSignal? {
+            try await signals.next()
+        }
+    }
+}
