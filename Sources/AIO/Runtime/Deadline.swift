@@ -3,7 +3,7 @@ internal import AIOCore
 /// When an operation is to be given up: a point on the monotonic clock, which stands still while the machine sleeps.
 ///
 /// `.after(.seconds(2))`, `.now + .milliseconds(5)`, `Deadline(instant)`.
-public struct Deadline: Sendable, Comparable, BitwiseCopyable {
+public struct Deadline: Sendable, Comparable, Hashable, BitwiseCopyable {
     let nanoseconds: Nanoseconds
 
     init(nanoseconds: Nanoseconds) { self.nanoseconds = nanoseconds }

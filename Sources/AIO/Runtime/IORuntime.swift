@@ -128,11 +128,6 @@ public final class IORuntime: Sendable {
         return try await perform(operation, deadline.nanoseconds, operation.name, nil)
     }
 
-    /// Waits until `deadline`, on a loop. Throws `cancelled` if the task is.
-    public func sleep(until deadline: Deadline) async throws(IOError) {
-        _ = try await perform(.timeout(deadline: deadline.nanoseconds), .never, "sleep", nil)
-    }
-
     /// Asks for an end to every operation in flight on a descriptor, or with nil to all of this runtime's; not to those that
     /// still wait for a place. Each operation's own end tells what came of it. Returns how many were asked.
     @discardableResult
