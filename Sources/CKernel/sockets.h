@@ -119,5 +119,6 @@ static const int32_t CK_WEXITED = 4;
 static const int32_t CK_WNOWAIT = 0x01000000;
 static const int32_t CK_CLD_EXITED = 1;
 static const int32_t CK_CLD_KILLED = 2;
+static const int32_t CK_CLD_DUMPED = 3;
 
 #endif

@@ -120,6 +120,7 @@ CK_NR(statx, 332
 #endif
 );
 
+CK_NR(pidfd_send_signal, 424);
 CK_NR(io_uring_setup, 425);
 CK_NR(io_uring_enter, 426);
 CK_NR(io_uring_register, 427);
@@ -129,6 +130,7 @@ CK_NR(fsmount, 432);
 CK_NR(pidfd_open, 434);
 CK_NR(openat2, 437);
 CK_NR(epoll_pwait2, 441);
+CK_NR(futex_waitv, 449);
 CK_NR(cachestat, 451);
 CK_NR(statmount, 457);
 CK_NR(fchmodat2, 452);

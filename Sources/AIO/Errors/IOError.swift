@@ -41,6 +41,8 @@ public struct IOError: Error, Sendable, CustomStringConvertible {
         case nameNotFound
         /// Name servers did not answer, or not with sense: whether there is a host of this name is not known.
         case nameLookupFailed
+        /// There is no such process, or no such child; or not any more.
+        case noSuchProcess
         /// The runtime is shut down.
         case runtimeShutDown
         /// This process was forked from the one that the runtime or queue belongs to.
@@ -130,6 +132,7 @@ extension IOError.Code {
         case ENOTCONN: self = .notConnected
         case EISCONN: self = .alreadyConnected
         case EMSGSIZE: self = .messageTooLarge
+        case ESRCH, ECHILD: self = .noSuchProcess
         default: self = .other
         }
     }

@@ -11,6 +11,11 @@ extension Kernel {
     /// pidfd_open(2), close-on-exec by itself: readable when the process has ended.
     public static func processDescriptor(_ process: Int32) -> Int { call(CK_NR_pidfd_open, Int(process), 0) }
 
+    /// pidfd_send_signal(2): ESRCH once the process is waited for, whoever has its number by then.
+    public static func sendSignal(_ signal: Int32, toProcess processDescriptor: Int32) -> Int {
+        call(CK_NR_pidfd_send_signal, Int(processDescriptor), Int(signal), 0, 0)
+    }
+
     /// waitid(2) of a child by its pidfd. With WNOHANG, `status.process` is 0 if there is nothing to tell yet.
     public static func waitForChild(
         _ processDescriptor: Int32, _ status: UnsafeMutablePointer<ck_child_status>, _ options: Int32
