@@ -15,4 +15,5 @@ public typealias BlockingWork = AIOCore.BlockingWork
 public typealias SocketCall = AIOCore.SocketCall
 public typealias BufferGroupCall = AIOCore.BufferGroupCall
 public typealias Splice = AIOCore.Splice
+public typealias FutexWait = AIOCore.FutexWait
 public typealias EngineKind = AIOCore.EngineKind

@@ -60,4 +60,17 @@ static const int32_t CK_FUTEX_WAKE = 1;
 static const int32_t CK_FUTEX_WAIT_BITSET = 9;
 static const int32_t CK_FUTEX_PRIVATE = 128;
 
+// futex_waitv(2), and IORING_OP_FUTEX_WAIT
+static const uint32_t CK_FUTEX2_SIZE_U32 = 2;
+static const uint32_t CK_FUTEX2_PRIVATE = 128;
+
+// struct futex_waitv
+struct ck_futex_waiter {
+    uint64_t value;
+    uint64_t address;
+    uint32_t flags;
+    uint32_t reserved;
+};
+_Static_assert(sizeof(struct ck_futex_waiter) == 24, "struct futex_waitv is 24 bytes in the kernel's ABI");
+
 #endif

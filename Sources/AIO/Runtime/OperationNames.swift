@@ -32,6 +32,7 @@ extension Operation {
         case .splice: "splice"
         case .tee: "tee"
         case .waitForChild: "waitid"
+        case .futexWait: "futex"
         }
     }
 }

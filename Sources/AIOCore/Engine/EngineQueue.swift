@@ -15,6 +15,8 @@ public struct EngineQueue: ~Copyable {
     var deadlines: DeadlineHeap
     /// What receives take their buffers from.
     var groups = BufferGroups()
+    /// What ends a wait of a worker's for a futex.
+    private var futexCancels: FutexCancels
     private let scratch: UnsafeMutableBufferPointer<Completion>
     /// What `descriptor` gave away; made when first asked for.
     private var exported: ExportedDescriptor?
@@ -39,6 +41,7 @@ public struct EngineQueue: ~Copyable {
         table = InFlightTable(capacity: depth)
         ready = FixedQueue(capacity: depth)
         deadlines = DeadlineHeap(capacity: depth)
+        futexCancels = FutexCancels(capacity: depth)
         scratch = .allocate(capacity: min(depth, 256))
     }
 
@@ -91,6 +94,10 @@ public struct EngineQueue: ~Copyable {
             finish(token, groups.perform(call), [])
         case .pollEach, .socket(.acceptEach), .socket(.receiveBuffered):
             stageSteps(token)
+        case .futexWait(let wait):
+            if slot.pointee.deadline != .never { deadlines.insert(token.slot, slot.pointee.deadline) }
+            slot.pointee.operation = .futexWait(futexCancels.prepare(wait, token.slot))
+            engine.stage(slot.pointee.operation, token)
         case let operation:
             if slot.pointee.deadline != .never { deadlines.insert(token.slot, slot.pointee.deadline) }
             engine.stage(operation, token)
@@ -117,6 +124,10 @@ public struct EngineQueue: ~Copyable {
         case .work(let work):
             // What no worker has begun, the engine takes back; what runs, looks for this between two calls.
             work.takeUnretainedValue().requestEnd()
+            engine.requestCancel(token)
+        case .futexWait:
+            // The same for a worker that sleeps.
+            futexCancels.cancel(token.slot)
             engine.requestCancel(token)
         default:
             engine.requestCancel(token)

@@ -67,6 +67,8 @@ public enum Operation: BitwiseCopyable, @unchecked Sendable {
     /// waitid(2) of a child by its pidfd, with these options (WEXITED and its like). Completes with 0 once there is
     /// something to tell, which is then in `status`.
     case waitForChild(Descriptor, status: UnsafeMutablePointer<ck_child_status>, options: Int32)
+    /// futex(2): sleeps while the word holds a value, until somebody wakes it.
+    case futexWait(FutexWait)
     /// Waits until one of `events` (POLLIN and its like) holds. Completes with the events that do.
     case poll(Descriptor, events: UInt32)
     /// Repeating: as `poll`, again and again while `events` hold: whoever has dealt with a completion drains the next.

@@ -13,7 +13,7 @@ extension Operation {
         case .splice(let splice), .tee(let splice): splice.input
         case .waitForChild(let child, _, _): child
         case .nop, .open, .close, .status, .rename, .unlink, .makeDirectory, .link, .symbolicLink, .call, .work,
-            .timeout, .repeatingTimeout, .buffers, .cancel, .cancelAll:
+            .futexWait, .timeout, .repeatingTimeout, .buffers, .cancel, .cancelAll:
             nil
         }
     }
@@ -111,7 +111,7 @@ extension Operation {
         case .waitForChild(_, let status, let options):
             return .waitForChild(other, status: status, options: options)
         case .read, .write, .readVectored, .writeVectored, .nop, .open, .close, .status, .rename, .unlink,
-            .makeDirectory, .link, .symbolicLink, .call, .work, .timeout, .cancel,
+            .makeDirectory, .link, .symbolicLink, .call, .work, .futexWait, .timeout, .cancel,
             .repeatingTimeout, .buffers, .cancelAll:
             return self
         }

@@ -29,4 +29,31 @@ extension Kernel {
     public static func futexWake(_ word: UnsafeMutablePointer<Atomic<UInt32>>, _ count: Int32) {
         _ = call(CK_NR_futex, address(word), Int(CK_FUTEX_WAKE | CK_FUTEX_PRIVATE), Int(count))
     }
+
+    /// futex(2), FUTEX_WAIT_BITSET on a word of others', until the deadline. As the first.
+    static func futexWait(
+        _ word: UnsafeMutablePointer<UInt32>, while value: UInt32, isPrivate: Bool, until deadline: Nanoseconds
+    ) -> Int {
+        var time = ck_timespec(min(deadline, Nanoseconds(Int64.max)))
+        let action = CK_FUTEX_WAIT_BITSET | (isPrivate ? CK_FUTEX_PRIVATE : 0)
+        return call(CK_NR_futex, address(word), Int(action), Int(value), address(&time), 0, Int(UInt32.max))
+    }
+
+    /// futex_waitv(2), 5.16: sleeps while `word` holds `value` and `other` 0.
+    ///
+    /// Returns 0 (`word` was woken), 1 (`other` was), or negative EAGAIN (one holds something else), EINTR, EFAULT,
+    /// ENOSYS.
+    static func futexWait(
+        _ word: UnsafeMutablePointer<UInt32>, while value: UInt32, _ flags: UInt32,
+        or other: UnsafeMutablePointer<Atomic<UInt32>>
+    ) -> Int {
+        var waiters = (
+            ck_futex_waiter(
+                value: UInt64(value), address: UInt64(UInt(bitPattern: word)), flags: flags, reserved: 0),
+            ck_futex_waiter(
+                value: 0, address: UInt64(UInt(bitPattern: other)), flags: CK_FUTEX2_SIZE_U32 | CK_FUTEX2_PRIVATE,
+                reserved: 0)
+        )
+        return call(CK_NR_futex_waitv, address(&waiters), 2, 0, 0, Int(CLOCK_MONOTONIC))
+    }
 }

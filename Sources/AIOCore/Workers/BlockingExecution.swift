@@ -43,6 +43,8 @@ extension Operation {
         case .waitForChild:
             if case .done(let result) = attemptWaiting(isBegun: false) { return result }
             return -Int(EAGAIN)
+        case .futexWait(let wait):
+            return wait.blockingResult()
         case .poll, .pollEach, .timeout, .repeatingTimeout, .buffers, .cancel, .cancelAll:
             // These wait; the engine and the queue do that without a worker.
             return -Int(EINVAL)

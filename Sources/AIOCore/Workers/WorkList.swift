@@ -27,7 +27,7 @@ struct WorkItem: BitwiseCopyable {
     init(_ operation: Operation, _ token: Token) {
         self.operation = operation
         self.token = token
-        isRemote = operation.mayWaitForOthers
+        isRemote = operation.mayWaitForOthers || operation.isFutexWait
         isQuick = operation.isQuick && !isRemote
     }
 
@@ -106,6 +106,10 @@ struct ReadaheadRange: BitwiseCopyable {
 }
 
 extension Operation {
+    fileprivate var isFutexWait: Bool {
+        if case .futexWait = self { true } else { false }
+    }
+
     /// Whether it is quick work, as `WorkerPool` means it.
     fileprivate var isQuick: Bool {
         guard let (transfer, isWrite) = transfer, transfer.descriptor.kind == .buffered else { return false }

@@ -6,8 +6,8 @@ internal import CKernel
 ///
 /// *Blocking* work (fsync, open, direct I/O, ...) takes a thread each, up to the limit.
 ///
-/// *Remote* work (on files of a network or FUSE file system) does so too, but never takes all threads: it may wait for
-/// ever, and the rest is to go on.
+/// *Remote* work (on files of a network or FUSE file system, and waits for futexes) does so too, but never takes all
+/// threads: it may wait for ever, and the rest is to go on.
 ///
 /// *Quick* work (buffered reads and writes) seldom blocks for long, and hopping threads would cost more than it
 /// does. One worker serves it in order. It first asks the kernel to read ahead (readahead(2)) everything that is

@@ -98,10 +98,21 @@ extension ck_uring_submission {
         case .socket(let call):
             guard !call.isForWorker else { return false }
             encode(call, supported: opcodes)
+        case .futexWait(let wait):
+            encode(wait)
         default:
             return false
         }
         return opcodes & (1 << UInt64(opcode)) != 0
+    }
+
+    /// The flags are where others have the descriptor.
+    private mutating func encode(_ wait: FutexWait) {
+        opcode = CK_URING_OP_FUTEX_WAIT
+        descriptor = Int32(bitPattern: wait.flags)
+        address = UInt64(UInt(bitPattern: wait.word))
+        offset = UInt64(wait.value)
+        address3 = UInt64(UInt32.max)
     }
 
     private mutating func encode(_ form: BlockingCall.RingForm) {
