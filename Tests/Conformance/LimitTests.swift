@@ -80,6 +80,76 @@ import Testing
         }
     }
 
+    @Test(arguments: engines)
+    func whatWaitsForOthersHasPlacesOfItsOwn(_ engine: EngineKind) async throws {
+        try await withRuntime(
+            engine,
+            {
+                $0.queueDepth = 1; $0.waitingLimit = 2
+            }
+        ) { runtime in
+            try await Ends.with { ends in
+                let reads = (0..<3).map { _ in readOne(.classify(ends.reading), runtime) }
+                // The third waits for a place, and holds nobody up but those that wait too.
+                try await eventually { runtime.inFlightCount == 2 }
+                for _ in 0..<10 { #expect(try await runtime.perform(.nop) == 0) }
+                await expectError(.deadlineExceeded) {
+                    try await runtime.perform(.timeout(deadline: .max), deadline: .soon)
+                }
+                #expect(runtime.inFlightCount == 2)
+                for byte in 0..<3 { ends.put([UInt8(byte)]) }
+                for read in reads { #expect(try await read.value == 1) }
+            }
+        }
+    }
+
+    @Test(arguments: engines)
+    func thousandsWaitAtOnceBesideAShortQueue(_ engine: EngineKind) async throws {
+        try await withRuntime(
+            engine,
+            {
+                $0.queueDepth = 1; $0.waitingLimit = 3000
+            }
+        ) { runtime in
+            try await Ends.with { ends in
+                let reading = Descriptor.classify(ends.reading)
+                let reads = (0..<3000).map { _ in readOne(reading, runtime) }
+                try await eventually { runtime.inFlightCount == 3000 }
+                #expect(try await runtime.perform(.nop) == 0)
+                for read in reads[..<1000] { read.cancel() }
+                for read in reads[..<1000] { await expectError(.cancelled) { try await read.value } }
+                for byte in 0..<2000 { ends.put([UInt8(truncatingIfNeeded: byte)]) }
+                for read in reads[1000...] { #expect(try await read.value == 1) }
+            }
+        }
+    }
+
+    @Test(arguments: engines)
+    func withoutPlacesOfTheirOwnWaitsTakeThoseOfAll(_ engine: EngineKind) async throws {
+        try await withRuntime(
+            engine,
+            {
+                $0.queueDepth = 2; $0.waitingLimit = 0; $0.atLimit = .fail
+            }
+        ) { runtime in
+            try await Ends.with { ends in
+                let reads = (0..<2).map { _ in readOne(.classify(ends.reading), runtime) }
+                try await eventually { runtime.inFlightCount == 2 }
+                await expectError(.limitReached) { try await runtime.perform(.nop) }
+                for read in reads { read.cancel() }
+                for read in reads { await expectError(.cancelled) { try await read.value } }
+            }
+        }
+    }
+
+    private func readOne(_ descriptor: Descriptor, _ runtime: IORuntime) -> Task<Int32, any Error> {
+        Task {
+            let memory = Memory(count: 1)
+            let transfer = Transfer(descriptor, memory.base, count: 1, offset: Transfer.currentPosition)
+            return try await runtime.perform(.read(transfer))
+        }
+    }
+
     @Test(arguments: engines, [1, 7])
     func aFullQueueSaysThatTheLimitIsReached(_ engine: EngineKind, _ depth: Int) async throws {
         try await withQueue(engine, { $0.queueDepth = depth }) { queue in
@@ -130,6 +200,11 @@ import Testing
         configuration.engine = .forced(engine)
         configuration.loops = 0
         await expectError(.invalidArgument) { try IORuntime(configuration) }
+        configuration.loops = 1
+        for limit in [-1, 1 << 21] {
+            configuration.waitingLimit = limit
+            await expectError(.invalidArgument) { try IORuntime(configuration) }
+        }
     }
 
     @Test(arguments: engines)

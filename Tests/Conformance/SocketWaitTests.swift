@@ -33,6 +33,30 @@ import Testing
         }
     }
 
+    /// An attempt may be under way when the deadline passes.
+    @Test(arguments: engines)
+    func deadlinesOfConnectsThatAreTriedNowAndThenAreKept(_ engine: EngineKind) async throws {
+        try await withRuntime(engine) { runtime in
+            try await Listener.with(.unix, backlog: 0) { listener in
+                let others = try listener.fillUp()
+                let clients = try (0..<64).map { _ in try listener.socket() }
+                defer { for socket in others + clients { closeDescriptor(socket) } }
+                try await withThrowingTaskGroup(of: Void.self) { group in
+                    for (index, client) in clients.enumerated() {
+                        let connect = listener.connect(client)
+                        group.addTask {
+                            let deadline = Deadline.after(.microseconds(1000 + 200 * index))
+                            await expectError(.deadlineExceeded) {
+                                try await runtime.perform(connect, deadline: deadline)
+                            }
+                        }
+                    }
+                    try await group.waitForAll()
+                }
+            }
+        }
+    }
+
     /// An operation that waits until somebody ends it.
     private func withWaiting(_ wait: Wait, _ body: (AIO.Operation) async throws -> Void) async throws {
         let memory = Memory(count: 64)

@@ -36,7 +36,8 @@ extension EngineFailure {
     fileprivate var advice: String? {
         switch (step, errno) {
         case (.configuration, _):
-            "queueDepth is 1 to \(EngineConfiguration.queueDepthMax), workerLimit 1 to 4096"
+            "queueDepth is 1 to \(EngineConfiguration.queueDepthMax), workerLimit 1 to 4096, waitingLimit 0 to"
+                + " \(EngineConfiguration.waitingLimitMax)"
         case (.ringSetup, EPERM):
             "io_uring is switched off: by the sysctl kernel.io_uring_disabled, or by the container's seccomp profile;"
                 + " use the engine threads, or allow io_uring_setup"

@@ -4,8 +4,8 @@ internal import CKernel
 /// A stream between two programs: a TCP connection, or one over a Unix-domain socket.
 ///
 /// One task may read while another writes. Several tasks that read, or that write, at once get pieces in no particular
-/// order. Each operation that waits takes a place among those in flight on its loop (`IORuntime.Configuration.queueDepth`):
-/// a program with many connections raises that above the number of them.
+/// order. Each operation that waits takes one of its loop's places for that (`IORuntime.Configuration.waitingLimit`): a
+/// program with thousands of connections raises that above the number of them.
 ///
 /// `close` it: that ends what waits on it. One that is dropped unclosed is closed in the background and reported in the
 /// log. Reads and writes first try where the caller stands (recv(2) and send(2), which do not wait), and go to a loop of

@@ -100,7 +100,12 @@ public final class IOLoop: TaskExecutor, Sendable, CustomStringConvertible {
 
     @inline(__always)
     private func admit(_ operation: Operation, _ deadline: Nanoseconds, _ name: String) async throws(IOError) -> Token {
-        if tasks.admission.isEmpty, let token = core.prepare(operation, context: 0, deadline: deadline) { return token }
+        // A newcomer queues up behind those who wait.
+        if tasks.admission(of: operation).isEmpty,
+            let token = core.prepare(operation, context: 0, deadline: deadline)
+        {
+            return token
+        }
         guard atLimit == .wait || !core.isRunning else { throw IOError(.limitReached, name) }
         return try await wait(operation, deadline, name)
     }
@@ -108,7 +113,7 @@ public final class IOLoop: TaskExecutor, Sendable, CustomStringConvertible {
     private func wait(_ operation: Operation, _ deadline: Nanoseconds, _ name: String) async throws(IOError) -> Token {
         guard core.isRunning else { throw IOError(.runtimeShutDown, name) }
         let core = core
-        switch await tasks.admission.wait(operation, deadline, wake: { core.wakeIfAsleep() }) {
+        switch await tasks.admission(of: operation).wait(operation, deadline, wake: { core.wakeIfAsleep() }) {
         case .admitted(let token): return token
         case .failed(let code): throw IOError(code, name)
         }

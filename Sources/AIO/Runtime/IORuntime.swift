@@ -13,8 +13,12 @@ public final class IORuntime: Sendable {
         public var engine = EngineChoice.automatic
         /// Threads that submit and complete. One serves hundreds of thousands of operations a second.
         public var loops = 1
-        /// Most operations in flight on a loop.
+        /// Most operations in flight on a loop, not counting those that wait.
         public var queueDepth = 256
+        /// Most operations on a loop that wait for somebody else or for the clock: on sockets, pipes, terminals and polls, for
+        /// children and timers. A connection that is read from takes one, as does one that is written to and does not get on.
+        /// Each costs about half a kilobyte at the start. With 0 they take their places among the others.
+        public var waitingLimit = 4096
         /// Most worker threads a loop may have for what can only be done by blocking one.
         public var workerLimit = 64
         public var atLimit = AtLimit.wait
@@ -28,7 +32,7 @@ public final class IORuntime: Sendable {
         public init() {}
     }
 
-    /// What becomes of an operation that finds the queue depth used up.
+    /// What becomes of an operation that finds its limit, the queue depth or that of what waits, used up.
     public enum AtLimit: Sendable {
         /// It waits its turn.
         case wait
@@ -82,8 +86,9 @@ public final class IORuntime: Sendable {
         guard (1...1024).contains(configuration.loops) else {
             throw IOError(.invalidArgument, "runtime", advice: "loops is 1 to 1024")
         }
-        let settings = EngineConfiguration(
+        var settings = EngineConfiguration(
             queueDepth: configuration.queueDepth, workerLimit: configuration.workerLimit)
+        settings.waitingLimit = configuration.waitingLimit
         return try configuration.engine.select(settings) { kind, settings throws(EngineFailure) in
             var loops: [IOLoop] = []
             do throws(EngineFailure) {

@@ -4,7 +4,9 @@ internal import Synchronization
 /// What a loop does for Swift's tasks: resumes those whose operations completed, runs the jobs of those that prefer
 /// the loop, and admits those that wait for a place.
 final class LoopTasks: LoopClient {
-    let admission = Admission()
+    private let admission = Admission()
+    /// Apart, so that neither kind holds the other up.
+    private let admissionOfWaits = Admission()
     let alarms = Alarms()
     private let jobEnded: (@Sendable () -> Void)?
     private let remote = Guarded(Remote())
@@ -42,6 +44,10 @@ final class LoopTasks: LoopClient {
 
     /// Before the first job.
     func attach(_ loop: IOLoop) { remote.withLock { $0.loop = loop } }
+
+    /// Where an operation waits for its place.
+    @inline(__always)
+    func admission(of operation: Operation) -> Admission { operation.isWait ? admissionOfWaits : admission }
 
     // MARK: Jobs
 
@@ -104,14 +110,21 @@ final class LoopTasks: LoopClient {
     }
 
     private func admitWaiting() -> Bool {
-        guard !admission.isEmpty, let core = local.pointee.core else { return false }
-        return admission.admit { operation, deadline in core.prepare(operation, context: 0, deadline: deadline) }
+        guard !admission.isEmpty || !admissionOfWaits.isEmpty, let core = local.pointee.core else { return false }
+        func prepare(_ operation: Operation, _ deadline: Nanoseconds) -> Token? {
+            core.prepare(operation, context: 0, deadline: deadline)
+        }
+        let hasAdmitted = admission.admit(prepare)
+        return admissionOfWaits.admit(prepare) || hasAdmitted
     }
 
-    var nextDeadline: Nanoseconds { min(admission.nextDeadline, alarms.nextDeadline) }
+    var nextDeadline: Nanoseconds {
+        min(admission.nextDeadline, min(admissionOfWaits.nextDeadline, alarms.nextDeadline))
+    }
 
     func expire(_ now: Nanoseconds) {
         admission.expire(now)
+        admissionOfWaits.expire(now)
         alarms.expire(now)
     }
 
@@ -130,6 +143,7 @@ final class LoopTasks: LoopClient {
             return (remote.loop, remote.whenEnded)
         }
         admission.close()
+        admissionOfWaits.close()
         // Tasks that prefer a loop which is gone run on the global executor.
         while let job = local.pointee.jobs.popFirst() { globalConcurrentExecutor.enqueue(ExecutorJob(job)) }
         for action in actions { action() }

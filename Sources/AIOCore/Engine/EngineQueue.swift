@@ -31,18 +31,16 @@ public struct EngineQueue: ~Copyable {
     public private(set) var drainedCount: UInt = 0
 
     public init(_ kind: EngineKind, _ configuration: EngineConfiguration) throws(EngineFailure) {
-        let depths = 1...EngineConfiguration.queueDepthMax
-        guard depths.contains(configuration.queueDepth), (1...4096).contains(configuration.workerLimit) else {
+        guard configuration.isInRange else {
             throw EngineFailure(engine: kind, step: .configuration, errno: EINVAL)
         }
         engine = try EngineInstance(kind, configuration)
         hasDedicatedThread = configuration.hasDedicatedThread
-        let depth = configuration.queueDepth
-        table = InFlightTable(capacity: depth)
-        ready = FixedQueue(capacity: depth)
-        deadlines = DeadlineHeap(capacity: depth)
-        futexCancels = FutexCancels(capacity: depth)
-        scratch = .allocate(capacity: min(depth, 256))
+        table = InFlightTable(capacity: configuration.queueDepth, waitingCapacity: configuration.waitingLimit)
+        ready = FixedQueue(capacity: configuration.placeCount)
+        deadlines = DeadlineHeap(capacity: configuration.placeCount)
+        futexCancels = FutexCancels(capacity: configuration.placeCount)
+        scratch = .allocate(capacity: min(configuration.placeCount, 256))
     }
 
     /// The caller has drained everything: an operation still in flight would write into memory that nobody keeps.
@@ -267,105 +265,6 @@ public struct EngineQueue: ~Copyable {
         }
     }
 
-    /// Decides what an engine's completion means: the operation's end, or another attempt.
-    @inline(__always)
-    private mutating func settle(_ completion: Completion) {
-        guard let slot = table.find(completion.token) else { return }
-        if slot.pointee.state == .submitted, completion.result >= 0 {
-            return finish(completion.token, completion.result, completion.flags)
-        }
-        retry(completion, slot)
-    }
-
-    private mutating func retry(_ completion: Completion, _ slot: UnsafeMutablePointer<InFlightTable.Slot>) {
-        let token = completion.token
-        let operation = slot.pointee.operation
-        if slot.pointee.state == .stepping {
-            if completion.result <= 0 { giveBackBuffer(slot) }
-            if completion.result >= 0 { return endStep(completion, slot) }
-        }
-        let wasAwaiting = slot.pointee.state == .awaitingReadiness
-        if wasAwaiting { table.setAwaitingReadiness(token, false) }
-        let readiness = operation.isWithoutWaiting ? nil : operation.readiness(after: completion.result)
-        if slot.pointee.isCancelRequested {
-            // The kernel interrupts one of its workers; and what was not ready yet is not waited for.
-            let isInterrupted = wasAwaiting || completion.result == -EINTR || readiness != nil
-            return finish(token, isInterrupted ? -ECANCELED : result(completion), completion.flags)
-        }
-        if wasAwaiting, completion.result >= 0 {
-            return stageAgain(operation, token, isReady: true)
-        }
-        if let readiness {
-            // O_NONBLOCK, or a device that was busy, or a worker that does not wait: wait until the descriptor is ready,
-            // then try again.
-            table.setAwaitingReadiness(token, true)
-            hasStagedAgain = true
-            return engine.stage(readiness, token)
-        }
-        switch completion.result {
-        case -EAGAIN:
-            if operation.isPacedByTime, !operation.isWithoutWaiting { return pause(token) }
-            guard let (transfer, _) = operation.transfer else { break }
-            return finish(token, refusal(operation, transfer), completion.flags)
-        case -ESPIPE:
-            // Some files take no offset and do not look it: a socket that nobody classified, what procfs lets write.
-            guard let (transfer, _) = operation.transfer, transfer.offset >= 0 else { break }
-            slot.pointee.operation = operation.atCurrentPosition
-            return stageAgain(slot.pointee.operation, token)
-        case -EOPNOTSUPP:
-            // Not every kind of socket sends from the caller's memory.
-            guard case .socket(.sendZeroCopy(let socket, let bytes, let count, let flags)) = operation else { break }
-            slot.pointee.operation = .socket(.send(socket, bytes, count: count, flags: flags))
-            return stageAgain(slot.pointee.operation, token)
-        case -EINTR where operation.mayBeInterrupted:
-            return stageAgain(operation, token)
-        case -ECANCELED, -EFAULT, -EINTR:
-            // Nobody asked for it. The thread that submitted it has exited, and the kernel with it dropped what it
-            // had not done; the operation is still wanted, and this thread submits it again.
-            guard slot.pointee.issuerChanges != issuerChanges else { break }
-            slot.pointee.issuerChanges = issuerChanges
-            return stageAgain(operation, token)
-        default:
-            break
-        }
-        finish(token, result(completion), completion.flags)
-    }
-
-    private func result(_ completion: Completion) -> Int32 {
-        Int(completion.result) == Splice.outputIsFull ? -EAGAIN : completion.result
-    }
-
-    /// Tries again a little later.
-    private mutating func pause(_ token: Token) {
-        table.setPausing(token, true)
-        deadlines.remove(token.slot)
-        deadlines.insert(token.slot, min(table[token].pointee.deadline, Kernel.now() &+ Self.pauseTime))
-    }
-
-    private static var pauseTime: Nanoseconds { 1_000_000 }
-
-    private mutating func endPause(_ token: Token) {
-        table.setPausing(token, false)
-        let slot = table[token]
-        if slot.pointee.deadline != .never { deadlines.insert(token.slot, slot.pointee.deadline) }
-        stageAgain(slot.pointee.operation, token)
-    }
-
-    /// What the system call says where the engine said EAGAIN and the caller wants no waiting: io_uring says so too of
-    /// a file that cannot tell, which is EOPNOTSUPP.
-    private func refusal(_ operation: Operation, _ transfer: Transfer) -> Int32 {
-        guard engine.kind == .ioUring, !transfer.descriptor.isRegistered else { return -EAGAIN }
-        let result = operation.attempt(transfer, flags: transfer.flags.kernelFlags)
-        // A stream that nobody classified takes no offset; the engine, which heeds that, has said what there is to say.
-        return result == -Int(ESPIPE) ? -EAGAIN : Int32(truncatingIfNeeded: result)
-    }
-
-    private mutating func stageAgain(_ operation: Operation, _ token: Token, isReady: Bool = false) {
-        hasStagedAgain = true
-        if table[token].pointee.isInSteps { return step(token, isReady: isReady) }
-        engine.stage(operation, token)
-    }
-
     /// True if an operation is to be cancelled.
     private mutating func expire(_ now: Nanoseconds) -> Bool {
         var hasCancelled = false
@@ -439,11 +338,5 @@ extension Operation {
         case .poll(_, let events), .pollEach(_, let events): events
         default: nil
         }
-    }
-
-    /// Whether it did nothing if it says EINTR: the submitting thread had a signal or task work pending.
-    fileprivate var mayBeInterrupted: Bool {
-        if case .socket = self { return true }
-        return transfer != nil
     }
 }

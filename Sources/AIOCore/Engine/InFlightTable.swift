@@ -9,16 +9,22 @@ internal import Synchronization
 final class InFlightTable: @unchecked Sendable {
     // @unchecked: the pointers are made once; who may touch what they point at, and when, is said at `Slot`.
 
+    /// Slots in all.
     let capacity: Int
+    /// Those up to here are for all operations, those from here on for what waits (`Operation.isWait`).
+    private let queueDepth: Int
     private let slots: UnsafeMutablePointer<Slot>
     private let free: SlotPool
+    private let freeForWaits: SlotPool
 
     /// Every slot begins with `generation`: a test of the wrap begins just before it.
-    init(capacity: Int, generation: UInt32 = 0) {
-        self.capacity = capacity
+    init(capacity queueDepth: Int, waitingCapacity: Int = 0, generation: UInt32 = 0) {
+        self.queueDepth = queueDepth
+        capacity = queueDepth + waitingCapacity
         slots = .allocate(capacity: capacity)
         slots.initialize(repeating: Slot(generation: generation), count: capacity)
-        free = SlotPool(capacity: capacity)
+        free = SlotPool(capacity: queueDepth)
+        freeForWaits = SlotPool(capacity: waitingCapacity, first: queueDepth)
     }
 
     deinit { slots.deallocate() }
@@ -66,15 +72,15 @@ final class InFlightTable: @unchecked Sendable {
     // MARK: Any thread
 
     /// Takes a slot; nil at the limit. The caller fills in `operation`, `context` and `deadline`.
-    func acquire() -> Token? {
-        guard let slot = free.pop() else { return nil }
+    func acquire(forWait isWait: Bool = false) -> Token? {
+        guard let slot = isWait && capacity > queueDepth ? freeForWaits.pop() : free.pop() else { return nil }
         return Token(slot: slot, generation: slots[Int(slot)].generation)
     }
 
     /// Takes a slot and fills it in.
     @inline(__always)
     func prepare(_ operation: Operation, context: UInt, deadline: Nanoseconds) -> Token? {
-        guard let token = acquire() else { return nil }
+        guard let token = acquire(forWait: operation.isWait) else { return nil }
         let slot = self[token]
         slot.pointee.operation = operation
         slot.pointee.context = context
@@ -172,7 +178,7 @@ final class InFlightTable: @unchecked Sendable {
         slot.pointee.isCancelRequested = false
         slot.pointee.isDeadlinePassed = false
         slot.pointee.isInSteps = false
-        free.push(token.slot)
+        if token.slot < queueDepth { free.push(token.slot) } else { freeForWaits.push(token.slot) }
     }
 
     /// The live token of a slot.

@@ -1,20 +1,23 @@
 internal import Synchronization
 
-/// The free slots, as a lock-free stack that any thread may pop and push.
+/// The free slots of a range, as a lock-free stack that any thread may pop and push.
 struct SlotPool: ~Copyable {
+    /// The first slot: the links are of those from it on.
+    private let first: UInt32
     /// Upper half: a count of changes. Lower half: the top slot, or `none`.
     private let head: UnsafeMutablePointer<Atomic<UInt64>>
     private let links: UnsafeMutablePointer<Atomic<UInt32>>
 
     private static var none: UInt32 { .max }
 
-    init(capacity: Int) {
+    init(capacity: Int, first: Int = 0) {
+        self.first = UInt32(first)
         links = .allocate(capacity: capacity)
         for index in 0..<capacity {
-            (links + index).initialize(to: Atomic(index + 1 < capacity ? UInt32(index + 1) : Self.none))
+            (links + index).initialize(to: Atomic(index + 1 < capacity ? UInt32(first + index + 1) : Self.none))
         }
         head = .allocate(capacity: 1)
-        head.initialize(to: Atomic(0))
+        head.initialize(to: Atomic(UInt64(capacity > 0 ? UInt32(first) : Self.none)))
     }
 
     deinit {
@@ -30,7 +33,7 @@ struct SlotPool: ~Copyable {
             guard top != Self.none else { return nil }
             // May be out of date if another thread popped `top` meanwhile; then the exchange fails, because the
             // count of changes moved on even if `top` is back on top.
-            let next = links[Int(top)].load(ordering: .relaxed)
+            let next = links[Int(top - first)].load(ordering: .relaxed)
             let new = Self.head(next, after: old)
             let (exchanged, original) = head.pointee.weakCompareExchange(
                 expected: old, desired: new, successOrdering: .acquiring, failureOrdering: .acquiring)
@@ -42,7 +45,7 @@ struct SlotPool: ~Copyable {
     borrowing func push(_ slot: UInt32) {
         var old = head.pointee.load(ordering: .relaxed)
         while true {
-            links[Int(slot)].store(UInt32(truncatingIfNeeded: old), ordering: .relaxed)
+            links[Int(slot - first)].store(UInt32(truncatingIfNeeded: old), ordering: .relaxed)
             // Release: the slot's content and its link are written before a pop can see it.
             let (exchanged, original) = head.pointee.weakCompareExchange(
                 expected: old, desired: Self.head(slot, after: old),

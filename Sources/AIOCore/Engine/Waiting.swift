@@ -2,6 +2,19 @@ internal import CKernel
 
 /// Operations that may wait for another party, and what is done about it without a thread.
 extension Operation {
+    /// Whether what it does is mostly to wait for somebody else, or for the clock. There may be as many of these as a
+    /// program has connections, without one of them being work for a device.
+    @inline(__always)
+    public var isWait: Bool {
+        switch self {
+        case .read(let transfer), .write(let transfer), .readVectored(let transfer), .writeVectored(let transfer):
+            transfer.descriptor.kind == .stream
+        case .socket, .waitForChild, .futexWait, .poll, .pollEach, .timeout, .repeatingTimeout: true
+        case .splice(let splice), .tee(let splice): splice.input.kind == .stream
+        default: false
+        }
+    }
+
     /// What it waits for behind a poll set, where its attempts are made one after the other; nil for all else.
     var interest: PollSet.Interest? {
         switch self {

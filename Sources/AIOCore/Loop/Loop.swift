@@ -43,8 +43,8 @@ public final class Loop<Client: LoopClient>: @unchecked Sendable {
         queueDepth = configuration.queueDepth
         holds = queue.pointee.holds
         table = queue.pointee.table
-        inbox = Inbox(capacity: configuration.queueDepth)
-        cancels = CancelRequests(capacity: configuration.queueDepth)
+        inbox = Inbox(capacity: configuration.placeCount)
+        cancels = CancelRequests(capacity: configuration.placeCount)
         deliveries = .allocate(capacity: 256)
         thread = Kernel.currentThread()
     }
@@ -205,6 +205,7 @@ public final class Loop<Client: LoopClient>: @unchecked Sendable {
             queue.pointee.requestCancelAll()
         }
         while table.acquire() != nil { shutdown.placesTaken += 1 }
+        while table.acquire(forWait: true) != nil { shutdown.placesTaken += 1 }
         return shutdown.placesTaken == table.capacity
     }
 }

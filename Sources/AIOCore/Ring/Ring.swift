@@ -14,11 +14,14 @@ struct Ring: ~Copyable {
     /// The completion that is read next; the kernel sees it once `drain` stored it.
     private var completionHead: UInt32
 
-    /// io_uring_setup(2) and the mappings. `isDedicated`: only the calling thread will ever use the ring. `isGuest`: see
+    /// io_uring_setup(2) and the mappings, with as many entries at least. `isDedicated`: only the calling thread will ever use the ring. `isGuest`: see
     /// `EngineConfiguration`.
-    init(entries: UInt32, isDedicated: Bool, isGuest: Bool = false) throws(EngineFailure) {
+    init(
+        entries: UInt32, completions: UInt32? = nil, isDedicated: Bool, isGuest: Bool = false
+    ) throws(EngineFailure) {
         var parameters = ck_uring_parameters()
-        let created = Ring.setUp(entries: entries, isDedicated: isDedicated, &parameters)
+        let created = Ring.setUp(
+            entries: entries, completions: completions ?? 2 * entries, isDedicated: isDedicated, &parameters)
         try self.init(OwnedDescriptor(created, .ioUring, .ringSetup, isGuest: isGuest), parameters)
     }
 
@@ -36,9 +39,9 @@ struct Ring: ~Copyable {
 
     /// Asks for the flags of the newest kernel first, and for fewer as long as the answer is EINVAL.
     private static func setUp(
-        entries: UInt32, isDedicated: Bool, _ parameters: inout ck_uring_parameters
+        entries: UInt32, completions: UInt32, isDedicated: Bool, _ parameters: inout ck_uring_parameters
     ) -> Int {
-        let base = CK_URING_SETUP_CLAMP
+        let base = CK_URING_SETUP_CLAMP | CK_URING_SETUP_CQSIZE
         let submitAll = base | CK_URING_SETUP_SUBMIT_ALL
         let cooperative = submitAll | CK_URING_SETUP_COOP_TASKRUN | CK_URING_SETUP_TASKRUN_FLAG
         let deferred =
@@ -49,6 +52,7 @@ struct Ring: ~Copyable {
         {
             parameters = ck_uring_parameters()
             parameters.flags = flags
+            parameters.completion_entries = completions
             result = Kernel.ringSetup(entries, &parameters)
         }
         return result

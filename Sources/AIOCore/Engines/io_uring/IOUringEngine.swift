@@ -34,10 +34,12 @@ struct IOUringEngine: ~Copyable, Engine {
     }
 
     init(_ configuration: EngineConfiguration) throws(EngineFailure) {
-        // Room for every operation and for a cancel of each, at once, whatever the kernel has taken: so staging
-        // always finds room. The kernel makes the completion ring twice as large again.
+        // Room for every operation of the queue depth and for a cancel of each, at once, whatever the kernel has taken:
+        // so staging finds room. What waits is staged in numbers only when many connections begin at once; when they
+        // fill the ring, the kernel takes them in between. Completions have room for all.
+        let submissions = 2 * configuration.queueDepth + 2
         let ring = try Ring(
-            entries: UInt32(2 * configuration.queueDepth + 2),
+            entries: UInt32(submissions), completions: UInt32(2 * submissions + configuration.waitingLimit),
             isDedicated: configuration.hasDedicatedThread && !configuration.isGuest, isGuest: configuration.isGuest)
         guard ring.parameters.features & Self.requiredFeatures == Self.requiredFeatures else {
             throw EngineFailure(engine: .ioUring, step: .ringFeatures, errno: 0)
@@ -48,9 +50,9 @@ struct IOUringEngine: ~Copyable, Engine {
         ring.limitWorkers(configuration.workerLimit)
         supportedOpcodes = ring.supportedOpcodes()
         remote = RemoteGate(
-            limit: configuration.remoteLimit, capacity: configuration.queueDepth)
-        outgoing = FixedQueue(capacity: configuration.queueDepth)
-        completedHere = FixedQueue(capacity: configuration.queueDepth)
+            limit: configuration.remoteLimit, capacity: configuration.placeCount)
+        outgoing = FixedQueue(capacity: configuration.placeCount)
+        completedHere = FixedQueue(capacity: configuration.placeCount)
         self.ring = ring
         self.wakeDescriptor = wakeDescriptor
         self.configuration = configuration
@@ -101,8 +103,8 @@ struct IOUringEngine: ~Copyable, Engine {
         }
         entry.pointee.user_data = token.rawValue
         if entry.pointee.opcode == CK_URING_OP_SEND_ZC, zeroCopyResults == nil {
-            zeroCopyResults = .allocate(capacity: configuration.queueDepth)
-            zeroCopyResults?.initialize(repeating: 0, count: configuration.queueDepth)
+            zeroCopyResults = .allocate(capacity: configuration.placeCount)
+            zeroCopyResults?.initialize(repeating: 0, count: configuration.placeCount)
         }
         // By one of the kernel's workers from the start: an attempt on a FUSE file may wait in this very thread, since
         // such files heed no wish not to.
@@ -152,7 +154,7 @@ struct IOUringEngine: ~Copyable, Engine {
         }
         if pool == nil {
             pool = WorkerPool(
-                capacity: configuration.queueDepth, limit: configuration.workerLimit,
+                capacity: configuration.placeCount, limit: configuration.workerLimit,
                 wakeDescriptor: wakeDescriptor.number)
             armWake()
         }

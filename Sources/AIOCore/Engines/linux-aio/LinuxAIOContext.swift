@@ -32,14 +32,14 @@ struct LinuxAIOContext: ~Copyable {
     init(_ configuration: EngineConfiguration) throws(EngineFailure) {
         let event = try OwnedDescriptor(
             Kernel.eventDescriptor(), .linuxAIO, .descriptors, isGuest: configuration.isGuest)
-        let depth = configuration.queueDepth
-        id = try Self.setUp(depth)
+        id = try Self.setUp(configuration.queueDepth)
         self.event = event
-        places = .allocate(capacity: depth)
-        places.initialize(repeating: Place(), count: depth)
-        batch = .allocate(capacity: depth)
+        let count = configuration.placeCount
+        places = .allocate(capacity: count)
+        places.initialize(repeating: Place(), count: count)
+        batch = .allocate(capacity: count)
         batch.initialize(repeating: nil)
-        events = .allocate(capacity: min(depth, 256))
+        events = .allocate(capacity: min(count, 256))
     }
 
     /// All contexts of the system share one limit (fs.aio-max-nr). So a context is no larger than is of use, and smaller

@@ -25,8 +25,8 @@ struct ReadaheadEngine: ~Copyable, Engine {
 
     init(_ configuration: EngineConfiguration) throws(EngineFailure) {
         threads = try ThreadsEngine(configuration, for: .readahead)
-        items = .allocate(capacity: configuration.queueDepth)
-        items.initialize(repeating: WorkItem(), count: configuration.queueDepth)
+        items = .allocate(capacity: configuration.placeCount)
+        items.initialize(repeating: WorkItem(), count: configuration.placeCount)
         isLoop = configuration.hasDedicatedThread
     }
 

@@ -37,7 +37,7 @@ struct ThreadsEngine: ~Copyable, Engine {
         guard added >= 0 else {
             throw EngineFailure(engine: kind, step: .descriptors, errno: Int32(-added))
         }
-        let depth = configuration.queueDepth
+        let depth = configuration.placeCount
         pool = WorkerPool(capacity: depth, limit: configuration.workerLimit, wakeDescriptor: wakeDescriptor.number)
         pollSet = PollSet(epoll: epoll.number, capacity: depth)
         outgoing = FixedQueue(capacity: depth)

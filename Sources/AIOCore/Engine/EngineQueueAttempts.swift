@@ -1,0 +1,123 @@
+internal import CKernel
+
+/// What an engine's completion means: the end of its operation, or another attempt.
+extension EngineQueue {
+    /// Decides what an engine's completion means: the operation's end, or another attempt.
+    @inline(__always)
+    mutating func settle(_ completion: Completion) {
+        guard let slot = table.find(completion.token) else { return }
+        if slot.pointee.state == .submitted, completion.result >= 0 {
+            return finish(completion.token, completion.result, completion.flags)
+        }
+        retry(completion, slot)
+    }
+
+    private mutating func retry(_ completion: Completion, _ slot: UnsafeMutablePointer<InFlightTable.Slot>) {
+        let token = completion.token
+        let operation = slot.pointee.operation
+        if slot.pointee.state == .stepping {
+            if completion.result <= 0 { giveBackBuffer(slot) }
+            if completion.result >= 0 { return endStep(completion, slot) }
+        }
+        let wasAwaiting = slot.pointee.state == .awaitingReadiness
+        if wasAwaiting { table.setAwaitingReadiness(token, false) }
+        if slot.pointee.isCancelRequested {
+            // The kernel interrupts one of its workers; and what was not ready yet is not waited for.
+            let isInterrupted = wasAwaiting || completion.result == -EINTR || operation.waits(after: completion.result)
+            return finish(token, isInterrupted ? -ECANCELED : result(completion), completion.flags)
+        }
+        if wasAwaiting, completion.result >= 0 {
+            return stageAgain(operation, token, isReady: true)
+        }
+        guard operation.waits(after: completion.result) else { return retryUnlessFinal(completion, slot) }
+        guard let readiness = operation.readiness(after: completion.result) else { return pause(token) }
+        // O_NONBLOCK, or a device that was busy, or a worker that does not wait: wait until the descriptor is ready,
+        // then try again.
+        table.setAwaitingReadiness(token, true)
+        hasStagedAgain = true
+        engine.stage(readiness, token)
+    }
+
+    /// After what is no matter of waiting: the operation in another form, or once more, or its end.
+    private mutating func retryUnlessFinal(
+        _ completion: Completion, _ slot: UnsafeMutablePointer<InFlightTable.Slot>
+    ) {
+        let token = completion.token
+        let operation = slot.pointee.operation
+        switch completion.result {
+        case -EAGAIN:
+            guard let (transfer, _) = operation.transfer else { break }
+            return finish(token, refusal(operation, transfer), completion.flags)
+        case -ESPIPE:
+            // Some files take no offset and do not look it: a socket that nobody classified, what procfs lets write.
+            guard let (transfer, _) = operation.transfer, transfer.offset >= 0 else { break }
+            slot.pointee.operation = operation.atCurrentPosition
+            return stageAgain(slot.pointee.operation, token)
+        case -EOPNOTSUPP:
+            // Not every kind of socket sends from the caller's memory.
+            guard case .socket(.sendZeroCopy(let socket, let bytes, let count, let flags)) = operation else { break }
+            slot.pointee.operation = .socket(.send(socket, bytes, count: count, flags: flags))
+            return stageAgain(slot.pointee.operation, token)
+        case -EINTR where operation.mayBeInterrupted:
+            return stageAgain(operation, token)
+        case -ECANCELED, -EFAULT, -EINTR:
+            // Nobody asked for it. The thread that submitted it has exited, and the kernel with it dropped what it
+            // had not done; the operation is still wanted, and this thread submits it again.
+            guard slot.pointee.issuerChanges != issuerChanges else { break }
+            slot.pointee.issuerChanges = issuerChanges
+            return stageAgain(operation, token)
+        default:
+            break
+        }
+        finish(token, result(completion), completion.flags)
+    }
+
+    private func result(_ completion: Completion) -> Int32 {
+        Int(completion.result) == Splice.outputIsFull ? -EAGAIN : completion.result
+    }
+
+    /// Tries again a little later.
+    private mutating func pause(_ token: Token) {
+        table.setPausing(token, true)
+        deadlines.remove(token.slot)
+        deadlines.insert(token.slot, min(table[token].pointee.deadline, Kernel.now() &+ Self.pauseTime))
+    }
+
+    private static var pauseTime: Nanoseconds { 1_000_000 }
+
+    mutating func endPause(_ token: Token) {
+        table.setPausing(token, false)
+        let slot = table[token]
+        if slot.pointee.deadline != .never { deadlines.insert(token.slot, slot.pointee.deadline) }
+        stageAgain(slot.pointee.operation, token)
+    }
+
+    /// What the system call says where the engine said EAGAIN and the caller wants no waiting: io_uring says so too of
+    /// a file that cannot tell, which is EOPNOTSUPP.
+    private func refusal(_ operation: Operation, _ transfer: Transfer) -> Int32 {
+        guard engine.kind == .ioUring, !transfer.descriptor.isRegistered else { return -EAGAIN }
+        let result = operation.attempt(transfer, flags: transfer.flags.kernelFlags)
+        // A stream that nobody classified takes no offset; the engine, which heeds that, has said what there is to say.
+        return result == -Int(ESPIPE) ? -EAGAIN : Int32(truncatingIfNeeded: result)
+    }
+
+    private mutating func stageAgain(_ operation: Operation, _ token: Token, isReady: Bool = false) {
+        hasStagedAgain = true
+        if table[token].pointee.isInSteps { return step(token, isReady: isReady) }
+        engine.stage(operation, token)
+    }
+}
+
+extension Operation {
+    /// Whether this result says that it has to wait, and it wants to.
+    fileprivate func waits(after result: Int32) -> Bool {
+        guard !isWithoutWaiting else { return false }
+        return result == -EAGAIN && isPacedByTime || readiness(after: result) != nil
+    }
+
+    /// Whether it did nothing if it says EINTR: the submitting thread had a signal or task work pending.
+    fileprivate var mayBeInterrupted: Bool {
+        if case .socket = self { return true }
+        return transfer != nil
+    }
+}
