@@ -115,3 +115,13 @@ public struct FileIdentity: BitwiseCopyable, Sendable, Equatable {
         self = found >= 0 ? FileIdentity(status) : FileIdentity()
     }
 }
+
+extension Kernel {
+    /// Whether it is of no type: a signalfd, an eventfd, an epoll descriptor and their like.
+    static func isAnonymous(_ descriptor: Int32) -> Bool {
+        var status = ck_statx()
+        var empty: CChar = 0
+        let flags = CK_AT_EMPTY_PATH | CK_AT_STATX_DONT_SYNC
+        return statx(descriptor, &empty, flags, CK_STATX_TYPE, &status) >= 0 && status.mode & CK_S_IFMT == 0
+    }
+}

@@ -141,6 +141,8 @@ extension ck_iocb {
             opcode = level == .data ? CK_IOCB_CMD_FDSYNC : CK_IOCB_CMD_FSYNC
             self.descriptor = UInt32(bitPattern: descriptor.number)
         case .poll(let descriptor, let events):
+            // The kernel looks at these in a thread of its own, for which a signalfd has no signals.
+            guard !Kernel.isAnonymous(descriptor.number) else { return nil }
             opcode = CK_IOCB_CMD_POLL
             self.descriptor = UInt32(bitPattern: descriptor.number)
             address = UInt64(events & 0xffff)
