@@ -57,7 +57,7 @@ extension File {
         guard mayServeNow(kind, transfer.count), guess.isWorthAsking() else { return nil }
         // A task that is served again and again without suspending would keep its loop from everybody else.
         if guess.isTurnUsedUp(), runtime.isOnLoop { return nil }
-        let result = transfer.attemptWithoutWaiting(isWrite: kind == .write)
+        let result = kind == .write ? writeNow(transfer) : transfer.attemptWithoutWaiting(isWrite: false)
         if result >= 0 {
             guess.noteHit()
             return result
@@ -66,6 +66,11 @@ extension File {
             throw IOError(result: Int32(truncatingIfNeeded: result), kind.name, path: path)
         }
         return nil
+    }
+
+    /// To a stream. A pipe that nobody reads would bring SIGPIPE to the caller's thread, and end the program.
+    private func writeNow(_ transfer: Transfer) -> Int {
+        Kernel.withoutBrokenPipeSignal { transfer.attemptWithoutWaiting(isWrite: true) }
     }
 
     /// Buffered reads, and streams; not what takes too long to copy on the caller's thread.
