@@ -58,6 +58,12 @@ public final class Connection: Socket, ReadableStream, WritableStream {
         _ = try handle.call("shutdown") { Kernel.shutdown($0, CK_SHUT_WR) }
     }
 
+    /// Reads what has come, and then finds the end, whatever the other side sends: for who has heard enough and still has
+    /// something to say. Ends a read that waits. Does not wait. Throws as `shutdownWrite`. shutdown(2) with SHUT_RD.
+    public func shutdownRead() throws(IOError) {
+        _ = try handle.call("shutdown") { Kernel.shutdown($0, CK_SHUT_RD) }
+    }
+
     /// Ends the operations that wait on this connection, which throw `fileClosed`, and closes it when the last of them
     /// has ended. What was written is still delivered, if this side has read everything that came; if it has not, the
     /// other side may see the connection reset. Is not cancelled. A second close throws `fileClosed`. close(2).

@@ -2,14 +2,15 @@ internal import Glibc
 
 /// Reads a file or a stream piece by piece, with few calls of the kernel's.
 ///
-/// It belongs to one task at a time; a call while another has not returned throws `invalidArgument`. The file is
-/// borrowed: its opener closes it. At the end of a file that grows, later calls get what has come. Offsets are not kept
-/// aligned, as direct I/O would want them.
+/// It belongs to one task at a time; a call while another has not returned throws `invalidArgument`. The file, connection
+/// or pipe is borrowed: its opener closes it. At the end of a file that grows, later calls get what has come. Offsets are
+/// not kept aligned, as direct I/O would want them.
 ///
-/// A call in a cancelled task asks the read in flight to end and waits for that. After an error nothing is lost, and the
-/// position is where it was, with one exception: `read(exactly:)` of more than 16 MiB from a stream.
+/// A call in a cancelled task, or whose deadline passes, asks the read in flight to end and waits for that. After an error
+/// nothing is lost, and the position is where it was, with one exception: `read(exactly:)` of more than 16 MiB from a
+/// stream. What is in the buffer is given out also after the deadline.
 public final class BufferedReader {
-    public let file: File
+    private let source: ByteSource
     /// Where the next byte comes from; in a stream, counted on from the offset that was given.
     public private(set) var position: Int64
     private let bufferSize: Int
@@ -20,12 +21,22 @@ public final class BufferedReader {
     private var isBusy = false
 
     /// Throws `invalidArgument` for a negative offset, or a buffer that is not of 1 byte to 16 MiB.
-    public init(_ file: File, at offset: Int64 = 0, bufferSize: Int = 64 << 10) throws(IOError) {
+    public convenience init(_ file: File, at offset: Int64 = 0, bufferSize: Int = 64 << 10) throws(IOError) {
+        try self.init(.file(file), at: offset, bufferSize)
+    }
+
+    /// Over a connection, the reading end of a pipe, or standard input. From here on the reader alone reads from it: its
+    /// buffer (16 KiB by default) holds what came with the bytes that were asked for.
+    public convenience init(_ stream: some ReadableStream, bufferSize: Int = 16 << 10) throws(IOError) {
+        try self.init(.stream(stream), at: 0, bufferSize)
+    }
+
+    private init(_ source: ByteSource, at offset: Int64, _ bufferSize: Int) throws(IOError) {
         guard offset >= 0, (1...BufferPool.largest).contains(bufferSize) else {
             let advice = "the offset is 0 or more, the buffer 1 byte to \(BufferPool.largest)"
-            throw IOError(.invalidArgument, "read", path: file.path, advice: advice)
+            throw IOError(.invalidArgument, "read", path: source.path, advice: advice)
         }
-        self.file = file
+        self.source = source
         position = offset
         self.bufferSize = bufferSize
     }
@@ -33,51 +44,53 @@ public final class BufferedReader {
     // MARK: Reading
 
     /// Up to `count` bytes: what is there, or what one read brings. Empty at the end.
-    public func read(upTo count: Int) async throws(IOError) -> [UInt8] {
+    public func read(upTo count: Int, deadline: Deadline = .never) async throws(IOError) -> [UInt8] {
         try begin(count)
         defer { isBusy = false }
-        if held == 0, count > 0 { _ = try await fetch() }
+        if held == 0, count > 0 { _ = try await fetch(deadline) }
         return take(min(count, held))
     }
 
     /// `count` bytes. Throws `unexpectedEndOfFile` if there are fewer; then none of them are taken, unless more
     /// than 16 MiB were to come from a stream.
-    public func read(exactly count: Int) async throws(IOError) -> [UInt8] {
+    public func read(exactly count: Int, deadline: Deadline = .never) async throws(IOError) -> [UInt8] {
         try begin(count)
         defer { isBusy = false }
         // What a stream gave is gone if it is not kept here.
         let buffered = isStream ? BufferPool.largest : max(bufferSize, capacity)
-        guard count <= buffered else { return try await readPastBuffer(count) }
-        guard try await fill(count) else { throw endedEarly(count) }
+        guard count <= buffered else { return try await readPastBuffer(count, deadline) }
+        guard try await fill(count, deadline) else { throw endedEarly(count) }
         return take(count)
     }
 
     /// What comes up to the next `delimiter`, and that; without one, what comes up to the end. nil at the end. Throws
     /// `lineTooLong` if that is more than `limit` bytes (16 MiB at most); then none of them are taken.
-    public func read(until delimiter: UInt8, limit: Int = 1 << 20) async throws(IOError) -> [UInt8]? {
+    public func read(
+        until delimiter: UInt8, limit: Int = 1 << 20, deadline: Deadline = .never
+    ) async throws(IOError) -> [UInt8]? {
         try begin(limit)
         defer { isBusy = false }
         var searched = 0
         while true {
             if let index = unread.firstIndex(of: delimiter, from: searched), index < limit { return take(index + 1) }
             searched = held
-            guard held < limit else { throw .lineTooLong(limit, "read", file.path) }
-            if try await !fetch() { return held > 0 ? take(held) : nil }
+            guard held < limit else { throw .lineTooLong(limit, "read", source.path) }
+            if try await !fetch(deadline) { return held > 0 ? take(held) : nil }
         }
     }
 
     /// The next `count` bytes (16 MiB at most), which stay to be read; fewer if the end comes before.
-    public func peek(_ count: Int) async throws(IOError) -> [UInt8] {
+    public func peek(_ count: Int, deadline: Deadline = .never) async throws(IOError) -> [UInt8] {
         try begin(count)
         defer { isBusy = false }
-        _ = try await fill(count)
+        _ = try await fill(count, deadline)
         return Array(unread.prefix(count))
     }
 
     /// Passes over `count` bytes. Returns how many: fewer if a stream ends before. In a file the position just moves,
     /// if need be behind the end.
     @discardableResult
-    public func skip(_ count: Int64) async throws(IOError) -> Int64 {
+    public func skip(_ count: Int64, deadline: Deadline = .never) async throws(IOError) -> Int64 {
         try begin(count < 0 ? -1 : 0)
         defer { isBusy = false }
         var left = count
@@ -90,13 +103,16 @@ public final class BufferedReader {
                 position += left
                 return count
             }
-            if try await !fetch() { return count - left }
+            if try await !fetch(deadline) { return count - left }
         }
     }
 
+    /// Bytes that are in the buffer: so many are read or peeked at without waiting.
+    public var bufferedCount: Int { held }
+
     // MARK: The buffer
 
-    private var isStream: Bool { file.descriptor.kind == .stream }
+    private var isStream: Bool { source.isStream }
     private var held: Int { end - start }
     private var capacity: Int { buffer.map(\.capacity) ?? 0 }
     private var unread: UnsafeRawBufferPointer {
@@ -106,10 +122,10 @@ public final class BufferedReader {
     private func begin(_ count: Int) throws(IOError) {
         guard !isBusy else {
             let advice = "another call of this reader has not returned"
-            throw IOError(.invalidArgument, "read", path: file.path, advice: advice)
+            throw IOError(.invalidArgument, "read", path: source.path, advice: advice)
         }
         guard count >= 0 else {
-            throw IOError(.invalidArgument, "read", path: file.path, advice: "the count is negative")
+            throw IOError(.invalidArgument, "read", path: source.path, advice: "the count is negative")
         }
         isBusy = true
     }
@@ -125,20 +141,20 @@ public final class BufferedReader {
     }
 
     /// Reads until `count` bytes are held. False if the end came before.
-    private func fill(_ count: Int) async throws(IOError) -> Bool {
+    private func fill(_ count: Int, _ deadline: Deadline) async throws(IOError) -> Bool {
         guard count <= BufferPool.largest else {
             let advice = "at most \(BufferPool.largest) bytes"
-            throw IOError(.invalidArgument, "read", path: file.path, advice: advice)
+            throw IOError(.invalidArgument, "read", path: source.path, advice: advice)
         }
-        while held < count { guard try await fetch(atLeast: count) else { return false } }
+        while held < count { guard try await fetch(deadline, atLeast: count) else { return false } }
         return true
     }
 
     /// One read more. False at the end.
-    private func fetch(atLeast wanted: Int = 0) async throws(IOError) -> Bool {
+    private func fetch(_ deadline: Deadline, atLeast wanted: Int = 0) async throws(IOError) -> Bool {
         let buffer = try await room(max(wanted, held + 1))
         let space = buffer.capacity - end
-        let count = try await file.read(buffer.base + end, space, position + Int64(held), [], .never)
+        let count = try await source.read(buffer.base + end, space, position + Int64(held), deadline)
         end += count
         return count > 0
     }
@@ -155,10 +171,10 @@ public final class BufferedReader {
         }
         guard wanted <= BufferPool.largest else {
             let advice = "at most \(BufferPool.largest) bytes"
-            throw IOError(.invalidArgument, "read", path: file.path, advice: advice)
+            throw IOError(.invalidArgument, "read", path: source.path, advice: advice)
         }
         // Never nil, since it may wait.
-        guard let larger = try await file.runtime.streamBuffer(max(wanted, bufferSize), mayWait: true) else {
+        guard let larger = try await source.runtime.streamBuffer(max(wanted, bufferSize), mayWait: true) else {
             throw IOError(.limitReached, "buffer")
         }
         move(to: larger)
@@ -174,7 +190,7 @@ public final class BufferedReader {
     // MARK: Past the buffer
 
     /// Straight into the array, behind what the buffer holds.
-    private func readPastBuffer(_ count: Int) async throws(IOError) -> [UInt8] {
+    private func readPastBuffer(_ count: Int, _ deadline: Deadline) async throws(IOError) -> [UInt8] {
         let prefix = held
         var array = [UInt8](unsafeUninitializedCapacity: count) { memory, initialized in
             UnsafeMutableRawBufferPointer(memory).copyMemory(from: unread)
@@ -183,16 +199,18 @@ public final class BufferedReader {
         var elements = array.mutableSpan
         var bytes = elements.mutableBytes
         if isStream { drop(prefix) }
-        try await readRest(of: &bytes, behind: prefix, at: position + Int64(isStream ? 0 : prefix))
+        try await readRest(of: &bytes, behind: prefix, at: position + Int64(isStream ? 0 : prefix), deadline)
         (start, end) = (0, 0)
         position += Int64(isStream ? count - prefix : count)
         return array
     }
 
-    private func readRest(of bytes: inout MutableRawSpan, behind prefix: Int, at offset: Int64) async throws(IOError) {
+    private func readRest(
+        of bytes: inout MutableRawSpan, behind prefix: Int, at offset: Int64, _ deadline: Deadline
+    ) async throws(IOError) {
         let (base, count) = bytes.withUnsafeMutableBytes { ($0.baseAddress, $0.count) }
         do throws(IOError) {
-            try await file.readExactly(base.map { $0 + prefix }, count - prefix, offset, [], .never)
+            try await source.readExactly(base.map { $0 + prefix }, count - prefix, offset, deadline)
         } catch {
             throw error.code == .unexpectedEndOfFile ? endedEarly(count) : error
         }
@@ -200,6 +218,6 @@ public final class BufferedReader {
 
     private func endedEarly(_ count: Int) -> IOError {
         let advice = "asked for \(count) bytes at \(position)"
-        return IOError(.unexpectedEndOfFile, "read", path: file.path, advice: advice)
+        return IOError(.unexpectedEndOfFile, "read", path: source.path, advice: advice)
     }
 }

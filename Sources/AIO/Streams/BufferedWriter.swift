@@ -9,13 +9,13 @@ internal import CKernel
 /// `close`, and durable after `flush(sync:)`.
 ///
 /// It belongs to one task at a time; a call while another has not returned throws `invalidArgument`. The file is
-/// borrowed: its opener closes it, after `close`. A writer that is dropped with bytes that were not flushed says so in the
+/// borrowed, and so is a stream: its opener closes it, after `close`. A writer that is dropped with bytes that were not flushed says so in the
 /// log. Only whole buffers are aligned as direct I/O wants it.
 ///
 /// The first error is kept: every later call throws it. A call in a cancelled task that has to wait asks the writes in
 /// flight to end, and so `cancelled` may be that error. Whatever a call throws, nothing is in flight by then.
 public final class BufferedWriter {
-    public let file: File
+    private let sink: ByteSink
     /// Where the next byte goes; in streams and files for appending, counted on from the offset that was given.
     public private(set) var position: Int64
     private let bufferSize: Int
@@ -31,28 +31,42 @@ public final class BufferedWriter {
 
     /// `inFlightLimit`: bytes that may be on their way while the caller goes on (at least one buffer). Throws
     /// `invalidArgument` for a negative offset, or a buffer that is not of 1 byte to 16 MiB; `fileClosed`.
-    public init(
+    public convenience init(
         _ file: File, at offset: Int64 = 0, bufferSize: Int = 256 << 10, inFlightLimit: Int = 1 << 20
+    ) throws(IOError) {
+        try file.begin("write")
+        defer { file.lease.end() }
+        try self.init(.file(file), at: offset, bufferSize, inFlightLimit, isOrdered: !file.takesParallelWrites)
+    }
+
+    /// Over a connection, the writing end of a pipe, or standard output; `inFlightLimit` as above. `flush` waits until
+    /// everything is the kernel's; there is nothing to sync.
+    public convenience init(
+        _ stream: some WritableStream, bufferSize: Int = 64 << 10, inFlightLimit: Int = 256 << 10
+    ) throws(IOError) {
+        try self.init(.stream(stream), at: 0, bufferSize, inFlightLimit, isOrdered: true)
+    }
+
+    private init(
+        _ sink: ByteSink, at offset: Int64, _ bufferSize: Int, _ inFlightLimit: Int, isOrdered: Bool
     ) throws(IOError) {
         guard offset >= 0, (1...BufferPool.largest).contains(bufferSize) else {
             let advice = "the offset is 0 or more, the buffer 1 byte to \(BufferPool.largest)"
-            throw IOError(.invalidArgument, "write", path: file.path, advice: advice)
+            throw IOError(.invalidArgument, "write", path: sink.path, advice: advice)
         }
-        try file.begin("write")
-        defer { file.lease.end() }
-        self.file = file
+        self.sink = sink
         position = offset
         self.bufferSize = bufferSize
         writesMax = max(1, inFlightLimit / bufferSize)
-        isOrdered = !file.takesParallelWrites
+        self.isOrdered = isOrdered
     }
 
     /// What is in flight goes on to its end.
     deinit {
         guard !isClosed, hasUnflushed, outcome.error == nil else { return }
-        let name = file.path.map { "\($0)" } ?? "\(file.descriptor.number)"
+        let name = sink.path.map { "\($0)" } ?? "a stream"
         let lost = buffer?.count ?? 0
-        file.runtime.configuration.log("writer of \(name) was dropped without close(): \(lost) bytes were not written")
+        sink.runtime.configuration.log("writer of \(name) was dropped without close(): \(lost) bytes were not written")
     }
 
     // MARK: Writing
@@ -99,10 +113,10 @@ public final class BufferedWriter {
     private func begin() async throws(IOError) {
         guard !isBusy else {
             let advice = "another call of this writer has not returned"
-            throw IOError(.invalidArgument, "write", path: file.path, advice: advice)
+            throw IOError(.invalidArgument, "write", path: sink.path, advice: advice)
         }
         guard !isClosed else {
-            throw IOError(.fileClosed, "write", path: file.path, advice: "the writer was closed")
+            throw IOError(.fileClosed, "write", path: sink.path, advice: "the writer was closed")
         }
         isBusy = true
         guard let error = outcome.error else { return }
@@ -119,7 +133,7 @@ public final class BufferedWriter {
         while true {
             if let buffer { return buffer }
             // The writes in flight may have all that the pool gives.
-            buffer = try await file.runtime.streamBuffer(bufferSize, mayWait: writes.isEmpty)
+            buffer = try await sink.runtime.streamBuffer(bufferSize, mayWait: writes.isEmpty)
             if buffer == nil { try await awaitOldest() }
         }
     }
@@ -128,7 +142,7 @@ public final class BufferedWriter {
     private func send(_ full: StreamBuffer) async throws(IOError) {
         while writes.count >= writesMax { try await awaitOldest() }
         buffer = nil
-        let (file, outcome, offset) = (file, outcome, position - Int64(full.count))
+        let (sink, outcome, offset) = (sink, outcome, position - Int64(full.count))
         let before = isOrdered ? writes.last : nil
         let handover = StreamHandover(full)
         writes.append(
@@ -136,7 +150,7 @@ public final class BufferedWriter {
                 await before?.value
                 guard let full = handover.take() else { return }
                 await outcome.note { () throws(IOError) in
-                    try await file.writeAll(UnsafeRawPointer(full.base), full.count, offset, [], .never)
+                    try await sink.writeAll(UnsafeRawPointer(full.base), full.count, offset)
                 }
             })
     }
@@ -145,7 +159,11 @@ public final class BufferedWriter {
         if let buffer, buffer.count > 0 { try await send(buffer) }
         while !writes.isEmpty { try await awaitOldest() }
         hasUnflushed = false
-        if let level { try await file.sync(level) }
+        guard let level else { return }
+        guard case .file(let file) = sink else {
+            throw IOError(.notSupported, "sync", advice: "a stream has nothing to sync")
+        }
+        try await file.sync(level)
     }
 
     // MARK: Up

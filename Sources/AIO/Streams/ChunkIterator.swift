@@ -1,4 +1,4 @@
-/// Reads the chunks of a file, some of them ahead. It is used by one task at a time.
+/// Reads the chunks of a file, some of them ahead, or those of a stream. It is used by one task at a time.
 public final class ChunkIterator: AsyncIteratorProtocol {
     public typealias Element = Chunk
     public typealias Failure = IOError
@@ -11,7 +11,7 @@ public final class ChunkIterator: AsyncIteratorProtocol {
         var task: Task<IOError?, Never>
     }
 
-    private let source: Chunks
+    private let chunks: Chunks
     /// Oldest first.
     private var reads: [Read] = []
     /// Where the next read is to begin.
@@ -19,9 +19,9 @@ public final class ChunkIterator: AsyncIteratorProtocol {
     private var extent: FileExtent?
     private var isFinished = false
 
-    init(_ source: Chunks) {
-        self.source = source
-        offset = source.range.lowerBound
+    init(_ chunks: Chunks) {
+        self.chunks = chunks
+        offset = chunks.range.lowerBound
     }
 
     /// Each read ends by itself then, and gives its buffer back.
@@ -38,9 +38,8 @@ public final class ChunkIterator: AsyncIteratorProtocol {
         do throws(IOError) {
             try checkArguments()
             // What was read ahead is there without waiting.
-            if Task.isCancelled { throw IOError(.cancelled, "read", path: source.file.path) }
-            let isStream = source.file.descriptor.kind == .stream
-            if let chunk = isStream ? try await readStream() : try await takeFirst() { return chunk }
+            if Task.isCancelled { throw IOError(.cancelled, "read", path: chunks.source.path) }
+            if let chunk = try await oneMore() { return chunk }
         } catch {
             await finish()
             throw error
@@ -49,10 +48,17 @@ public final class ChunkIterator: AsyncIteratorProtocol {
         return nil
     }
 
+    private func oneMore() async throws(IOError) -> Chunk? {
+        if case .file(let file) = chunks.source, file.descriptor.kind != .stream {
+            return try await takeFirst(of: file)
+        }
+        return try await readStream()
+    }
+
     private func checkArguments() throws(IOError) {
-        guard source.size < 1 || source.readahead < 1 || source.range.lowerBound < 0 else { return }
+        guard chunks.size < 1 || chunks.readahead < 1 || chunks.range.lowerBound < 0 else { return }
         let advice = "size and readahead are at least 1, and the range begins at 0 or later"
-        throw IOError(.invalidArgument, "read", path: source.file.path, advice: advice)
+        throw IOError(.invalidArgument, "read", path: chunks.source.path, advice: advice)
     }
 
     // MARK: Streams
@@ -60,17 +66,17 @@ public final class ChunkIterator: AsyncIteratorProtocol {
     private func readStream() async throws(IOError) -> Chunk? {
         let count = nextCount
         guard count > 0, let buffer = try await newBuffer(count, mayWait: true) else { return nil }
-        buffer.count = try await source.file.read(buffer.base, count, offset, [], .never)
+        buffer.count = try await chunks.source.read(buffer.base, count, offset, .never)
         guard buffer.count > 0 else { return nil }
         defer { offset += Int64(buffer.count) }
-        return Chunk(buffer, at: offset - source.range.lowerBound)
+        return Chunk(buffer, at: offset - chunks.range.lowerBound)
     }
 
     // MARK: Files
 
-    private func takeFirst() async throws(IOError) -> Chunk? {
-        let extent = try await knownExtent()
-        try await startReads(extent, mayWait: true)
+    private func takeFirst(of file: File) async throws(IOError) -> Chunk? {
+        let extent = try await knownExtent(of: file)
+        try await startReads(file, extent, mayWait: true)
         guard let first = reads.first else { return nil }
         let chunk = try await chunk(of: first)
         reads.removeFirst()
@@ -78,31 +84,31 @@ public final class ChunkIterator: AsyncIteratorProtocol {
             await finish()
         } else {
             // While the caller is busy with this one.
-            try await startReads(extent, mayWait: false)
+            try await startReads(file, extent, mayWait: false)
         }
         return chunk.count > 0 ? chunk : nil
     }
 
-    private func knownExtent() async throws(IOError) -> FileExtent {
+    private func knownExtent(of file: File) async throws(IOError) -> FileExtent {
         if let extent { return extent }
-        let found = FileExtent(try await source.file.status(), source.file.descriptor.kind)
+        let found = FileExtent(try await file.status(), file.descriptor.kind)
         extent = found
         return found
     }
 
     /// Beyond the known size one read goes ahead alone: the file may have grown, or not tell its size.
-    private func startReads(_ extent: FileExtent, mayWait: Bool) async throws(IOError) {
-        while reads.count < source.readahead, nextCount > 0, reads.isEmpty || offset < extent.size {
+    private func startReads(_ file: File, _ extent: FileExtent, mayWait: Bool) async throws(IOError) {
+        while reads.count < chunks.readahead, nextCount > 0, reads.isEmpty || offset < extent.size {
             let count = nextCount
             // Own reads may have all that the pool gives: with one in flight there is no waiting for more.
             guard let buffer = try await newBuffer(count, mayWait: mayWait && reads.isEmpty) else { return }
-            reads.append(start(buffer, count, extent.blockSize))
+            reads.append(start(file, buffer, count, extent.blockSize))
             offset += Int64(count)
         }
     }
 
-    private func start(_ buffer: StreamBuffer, _ count: Int, _ blockSize: Int) -> Read {
-        let (file, offset) = (source.file, offset)
+    private func start(_ file: File, _ buffer: StreamBuffer, _ count: Int, _ blockSize: Int) -> Read {
+        let offset = offset
         let handover = StreamHandover(buffer)
         let task = Task { () -> IOError? in
             guard let buffer = handover.take() else { return nil }
@@ -121,17 +127,17 @@ public final class ChunkIterator: AsyncIteratorProtocol {
             for read in all { read.task.cancel() }
         }
         if let error { throw error }
-        guard let buffer = read.handover.take() else { throw IOError(.cancelled, "read", path: source.file.path) }
+        guard let buffer = read.handover.take() else { throw IOError(.cancelled, "read", path: chunks.source.path) }
         return Chunk(buffer, at: read.offset)
     }
 
     // MARK: Both
 
     /// Bytes that the next read is for; 0 at the end of the range.
-    private var nextCount: Int { Int(min(Int64(source.size), max(0, source.range.upperBound - offset))) }
+    private var nextCount: Int { Int(min(Int64(chunks.size), max(0, chunks.range.upperBound - offset))) }
 
     private func newBuffer(_ size: Int, mayWait: Bool) async throws(IOError) -> StreamBuffer? {
-        try await source.file.runtime.streamBuffer(size, mayWait: mayWait)
+        try await chunks.source.runtime.streamBuffer(size, mayWait: mayWait)
     }
 
     private func cancelReads() { for read in reads { read.task.cancel() } }

@@ -1,10 +1,10 @@
-/// The pieces of a file, in order: what `File.chunks` returns. Each loop over it reads anew; streams go on where they
+/// The pieces of a file or a stream, in order: what `File.chunks` and `ReadableStream.chunks` return. Each loop over it reads anew; streams go on where they
 /// are.
 public struct Chunks: AsyncSequence, Sendable {
     public typealias Element = Chunk
     public typealias Failure = IOError
 
-    let file: File
+    let source: ByteSource
     let size: Int
     let range: Range<Int64>
     let readahead: Int
@@ -29,6 +29,17 @@ extension File {
     public func chunks(
         of size: Int = 256 << 10, range: Range<Int64> = 0..<Int64.max, readahead: Int = 4
     ) -> Chunks {
-        Chunks(file: self, size: size, range: range, readahead: readahead)
+        Chunks(source: .file(self), size: size, range: range, readahead: readahead)
+    }
+}
+
+extension ReadableStream {
+    /// What comes, in chunks of at most `size` bytes (1 to 16 MiB), each of which one read returned.
+    ///
+    /// The stream is read when the next chunk is asked for and not before, so that nothing is lost when the loop is left;
+    /// while that waits it holds one buffer of the runtime's pool. The sequence ends with the stream. Throws what
+    /// `read(into:deadline:)` does, and `invalidArgument` for a size that cannot be.
+    public func chunks(of size: Int = 16 << 10) -> Chunks {
+        Chunks(source: .stream(self), size: size, range: 0..<Int64.max, readahead: 1)
     }
 }

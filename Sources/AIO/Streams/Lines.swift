@@ -1,4 +1,4 @@
-/// The lines of a file, as bytes: what `File.byteLines` and `Chunks.byteLines` return.
+/// The lines of a file or a stream, as bytes: what `byteLines` of `File`, `ReadableStream` and `Chunks` return.
 public struct ByteLines: AsyncSequence, Sendable {
     public typealias Element = [UInt8]
     public typealias Failure = IOError
@@ -7,7 +7,7 @@ public struct ByteLines: AsyncSequence, Sendable {
     let limit: Int
 
     public func makeAsyncIterator() -> Iterator {
-        Iterator(chunks: ChunkIterator(chunks), splitter: LineSplitter(limit: limit), path: chunks.file.path)
+        Iterator(chunks: ChunkIterator(chunks), splitter: LineSplitter(limit: limit), path: chunks.source.path)
     }
 
     public struct Iterator: AsyncIteratorProtocol {
@@ -70,7 +70,7 @@ public struct ByteLines: AsyncSequence, Sendable {
     }
 }
 
-/// The lines of a file, as text: what `File.lines` and `Chunks.lines` return.
+/// The lines of a file or a stream, as text: what `lines` of `File`, `ReadableStream` and `Chunks` return.
 public struct Lines: AsyncSequence, Sendable {
     public typealias Element = String
     public typealias Failure = IOError
@@ -109,6 +109,16 @@ extension File {
 
     /// The lines of the file as text, of at most `limit` bytes: `chunks().lines()`.
     public func lines(limit: Int = 1 << 20) -> Lines { chunks().lines(limit: limit) }
+}
+
+extension ReadableStream {
+    /// The lines that come, of at most `limit` bytes: `chunks().byteLines()`. Each is told as soon as its end has come.
+    /// What came behind it in the same read is the sequence's, and lost when its loop is left: whoever reads lines and
+    /// other things from one stream takes a `BufferedReader`.
+    public func byteLines(limit: Int = 64 << 10) -> ByteLines { chunks().byteLines(limit: limit) }
+
+    /// The lines that come as text, of at most `limit` bytes: `chunks().lines()`. As `byteLines`.
+    public func lines(limit: Int = 64 << 10) -> Lines { chunks().lines(limit: limit) }
 }
 
 extension IOError {
