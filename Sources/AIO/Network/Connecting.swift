@@ -25,45 +25,14 @@ extension Connection {
         }
     }
 
-    /// Looks a host up by its name and connects to the first of its addresses that answers.
-    ///
-    /// They are tried one after the other, in the order of `SocketAddress.resolve`, without the head start that RFC 8305
-    /// would give one after a short time. A deadline is shared out: of what is left, each address gets its part, so that
-    /// one that is silent does not use it up. Throws what the look-up or the last attempt does.
+    /// Looks a host up by its name and connects to the first of its addresses that answers, as `connect(toAnyOf:)` does.
+    /// Throws what the look-up or the last attempt does.
     public static func connect(
         toHost host: String, port: UInt16, runtime: IORuntime = .shared, deadline: Deadline = .never
     ) async throws(IOError) -> Connection {
         let addresses = try await SocketAddress.resolve(host, port: port, runtime: runtime, deadline: deadline)
-        for (index, address) in addresses.dropLast().enumerated() {
-            let share = deadline.share(amongst: addresses.count - index)
-            do throws(IOError) {
-                return try await connect(to: address, runtime: runtime, deadline: share)
-            } catch {
-                if Task.isCancelled || !error.code.isOfOneAddress { throw error }
-            }
-        }
-        guard let last = addresses.last else { throw IOError(.nameNotFound, "connect", address: host) }
-        return try await connect(to: last, runtime: runtime, deadline: deadline)
-    }
-}
-
-extension IOError.Code {
-    /// Whether another address of the same host may do better.
-    fileprivate var isOfOneAddress: Bool {
-        switch self {
-        case .runtimeShutDown, .forked, .limitReached, .tooManyOpenFiles, .outOfMemory, .cancelled: false
-        default: true
-        }
-    }
-}
-
-extension Deadline {
-    /// The end of the first of `count` equal parts of the time that is left.
-    fileprivate func share(amongst count: Int) -> Deadline {
-        guard self != .never else { return self }
-        let now = Deadline.now
-        guard now < self else { return self }
-        return Deadline(nanoseconds: now.nanoseconds + (nanoseconds - now.nanoseconds) / Nanoseconds(count))
+        guard !addresses.isEmpty else { throw IOError(.nameNotFound, "connect", address: host) }
+        return try await connect(toAnyOf: addresses, runtime: runtime, deadline: deadline)
     }
 }
 

@@ -1,0 +1,130 @@
+internal import AIOCore
+
+extension Connection {
+    /// Connects to one of several addresses of the same host: the first connection that stands wins.
+    ///
+    /// The attempts begin one after the other, with addresses of both families by turns, beginning with the first: the next
+    /// one when the one before has failed, and after `attemptDelay` in any case (RFC 8305, "happy eyeballs"). Those that do
+    /// not win leave no socket. Throws what the last one to fail does, `cancelled`, `deadlineExceeded`, and
+    /// `invalidArgument` without an address.
+    public static func connect(
+        toAnyOf addresses: [SocketAddress], attemptDelay: Duration = .milliseconds(250), runtime: IORuntime = .shared,
+        deadline: Deadline = .never
+    ) async throws(IOError) -> Connection {
+        guard let first = addresses.first else {
+            throw IOError(.invalidArgument, "connect", advice: "there is no address")
+        }
+        guard addresses.count > 1 else { return try await connect(to: first, runtime: runtime, deadline: deadline) }
+        let race = ConnectRace(ConnectRace.interleaved(addresses), attemptDelay, runtime, deadline)
+        return try await race.run()
+    }
+}
+
+/// Attempts to connect that run at once.
+struct ConnectRace {
+    private let addresses: [SocketAddress]
+    private let delay: Duration
+    private let runtime: IORuntime
+    private let deadline: Deadline
+
+    init(_ addresses: [SocketAddress], _ delay: Duration, _ runtime: IORuntime, _ deadline: Deadline) {
+        self.addresses = addresses
+        self.delay = delay
+        self.runtime = runtime
+        self.deadline = deadline
+    }
+
+    private enum Event: Sendable {
+        case connected(Connection)
+        case failed(IOError)
+        /// The head start of the attempt before this one is over.
+        case isDue(Int)
+    }
+
+    func run() async throws(IOError) -> Connection {
+        var outcome = Outcome()
+        await withTaskGroup(of: Event.self) { group in
+            begin(&outcome, &group)
+            while let event = await group.next() { await take(event, &outcome, &group) }
+        }
+        if let connection = outcome.connection { return connection }
+        throw outcome.error ?? IOError(.cancelled, "connect")
+    }
+
+    private struct Outcome {
+        var connection: Connection?
+        var error: IOError?
+        var begunCount = 0
+        var runningCount = 0
+        /// Whether no more attempts begin.
+        var isDecided = false
+    }
+
+    private func take(_ event: Event, _ outcome: inout Outcome, _ group: inout TaskGroup<Event>) async {
+        switch event {
+        case .connected(let connection):
+            outcome.runningCount -= 1
+            if outcome.connection == nil {
+                outcome.connection = connection
+                outcome.isDecided = true
+            } else {
+                // Both stood before the one could be told that the other does.
+                try? await connection.close()
+            }
+        case .failed(let error):
+            outcome.runningCount -= 1
+            // One that was told to end says nothing new.
+            if !outcome.isDecided { outcome.error = error }
+            if !error.code.isOfOneAddress { outcome.isDecided = true }
+            begin(&outcome, &group)
+        case .isDue(let index):
+            if index == outcome.begunCount { begin(&outcome, &group) }
+        }
+        if outcome.isDecided || outcome.runningCount == 0 { group.cancelAll() }
+    }
+
+    /// The next attempt, if there is one.
+    private func begin(_ outcome: inout Outcome, _ group: inout TaskGroup<Event>) {
+        guard !outcome.isDecided, outcome.begunCount < addresses.count else { return }
+        let address = addresses[outcome.begunCount]
+        outcome.begunCount += 1
+        outcome.runningCount += 1
+        let (runtime, deadline, delay, next) = (runtime, deadline, delay, outcome.begunCount)
+        group.addTask {
+            do throws(IOError) {
+                return .connected(try await Connection.connect(to: address, runtime: runtime, deadline: deadline))
+            } catch {
+                return .failed(error)
+            }
+        }
+        guard next < addresses.count else { return }
+        group.addTask {
+            try? await runtime.sleep(for: delay)
+            return .isDue(next)
+        }
+    }
+
+    /// Both families by turns, each in its order.
+    static func interleaved(_ addresses: [SocketAddress]) -> [SocketAddress] {
+        guard let first = addresses.first else { return [] }
+        let same = addresses.filter { $0.family == first.family }
+        let other = addresses.filter { $0.family != first.family }
+        var mixed: [SocketAddress] = []
+        for index in 0..<max(same.count, other.count) {
+            if index < same.count { mixed.append(same[index]) }
+            if index < other.count { mixed.append(other[index]) }
+        }
+        return mixed
+    }
+}
+
+extension IOError.Code {
+    /// Whether another address of the same host may do better.
+    fileprivate var isOfOneAddress: Bool {
+        switch self {
+        case .runtimeShutDown, .forked, .limitReached, .tooManyOpenFiles, .outOfMemory, .cancelled, .deadlineExceeded:
+            false
+        default: true
+        }
+    }
+}
