@@ -11,6 +11,8 @@ public final class Listener: Socket {
     let handle: StreamHandle
     /// Whether it was said in the log that descriptors have run out, since the last connection.
     let hasReportedLimit = Atomic(false)
+    /// The name in a file system that `listen` made, for `close` to take away.
+    private let socketFile = Guarded<SocketFile?>(nil)
 
     init(_ number: Int32, _ address: SocketAddress, _ runtime: IORuntime) {
         self.runtime = runtime
@@ -27,12 +29,13 @@ public final class Listener: Socket {
     /// listeners that ask for it too may have the address at the same time, and share the connections. `v6Only` false has
     /// an IPv6 listener take IPv4 as well (nil: as the system is set up).
     ///
-    /// A path is made as a socket, and stays when the listener is closed: whoever made it unlinks it
-    /// (`FileSystem.unlink`); a path that is there already is `addressInUse`. Throws what socket(2), bind(2) and listen(2)
-    /// say, which are the kernel calls.
+    /// A path is made as a socket. `close` takes it away again, if it still is that one; a process that is killed leaves it,
+    /// and then nobody listens there. With `replaceStale` such a socket is replaced; any other path that is there already is
+    /// `addressInUse`, as it is without. Two that replace the same one at once may take it from each other. Throws what
+    /// socket(2), bind(2) and listen(2) say, which are the kernel calls.
     public static func listen(
         on address: SocketAddress, backlog: Int = 1024, reuseAddress: Bool = true, reusePort: Bool = false,
-        v6Only: Bool? = nil, runtime: IORuntime = .shared, deadline: Deadline = .never
+        replaceStale: Bool = false, v6Only: Bool? = nil, runtime: IORuntime = .shared, deadline: Deadline = .never
     ) async throws(IOError) -> Listener {
         guard let backlog = Int32(exactly: backlog), backlog >= 0 else {
             throw IOError(.invalidArgument, "listen", advice: "the backlog is 0 or more")
@@ -46,18 +49,70 @@ public final class Listener: Socket {
                 if reusePort { try listener.setOption(.reusePort, to: true) }
             }
             if let v6Only, case .v6 = address { try listener.setOption(.v6Only, to: v6Only) }
-            try await SocketSetup.bind(listener.handle, address, deadline)
+            try await listener.bind(address, replaceStale: replaceStale, deadline)
             _ = try listener.handle.call("listen") { Kernel.listen($0, backlog) }
             return listener
         } catch {
             listener.handle.abandon()
+            await listener.removeSocketFile()
             throw error
         }
     }
 
     /// Ends the accepts that wait, which throw `fileClosed`, and closes the listener. Connections that were not accepted
-    /// are reset. Is not cancelled. A second close throws `fileClosed`. close(2).
-    public func close() async throws(IOError) { try await handle.close() }
+    /// are reset. A path that `listen` made is unlinked first, if the socket that it names is still this one. Is not
+    /// cancelled. A second close throws `fileClosed`. close(2).
+    public func close() async throws(IOError) {
+        // First: whoever finds no path may make another.
+        await removeSocketFile()
+        try await handle.close()
+    }
+
+    // MARK: Names in a file system
+
+    private func bind(
+        _ address: SocketAddress, replaceStale: Bool, _ deadline: Deadline
+    ) async throws(IOError) {
+        guard case .unix(let path) = address else {
+            return try await SocketSetup.bind(handle, address, deadline)
+        }
+        do throws(IOError) { try await SocketSetup.bind(handle, address, deadline) } catch {
+            guard replaceStale, error.code == .addressInUse, await isStale(address, deadline) else { throw error }
+            try await FileSystem.unlink(path, runtime: runtime, deadline: deadline)
+            try await SocketSetup.bind(handle, address, deadline)
+        }
+        let made = try await FileSystem.status(of: path, followLinks: false, runtime: runtime, deadline: deadline)
+        socketFile.withLock { $0 = SocketFile(path, made) }
+    }
+
+    /// Whether a socket is there and nobody listens. Any other file refuses connections too.
+    private func isStale(_ address: SocketAddress, _ deadline: Deadline) async -> Bool {
+        guard case .unix(let path) = address,
+            let there = try? await FileSystem.status(
+                of: path, followLinks: false, runtime: runtime, deadline: deadline),
+            there.mode & CK_S_IFMT == CK_S_IFSOCK
+        else { return false }
+        do throws(IOError) {
+            try await Connection.connect(to: address, runtime: runtime, deadline: deadline).close()
+            return false
+        } catch {
+            return error.code == .connectionRefused
+        }
+    }
+
+    /// In a task of its own, which nobody cancels.
+    private func removeSocketFile() async {
+        let made = socketFile.withLock { file in
+            defer { file = nil }
+            return file
+        }
+        guard let made else { return }
+        await Task { [runtime] in
+            let there = try? await FileSystem.status(of: made.path, followLinks: false, runtime: runtime)
+            guard let there, SocketFile(made.path, there) == made else { return }
+            try? await FileSystem.unlink(made.path, runtime: runtime)
+        }.value
+    }
 
     public func localAddress() throws(IOError) -> SocketAddress { try handle.localAddress() }
     public func rawOption(level: Int32, name: Int32, capacity: Int = 4) throws(IOError) -> [UInt8] {
@@ -65,5 +120,19 @@ public final class Listener: Socket {
     }
     public func setRawOption(level: Int32, name: Int32, to bytes: [UInt8]) throws(IOError) {
         try handle.setRawOption(level, name, bytes)
+    }
+}
+
+/// A socket in a file system, told apart from one that has its name later.
+struct SocketFile: Hashable, Sendable {
+    let path: Path
+    private let inode: UInt64
+    private let major: UInt32
+    private let minor: UInt32
+
+    init(_ path: Path, _ status: FileStatus) {
+        self.path = path
+        inode = status.inode
+        (major, minor) = status.device
     }
 }

@@ -1,0 +1,78 @@
+import AIO
+import Glibc
+import Testing
+
+/// The names that Unix-domain listeners make in a file system.
+@Suite(.timeLimit(.minutes(10))) struct SocketFileTests {
+    @Test(arguments: engines)
+    func aListenerTakesItsNameAway(_ engine: EngineKind) async throws {
+        try await withScratch { scratch in
+            try await withRuntime(engine) { runtime in
+                let address = SocketAddress.unix(Path(scratch.path("socket")))
+                for _ in 0..<3 {
+                    let listener = try await AIO.Listener.listen(on: address, runtime: runtime)
+                    await expectError(.addressInUse) { try await AIO.Listener.listen(on: address, runtime: runtime) }
+                    let client = try await Connection.connect(to: address, runtime: runtime)
+                    try await listener.close()
+                    #expect(access(scratch.path("socket"), F_OK) != 0)
+                    try await client.close()
+                }
+            }
+        }
+    }
+
+    @Test(arguments: engines)
+    func aNameThatIsAnothersByNowStays(_ engine: EngineKind) async throws {
+        try await withScratch { scratch in
+            try await withRuntime(engine) { runtime in
+                let address = SocketAddress.unix(Path(scratch.path("socket")))
+                let first = try await AIO.Listener.listen(on: address, runtime: runtime)
+                #expect(unlink(scratch.path("socket")) == 0)
+                let second = try await AIO.Listener.listen(on: address, runtime: runtime)
+                try await first.close()
+                try await Connection.connect(to: address, runtime: runtime).close()
+                try await second.close()
+                #expect(access(scratch.path("socket"), F_OK) != 0)
+            }
+        }
+    }
+
+    @Test(arguments: engines)
+    func whatAKilledProcessLeftIsReplacedIfThatIsAskedFor(_ engine: EngineKind) async throws {
+        try await withScratch { scratch in
+            let path = scratch.path("socket")
+            try await withRuntime(engine) { runtime in
+                let address = SocketAddress.unix(Path(path))
+                try leaveStaleSocket(path)
+                await expectError(.addressInUse) { try await AIO.Listener.listen(on: address, runtime: runtime) }
+                let listener = try await AIO.Listener.listen(on: address, replaceStale: true, runtime: runtime)
+                // One that somebody listens at is not stale.
+                await expectError(.addressInUse) {
+                    try await AIO.Listener.listen(on: address, replaceStale: true, runtime: runtime)
+                }
+                let client = try await Connection.connect(to: address, runtime: runtime)
+                try await client.close()
+                try await listener.close()
+                let file = try scratch.file("file", [1])
+                await expectError(.addressInUse) {
+                    try await AIO.Listener.listen(on: .unix(Path(file)), replaceStale: true, runtime: runtime)
+                }
+                #expect(try scratch.content("file") == [1])
+            }
+        }
+    }
+
+    private func leaveStaleSocket(_ path: String) throws {
+        let socket = Glibc.socket(AF_UNIX, Int32(SOCK_STREAM.rawValue), 0)
+        defer { closeDescriptor(socket) }
+        var name = sockaddr_un()
+        name.sun_family = sa_family_t(AF_UNIX)
+        withUnsafeMutableBytes(of: &name.sun_path) { $0.copyBytes(from: path.utf8) }
+        let bound = withUnsafePointer(to: &name) {
+            $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+                bind(socket, $0, socklen_t(MemoryLayout<sockaddr_un>.size))
+            }
+        }
+        try #require(bound == 0)
+    }
+}
