@@ -100,6 +100,7 @@ final class StreamHandle: Sendable {
         try runtime.check("close")
         guard lease.close() else { throw error(.fileClosed, "close") }
         waiting.end()
+        for loop in runtime.loops { _ = loop.cancelWaiting(on: descriptor) }
         await lease.waitForUsers()
         if !isBorrowed { try await runtime.close(number, nil) }
     }

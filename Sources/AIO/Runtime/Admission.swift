@@ -111,6 +111,18 @@ final class Admission: Sendable {
         for waiter in expired { waiter.continuation.resume(returning: .failed(.deadlineExceeded)) }
     }
 
+    /// Ends the waiting of operations on a descriptor, or with nil of all; a close is not given up. From any thread. Returns
+    /// how many there were.
+    func cancelAll(on descriptor: Descriptor?) -> Int {
+        guard !isEmpty else { return 0 }
+        let removed = remove { waiter in
+            if case .close = waiter.operation { return false }
+            return descriptor.map { waiter.operation.isOn($0) } ?? true
+        }
+        for waiter in removed { waiter.continuation.resume(returning: .failed(.cancelled)) }
+        return removed.count
+    }
+
     /// Nobody is admitted any more.
     func close() {
         state.withLock { $0.isClosed = true }

@@ -57,7 +57,8 @@ public final class IOLoop: TaskExecutor, Sendable, CustomStringConvertible {
         _ operation: Operation, _ deadline: Nanoseconds, _ name: String, noting waiting: borrowing WaitingOperations
     ) async throws(IOError) -> Completion {
         if Task.isCancelled { throw IOError(.cancelled, name) }
-        let token = try await admit(operation, deadline, name)
+        // One that begins to wait for a place when the end has come is not to wait.
+        let token = try await admit(operation, deadline, name, isEnded: { waiting.isEnded })
         waiting.add(token, self)
         defer { waiting.remove(token, self) }
         let core = core
@@ -99,7 +100,10 @@ public final class IOLoop: TaskExecutor, Sendable, CustomStringConvertible {
     }
 
     @inline(__always)
-    private func admit(_ operation: Operation, _ deadline: Nanoseconds, _ name: String) async throws(IOError) -> Token {
+    private func admit(
+        _ operation: Operation, _ deadline: Nanoseconds, _ name: String,
+        isEnded: @Sendable () -> Bool = { false }
+    ) async throws(IOError) -> Token {
         // A newcomer queues up behind those who wait.
         if tasks.admission(of: operation).isEmpty,
             let token = core.prepare(operation, context: 0, deadline: deadline)
@@ -107,17 +111,25 @@ public final class IOLoop: TaskExecutor, Sendable, CustomStringConvertible {
             return token
         }
         guard atLimit == .wait || !core.isRunning else { throw IOError(.limitReached, name) }
-        return try await wait(operation, deadline, name)
+        return try await wait(operation, deadline, name, isEnded: isEnded)
     }
 
-    private func wait(_ operation: Operation, _ deadline: Nanoseconds, _ name: String) async throws(IOError) -> Token {
+    private func wait(
+        _ operation: Operation, _ deadline: Nanoseconds, _ name: String, isEnded: @Sendable () -> Bool = { false }
+    ) async throws(IOError) -> Token {
         guard core.isRunning else { throw IOError(.runtimeShutDown, name) }
-        let core = core
-        switch await tasks.admission(of: operation).wait(operation, deadline, wake: { core.wakeIfAsleep() }) {
+        let answer = await tasks.admission(of: operation).wait(operation, deadline) {
+            core.wakeIfAsleep()
+            if isEnded() { _ = cancelWaiting(on: operation.descriptor) }
+        }
+        switch answer {
         case .admitted(let token): return token
         case .failed(let code): throw IOError(code, name)
         }
     }
+
+    /// Ends the waiting for a place of operations on a descriptor, or with nil of all. Returns how many there were.
+    func cancelWaiting(on descriptor: Descriptor?) -> Int { tasks.cancelWaiting(on: descriptor) }
 
     // MARK: Alarms
 

@@ -133,13 +133,15 @@ public final class IORuntime: Sendable {
         return try await perform(operation, deadline.nanoseconds, operation.name, nil)
     }
 
-    /// Asks for an end to every operation in flight on a descriptor, or with nil to all of this runtime's; not to those that
-    /// still wait for a place. Each operation's own end tells what came of it. Returns how many were asked.
+    /// Asks for an end to every operation on a descriptor, or with nil to all of this runtime's, also to those that still
+    /// wait for a place. Each operation's own end tells what came of it. Returns how many were asked.
     @discardableResult
     public func requestCancelAll(on descriptor: Descriptor? = nil) async throws(IOError) -> Int {
         try check("cancel")
         var count = 0
         for loop in loops {
+            // First: what gives up its place must not let one of these in.
+            count += loop.cancelWaiting(on: descriptor)
             // As a job, which needs no place among the operations: those may all be taken by what is to be cancelled.
             count += await Task(executorPreference: loop) { loop.core.requestCancelAll(on: descriptor) }.value
         }

@@ -49,6 +49,11 @@ final class LoopTasks: LoopClient {
     @inline(__always)
     func admission(of operation: Operation) -> Admission { operation.isWait ? admissionOfWaits : admission }
 
+    /// Ends the waiting for a place. Returns how many operations there were.
+    func cancelWaiting(on descriptor: Descriptor?) -> Int {
+        admission.cancelAll(on: descriptor) + admissionOfWaits.cancelAll(on: descriptor)
+    }
+
     // MARK: Jobs
 
     @inline(__always)
@@ -103,6 +108,10 @@ final class LoopTasks: LoopClient {
 
     func deliver(_ deliveries: UnsafeBufferPointer<Delivery>) {
         for delivery in deliveries where delivery.context != 0 {
+            guard delivery.context & 1 == 0 else {
+                OperationGroupState.complete(delivery.context, delivery.completion)
+                continue
+            }
             // The continuation that `IOLoop.perform` gave; resumed once, since a token completes once.
             unsafeBitCast(delivery.context, to: UnsafeContinuation<Completion, Never>.self)
                 .resume(returning: delivery.completion)

@@ -53,13 +53,13 @@ extension Operation {
     }
 
     /// Whether it is an operation on this descriptor.
-    func isOn(_ other: Descriptor) -> Bool {
+    package func isOn(_ other: Descriptor) -> Bool {
         if let descriptor, descriptor.isSame(as: other) { return true }
         return otherDescriptor.map { $0.isSame(as: other) } ?? false
     }
 
     /// Whether it completes with a descriptor that is then its owner's to close.
-    var makesDescriptor: Bool {
+    package var makesDescriptor: Bool {
         switch self {
         case .open, .socket(.create), .socket(.accept), .socket(.acceptEach): true
         default: false
