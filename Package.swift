@@ -43,6 +43,8 @@ let package = Package(
         .executableTarget(name: "first-steps", dependencies: ["AIO"], path: "Examples/FirstSteps"),
         .executableTarget(name: "echo-server", dependencies: ["AIO"], path: "Examples/EchoServer"),
         .executableTarget(name: "tcp-proxy", dependencies: ["AIO"], path: "Examples/TCPProxy"),
+        .executableTarget(name: "log-writer", dependencies: ["AIO"], path: "Examples/LogWriter"),
+        .executableTarget(name: "dispatch-loop", dependencies: ["AIO"], path: "Examples/DispatchLoop"),
 
         .target(name: "CAllocationCount", path: "Tests/CAllocationCount"),
         .executableTarget(

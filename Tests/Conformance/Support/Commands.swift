@@ -1,4 +1,5 @@
 import Glibc
+import Testing
 
 /// Runs a program by its name, silently. True if it ended with 0.
 func runs(_ arguments: [String]) -> Bool {
@@ -20,4 +21,35 @@ func runs(_ arguments: [String]) -> Bool {
         guard errno == EINTR else { return false }
     }
     return status == 0
+}
+
+/// The path of a program that was built beside the tests'.
+func programBesideTests(_ name: String) -> String? {
+    var path = [CChar](repeating: 0, count: 4096)
+    guard readlink("/proc/self/exe", &path, path.count - 1) > 0, let end = path.lastIndex(of: 0x2f) else { return nil }
+    let program = String(decoding: path[..<end].map { UInt8(bitPattern: $0) }, as: UTF8.self) + "/\(name)"
+    return access(program, X_OK) == 0 ? program : nil
+}
+
+/// Starts a program whose two outputs go to `output`, and that takes signals as one that a shell starts does.
+func startProgram(_ arguments: [String], _ environment: [String], output: Int32) throws -> pid_t {
+    var process = pid_t()
+    var actions = posix_spawn_file_actions_t()
+    posix_spawn_file_actions_init(&actions)
+    defer { posix_spawn_file_actions_destroy(&actions) }
+    for stream in [Int32(1), 2] { posix_spawn_file_actions_adddup2(&actions, output, stream) }
+    // Threads of Swift's pool block all signals, which a child would inherit.
+    var attributes = posix_spawnattr_t()
+    posix_spawnattr_init(&attributes)
+    defer { posix_spawnattr_destroy(&attributes) }
+    var mask = sigset_t()
+    sigemptyset(&mask)
+    posix_spawnattr_setsigmask(&attributes, &mask)
+    posix_spawnattr_setflags(&attributes, Int16(POSIX_SPAWN_SETSIGMASK))
+    var vector = arguments.map { strdup($0) } + [nil]
+    var variables = environment.map { strdup($0) } + [nil]
+    defer { for text in vector + variables { free(text) } }
+    let refused = posix_spawn(&process, arguments[0], &actions, &attributes, &vector, &variables)
+    try #require(refused == 0, "posix_spawn \(arguments[0]): errno \(refused)")
+    return process
 }

@@ -1,0 +1,90 @@
+import AIO
+
+/// A file that lines are added to in groups: one write and one sync for all that came while the last ones were on
+/// their way.
+actor CommitLog {
+    private let file: File
+    /// Bytes of the file that hold whole lines.
+    private var size: Int64
+    private var pending: [UInt8] = []
+    private var waiting: [CheckedContinuation<IOError?, Never>] = []
+    /// `run`, while there is nothing to do.
+    private var idle: CheckedContinuation<Void, Never>?
+    private var isClosed = false
+    private var failure: IOError?
+
+    /// Opens the file, or makes it. A line that a killed process left unfinished, which nobody was told of, is cut off.
+    static func open(_ path: Path) async throws -> CommitLog {
+        let file = try await File.open(path, .readWrite, options: .create)
+        // Two that write to one file would write over each other.
+        guard try await file.tryLock(.exclusive) else {
+            throw IOError(.alreadyExists, "lock", path: path, advice: "another log-writer has this file")
+        }
+        let size = try await endOfLastLine(file)
+        try await file.truncate(to: size)
+        try await file.sync()
+        return CommitLog(file, size)
+    }
+
+    private init(_ file: File, _ size: Int64) {
+        self.file = file
+        self.size = size
+    }
+
+    private static func endOfLastLine(_ file: File) async throws -> Int64 {
+        var end = try await file.status().size
+        while end > 0 {
+            let start = max(0, end - 65536)
+            let piece = try await file.read(count: Int(end - start), at: start)
+            if let index = piece.lastIndex(of: UInt8(ascii: "\n")) { return start + Int64(index) + 1 }
+            end = start
+        }
+        return 0
+    }
+
+    /// Adds whole lines, and returns when they are on the disk. Each caller has one call under way: so no more wait than
+    /// there are connections, with what each of them may add.
+    func append(_ lines: [UInt8]) async throws {
+        if let failure { throw failure }
+        pending += lines
+        idle?.resume()
+        idle = nil
+        if let error = await withCheckedContinuation({ waiting.append($0) }) { throw error }
+    }
+
+    /// Writes what comes until the log is closed and all is written. After an error nothing more is: what the disk holds
+    /// then is not known.
+    func run() async throws {
+        while true {
+            while pending.isEmpty, !isClosed { await withCheckedContinuation { idle = $0 } }
+            guard !pending.isEmpty else { break }
+            let (group, callers) = (pending, waiting)
+            (pending, waiting) = ([], [])
+            failure = await commit(group)
+            for caller in callers { caller.resume(returning: failure) }
+            if failure != nil { break }
+        }
+        for caller in waiting { caller.resume(returning: failure) }
+        waiting = []
+        try await file.close()
+        if let failure { throw failure }
+    }
+
+    private func commit(_ group: [UInt8]) async -> IOError? {
+        do throws(IOError) {
+            try await file.writeAll(group, at: size)
+            try await file.sync(.data)
+            size += Int64(group.count)
+            return nil
+        } catch {
+            return error
+        }
+    }
+
+    /// Nothing is added from here on.
+    func close() {
+        isClosed = true
+        idle?.resume()
+        idle = nil
+    }
+}

@@ -1,0 +1,43 @@
+import AIO
+
+/// Takes a connection's lines as they come, and answers when they are durable.
+func converse(_ connection: Connection, _ log: CommitLog) async {
+    do {
+        let reader = try BufferedReader(connection, bufferSize: batchBytesMax)
+        var acknowledged = 0
+        while let batch = try await nextBatch(reader) {
+            // Meanwhile nothing more is read: a client that is quicker than the disk is held up by its socket.
+            try await log.append(batch.bytes)
+            let answers = (1...batch.lineCount).map { "ok \(acknowledged + $0)\n" }.joined()
+            acknowledged += batch.lineCount
+            try await connection.writeAll(answers, deadline: .after(.seconds(30)))
+        }
+    } catch {
+        try? await StreamWriter.standardError().writeAll("log-writer: \(error)\n")
+    }
+    try? await connection.close()
+}
+
+/// The most bytes of one connection that wait for the disk, which is also the longest line.
+let batchBytesMax = 64 << 10
+
+struct Batch {
+    var bytes: [UInt8]
+    var lineCount: Int
+}
+
+/// The next line, and all that are there with it. nil at the end; what comes behind the last newline is no line.
+func nextBatch(_ reader: BufferedReader) async throws -> Batch? {
+    let newline = UInt8(ascii: "\n")
+    guard let first = try await reader.read(until: newline, limit: batchBytesMax), first.last == newline else {
+        return nil
+    }
+    var batch = Batch(bytes: first, lineCount: 1)
+    let there = try await reader.peek(reader.bufferedCount)
+    let rest = there.lastIndex(of: newline).map { $0 + 1 } ?? 0
+    guard rest > 0 else { return batch }
+    let more = try await reader.read(exactly: rest)
+    batch.bytes += more
+    batch.lineCount += more.count { $0 == newline }
+    return batch
+}

@@ -1,0 +1,64 @@
+// Writes the lines that come over sockets to a file, and acknowledges each once it is on the disk:
+// `log-writer FILE [ADDRESS]`, by default 127.0.0.1:7778. A client that reads "ok N" knows that its first N lines are
+// durable, whatever happens to this program or the machine. SIGTERM and SIGINT end it when what it has taken is done.
+import AIO
+import Glibc
+
+let complaints = StreamWriter.standardError()
+
+do {
+    let arguments = CommandLine.arguments.dropFirst()
+    guard let file = arguments.first, arguments.count <= 2 else {
+        throw IOError(.invalidArgument, "log-writer", advice: "give it FILE [ADDRESS]")
+    }
+    try await serve(Path(file), try SocketAddress(arguments.dropFirst().first ?? "127.0.0.1:7778"))
+} catch {
+    try? await complaints.writeAll("log-writer: \(error)\n")
+    exit(1)
+}
+
+func serve(_ path: Path, _ address: SocketAddress) async throws {
+    // From here on, so that none that comes meanwhile ends the program.
+    let signals = try Signals([.terminate, .interrupt])
+    let log = try await CommitLog.open(path)
+    let listener = try await Listener.listen(on: address, replaceStale: true)
+    try await StreamWriter.standardOutput().writeAll("listening on \(try listener.localAddress())\n")
+    let clients = Clients()
+    try await withThrowingTaskGroup(of: Void.self) { group in
+        group.addTask {
+            do { try await log.run() } catch {
+                await beginEnd(listener, clients)
+                throw error
+            }
+        }
+        group.addTask {
+            // nil when all is over without one.
+            if try await signals.next() != nil { await beginEnd(listener, clients) }
+        }
+        try await serveAll(listener, clients, log)
+        await log.close()
+        try await signals.close()
+        try await group.waitForAll()
+    }
+}
+
+/// Until the listener is closed, and every conversation has ended.
+func serveAll(_ listener: Listener, _ clients: Clients, _ log: CommitLog) async throws {
+    try await withThrowingDiscardingTaskGroup { group in
+        for try await connection in listener.connections {
+            await clients.add(connection)
+            group.addTask {
+                await converse(connection, log)
+                await clients.remove(connection)
+            }
+            // At the limit who connects waits in the backlog.
+            await clients.waitForRoom()
+        }
+    }
+}
+
+/// Nobody new comes; what has come is taken to its end.
+func beginEnd(_ listener: Listener, _ clients: Clients) async {
+    try? await listener.close()
+    await clients.endReading()
+}
