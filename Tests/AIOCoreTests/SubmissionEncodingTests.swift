@@ -248,6 +248,18 @@ import Testing
         (.makeDirectory(directory: 7, path: path, permissions: 0o700), CK_URING_OP_MKDIRAT),
     ]
 
+    @Test func aFutexWaitCarriesItsWordAndIsForKernelsThatKnowIt() throws {
+        let word = Self.base.assumingMemoryBound(to: UInt32.self)
+        for (isPrivate, flags) in [(true, Int32(130)), (false, 2)] {
+            let wait = AIOCore.Operation.futexWait(FutexWait(word, while: 9, isPrivate: isPrivate))
+            let entry = try #require(encoded(wait))
+            #expect(entry.opcode == CK_URING_OP_FUTEX_WAIT && entry.descriptor == flags)
+            #expect(entry.address == 0x1234_5678_9abc && entry.offset == 9 && entry.address3 == 0xffff_ffff)
+            #expect(entry.count == 0 && entry.operation_flags == 0 && entry.flags == 0)
+            #expect(encoded(wait, supported: .max ^ 1 << UInt64(CK_URING_OP_FUTEX_WAIT)) == nil)
+        }
+    }
+
     @Test func operationsOnNamesCarryTheirPathsAndDirectories() throws {
         for (operation, opcode) in Self.naming {
             let entry = try #require(encoded(operation))

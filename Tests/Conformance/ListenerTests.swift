@@ -58,8 +58,6 @@ import UnitSupport
                     for end in [client, server] { try await end.close() }
                     try await listener.close()
                 }
-                // The name is whoever's made it.
-                try await Paths.unlink(Path(scratch.path("socket")), runtime: runtime)
             }
         }
     }
