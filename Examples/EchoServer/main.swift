@@ -13,10 +13,7 @@ do {
 }
 
 func serve(_ address: SocketAddress) async throws {
-    // A connection that waits takes a place among the operations in flight.
-    var configuration = IORuntime.Configuration()
-    configuration.queueDepth = 4096
-    let listener = try await Listener.listen(on: address, runtime: try IORuntime(configuration))
+    let listener = try await Listener.listen(on: address)
     try await output.writeAll("listening on \(try listener.localAddress())\n")
     try await withThrowingDiscardingTaskGroup { group in
         for try await connection in listener.connections {

@@ -19,23 +19,19 @@ do {
 }
 
 func pass(from address: SocketAddress, to target: SocketAddress) async throws {
-    var configuration = IORuntime.Configuration()
-    // Two operations a connection may wait.
-    configuration.queueDepth = 8192
-    let runtime = try IORuntime(configuration)
-    let listener = try await Listener.listen(on: address, runtime: runtime)
+    let listener = try await Listener.listen(on: address)
     try await StreamWriter.standardOutput().writeAll("passing \(try listener.localAddress()) on to \(target)\n")
     try await withThrowingDiscardingTaskGroup { group in
         for try await client in listener.connections {
-            group.addTask { await serve(client, target, runtime) }
+            group.addTask { await serve(client, target) }
         }
     }
 }
 
-func serve(_ client: Connection, _ target: SocketAddress, _ runtime: IORuntime) async {
+func serve(_ client: Connection, _ target: SocketAddress) async {
     do {
         let deadline = Deadline.after(.seconds(10))
-        let server = try await Connection.connect(to: target, runtime: runtime, deadline: deadline)
+        let server = try await Connection.connect(to: target, deadline: deadline)
         do {
             try await withThrowingTaskGroup(of: Void.self) { group in
                 group.addTask { try await pass(client, server) }

@@ -77,6 +77,9 @@ struct ck_uring_probe {
     struct ck_uring_probe_operation operations[64];
 };
 
+// In the I/O priority of a send or receive.
+static const uint16_t CK_URING_SEND_RECEIVE_POLL_FIRST = 1 << 0;  // 5.19
+
 // Where mmap finds the parts of a ring.
 static const uint64_t CK_URING_OFFSET_RINGS = 0;
 static const uint64_t CK_URING_OFFSET_SUBMISSIONS = 0x10000000;

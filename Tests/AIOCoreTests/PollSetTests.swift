@@ -100,6 +100,50 @@ import UnitSupport
         #expect(set.completed == [0: -EPIPE])
     }
 
+    // MARK: After waiting
+
+    /// What was waited for once stays registered as long as there is room.
+    @Test func moreDescriptorsThanEntriesAreServedOneAfterTheOther() {
+        let set = TestedPollSet(capacity: 3)
+        let held = DescriptorPair.pipe()
+        #expect(set.read(2, held.first) == 0)
+        let pipes = (0..<7).map { _ in DescriptorPair.pipe() }
+        for round in 0..<3 {
+            for (index, pipe) in pipes.enumerated() {
+                #expect(set.read(0, pipe.first) == 0)
+                pipe.send([UInt8(10 * round + index)])
+                set.poll()
+                #expect(set.takeCompleted() == [0: 1])
+                #expect(set.memory[0] == UInt8(10 * round + index))
+            }
+        }
+        held.send([99])
+        set.poll()
+        #expect(set.completed == [2: 1])
+        #expect(set.waiterCount == 0)
+    }
+
+    @Test func aDescriptorThatWasWaitedForMayNameAnotherFileLater() {
+        let set = TestedPollSet(capacity: 2)
+        let old = DescriptorPair.pipe()
+        let new = DescriptorPair.pipe()
+        let number = dup(old.first)
+        #expect(set.read(0, number) == 0)
+        old.send([1])
+        set.poll()
+        #expect(set.completed == [0: 1])
+        #expect(dup2(new.first, number) == number)
+        #expect(set.read(1, number) == 0)
+        old.send([2])
+        set.poll()
+        #expect(set.completed == [0: 1])
+        new.send([3])
+        set.poll()
+        #expect(set.completed == [0: 1, 1: 1])
+        #expect(set.memory[1] == 3)
+        close(number)
+    }
+
     // MARK: What cannot wait
 
     @Test func aRegularFileIsRefusedAndNothingOfItRemains() {

@@ -307,6 +307,22 @@ import Testing
         #expect(encoded(.call(.removeAttribute(7, name: Self.newPath))) == nil)
     }
 
+    @Test func whatWasTriedInVainWaitsFirstWhereTheRingCan() throws {
+        let calls: [SocketCall] = [
+            .receive(Self.file, nil, count: 1, flags: SocketCall.waitsFirst | CK_MSG_PEEK),
+            .send(Self.file, nil, count: 1, flags: SocketCall.waitsFirst | CK_MSG_NOSIGNAL),
+        ]
+        for (call, flags) in zip(calls, [CK_MSG_PEEK, CK_MSG_NOSIGNAL]) {
+            let entry = try #require(encoded(.socket(call)))
+            #expect(entry.io_priority == CK_URING_SEND_RECEIVE_POLL_FIRST)
+            #expect(entry.operation_flags == UInt32(flags))
+            let older = try #require(encoded(.socket(call), supported: ~(1 << UInt64(CK_URING_OP_SEND_ZC))))
+            #expect(older.io_priority == 0)
+            #expect(older.operation_flags == UInt32(flags))
+        }
+        #expect(encoded(.socket(.receive(Self.file, nil, count: 1, flags: 0)))?.io_priority == 0)
+    }
+
     // MARK: What the ring cannot express
 
     @Test func callsAndWorkGoToWorkers() {

@@ -14,7 +14,7 @@ extension StreamHandle {
         // A stream that has not ended returns zero too if it is asked for nothing.
         guard count > 0 else { return 0 }
         if let result = try receiveNow(base, count, deadline) { return result }
-        let call = SocketCall.receive(descriptor, base, count: min(count, Self.transferMax), flags: 0)
+        let call = SocketCall.receive(descriptor, base, count: min(count, Self.transferMax), flags: waitFlags)
         return try await perform(.socket(call), deadline, "read")
     }
 
@@ -34,7 +34,7 @@ extension StreamHandle {
     func send(_ base: UnsafeRawPointer?, _ count: Int, _ deadline: Deadline) async throws(IOError) -> Int {
         guard count > 0 else { return 0 }
         if let result = try sendNow(base, count, deadline) { return result }
-        let call = SocketCall.send(descriptor, base, count: min(count, Self.transferMax), flags: 0)
+        let call = SocketCall.send(descriptor, base, count: min(count, Self.transferMax), flags: waitFlags)
         return try await perform(.socket(call), deadline, "write")
     }
 
@@ -47,6 +47,10 @@ extension StreamHandle {
         let result = Kernel.send(number, base, min(count, Transfer.inlineLimit), flags)
         return try attempted(result, writeGuess, "write")
     }
+
+    /// Of what goes to a loop: there is little sense in its trying at once again.
+    @inline(__always)
+    private var waitFlags: Int32 { runtime.configuration.inlineAttempts ? SocketCall.waitsFirst : 0 }
 
     /// Whether to try on this thread: not if it mostly was in vain, and not if a task that is served again and again would
     /// keep its loop from everybody else.

@@ -46,6 +46,20 @@ public enum SocketCall: BitwiseCopyable, @unchecked Sendable {
 }
 
 extension SocketCall {
+    /// In the flags of a receive or send, and not the kernel's: it was tried a moment ago in vain, or would be, so it waits
+    /// before it is tried.
+    public static var waitsFirst: Int32 { .min }
+
+    /// Whether it is so.
+    var waitsFirst: Bool {
+        switch self {
+        case .receive(_, _, _, let flags), .send(_, _, _, let flags), .receiveMessage(_, _, let flags),
+            .sendMessage(_, _, let flags):
+            flags & Self.waitsFirst != 0
+        default: false
+        }
+    }
+
     /// nil for `create`.
     public var descriptor: Descriptor? {
         switch self {
@@ -124,8 +138,8 @@ extension SocketCall {
     }
 
     /// The flags as the kernel gets them.
-    static func sendFlags(_ flags: Int32) -> Int32 { flags & ~CK_MSG_WAITALL | CK_MSG_NOSIGNAL }
-    static func receiveFlags(_ flags: Int32) -> Int32 { flags & ~CK_MSG_WAITALL }
+    static func sendFlags(_ flags: Int32) -> Int32 { receiveFlags(flags) | CK_MSG_NOSIGNAL }
+    static func receiveFlags(_ flags: Int32) -> Int32 { flags & ~(CK_MSG_WAITALL | waitsFirst) }
 }
 
 extension SocketCall {

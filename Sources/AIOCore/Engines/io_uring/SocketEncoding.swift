@@ -26,7 +26,7 @@ extension ck_uring_submission {
             encode(socket, CK_URING_OP_SHUTDOWN)
             count = UInt32(bitPattern: how)
         case .receive, .send, .receiveMessage, .sendMessage:
-            encodeTransfer(call)
+            encodeTransfer(call, supported: opcodes)
         case .sendZeroCopy(let socket, let bytes, let count, let flags):
             let hasZeroCopy = opcodes & (1 << UInt64(CK_URING_OP_SEND_ZC)) != 0
             let opcode = hasZeroCopy ? CK_URING_OP_SEND_ZC : CK_URING_OP_SEND
@@ -37,7 +37,7 @@ extension ck_uring_submission {
         }
     }
 
-    private mutating func encodeTransfer(_ call: SocketCall) {
+    private mutating func encodeTransfer(_ call: SocketCall, supported opcodes: UInt64) {
         switch call {
         case .receive(let socket, let buffer, let count, let flags):
             encode(socket, CK_URING_OP_RECV, buffer, count, SocketCall.receiveFlags(flags))
@@ -49,6 +49,10 @@ extension ck_uring_submission {
             encode(socket, CK_URING_OP_SENDMSG, message, 1, SocketCall.sendFlags(flags))
         default:
             break
+        }
+        // Kernels with the one opcode have the flag (5.19), which comes without a probe.
+        if call.waitsFirst, opcodes & (1 << UInt64(CK_URING_OP_SEND_ZC)) != 0 {
+            io_priority |= CK_URING_SEND_RECEIVE_POLL_FIRST
         }
     }
 

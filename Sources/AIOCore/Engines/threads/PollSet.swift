@@ -3,7 +3,8 @@ internal import CKernel
 /// Operations that wait for a descriptor to become ready, behind one epoll.
 ///
 /// epoll keeps one registration a descriptor, so operations on the same one share an entry; those of one
-/// direction are carried out in the order in which they came. An entry lives while something waits on it.
+/// direction are carried out in the order in which they came. An entry outlives its waiters: whoever waits for the same
+/// descriptor soon again, as those do who serve connections, arms what is registered already.
 struct PollSet: ~Copyable {
     /// What an operation waits for.
     enum Interest: UInt8, BitwiseCopyable {
@@ -38,6 +39,9 @@ struct PollSet: ~Copyable {
     private let buckets: UnsafeMutablePointer<Int32>
     private let bucketMask: Int32
     private var freeEntry: Int32
+    private let entryCount: Int32
+    /// Where the search for an entry without waiters goes on, once all have been used.
+    private var hand: Int32 = 0
     private(set) var waiterCount = 0
 
     init(epoll: Int32, capacity: Int) {
@@ -50,6 +54,7 @@ struct PollSet: ~Copyable {
             entries[index].next = index + 1 < capacity ? Int32(index + 1) : -1
         }
         freeEntry = 0
+        entryCount = Int32(capacity)
         var size = 1
         while size < capacity { size *= 2 }
         buckets = .allocate(capacity: size)
@@ -113,6 +118,7 @@ struct PollSet: ~Copyable {
 
     /// Notes an operation that goes to a worker at once. Not for files that are always ready: those block nobody.
     mutating func addWithWorker(_ operation: Operation, _ token: Token, _ descriptor: Int32, _ interest: Interest) {
+        if let entry = find(descriptor), isIdle(entry) { forget(entry) }
         let isNew = find(descriptor) == nil
         let entry = find(descriptor) ?? acquire(descriptor)
         append(operation, token, interest, to: entry)
@@ -130,7 +136,7 @@ struct PollSet: ~Copyable {
         let waiter = waiters[Int(token.slot)]
         guard waiter.entry >= 0, waiter.token == token, waiter.isWithWorker else { return }
         remove(Int32(token.slot), from: waiter.entry)
-        settle(waiter.entry)
+        settleRemoved(waiter.entry)
     }
 
     /// False if the operation does not wait here.
@@ -139,7 +145,7 @@ struct PollSet: ~Copyable {
         let waiter = waiters[Int(slot)]
         guard waiter.entry >= 0, waiter.token == token, !waiter.isWithWorker else { return false }
         remove(slot, from: waiter.entry)
-        settle(waiter.entry)
+        settleRemoved(waiter.entry)
         return true
     }
 
@@ -201,16 +207,23 @@ struct PollSet: ~Copyable {
 
     // MARK: Entries
 
-    /// After a change: arms what is still waited for, or ends the entry.
-    private mutating func settle(_ entry: Int32) {
-        if entries[Int(entry)].head >= 0 {
-            // Armed for nothing, epoll would still report a hang-up, again and again.
-            if wantedEvents(entry) != 0 { _ = arm(entry, CK_EPOLL_CTL_MOD) }
-        } else {
-            // Fails if the descriptor was closed meanwhile, which removed it already.
-            Kernel.epollControl(epoll, CK_EPOLL_CTL_DEL, entries[Int(entry)].descriptor, 0, 0)
-            release(entry)
-        }
+    /// After an event, which disarmed the entry: arms what is still waited for.
+    private func settle(_ entry: Int32) {
+        // Armed for nothing, epoll would still report a hang-up, again and again.
+        if wantedEvents(entry) != 0 { _ = arm(entry, CK_EPOLL_CTL_MOD) }
+    }
+
+    /// After something else than an event: it may be armed for what nobody waits for any more.
+    private mutating func settleRemoved(_ entry: Int32) {
+        if isIdle(entry) { forget(entry) } else { settle(entry) }
+    }
+
+    private func isIdle(_ entry: Int32) -> Bool { entries[Int(entry)].head < 0 }
+
+    private mutating func forget(_ entry: Int32) {
+        // Fails if the descriptor was closed meanwhile, which removed it already.
+        Kernel.epollControl(epoll, CK_EPOLL_CTL_DEL, entries[Int(entry)].descriptor, 0, 0)
+        release(entry)
     }
 
     private func arm(_ entry: Int32, _ action: Int32) -> Int {
@@ -252,8 +265,12 @@ struct PollSet: ~Copyable {
         return nil
     }
 
-    /// There are as many entries as there can be waiters.
+    /// There are as many entries as there can be waiters: if none is free, one is idle.
     private mutating func acquire(_ descriptor: Int32) -> Int32 {
+        if freeEntry < 0 {
+            while !isIdle(hand) { hand = (hand + 1) % entryCount }
+            forget(hand)
+        }
         let entry = freeEntry
         freeEntry = entries[Int(entry)].next
         let bucket = Int(descriptor & bucketMask)

@@ -111,8 +111,9 @@ struct ThreadsEngine: ~Copyable, Engine {
         _ operation: Operation, _ token: Token, _ descriptor: Descriptor, _ interest: PollSet.Interest
     ) {
         // Those that came first go first; but nothing can be sent before a connection was begun.
-        guard !pollSet.hasWaiters(descriptor.number, interest) || operation.isWithoutWaiting || operation.isConnect
-        else { return wait(operation, token, descriptor, interest, 0) }
+        guard mayTry(operation, descriptor, interest) || operation.isWithoutWaiting || operation.isConnect else {
+            return wait(operation, token, descriptor, interest, 0)
+        }
         switch operation.attemptWaiting(isBegun: false) {
         case .done(let result): complete(token, result)
         case .notReady: wait(operation, token, descriptor, interest, 0)
@@ -120,6 +121,11 @@ struct ThreadsEngine: ~Copyable, Engine {
             pollSet.addWithWorker(operation, token, descriptor.number, interest)
             outgoing.append(WorkItem(operation, token))
         }
+    }
+
+    private func mayTry(_ operation: Operation, _ descriptor: Descriptor, _ interest: PollSet.Interest) -> Bool {
+        if case .socket(let call) = operation, call.waitsFirst { return false }
+        return !pollSet.hasWaiters(descriptor.number, interest)
     }
 
     /// The descriptor by its number and with its kind. nil for an index at which no file is registered.
