@@ -44,28 +44,19 @@ public final class IOLoop: TaskExecutor, Sendable, CustomStringConvertible {
     func perform(_ operation: Operation, _ deadline: Nanoseconds, _ name: String) async throws(IOError) -> Completion {
         if Task.isCancelled { throw IOError(.cancelled, name) }
         let token = try await admit(operation, deadline, name)
-        let core = core
-        return await withTaskCancellationHandler {
-            await completion(of: token)
-        } onCancel: {
-            core.requestCancel(token)
-        }
+        return await cancellableCompletion(of: token)
     }
 
-    /// The same for an operation that somebody else may ask to end, too: it is in `waiting` until it has completed.
+    /// The same for an operation that somebody else may ask to end, too: it is in `waiting` until it has completed. The
+    /// caller has just seen that the task is not cancelled.
+    @inline(__always)
     func perform(
         _ operation: Operation, _ deadline: Nanoseconds, _ name: String, noting waiting: borrowing WaitingOperations
     ) async throws(IOError) -> Completion {
-        if Task.isCancelled { throw IOError(.cancelled, name) }
         let token = try await admit(operation, deadline, name)
         waiting.add(token, self)
         defer { waiting.remove(token, self) }
-        let core = core
-        return await withTaskCancellationHandler {
-            await completion(of: token)
-        } onCancel: {
-            core.requestCancel(token)
-        }
+        return await cancellableCompletion(of: token)
     }
 
     /// The same for what must not be cancelled: it would leave something half done, as with close.
@@ -78,6 +69,20 @@ public final class IOLoop: TaskExecutor, Sendable, CustomStringConvertible {
             token = try await Task { [self] () throws(IOError) in try await wait(operation, .never, name) }.typedValue
         }
         return await completion(of: token)
+    }
+
+    /// The same, and asks for an end to the operation when the task is cancelled.
+    ///
+    /// The form of `withTaskCancellationHandler` that stays on the caller's executor: the other one asks twice on its way
+    /// whether the task is on the right one, which for a task with a preference takes a lock each time.
+    @inline(__always)
+    private func cancellableCompletion(of token: Token) async -> Completion {
+        let core = core
+        return await _unsafeInheritExecutor_withTaskCancellationHandler {
+            await completion(of: token)
+        } onCancel: {
+            core.requestCancel(token)
+        }
     }
 
     /// Hands a prepared operation over and waits for its completion.
