@@ -49,7 +49,7 @@ public final class Connection: Socket, ReadableStream, WritableStream {
         return try await handle.send(base, count, deadline)
     }
 
-    /// As `WritableStream` says. What there is room for at once is written without a change of executor.
+    /// As `WritableStream` says.
     public func writeAll(_ bytes: RawSpan, deadline: Deadline = .never) async throws(IOError) {
         let (base, count) = bytes.withUnsafeBytes { ($0.baseAddress, $0.count) }
         var done = 0
