@@ -8,6 +8,7 @@
 #include <signal.h>
 #include <time.h>
 
+static const int32_t CK_PR_SET_PDEATHSIG = 1;
 static const int32_t CK_PR_SET_NAME = 15;
 static const int32_t CK_PR_GET_NO_NEW_PRIVS = 39;
 

@@ -55,11 +55,18 @@ struct Aio: AsyncParsableCommand {
         }
         let isUsage = status == .validationFailure
         let message = message(for: error).split(separator: "\n").joined(separator: " ")
-        let subcommand = CommandLine.arguments.dropFirst().first.flatMap {
-            ["bench", "run", "copy", "du", "hash"].contains($0) ? $0 : nil
-        }
-        let asked = subcommand.map { "aio \($0)" } ?? "aio"
+        let asked = (["aio"] + subcommands(CommandLine.arguments.dropFirst())).joined(separator: " ")
         Console.complain(isUsage ? "\(message) (see \(asked) --help)" : message)
         return isUsage ? 2 : 1
+    }
+
+    /// Those that the arguments name: one, or two of `bench`.
+    private static func subcommands(_ arguments: ArraySlice<String>) -> [String] {
+        guard let first = arguments.first, ["bench", "run", "copy", "du", "hash"].contains(first) else { return [] }
+        guard first == "bench" else { return [first] }
+        let benches = BenchCommand.configuration.subcommands.compactMap { $0.configuration.commandName }
+        let second = arguments.dropFirst().first.flatMap { benches.contains($0) ? $0 : nil }
+        // Without one it is the default's option that was wrong.
+        return [first, second ?? "files"]
     }
 }

@@ -17,7 +17,14 @@ enum Interruption {
         var action = sigaction()
         action.__sigaction_handler.sa_handler = { Interruption.signal.store($0, ordering: .relaxed) }
         action.sa_flags = Int32(bitPattern: UInt32(SA_RESETHAND))
-        for number in [SIGINT, SIGTERM, SIGHUP] { sigaction(number, &action, nil) }
+        var listened = sigset_t()
+        sigemptyset(&listened)
+        for number in [SIGINT, SIGTERM, SIGHUP] {
+            sigaction(number, &action, nil)
+            sigaddset(&listened, number)
+        }
+        // Whoever started this may have had them blocked, and meant it for itself.
+        pthread_sigmask(SIG_UNBLOCK, &listened, nil)
     }
 
     static func check() throws {

@@ -15,5 +15,12 @@ struct OpenDescriptor: ~Copyable {
         number = Int32(result)
     }
 
+    /// Leaves the descriptor open, to the caller.
+    consuming func release() -> Int32 {
+        let number = number
+        discard self
+        return number
+    }
+
     deinit { Kernel.close(number) }
 }

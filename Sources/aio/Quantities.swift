@@ -27,7 +27,7 @@ struct ByteCount: ExpressibleByArgument, Equatable, CustomStringConvertible {
             if bytes % size == 0 { return "\(bytes / size) \(name)" }
             if bytes >= 10 * size { return "\(bytes * 10 / size / 10).\(bytes * 10 / size % 10) \(name)" }
         }
-        return "\(bytes) bytes"
+        return bytes == 1 ? "1 byte" : "\(bytes) bytes"
     }
 
     var defaultValueDescription: String { description }

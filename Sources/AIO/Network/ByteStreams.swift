@@ -88,6 +88,10 @@ public protocol WritableStream: Sendable {
     /// `fileClosed` (also if the close comes while this waits), `brokenPipe` if nobody reads any more (and never the
     /// signal SIGPIPE), or what the system call says.
     func write(_ bytes: RawSpan, deadline: Deadline) async throws(IOError) -> Int
+
+    /// Writes all of the caller's memory. As `write`; after an error some of it may be written. Bytes of two tasks that
+    /// write at the same time may mix, if there are more than there is room for at once.
+    func writeAll(_ bytes: RawSpan, deadline: Deadline) async throws(IOError)
 }
 
 extension WritableStream {
@@ -99,9 +103,10 @@ extension WritableStream {
         try await write(bytes.span.bytes, deadline: deadline)
     }
 
-    /// Writes all of the caller's memory. As `write`; after an error some of it may be written. Bytes of two tasks that
-    /// write at the same time may mix, if there are more than there is room for at once.
-    public func writeAll(_ bytes: RawSpan, deadline: Deadline = .never) async throws(IOError) {
+    /// As `writeAll(_:deadline:)`, without a deadline.
+    public func writeAll(_ bytes: RawSpan) async throws(IOError) { try await writeAll(bytes, deadline: .never) }
+
+    public func writeAll(_ bytes: RawSpan, deadline: Deadline) async throws(IOError) {
         var done = 0
         while done < bytes.byteCount {
             done += try await write(bytes.extracting(droppingFirst: done), deadline: deadline)

@@ -49,6 +49,13 @@ public final class Connection: Socket, ReadableStream, WritableStream {
         return try await handle.send(base, count, deadline)
     }
 
+    /// As `WritableStream` says.
+    public func writeAll(_ bytes: RawSpan, deadline: Deadline = .never) async throws(IOError) {
+        let (base, count) = bytes.withUnsafeBytes { ($0.baseAddress, $0.count) }
+        var done = 0
+        while done < count { done += try await handle.send(base.map { $0 + done }, count - done, deadline) }
+    }
+
     // MARK: Ending
 
     /// Tells the other side that nothing more comes: once it has read everything, its reads return zero. What it writes

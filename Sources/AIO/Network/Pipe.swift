@@ -64,13 +64,13 @@ public final class StreamReader: ReadableStream {
         let (base, count) = bytes.withUnsafeMutableBytes { ($0.baseAddress, $0.count) }
         guard count > 0 else { return 0 }
         let transfer = Transfer(handle.descriptor, base, count: count, offset: Transfer.currentPosition)
-        if let result = try readNow(transfer, deadline) { return result }
-        return try await handle.perform(.read(transfer), deadline, "read")
-    }
-
-    private func readNow(_ transfer: Transfer, _ deadline: Deadline) throws(IOError) -> Int? {
         try handle.begin("read", deadline)
         defer { handle.end() }
+        if let result = try readNow(transfer) { return result }
+        return try await handle.performBegun(.read(transfer), deadline, "read")
+    }
+
+    private func readNow(_ transfer: Transfer) throws(IOError) -> Int? {
         guard transfer.descriptor.kind == .stream, handle.mayTryNow(handle.readGuess) else { return nil }
         var transfer = transfer
         transfer.count = min(transfer.count, Transfer.inlineLimit)

@@ -13,17 +13,15 @@ extension StreamHandle {
     ) async throws(IOError) -> Int {
         // A stream that has not ended returns zero too if it is asked for nothing.
         guard count > 0 else { return 0 }
-        if let result = try receiveNow(base, count, deadline) { return result }
+        try begin("read", deadline)
+        defer { end() }
+        if let result = try receiveNow(base, count) { return result }
         let call = SocketCall.receive(descriptor, base, count: min(count, Self.transferMax), flags: waitFlags)
-        return try await perform(.socket(call), deadline, "read")
+        return try await performBegun(.socket(call), deadline, "read")
     }
 
     @inline(__always)
-    private func receiveNow(
-        _ base: UnsafeMutableRawPointer?, _ count: Int, _ deadline: Deadline
-    ) throws(IOError) -> Int? {
-        try begin("read", deadline)
-        defer { end() }
+    private func receiveNow(_ base: UnsafeMutableRawPointer?, _ count: Int) throws(IOError) -> Int? {
         guard mayTryNow(readGuess) else { return nil }
         let result = Kernel.receive(number, base, min(count, Transfer.inlineLimit), CK_MSG_DONTWAIT)
         return try attempted(result, readGuess, "read")
@@ -33,15 +31,15 @@ extension StreamHandle {
     @inline(__always)
     func send(_ base: UnsafeRawPointer?, _ count: Int, _ deadline: Deadline) async throws(IOError) -> Int {
         guard count > 0 else { return 0 }
-        if let result = try sendNow(base, count, deadline) { return result }
+        try begin("write", deadline)
+        defer { end() }
+        if let result = try sendNow(base, count) { return result }
         let call = SocketCall.send(descriptor, base, count: min(count, Self.transferMax), flags: waitFlags)
-        return try await perform(.socket(call), deadline, "write")
+        return try await performBegun(.socket(call), deadline, "write")
     }
 
     @inline(__always)
-    private func sendNow(_ base: UnsafeRawPointer?, _ count: Int, _ deadline: Deadline) throws(IOError) -> Int? {
-        try begin("write", deadline)
-        defer { end() }
+    private func sendNow(_ base: UnsafeRawPointer?, _ count: Int) throws(IOError) -> Int? {
         guard mayTryNow(writeGuess) else { return nil }
         let flags = CK_MSG_DONTWAIT | CK_MSG_NOSIGNAL
         let result = Kernel.send(number, base, min(count, Transfer.inlineLimit), flags)

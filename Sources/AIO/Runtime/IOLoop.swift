@@ -44,29 +44,20 @@ public final class IOLoop: TaskExecutor, Sendable, CustomStringConvertible {
     func perform(_ operation: Operation, _ deadline: Nanoseconds, _ name: String) async throws(IOError) -> Completion {
         if Task.isCancelled { throw IOError(.cancelled, name) }
         let token = try await admit(operation, deadline, name)
-        let core = core
-        return await withTaskCancellationHandler {
-            await completion(of: token)
-        } onCancel: {
-            core.requestCancel(token)
-        }
+        return await cancellableCompletion(of: token)
     }
 
-    /// The same for an operation that somebody else may ask to end, too: it is in `waiting` until it has completed.
+    /// The same for an operation that somebody else may ask to end, too: it is in `waiting` until it has completed. The
+    /// caller has just seen that the task is not cancelled.
+    @inline(__always)
     func perform(
         _ operation: Operation, _ deadline: Nanoseconds, _ name: String, noting waiting: borrowing WaitingOperations
     ) async throws(IOError) -> Completion {
-        if Task.isCancelled { throw IOError(.cancelled, name) }
         // One that begins to wait for a place when the end has come is not to wait.
         let token = try await admit(operation, deadline, name, isEnded: { waiting.isEnded })
         waiting.add(token, self)
         defer { waiting.remove(token, self) }
-        let core = core
-        return await withTaskCancellationHandler {
-            await completion(of: token)
-        } onCancel: {
-            core.requestCancel(token)
-        }
+        return await cancellableCompletion(of: token)
     }
 
     /// The same for what must not be cancelled: it would leave something half done, as with close.
@@ -89,6 +80,17 @@ public final class IOLoop: TaskExecutor, Sendable, CustomStringConvertible {
         return await withUnsafeContinuation { (continuation: UnsafeContinuation<Completion, Never>) in
             core.setContext(unsafeBitCast(continuation, to: UInt.self), of: token)
             core.stage(token)
+        }
+    }
+
+    /// The same, and asks for an end to the operation when the task is cancelled.
+    @inline(__always)
+    private func cancellableCompletion(of token: Token) async -> Completion {
+        let core = core
+        return await withTaskCancellationHandler {
+            await completion(of: token)
+        } onCancel: {
+            core.requestCancel(token)
         }
     }
 

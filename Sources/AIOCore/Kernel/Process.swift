@@ -52,6 +52,13 @@ extension Kernel {
         _ = call(CK_NR_prctl, Int(CK_PR_SET_NAME), address(name.utf8Start))
     }
 
+    /// prctl(PR_SET_PDEATHSIG): the kernel sends the signal to this process when the thread that started it ends; also after
+    /// an exec.
+    @discardableResult
+    public static func signalWhenParentEnds(_ signal: Int32) -> Int {
+        call(CK_NR_prctl, Int(CK_PR_SET_PDEATHSIG), Int(signal))
+    }
+
     /// prctl(PR_GET_NO_NEW_PRIVS): whether no program that is started gets more rights than this one.
     public static func hasNoNewPrivileges() -> Bool { call(CK_NR_prctl, Int(CK_PR_GET_NO_NEW_PRIVS)) == 1 }
 

@@ -4,13 +4,19 @@ import Foundation
 /// How busy everybody else keeps the processors: what they take, the contestants do not get, and not equally.
 enum MachineLoad {
     /// More than this share is worth a note.
-    static let noteworthy = 0.1
+    private static let noteworthy = 0.1
+
+    /// What a reader of figures taken under this share should know.
+    static func note(_ share: Double) -> String? {
+        guard share > noteworthy else { return nil }
+        return "just before the measurement others used \(Int(share * 100)) % of the processors: expect uneven figures"
+    }
 
     /// The share of all processors' time, 0 to 1, in use while this command sleeps for `milliseconds`; nil if the
     /// kernel does not tell.
-    static func share(duringMilliseconds milliseconds: Int) async throws -> Double? {
+    static func share(duringMilliseconds milliseconds: Int) -> Double? {
         guard let before = Ticks() else { return nil }
-        try await Task.sleep(nanoseconds: UInt64(milliseconds) * 1_000_000)
+        usleep(UInt32(milliseconds) * 1000)
         guard let after = Ticks(), after.total > before.total else { return nil }
         return Double(after.busy - before.busy) / Double(after.total - before.total)
     }

@@ -16,7 +16,7 @@ enum JSONFile {
     }
 
     /// Replaces the file as a whole: whoever reads it finds the old report or the new one.
-    static func write(_ report: Report, to path: String) throws(Failure) {
+    static func write(_ report: some Encodable, to path: String) throws(Failure) {
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.prettyPrinted, .sortedKeys]
         do {

@@ -3,6 +3,9 @@ import CKernel
 import Foundation
 
 extension Report.Machine {
+    /// For the head of a table.
+    var line: String { "Linux \(kernel), \(processorCount) x \(processor)" }
+
     static var current: Report.Machine {
         var name = ck_utsname()
         _ = Kernel.uname(&name)

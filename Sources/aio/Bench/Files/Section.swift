@@ -32,12 +32,7 @@ final class Row {
     }
 
     /// The median of the turns.
-    var operationsPerSecond: Double {
-        let rates = turns.map(\.operationsPerSecond).sorted()
-        guard !rates.isEmpty else { return 0 }
-        let middle = rates.count / 2
-        return rates.count % 2 == 1 ? rates[middle] : (rates[middle - 1] + rates[middle]) / 2
-    }
+    var operationsPerSecond: Double { Figures.median(turns.map(\.operationsPerSecond)) }
 
     /// Of the process, checking included.
     var processorNsPerOperation: Double {

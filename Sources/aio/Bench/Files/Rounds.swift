@@ -1,5 +1,4 @@
 import AIOCore
-import CKernel
 
 /// Runs the sections, in rounds in which each contestant takes one turn.
 final class Rounds {
@@ -68,14 +67,14 @@ final class Rounds {
         let recorder = Recorder()
         let workload = Workload(
             shape, round: round, repeats: section.cache == .cached, generations: generations)
-        let processorStart = Rounds.processorTime()
+        let processorStart = ProcessorTime.ofThisProcess()
         let start = Kernel.now()
         try await row.contestant.run(
             Turn(workload: workload, content: content, deadline: start + plan.turnLength), recorder)
         let elapsed = Kernel.now() &- start
         let totals = Row.TurnTotals(
             operationCount: recorder.operationCount, elapsedNs: elapsed,
-            processorNs: Rounds.processorTime() &- processorStart)
+            processorNs: ProcessorTime.ofThisProcess() &- processorStart)
         row.add(totals, recorder)
     }
 
@@ -95,13 +94,5 @@ final class Rounds {
             if !notes.contains("cached: \(text)") { notes.append("cached: \(text)") }
             return true
         }
-    }
-
-    /// User and system time of this process, in nanoseconds.
-    private static func processorTime() -> UInt64 {
-        var usage = ck_rusage()
-        guard Kernel.resourceUsage(CK_RUSAGE_SELF, &usage) >= 0 else { return 0 }
-        let seconds = UInt64(usage.user.seconds + usage.system.seconds)
-        return seconds * 1_000_000_000 + UInt64(usage.user.microseconds + usage.system.microseconds) * 1000
     }
 }

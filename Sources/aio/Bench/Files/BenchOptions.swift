@@ -104,28 +104,10 @@ struct ContestantOptions: ParsableArguments {
     }
 
     func parsedPeers() throws -> [Plan.Peer] {
-        try ContestantOptions.parse(peers, "--peers", Plan.Peer.allCases.map { ($0.rawValue, $0) })
+        try NameList.parse(peers, "--peers", Plan.Peer.allCases.map { ($0.rawValue, $0) })
             ?? Plan.Peer.allCases
     }
 
     /// nil for all.
-    func parsedEngines() throws -> [EngineKind]? {
-        try ContestantOptions.parse(engines, "--engines", EngineKind.allCases.map { ("\($0.name)", $0) })
-    }
-
-    private static func parse<Value: Equatable>(_ text: String?, _ option: String, _ known: [(String, Value)]) throws
-        -> [Value]?
-    {
-        guard let text else { return nil }
-        if text == "none" { return [] }
-        var values: [Value] = []
-        for name in text.split(separator: ",", omittingEmptySubsequences: false) {
-            guard let value = known.first(where: { $0.0 == name })?.1 else {
-                let names = known.map(\.0).joined(separator: ", ")
-                throw ValidationError("\(option): there is no '\(name)'; there are \(names), or none.")
-            }
-            if !values.contains(value) { values.append(value) }
-        }
-        return values
-    }
+    func parsedEngines() throws -> [EngineKind]? { try NameList.parseEngines(engines) }
 }

@@ -1,6 +1,3 @@
-import AIO
-import AIOCore
-
 /// Who takes part in which section.
 struct Lineup {
     private(set) var sections: [Section] = []
@@ -8,7 +5,9 @@ struct Lineup {
     private(set) var notes: [String] = []
 
     init(_ plan: Plan) throws {
-        let engines = try availableEngines(plan)
+        let available = try AvailableEngines(plan.engines, queueDepth: plan.depth)
+        let engines = available.kinds
+        notes = available.notes
         // The same memory for all, since one takes its turn at a time.
         let memory = BlockMemory(blockSize: plan.blockSize, count: max(plan.depth, plan.taskCount))
         var cold = Lineup.peers(plan, memory)
@@ -21,24 +20,6 @@ struct Lineup {
         var cached = cold
         if plan.taskCount > 1 { cached += engines.map { Await(plan, memory, $0, taskCount: 1) } }
         sections.append(Section(cache: .cached, rows: cached.map(Row.init)))
-    }
-
-    /// The engines to measure. One asked for by name that is not available is an error; of all, it is a note.
-    private mutating func availableEngines(_ plan: Plan) throws(Failure) -> [EngineKind] {
-        var available: [EngineKind] = []
-        for engine in plan.engines ?? EngineKind.allCases {
-            var configuration = IOQueue.Configuration()
-            configuration.engine = .forced(engine)
-            configuration.queueDepth = plan.depth
-            do {
-                _ = try IOQueue(configuration)
-                available.append(engine)
-            } catch {
-                if plan.engines != nil { throw Failure("\(error)") }
-                notes.append("\(engine.name) was not measured: \(error)")
-            }
-        }
-        return available
     }
 
     private static func peers(_ plan: Plan, _ memory: BlockMemory) -> [any Contestant] {

@@ -7,12 +7,7 @@ extension Report {
             blockSize: plan.blockSize, depth: plan.depth, tasks: plan.taskCount, order: plan.order.rawValue,
             writePercent: plan.writePercent, direct: plan.isDirect, turnNs: plan.turnLength, rounds: plan.roundCount)
         self.sections = sections.compactMap(Section.init)
-        self.notes = notes
-        if let others, others > MachineLoad.noteworthy {
-            self.notes.append(
-                "just before the measurement others used \(Int(others * 100)) % of the processors: expect uneven figures"
-            )
-        }
+        self.notes = notes + (others.flatMap(MachineLoad.note).map { [$0] } ?? [])
     }
 }
 

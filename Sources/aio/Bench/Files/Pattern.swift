@@ -13,7 +13,7 @@ final class Pattern: @unchecked Sendable {
     static let pageSize = 4096
 
     private let table: UnsafeMutableRawPointer
-    private let seed: UInt64
+    let seed: UInt64
 
     init(seed: UInt64 = .random(in: .min ... .max)) {
         self.seed = seed

@@ -1,0 +1,57 @@
+import Foundation
+import Testing
+
+/// `aio bench`, run as a program in a folder of its own.
+struct BenchRun {
+    var status: Int32
+    var output: String
+    var errors: String
+    /// What lies in the folder afterwards.
+    var left: [String]
+
+    var lines: [String] { output.split(separator: "\n").map(String.init) }
+    var complaints: [String] { errors.split(separator: "\n").map(String.init) }
+
+    /// The program with this name, beside the tests.
+    static func program(_ name: String) -> URL {
+        URL(filePath: CommandLine.arguments[0]).resolvingSymlinksInPath().deletingLastPathComponent().appending(
+            path: name)
+    }
+
+    /// `wrapper` stands before the program: another one that starts it.
+    init(_ arguments: [String], wrapper: [String] = [], look: (String) throws -> Void = { _ in }) throws {
+        let folder = "/var/tmp/aio-bench-\(UUID().uuidString)"
+        try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: false)
+        defer { try? FileManager.default.removeItem(atPath: folder) }
+        let process = BenchRun.process(arguments, wrapper: wrapper, in: folder)
+        let (output, errors) = (Pipe(), Pipe())
+        (process.standardOutput, process.standardError) = (output, errors)
+        try process.run()
+        // What it says is short.
+        self.output = String(decoding: output.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self)
+        self.errors = String(decoding: errors.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self)
+        process.waitUntilExit()
+        status = process.terminationStatus
+        try look(folder)
+        left = try FileManager.default.contentsOfDirectory(atPath: folder)
+    }
+
+    static func process(_ arguments: [String], wrapper: [String] = [], in folder: String) -> Process {
+        let command = wrapper + [program("aio").path, "bench"] + arguments
+        let process = Process()
+        process.executableURL = URL(filePath: "/usr/bin/env")
+        process.arguments = command
+        process.currentDirectoryURL = URL(filePath: folder)
+        return process
+    }
+
+    /// The processes that `parent` started to be measured, or what became of them, by number.
+    static func servers(of parent: Int32) -> [Int32] {
+        let numbers = (try? FileManager.default.contentsOfDirectory(atPath: "/proc"))?.compactMap { Int32($0) } ?? []
+        return numbers.filter { number in
+            let line = (try? Data(contentsOf: URL(filePath: "/proc/\(number)/cmdline"))) ?? Data()
+            let arguments = line.split(separator: 0).map { String(decoding: $0, as: UTF8.self) }
+            return zip(arguments, arguments.dropFirst()).contains { $0 == "--parent" && $1 == "\(parent)" }
+        }
+    }
+}
