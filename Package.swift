@@ -58,7 +58,7 @@ let package = Package(
             name: "AIOTests", dependencies: ["AIO", "AIOCore", "CKernel", "UnitSupport"],
             swiftSettings: [.enableUpcomingFeature("NonisolatedNonsendingByDefault")]),
         .testTarget(name: "DropInSupportTests", dependencies: ["UnitSupport"]),
-        .testTarget(name: "CommandTests", dependencies: ["aio", "UnitSupport"]),
+        .testTarget(name: "CommandTests", dependencies: ["aio", "AIO", "UnitSupport"]),
         .testTarget(name: "RepositoryTests"),
         .testTarget(
             name: "ConformanceTests", dependencies: ["AIO", "AIOCore", "CKernel", "UnitSupport"],
