@@ -10,7 +10,7 @@ struct Aio: AsyncParsableCommand {
         discussion: "Exit status: 0 success, 1 failure, 2 wrong usage, 130 interrupted.",
         subcommands: [
             BenchCommand.self, ProbeCommand.self, RunCommand.self, CopyCommand.self, DiskUsageCommand.self,
-            HashCommand.self,
+            HashCommand.self, ServeCommand.self,
         ])
 
     static func main() async {
@@ -56,7 +56,7 @@ struct Aio: AsyncParsableCommand {
         let isUsage = status == .validationFailure
         let message = message(for: error).split(separator: "\n").joined(separator: " ")
         let subcommand = CommandLine.arguments.dropFirst().first.flatMap {
-            ["bench", "run", "copy", "du", "hash"].contains($0) ? $0 : nil
+            ["bench", "run", "copy", "du", "hash", "serve"].contains($0) ? $0 : nil
         }
         let asked = subcommand.map { "aio \($0)" } ?? "aio"
         Console.complain(isUsage ? "\(message) (see \(asked) --help)" : message)
