@@ -54,6 +54,8 @@ static const uint64_t CK_RESOLVE_NO_MAGICLINKS = 0x02;
 static const uint64_t CK_RESOLVE_NO_SYMLINKS = 0x04;
 static const uint64_t CK_RESOLVE_BENEATH = 0x08;
 static const uint64_t CK_RESOLVE_IN_ROOT = 0x10;
+// Since 5.12: only what the directory cache has; else EAGAIN.
+static const uint64_t CK_RESOLVE_CACHED = 0x20;
 
 // renameat2(2)
 static const uint32_t CK_RENAME_NOREPLACE = 1;

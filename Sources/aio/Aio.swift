@@ -10,7 +10,7 @@ struct Aio: AsyncParsableCommand {
         discussion: "Exit status: 0 success, 1 failure, 2 wrong usage, 130 interrupted.",
         subcommands: [
             BenchCommand.self, ProbeCommand.self, RunCommand.self, CopyCommand.self, DiskUsageCommand.self,
-            HashCommand.self,
+            HashCommand.self, ServeCommand.self,
         ])
 
     static func main() async {
@@ -62,7 +62,9 @@ struct Aio: AsyncParsableCommand {
 
     /// Those that the arguments name: one, or two of `bench`.
     private static func subcommands(_ arguments: ArraySlice<String>) -> [String] {
-        guard let first = arguments.first, ["bench", "run", "copy", "du", "hash"].contains(first) else { return [] }
+        guard let first = arguments.first, ["bench", "run", "copy", "du", "hash", "serve"].contains(first) else {
+            return []
+        }
         guard first == "bench" else { return [first] }
         let benches = BenchCommand.configuration.subcommands.compactMap { $0.configuration.commandName }
         let second = arguments.dropFirst().first.flatMap { benches.contains($0) ? $0 : nil }
