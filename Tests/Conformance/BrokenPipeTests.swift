@@ -32,4 +32,30 @@ import Testing
             }
         }
     }
+
+    @Test(arguments: engines.map(\.description), [true, false])
+    func aWriterWithoutAReaderGetsAnErrorAndNoSignal(_ name: String, _ inline: Bool) async {
+        await #expect(processExitsWith: .success) { [name = name as String, inline = inline as Bool] in
+            Glibc.signal(SIGPIPE, SIG_DFL)
+            let engine = try #require(EngineKind(name))
+            try await BlockingThread.with {
+                var none = sigset_t()
+                sigemptyset(&none)
+                pthread_sigmask(SIG_SETMASK, &none, nil)
+                try await withRuntime(engine, { $0.inlineAttempts = inline }) { runtime in
+                    let pipe = try await Pipe.make(runtime: runtime)
+                    #expect(try await pipe.writer.write([1, 2]) == 2)
+                    try await pipe.reader.close()
+                    for _ in 0..<3 { await expectError(.brokenPipe) { try await pipe.writer.write([1]) } }
+                    // Loops block all signals.
+                    let onLoop = Task(executorPreference: runtime.loops[0]) { try await pipe.writer.write([1]) }
+                    await expectError(.brokenPipe) { try await onLoop.value }
+                    try await pipe.writer.close()
+                }
+                var pending = sigset_t()
+                sigpending(&pending)
+                #expect(sigismember(&pending, SIGPIPE) == 0, "a signal was put off")
+            }
+        }
+    }
 }

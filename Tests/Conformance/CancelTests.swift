@@ -250,7 +250,7 @@ import Testing
                 }
                 await expectCancelledAfterOne(of: Paths.walk(folder, runtime: runtime))
                 // More than a batch.
-                for number in 0..<3000 { _ = try scratch.file("an entry with a long name, \(number)") }
+                try scratch.file(named: (0..<3000).map { "an entry with a long name, \($0)" })
                 await expectCancelledAfterOne(of: Paths.entries(of: folder, runtime: runtime))
             }
         }

@@ -72,7 +72,7 @@ import UnitSupport
     func everyEntryOfALargeDirectoryComesOnce(_ engine: EngineKind) async throws {
         try await withTreeScratch { scratch in
             let names = (0..<5000).map { "\($0)-a name of some length, so that a batch holds only a part of them" }
-            for name in names { _ = try scratch.file(name) }
+            try scratch.file(named: names)
             try await withRuntime(engine) { runtime in
                 let folder = Path(scratch.folder)
                 let found = try await collect(Paths.entries(of: folder, runtime: runtime))
@@ -111,7 +111,7 @@ import UnitSupport
         await #expect(processExitsWith: .success) { [name = name as String] in
             let engine = try #require(engines.first { $0.description == name })
             try await withTreeScratch { scratch in
-                for index in 0..<2000 { _ = try scratch.file("\(index)") }
+                try scratch.file(named: (0..<2000).map { "\($0)" })
                 try await withRuntime(engine) { runtime in
                     let before = openDescriptors()
                     for try await _ in Paths.entries(of: Path(scratch.folder), options: .status, runtime: runtime) {

@@ -206,9 +206,8 @@ import UnitSupport
                     for folder in 0..<12 {
                         _ = try scratch.makeFolder("\(path)\(folder)")
                         let fileCount = folder < 3 && level < 2 ? 800 : 1
-                        for file in 0..<fileCount {
-                            _ = try scratch.file("\(path)\(folder)/file-\(file)-of-some-length")
-                        }
+                        try scratch.file(
+                            named: (0..<fileCount).map { "\(path)\(folder)/file-\($0)-of-some-length" })
                     }
                     path += "0/"
                 }

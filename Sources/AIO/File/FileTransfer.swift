@@ -68,9 +68,9 @@ extension File {
         return nil
     }
 
-    /// To a stream. A pipe that nobody reads would bring SIGPIPE to the caller's thread, and end the program.
+    /// To a stream.
     private func writeNow(_ transfer: Transfer) -> Int {
-        Kernel.withoutBrokenPipeSignal { transfer.attemptWithoutWaiting(isWrite: true) }
+        runtime.withoutBrokenPipeSignal { transfer.attemptWithoutWaiting(isWrite: true) }
     }
 
     /// Buffered reads, and streams; not what takes too long to copy on the caller's thread.

@@ -90,8 +90,7 @@ public final class StreamReader: ReadableStream {
 
 /// The end that is written to: of a pipe, a FIFO, a terminal, or standard output and standard error.
 ///
-/// As `StreamReader`. Writes always go through a loop: on a thread of the program's, one that nobody reads would bring
-/// SIGPIPE.
+/// As `StreamReader`.
 public final class StreamWriter: WritableStream {
     public let runtime: IORuntime
     let handle: StreamHandle
@@ -115,14 +114,29 @@ public final class StreamWriter: WritableStream {
         StreamWriter(.classify(2), "standard error", isBorrowed: true, runtime)
     }
 
-    /// As `WritableStream` says. write(2).
+    /// As `WritableStream` says. write(2), or pwritev2(2) with RWF_NOWAIT where the caller stands.
     public func write(_ bytes: RawSpan, deadline: Deadline = .never) async throws(IOError) -> Int {
         let (base, count) = bytes.withUnsafeBytes { ($0.baseAddress, $0.count) }
         guard count > 0 else { return 0 }
         // The kernel only reads through it.
         let transfer = Transfer(
             handle.descriptor, UnsafeMutableRawPointer(mutating: base), count: count, offset: Transfer.currentPosition)
-        return try await handle.perform(.write(transfer), deadline, "write")
+        try handle.begin("write", deadline)
+        defer { handle.end() }
+        if let result = try writeNow(transfer) { return result }
+        return try await handle.performBegun(.write(transfer), deadline, "write")
+    }
+
+    private func writeNow(_ transfer: Transfer) throws(IOError) -> Int? {
+        guard transfer.descriptor.kind == .stream, handle.mayTryNow(handle.writeGuess) else { return nil }
+        var transfer = transfer
+        transfer.count = min(transfer.count, Transfer.inlineLimit)
+        let result = runtime.withoutBrokenPipeSignal { transfer.attemptWithoutWaiting(isWrite: true) }
+        if result == -Int(EOPNOTSUPP) {
+            handle.writeGuess.noteUnsupported()
+            return nil
+        }
+        return try handle.attempted(result, handle.writeGuess, "write")
     }
 
     /// Ends the writes that wait, which throw `fileClosed`, and closes the descriptor: the other end then comes to the end

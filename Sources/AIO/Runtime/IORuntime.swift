@@ -193,6 +193,12 @@ public final class IORuntime: Sendable {
     /// Whether the caller runs on one of the loops.
     var isOnLoop: Bool { loops.contains { $0.core.isCurrent } }
 
+    /// Calls `body`, a write where the caller stands: a pipe that nobody reads would bring SIGPIPE to that thread, and end the
+    /// program. Loops block all signals.
+    func withoutBrokenPipeSignal(_ body: () -> Int) -> Int {
+        isOnLoop ? body() : Kernel.withoutBrokenPipeSignal(body)
+    }
+
     // MARK: The end
 
     /// Ends the loops: new operations fail with `runtimeShutDown`, those in flight are seen to their end. Returns when

@@ -27,6 +27,7 @@ final class SignalTable: Sendable {
 
     private let state = Guarded(State())
     /// Addresses of tallies; 0 where there is none.
+    // unsafe: the pointer is made once, and what it points at is atomic.
     nonisolated(unsafe) private let tallies: UnsafeMutablePointer<Atomic<UInt>>
     /// Handlers that run now: what they may look at must outlive them.
     private let running = Atomic<Int>(0)

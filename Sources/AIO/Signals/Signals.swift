@@ -18,6 +18,7 @@ public final class Signals: AsyncSequence, Sendable {
     public let signals: Set<Signal>
     private let runtime: IORuntime
     private let handle: StreamHandle
+    // unsafe: the pointer is made once, and what it points at is atomic.
     nonisolated(unsafe) private let tally: UnsafeMutablePointer<SignalTally>
     private let isEnded = Atomic(false)
 
