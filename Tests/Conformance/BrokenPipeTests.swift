@@ -4,31 +4,20 @@ import Testing
 
 /// SIGPIPE, which ends a program that writes to what nobody reads, unless a library spares it that.
 @Suite(.timeLimit(.minutes(10))) struct BrokenPipeTests {
-    /// On a thread that takes signals, and at its first attempt as well as by a loop.
+    /// At its first attempt as well as by a loop.
     @Test(arguments: engines.map(\.description), [true, false])
     func aWriteToAFileThatIsAPipeBringsAnErrorAndNoSignal(_ name: String, _ inline: Bool) async {
         await #expect(processExitsWith: .success) { [name = name as String, inline = inline as Bool] in
-            Glibc.signal(SIGPIPE, SIG_DFL)
-            let engine = try #require(EngineKind(name))
-            try await BlockingThread.with {
-                var none = sigset_t()
-                sigemptyset(&none)
-                pthread_sigmask(SIG_SETMASK, &none, nil)
+            try await withSignalsTaken(name, inline) { runtime in
                 try await withScratch { scratch in
                     try #require(mkfifo(scratch.path("fifo"), 0o600) == 0)
-                    try await withRuntime(engine, { $0.inlineAttempts = inline }) { runtime in
-                        let reading = try openDescriptor(scratch.path("fifo"), O_RDONLY | O_NONBLOCK)
-                        let file = try await File.open(Path(scratch.path("fifo")), .write, runtime: runtime)
-                        #expect(try await file.write([1, 2], at: 0) == 2)
-                        closeDescriptor(reading)
-                        for _ in 0..<3 { await expectError(.brokenPipe) { try await file.write([1], at: 0) } }
-                        try await file.close()
-                    }
+                    let reading = try openDescriptor(scratch.path("fifo"), O_RDONLY | O_NONBLOCK)
+                    let file = try await File.open(Path(scratch.path("fifo")), .write, runtime: runtime)
+                    #expect(try await file.write([1, 2], at: 0) == 2)
+                    closeDescriptor(reading)
+                    for _ in 0..<3 { await expectError(.brokenPipe) { try await file.write([1], at: 0) } }
+                    try await file.close()
                 }
-                // None was put off either.
-                var pending = sigset_t()
-                sigpending(&pending)
-                #expect(sigismember(&pending, SIGPIPE) == 0)
             }
         }
     }
@@ -36,26 +25,33 @@ import Testing
     @Test(arguments: engines.map(\.description), [true, false])
     func aWriterWithoutAReaderGetsAnErrorAndNoSignal(_ name: String, _ inline: Bool) async {
         await #expect(processExitsWith: .success) { [name = name as String, inline = inline as Bool] in
-            Glibc.signal(SIGPIPE, SIG_DFL)
-            let engine = try #require(EngineKind(name))
-            try await BlockingThread.with {
-                var none = sigset_t()
-                sigemptyset(&none)
-                pthread_sigmask(SIG_SETMASK, &none, nil)
-                try await withRuntime(engine, { $0.inlineAttempts = inline }) { runtime in
-                    let pipe = try await Pipe.make(runtime: runtime)
-                    #expect(try await pipe.writer.write([1, 2]) == 2)
-                    try await pipe.reader.close()
-                    for _ in 0..<3 { await expectError(.brokenPipe) { try await pipe.writer.write([1]) } }
-                    // Loops block all signals.
-                    let onLoop = Task(executorPreference: runtime.loops[0]) { try await pipe.writer.write([1]) }
-                    await expectError(.brokenPipe) { try await onLoop.value }
-                    try await pipe.writer.close()
-                }
-                var pending = sigset_t()
-                sigpending(&pending)
-                #expect(sigismember(&pending, SIGPIPE) == 0, "a signal was put off")
+            try await withSignalsTaken(name, inline) { runtime in
+                let pipe = try await Pipe.make(runtime: runtime)
+                #expect(try await pipe.writer.write([1, 2]) == 2)
+                try await pipe.reader.close()
+                for _ in 0..<3 { await expectError(.brokenPipe) { try await pipe.writer.write([1]) } }
+                // Loops block all signals.
+                let onLoop = Task(executorPreference: runtime.loops[0]) { try await pipe.writer.write([1]) }
+                await expectError(.brokenPipe) { try await onLoop.value }
+                try await pipe.writer.close()
             }
         }
+    }
+}
+
+/// Runs `body` on a thread that takes signals, SIGPIPE for the end of the program; none was put off either when it is over.
+private func withSignalsTaken(
+    _ engine: String, _ inline: Bool, _ body: @Sendable (IORuntime) async throws -> Void
+) async throws {
+    Glibc.signal(SIGPIPE, SIG_DFL)
+    let engine = try #require(EngineKind(engine))
+    try await BlockingThread.with {
+        var none = sigset_t()
+        sigemptyset(&none)
+        pthread_sigmask(SIG_SETMASK, &none, nil)
+        try await withRuntime(engine, { $0.inlineAttempts = inline }) { try await body($0) }
+        var pending = sigset_t()
+        sigpending(&pending)
+        #expect(sigismember(&pending, SIGPIPE) == 0, "a signal was put off")
     }
 }

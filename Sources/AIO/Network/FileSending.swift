@@ -22,7 +22,7 @@ extension File {
             let count = Int(min(Int64(range.count) - sent, Int64(pipe.capacity)))
             let filled = try await fill(pipe, count, range.lowerBound + sent, deadline)
             guard let filled else {
-                return try await sendCopies(to: connection, range, deadline, progress)
+                return try await sendCopies(to: connection, range, from: sent, deadline, progress)
             }
             guard filled > 0 else { break }
             var left = filled
@@ -52,11 +52,12 @@ extension File {
         }
     }
 
-    /// The same through memory.
+    /// The same through memory, for what is left when `begun` bytes have been sent.
     private func sendCopies(
-        to connection: Connection, _ range: Range<Int64>, _ deadline: Deadline, _ progress: ((Int64) -> Void)?
+        to connection: Connection, _ range: Range<Int64>, from begun: Int64, _ deadline: Deadline,
+        _ progress: ((Int64) -> Void)?
     ) async throws(IOError) -> Int64 {
-        var sent: Int64 = 0
+        var sent = begun
         while sent < Int64(range.count) {
             let count = Int(min(Int64(range.count) - sent, 128 << 10))
             let piece = try await read(count: count, at: range.lowerBound + sent, deadline: deadline)

@@ -49,8 +49,8 @@ final class OperationGroupState: @unchecked Sendable {
 
     deinit {
         // Nothing is in flight: what lies here was not drained.
-        while let (completion, _) = pop(closingDescriptors: true) { _ = completion }
-        state.withLock { state in _ = (places.deinitialize(count: state.ready.count)) }
+        while pop(closingDescriptors: true) != nil {}
+        places.deinitialize(count: state.withLock { $0.ready.count })
         places.deallocate()
         if isOwner { Kernel.close(event) }
     }

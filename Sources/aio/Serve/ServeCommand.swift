@@ -45,13 +45,13 @@ struct ServeCommand: AsyncParsableCommand {
     }
 
     func run() async throws {
-        let stopSignal = try Interruption.listenWithDescriptor()
+        Interruption.unblock()
         let limits = try limits.resolved()
         do {
             let runtime = try makeRuntime(limits)
             // On a loop, as everything that follows.
             try await Task(executorPreference: runtime.loops[0]) {
-                try await serve(RawArguments.paths([folder])[0], limits, stopSignal, runtime)
+                try await serve(RawArguments.paths([folder])[0], limits, runtime)
             }.value
         } catch let error as IOError {
             throw Failure("\(error)")
@@ -69,9 +69,9 @@ struct ServeCommand: AsyncParsableCommand {
     }
 
     /// Closes what it opens, whatever happens.
-    private func serve(
-        _ path: Path, _ limits: ServeLimits, _ stopSignal: Int32, _ runtime: IORuntime
-    ) async throws {
+    private func serve(_ path: Path, _ limits: ServeLimits, _ runtime: IORuntime) async throws {
+        // Before anything is made that would be left behind.
+        let signals = try Signals(Set(Interruption.signals), runtime: runtime)
         let folder = try await ServedFolder(path, runtime)
         do {
             let listener = try await ListenAddress.listen(on: ListenAddress.resolve(listen, runtime), runtime)
@@ -83,7 +83,7 @@ struct ServeCommand: AsyncParsableCommand {
                 await server.stop()
                 throw error
             }
-            try await run(server, until: stopSignal)
+            try await run(server, until: signals)
             await log?.finish()
         } catch {
             try? await folder.file.close()
@@ -103,11 +103,10 @@ struct ServeCommand: AsyncParsableCommand {
     }
 
     /// Serves until the signal comes, or nothing can be accepted any more.
-    private func run(_ server: Server, until stopSignal: Int32) async throws {
+    private func run(_ server: Server, until signals: Signals) async throws {
         let runtime = server.service.runtime
-        let place = try server.listener.localAddress()
         let accepting = Task(executorPreference: runtime.loops[0]) { try await server.accept() }
-        let watcher = Task(executorPreference: runtime.loops[0]) { await Self.wait(for: stopSignal, runtime) }
+        let watcher = Task(executorPreference: runtime.loops[0]) { await Self.wait(for: signals) }
         let stopper = Task(executorPreference: runtime.loops[0]) {
             await watcher.value
             await server.stop()
@@ -115,13 +114,12 @@ struct ServeCommand: AsyncParsableCommand {
         let result = await accepting.result
         if case .failure = result { watcher.cancel() }
         await stopper.value
-        if case .unix(let name) = place { try? await FileSystem.unlink(name, runtime: runtime) }
         try result.get()
     }
 
-    private static func wait(for stopSignal: Int32, _ runtime: IORuntime) async {
-        let signals = StreamReader(adopting: stopSignal, runtime: runtime)
-        _ = try? await signals.read(upTo: 1)
+    /// A second one of a kind ends the process at once, as it does without this.
+    private static func wait(for signals: Signals) async {
+        _ = try? await signals.next()
         try? await signals.close()
     }
 }

@@ -23,15 +23,7 @@ final class Child: @unchecked Sendable {
         posix_spawn_file_actions_adddup2(&actions, ends.reading, 0)
         var arguments = [strdup("sh"), strdup("-c"), strdup(script), nil]
         defer { for argument in arguments { free(argument) } }
-        // Threads of Swift's pool block all signals, which a child would inherit.
-        var attributes = posix_spawnattr_t()
-        posix_spawnattr_init(&attributes)
-        defer { posix_spawnattr_destroy(&attributes) }
-        var mask = sigset_t()
-        sigemptyset(&mask)
-        posix_spawnattr_setsigmask(&attributes, &mask)
-        posix_spawnattr_setflags(&attributes, Int16(POSIX_SPAWN_SETSIGMASK))
-        let refused = posix_spawn(&made, "/bin/sh", &actions, &attributes, &arguments, nil)
+        let refused = spawn(&made, "/bin/sh", &actions, &arguments, nil)
         closeDescriptor(ends.reading)
         try #require(refused == 0)
         process = made

@@ -38,7 +38,20 @@ func startProgram(_ arguments: [String], _ environment: [String], output: Int32)
     posix_spawn_file_actions_init(&actions)
     defer { posix_spawn_file_actions_destroy(&actions) }
     for stream in [Int32(1), 2] { posix_spawn_file_actions_adddup2(&actions, output, stream) }
-    // Threads of Swift's pool block all signals, which a child would inherit.
+    var vector = arguments.map { strdup($0) } + [nil]
+    var variables = environment.map { strdup($0) } + [nil]
+    defer { for text in vector + variables { free(text) } }
+    let refused = spawn(&process, arguments[0], &actions, &vector, &variables)
+    try #require(refused == 0, "posix_spawn \(arguments[0]): errno \(refused)")
+    return process
+}
+
+/// posix_spawn(3) of a child that takes signals: threads of Swift's pool block all, which it would inherit.
+func spawn(
+    _ process: inout pid_t, _ path: String, _ actions: inout posix_spawn_file_actions_t,
+    _ arguments: inout [UnsafeMutablePointer<CChar>?],
+    _ environment: UnsafeMutablePointer<UnsafeMutablePointer<CChar>?>?
+) -> Int32 {
     var attributes = posix_spawnattr_t()
     posix_spawnattr_init(&attributes)
     defer { posix_spawnattr_destroy(&attributes) }
@@ -46,10 +59,5 @@ func startProgram(_ arguments: [String], _ environment: [String], output: Int32)
     sigemptyset(&mask)
     posix_spawnattr_setsigmask(&attributes, &mask)
     posix_spawnattr_setflags(&attributes, Int16(POSIX_SPAWN_SETSIGMASK))
-    var vector = arguments.map { strdup($0) } + [nil]
-    var variables = environment.map { strdup($0) } + [nil]
-    defer { for text in vector + variables { free(text) } }
-    let refused = posix_spawn(&process, arguments[0], &actions, &attributes, &vector, &variables)
-    try #require(refused == 0, "posix_spawn \(arguments[0]): errno \(refused)")
-    return process
+    return posix_spawn(&process, path, &actions, &attributes, &arguments, environment)
 }

@@ -4,7 +4,10 @@ import NIOCore
 import NIOPosix
 
 let place = (CommandLine.arguments.dropFirst().first ?? "127.0.0.1:0").split(separator: ":")
-guard place.count == 2, let port = Int(place[1]) else { fatalError("an address is HOST:PORT") }
+guard place.count == 2, let port = Int(place[1]) else {
+    fputs("nio-echo-async: an address is like 127.0.0.1:7777\n", stderr)
+    exit(2)
+}
 
 // Tasks on the event loop's own thread: without this each read and write changes threads.
 NIOSingletons.groupLoopCountSuggestion = 1

@@ -16,7 +16,10 @@ private final class EchoHandler: ChannelInboundHandler {
 }
 
 let place = (CommandLine.arguments.dropFirst().first ?? "127.0.0.1:0").split(separator: ":")
-guard place.count == 2, let port = Int(place[1]) else { fatalError("an address is HOST:PORT") }
+guard place.count == 2, let port = Int(place[1]) else {
+    fputs("nio-echo: an address is like 127.0.0.1:7777\n", stderr)
+    exit(2)
+}
 
 let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
 let channel = try await ServerBootstrap(group: group)
