@@ -5,7 +5,8 @@ import NIOPosix
 
 let place = (CommandLine.arguments.dropFirst().first ?? "127.0.0.1:0").split(separator: ":")
 guard place.count == 2, let port = Int(place[1]) else {
-    fputs("nio-echo-async: an address is like 127.0.0.1:7777\n", stderr)
+    let complaint = "nio-echo-async: an address is like 127.0.0.1:7777\n"
+    _ = write(2, complaint, complaint.utf8.count)
     exit(2)
 }
 
