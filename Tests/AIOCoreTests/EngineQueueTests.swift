@@ -70,6 +70,26 @@ import UnitSupport
         #expect(queue.memory.load(as: UInt8.self) == 9)
     }
 
+    /// Each turn finds something completed before it looks at any descriptor.
+    @Test(arguments: engines)
+    func whatWaitsIsHeardHoweverFastOtherOperationsComplete(_ engine: EngineKind) throws {
+        let pipe = DescriptorPair.pipe()
+        let queue = try TestedQueue(engine, queueDepth: 4)
+        let read = AIOCore.Operation.read(
+            Transfer(Descriptor(pipe.first, kind: .stream), queue.memory, count: 1, offset: 0))
+        queue.stage(try queue.prepare(read, context: 5))
+        queue.submit()
+        pipe.send([9])
+        let isHeard = eventually {
+            if let token = try? queue.prepare(.nop) { queue.stage(token) }
+            queue.turn(until: .never)
+            var hasRead = false
+            while let delivery = queue.popReady() { hasRead = hasRead || delivery.context == 5 }
+            return hasRead
+        }
+        #expect(isHeard)
+    }
+
     @Test(arguments: engines)
     func nothingIsLeftOfAQueue(_ engine: EngineKind) async {
         await #expect(processExitsWith: .success) { [engine = engine.rawValue as UInt8] in
@@ -165,6 +185,7 @@ private final class TestedQueue: @unchecked Sendable {
     func wait(atLeast count: Int, until deadline: Nanoseconds) -> Int {
         queue.pointee.wait(atLeast: count, until: deadline)
     }
+    func turn(until deadline: Nanoseconds) { queue.pointee.turn(until: deadline) }
     func popReady() -> Delivery? { queue.pointee.popReady() }
     func exportDescriptor() -> Int32 { queue.pointee.exportDescriptor() }
 }

@@ -233,18 +233,18 @@ struct ThreadsEngine: ~Copyable, Engine {
     mutating func enter(atLeast count: Int, until deadline: Nanoseconds) {
         pool.add(&outgoing)
         takeFinished()
-        if count == 0 {
-            if pollSet.waiterCount > 0 || isExported { poll(until: 0) }
-        } else {
-            while completed.count < count, !isWoken, !isSignalled {
-                // From here on the workers wake us.
-                if pool.finished.fallAsleep() {
-                    let now = poll(until: deadline)
-                    if !now, deadline != .never, Kernel.now() >= deadline { break }
-                }
-                takeFinished()
+        var hasPolled = false
+        while completed.count < count, !isWoken, !isSignalled {
+            // From here on the workers wake us.
+            if pool.finished.fallAsleep() {
+                hasPolled = true
+                let now = poll(until: deadline)
+                if !now, deadline != .never, Kernel.now() >= deadline { break }
             }
+            takeFinished()
         }
+        // However fast the workers are, what waits for a descriptor is looked after in every turn.
+        if !hasPolled, pollSet.waiterCount > 0 || isExported { poll(until: 0) }
         takeFinished()
         isWoken = false
         isSignalled = false
