@@ -180,7 +180,7 @@ import UnitSupport
                 model[token] = (.unstaged, false)
             }
             if let token = model.keys.randomElement(using: &random), let known = model[token] {
-                model[token] = step(table, token, known, Int.random(in: 0..<4, using: &random))
+                model[token] = step(table, token, known, Int.random(in: 0..<5, using: &random))
                 if model[token] == nil { past.append(token) }
             }
             if let token = past.randomElement(using: &random) {
@@ -211,7 +211,7 @@ import UnitSupport
             let first: InFlightTable.Cancelling =
                 switch known.state {
                 case .unstaged: .endsWhenStaged
-                case .pausing: .isPausing
+                case .pausing, .held: .isWithNobody
                 default: .askEngine
                 }
             #expect(table.requestCancel(token) == (known.isCancelRequested ? .requestedBefore : first))
@@ -227,7 +227,11 @@ import UnitSupport
             let pauses = known.state == .submitted
             table.setPausing(token, pauses)
             return (pauses ? .pausing : .submitted, known.isCancelRequested)
-        case (.submitted, _), (.awaitingReadiness, _), (.pausing, _), (.stepping, _), (.resting, _):
+        case (.submitted, 3), (.held, 1):
+            let isHeld = known.state == .submitted
+            table.setHeld(token, isHeld)
+            return (isHeld ? .held : .submitted, known.isCancelRequested)
+        case (.submitted, _), (.awaitingReadiness, _), (.pausing, _), (.held, _), (.stepping, _), (.resting, _):
             table.complete(token)
             return (.completed, known.isCancelRequested)
         }

@@ -115,6 +115,9 @@ public final class IOQueue {
 
     /// Submits, and blocks until `count` completions can be drained, nothing is in flight any more, or the deadline
     /// passed. Returns how many can be drained. Those that were ready before count.
+    ///
+    /// While operations that wait for others (on sockets and pipes, timers) are in flight, `wait` begins those on files a
+    /// few in a turn, so that they do not hold the others up; `submit` begins all.
     @discardableResult
     public func wait(atLeast count: Int = 1, deadline: Deadline = .never) throws(IOError) -> Int {
         try process.check("wait")
@@ -128,7 +131,7 @@ public final class IOQueue {
     @inline(__always)
     public func drain(_ body: (Completion, UInt) -> Void) -> Int {
         guard !process.isForked else { return 0 }
-        queue.pointee.submit()
+        queue.pointee.look()
         var count = 0
         while let delivery = queue.pointee.popReady() {
             body(delivery.completion, delivery.context)

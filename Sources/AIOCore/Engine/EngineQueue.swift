@@ -17,6 +17,7 @@ public struct EngineQueue: ~Copyable {
     var groups = BufferGroups()
     /// What ends a wait of a worker's for a futex.
     private var futexCancels: FutexCancels
+    var pace: Pace
     private let scratch: UnsafeMutableBufferPointer<Completion>
     /// What `descriptor` gave away; made when first asked for.
     private var exported: ExportedDescriptor?
@@ -40,6 +41,7 @@ public struct EngineQueue: ~Copyable {
         ready = FixedQueue(capacity: configuration.placeCount)
         deadlines = DeadlineHeap(capacity: configuration.placeCount)
         futexCancels = FutexCancels(capacity: configuration.placeCount)
+        pace = Pace(capacity: configuration.queueDepth)
         scratch = .allocate(capacity: min(configuration.placeCount, 256))
     }
 
@@ -56,6 +58,8 @@ public struct EngineQueue: ~Copyable {
 
     /// Operations staged and not yet drained.
     public var inFlightCount: Int { Int(bitPattern: stagedCount &- drainedCount) }
+
+    var isExported: Bool { exported != nil }
 
     /// Completions that `drain` would return now.
     public var readyCount: Int { ready.count }
@@ -74,6 +78,7 @@ public struct EngineQueue: ~Copyable {
     public mutating func stage(_ token: Token) {
         stagedCount &+= 1
         let slot = table[token]
+        slot.pointee.isWait = pace.begun(slot.pointee.operation)
         guard table.stage(token) == .submit else { return deliver(token, -ECANCELED, []) }
         slot.pointee.issuerChanges = issuerChanges
         switch slot.pointee.operation {
@@ -98,7 +103,7 @@ public struct EngineQueue: ~Copyable {
             engine.stage(slot.pointee.operation, token)
         case let operation:
             if slot.pointee.deadline != .never { deadlines.insert(token.slot, slot.pointee.deadline) }
-            engine.stage(operation, token)
+            stageInPace(operation, token)
         }
     }
 
@@ -111,7 +116,7 @@ public struct EngineQueue: ~Copyable {
         case .unknown: return -ENOENT
         case .requestedBefore: return -EALREADY
         case .endsWhenStaged: return 0
-        case .isPausing:
+        case .isWithNobody:
             finish(token, -ECANCELED, [])
             return 0
         case .askEngine: break
@@ -149,28 +154,48 @@ public struct EngineQueue: ~Copyable {
     // MARK: Waiting
 
     /// Hands everything staged to the kernel or the workers; never waits for a device.
-    @inline(__always)
     public mutating func submit() {
+        noteIssuer()
+        stageHeld(atMost: .max)
+        engine.enter(atLeast: 0, until: 0)
+        collect()
+    }
+
+    /// One turn without a wait: submits what has room in a turn (`EngineQueuePacing`), and collects.
+    @inline(__always)
+    public mutating func turn() {
+        noteIssuer()
+        stageHeld()
+        engine.enter(atLeast: 0, until: 0)
+        collect()
+    }
+
+    /// For whoever drains without turns: collects, and takes a turn only if nothing has come.
+    @inline(__always)
+    public mutating func look() {
         noteIssuer()
         engine.enter(atLeast: 0, until: 0)
         collect()
+        if ready.isEmpty, pace.isHolding { turn() }
     }
 
     /// One turn: submits, waits until something is ready, `wake` was called or the deadline passed, and collects.
     public mutating func turn(until deadline: Nanoseconds) {
         noteIssuer()
+        stageHeld()
         let waits = ready.isEmpty && deadlines.earliest > 0
-        engine.enter(atLeast: waits ? 1 : 0, until: min(deadline, deadlines.earliest))
+        engine.enter(atLeast: waits ? 1 : 0, until: sleepEnd(deadline))
         collect()
     }
 
     /// Submits, and waits until `count` completions are ready, nothing is left in flight, or the deadline passed.
     /// Returns the number ready.
     public mutating func wait(atLeast count: Int, until deadline: Nanoseconds) -> Int {
-        submit()
+        turn()
         while ready.count < min(count, inFlightCount) {
-            let missing = min(count, inFlightCount) - ready.count
-            engine.enter(atLeast: missing, until: min(deadline, deadlines.earliest))
+            stageHeld()
+            let missing = pace.isHolding ? 1 : min(count, inFlightCount) - ready.count
+            engine.enter(atLeast: missing, until: sleepEnd(deadline))
             collect()
             if ready.count < count, deadline != .never, Kernel.now() >= deadline { break }
         }
@@ -217,6 +242,7 @@ public struct EngineQueue: ~Copyable {
     private mutating func countOut(_ delivery: Delivery) {
         guard !delivery.completion.flags.contains(.more) else { return goOn(delivery.completion.token) }
         drainedCount &+= 1
+        if table[delivery.completion.token].pointee.isWait { pace.endedWait() }
         table.release(delivery.completion.token)
     }
 
@@ -310,6 +336,7 @@ public struct EngineQueue: ~Copyable {
     /// for, not to be read or closed. Negative: the errno with which making it failed.
     public mutating func exportDescriptor() -> Int32 {
         if let number = exported?.number { return number }
+        if pace.isHolding { submit() }
         engine.exportDescriptor()
         do throws(EngineFailure) {
             exported = try ExportedDescriptor(engine.kind, engine.descriptor)

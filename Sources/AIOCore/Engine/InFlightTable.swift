@@ -41,6 +41,8 @@ final class InFlightTable: @unchecked Sendable {
         fileprivate(set) var state = State.unstaged
         fileprivate(set) var isCancelRequested = false
         var isDeadlinePassed = false
+        /// Whether it was a wait when it was staged (`Operation.isWait`).
+        var isWait = false
         /// Whether it is carried out in steps, and the buffer that the present one has.
         fileprivate(set) var isInSteps = false
         var hasBuffer = false
@@ -61,6 +63,8 @@ final class InFlightTable: @unchecked Sendable {
         case awaitingReadiness
         /// With nobody until its time comes: then it is `submitted` again.
         case pausing
+        /// With nobody until a turn has room for it (`EngineQueuePacing`): then it is `submitted`.
+        case held
         /// As `submitted`, but a result is not the end of the operation (`EngineQueueSteps`), which may be a timer's.
         case stepping
         /// One of its completions waits to be drained; then it is `stepping` again.
@@ -141,6 +145,11 @@ final class InFlightTable: @unchecked Sendable {
 
     func isPausing(_ token: Token) -> Bool { self[token].pointee.state == .pausing }
 
+    /// Between submitted and held.
+    func setHeld(_ token: Token, _ isHeld: Bool) {
+        self[token].pointee.state = isHeld ? .held : .submitted
+    }
+
     enum Cancelling {
         /// No such operation, or its result is known already.
         case unknown
@@ -148,7 +157,7 @@ final class InFlightTable: @unchecked Sendable {
         /// Marked; it ends when it is staged, or goes on.
         case endsWhenStaged
         /// Marked; no engine has it.
-        case isPausing
+        case isWithNobody
         case askEngine
     }
 
@@ -158,12 +167,12 @@ final class InFlightTable: @unchecked Sendable {
         slot.pointee.isCancelRequested = true
         switch slot.pointee.state {
         case .unstaged, .resting: return .endsWhenStaged
-        case .pausing: return .isPausing
+        case .pausing, .held: return .isWithNobody
         case .submitted, .awaitingReadiness, .stepping, .completed: return .askEngine
         }
     }
 
-    /// submitted, awaitingReadiness, pausing, stepping → completed.
+    /// submitted, awaitingReadiness, pausing, held, stepping → completed.
     func complete(_ token: Token) {
         assert(self[token].pointee.state != .unstaged && self[token].pointee.state != .completed)
         self[token].pointee.state = .completed
@@ -187,7 +196,7 @@ final class InFlightTable: @unchecked Sendable {
     /// The token at `index` if that operation is staged and has no result yet.
     func submittedToken(at index: Int) -> Token? {
         switch slots[index].state {
-        case .submitted, .awaitingReadiness, .pausing, .stepping, .resting: token(of: UInt32(index))
+        case .submitted, .awaitingReadiness, .pausing, .held, .stepping, .resting: token(of: UInt32(index))
         case .unstaged, .completed: nil
         }
     }

@@ -174,7 +174,7 @@ public final class Loop<Client: LoopClient>: @unchecked Sendable {
             publishCounts()
             queue.pointee.turn(until: client.nextDeadline)
         } else {
-            queue.pointee.submit()
+            queue.pointee.turn()
         }
     }
 

@@ -1,0 +1,46 @@
+import Testing
+
+@testable import AIOCore
+
+/// A queue as a class, and its operations as calls that expectations can hold.
+final class TestedQueue: @unchecked Sendable {
+    // @unchecked: one thread after the other uses it.
+    private let queue: UnsafeMutablePointer<EngineQueue>
+    let memory = UnsafeMutableRawPointer.allocate(byteCount: 1, alignment: 1)
+
+    init(_ engine: EngineKind, queueDepth: Int) throws {
+        let made = try EngineQueue(engine, EngineConfiguration(queueDepth: queueDepth))
+        queue = .allocate(capacity: 1)
+        queue.initialize(to: made)
+    }
+
+    deinit {
+        queue.deinitialize(count: 1)
+        queue.deallocate()
+        memory.deallocate()
+    }
+
+    func prepare(
+        _ operation: AIOCore.Operation, context: UInt = 0, deadline: Nanoseconds = .never
+    ) throws -> Token {
+        let token = queue.pointee.prepare(operation, context: context, deadline: deadline)
+        return try #require(token)
+    }
+
+    func stage(_ token: Token) { queue.pointee.stage(token) }
+    func requestCancel(_ token: Token) { queue.pointee.requestCancel(token) }
+    func submit() { queue.pointee.submit() }
+    func wait(atLeast count: Int, until deadline: Nanoseconds) -> Int {
+        queue.pointee.wait(atLeast: count, until: deadline)
+    }
+    func turn() { queue.pointee.turn() }
+    func turn(until deadline: Nanoseconds) { queue.pointee.turn(until: deadline) }
+    func popReady() -> Delivery? { queue.pointee.popReady() }
+    /// What is ready.
+    func drain() -> [Delivery] {
+        var deliveries: [Delivery] = []
+        while let delivery = queue.pointee.popReady() { deliveries.append(delivery) }
+        return deliveries
+    }
+    func exportDescriptor() -> Int32 { queue.pointee.exportDescriptor() }
+}
