@@ -4,19 +4,13 @@ import UnitSupport
 
 @testable import AIOCore
 
-/// What a turn takes of other operations while some wait (`EngineQueuePacing`). Nops complete in the turn that takes them.
+/// What a turn takes of other operations while messages come (`EngineQueuePacing`). Nops complete in the turn that takes them.
 @Suite struct PacingTests {
-    private static let readContext: UInt = 1000
-
-    /// A queue with so many nops staged, and before them, if asked for, a read of the pipe.
-    private func makeQueue(
-        _ engine: EngineKind, reading pipe: DescriptorPair?, nops: Int = 20
-    ) throws -> (TestedQueue, [Token]) {
+    /// A queue with so many nops staged; before them, if asked for, a message has come and the turn after it gone.
+    private func makeQueue(_ engine: EngineKind, afterMessage: Bool, nops: Int = 20) throws -> (TestedQueue, [Token]) {
         let queue = try TestedQueue(engine, queueDepth: 32)
-        if let pipe {
-            let read = AIOCore.Operation.read(
-                Transfer(Descriptor(pipe.first, kind: .stream), queue.memory, count: 1, offset: 0))
-            queue.stage(try queue.prepare(read, context: Self.readContext))
+        if afterMessage {
+            try bringMessage(queue)
             queue.turn()
         }
         let tokens = try (0..<nops).map { try queue.prepare(.nop, context: UInt($0)) }
@@ -24,17 +18,25 @@ import UnitSupport
         return (queue, tokens)
     }
 
+    /// A pipe that has room says so.
+    private func bringMessage(_ queue: TestedQueue) throws {
+        let pipe = DescriptorPair.pipe()
+        let poll = AIOCore.Operation.poll(Descriptor(pipe.second, kind: .stream), events: CK_POLLOUT)
+        queue.stage(try queue.prepare(poll))
+        #expect(queue.wait(atLeast: 1, until: Kernel.now() + 20_000_000_000) == 1)
+        #expect(queue.drain().count == 1)
+    }
+
     @Test(arguments: EngineQueueTests.engines)
-    func withoutWaitsATurnTakesEverything(_ engine: EngineKind) throws {
-        let (queue, _) = try makeQueue(engine, reading: nil)
+    func withoutMessagesATurnTakesEverything(_ engine: EngineKind) throws {
+        let (queue, _) = try makeQueue(engine, afterMessage: false)
         queue.turn()
         #expect(queue.drain().count == 20)
     }
 
     @Test(arguments: EngineQueueTests.engines)
-    func besideAWaitEachTurnTakesEight(_ engine: EngineKind) throws {
-        let pipe = DescriptorPair.pipe()
-        let (queue, _) = try makeQueue(engine, reading: pipe)
+    func whileMessagesComeEachTurnTakesEight(_ engine: EngineKind) throws {
+        let (queue, _) = try makeQueue(engine, afterMessage: true)
         var counts: [Int] = []
         var contexts: [UInt] = []
         for _ in 0..<4 {
@@ -45,20 +47,12 @@ import UnitSupport
         }
         #expect(counts == [8, 8, 4, 0])
         #expect(contexts == Array(0..<20))
-        withExtendedLifetime(pipe) {}
     }
 
     @Test(arguments: EngineQueueTests.engines)
-    func afterAWaitThatHasComeATurnTakesOne(_ engine: EngineKind) throws {
-        let pipe = DescriptorPair.pipe()
-        let (queue, _) = try makeQueue(engine, reading: pipe, nops: 0)
-        let poll = AIOCore.Operation.poll(Descriptor(pipe.second, kind: .stream), events: CK_POLLOUT)
-        queue.stage(try queue.prepare(poll))
-        var hasCome = false
-        #expect(
-            eventually {
-                queue.turn(); hasCome = hasCome || !queue.drain().isEmpty; return hasCome
-            })
+    func afterAMessageATurnTakesOne(_ engine: EngineKind) throws {
+        let queue = try TestedQueue(engine, queueDepth: 32)
+        try bringMessage(queue)
         for index in 0..<12 { queue.stage(try queue.prepare(.nop, context: UInt(index))) }
         queue.turn()
         #expect(queue.drain().map(\.context) == [0])
@@ -67,40 +61,54 @@ import UnitSupport
     }
 
     @Test(arguments: EngineQueueTests.engines)
+    func afterManyTurnsWithoutAMessageATurnTakesEverything(_ engine: EngineKind) throws {
+        let (queue, _) = try makeQueue(engine, afterMessage: true, nops: 0)
+        for _ in 0..<64 { queue.turn() }
+        for _ in 0..<20 { queue.stage(try queue.prepare(.nop)) }
+        queue.turn()
+        #expect(queue.drain().count == 20)
+    }
+
+    /// A timer that passes again and again is nobody's message.
+    @Test(arguments: EngineQueueTests.engines)
+    func besideATimerATurnTakesEverything(_ engine: EngineKind) throws {
+        let queue = try TestedQueue(engine, queueDepth: 32)
+        queue.stage(try queue.prepare(.timeout(deadline: 0)))
+        #expect(queue.wait(atLeast: 1, until: Kernel.now() + 20_000_000_000) == 1)
+        #expect(queue.drain().count == 1)
+        for _ in 0..<20 { queue.stage(try queue.prepare(.nop)) }
+        queue.turn()
+        #expect(queue.drain().count == 20)
+    }
+
+    @Test(arguments: EngineQueueTests.engines)
     func submitTakesEverything(_ engine: EngineKind) throws {
-        let pipe = DescriptorPair.pipe()
-        let (queue, _) = try makeQueue(engine, reading: pipe)
+        let (queue, _) = try makeQueue(engine, afterMessage: true)
         queue.submit()
         #expect(queue.drain().count == 20)
-        withExtendedLifetime(pipe) {}
     }
 
     /// Of whoever waits for the descriptor alone no turns are to be expected.
     @Test(arguments: EngineQueueTests.engines)
     func withAnExportedDescriptorNothingIsHeld(_ engine: EngineKind) throws {
-        let pipe = DescriptorPair.pipe()
-        let (queue, _) = try makeQueue(engine, reading: pipe)
+        let (queue, _) = try makeQueue(engine, afterMessage: true)
         #expect(queue.exportDescriptor() >= 0)
         #expect(queue.drain().count == 20)
         for _ in 0..<20 { queue.stage(try queue.prepare(.nop)) }
         queue.turn()
         #expect(queue.drain().count == 20)
-        withExtendedLifetime(pipe) {}
     }
 
     @Test(arguments: EngineQueueTests.engines)
     func waitBringsAllThatIsHeld(_ engine: EngineKind) throws {
-        let pipe = DescriptorPair.pipe()
-        let (queue, _) = try makeQueue(engine, reading: pipe)
+        let (queue, _) = try makeQueue(engine, afterMessage: true)
         #expect(queue.wait(atLeast: 20, until: Kernel.now() + 20_000_000_000) == 20)
         #expect(queue.drain().count == 20)
-        withExtendedLifetime(pipe) {}
     }
 
     @Test(arguments: EngineQueueTests.engines)
     func whatIsHeldCanBeCancelled(_ engine: EngineKind) throws {
-        let pipe = DescriptorPair.pipe()
-        let (queue, tokens) = try makeQueue(engine, reading: pipe)
+        let (queue, tokens) = try makeQueue(engine, afterMessage: true)
         queue.requestCancel(tokens[3])
         queue.requestCancel(tokens[19])
         #expect(queue.drain().map(\.context) == [3, 19])
@@ -112,18 +120,15 @@ import UnitSupport
             for delivery in queue.drain() { results[delivery.context] = delivery.completion.result }
         }
         #expect(results.count == 19 && results[20] == 0 && results.values.allSatisfy { $0 == 0 })
-        withExtendedLifetime(pipe) {}
     }
 
     @Test(arguments: EngineQueueTests.engines)
     func theDeadlineOfWhatIsHeldPasses(_ engine: EngineKind) throws {
-        let pipe = DescriptorPair.pipe()
-        let (queue, _) = try makeQueue(engine, reading: pipe, nops: 8)
+        let (queue, _) = try makeQueue(engine, afterMessage: true, nops: 8)
         queue.stage(try queue.prepare(.nop, context: 8, deadline: 1))
         queue.turn()
         let late = try #require(queue.drain().first { $0.context == 8 })
         #expect(late.completion.result == -ECANCELED)
         #expect(late.completion.flags.contains(.deadlinePassed))
-        withExtendedLifetime(pipe) {}
     }
 }

@@ -78,7 +78,7 @@ public struct EngineQueue: ~Copyable {
     public mutating func stage(_ token: Token) {
         stagedCount &+= 1
         let slot = table[token]
-        slot.pointee.isWait = pace.begun(slot.pointee.operation)
+        slot.pointee.isMessage = slot.pointee.operation.isMessage
         guard table.stage(token) == .submit else { return deliver(token, -ECANCELED, []) }
         slot.pointee.issuerChanges = issuerChanges
         switch slot.pointee.operation {
@@ -242,7 +242,7 @@ public struct EngineQueue: ~Copyable {
     private mutating func countOut(_ delivery: Delivery) {
         guard !delivery.completion.flags.contains(.more) else { return goOn(delivery.completion.token) }
         drainedCount &+= 1
-        if table[delivery.completion.token].pointee.isWait { pace.endedWait() }
+        pace.ended(table[delivery.completion.token])
         table.release(delivery.completion.token)
     }
 

@@ -1,21 +1,22 @@
 /// Work for devices and workers beside what waits for others: the first is plenty and patient, the second a message that
 /// somebody wants answered.
 ///
-/// While something waits, everything else is held until the next turn, and a turn takes so much of it that the next look
-/// at sockets is some 50 us away: `limit` operations if nothing that was waited for has come in the turn before, or one
-/// for each `waitsAnOperation` that have. What is held is given first in, first out; every turn takes one at least.
-/// A queue without waits holds nothing.
+/// While messages come, everything else is held until the next turn, and a turn takes so much of it that the next look at
+/// sockets is some 50 us away: `limit` operations if no message has come in the turn before, or one for each
+/// `messagesAnOperation` that have. What is held is given first in, first out; every turn takes one at least. After
+/// `quietTurnsMax` turns without a message nothing is held, until the next one comes.
 struct Pace: ~Copyable {
     /// In order. A token whose operation was cancelled meanwhile names nothing any more.
     fileprivate var held: FixedQueue<Token>
     private let capacity: Int
-    /// Operations staged and not drained that wait for somebody else (`Operation.isWait`).
-    private var waitsInFlight = 0
-    /// Those that were drained since the last turn.
-    private var waitsEnded = 0
+    /// Messages that have come since the last turn: completions of operations that wait for others.
+    private var messages = 0
+    /// Turns since the last message.
+    private var quietTurns = Pace.quietTurnsMax
 
     private static var limit: Int { 8 }
-    private static var waitsAnOperation: Int { 8 }
+    private static var messagesAnOperation: Int { 8 }
+    private static var quietTurnsMax: Int { 64 }
 
     /// The longest sleep of a turn that leaves something held: what went before may be stuck.
     static var patience: Nanoseconds { 1_000_000 }
@@ -26,27 +27,25 @@ struct Pace: ~Copyable {
     }
 
     var isHolding: Bool { !held.isEmpty }
-    fileprivate var holds: Bool { waitsInFlight > 0 && held.count < capacity }
+    fileprivate var holds: Bool { quietTurns < Self.quietTurnsMax && held.count < capacity }
 
-    /// True if the operation is a wait; then `endedWait` is to follow.
+    /// An operation was drained.
     @inline(__always)
-    mutating func begun(_ operation: Operation) -> Bool {
-        guard operation.isWait else { return false }
-        waitsInFlight += 1
-        return true
-    }
-
-    @inline(__always)
-    mutating func endedWait() {
-        waitsInFlight -= 1
-        waitsEnded += 1
+    mutating func ended(_ slot: UnsafeMutablePointer<InFlightTable.Slot>) {
+        guard slot.pointee.isMessage else { return }
+        messages += 1
+        quietTurns = 0
     }
 
     /// How many operations this turn takes.
     fileprivate mutating func allowance() -> Int {
-        defer { waitsEnded = 0 }
-        guard waitsInFlight > 0 else { return capacity }
-        return waitsEnded > 0 ? max(waitsEnded / Self.waitsAnOperation, 1) : Self.limit
+        guard quietTurns < Self.quietTurnsMax else { return .max }
+        guard messages > 0 else {
+            quietTurns += 1
+            return Self.limit
+        }
+        defer { messages = 0 }
+        return max(messages / Self.messagesAnOperation, 1)
     }
 }
 
@@ -55,7 +54,7 @@ extension EngineQueue {
     @inline(__always)
     mutating func stageInPace(_ operation: Operation, _ token: Token) {
         // Whoever waits for the exported descriptor alone takes no turns.
-        guard pace.holds, !isExported, !table[token].pointee.isWait else { return engine.stage(operation, token) }
+        guard pace.holds, !isExported, !table[token].pointee.isMessage else { return engine.stage(operation, token) }
         table.setHeld(token, true)
         pace.held.append(token)
     }
@@ -82,5 +81,16 @@ extension EngineQueue {
     func sleepEnd(_ deadline: Nanoseconds) -> Nanoseconds {
         let end = min(deadline, deadlines.earliest)
         return pace.isHolding ? min(end, Kernel.now() &+ Pace.patience) : end
+    }
+}
+
+extension Operation {
+    /// Whether its completion is a message of somebody else's: what waits, other than for the clock.
+    @inline(__always)
+    var isMessage: Bool {
+        switch self {
+        case .timeout, .repeatingTimeout: false
+        default: isWait
+        }
     }
 }

@@ -41,8 +41,8 @@ final class InFlightTable: @unchecked Sendable {
         fileprivate(set) var state = State.unstaged
         fileprivate(set) var isCancelRequested = false
         var isDeadlinePassed = false
-        /// Whether it was a wait when it was staged (`Operation.isWait`).
-        var isWait = false
+        /// Whether somebody else brings its completion (`Operation.isMessage`).
+        var isMessage = false
         /// Whether it is carried out in steps, and the buffer that the present one has.
         fileprivate(set) var isInSteps = false
         var hasBuffer = false
