@@ -60,6 +60,31 @@ import UnitSupport
         #expect(queue.drain().map(\.context) == Array(1..<9))
     }
 
+    /// Also those of an operation that goes on.
+    @Test(arguments: EngineQueueTests.engines)
+    func eachCompletionOfARepeatingOperationIsAMessage(_ engine: EngineKind) throws {
+        let pipe = DescriptorPair.pipe()
+        let queue = try TestedQueue(engine, queueDepth: 32)
+        let poll = AIOCore.Operation.pollEach(Descriptor(pipe.second, kind: .stream), events: CK_POLLOUT)
+        queue.stage(try queue.prepare(poll, context: 100))
+        #expect(queue.wait(atLeast: 1, until: Kernel.now() + 20_000_000_000) == 1)
+        #expect(queue.popReady()?.completion.flags.contains(.more) == true)
+        for index in 0..<12 { queue.stage(try queue.prepare(.nop, context: UInt(index))) }
+        queue.turn()
+        #expect(queue.drain().map(\.context).filter { $0 < 100 } == [0])
+    }
+
+    /// Whoever drains in a turn of its own gets no second share by it.
+    @Test(arguments: EngineQueueTests.engines)
+    func aTurnTakesNothingWhileThereIsSomethingToDrain(_ engine: EngineKind) throws {
+        let (queue, _) = try makeQueue(engine, afterMessage: true)
+        queue.turn()
+        queue.turn()
+        #expect(queue.drain().count == 8)
+        queue.turn()
+        #expect(queue.drain().count == 8)
+    }
+
     @Test(arguments: EngineQueueTests.engines)
     func afterManyTurnsWithoutAMessageATurnTakesEverything(_ engine: EngineKind) throws {
         let (queue, _) = try makeQueue(engine, afterMessage: true, nops: 0)

@@ -66,21 +66,11 @@ public final class StreamReader: ReadableStream {
         let transfer = Transfer(handle.descriptor, base, count: count, offset: Transfer.currentPosition)
         try handle.begin("read", deadline)
         defer { handle.end() }
-        if let result = try readNow(transfer) { return result }
-        return try await handle.performBegun(.read(transfer), deadline, "read")
-    }
-
-    private func readNow(_ transfer: Transfer) throws(IOError) -> Int? {
-        guard transfer.descriptor.kind == .stream, handle.mayTryNow(handle.readGuess) else { return nil }
-        var transfer = transfer
-        transfer.count = min(transfer.count, Transfer.inlineLimit)
-        let result = transfer.attemptWithoutWaiting(isWrite: false)
-        if result == -Int(EOPNOTSUPP) {
-            // This kind of stream cannot tell.
-            handle.readGuess.noteUnsupported()
-            return nil
+        let result = try handle.transferNow(transfer, handle.readGuess, "read") { transfer in
+            transfer.attemptWithoutWaiting(isWrite: false)
         }
-        return try handle.attempted(result, handle.readGuess, "read")
+        if let result { return result }
+        return try await handle.performBegun(.read(transfer), deadline, "read")
     }
 
     /// Ends the reads that wait, which throw `fileClosed`, and closes the descriptor when the last of them has ended.
@@ -123,20 +113,11 @@ public final class StreamWriter: WritableStream {
             handle.descriptor, UnsafeMutableRawPointer(mutating: base), count: count, offset: Transfer.currentPosition)
         try handle.begin("write", deadline)
         defer { handle.end() }
-        if let result = try writeNow(transfer) { return result }
-        return try await handle.performBegun(.write(transfer), deadline, "write")
-    }
-
-    private func writeNow(_ transfer: Transfer) throws(IOError) -> Int? {
-        guard transfer.descriptor.kind == .stream, handle.mayTryNow(handle.writeGuess) else { return nil }
-        var transfer = transfer
-        transfer.count = min(transfer.count, Transfer.inlineLimit)
-        let result = runtime.withoutBrokenPipeSignal { transfer.attemptWithoutWaiting(isWrite: true) }
-        if result == -Int(EOPNOTSUPP) {
-            handle.writeGuess.noteUnsupported()
-            return nil
+        let result = try handle.transferNow(transfer, handle.writeGuess, "write") { transfer in
+            runtime.withoutBrokenPipeSignal { transfer.attemptWithoutWaiting(isWrite: true) }
         }
-        return try handle.attempted(result, handle.writeGuess, "write")
+        if let result { return result }
+        return try await handle.performBegun(.write(transfer), deadline, "write")
     }
 
     /// Ends the writes that wait, which throw `fileClosed`, and closes the descriptor: the other end then comes to the end

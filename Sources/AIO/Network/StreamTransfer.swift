@@ -46,6 +46,23 @@ extension StreamHandle {
         return try attempted(result, writeGuess, "write")
     }
 
+    /// A transfer on a stream that need not be a socket, by `attempt`, which does not wait; nil if it is for the loop.
+    @inline(__always)
+    func transferNow(
+        _ transfer: Transfer, _ guess: borrowing CacheGuess, _ name: String, _ attempt: (Transfer) -> Int
+    ) throws(IOError) -> Int? {
+        guard transfer.descriptor.kind == .stream, mayTryNow(guess) else { return nil }
+        var transfer = transfer
+        transfer.count = min(transfer.count, Transfer.inlineLimit)
+        let result = attempt(transfer)
+        if result == -Int(EOPNOTSUPP) {
+            // This kind of stream cannot tell.
+            guess.noteUnsupported()
+            return nil
+        }
+        return try attempted(result, guess, name)
+    }
+
     /// Of what goes to a loop: there is little sense in its trying at once again.
     @inline(__always)
     private var waitFlags: Int32 { runtime.configuration.inlineAttempts ? SocketCall.waitsFirst : 0 }

@@ -131,7 +131,7 @@ public final class IOQueue {
     @inline(__always)
     public func drain(_ body: (Completion, UInt) -> Void) -> Int {
         guard !process.isForked else { return 0 }
-        queue.pointee.look()
+        queue.pointee.turn()
         var count = 0
         while let delivery = queue.pointee.popReady() {
             body(delivery.completion, delivery.context)

@@ -157,8 +157,7 @@ public struct EngineQueue: ~Copyable {
     public mutating func submit() {
         noteIssuer()
         stageHeld(atMost: .max)
-        engine.enter(atLeast: 0, until: 0)
-        collect()
+        flush()
     }
 
     /// One turn without a wait: submits what has room in a turn (`EngineQueuePacing`), and collects.
@@ -166,17 +165,13 @@ public struct EngineQueue: ~Copyable {
     public mutating func turn() {
         noteIssuer()
         stageHeld()
-        engine.enter(atLeast: 0, until: 0)
-        collect()
+        flush()
     }
 
-    /// For whoever drains without turns: collects, and takes a turn only if nothing has come.
     @inline(__always)
-    public mutating func look() {
-        noteIssuer()
+    private mutating func flush() {
         engine.enter(atLeast: 0, until: 0)
         collect()
-        if ready.isEmpty, pace.isHolding { turn() }
     }
 
     /// One turn: submits, waits until something is ready, `wake` was called or the deadline passed, and collects.
@@ -193,7 +188,7 @@ public struct EngineQueue: ~Copyable {
     public mutating func wait(atLeast count: Int, until deadline: Nanoseconds) -> Int {
         turn()
         while ready.count < min(count, inFlightCount) {
-            stageHeld()
+            stageHeld(atMost: Pace.limit)
             let missing = pace.isHolding ? 1 : min(count, inFlightCount) - ready.count
             engine.enter(atLeast: missing, until: sleepEnd(deadline))
             collect()
@@ -240,9 +235,9 @@ public struct EngineQueue: ~Copyable {
 
     @inline(__always)
     private mutating func countOut(_ delivery: Delivery) {
+        if table[delivery.completion.token].pointee.isMessage { pace.noteMessage() }
         guard !delivery.completion.flags.contains(.more) else { return goOn(delivery.completion.token) }
         drainedCount &+= 1
-        pace.ended(table[delivery.completion.token])
         table.release(delivery.completion.token)
     }
 

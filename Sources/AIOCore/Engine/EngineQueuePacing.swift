@@ -2,19 +2,19 @@
 /// somebody wants answered.
 ///
 /// While messages come, everything else is held until the next turn, and a turn takes so much of it that the next look at
-/// sockets is some 50 us away: `limit` operations if no message has come in the turn before, or one for each
-/// `messagesAnOperation` that have. What is held is given first in, first out; every turn takes one at least. After
-/// `quietTurnsMax` turns without a message nothing is held, until the next one comes.
+/// sockets is some 50 us away: `limit` operations if no message has come since the turn before, or one for each
+/// `messagesAnOperation` that have; none while there are completions to drain. What is held is given first in, first out.
+/// After `quietTurnsMax` turns without a message nothing is held, until the next one comes.
 struct Pace: ~Copyable {
     /// In order. A token whose operation was cancelled meanwhile names nothing any more.
-    fileprivate var held: FixedQueue<Token>
+    private var held: FixedQueue<Token>
     private let capacity: Int
-    /// Messages that have come since the last turn: completions of operations that wait for others.
+    /// Messages since the last turn that took something: completions of operations that wait for others.
     private var messages = 0
     /// Turns since the last message.
     private var quietTurns = Pace.quietTurnsMax
 
-    private static var limit: Int { 8 }
+    static var limit: Int { 8 }
     private static var messagesAnOperation: Int { 8 }
     private static var quietTurnsMax: Int { 64 }
 
@@ -27,25 +27,35 @@ struct Pace: ~Copyable {
     }
 
     var isHolding: Bool { !held.isEmpty }
-    fileprivate var holds: Bool { quietTurns < Self.quietTurnsMax && held.count < capacity }
 
-    /// An operation was drained.
+    /// A completion was drained that somebody else brought.
     @inline(__always)
-    mutating func ended(_ slot: UnsafeMutablePointer<InFlightTable.Slot>) {
-        guard slot.pointee.isMessage else { return }
+    mutating func noteMessage() {
         messages += 1
         quietTurns = 0
     }
 
+    /// False if it is not to be held.
+    @inline(__always)
+    fileprivate mutating func hold(_ token: Token) -> Bool {
+        guard quietTurns < Self.quietTurnsMax, held.count < capacity else { return false }
+        held.append(token)
+        return true
+    }
+
+    @inline(__always)
+    fileprivate mutating func popFirst() -> Token? { held.popFirst() }
+
     /// How many operations this turn takes.
-    fileprivate mutating func allowance() -> Int {
+    fileprivate mutating func allowance(hasReady: Bool) -> Int {
         guard quietTurns < Self.quietTurnsMax else { return .max }
-        guard messages > 0 else {
-            quietTurns += 1
-            return Self.limit
+        if messages > 0 {
+            defer { messages = 0 }
+            return max(messages / Self.messagesAnOperation, 1)
         }
-        defer { messages = 0 }
-        return max(messages / Self.messagesAnOperation, 1)
+        guard !hasReady else { return 0 }
+        quietTurns += 1
+        return Self.limit
     }
 }
 
@@ -54,21 +64,22 @@ extension EngineQueue {
     @inline(__always)
     mutating func stageInPace(_ operation: Operation, _ token: Token) {
         // Whoever waits for the exported descriptor alone takes no turns.
-        guard pace.holds, !isExported, !table[token].pointee.isMessage else { return engine.stage(operation, token) }
+        guard !isExported, !table[token].pointee.isMessage, pace.hold(token) else {
+            return engine.stage(operation, token)
+        }
         table.setHeld(token, true)
-        pace.held.append(token)
     }
 
     /// At the beginning of a turn.
     @inline(__always)
     mutating func stageHeld() {
-        let allowance = pace.allowance()
+        let allowance = pace.allowance(hasReady: readyCount > 0)
         if pace.isHolding { stageHeld(atMost: allowance) }
     }
 
     mutating func stageHeld(atMost limit: Int) {
         var count = 0
-        while count < limit, let token = pace.held.popFirst() {
+        while count < limit, let token = pace.popFirst() {
             guard let slot = table.find(token), slot.pointee.state == .held else { continue }
             table.setHeld(token, false)
             slot.pointee.issuerChanges = issuerChanges
@@ -78,6 +89,7 @@ extension EngineQueue {
     }
 
     /// Until when a turn may sleep.
+    @inline(__always)
     func sleepEnd(_ deadline: Nanoseconds) -> Nanoseconds {
         let end = min(deadline, deadlines.earliest)
         return pace.isHolding ? min(end, Kernel.now() &+ Pace.patience) : end
