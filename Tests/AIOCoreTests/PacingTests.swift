@@ -6,11 +6,12 @@ import UnitSupport
 
 /// What a turn takes of other operations while messages come (`EngineQueuePacing`). Nops complete in the turn that takes them.
 @Suite struct PacingTests {
-    /// A queue with so many nops staged; before them, if asked for, a message has come and the turn after it gone.
+    /// A queue with so many nops staged; before them, if asked for, a message has come and the turns after it gone.
     private func makeQueue(_ engine: EngineKind, afterMessage: Bool, nops: Int = 20) throws -> (TestedQueue, [Token]) {
         let queue = try TestedQueue(engine, queueDepth: 32)
         if afterMessage {
             try bringMessage(queue)
+            queue.turn()
             queue.turn()
         }
         let tokens = try (0..<nops).map { try queue.prepare(.nop, context: UInt($0)) }
@@ -35,7 +36,7 @@ import UnitSupport
     }
 
     @Test(arguments: EngineQueueTests.engines)
-    func whileMessagesComeEachTurnTakesEight(_ engine: EngineKind) throws {
+    func aTurnSoonAfterAMessageTakesEight(_ engine: EngineKind) throws {
         let (queue, _) = try makeQueue(engine, afterMessage: true)
         var counts: [Int] = []
         var contexts: [UInt] = []
@@ -50,14 +51,39 @@ import UnitSupport
     }
 
     @Test(arguments: EngineQueueTests.engines)
-    func afterAMessageATurnTakesOne(_ engine: EngineKind) throws {
+    func theTurnsRightAfterAMessageTakeNothing(_ engine: EngineKind) throws {
         let queue = try TestedQueue(engine, queueDepth: 32)
         try bringMessage(queue)
         for index in 0..<12 { queue.stage(try queue.prepare(.nop, context: UInt(index))) }
+        for _ in 0..<2 {
+            queue.turn()
+            #expect(queue.drain().isEmpty)
+        }
         queue.turn()
-        #expect(queue.drain().map(\.context) == [0])
+        #expect(queue.drain().map(\.context) == Array(0..<8))
+    }
+
+    @Test(arguments: EngineQueueTests.engines)
+    func aTurnTakesOneForEachSeventeenMessages(_ engine: EngineKind) throws {
+        let pipe = DescriptorPair.pipe()
+        let queue = try TestedQueue(engine, queueDepth: 64)
+        let poll = AIOCore.Operation.poll(Descriptor(pipe.second, kind: .stream), events: CK_POLLOUT)
+        for _ in 0..<51 { queue.stage(try queue.prepare(poll)) }
+        #expect(queue.wait(atLeast: 51, until: Kernel.now() + 20_000_000_000) == 51)
+        #expect(queue.drain().count == 51)
+        for index in 0..<12 { queue.stage(try queue.prepare(.nop, context: UInt(index))) }
         queue.turn()
-        #expect(queue.drain().map(\.context) == Array(1..<9))
+        #expect(queue.drain().map(\.context) == [0, 1, 2])
+    }
+
+    /// Time that is slept away beside what is held is time for it.
+    @Test(arguments: EngineQueueTests.engines)
+    func aSleepIsTimeForWhatIsHeld(_ engine: EngineKind) throws {
+        let queue = try TestedQueue(engine, queueDepth: 32)
+        try bringMessage(queue)
+        for index in 0..<12 { queue.stage(try queue.prepare(.nop, context: UInt(index))) }
+        #expect(queue.wait(atLeast: 1, until: Kernel.now() + 20_000_000_000) >= 1)
+        #expect(queue.popReady()?.context == 0)
     }
 
     /// Also those of an operation that goes on.
@@ -71,7 +97,25 @@ import UnitSupport
         #expect(queue.popReady()?.completion.flags.contains(.more) == true)
         for index in 0..<12 { queue.stage(try queue.prepare(.nop, context: UInt(index))) }
         queue.turn()
-        #expect(queue.drain().map(\.context).filter { $0 < 100 } == [0])
+        #expect(queue.drain().filter { $0.context < 100 }.isEmpty)
+    }
+
+    /// Room to write is no news.
+    @Test(arguments: EngineQueueTests.engines)
+    func besideWritesATurnTakesEverything(_ engine: EngineKind) throws {
+        let pipe = DescriptorPair.pipe()
+        let queue = try TestedQueue(engine, queueDepth: 32)
+        var byte: UInt8 = 7
+        try withUnsafeMutablePointer(to: &byte) { byte in
+            let transfer = Transfer(
+                Descriptor(pipe.second, kind: .stream), byte, count: 1, offset: Transfer.currentPosition)
+            queue.stage(try queue.prepare(.write(transfer)))
+            #expect(queue.wait(atLeast: 1, until: Kernel.now() + 20_000_000_000) == 1)
+            #expect(queue.drain().map(\.completion.result) == [1])
+        }
+        for _ in 0..<20 { queue.stage(try queue.prepare(.nop)) }
+        queue.turn()
+        #expect(queue.drain().count == 20)
     }
 
     /// Whoever drains in a turn of its own gets no second share by it.

@@ -164,7 +164,7 @@ public struct EngineQueue: ~Copyable {
     @inline(__always)
     public mutating func turn() {
         noteIssuer()
-        stageHeld()
+        stageHeld(hasReady: !ready.isEmpty)
         flush()
     }
 
@@ -177,10 +177,13 @@ public struct EngineQueue: ~Copyable {
     /// One turn: submits, waits until something is ready, `wake` was called or the deadline passed, and collects.
     public mutating func turn(until deadline: Nanoseconds) {
         noteIssuer()
-        stageHeld()
-        let waits = ready.isEmpty && deadlines.earliest > 0
-        engine.enter(atLeast: waits ? 1 : 0, until: sleepEnd(deadline))
-        collect()
+        stageHeld(hasReady: !ready.isEmpty)
+        if ready.isEmpty, deadlines.earliest > 0 {
+            sleep(atLeast: 1, until: deadline)
+            collect()
+        } else {
+            flush()
+        }
     }
 
     /// Submits, and waits until `count` completions are ready, nothing is left in flight, or the deadline passed.
@@ -188,11 +191,10 @@ public struct EngineQueue: ~Copyable {
     public mutating func wait(atLeast count: Int, until deadline: Nanoseconds) -> Int {
         turn()
         while ready.count < min(count, inFlightCount) {
-            stageHeld(atMost: Pace.limit)
-            let missing = pace.isHolding ? 1 : min(count, inFlightCount) - ready.count
-            engine.enter(atLeast: missing, until: sleepEnd(deadline))
+            sleep(atLeast: min(count, inFlightCount) - ready.count, until: deadline)
             collect()
             if ready.count < count, deadline != .never, Kernel.now() >= deadline { break }
+            stageHeld(hasReady: false)
         }
         return ready.count
     }

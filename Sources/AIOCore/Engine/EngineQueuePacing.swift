@@ -1,25 +1,29 @@
 /// Work for devices and workers beside what waits for others: the first is plenty and patient, the second a message that
 /// somebody wants answered.
 ///
-/// While messages come, everything else is held until the next turn, and a turn takes so much of it that the next look at
-/// sockets is some 50 us away: `limit` operations if no message has come since the turn before, or one for each
-/// `messagesAnOperation` that have; none while there are completions to drain. What is held is given first in, first out.
-/// After `quietTurnsMax` turns without a message nothing is held, until the next one comes.
+/// While messages come, everything else is held, and earns its place by time: an operation may begin for each
+/// `operationTime` that went into messages (`messageTime` for one) or into sleep. So a loop that is busy with messages gives
+/// a fifth of its time to the rest, and one that is idle keeps the device busy. Where no message has come in a few turns, a
+/// turn takes `limit` operations: the next look at sockets is then some 50 us away. What is held is given first in, first
+/// out. After `quietTurnsMax` turns without a message nothing is held, until the next one comes.
 struct Pace: ~Copyable {
     /// In order. A token whose operation was cancelled meanwhile names nothing any more.
     private var held: FixedQueue<Token>
     private let capacity: Int
-    /// Messages since the last turn that took something: completions of operations that wait for others.
-    private var messages = 0
-    /// Turns since the last message.
+    /// Time that no operation has been begun for.
+    private var earned: Nanoseconds = 0
+    /// Turns since the last message with nothing to drain before them.
     private var quietTurns = Pace.quietTurnsMax
 
-    static var limit: Int { 8 }
-    private static var messagesAnOperation: Int { 8 }
+    private static var operationTime: Nanoseconds { 50_000 }
+    private static var messageTime: Nanoseconds { 3_000 }
+    private static var limit: Int { 8 }
+    /// So many turns after a message are still part of its traffic.
+    private static var busyTurns: Int { 2 }
     private static var quietTurnsMax: Int { 64 }
 
-    /// The longest sleep of a turn that leaves something held: what went before may be stuck.
-    static var patience: Nanoseconds { 1_000_000 }
+    /// The longest sleep of a turn that leaves something held.
+    static var patience: Nanoseconds { 50_000 }
 
     init(capacity: Int) {
         held = FixedQueue(capacity: capacity)
@@ -28,12 +32,15 @@ struct Pace: ~Copyable {
 
     var isHolding: Bool { !held.isEmpty }
 
-    /// A completion was drained that somebody else brought.
+    /// A message was drained (`Operation.isMessage`).
     @inline(__always)
     mutating func noteMessage() {
-        messages += 1
+        earned &+= Self.messageTime
         quietTurns = 0
     }
+
+    /// The loop slept for so long while something was held.
+    fileprivate mutating func noteSleep(_ time: Nanoseconds) { earned &+= time }
 
     /// False if it is not to be held.
     @inline(__always)
@@ -49,13 +56,11 @@ struct Pace: ~Copyable {
     /// How many operations this turn takes.
     fileprivate mutating func allowance(hasReady: Bool) -> Int {
         guard quietTurns < Self.quietTurnsMax else { return .max }
-        if messages > 0 {
-            defer { messages = 0 }
-            return max(messages / Self.messagesAnOperation, 1)
-        }
-        guard !hasReady else { return 0 }
-        quietTurns += 1
-        return Self.limit
+        let share = Int(earned / Self.operationTime)
+        earned %= Self.operationTime
+        guard share == 0, !hasReady else { return share }
+        defer { quietTurns += 1 }
+        return quietTurns < Self.busyTurns ? 0 : Self.limit
     }
 }
 
@@ -64,16 +69,14 @@ extension EngineQueue {
     @inline(__always)
     mutating func stageInPace(_ operation: Operation, _ token: Token) {
         // Whoever waits for the exported descriptor alone takes no turns.
-        guard !isExported, !table[token].pointee.isMessage, pace.hold(token) else {
-            return engine.stage(operation, token)
-        }
+        guard !isExported, !operation.isWait, pace.hold(token) else { return engine.stage(operation, token) }
         table.setHeld(token, true)
     }
 
-    /// At the beginning of a turn.
+    /// At the beginning of a turn. `hasReady` if somebody has still to drain what came in the one before.
     @inline(__always)
-    mutating func stageHeld() {
-        let allowance = pace.allowance(hasReady: readyCount > 0)
+    mutating func stageHeld(hasReady: Bool) {
+        let allowance = pace.allowance(hasReady: hasReady)
         if pace.isHolding { stageHeld(atMost: allowance) }
     }
 
@@ -88,20 +91,24 @@ extension EngineQueue {
         }
     }
 
-    /// Until when a turn may sleep.
+    /// Waits for `count` completions; for one, and not for long, if something is held.
     @inline(__always)
-    func sleepEnd(_ deadline: Nanoseconds) -> Nanoseconds {
+    mutating func sleep(atLeast count: Int, until deadline: Nanoseconds) {
         let end = min(deadline, deadlines.earliest)
-        return pace.isHolding ? min(end, Kernel.now() &+ Pace.patience) : end
+        guard pace.isHolding else { return engine.enter(atLeast: count, until: end) }
+        let start = Kernel.now()
+        engine.enter(atLeast: 1, until: min(end, start &+ Pace.patience))
+        pace.noteSleep(Kernel.now() &- start)
     }
 }
 
 extension Operation {
-    /// Whether its completion is a message of somebody else's: what waits, other than for the clock.
+    /// Whether its completion is news from somebody else: it waits, but neither for the clock nor for room to write.
     @inline(__always)
     var isMessage: Bool {
         switch self {
-        case .timeout, .repeatingTimeout: false
+        case .timeout, .repeatingTimeout, .write, .writeVectored: false
+        case .socket(let call): call.interest == .reading
         default: isWait
         }
     }

@@ -41,7 +41,7 @@ final class InFlightTable: @unchecked Sendable {
         fileprivate(set) var state = State.unstaged
         fileprivate(set) var isCancelRequested = false
         var isDeadlinePassed = false
-        /// Whether somebody else brings its completion (`Operation.isMessage`).
+        /// Whether its completion is a message (`Operation.isMessage`).
         var isMessage = false
         /// Whether it is carried out in steps, and the buffer that the present one has.
         fileprivate(set) var isInSteps = false
