@@ -22,7 +22,7 @@ struct EchoBench {
                     RoundTripRow(server.name) { length in try turn.take(server.process, length) }
                 })
         }
-        let load = MachineLoad.share(duringMilliseconds: 250)
+        let load = MachineLoad()
         let rounds = RoundTripRounds(roundCount: options.rounds, turnLength: options.duration.nanoseconds)
         try rounds.run(sections)
         let report = RoundTripReport(headline, sections, load: load, notes: available.notes)

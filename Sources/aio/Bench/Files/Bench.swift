@@ -20,7 +20,7 @@ struct Bench {
         try checkDirect(file)
         let content: FileContent =
             file.isOurs ? .pattern(pattern) : .checksums(try file.takeChecksums(shape, progress))
-        let load = MachineLoad.share(duringMilliseconds: 250)
+        let load = MachineLoad()
         let rounds = Rounds(plan: plan, file: file, shape: shape, content: content, progress: progress)
         try await rounds.run(lineup.sections)
         progress.clear()

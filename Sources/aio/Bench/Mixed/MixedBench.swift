@@ -26,7 +26,7 @@ struct MixedBench {
         let file = try makeFile(pattern, device)
         let counter = try SharedCounter()
         let pairs = programs(available.kinds).map { pair($0, $1, file, pattern, counter) }
-        let load = MachineLoad.share(duringMilliseconds: 250)
+        let load = MachineLoad()
         let section = RoundTripSection(title: "mixed", rows: pairs.flatMap { [$0.alone, $0.withReads] })
         let rounds = RoundTripRounds(roundCount: options.rounds, turnLength: options.duration.nanoseconds)
         try rounds.run([section])

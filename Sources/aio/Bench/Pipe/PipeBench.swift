@@ -15,7 +15,7 @@ struct PipeBench {
             rows: contestants(available.kinds).map { contestant in
                 RoundTripRow(contestant.name) { length in try take(contestant, messages, length) }
             })
-        let load = MachineLoad.share(duringMilliseconds: 250)
+        let load = MachineLoad()
         let rounds = RoundTripRounds(roundCount: options.rounds, turnLength: options.duration.nanoseconds)
         try rounds.run([section])
         let headline = "Round trips over two pipes, \(options.roundsText)"

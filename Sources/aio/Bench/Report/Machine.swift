@@ -14,6 +14,14 @@ extension Report.Machine {
             processorCount: Kernel.processorCount())
     }
 
+    /// At the end of a measurement.
+    mutating func note(_ load: MachineLoad) {
+        loadByOthers = load.others
+        stolen = load.stolen()
+    }
+
+    var loadNotes: [String] { MachineLoad.notes(others: loadByOthers, stolen: stolen) }
+
     /// The C string in a tuple of characters.
     private static func text<Tuple>(_ tuple: inout Tuple) -> String {
         withUnsafeBytes(of: &tuple) { String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self) }

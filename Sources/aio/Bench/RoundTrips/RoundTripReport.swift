@@ -22,12 +22,12 @@ struct RoundTripReport: Codable {
     var sections: [Section]
     var notes: [String]
 
-    init(_ headline: String, _ sections: [RoundTripSection], load others: Double?, notes: [String]) {
+    init(_ headline: String, _ sections: [RoundTripSection], load: MachineLoad, notes: [String]) {
         self.headline = headline
         machine = .current
-        machine.loadByOthers = others
+        machine.note(load)
         self.sections = sections.map(Section.init)
-        self.notes = notes + (others.flatMap(MachineLoad.note).map { [$0] } ?? [])
+        self.notes = notes + machine.loadNotes
     }
 
     /// Above and below the tables.

@@ -1,13 +1,16 @@
 extension Report {
-    init(plan: Plan, file: TestFile, device: String?, load others: Double?, sections: [aio.Section], notes: [String]) {
+    init(
+        plan: Plan, file: TestFile, device: String?, load machineLoad: MachineLoad, sections: [aio.Section],
+        notes: [String]
+    ) {
         machine = .current
-        machine.loadByOthers = others
+        machine.note(machineLoad)
         self.file = File(name: file.name, size: file.size, fileSystem: file.fileSystem, device: device)
         load = Load(
             blockSize: plan.blockSize, depth: plan.depth, tasks: plan.taskCount, order: plan.order.rawValue,
             writePercent: plan.writePercent, direct: plan.isDirect, turnNs: plan.turnLength, rounds: plan.roundCount)
         self.sections = sections.compactMap(Section.init)
-        self.notes = notes + (others.flatMap(MachineLoad.note).map { [$0] } ?? [])
+        self.notes = notes + machine.loadNotes
     }
 }
 

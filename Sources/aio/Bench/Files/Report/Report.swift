@@ -7,6 +7,8 @@ struct Report: Codable {
         var processorCount: Int
         /// The share of the processors' time, 0 to 1, that others used just before the measurement.
         var loadByOthers: Double?
+        /// The share that a hypervisor gave to other machines during the measurement.
+        var stolen: Double?
     }
 
     struct File: Codable {
