@@ -116,8 +116,8 @@ public final class IOQueue {
     /// Submits, and blocks until `count` completions can be drained, nothing is in flight any more, or the deadline
     /// passed. Returns how many can be drained. Those that were ready before count.
     ///
-    /// While messages come (on sockets and pipes), `wait` begins operations on files a few in a turn, so that they do not
-    /// hold the others up; `submit` begins all.
+    /// While messages come (on sockets and pipes), `wait` begins operations on files as there is time for them, so that they
+    /// do not hold the others up; `submit` begins all.
     @discardableResult
     public func wait(atLeast count: Int = 1, deadline: Deadline = .never) throws(IOError) -> Int {
         try process.check("wait")
