@@ -78,7 +78,6 @@ public struct EngineQueue: ~Copyable {
     public mutating func stage(_ token: Token) {
         stagedCount &+= 1
         let slot = table[token]
-        slot.pointee.isMessage = slot.pointee.operation.isMessage
         guard table.stage(token) == .submit else { return deliver(token, -ECANCELED, []) }
         slot.pointee.issuerChanges = issuerChanges
         switch slot.pointee.operation {
@@ -193,7 +192,8 @@ public struct EngineQueue: ~Copyable {
         while ready.count < min(count, inFlightCount) {
             sleep(atLeast: min(count, inFlightCount) - ready.count, until: deadline)
             collect()
-            if ready.count < count, deadline != .never, Kernel.now() >= deadline { break }
+            guard ready.count < count else { break }
+            if deadline != .never, Kernel.now() >= deadline { break }
             stageHeld(hasReady: false)
         }
         return ready.count
@@ -237,7 +237,7 @@ public struct EngineQueue: ~Copyable {
 
     @inline(__always)
     private mutating func countOut(_ delivery: Delivery) {
-        if table[delivery.completion.token].pointee.isMessage { pace.noteMessage() }
+        if table[delivery.completion.token].pointee.operation.isMessage { pace.noteMessage() }
         guard !delivery.completion.flags.contains(.more) else { return goOn(delivery.completion.token) }
         drainedCount &+= 1
         table.release(delivery.completion.token)

@@ -9,7 +9,6 @@
 struct Pace: ~Copyable {
     /// In order. A token whose operation was cancelled meanwhile names nothing any more.
     private var held: FixedQueue<Token>
-    private let capacity: Int
     /// Time that no operation has been begun for.
     private var earned: Nanoseconds = 0
     /// Turns since the last message with nothing to drain before them.
@@ -22,13 +21,10 @@ struct Pace: ~Copyable {
     private static var busyTurns: Int { 2 }
     private static var quietTurnsMax: Int { 64 }
 
-    /// The longest sleep of a turn that leaves something held.
-    static var patience: Nanoseconds { 50_000 }
+    /// The longest sleep of a turn that leaves something held: it has earned an operation then.
+    fileprivate static var patience: Nanoseconds { operationTime }
 
-    init(capacity: Int) {
-        held = FixedQueue(capacity: capacity)
-        self.capacity = capacity
-    }
+    init(capacity: Int) { held = FixedQueue(capacity: capacity) }
 
     var isHolding: Bool { !held.isEmpty }
 
@@ -45,7 +41,7 @@ struct Pace: ~Copyable {
     /// False if it is not to be held.
     @inline(__always)
     fileprivate mutating func hold(_ token: Token) -> Bool {
-        guard quietTurns < Self.quietTurnsMax, held.count < capacity else { return false }
+        guard quietTurns < Self.quietTurnsMax, !held.isFull else { return false }
         held.append(token)
         return true
     }

@@ -17,10 +17,11 @@ struct FixedQueue<Element: BitwiseCopyable>: ~Copyable {
 
     var count: Int { tail &- head }
     var isEmpty: Bool { head == tail }
+    var isFull: Bool { count > mask }
 
     @inline(__always)
     mutating func append(_ element: Element) {
-        precondition(count <= mask, "more elements than the queue was made for")
+        precondition(!isFull, "more elements than the queue was made for")
         (elements + (tail & mask)).initialize(to: element)
         tail &+= 1
     }
