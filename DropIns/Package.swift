@@ -30,7 +30,7 @@ let package = Package(
     dependencies: [.package(name: "swift-aio", path: "..", traits: ["Embedded"])],
     targets: [
         .target(name: "CDropIns"),
-        .target(name: "CRawCalls"),
+        .target(name: "CRawCalls", dependencies: ["CDropIns"]),
         .target(
             name: "DropInSupport", dependencies: ["CDropIns", .product(name: "AIOCore", package: "swift-aio")],
             swiftSettings: swiftSettings),

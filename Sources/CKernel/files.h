@@ -281,6 +281,8 @@ static const int32_t CK_MAP_ANONYMOUS = 0x20;
 static const int32_t CK_MAP_POPULATE = 0x8000;
 static const uint32_t CK_MFD_CLOEXEC = 1;
 static const int32_t CK_MADV_DONTFORK = 10;
+static const int32_t CK_MREMAP_MAYMOVE = 1;
+static const int32_t CK_MREMAP_FIXED = 2;
 static const int32_t CK_MADV_WIPEONFORK = 18;
 
 // prlimit64(2)

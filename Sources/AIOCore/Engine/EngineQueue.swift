@@ -100,6 +100,9 @@ public struct EngineQueue: ~Copyable {
             if slot.pointee.deadline != .never { deadlines.insert(token.slot, slot.pointee.deadline) }
             slot.pointee.operation = .futexWait(futexCancels.prepare(wait, token.slot))
             engine.stage(slot.pointee.operation, token)
+        case .write(let transfer) where transfer.flags.contains(.whole),
+            .writeVectored(let transfer) where transfer.flags.contains(.whole):
+            stageWholeWrite(token)
         case let operation:
             if slot.pointee.deadline != .never { deadlines.insert(token.slot, slot.pointee.deadline) }
             stageInPace(operation, token)
@@ -312,7 +315,8 @@ public struct EngineQueue: ~Copyable {
     mutating func finish(_ token: Token, _ result: Int32, _ flags: CompletionFlags) {
         deadlines.remove(token.slot)
         table.complete(token)
-        deliver(token, result, flags)
+        let progress = table[token].pointee.progress
+        deliver(token, progress > 0 && result < 0 ? Int32(clamping: progress) : result, flags)
     }
 
     @inline(__always)

@@ -19,6 +19,7 @@ extension EngineQueue {
             if completion.result <= 0 { giveBackBuffer(slot) }
             if completion.result >= 0 { return endStep(completion, slot) }
         }
+        if slot.pointee.state == .writing, completion.result >= 0 { return continueWrite(completion, slot) }
         let wasAwaiting = slot.pointee.state == .awaitingReadiness
         if wasAwaiting { table.setAwaitingReadiness(token, false) }
         if slot.pointee.isCancelRequested {
@@ -52,6 +53,12 @@ extension EngineQueue {
             // Some files take no offset and do not look it: a socket that nobody classified, what procfs lets write.
             guard let (transfer, _) = operation.transfer, transfer.offset >= 0 else { break }
             slot.pointee.operation = operation.atCurrentPosition
+            return stageAgain(slot.pointee.operation, token)
+        case -EINVAL:
+            // Somebody has set O_DIRECT since: a worker looks whether that is why.
+            guard var (transfer, _) = operation.transfer, transfer.mayHaveBecomeDirect else { break }
+            transfer.flags.insert(.throughPageCache)
+            slot.pointee.operation = operation.with(transfer)
             return stageAgain(slot.pointee.operation, token)
         case -EOPNOTSUPP:
             // Not every kind of socket sends from the caller's memory.
@@ -101,7 +108,7 @@ extension EngineQueue {
         return result == -Int(ESPIPE) ? -EAGAIN : Int32(truncatingIfNeeded: result)
     }
 
-    private mutating func stageAgain(_ operation: Operation, _ token: Token, isReady: Bool = false) {
+    mutating func stageAgain(_ operation: Operation, _ token: Token, isReady: Bool = false) {
         hasStagedAgain = true
         if table[token].pointee.isInSteps { return step(token, isReady: isReady) }
         engine.stage(operation, token)

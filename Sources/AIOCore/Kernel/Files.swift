@@ -67,6 +67,29 @@ extension Kernel {
         call(CK_NR_fcntl, Int(descriptor), Int(CK_F_SETFL), flags)
     }
 
+    /// open(2) of /proc/self/fd: the same file once more, as an open file of its own with these flags.
+    static func reopen(_ descriptor: Int32, _ flags: UInt64) -> Int {
+        let prefix: StaticString = "/proc/self/fd/"
+        return withUnsafeTemporaryAllocation(of: CChar.self, capacity: 32) { path in
+            for index in 0..<prefix.utf8CodeUnitCount { path[index] = CChar(prefix.utf8Start[index]) }
+            var end = prefix.utf8CodeUnitCount
+            var divisor: Int32 = 1_000_000_000
+            while divisor > 0 {
+                let digit = descriptor / divisor % 10
+                if digit != 0 || end > prefix.utf8CodeUnitCount || divisor == 1 {
+                    path[end] = CChar(UInt8(ascii: "0")) + CChar(digit)
+                    end += 1
+                }
+                divisor /= 10
+            }
+            path[end] = 0
+            var how = ck_open_how()
+            how.flags = flags | CK_O_CLOEXEC | CK_O_NOCTTY
+            guard let start = path.baseAddress else { return -Int(EFAULT) }
+            return openat2(CK_AT_FDCWD, start, &how)
+        }
+    }
+
     /// fcntl(2) with F_DUPFD_CLOEXEC: the same open file under another number, the lowest free one from `least` on.
     public static func duplicate(_ descriptor: Int32, from least: Int32 = 0) -> Int {
         call(CK_NR_fcntl, Int(descriptor), Int(CK_F_DUPFD_CLOEXEC), Int(least))
@@ -82,15 +105,6 @@ extension Kernel {
         var limit = ck_rlimit()
         guard Kernel.limit(CK_RLIMIT_NOFILE, &limit) == 0 else { return 0 }
         return Int32(clamping: min(limit.soft, 4096) * 7 / 8)
-    }
-
-    /// The same open file, closed under its own number and open under one that no program expects; or left where it
-    /// is if there is none.
-    static func movedUp(_ descriptor: Int32) -> Int32 {
-        let moved = duplicate(descriptor, from: guestNumbers())
-        guard moved >= 0 else { return descriptor }
-        close(descriptor)
-        return Int32(moved)
     }
 
     /// fcntl(2) with F_OFD_GETLK: whether any process, this one too, has a record lock on the file. As an open file of

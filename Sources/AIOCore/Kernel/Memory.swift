@@ -15,6 +15,13 @@ extension Kernel {
         call(CK_NR_munmap, address(start), count)
     }
 
+    /// mremap(2) of a shared mapping, from an old size of 0: maps the same memory once more, in the place of whatever is at
+    /// `target`, or anywhere if that is 0. A negative result is an errno; anything else is the address.
+    public static func mapAgain(_ start: UnsafeMutableRawPointer, _ count: Int, at target: UInt) -> Int {
+        let flags = target == 0 ? CK_MREMAP_MAYMOVE : CK_MREMAP_MAYMOVE | CK_MREMAP_FIXED
+        return call(CK_NR_mremap, address(start), 0, count, Int(flags), Int(bitPattern: target))
+    }
+
     /// madvise(2).
     @discardableResult
     public static func madvise(_ start: UnsafeMutableRawPointer, _ count: Int, _ advice: Int32) -> Int {

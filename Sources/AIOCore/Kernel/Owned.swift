@@ -9,10 +9,10 @@ struct OwnedDescriptor: ~Copyable {
         _ result: Int, _ engine: EngineKind, _ step: EngineFailure.Step, isGuest: Bool = false
     ) throws(EngineFailure) {
         guard result >= 0 else { throw EngineFailure(engine: engine, step: step, errno: Int32(-result)) }
-        number = isGuest ? Kernel.movedUp(Int32(result)) : Int32(result)
+        number = isGuest ? GuestNumbers.moveUp(Int32(result)) : Int32(result)
     }
 
-    deinit { Kernel.close(number) }
+    deinit { GuestNumbers.close(number) }
 }
 
 /// Mapped memory with one owner: unmapped when that goes.
