@@ -8,6 +8,11 @@
 #include <string.h>
 #include <unistd.h>
 
+const void *di_marker(void) {
+    static const char marker;
+    return &marker;
+}
+
 long di_configured_processors(void) {
     long count = sysconf(_SC_NPROCESSORS_CONF);
     return count > 0 ? count : 1;

@@ -14,7 +14,7 @@ func rawDestroy(_ context: UInt) -> Int { Calls.destroy(context) }
 func rawSubmit(_ context: UInt, _ count: Int, _ blocks: UInt) -> Int { Calls.submit(context, count, blocks) }
 
 @c(aio_raw_cancel)
-func rawCancel(_ context: UInt, _ block: UInt, _ event: UInt) -> Int { Calls.cancel(context, block) }
+func rawCancel(_ context: UInt, _ block: UInt, _ event: UInt) -> Int { Calls.cancel(context, block, event) }
 
 @c(aio_raw_getevents)
 func rawGetEvents(_ context: UInt, _ least: Int, _ most: Int, _ events: UInt, _ timeout: UInt) -> Int {

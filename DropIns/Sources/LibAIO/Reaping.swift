@@ -29,17 +29,21 @@ struct Reaping: ~Copyable {
         guard let library = Library.shared(), let context = library.pointee.table.enter(address) else {
             return looksFirst && timeout.isZero && EventRing.isEmptyForeign(at: address) ? 0 : -Int(EINVAL)
         }
-        defer { context.leave(1) }
         let isSound = countMin >= 0 && countMin <= countMax
         let deadline = timeout.deadline()
         var taken = 0
-        if isSound {
-            switch context.reapNative(countMin, countMax, events, until: deadline, mask: mask) {
+        if context.isNative {
+            // Without a reference: the kernel lets us go when the context ends, and a handler may leave by siglongjmp(3).
+            context.leave(1)
+            // What libaio looks at before it makes the call.
+            if !isSound, looksFirst, timeout.isZero, EventRing.isEmptyForeign(at: address) { return 0 }
+            switch context.reapNative(address, countMin, countMax, events, until: deadline, mask: mask) {
             case .done(let result): return result
             case .goesOn(let before): taken = before
             }
+            guard library.pointee.table.enter(address) != nil else { return taken > 0 ? taken : -Int(EINVAL) }
         }
-        // What libaio looks at before it makes the call.
+        defer { context.leave(1) }
         if looksFirst, timeout.isZero, context.isEmpty { return taken }
         guard isSound else { return -Int(EINVAL) }
         var reaping = Reaping(context, countMin, countMax, events, taken: taken)
@@ -54,18 +58,26 @@ struct Reaping: ~Copyable {
         let state = context.state
         state.pointee.lock.lock()
         defer { state.pointee.lock.unlock() }
+        _ = context.publishOutstanding()
         var interruption = take()
-        if deadline == 0 || interruption < 0 || taken >= countMin { return taken > 0 ? taken : interruption }
+        if deadline == 0 || interruption < 0 || taken >= wanted(deadline) { return taken > 0 ? taken : interruption }
         while true {
             let ended = wait(until: deadline, mask)
             interruption = take()
-            if taken >= countMin || interruption < 0 { break }
+            if taken >= wanted(deadline) || interruption < 0 { break }
             if ended < 0 {
                 if ended != -Int(ETIMEDOUT) { interruption = ended }
                 break
             }
         }
         return taken > 0 ? taken : interruption
+    }
+
+    /// Under the lock: how many events to wait for. Programs that submit reads or writes through the page cache and ask for
+    /// no event at least, but give a time, count on finding one: with the kernel's own the work was done within io_submit.
+    private func wanted(_ deadline: Nanoseconds) -> Int {
+        guard countMin == 0, deadline != .never, context.state.pointee.fileTransferCount > 0 else { return countMin }
+        return min(1, countMax)
     }
 
     /// Under the lock: takes what is there. Returns a negative errno if the memory for it is not there, or the context
@@ -88,7 +100,7 @@ struct Reaping: ~Copyable {
     private func wait(until deadline: Nanoseconds, _ mask: UInt) -> Int {
         let state = context.state
         // A lower number than others want wakes them as well, and they wait again.
-        state.pointee.waiters.wanted = min(state.pointee.waiters.wanted, countMin - taken)
+        state.pointee.waiters.wanted = min(state.pointee.waiters.wanted, max(countMin - taken, 1))
         state.pointee.waiters.count += 1
         let result = mask == 0 ? waitForNews(until: deadline) : waitWithMask(until: deadline, mask)
         state.pointee.waiters.count -= 1

@@ -6,6 +6,8 @@ internal import CKernel
 enum TransferRules {
     /// MAX_RW_COUNT: more is not transferred at once.
     static var countMax: Int { 0x7fff_f000 }
+    /// Flags that not every file takes.
+    static var flagsOfSomeFiles: UInt32 { CK_RWF_ATOMIC | CK_RWF_DONTCACHE | CK_RWF_NOAPPEND }
     /// UIO_MAXIOV.
     static var vectorsMax: Int { 1024 }
 

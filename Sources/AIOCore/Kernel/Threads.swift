@@ -54,7 +54,7 @@ struct Condition: ~Copyable {
 
 extension Kernel {
     /// sched_yield(2).
-    static func yieldThread() { sched_yield() }
+    public static func yieldThread() { sched_yield() }
 
     /// The calling thread, by the cheapest name that it has.
     @inline(__always)

@@ -20,6 +20,9 @@ static inline void di_free(void *memory) { free(memory); }
 /// there for sure, readable and writable, so that the kernel need not be asked about it.
 _Bool di_is_heap(uintptr_t address, size_t count);
 
+/// An address within the library, that nobody else has.
+const void *di_marker(void);
+
 /// Processors that the system may have, online or not.
 long di_configured_processors(void);
 
