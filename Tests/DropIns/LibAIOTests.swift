@@ -6,7 +6,7 @@ import Testing
     static let programs = [
         "contexts", "submit", "getevents", "operations", "holds", "polls", "queues", "rings", "threads", "forks",
         "streams",
-        "raw_calls", "data",
+        "raw_calls", "data", "flags", "whole_writes", "closes",
     ].map { Program($0, .libaio) }
 
     @Test(arguments: Way.all)

@@ -80,6 +80,16 @@ struct EventRing: BitwiseCopyable {
         return header.magic == Header.magic && header.head == header.tail
     }
 
+    /// The same of a ring that is there, as libaio looks: without a call.
+    static func isEmpty(at address: UInt) -> Bool {
+        guard let ring = UnsafeMutableRawPointer(bitPattern: address) else { return false }
+        func word(_ offset: Int) -> UInt32 {
+            // Acquire: an event is there when the tail says so.
+            (ring + offset).assumingMemoryBound(to: Atomic<UInt32>.self).pointee.load(ordering: .acquiring)
+        }
+        return word(16) == Header.magic && word(8) == word(12)
+    }
+
     /// What may be a ring's header, or anything, or gone the next moment: another thread may be destroying it.
     static func foreignHeader(at address: UInt) -> Header? {
         var header = Header(id: 0, capacity: 0, head: 0, tail: 0)

@@ -36,7 +36,7 @@ struct Reaping: ~Copyable {
             // Without a reference: the kernel lets us go when the context ends, and a handler may leave by siglongjmp(3).
             context.leave(1)
             // What libaio looks at before it makes the call.
-            if !isSound, looksFirst, timeout.isZero, EventRing.isEmptyForeign(at: address) { return 0 }
+            if looksFirst, timeout.isZero, EventRing.isEmpty(at: address) { return 0 }
             switch context.reapNative(address, countMin, countMax, events, until: deadline, mask: mask) {
             case .done(let result): return result
             case .goesOn(let before): taken = before

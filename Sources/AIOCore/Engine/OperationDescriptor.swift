@@ -128,7 +128,8 @@ extension Operation {
     var mayWaitForOthers: Bool {
         guard let descriptor, descriptor.backing == .remote else { return false }
         if case .poll = self { return false }
-        return true
+        // A stream is read when it is ready.
+        return descriptor.kind != .stream || isWrite
     }
 
     /// The read or write, and its direction.
