@@ -177,7 +177,8 @@ struct Submission: ~Copyable {
         let events = UInt32(block.address) | CK_POLLERR | CK_POLLHUP
         let (descriptor, file) = Descriptor.identify(Int32(bitPattern: block.descriptor))
         record.pointee.operation = .poll(descriptor, events: events)
-        guard descriptor.kind != .stream else {
+        // Those of mem(4) have no poll either.
+        guard descriptor.kind != .stream || descriptor.backing == .memory else {
             guard let loop = library.pointee.loop() else { return -Int(EAGAIN) }
             guard record.pointee.hold(file, loop) else { return -Int(EBADF) }
             return context.carryCancellable(record, loop, isItsTurn: true) ? 0 : -Int(EINVAL)

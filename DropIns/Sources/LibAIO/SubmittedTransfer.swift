@@ -13,6 +13,13 @@ extension Submission {
         let isWrite = block.opcode == CK_IOCB_CMD_PWRITE || block.opcode == CK_IOCB_CMD_PWRITEV
         var refused = TransferRules.check(block, isWrite: isWrite)
         guard refused == 0 else { return refused }
+        let isDirect = openFlags & CK_O_DIRECT != 0
+        let isAttempt = !isDirect && block.rw_flags & CK_RWF_NOWAIT != 0
+        if !isAttempt, block.rw_flags & ~TransferRules.plainFlags != 0 {
+            refused = library.pointee.probe.refusal(block, isWrite: isWrite)
+            guard refused == 0 else { return refused }
+        }
+        if isAttempt { return attempt(block, openFlags, record, isWrite: isWrite) }
         let access = openFlags & CK_O_ACCMODE
         guard access == CK_O_RDWR || access == (isWrite ? CK_O_WRONLY : CK_O_RDONLY) else { return -Int(EBADF) }
         // What it is, is asked when it has to be known; with most it is this.
@@ -34,12 +41,6 @@ extension Submission {
         refused = TransferRules.checkRange(block.offset, bytes)
         guard refused == 0 else { return refused }
         record.pointee.operation = Self.operation(transfer, isWrite: isWrite, isVectored: isVectored)
-        let isDirect = openFlags & CK_O_DIRECT != 0
-        if !isDirect, transfer.flags.contains(.noWait) { return attempt(block, record, transfer) }
-        if block.rw_flags & TransferRules.flagsOfSomeFiles != 0 {
-            refused = library.pointee.probe.refusal(block, isWrite: isWrite)
-            guard refused == 0 else { return refused }
-        }
         if !isDirect, !isWrite, let result = served(record, transfer, bytes) {
             context.complete(record, result, result < 0 ? .call : .pageCache)
             return 0
@@ -79,19 +80,27 @@ extension Submission {
     // MARK: In the call
 
     /// The program wants no waiting (RWF_NOWAIT): the kernel is asked, and whatever it says is so.
-    private func attempt(_ block: ck_iocb, _ record: UnsafeMutablePointer<Record>, _ transfer: Transfer) -> Int {
+    private func attempt(
+        _ block: ck_iocb, _ openFlags: UInt64, _ record: UnsafeMutablePointer<Record>, isWrite: Bool
+    ) -> Int {
         switch library.pointee.probe.attempt(block) {
         case .refused(let error): return error
-        case .done(let result):
-            context.complete(record, result, result < 0 ? .call : .pageCache)
-            return 0
-        case .unknown:
-            // The plain call says the same, but not whether that is a refusal.
-            let result = record.pointee.operation.attemptOnce(transfer)
-            guard result != -Int(EOPNOTSUPP) else { return result }
-            context.complete(record, result, .call)
-            return 0
+        case .done(let result): return finish(record, result)
+        // The plain call says the same, but not whether that is a refusal.
+        case .unknown: break
         }
+        var vector = iovec(
+            iov_base: UnsafeMutableRawPointer(bitPattern: UInt(block.address)), iov_len: numericCast(block.count))
+        let isVectored = block.opcode == CK_IOCB_CMD_PREADV || block.opcode == CK_IOCB_CMD_PWRITEV
+        let number = Int32(bitPattern: block.descriptor)
+        let result = withUnsafePointer(to: &vector) { single in
+            let vectors = isVectored ? UnsafePointer<iovec>(bitPattern: UInt(block.address)) : single
+            let count = isVectored ? Int(block.count) : 1
+            return isWrite
+                ? Kernel.pwritev2(number, vectors, count, block.offset, block.rw_flags)
+                : Kernel.preadv2(number, vectors, count, block.offset, block.rw_flags)
+        }
+        return result == -Int(EOPNOTSUPP) || result == -Int(EBADF) ? result : finish(record, result)
     }
 
     /// What the page cache holds is read here and now: the result, or nil if this is for the loop.

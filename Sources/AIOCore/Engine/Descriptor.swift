@@ -76,12 +76,20 @@ public struct Descriptor: BitwiseCopyable, Sendable, Equatable {
         switch status.mode & CK_S_IFMT {
         // The file system of a block device's name says nothing about the device.
         case CK_S_IFREG, CK_S_IFDIR: descriptor.backing = Kernel.backing(number, status)
-        // Terminals and their like say that they are ready, and then wait in the middle of a write. Not the devices of
-        // mem(4): null, zero, random.
-        case CK_S_IFCHR where status.special_device_major != 1: descriptor.backing = .remote
+        case CK_S_IFCHR: descriptor.backing = deviceBacking(status)
         default: break
         }
         return (descriptor, file)
+    }
+
+    /// Terminals and their like say that they are ready, and then wait in the middle of a write. Not the devices of mem(4):
+    /// null, zero, full, urandom.
+    private static func deviceBacking(_ status: ck_statx) -> Backing {
+        guard status.special_device_major == 1 else { return .remote }
+        switch status.special_device_minor {
+        case 3, 5, 7, 9: return .memory
+        default: return .remote
+        }
     }
 
     private static func kind(_ type: UInt16, _ number: Int32) -> Kind {
