@@ -22,6 +22,10 @@ struct NativeCounts: ~Copyable {
     let submitters = Atomic<Int>(0)
     /// Operations that the kernel took, since the context was made.
     let accepted = Atomic<UInt64>(0)
+    /// So many calls are believed yet to bring nothing but what is the kernel's, as the last ones did. To look at every
+    /// control block costs some system calls, since its memory may not be there; at worst the kernel waits in some of them,
+    /// as it would have.
+    let credit = Atomic<Int>(0)
     /// Threads that wait in the kernel, and the most events that one of them waits for. One that leaves by siglongjmp(3)
     /// is counted for ever, which does no harm.
     let waiters = Atomic<Int>(0)
@@ -31,6 +35,7 @@ struct NativeCounts: ~Copyable {
     func reset() {
         // Relaxed: the context is in nobody's use.
         accepted.store(0, ordering: .relaxed)
+        credit.store(0, ordering: .relaxed)
         wanted.store(0, ordering: .relaxed)
     }
 }
@@ -50,6 +55,18 @@ extension Context {
     @inline(__always)
     func hasNumber(_ id: UInt32) -> Bool {
         isNative ? state.pointee.id == id : state.pointee.ring?.header.id == id
+    }
+
+    /// Of a call everything was direct I/O: the next ones are believed to be the same.
+    func giveNativeCredit() { state.pointee.native.pointee.credit.store(16, ordering: .relaxed) }
+
+    /// Whether a call is believed to be the kernel's unseen.
+    func takeNativeCredit() -> Bool {
+        let credit = state.pointee.native.pointee.credit.load(ordering: .relaxed)
+        guard credit > 0 else { return false }
+        // Relaxed, and not in one step: nothing hangs on one more or less.
+        state.pointee.native.pointee.credit.store(credit - 1, ordering: .relaxed)
+        return true
     }
 
     /// Hands control blocks to the kernel as they are: what io_submit(2) says. nil if the context has turned to the loop.

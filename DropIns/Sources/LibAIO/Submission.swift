@@ -9,6 +9,8 @@ struct Submission: ~Copyable {
     let context: Context
     let address: UInt
     var known = KnownMemory()
+    /// Whether all that was looked at are direct transfers: more of them are to be expected.
+    private var isAllDirect = true
     /// Small buffered writes that went to a worker.
     var quickWriteCount = 0
 
@@ -35,7 +37,8 @@ struct Submission: ~Copyable {
         var taken = 0
         while taken < count, context.isNative {
             let place = blocks &+ UInt(taken * 8)
-            let run = nativeRun(place, atMost: count - taken)
+            let left = count - taken
+            let run = context.takeNativeCredit() ? left : nativeRun(place, atMost: left)
             if run == 0, context.turnToLoop(library) { break }
             // What cannot be the loop's is the kernel's after all, which then waits.
             let asked = max(run, 1)
@@ -69,6 +72,7 @@ struct Submission: ~Copyable {
     private mutating func nativeRun(_ place: UInt, atMost count: Int) -> Int {
         var run = 0
         while run < count, isForKernel(blockAt: place &+ UInt(run * 8)) { run += 1 }
+        if run == count, isAllDirect { context.giveNativeCredit() }
         return run
     }
 
@@ -82,13 +86,15 @@ struct Submission: ~Copyable {
         switch copy.opcode {
         case CK_IOCB_CMD_PREAD, CK_IOCB_CMD_PWRITE, CK_IOCB_CMD_PREADV, CK_IOCB_CMD_PWRITEV:
             let number = Int32(bitPattern: copy.descriptor)
-            guard copy.rw_flags & CK_RWF_NOWAIT != 0 || library.pointee.direct.isDirect(number) || isRefused(number)
-            else { return false }
+            if library.pointee.direct.isDirect(number) { return true }
+            isAllDirect = false
+            return copy.rw_flags & CK_RWF_NOWAIT != 0 || isRefused(number)
         // Those that wait for long are the loop's: see `takePlaceOfKernelsRing`.
         case CK_IOCB_CMD_POLL: return false
-        default: break
+        default:
+            isAllDirect = false
+            return true
         }
-        return true
     }
 
     private func noteNative(blocksAt place: UInt, _ count: Int) {
