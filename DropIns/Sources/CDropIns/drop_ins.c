@@ -40,7 +40,11 @@ _Bool di_is_heap(uintptr_t address, size_t count) {
     uintptr_t start = atomic_load_explicit(&heap_start, memory_order_relaxed);
     if (start == 0) {
         int kept = errno;
+        // open(2) and read(2) are cancellation points, and the calls of Linux AIO are none.
+        int state;
+        pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &state);
         start = find_heap_start();
+        pthread_setcancelstate(state, NULL);
         errno = kept;
         atomic_store_explicit(&heap_start, start, memory_order_relaxed);
     }

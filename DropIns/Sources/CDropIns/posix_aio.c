@@ -2,17 +2,6 @@
 
 #include <pthread.h>
 
-void di_call_cancellable(void (*body)(void *), void (*cleanup)(void *), void *argument) {
-    pthread_cleanup_push(cleanup, argument);
-    int before;
-    // Asynchronous for as long as the system call takes: as libc's own cancellation points were until 2.35. It also acts
-    // on a cancel that came before.
-    pthread_setcanceltype(PTHREAD_CANCEL_ASYNCHRONOUS, &before);
-    body(argument);
-    pthread_setcanceltype(before, NULL);
-    pthread_cleanup_pop(0);
-}
-
 static void *run_notice(void *argument) {
     struct di_notice *notice = argument;
     void (*function)(union sigval) = notice->function;

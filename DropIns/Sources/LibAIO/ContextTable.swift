@@ -107,10 +107,8 @@ struct ContextTable: ~Copyable {
 
     /// The end of a context whose address was taken away and that nobody is in any more.
     borrowing func recycle(_ context: Context, programAddress: UInt) {
-        if context.state.pointee.waiters.descriptor >= 0 {
-            Kernel.close(context.state.pointee.waiters.descriptor)
-            context.state.pointee.waiters.descriptor = -1
-        }
+        context.state.pointee.waiters.reset()
+        context.state.pointee.lives.pointee.wrappingAdd(1, ordering: .sequentiallyConsistent)
         context.state.pointee.ring?.unmap(programAddress: programAddress)
         lock.lock()
         depthSum.pointee -= UInt64(context.state.pointee.depth)

@@ -12,7 +12,8 @@ struct NativeContext: BitwiseCopyable {
     /// The kernel's name for it.
     let id: UInt
     var inFlightCount = 0
-    /// Threads in the kernel's io_getevents, and the most that one of them waits for.
+    /// Threads in the kernel's io_getevents, and those that a signal handler took elsewhere from there; and the most
+    /// that one of them waits for.
     var waiterCount = 0
     var wanted = 0
     /// Counts the calls that took events, or tried to, so that one can tell whether the program makes any.

@@ -6,36 +6,8 @@ internal import DropInSupport
 // Taking events of a context whose operations are the kernel's.
 
 extension Context {
-    enum NativeOutcome {
-        /// The number of events at `events`, or a negative errno.
-        case done(Int)
-        /// Not all events are the kernel's, or will be: so many were taken, which are not enough.
-        case goesOn(taken: Int)
-    }
-
-    /// io_getevents(2) of the kernel's context, whose events are turned into the program's.
-    func reapNative(
-        _ countMin: Int, _ countMax: Int, _ events: UInt, until deadline: Nanoseconds, mask: UInt
-    ) -> NativeOutcome {
-        var taken = 0
-        while true {
-            let wanted = min(max(countMin - taken, 0), NativeContext.waitMax)
-            guard let native = beginReaping(wanted) else { return .goesOn(taken: taken) }
-            let place = events &+ UInt(taken * MemoryLayout<ck_io_event>.stride)
-            let count = Kernel.linuxAIOGetEvents(
-                native.id, wanted, countMax - taken, place, deadline, mask: mask)
-            let found = UnsafeMutablePointer<ck_io_event>(bitPattern: place)
-            taken += endReaping(UnsafeMutableBufferPointer(start: found, count: found == nil ? 0 : max(count, 0)))
-            if count < 0 { return .done(taken > 0 ? taken : count) }
-            if taken >= countMin { return .done(taken) }
-            if count < wanted || deadline != .never && Kernel.now() >= deadline {
-                return state.pointee.mode == .loop ? .goesOn(taken: taken) : .done(taken)
-            }
-        }
-    }
-
     /// The kernel's context, if all events that there are or will be are its: one more waits for so many.
-    private func beginReaping(_ wanted: Int) -> NativeContext? {
+    func beginReaping(_ wanted: Int) -> NativeContext? {
         state.pointee.lock.lock()
         defer { state.pointee.lock.unlock() }
         guard state.pointee.mode == .native, var native = state.pointee.native else { return nil }
@@ -48,7 +20,7 @@ extension Context {
 
     /// One waits no more. Makes the program's events of the kernel's, in place, and returns how many there are: what
     /// was not done yet goes on, and what only woke us is left out.
-    private func endReaping(_ events: UnsafeMutableBufferPointer<ck_io_event>) -> Int {
+    func endReaping(_ events: UnsafeMutableBufferPointer<ck_io_event>) -> Int {
         var kept = 0
         state.pointee.lock.lock()
         state.pointee.native?.waiterCount -= 1

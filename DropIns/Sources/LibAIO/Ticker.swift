@@ -47,6 +47,13 @@ struct Ticker: BitwiseCopyable {
         return (.lookAgain, interval)
     }
 
+    /// A look for threads alone that wait in the kernel still: a signal handler may have taken them elsewhere, and then
+    /// they are there for good.
+    mutating func lookForWaiters() -> Nanoseconds {
+        interval = min(interval * 2, Self.intervalMax)
+        return interval
+    }
+
     /// The loop does all that is left to be done, every `intervalMin`.
     mutating func stop() { isRunning = false }
 
@@ -111,7 +118,8 @@ extension Context {
         guard let native = state.pointee.native else { return nil }
         guard state.pointee.mode == .native else {
             // Those that were in flight or waited when the context turned to the loop.
-            return native.inFlightCount > 0 || native.waiterCount > 0 ? Ticker.intervalMin : nil
+            if native.inFlightCount > 0 { return Ticker.intervalMin }
+            return native.waiterCount > 0 ? state.pointee.ticker.lookForWaiters() : nil
         }
         let (finding, interval) = state.pointee.ticker.look(native)
         switch finding {

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "process_ends.h"
+#include "sleeps.h"
 
 /// free(3), under a name that Swift's methods do not hide.
 static inline void di_free(void *memory) { free(memory); }
