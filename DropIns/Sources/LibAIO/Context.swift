@@ -26,6 +26,13 @@ struct Context: BitwiseCopyable, Equatable {
         return ring.count == 0 && ring.header.magic == EventRing.Header.magic
     }
 
+    /// Whether there are operations in flight that end by themselves, other than the kernel's own.
+    var hasWorkInFlight: Bool {
+        state.pointee.lock.lock()
+        defer { state.pointee.lock.unlock() }
+        return state.pointee.records.firstInFlight { !$0.pointee.isCancellable && !$0.pointee.isNative } != nil
+    }
+
     static func make(id: UInt32) -> Context? {
         guard let memory = malloc(MemoryLayout<ContextState>.stride) else { return nil }
         let state = memory.bindMemory(to: ContextState.self, capacity: 1)

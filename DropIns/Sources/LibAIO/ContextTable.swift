@@ -79,6 +79,14 @@ struct ContextTable: ~Copyable {
             expected: known, desired: address, ordering: .sequentiallyConsistent)
     }
 
+    /// Whether `condition` holds for one of them, in use or not.
+    borrowing func hasAny(where condition: (Context) -> Bool) -> Bool {
+        for id in 0..<Int(count.load(ordering: .acquiring)) {
+            if let context = contexts[id], condition(context) { return true }
+        }
+        return false
+    }
+
     // MARK: Making and destroying
 
     /// Operations that all contexts together are for.

@@ -103,6 +103,17 @@ extension Kernel {
     }
 }
 
+/// What debuggers show. The drop-in libraries tell their threads from the program's by the names (last_thread.c).
+enum ThreadName {
+    #if hasFeature(Embedded)
+        static var loop: StaticString { "aio-dropin-loop" }
+        static var worker: StaticString { "aio-dropin-work" }
+    #else
+        static var loop: StaticString { "aio-loop" }
+        static var worker: StaticString { "aio-worker" }
+    #endif
+}
+
 /// What a thread runs. A class, since a C function can take neither a closure nor a generic one.
 class ThreadBody {
     func run() {}

@@ -11,6 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "last_thread.h"
 #include "process_ends.h"
 #include "sleeps.h"
 
