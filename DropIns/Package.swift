@@ -9,6 +9,11 @@ let swiftSettings: [SwiftSetting] = [
     .unsafeFlags(["-Xcc", "-ffunction-sections", "-Xcc", "-fdata-sections"]),
 ]
 
+let cSettings: [CSetting] = [
+    // Threads may be unwound through these, from any instruction: see CPosixWaits.
+    .unsafeFlags(["-fasynchronous-unwind-tables", "-ffunction-sections", "-fdata-sections"])
+]
+
 /// Exports the names in `Exports/NAME.map` alone, under the name that programs ask the linker for.
 func linkerSettings(_ name: String, map: String) -> [LinkerSetting] {
     [
@@ -29,8 +34,9 @@ let package = Package(
     ],
     dependencies: [.package(name: "swift-aio", path: "..", traits: ["Embedded"])],
     targets: [
-        .target(name: "CDropIns"),
-        .target(name: "CRawCalls", dependencies: ["CDropIns"]),
+        .target(name: "CDropIns", cSettings: cSettings),
+        .target(name: "CRawCalls", dependencies: ["CDropIns"], cSettings: cSettings),
+        .target(name: "CPosixWaits", dependencies: ["CDropIns"], cSettings: cSettings),
         .target(
             name: "DropInSupport", dependencies: ["CDropIns", .product(name: "AIOCore", package: "swift-aio")],
             swiftSettings: swiftSettings),
@@ -38,7 +44,7 @@ let package = Package(
             name: "LibAIO", dependencies: ["DropInSupport", "CDropIns", "CRawCalls"], swiftSettings: swiftSettings,
             linkerSettings: linkerSettings("libaio.so.1", map: "libaio.map")),
         .target(
-            name: "PosixAIO", dependencies: ["DropInSupport", "CDropIns"], swiftSettings: swiftSettings,
+            name: "PosixAIO", dependencies: ["DropInSupport", "CDropIns", "CPosixWaits"], swiftSettings: swiftSettings,
             linkerSettings: linkerSettings("libposixaio.so", map: "libposixaio.map")),
     ],
     swiftLanguageModes: [.v6]

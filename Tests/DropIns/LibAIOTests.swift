@@ -5,7 +5,7 @@ import Testing
 @Suite(.serialized, .timeLimit(.minutes(15))) struct LibAIOTests {
     static let programs = [
         "contexts", "submit", "getevents", "operations", "holds", "polls", "queues", "rings", "threads", "forks",
-        "streams",
+        "streams", "unwinding", "thread_ends",
         "raw_calls", "data", "flags", "whole_writes", "closes",
     ].map { Program($0, .libaio) }
 

@@ -3,8 +3,8 @@ import Testing
 /// Programs give the same results with libc's POSIX AIO and with ours, but where libc's is known to be defective.
 @Suite(.serialized, .timeLimit(.minutes(15))) struct PosixAIOTests {
     static let programs = [
-        "posix_calls", "posix_streams", "posix_notify", "posix_waits", "posix_process", "posix_whole_writes",
-        "posix_closes",
+        "posix_calls", "posix_streams", "posix_notify", "posix_waits", "posix_process", "posix_unwinding",
+        "posix_whole_writes", "posix_closes",
     ].map { Program($0, .posixaio) }
 
     // libc's is a part of libc: there is no place to put ours in.

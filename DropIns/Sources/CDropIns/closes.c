@@ -4,6 +4,7 @@
 #include <dlfcn.h>
 #include <errno.h>
 #include <limits.h>
+#include <pthread.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -88,7 +89,12 @@ static void replace_one(struct closing *asked) {
 int drop_in_close(int number) {
     if (drop_in_is_below_own(number)) { return close_now(number); }
     struct closing asked = {.first = (unsigned)number};
+    // A cancellation point, but not under the lock.
+    pthread_testcancel();
+    int state;
+    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &state);
     drop_in_with_numbers(close_one, &asked);
+    pthread_setcancelstate(state, NULL);
     return asked.result;
 }
 

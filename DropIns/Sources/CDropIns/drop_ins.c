@@ -21,10 +21,10 @@ long di_configured_processors(void) {
 // glibc's own note of the end of the heap; other libraries have none, and then nothing is known to be heap.
 extern char *__curbrk __attribute__((weak));
 
-/// proc(5): the 47th field of /proc/self/stat is where the heap begins. UINTPTR_MAX if that cannot be had.
+/// proc(5): the 47th field of /proc/thread-self/stat is where the heap begins. UINTPTR_MAX if that cannot be had.
 static uintptr_t find_heap_start(void) {
     char text[2048];
-    int file = open("/proc/self/stat", O_RDONLY | O_CLOEXEC);
+    int file = open("/proc/thread-self/stat", O_RDONLY | O_CLOEXEC);
     if (file < 0) { return UINTPTR_MAX; }
     ssize_t count = read(file, text, sizeof text - 1);
     close(file);
@@ -45,7 +45,11 @@ _Bool di_is_heap(uintptr_t address, size_t count) {
     uintptr_t start = atomic_load_explicit(&heap_start, memory_order_relaxed);
     if (start == 0) {
         int kept = errno;
+        // open(2) and read(2) are cancellation points, and the calls of Linux AIO are none.
+        int state;
+        pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &state);
         start = find_heap_start();
+        pthread_setcancelstate(state, NULL);
         errno = kept;
         atomic_store_explicit(&heap_start, start, memory_order_relaxed);
     }

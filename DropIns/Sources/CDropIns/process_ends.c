@@ -4,6 +4,7 @@
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -22,8 +23,8 @@ __attribute__((constructor)) static void was_loaded(void) {
 // After the program's own atexit functions, which may still use the library.
 __attribute__((destructor)) static void process_ends(void) { drop_in_process_ends(); }
 
-// A forked child ends by _exit(2), without destructors: fio's jobs do. These stand in for libc's functions (which exit(3)
-// does not call through the dynamic linker), under names without a version: see CRawCalls.
+// A forked child ends by _exit(2), without destructors: fio's jobs do. These stand in for libc's functions (which
+// exit(3) does not call through the dynamic linker), under names without a version: see CRawCalls.
 __attribute__((noreturn)) static void end(int status, exit_function *next) {
     drop_in_process_ends();
     if (next) next(status);
@@ -41,5 +42,10 @@ const char *drop_in_trusted_environment(const char *name) { return secure_getenv
 const char *drop_in_program_name(void) { return program_invocation_short_name; }
 
 int drop_in_open_for_appending(const char *path) {
-    return open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOCTTY, 0666);
+    // A cancel that is pending must not end a thread that ends the process.
+    int state;
+    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &state);
+    int file = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOCTTY, 0666);
+    pthread_setcancelstate(state, NULL);
+    return file;
 }

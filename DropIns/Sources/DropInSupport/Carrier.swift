@@ -1,4 +1,5 @@
 public import AIOCore
+internal import CDropIns
 internal import Synchronization
 
 /// What a drop-in library keeps of an operation while it is carried out.
@@ -48,6 +49,7 @@ public final class Carrier<Record: CarriedOperation>: LoopClient, @unchecked Sen
         var configuration = EngineConfiguration(queueDepth: queueDepth, workerLimit: 64)
         configuration.isGuest = true
         carrier.loop = try Loop.start(engine, configuration, carrier)
+        drop_in_starts_threads()
         carrier.workers = WorkerQueue(capacity: queueDepth, limit: 64, carrier)
         return carrier
     }

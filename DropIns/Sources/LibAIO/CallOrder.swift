@@ -89,8 +89,16 @@ struct CallOrder: ~Copyable {
     private borrowing func remove(_ record: RecordPointer, _ lane: LanePointer) {
         let place = record.pointee.order
         record.pointee.order = Place()
-        if let next = place.next { next.pointee.order.previous = place.previous } else { lane.pointee.last = place.previous }
-        if let previous = place.previous { previous.pointee.order.next = place.next } else { lane.pointee.first = place.next }
+        if let next = place.next {
+            next.pointee.order.previous = place.previous
+        } else {
+            lane.pointee.last = place.previous
+        }
+        if let previous = place.previous {
+            previous.pointee.order.next = place.next
+        } else {
+            lane.pointee.first = place.next
+        }
         if lane.pointee.first == nil { drop(lane) }
     }
 

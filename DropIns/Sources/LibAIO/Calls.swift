@@ -55,14 +55,6 @@ enum Calls {
         Submission.submit(address, count, blocks)
     }
 
-    /// io_getevents(2), and with a mask io_pgetevents(2). `looksFirst` is what libaio does in front of it.
-    static func getEvents(
-        _ address: UInt, _ countMin: Int, _ countMax: Int, _ events: UInt, _ timeout: UInt, mask: UInt = 0,
-        looksFirst: Bool = true
-    ) -> Int {
-        Reaping.reap(address, countMin, countMax, events, timeout, mask: mask, looksFirst: looksFirst)
-    }
-
     /// io_cancel(2): an operation that could be asked to end ends with an event, and the answer is EINPROGRESS.
     static func cancel(_ address: UInt, _ block: UInt, _ event: UInt) -> Int {
         let key = block &+ UInt(CK_IOCB_KEY_OFFSET)

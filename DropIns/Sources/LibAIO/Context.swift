@@ -23,8 +23,16 @@ struct Context: BitwiseCopyable, Equatable {
     var isEmpty: Bool {
         state.pointee.lock.lock()
         defer { state.pointee.lock.unlock() }
+        if isNative { return EventRing.isEmpty(at: address.pointee.load(ordering: .sequentiallyConsistent)) }
         guard let ring = state.pointee.ring else { return false }
         return ring.count == 0 && ring.header.magic == EventRing.Header.magic
+    }
+
+    /// Whether there are operations in flight that end by themselves, other than the kernel's own.
+    var hasWorkInFlight: Bool {
+        state.pointee.lock.lock()
+        defer { state.pointee.lock.unlock() }
+        return state.pointee.records.firstInFlight { !$0.pointee.isCancellable } != nil
     }
 
     static func make(id: UInt32) -> Context? {
@@ -42,8 +50,11 @@ struct ContextState: ~Copyable {
     let references: UnsafeMutablePointer<Atomic<UInt32>>
     /// Changes when those who wait for events have to look.
     let news: UnsafeMutablePointer<Atomic<UInt32>>
-    /// Threads that sleep until it does.
-    let sleepers: UnsafeMutablePointer<Atomic<UInt32>>
+    /// 1 if a thread may sleep until it does. Whoever wakes the sleepers takes it back, and no sleeper ever: one that
+    /// is gone for good costs nothing but one wake of nobody.
+    let isSleptOn: UnsafeMutablePointer<Atomic<UInt32>>
+    /// How often the context was used again: who comes back from a sleep knows the one he meant by it.
+    let lives: UnsafeMutablePointer<Atomic<UInt32>>
     /// Small buffered writes that a worker has, for a moment's wait in io_submit.
     let writeCount: UnsafeMutablePointer<Atomic<UInt32>>
     /// A `ContextMode`.
@@ -78,12 +89,14 @@ struct ContextState: ~Copyable {
         self.id = id
         address = .allocate(capacity: 1)
         address.initialize(to: Atomic(0))
-        references = .allocate(capacity: 4)
+        references = .allocate(capacity: 5)
         references.initialize(to: Atomic(0))
         news = references + 1
         news.initialize(to: Atomic(0))
-        sleepers = references + 2
-        sleepers.initialize(to: Atomic(0))
+        isSleptOn = references + 2
+        isSleptOn.initialize(to: Atomic(0))
+        lives = references + 4
+        lives.initialize(to: Atomic(0))
         writeCount = references + 3
         writeCount.initialize(to: Atomic(0))
         mode = .allocate(capacity: 1)
@@ -95,12 +108,51 @@ struct ContextState: ~Copyable {
 
 /// Those who wait for a context's events.
 struct Waiters: BitwiseCopyable {
-    var count = 0
-    /// The least number of events that one of them wants.
-    var wanted = Int.max
+    /// The least number of events that one of them wants; of those without a signal mask since the last were woken.
+    private(set) var wanted = Int.max
     /// An eventfd for those who wait with a signal mask; -1 until one does.
-    var descriptor: Int32 = -1
-    var maskedCount = 0
+    private(set) var descriptor: Int32 = -1
+    /// These; and those that a signal handler took elsewhere, which makes it too high.
+    private(set) var maskedCount = 0
+    /// Where such threads waited when the context ended, which may not have woken yet.
+    private var formerDescriptor: Int32 = -1
+
+    /// One is about to sleep.
+    mutating func begin(wanting count: Int) { wanted = min(wanted, count) }
+
+    /// One is about to sleep with a signal mask. Returns the eventfd, or negative why there is none.
+    mutating func beginMasked() -> Int {
+        if descriptor < 0 {
+            let made = Kernel.eventDescriptor()
+            guard made >= 0 else { return made }
+            descriptor = GuestNumbers.moveUp(Int32(made))
+        }
+        maskedCount += 1
+        return Int(descriptor)
+    }
+
+    mutating func endMasked() { maskedCount -= 1 }
+
+    /// Whether there is somebody to be woken, now that there are `count` events. If so the caller wakes all, who then
+    /// begin again; but with a signal mask they may each wake late.
+    mutating func isWoken(by count: Int) -> Bool {
+        guard count >= wanted else { return false }
+        if maskedCount == 0 { wanted = .max }
+        return true
+    }
+
+    /// The context has ended, and all were woken.
+    mutating func reset() {
+        if maskedCount == 0 {
+            if descriptor >= 0 { GuestNumbers.close(descriptor) }
+        } else {
+            if formerDescriptor >= 0 { GuestNumbers.close(formerDescriptor) }
+            formerDescriptor = descriptor
+        }
+        descriptor = -1
+        maskedCount = 0
+        wanted = .max
+    }
 }
 
 // MARK: Accepting
@@ -155,6 +207,18 @@ extension Context {
         }
         state.pointee.records.release(record)
         state.pointee.inFlightCount -= 1
+    }
+
+    /// What reading `life` later than that is compared with. Inside the context.
+    var life: UInt32 { state.pointee.lives.pointee.load(ordering: .relaxed) }
+
+    /// A reference to the same context after a time without one. False if it has ended.
+    func enterAgain(_ life: UInt32) -> Bool {
+        // As in `ContextTable.enter`. An address that is seen was stored after its life had begun.
+        references.pointee.wrappingAdd(1, ordering: .sequentiallyConsistent)
+        if isAlive, self.life == life { return true }
+        leave(1)
+        return false
     }
 
     /// Gives references up. The last but one lets whoever destroys the context go on.
@@ -288,10 +352,13 @@ extension Context {
             dismissWaiters()
         }
         leave(1)
-        while true {
-            let count = references.pointee.load(ordering: .sequentiallyConsistent)
-            if count == 1 { break }
-            _ = Kernel.futexWait(references, while: count, until: .never)
+        // A signal handler must not take this thread elsewhere: the kernel's wait cannot be interrupted either.
+        Kernel.withSignalsBlocked {
+            while true {
+                let count = references.pointee.load(ordering: .sequentiallyConsistent)
+                if count == 1 { break }
+                _ = Kernel.futexWait(references, while: count, until: .never)
+            }
         }
         if !wasNative { endRing(programAddress: known) }
         library.pointee.table.recycle(self)
@@ -324,7 +391,7 @@ extension Context {
 
     /// After `news` has changed: sequentially consistent with whoever falls asleep, who does it the other way round.
     private func wakeSleepers() {
-        if state.pointee.sleepers.pointee.load(ordering: .sequentiallyConsistent) > 0 {
+        if state.pointee.isSleptOn.pointee.exchange(0, ordering: .sequentiallyConsistent) != 0 {
             Kernel.futexWake(state.pointee.news, .max)
         }
     }
@@ -397,8 +464,9 @@ extension Context {
     /// Under the lock, which it gives up: after so many events, wakes those who have something to do, and gives references
     /// up.
     func finishPublishing(_ count: Int, leaving references: Int) {
+        let eventCount = state.pointee.ring?.count ?? 0
+        let isNeeded = state.pointee.waiters.isWoken(by: eventCount)
         let waiters = state.pointee.waiters
-        let isNeeded = waiters.count > 0 && state.pointee.ring.map { $0.count >= waiters.wanted } == true
         if isNeeded { state.pointee.news.pointee.wrappingAdd(1, ordering: .sequentiallyConsistent) }
         let hasReadySync = state.pointee.writes.hasReadySync
         state.pointee.lock.unlock()

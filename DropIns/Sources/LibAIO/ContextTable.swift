@@ -13,6 +13,8 @@ struct ContextTable: ~Copyable {
     private let free: UnsafeMutablePointer<Context?>
     private let depthSum: UnsafeMutablePointer<UInt64>
     private let ownCount: UnsafeMutablePointer<UInt32>
+    /// Above all numbers that were ever used.
+    private let idEnd = Atomic<UInt32>(0)
     /// The id of the context last found at an address with this hash: a guess that saves a look at the ring.
     private let guesses: UnsafeMutablePointer<Atomic<UInt32>>
 
@@ -84,6 +86,14 @@ struct ContextTable: ~Copyable {
             expected: known, desired: address, ordering: .sequentiallyConsistent)
     }
 
+    /// Whether `condition` holds for one of them, in use or not.
+    borrowing func hasAny(where condition: (Context) -> Bool) -> Bool {
+        for id in 0..<idEnd.load(ordering: .acquiring) {
+            if let context = context(id), condition(context) { return true }
+        }
+        return false
+    }
+
     // MARK: Making and destroying
 
     /// io_setup(2): begins a context of the kernel's. Its address, or a negative errno.
@@ -134,14 +144,14 @@ struct ContextTable: ~Copyable {
         let place = contexts + Int(context.state.pointee.id)
         // Release: the state is there before it is found.
         place.pointee.store(UInt(bitPattern: context.state), ordering: .releasing)
+        let end = context.state.pointee.id + 1
+        if end > idEnd.load(ordering: .relaxed) { idEnd.store(end, ordering: .releasing) }
     }
 
     /// The end of a context whose address and rings were taken away and that nobody is in any more.
     borrowing func recycle(_ context: Context) {
-        if context.state.pointee.waiters.descriptor >= 0 {
-            GuestNumbers.close(context.state.pointee.waiters.descriptor)
-            context.state.pointee.waiters.descriptor = -1
-        }
+        context.state.pointee.waiters.reset()
+        context.state.pointee.lives.pointee.wrappingAdd(1, ordering: .sequentiallyConsistent)
         lock.lock()
         depthSum.pointee -= UInt64(context.state.pointee.depth)
         context.state.pointee.depth = 0

@@ -79,3 +79,11 @@ struct Library: ~Copyable {
         }
     }
 }
+
+/// See last_thread.h. Transfers and syncs that were accepted are carried out; what waits for somebody else the kernel
+/// ends with the process as well, and what it has itself is its own to see to.
+@c(drop_in_has_nothing_in_flight)
+func hasNothingInFlight() -> Bool {
+    let library: UnsafeMutablePointer<Library>? = ProcessState.existing()
+    return library?.pointee.table.hasAny { $0.hasWorkInFlight } != true
+}

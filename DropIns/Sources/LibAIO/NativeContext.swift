@@ -85,41 +85,32 @@ extension Context {
 // MARK: Reaping
 
 extension Context {
-    enum NativeReaping {
-        /// The number of events, or a negative errno.
-        case done(Int)
-        /// The context has turned to the loop; so many events were taken before.
-        case goesOn(taken: Int)
-    }
-
-    /// io_getevents(2), or with a mask io_pgetevents(2), of the kernel's context.
-    func reapNative(
-        _ address: UInt, _ countMin: Int, _ countMax: Int, _ events: UInt, until deadline: Nanoseconds, mask: UInt
-    ) -> NativeReaping {
-        guard isNative else { return .goesOn(taken: 0) }
+    /// A thread is about to take events in the kernel, and may wait for so many. False if the context has turned to the
+    /// loop.
+    func beginNativeReaping(wanting count: Int) -> Bool {
         let counts = state.pointee.native
-        let mayWait = countMin > 0 && deadline != 0
-        if mayWait {
-            if counts.pointee.wanted.load(ordering: .relaxed) < countMin {
-                counts.pointee.wanted.store(countMin, ordering: .relaxed)
-            }
-            counts.pointee.waiters.wrappingAdd(1, ordering: .sequentiallyConsistent)
+        if counts.pointee.wanted.load(ordering: .relaxed) < count {
+            counts.pointee.wanted.store(count, ordering: .relaxed)
         }
-        let result = isNative ? Kernel.linuxAIOGetEvents(address, countMin, countMax, events, deadline, mask: mask) : 0
-        if mayWait { counts.pointee.waiters.wrappingSubtract(1, ordering: .sequentiallyConsistent) }
-        guard !isNative else { return .done(result) }
-        guard result >= 0 else { return .done(result) }
-        // Whether they were taken before the turn, and so counted, nobody knows: `outstandingCount` may stay too high.
-        let found = UnsafeMutablePointer<ck_io_event>(bitPattern: events)
-        return .goesOn(
-            taken: dropMarkers(UnsafeMutableBufferPointer(start: found, count: found == nil ? 0 : result)))
+        counts.pointee.waiters.wrappingAdd(1, ordering: .sequentiallyConsistent)
+        if isNative { return true }
+        endNativeReaping()
+        return false
     }
 
-    /// Leaves out, in place, what only woke us.
-    private func dropMarkers(_ events: UnsafeMutableBufferPointer<ck_io_event>) -> Int {
+    func endNativeReaping() {
+        state.pointee.native.pointee.waiters.wrappingSubtract(1, ordering: .sequentiallyConsistent)
+    }
+
+    /// Leaves out, in place, what only woke us. Returns how many events are left.
+    ///
+    /// Whether they were taken before the context turned, and so counted, nobody knows: `outstandingCount` may stay too
+    /// high.
+    static func dropMarkers(_ events: UInt, _ count: Int) -> Int {
+        guard let events = UnsafeMutablePointer<ck_io_event>(bitPattern: events) else { return 0 }
         var kept = 0
-        for event in events where event.data != Self.marker {
-            events[kept] = event
+        for index in 0..<count where events[index].data != marker {
+            events[kept] = events[index]
             kept += 1
         }
         return kept

@@ -233,7 +233,9 @@ extension Submission {
         record.pointee.operation = record.pointee.operation.with(transfer)
         let entering = library.pointee.order.enter(record, name)
         guard entering != .noMemory else { return -Int(ENOMEM) }
-        if entering == .runs, case .done(let result) = StreamAttempt(record.pointee.operation, transfer, isWrite: name.isWrite) {
+        if entering == .runs,
+            case .done(let result) = StreamAttempt(record.pointee.operation, transfer, isWrite: name.isWrite)
+        {
             let rest = name.isWrite && result > 0 ? record.pointee.operation.rest(after: result) : nil
             guard rest != nil else { return finish(record, result) }
             takeOff(result, record)

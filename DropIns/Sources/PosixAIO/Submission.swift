@@ -87,7 +87,8 @@ struct Submission {
                 transfer.flags.insert(.whole)
                 transfer.count = min(transfer.count, 0x7fff_f000)
             } else {
-                transfer.fixFlags(openFlags, knowsNoAppend: library.carrier(mayWaitForEver: false)?.knowsNoAppend ?? false)
+                transfer.fixFlags(
+                    openFlags, knowsNoAppend: library.carrier(mayWaitForEver: false)?.knowsNoAppend ?? false)
             }
         }
         let operation: Operation = isWrite ? .write(transfer) : .read(transfer)

@@ -67,10 +67,10 @@ extension Kernel {
         call(CK_NR_fcntl, Int(descriptor), Int(CK_F_SETFL), flags)
     }
 
-    /// open(2) of /proc/self/fd: the same file once more, as an open file of its own with these flags.
+    /// open(2) of /proc/thread-self/fd (that of the process has nothing once the main thread has ended): the same file once more, as an open file of its own with these flags.
     static func reopen(_ descriptor: Int32, _ flags: UInt64) -> Int {
-        let prefix: StaticString = "/proc/self/fd/"
-        return withUnsafeTemporaryAllocation(of: CChar.self, capacity: 32) { path in
+        let prefix: StaticString = "/proc/thread-self/fd/"
+        return withUnsafeTemporaryAllocation(of: CChar.self, capacity: 40) { path in
             for index in 0..<prefix.utf8CodeUnitCount { path[index] = CChar(prefix.utf8Start[index]) }
             var end = prefix.utf8CodeUnitCount
             var divisor: Int32 = 1_000_000_000

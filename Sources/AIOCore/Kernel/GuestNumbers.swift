@@ -38,7 +38,7 @@ public enum GuestNumbers {
 
     /// The same open file, closed under its own number and open under one that no program expects; or left where it is if
     /// there is none.
-    static func moveUp(_ descriptor: Int32) -> Int32 {
+    public static func moveUp(_ descriptor: Int32) -> Int32 {
         let moved = duplicate(descriptor)
         guard moved < 0 else {
             Kernel.close(descriptor)

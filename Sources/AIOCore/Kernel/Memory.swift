@@ -40,6 +40,7 @@ extension Kernel {
     ) -> Int {
         var local = iovec(iov_base: target.baseAddress, iov_len: target.count)
         var remote = iovec(iov_base: source, iov_len: target.count)
-        return call(CK_NR_process_vm_readv, Int(processID()), address(&local), 1, address(&remote), 1, 0)
+        // By the thread's number: once the main thread has ended, the process's names no memory any more.
+        return call(CK_NR_process_vm_readv, Int(threadID()), address(&local), 1, address(&remote), 1, 0)
     }
 }

@@ -71,27 +71,4 @@ extension Kernel {
         var count: UInt64 = 0
         _ = read(eventDescriptor, &count, 8)
     }
-
-    /// ppoll(2): waits until the eventfd is readable, with the signal mask at the address `signalMask` meanwhile.
-    ///
-    /// Returns 0, or negative EINTR or ETIMEDOUT.
-    public static func waitForEvent(
-        _ eventDescriptor: Int32, until deadline: Nanoseconds, signalMask: UInt
-    ) -> Int {
-        var entry = ck_pollfd(descriptor: eventDescriptor, events: Int16(CK_POLLIN), returned: 0)
-        let now = now()
-        var time = ck_timespec(deadline > now ? deadline &- now : 0)
-        let result = withUnsafeMutablePointer(to: &time) { time in
-            call(
-                CK_NR_ppoll, address(&entry), 1, deadline == .never ? 0 : address(time), Int(bitPattern: signalMask), 8)
-        }
-        return result == 0 ? -Int(ETIMEDOUT) : min(result, 0)
-    }
-
-    /// ppoll(2) of nothing: delivers the signals that the mask at the address `signalMask` lets through. Returns
-    /// whether there were any.
-    public static func pollSignals(_ signalMask: UInt) -> Bool {
-        var none = ck_timespec()
-        return call(CK_NR_ppoll, 0, 0, address(&none), Int(bitPattern: signalMask), 8) == -Int(EINTR)
-    }
 }

@@ -60,6 +60,22 @@ extension Kernel {
     @inline(__always)
     public static func currentThread() -> UInt { UInt(pthread_self()) }
 
+    /// Calls `body` with all signals blocked and the thread not to be cancelled: for what waits, in a call that is no
+    /// cancellation point, and holds what others need.
+    static func undisturbed(_ body: () -> Void) {
+        var all = sigset_t()
+        var before = sigset_t()
+        sigfillset(&all)
+        var state: Int32 = 0
+        pthread_setcancelstate(Int32(PTHREAD_CANCEL_DISABLE), &state)
+        pthread_sigmask(SIG_SETMASK, &all, &before)
+        defer {
+            pthread_sigmask(SIG_SETMASK, &before, nil)
+            pthread_setcancelstate(state, nil)
+        }
+        body()
+    }
+
     /// Starts a detached thread that runs `body` and keeps it alive meanwhile, with all signals blocked, so that the
     /// program's handlers run on its own threads.
     ///
@@ -85,6 +101,17 @@ extension Kernel {
         if refused != 0 { argument.release() }
         return refused
     }
+}
+
+/// What debuggers show. The drop-in libraries tell their threads from the program's by the names (last_thread.c).
+enum ThreadName {
+    #if hasFeature(Embedded)
+        static var loop: StaticString { "aio-dropin-loop" }
+        static var worker: StaticString { "aio-dropin-work" }
+    #else
+        static var loop: StaticString { "aio-loop" }
+        static var worker: StaticString { "aio-worker" }
+    #endif
 }
 
 /// What a thread runs. A class, since a C function can take neither a closure nor a generic one.

@@ -191,7 +191,7 @@ class WorkerPool: ThreadBody, @unchecked Sendable {
 
     /// A worker's life.
     override func run() {
-        Kernel.nameThread("aio-worker")
+        Kernel.nameThread(ThreadName.worker)
         lock.lock()
         while true {
             if let slot = state.pointee.blocking.popFirst(items) {

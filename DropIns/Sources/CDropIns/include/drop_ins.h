@@ -11,7 +11,9 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "last_thread.h"
 #include "process_ends.h"
+#include "sleeps.h"
 
 /// free(3), under a name that Swift's methods do not hide.
 static inline void di_free(void *memory) { free(memory); }

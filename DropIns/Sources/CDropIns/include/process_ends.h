@@ -3,8 +3,8 @@
 #ifndef PROCESS_ENDS_H
 #define PROCESS_ENDS_H
 
-// Swift's, called from process_ends.c: when the library is loaded, and when the process ends by exit(3) or _exit(2), the
-// second at any point of the program, also in a signal handler.
+// Swift's, called from process_ends.c: when the library is loaded, and when the process ends by exit(3) or _exit(2),
+// the second at any point of the program, also in a signal handler.
 void drop_in_was_loaded(void);
 void drop_in_process_ends(void);
 
