@@ -192,7 +192,6 @@ import UnitSupport
     }
 
     @Test func aProgramFor32BitsIsStartedWithoutTheLibraries() async throws {
-        // The least that a kernel for 64 bits starts as one: exit(LD_PRELOAD is set).
         try await Environment.withScratch { folder in
             let path = "\(folder)/program"
             try Data(Self.programFor32Bits).write(to: URL(filePath: path))
@@ -201,22 +200,23 @@ import UnitSupport
                 "aio: \(path) is a 32-bit program, and the libraries are for 64 bits: it is started without them\n"
             try await expectFailure(["--require", path], 1, remark)
             let outcome = try await run([path])
-            #expect(outcome.errors == remark || outcome.errors == "\(remark)aio: \(path): Exec format error\n")
+            // Not every kernel for 64 bits starts such programs.
+            #expect(outcome.errors.hasPrefix(remark))
+            #expect(outcome.ending != .exited(0) || outcome.errors == remark)
+            #expect(!outcome.errors.contains("LD_PRELOAD"))
         }
     }
 
     /// A header of 52 bytes and a program header of 32, then `mov $1, %eax; xor %ebx, %ebx; int $0x80`.
     private static let programFor32Bits: [UInt8] = {
-        var bytes: [UInt8] = [0x7F, 0x45, 0x4C, 0x46, 1, 1, 1] + [UInt8](repeating: 0, count: 9)
-        func append(_ values: UInt32...) { for value in values { withUnsafeBytes(of: value) { bytes += $0 } } }
-        func append(_ values: UInt16...) { for value in values { withUnsafeBytes(of: value) { bytes += $0 } } }
         let code: [UInt8] = [0xB8, 1, 0, 0, 0, 0x31, 0xDB, 0xCD, 0x80]
         let start: UInt32 = 0x0804_8000
         let size = UInt32(84 + code.count)
-        append(2, 3)
-        append(1, start + 84, 52, 0, 0)
-        append(52, 32, 1, 0, 0, 0)
-        append(1, 0, start, start, size, size, 5, 0x1000)
+        var bytes: [UInt8] = [0x7F, 0x45, 0x4C, 0x46, 1, 1, 1] + [UInt8](repeating: 0, count: 9)
+        for half in [2, 3] as [UInt16] { withUnsafeBytes(of: half) { bytes += $0 } }
+        for word in [1, start + 84, 52, 0, 0] { withUnsafeBytes(of: word) { bytes += $0 } }
+        for half in [52, 32, 1, 0, 0, 0] as [UInt16] { withUnsafeBytes(of: half) { bytes += $0 } }
+        for word in [1, 0, start, start, size, size, 5, 0x1000] { withUnsafeBytes(of: word) { bytes += $0 } }
         return bytes + code
     }()
 

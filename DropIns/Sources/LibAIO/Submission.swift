@@ -122,7 +122,7 @@ struct Submission: ~Copyable {
         // Of a file that is open as a place only (O_PATH) nothing can be read.
         guard openFlags >= 0, UInt64(openFlags) & CK_O_PATH == 0 else { return -Int(EBADF) }
         // The kernel marks the block as its own, which io_cancel looks at.
-        guard known.canWriteKey(of: UInt(record.pointee.block)) else { return -Int(EFAULT) }
+        guard block.key == 0 || known.canWriteKey(of: UInt(record.pointee.block)) else { return -Int(EFAULT) }
         let goesNative = isNative(block, UInt64(openFlags), isKnownDirect)
         if !goesNative || batchCount == batch.count {
             // What comes after the batch is accepted only if the batch is.
