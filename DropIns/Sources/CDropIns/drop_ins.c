@@ -37,6 +37,19 @@ static uintptr_t find_heap_start(void) {
     return start ? start : UINTPTR_MAX;
 }
 
+// The end of the main thread's stack; glibc's, like the above.
+extern void *__libc_stack_end __attribute__((weak));
+
+_Bool di_is_stack(uintptr_t address, size_t count) {
+    uintptr_t here = (uintptr_t)__builtin_frame_address(0), end = (here | 4095) + 1;
+    if (&__libc_stack_end != NULL) {
+        // The main thread's own: mmap(2) keeps farther away from it than that.
+        uintptr_t top = (uintptr_t)__libc_stack_end;
+        if (here < top && top - here < 1 << 20) { end = top; }
+    }
+    return address >= here && address < end && count <= end - address;
+}
+
 /// Found when first asked for; who asks at the same time finds the same. 0 before.
 static _Atomic uintptr_t heap_start;
 

@@ -135,7 +135,7 @@ struct Reaping: BitwiseCopyable {
         guard count > 0 else { return 0 }
         let size = MemoryLayout<ck_io_event>.stride
         let place = events &+ UInt(taken * size)
-        guard di_is_heap(place, count * size) || Kernel.canOverwrite(place, count * size),
+        guard KnownMemory.isThere(place, count * size) || Kernel.canOverwrite(place, count * size),
             let target = UnsafeMutablePointer<ck_io_event>(bitPattern: place)
         else { return -Int(EFAULT) }
         ring.take(count, into: target)
@@ -264,7 +264,9 @@ struct Timeout: BitwiseCopyable {
             length = .never
             return
         }
-        guard Kernel.canRead(address, MemoryLayout<ck_timespec>.size), let raw = UnsafeRawPointer(bitPattern: address)
+        let size = MemoryLayout<ck_timespec>.size
+        guard KnownMemory.isThere(address, size) || Kernel.canRead(address, size),
+            let raw = UnsafeRawPointer(bitPattern: address)
         else { return nil }
         let time = raw.loadUnaligned(as: ck_timespec.self)
         // As the kernel reckons: what is negative, or too long, is for ever.

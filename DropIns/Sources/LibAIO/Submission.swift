@@ -148,7 +148,7 @@ struct Submission: ~Copyable {
             record.pointee.event = Int32(event)
         }
         // The kernel marks the block as its own, which io_cancel looks at.
-        guard known.canWriteKey(of: UInt(record.pointee.block)) else { return -Int(EFAULT) }
+        guard block.key == 0 || known.canWriteKey(of: UInt(record.pointee.block)) else { return -Int(EFAULT) }
         switch block.opcode {
         case CK_IOCB_CMD_PREAD, CK_IOCB_CMD_PWRITE, CK_IOCB_CMD_PREADV, CK_IOCB_CMD_PWRITEV:
             return acceptTransfer(block, UInt64(openFlags), record)

@@ -54,9 +54,11 @@ enum TransferRules {
     /// The bytes of a vector, which the kernel cuts off at the most that it transfers.
     static func total(_ vectors: UnsafeMutableBufferPointer<iovec>, _ bytes: inout Int) -> Int {
         bytes = 0
+        // As import_iovec in the kernel: the lengths of all first, and the only one is cut off before its place is looked at.
+        for vector in vectors where Int(truncatingIfNeeded: vector.iov_len) < 0 { return -Int(EINVAL) }
         for index in vectors.indices {
-            let length = Int(truncatingIfNeeded: vectors[index].iov_len)
-            guard length >= 0 else { return -Int(EINVAL) }
+            var length = Int(truncatingIfNeeded: vectors[index].iov_len)
+            if vectors.count == 1 { length = min(length, countMax) }
             guard isInUserSpace(UInt64(UInt(bitPattern: vectors[index].iov_base)), length) else { return -Int(EFAULT) }
             let kept = min(length, countMax - bytes)
             vectors[index].iov_len = kept

@@ -17,7 +17,7 @@ extension File {
     /// `alreadyExists`. linkat(2), by way of /proc, or without that by AT_EMPTY_PATH, which asks for privileges.
     public func link(to path: Path, deadline: Deadline = .never) async throws(IOError) {
         do throws(IOError) {
-            let open = Path("/proc/self/fd/\(descriptor.number)")
+            let open = Path("/proc/thread-self/fd/\(descriptor.number)")
             try await link(from: open, CK_AT_FDCWD, CK_AT_SYMLINK_FOLLOW, to: path, deadline)
         } catch {
             guard error.code == .notFound else { throw error }

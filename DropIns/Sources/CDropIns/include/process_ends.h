@@ -17,6 +17,9 @@ const char *drop_in_trusted_environment(const char *name);
 /// The program's file name, without its folder.
 const char *drop_in_program_name(void);
 
+/// Whether the program runs on valgrind.
+_Bool drop_in_is_on_valgrind(void);
+
 /// open(2) for appending; made if missing. Negative: failed, see errno.
 int drop_in_open_for_appending(const char *path);
 
