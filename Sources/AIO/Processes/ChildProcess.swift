@@ -55,6 +55,7 @@ public final class ChildProcess: Sendable {
     /// `noSuchProcess` if somebody else waited for it (or SIGCHLD is ignored, as which the kernel takes it). waitid(2).
     public func wait(deadline: Deadline = .never) async throws(IOError) -> Outcome {
         try runtime.check("waitid")
+        try IOLoop.checkBeginning(deadline.nanoseconds, "waitid")
         if let outcome = known.withLock({ $0 }) { return outcome }
         let status = UnsafeMutablePointer<ck_child_status>.allocate(capacity: 1)
         status.initialize(to: ck_child_status())

@@ -63,12 +63,12 @@ public final class OperationGroup: Sendable {
             guard loop.core.isRunning else { throw IOError(.runtimeShutDown, operation.name) }
             throw IOError(.limitReached, operation.name, advice: "raise the runtime's queueDepth")
         }
-        state.begin(place, token, loop, context, makesDescriptor: operation.makesDescriptor)
+        state.begin(place, token, loop, context, operation)
         loop.core.stage(token)
     }
 
     /// Asks for an end to the operations that were given this context. Their completions tell what came of it. Returns how
-    /// many were asked.
+    /// many were asked; those that give something up (`Operation.isRelease`) are not.
     @discardableResult
     public func requestCancel(context: UInt) -> Int { state.requestCancel { $0 == context } }
 

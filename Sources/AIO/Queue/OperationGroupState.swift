@@ -19,6 +19,7 @@ final class OperationGroupState: @unchecked Sendable {
         fileprivate var token: Token?
         fileprivate var context: UInt = 0
         fileprivate var makesDescriptor = false
+        fileprivate var isRelease = false
         fileprivate var completion: Completion?
     }
 
@@ -65,13 +66,14 @@ final class OperationGroupState: @unchecked Sendable {
 
     func release(_ handle: Handle) { state.withLock { $0.free.append(handle.index) } }
 
-    func begin(_ handle: Handle, _ token: Token, _ loop: IOLoop, _ context: UInt, makesDescriptor: Bool) {
+    func begin(_ handle: Handle, _ token: Token, _ loop: IOLoop, _ context: UInt, _ operation: Operation) {
         state.withLock { _ in
             let place = places + handle.index
             place.pointee.loop = loop
             place.pointee.token = token
             place.pointee.context = context
-            place.pointee.makesDescriptor = makesDescriptor
+            place.pointee.makesDescriptor = operation.makesDescriptor
+            place.pointee.isRelease = operation.isRelease
         }
         _ = Unmanaged.passRetained(self)
     }
@@ -79,7 +81,7 @@ final class OperationGroupState: @unchecked Sendable {
     func requestCancel(_ isWanted: (UInt) -> Bool) -> Int {
         state.withLock { state in
             var count = 0
-            for index in 0..<state.ready.count where isWanted(places[index].context) {
+            for index in 0..<state.ready.count where isWanted(places[index].context) && !places[index].isRelease {
                 guard let token = places[index].token, let loop = places[index].loop else { continue }
                 loop.core.requestCancel(token)
                 count += 1

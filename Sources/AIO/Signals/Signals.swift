@@ -59,7 +59,7 @@ public final class Signals: AsyncSequence, Sendable {
     /// has it, and read(2) of an eventfd.
     public func next(deadline: Deadline = .never) async throws(IOError) -> ReceivedSignal? {
         while true {
-            if let received = takeNow() { return received }
+            if let received = takeNow(deadline) { return received }
             do throws(IOError) {
                 let operation = Operation.poll(handle.descriptor, events: CK_POLLIN)
                 _ = try await handle.perform(operation, deadline, Self.operation)
@@ -72,9 +72,9 @@ public final class Signals: AsyncSequence, Sendable {
 
     private static var operation: String { "signal" }
 
-    /// nil too if the sequence is closed or the task cancelled, which the wait that follows will say.
-    private func takeNow() -> ReceivedSignal? {
-        guard (try? handle.begin(Self.operation)) != nil else { return nil }
+    /// nil too if the sequence is closed, the task cancelled or the deadline over, which the wait that follows will say.
+    private func takeNow(_ deadline: Deadline) -> ReceivedSignal? {
+        guard (try? handle.begin(Self.operation, deadline)) != nil else { return nil }
         defer { handle.end() }
         // Before the look: what comes after it makes the descriptor readable again.
         Kernel.clearEvent(handle.number)

@@ -80,6 +80,7 @@ public struct EngineQueue: ~Copyable {
         let slot = table[token]
         guard table.stage(token) == .submit else { return deliver(token, -ECANCELED, []) }
         slot.pointee.issuerChanges = issuerChanges
+        if slot.pointee.deadline != .never, !mayBegin(token) { return }
         switch slot.pointee.operation {
         case .timeout(let deadline):
             slot.pointee.deadline = min(deadline, slot.pointee.deadline)
@@ -106,14 +107,28 @@ public struct EngineQueue: ~Copyable {
         }
     }
 
+    /// Whether an operation with a deadline may begin: not after it. What gives something up heeds none.
+    private mutating func mayBegin(_ token: Token) -> Bool {
+        let slot = table[token]
+        guard !slot.pointee.operation.isRelease else {
+            slot.pointee.deadline = .never
+            return true
+        }
+        guard slot.pointee.deadline <= Kernel.now() else { return true }
+        slot.pointee.isDeadlinePassed = true
+        finish(token, -ECANCELED, [])
+        return false
+    }
+
     /// Asks for an end to an operation. What comes of it, its own completion tells.
     ///
-    /// Returns 0 (asked), or negative ENOENT (no such operation, or completed) or EALREADY (asked before).
+    /// Returns 0 (asked), or negative ENOENT (no such operation, or completed) or EALREADY (asked before, or it gives
+    /// something up, which is not taken back: `Operation.isRelease`).
     @discardableResult
     public mutating func requestCancel(_ token: Token) -> Int32 {
         switch table.requestCancel(token) {
         case .unknown: return -ENOENT
-        case .requestedBefore: return -EALREADY
+        case .requestedBefore, .isRelease: return -EALREADY
         case .endsWhenStaged: return 0
         case .isWithNobody:
             finish(token, -ECANCELED, [])
