@@ -100,6 +100,12 @@ public final class Changes: AsyncSequence, Sendable {
     }
 
     private func fill(_ state: inout State) throws(IOError) {
+        // A read of what the program has opened under the number, if it has closed it, would take something away.
+        guard Kernel.isChangeDescriptor(descriptor.number) else {
+            throw IOError(
+                .badDescriptor, Self.operation, errno: Errno(rawValue: EBADF),
+                advice: "the program has closed the descriptor")
+        }
         let count = Kernel.read(descriptor.number, state.memory.baseAddress!, state.memory.count)
         guard count >= 0 else {
             if count == -Int(EAGAIN) { return }
@@ -172,7 +178,7 @@ public final class Changes: AsyncSequence, Sendable {
             super.init(deadline: .never, isRelease: true)
         }
 
-        override func run() -> Int { Kernel.close(number) }
+        override func run() -> Int { Kernel.isChangeDescriptor(number) ? Kernel.close(number) : -Int(EBADF) }
     }
 
     // MARK: AsyncSequence

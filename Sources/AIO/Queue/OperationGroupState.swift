@@ -4,9 +4,15 @@ internal import AIOCore
 final class OperationGroupState: @unchecked Sendable {
     // @unchecked: `places` is touched under the lock of `state` alone, and never moves.
 
-    let event: Int32
-    /// Whether the eventfd is closed with the group.
-    let isOwner: Bool
+    /// What tells of completions.
+    enum Event {
+        /// The group's own, closed with it.
+        case own(MarkedTimer)
+        /// An eventfd of the caller's.
+        case borrowed(Int32)
+    }
+
+    let event: Event
     private let places: UnsafeMutablePointer<Place>
     private let state: Guarded<State>
 
@@ -38,9 +44,8 @@ final class OperationGroupState: @unchecked Sendable {
         let context: UInt
     }
 
-    init(limit: Int, event: Int32, isOwner: Bool) {
+    init(limit: Int, event: Event) {
         self.event = event
-        self.isOwner = isOwner
         state = Guarded(State(free: Array((0..<limit).reversed()), ready: Array(repeating: 0, count: limit)))
         places = .allocate(capacity: limit)
         for index in 0..<limit {
@@ -53,7 +58,20 @@ final class OperationGroupState: @unchecked Sendable {
         while pop(closingDescriptors: true) != nil {}
         places.deinitialize(count: state.withLock { $0.ready.count })
         places.deallocate()
-        if isOwner { Kernel.close(event) }
+        if case .own(let timer) = event { timer.close() }
+    }
+
+    var eventNumber: Int32 {
+        switch event {
+        case .own(let timer): timer.number
+        case .borrowed(let number): number
+        }
+    }
+
+    /// Before the look: what comes after it makes the descriptor readable again.
+    func clearEvent() {
+        guard case .own(let timer) = event else { return }
+        timer.set(nil)
     }
 
     var usedCount: Int { state.withLock { $0.ready.count - $0.free.count } }
@@ -109,7 +127,10 @@ final class OperationGroupState: @unchecked Sendable {
             state.ready[(state.firstReady + state.readyCount) % state.ready.count] = place.pointee.index
             state.readyCount += 1
         }
-        Kernel.wake(event)
+        switch event {
+        case .own(let timer): timer.signal()
+        case .borrowed(let number): Kernel.wake(number)
+        }
     }
 
     /// The oldest completion, whose place is free again.

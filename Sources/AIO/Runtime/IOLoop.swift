@@ -13,7 +13,7 @@ public final class IOLoop: TaskExecutor, Sendable, CustomStringConvertible {
     init(
         _ kind: EngineKind, _ settings: EngineConfiguration, _ configuration: IORuntime.Configuration
     ) throws(EngineFailure) {
-        tasks = LoopTasks(jobEnded: configuration.jobEnded)
+        tasks = LoopTasks(configuration)
         atLimit = configuration.atLimit
         core = try .start(kind, settings, tasks)
         tasks.attach(self)

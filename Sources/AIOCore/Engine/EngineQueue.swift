@@ -22,6 +22,8 @@ public struct EngineQueue: ~Copyable {
     /// What `descriptor` gave away; made when first asked for.
     private var exported: ExportedDescriptor?
 
+    /// Whether it is known that the engine lost its ring.
+    private var hasNotedLoss = false
     /// Whether `settle` gave the engine something that it has not submitted yet.
     var hasStagedAgain = false
     /// The thread that submitted last, and how often that has changed.
@@ -217,6 +219,22 @@ public struct EngineQueue: ~Copyable {
     /// Makes a thread in `turn` return. From any thread.
     public borrowing func wake() { engine.wake() }
 
+    /// Why the engine cannot use its ring any more; 0 as long as it can.
+    var lostErrno: Int32 { engine.lostErrno }
+    var needsNewThread: Bool { engine.needsNewThread }
+
+    /// On the new thread, when the one before is gone. What waited for somebody else there the kernel carries out no more,
+    /// and says so only when that comes: it is staged again now. Transfers with devices come to their end, and tell.
+    mutating func goOnAfterThread() {
+        issuerChanges &+= 1
+        for index in 0..<table.capacity {
+            guard let token = table.submittedToken(at: index), engine.isLost(token) else { continue }
+            guard table[token].pointee.operation.isWait else { continue }
+            engine.giveUp(token)
+            settle(Completion(token, result: -ECANCELED))
+        }
+    }
+
     /// A thread's operations end with it; so it is noted which one submits.
     @inline(__always)
     private mutating func noteIssuer() {
@@ -296,6 +314,11 @@ public struct EngineQueue: ~Copyable {
 
     @inline(__always)
     private mutating func drainEngine() {
+        if engine.lostErrno != 0, !hasNotedLoss {
+            hasNotedLoss = true
+            // As if the thread had changed: what comes back without having been asked to is staged again.
+            issuerChanges &+= 1
+        }
         while true {
             let count = engine.drain(into: scratch)
             for completion in scratch[..<count] { settle(completion) }
