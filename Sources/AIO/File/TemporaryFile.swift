@@ -28,7 +28,7 @@ extension File {
     private func link(
         from source: Path, _ directory: Int32, _ flags: Int32, to path: Path, _ deadline: Deadline
     ) async throws(IOError) {
-        try begin("link")
+        try begin("link", deadline)
         defer { lease.end() }
         let memory = try path.copyCString(for: "link")
         let sourceMemory = source.copyCString()

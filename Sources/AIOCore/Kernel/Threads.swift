@@ -44,6 +44,10 @@ struct Condition: ~Copyable {
 
     /// Returns false when the deadline passed first.
     borrowing func wait(_ lock: borrowing Lock, until deadline: Nanoseconds) -> Bool {
+        guard deadline != .never else {
+            wait(lock)
+            return true
+        }
         var time = timespec(tv_sec: Int(deadline / 1_000_000_000), tv_nsec: Int(deadline % 1_000_000_000))
         return pthread_cond_timedwait(condition, lock.mutex, &time) == 0
     }
