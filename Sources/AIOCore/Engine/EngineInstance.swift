@@ -107,6 +107,12 @@ struct EngineInstance: BitwiseCopyable {
         }
     }
 
+    /// Of a ring: gives an operation to a worker of ours in the place of the kernel's.
+    func stageWithWorker(_ operation: Operation, _ token: Token) {
+        guard case .ioUring(let engine) = reference else { return stage(operation, token) }
+        engine.pointee.sendToWorker(operation, token)
+    }
+
     func requestCancel(_ token: Token) {
         switch reference {
         case .ioUring(let engine): engine.pointee.requestCancel(token)

@@ -73,13 +73,24 @@ extension EngineQueue {
         case -ECANCELED, -EFAULT, -EINTR:
             // Nobody asked for it. The thread that submitted it has exited, and the kernel with it dropped what it
             // had not done; the operation is still wanted, and this thread submits it again.
-            guard slot.pointee.issuerChanges != issuerChanges else { break }
+            guard slot.pointee.issuerChanges != issuerChanges else {
+                guard isForWantOfThread(completion, operation) else { break }
+                hasStagedAgain = true
+                return engine.stageWithWorker(operation, token)
+            }
             slot.pointee.issuerChanges = issuerChanges
             return stageAgain(operation, token)
         default:
             break
         }
         finish(token, result(completion), completion.flags)
+    }
+
+    /// Whether the kernel may have found no thread for one of its workers, and so took the operation back: that is all it
+    /// says then. A worker of ours tries it once.
+    private func isForWantOfThread(_ completion: Completion, _ operation: Operation) -> Bool {
+        completion.result == -ECANCELED && engine.kind == .ioUring && !completion.flags.contains(.usedWorker)
+            && operation.isWorkForAnyWorker
     }
 
     private func result(_ completion: Completion) -> Int32 {

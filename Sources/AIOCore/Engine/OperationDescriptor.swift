@@ -134,6 +134,20 @@ extension Operation {
         return transfer.descriptor.kind == .buffered && transfer.flags.isDisjoint(with: [.sync, .dataSync])
     }
 
+    /// Whether a worker can carry it out by itself, and ends with its result.
+    var isWorkForAnyWorker: Bool {
+        switch self {
+        case .read(let transfer), .write(let transfer), .readVectored(let transfer), .writeVectored(let transfer):
+            transfer.descriptor.kind != .stream
+        case .sync, .syncRange, .open, .close, .status, .allocate, .truncate, .advise, .rename, .unlink, .makeDirectory,
+            .link, .symbolicLink, .call:
+            true
+        case .nop, .work, .socket, .splice, .tee, .waitForChild, .futexWait, .poll, .pollEach, .timeout,
+            .repeatingTimeout, .buffers, .cancel, .cancelAll:
+            false
+        }
+    }
+
     /// Whether it may hold a worker for as long as somebody else pleases.
     @inline(__always)
     var mayWaitForOthers: Bool {

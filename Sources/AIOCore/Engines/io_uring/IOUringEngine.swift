@@ -220,7 +220,7 @@ struct IOUringEngine: ~Copyable, Engine {
         return operation
     }
 
-    private mutating func sendToWorker(_ operation: Operation, _ token: Token) {
+    mutating func sendToWorker(_ operation: Operation, _ token: Token) {
         let operation = resolved(operation)
         if pool == nil {
             pool = WorkerPool(
