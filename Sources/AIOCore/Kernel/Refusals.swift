@@ -9,16 +9,28 @@ extension Kernel {
         result == -Int(ENOSYS) || result == -Int(EPERM) || result == -Int(EACCES)
     }
 
-    /// readv(2) and its like. Without a flag that matters the same; EOPNOTSUPP with one, as for a file that does not know it.
+    /// readv(2) and its like, for the flags that can be had otherwise; EOPNOTSUPP with another, as for a file that does not
+    /// know it.
     @inline(never)
     static func transferWithoutFlags(
         _ numbers: (withFlags: Int, atOffset: Int, atPosition: Int), _ descriptor: Int32,
         _ vectors: UnsafePointer<iovec>?, _ count: Int, _ offset: Int64, _ flags: UInt32, _ result: Int
     ) -> Int {
         guard isRefusal(call(numbers.withFlags, -1, 0, 0, 0, 0, 0)) else { return result }
-        guard flags & ~CK_RWF_HIPRI == 0 else { return -Int(EOPNOTSUPP) }
-        guard offset >= 0 else { return call(numbers.atPosition, Int(descriptor), address(vectors), count) }
-        return call(numbers.atOffset, Int(descriptor), address(vectors), count, Int(offset), 0)
+        var rest = flags & ~(CK_RWF_HIPRI | CK_RWF_SYNC | CK_RWF_DSYNC)
+        if rest & (CK_RWF_APPEND | CK_RWF_NOAPPEND) != 0 {
+            // That is how the file is open, or it cannot be had.
+            let isAppending = UInt64(max(0, openFlags(descriptor))) & CK_O_APPEND != 0
+            rest &= ~(isAppending ? CK_RWF_APPEND : CK_RWF_NOAPPEND)
+        }
+        guard rest == 0 else { return -Int(EOPNOTSUPP) }
+        let done =
+            offset < 0
+            ? call(numbers.atPosition, Int(descriptor), address(vectors), count)
+            : call(numbers.atOffset, Int(descriptor), address(vectors), count, Int(offset), 0)
+        guard done > 0, flags & (CK_RWF_SYNC | CK_RWF_DSYNC) != 0 else { return done }
+        let synced = flags & CK_RWF_SYNC != 0 ? fsync(descriptor) : fdatasync(descriptor)
+        return synced < 0 ? synced : done
     }
 
     /// openat(2), which knows no confinement: with one, what was refused stays so.
