@@ -5,6 +5,7 @@
 #define CK_FILES_H
 
 #include <stdint.h>
+#include <sys/stat.h>
 #include <sys/uio.h>
 
 // openat2(2)

@@ -7,7 +7,7 @@ import UnitSupport
     static let programs = [
         "contexts", "submit", "getevents", "operations", "holds", "polls", "queues", "rings", "threads", "forks",
         "streams", "unwinding", "thread_ends",
-        "raw_calls", "data",
+        "raw_calls", "data", "flags", "whole_writes", "closes",
     ].map { Program($0, .libaio) }
 
     @Test(arguments: Way.all)
@@ -54,7 +54,7 @@ import UnitSupport
             because: "the kernel's sum overflows; a size that cannot be is invalid like the others"),
         "contexts: events-after-end/without a time limit": Better(
             "-EINVAL", because: "the system's library reads the ring that is gone, and crashes"),
-        "submit: block-that-cannot-be-written/submit": Better("1", because: keyIsThere),
+        "submit: block-that-cannot-be-written/submit": Better("1", "-EFAULT", because: keyIsThere),
         "submit: block-that-cannot-be-written/events": Better("1", "0", because: keyIsThere),
         "getevents: context-at-the-last-address/result": Better(
             "-EINVAL", because: "the system's library follows any pointer, and crashes"),

@@ -8,6 +8,11 @@
 #include <string.h>
 #include <unistd.h>
 
+const void *di_marker(void) {
+    static const char marker;
+    return &marker;
+}
+
 long di_configured_processors(void) {
     long count = sysconf(_SC_NPROCESSORS_CONF);
     return count > 0 ? count : 1;
@@ -16,10 +21,10 @@ long di_configured_processors(void) {
 // glibc's own note of the end of the heap; other libraries have none, and then nothing is known to be heap.
 extern char *__curbrk __attribute__((weak));
 
-/// proc(5): the 47th field of /proc/self/stat is where the heap begins. UINTPTR_MAX if that cannot be had.
+/// proc(5): the 47th field of /proc/thread-self/stat is where the heap begins. UINTPTR_MAX if that cannot be had.
 static uintptr_t find_heap_start(void) {
     char text[2048];
-    int file = open("/proc/self/stat", O_RDONLY | O_CLOEXEC);
+    int file = open("/proc/thread-self/stat", O_RDONLY | O_CLOEXEC);
     if (file < 0) { return UINTPTR_MAX; }
     ssize_t count = read(file, text, sizeof text - 1);
     close(file);

@@ -16,7 +16,7 @@ public func exportDestroy(_ context: UInt) -> Int32 { Int32(truncatingIfNeeded: 
 
 @_cdecl("io_cancel@@LIBAIO_0.4")
 public func exportCancel(_ context: UInt, _ block: UInt, _ event: UInt) -> Int32 {
-    Int32(truncatingIfNeeded: Calls.cancel(context, block))
+    Int32(truncatingIfNeeded: Calls.cancel(context, block, event))
 }
 
 // MARK: LIBAIO_0.1
@@ -43,5 +43,8 @@ public func exportQueueRelease(_ context: UInt) -> Int32 { Int32(truncatingIfNee
 
 @_cdecl("io_cancel@LIBAIO_0.1")
 public func exportOldCancel(_ context: UInt, _ block: UInt) -> Int32 {
-    Int32(truncatingIfNeeded: Calls.cancel(context, block))
+    var event = ck_io_event()
+    return withUnsafeMutablePointer(to: &event) {
+        Int32(truncatingIfNeeded: Calls.cancel(context, block, UInt(bitPattern: $0)))
+    }
 }

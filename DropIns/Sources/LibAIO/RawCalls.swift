@@ -14,7 +14,7 @@ func rawDestroy(_ context: UInt) -> Int { Calls.destroy(context) }
 func rawSubmit(_ context: UInt, _ count: Int, _ blocks: UInt) -> Int { Calls.submit(context, count, blocks) }
 
 @c(aio_raw_cancel)
-func rawCancel(_ context: UInt, _ block: UInt, _ event: UInt) -> Int { Calls.cancel(context, block) }
+func rawCancel(_ context: UInt, _ block: UInt, _ event: UInt) -> Int { Calls.cancel(context, block, event) }
 
 /// What io_pgetevents(2) has for its mask: 0, or negative EFAULT or EINVAL.
 @c(libaio_read_signal_mask)

@@ -14,6 +14,7 @@ internal import Synchronization
 struct Reaping: BitwiseCopyable {
     let context: Context
     let life: UInt32
+    let address: UInt
     let countMin: Int
     let countMax: Int
     let events: UInt
@@ -28,8 +29,8 @@ struct Reaping: BitwiseCopyable {
         case news
         /// The same, with a signal mask.
         case maskedNews
-        /// So many events of the kernel's own context.
-        case native(wanted: Int)
+        /// The events of the kernel's own context.
+        case native
         /// Nothing more: signals that the mask lets through are delivered.
         case signals(result: Int)
     }
@@ -57,32 +58,28 @@ struct Reaping: BitwiseCopyable {
         }
         frame.state.initialize(
             to: Reaping(
-                context: context, life: context.life, countMin: countMin, countMax: countMax, events: events,
+                context: context, life: context.life, address: address, countMin: countMin, countMax: countMax,
+                events: events,
                 deadline: timeout.deadline(), mask: mask))
         return frame.state.pointee.begin(frame.call, looksFirst: looksFirst && timeout.isZero)
     }
 
     private mutating func begin(_ call: SleepingCall, looksFirst: Bool) -> Int {
-        if let result = reapNative(call) { return result }
-        if looksFirst, context.isEmpty { return end(taken) }
-        return reap(call, ended: 0)
+        if looksFirst, context.isEmpty { return end(0) }
+        return reapNative(call) ?? reap(call, ended: 0)
     }
 
     /// After a sleep. As `begin`.
     mutating func goOn(_ call: SleepingCall, _ slept: Int) -> Int {
         if case .signals(let result) = pause { return result == 0 && slept == -Int(EINTR) ? slept : result }
+        if case .native = pause { return goOnNative(call, slept) }
         guard context.enterAgain(life) else { return taken > 0 ? taken : -Int(EINVAL) }
-        switch pause {
-        case .native(let wanted):
-            if let result = noteNative(slept, wanted) ?? reapNative(call) { return result }
-            return reap(call, ended: 0)
-        case .maskedNews:
+        if case .maskedNews = pause {
             noteMasked()
             return reap(call, ended: slept == 0 ? -Int(ETIMEDOUT) : min(slept, 0))
-        default:
-            // Something else in the word means that there are news.
-            return reap(call, ended: slept == -Int(EAGAIN) ? 0 : slept)
         }
+        // Something else in the word means that there are news.
+        return reap(call, ended: slept == -Int(EAGAIN) ? 0 : slept)
     }
 
     /// Leaves the context.
@@ -98,17 +95,26 @@ struct Reaping: BitwiseCopyable {
     private mutating func reap(_ call: SleepingCall, ended: Int) -> Int {
         while true {
             context.state.pointee.lock.lock()
+            _ = context.publishOutstanding()
             let interruption = take()
-            if deadline == 0 || interruption < 0 || taken >= countMin || ended < 0 {
+            let wanted = wanted
+            if deadline == 0 || interruption < 0 || taken >= wanted || ended < 0 {
                 context.state.pointee.lock.unlock()
                 let nothing = interruption < 0 ? interruption : ended == -Int(ETIMEDOUT) ? 0 : ended
                 return end(call, taken > 0 ? taken : nothing)
             }
             // A lower number than others want wakes them as well, and they wait again.
-            context.state.pointee.waiters.begin(wanting: countMin - taken)
+            context.state.pointee.waiters.begin(wanting: wanted - taken)
             if mask != 0 { return sleepWithMask(call) }
             if sleepsForNews(call) { return Self.sleeps }
         }
+    }
+
+    /// Under the lock: how many events to wait for. Programs that submit reads or writes through the page cache and ask for
+    /// no event at least, but give a time, count on finding one: with the kernel's own the work was done within io_submit.
+    private var wanted: Int {
+        guard countMin == 0, deadline != .never, context.state.pointee.fileTransferCount > 0 else { return countMin }
+        return min(1, countMax)
     }
 
     /// The end of a call that the kernel's own context had no part in.
@@ -194,32 +200,29 @@ struct Reaping: BitwiseCopyable {
 
     // MARK: The kernel's
 
-    /// Of a context whose operations are the kernel's: a result, and it has left the context, or it sleeps. nil if not
-    /// all events are the kernel's, or will be: so many were taken, which are not enough.
+    /// Of a context that is the kernel's: its answer, or it sleeps; either way it has left the context. nil if the context
+    /// is the loop's.
     private mutating func reapNative(_ call: SleepingCall) -> Int? {
-        while true {
-            let wanted = min(max(countMin - taken, 0), NativeContext.waitMax)
-            guard let native = context.beginReaping(wanted) else { return nil }
-            let place = events &+ UInt(taken * MemoryLayout<ck_io_event>.stride)
-            guard deadline == 0 || wanted == 0, mask == 0 else {
-                pause = .native(wanted: wanted)
-                call.getLinuxAIOEvents(native.id, wanted, countMax - taken, place, until: deadline, mask: mask)
-                return end(Self.sleeps)
-            }
-            let count = Kernel.linuxAIOGetEvents(native.id, wanted, countMax - taken, place, 0, mask: 0)
-            if let result = noteNative(count, wanted) { return result }
+        let mayWait = countMin > 0 && deadline != 0
+        guard mayWait || mask != 0 else {
+            guard context.isNative else { return nil }
+            let count = Kernel.linuxAIOGetEvents(address, countMin, countMax, events, 0, mask: 0)
+            return end(count <= 0 || context.isNative ? count : Context.dropMarkers(events, count))
         }
+        guard context.beginNativeReaping(wanting: mayWait ? countMin : 0) else { return nil }
+        pause = .native
+        call.getLinuxAIOEvents(address, countMin, countMax, events, until: deadline, mask: mask)
+        return end(Self.sleeps)
     }
 
-    /// What came of the kernel's call. nil if it is not enough.
-    private mutating func noteNative(_ count: Int, _ wanted: Int) -> Int? {
-        let place = events &+ UInt(taken * MemoryLayout<ck_io_event>.stride)
-        let found = UnsafeMutablePointer<ck_io_event>(bitPattern: place)
-        taken += context.endReaping(UnsafeMutableBufferPointer(start: found, count: found == nil ? 0 : max(count, 0)))
-        if count < 0 { return end(taken > 0 ? taken : count) }
-        if taken >= countMin { return end(taken) }
-        let isOver = count < wanted || deadline != .never && Kernel.now() >= deadline
-        return isOver && context.state.pointee.mode != .loop ? end(taken) : nil
+    /// After it: the context may have turned to the loop, or ended.
+    private mutating func goOnNative(_ call: SleepingCall, _ count: Int) -> Int {
+        context.endNativeReaping()
+        guard count >= 0 else { return count }
+        guard context.enterAgain(life) else { return Context.dropMarkers(events, count) }
+        guard !context.isNative else { return end(count) }
+        taken = Context.dropMarkers(events, count)
+        return reap(call, ended: 0)
     }
 }
 

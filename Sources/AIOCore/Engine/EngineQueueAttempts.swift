@@ -67,6 +67,9 @@ extension EngineQueue {
             return stageAgain(slot.pointee.operation, token)
         case -EINTR where operation.mayBeInterrupted:
             return stageAgain(operation, token)
+        case -EINTR where operation.isRelease:
+            // The descriptor is gone all the same, and its number may be another file's by now.
+            break
         case -ECANCELED, -EFAULT, -EINTR:
             // Nobody asked for it. The thread that submitted it has exited, and the kernel with it dropped what it
             // had not done; the operation is still wanted, and this thread submits it again.

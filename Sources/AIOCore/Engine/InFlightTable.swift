@@ -114,6 +114,8 @@ final class InFlightTable: @unchecked Sendable {
     func stage(_ token: Token) -> Staging {
         let slot = self[token]
         assert(slot.pointee.state == .unstaged)
+        // Only now is the operation the owner's to look at.
+        if slot.pointee.isCancelRequested, slot.pointee.operation.isRelease { slot.pointee.isCancelRequested = false }
         guard !slot.pointee.isCancelRequested else {
             slot.pointee.state = .completed
             return .cancelledBefore
@@ -165,6 +167,8 @@ final class InFlightTable: @unchecked Sendable {
         /// No such operation, or its result is known already.
         case unknown
         case requestedBefore
+        /// It gives something up, and is carried out.
+        case isRelease
         /// Marked; it ends when it is staged, or goes on.
         case endsWhenStaged
         /// Marked; no engine has it.
@@ -175,6 +179,7 @@ final class InFlightTable: @unchecked Sendable {
     func requestCancel(_ token: Token) -> Cancelling {
         guard let slot = find(token), slot.pointee.state != .completed else { return .unknown }
         guard !slot.pointee.isCancelRequested else { return .requestedBefore }
+        guard slot.pointee.state == .unstaged || !slot.pointee.operation.isRelease else { return .isRelease }
         slot.pointee.isCancelRequested = true
         switch slot.pointee.state {
         case .unstaged, .resting: return .endsWhenStaged

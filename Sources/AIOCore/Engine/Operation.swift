@@ -84,7 +84,7 @@ public enum Operation: BitwiseCopyable, @unchecked Sendable {
     /// with the number of operations that were asked.
     case cancelAll(on: Descriptor?)
     /// Asks to cancel `target`. Completes with 0 (asked), ENOENT (no such operation: it may have completed) or
-    /// EALREADY (asked before). What becomes of the target is told by the target's own completion alone.
+    /// EALREADY (asked before, or `target` releases something). What becomes of the target is told by the target's own completion alone.
     case cancel(target: Token)
 }
 

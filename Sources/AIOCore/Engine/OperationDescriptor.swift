@@ -58,6 +58,17 @@ extension Operation {
         return otherDescriptor.map { $0.isSame(as: other) } ?? false
     }
 
+    /// Whether it gives something up that would otherwise be kept for ever: a descriptor, or what was half made. Such an
+    /// operation is carried out whatever is asked for: no cancel takes it back, and no deadline ends it.
+    public var isRelease: Bool {
+        switch self {
+        case .close: true
+        case .buffers(.provide), .buffers(.unregister): true
+        case .work(let work): work.takeUnretainedValue().isRelease
+        default: false
+        }
+    }
+
     /// Whether it completes with a descriptor that is then its owner's to close.
     package var makesDescriptor: Bool {
         switch self {
@@ -128,7 +139,8 @@ extension Operation {
     var mayWaitForOthers: Bool {
         guard let descriptor, descriptor.backing == .remote else { return false }
         if case .poll = self { return false }
-        return true
+        // A stream is read when it is ready.
+        return descriptor.kind != .stream || isWrite
     }
 
     /// The read or write, and its direction.

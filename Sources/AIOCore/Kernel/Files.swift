@@ -7,7 +7,10 @@ extension Kernel {
     public static func preadv2(
         _ descriptor: Int32, _ vectors: UnsafePointer<iovec>?, _ count: Int, _ offset: Int64, _ flags: UInt32
     ) -> Int {
-        call(CK_NR_preadv2, Int(descriptor), address(vectors), count, Int(offset), 0, Int(flags))
+        let result = call(CK_NR_preadv2, Int(descriptor), address(vectors), count, Int(offset), 0, Int(flags))
+        guard isRefusal(result) else { return result }
+        return transferWithoutFlags(
+            (CK_NR_preadv2, CK_NR_preadv, CK_NR_readv), descriptor, vectors, count, offset, flags, result)
     }
 
     /// pwritev2(2). `offset` -1 writes at the descriptor's position, as writev(2) does.
@@ -15,7 +18,10 @@ extension Kernel {
     public static func pwritev2(
         _ descriptor: Int32, _ vectors: UnsafePointer<iovec>?, _ count: Int, _ offset: Int64, _ flags: UInt32
     ) -> Int {
-        call(CK_NR_pwritev2, Int(descriptor), address(vectors), count, Int(offset), 0, Int(flags))
+        let result = call(CK_NR_pwritev2, Int(descriptor), address(vectors), count, Int(offset), 0, Int(flags))
+        guard isRefusal(result) else { return result }
+        return transferWithoutFlags(
+            (CK_NR_pwritev2, CK_NR_pwritev, CK_NR_writev), descriptor, vectors, count, offset, flags, result)
     }
 
     /// pread(2).
@@ -51,7 +57,9 @@ extension Kernel {
     public static func openat2(
         _ directory: Int32, _ path: UnsafePointer<CChar>, _ how: UnsafePointer<ck_open_how>
     ) -> Int {
-        call(CK_NR_openat2, Int(directory), address(path), address(how), MemoryLayout<ck_open_how>.size)
+        let result = call(CK_NR_openat2, Int(directory), address(path), address(how), MemoryLayout<ck_open_how>.size)
+        guard isRefusal(result) else { return result }
+        return openat(directory, path, how, result)
     }
 
     /// close(2).
@@ -67,10 +75,10 @@ extension Kernel {
         call(CK_NR_fcntl, Int(descriptor), Int(CK_F_SETFL), flags)
     }
 
-    /// open(2) of /proc/self/fd: the same file once more, as an open file of its own with these flags.
+    /// open(2) of /proc/thread-self/fd (that of the process has nothing once the main thread has ended): the same file once more, as an open file of its own with these flags.
     static func reopen(_ descriptor: Int32, _ flags: UInt64) -> Int {
-        let prefix: StaticString = "/proc/self/fd/"
-        return withUnsafeTemporaryAllocation(of: CChar.self, capacity: 32) { path in
+        let prefix: StaticString = "/proc/thread-self/fd/"
+        return withUnsafeTemporaryAllocation(of: CChar.self, capacity: 40) { path in
             for index in 0..<prefix.utf8CodeUnitCount { path[index] = CChar(prefix.utf8Start[index]) }
             var end = prefix.utf8CodeUnitCount
             var divisor: Int32 = 1_000_000_000
@@ -121,7 +129,9 @@ extension Kernel {
         _ directory: Int32, _ path: UnsafePointer<CChar>, _ flags: Int32, _ mask: UInt32,
         _ result: UnsafeMutablePointer<ck_statx>
     ) -> Int {
-        call(CK_NR_statx, Int(directory), address(path), Int(flags), Int(mask), address(result))
+        let answer = call(CK_NR_statx, Int(directory), address(path), Int(flags), Int(mask), address(result))
+        guard isRefusal(answer) else { return answer }
+        return fstatat(directory, path, flags, result, answer)
     }
 
     /// statx(2) of an open descriptor.

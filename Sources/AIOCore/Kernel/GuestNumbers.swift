@@ -1,9 +1,9 @@
 internal import CKernel
 internal import Synchronization
 
-/// The descriptors that a guest (`EngineConfiguration.isGuest`) has in a program that knows nothing of it, and that may
-/// close every number that it does not know: closefrom(3), close_range(2), a loop over close(2), dup2(2) onto any. What
-/// stands in for those calls asks here first.
+/// The descriptors that the library has in a program that knows nothing of them, and that may close every number that it
+/// does not know: closefrom(3), close_range(2), a loop over close(2), dup2(2) onto any. What stands in for those calls, in
+/// the drop-in libraries, asks here first.
 ///
 /// A number is noted under the lock under which it is made, and forgotten under the lock under which it is closed, so that
 /// whoever asks under the lock finds what is so. All of it is in pages that the kernel wipes in a forked child
@@ -38,7 +38,7 @@ public enum GuestNumbers {
 
     /// The same open file, closed under its own number and open under one that no program expects; or left where it is if
     /// there is none.
-    static func moveUp(_ descriptor: Int32) -> Int32 {
+    public static func moveUp(_ descriptor: Int32) -> Int32 {
         let moved = duplicate(descriptor)
         guard moved < 0 else {
             Kernel.close(descriptor)
@@ -62,6 +62,17 @@ public enum GuestNumbers {
             // Relaxed: who relies on it holds the lock.
             word.pointee.bitwiseAnd(~bit(descriptor), ordering: .relaxed)
         }
+    }
+
+    /// Closes a descriptor of a kind that the library makes for itself: one without a type (eventfd, epoll, timerfd, a ring).
+    /// If the number names anything else by now, the program has closed it past all that stands in for close(2), and the file
+    /// is the program's.
+    public static func closeOwn(_ descriptor: Int32) {
+        if Kernel.isAnonymous(descriptor) { close(descriptor) } else { forget(descriptor) }
+    }
+
+    private static func forget(_ descriptor: Int32) {
+        locked { _ = word(of: descriptor)?.pointee.bitwiseAnd(~bit(descriptor), ordering: .relaxed) }
     }
 
     private static func note(_ descriptor: Int32) {

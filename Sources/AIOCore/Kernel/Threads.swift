@@ -44,6 +44,10 @@ struct Condition: ~Copyable {
 
     /// Returns false when the deadline passed first.
     borrowing func wait(_ lock: borrowing Lock, until deadline: Nanoseconds) -> Bool {
+        guard deadline != .never else {
+            wait(lock)
+            return true
+        }
         var time = timespec(tv_sec: Int(deadline / 1_000_000_000), tv_nsec: Int(deadline % 1_000_000_000))
         return pthread_cond_timedwait(condition, lock.mutex, &time) == 0
     }
@@ -54,7 +58,7 @@ struct Condition: ~Copyable {
 
 extension Kernel {
     /// sched_yield(2).
-    static func yieldThread() { sched_yield() }
+    public static func yieldThread() { sched_yield() }
 
     /// The calling thread, by the cheapest name that it has.
     @inline(__always)

@@ -22,6 +22,8 @@ static inline void di_free(void *memory) { free(memory); }
 /// there for sure, readable and writable, so that the kernel need not be asked about it.
 _Bool di_is_heap(uintptr_t address, size_t count);
 
+/// An address within the library, that nobody else has.
+const void *di_marker(void);
 /// Whether they lie in the caller's stack, above it: in the page that it is in, or anywhere in the main thread's. Such
 /// memory is there as well.
 _Bool di_is_stack(uintptr_t address, size_t count);

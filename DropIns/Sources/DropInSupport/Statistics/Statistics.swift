@@ -63,6 +63,12 @@ public enum Statistics {
         if began != 0 { record(completed: began, served, result) }
     }
 
+    /// An operation is handed to the kernel's own Linux AIO, and seen no more.
+    @inline(__always)
+    public static func noteNative(_ kind: OperationKind) {
+        if isOn { record(native: kind) }
+    }
+
     // MARK: A call that submits
 
     /// A call that submits begins. Returns what `completeSubmit` wants.
@@ -128,6 +134,14 @@ extension Statistics {
         cells.begun(kind).pointee.wrappingAdd(1, ordering: .relaxed)
         cells.inFlightMax.pointee.raise(to: cells.inFlight.pointee.wrappingAdd(1, ordering: .relaxed).newValue)
         return now
+    }
+
+    @inline(never)
+    private static func record(native kind: OperationKind) {
+        guard let cells = StatisticsCells.current else { return }
+        cells.noteUse(Kernel.now())
+        cells.begun(kind).pointee.wrappingAdd(1, ordering: .relaxed)
+        cells.served(.linuxAIO).pointee.wrappingAdd(1, ordering: .relaxed)
     }
 
     @inline(never)
