@@ -3,11 +3,7 @@
 // `Scripts/build-dropins` builds them.
 import PackageDescription
 
-let swiftSettings: [SwiftSetting] = [
-    .enableExperimentalFeature("Embedded"),
-    // Dead code goes with its section.
-    .unsafeFlags(["-Xcc", "-ffunction-sections", "-Xcc", "-fdata-sections"]),
-]
+let swiftSettings: [SwiftSetting] = [.enableExperimentalFeature("Embedded")]
 
 let cSettings: [CSetting] = [
     // Threads may be unwound through these, from any instruction: see CPosixWaits.
@@ -20,6 +16,8 @@ func linkerSettings(_ name: String, map: String) -> [LinkerSetting] {
         .unsafeFlags([
             "-Xlinker", "--version-script=\(Context.packageDirectory)/Exports/\(map)", "-Xlinker", "-soname=\(name)",
             "-Xlinker", "--gc-sections", "-Xlinker", "-z", "-Xlinker", "defs",
+            // GNU ld: gold leaves the names of Swift's classes among those that the dynamic linker sees.
+            "-use-ld=bfd",
             // The loop's threads run in it, and the summary is written by it: dlclose(3) must leave it mapped.
             "-Xlinker", "-z", "-Xlinker", "nodelete",
         ])

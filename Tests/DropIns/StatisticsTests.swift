@@ -1,5 +1,6 @@
 import Foundation
 import Testing
+import UnitSupport
 
 /// AIO_STATS has a summary written of what a library did in a process.
 @Suite(.timeLimit(.minutes(15))) struct StatisticsTests {
