@@ -23,6 +23,8 @@ static const char has_two_queues[] = "the kernel's watch knows one wait queue, a
 static const char has_no_poll[] = "the kernel refuses to watch for what a file without poll(2) never is; ours waits for it";
 static const char asks_for_nothing[] = "preadv2(2) of no bytes does not ask the driver";
 static const char is_cut_first[] = "the kernel looks whether memory of the whole size could be there, before it cuts a size to 2 GiB";
+static const char tells_of_writes[] =
+    "POSIX: if an operation that aio_fsync waits for fails, it says so itself; libc has forgotten it by then";
 static const char can_be_cancelled[] =
     "the kernel has carried it out when the submission returns; ours has not, and a cancel takes it back: nothing is lost";
 
@@ -31,6 +33,7 @@ static const struct allowed allowed[] = {
     {"differ_libaio", "*submit*", "-EINVAL, not /dev/full*write*", "[!-]*", true, has_plain_calls},
     {"differ_libaio", "*submit*", "-EINVAL, not epoll*", "[!-]*", true, has_plain_calls},
     {"differ_libaio", "*submit*", "-EINVAL, not timer, write*", "[!-]*", true, has_plain_calls},
+    {"differ_libaio", "*submit*", "-EINVAL, not *, kernel memory*", "-EFAULT*", true, has_plain_calls},
     {"differ_libaio", "*submit*", "-EINVAL, not folder*", "[!-]*", true, has_plain_calls},
     {"differ_libaio", "*submit*", "-EINVAL, not /proc/self/comm*", "[!-]*", true, has_plain_calls},
     {"differ_libaio", "*submit*", "[!-]*, not eventfd*write*", "*", true, has_plain_calls},
@@ -42,8 +45,12 @@ static const struct allowed allowed[] = {
     {"differ_libaio", "*submit*", "*, not terminal*poll*", "*", true, has_two_queues},
     {"differ_libaio", "*submit*", "-EINVAL, not /dev/*poll*", "[!-]*", true, has_no_poll},
     {"differ_libaio", "*submit*", "[!-]*, not /dev/*poll*", "*", true, has_no_poll},
-    {"differ_posixaio", "* of *", "result -EFAULT*", "result [!-]*", true, is_cut_first},
-    {"differ_libaio", "*timer, readv of 0 *", "result -EINVAL*", "result 0*", false, asks_for_nothing},
+    {"differ_posixaio", "* of 9223372036854775* *", "*EFAULT*", "*", true, is_cut_first},
+    {"differ_posixaio", "* of -* *", "*EFAULT*", "*", true, is_cut_first},
+    {"differ_posixaio", "*, f*sync of *", "result 0*", "result -*", true, tells_of_writes},
+    {"differ_posixaio", "*again: *, f*sync of *", "0, 0", "*", true, tells_of_writes},
+    {"differ_libaio", "*timer, readv of *", "result -EINVAL*", "result 0*", false, asks_for_nothing},
+    {"differ_libaio", "*eventfd*, readv of *", "result -EINVAL*", "result 0*", false, asks_for_nothing},
     {"differ_libaio", "*cancel of * read*", "-EINVAL*", "-EINPROGRESS*", true, can_be_cancelled},
     {"differ_libaio", "*cancel of * write*", "-EINVAL*", "-EINPROGRESS*", true, can_be_cancelled},
     {"differ_libaio", "*cancel of * f*sync*", "-EINVAL*", "-EINPROGRESS*", true, can_be_cancelled},

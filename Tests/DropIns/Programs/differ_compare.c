@@ -238,10 +238,11 @@ static void describe(struct difference *difference, const char *system, const ch
     generalise(difference->signature, sizeof difference->signature);
 }
 
-/// The system's library itself has not carried something out: there is nothing to compare with.
+/// The system's library itself has not carried something out, or has crashed: there is nothing to compare with.
 static bool hangs(const struct lines *transcript) {
     for (int index = 0; index < transcript->count; index++) {
-        if (strstr(transcript->lines[index], "has not ended") || strstr(transcript->lines[index], "does not end")) { return true; }
+        if (strstr(transcript->lines[index], "has not ended") || strstr(transcript->lines[index], "does not end")
+            || strstr(transcript->lines[index], "is killed by")) { return true; }
     }
     return false;
 }

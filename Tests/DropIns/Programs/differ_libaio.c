@@ -366,6 +366,8 @@ static void setup(const long *arguments) {
 static void destroy(const long *arguments) {
     long index = arguments[0];
     struct context *context = &contexts[index];
+    // Who comes to wait after the end is led to a ring that is gone by the system's library, and crashes.
+    if (context->has_waiter) { usleep(5000); }
     int result = io_destroy(context->context);
     tell("context %ld: %s", index, result_text(result));
     if (result != 0 || !context->is_there) { return; }
@@ -376,6 +378,8 @@ static void destroy(const long *arguments) {
         tell("who waited for %ld: %s", context->waits_for,
             context->outstanding >= context->waits_for ? "may have had them" : result_text(context->waiter_result));
     }
+    // The next context may get the address.
+    context->context = NULL;
     context->is_there = false;
     for (int number = 0; number < operation_count; number++) {
         if (context_of[number] != index || operations[number].state != IN_FLIGHT) { continue; }

@@ -20,13 +20,17 @@ struct far_end {
 /// For each descriptor that is an end of a stream: what can be read there.
 static struct far_end far_ends[KINDS];
 
-/// What was sent over TCP arrives a little later.
+/// What was sent over TCP, or to a terminal, arrives a little later.
 static inline void let_arrive(long kind) {
-    int left = 0;
-    if (kinds[kind].index != TCP) { return; }
-    for (int tries = 0; tries < 2000; tries++) {
+    int left = 0, count = -1, before;
+    for (int tries = 0; kinds[kind].index == TCP && tries < 2000; tries++) {
         if (ioctl(number_of(other_end(kind)), SIOCOUTQ, &left) != 0 || left == 0) { return; }
         usleep(50);
+    }
+    for (int tries = 0; kinds[kind].index == TERMINAL && tries < 100; tries++) {
+        before = count;
+        if (ioctl(number_of(kind), FIONREAD, &count) != 0 || count == before) { return; }
+        usleep(1000);
     }
 }
 
