@@ -207,6 +207,17 @@ static void made_and_ended_in_turn(void) {
     fact_result("good rounds", good);
 }
 
+/// A context is no file: no limit of files is its.
+static void made_within_limits_of_files(void) {
+    io_context_t context = NULL;
+    setrlimit(RLIMIT_FSIZE, &(struct rlimit){0, RLIM_INFINITY});
+    fact_result("while no file may grow", io_setup(8, &context));
+    char bytes[16];
+    int zero = open("/dev/zero", O_RDONLY | O_CLOEXEC);
+    fact_performed("a read there", context, block(IOCB_CMD_PREAD, zero, bytes, 16, 0));
+    fact_result("the end", io_destroy(context));
+}
+
 static void errno_is_left_alone(void) {
     errno = 77;
     io_context_t context = NULL;
@@ -237,6 +248,7 @@ static const struct test_case cases[] = {
     {"ends-at-once", ends_at_once},
     {"thousands", thousands},
     {"made-and-ended-in-turn", made_and_ended_in_turn},
+    {"made-within-limits-of-files", made_within_limits_of_files},
     {"errno-is-left-alone", errno_is_left_alone},
 };
 

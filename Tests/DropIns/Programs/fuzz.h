@@ -2,6 +2,8 @@
 // and the check at the end that nothing was left behind.
 #pragma once
 
+#include "random.h"
+
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -25,21 +27,6 @@
 
 /// Ends the fuzzer: something is wrong that no argument can excuse.
 #define FAIL(...) (fprintf(stderr, "failed: " __VA_ARGS__), fprintf(stderr, "\n"), _exit(1))
-
-struct fuzz_random { uint64_t state; };
-
-static inline uint64_t random_number(struct fuzz_random *random) {
-    random->state += 0x9e3779b97f4a7c15u;
-    uint64_t mixed = random->state;
-    mixed = (mixed ^ (mixed >> 30)) * 0xbf58476d1ce4e5b9u;
-    mixed = (mixed ^ (mixed >> 27)) * 0x94d049bb133111ebu;
-    return mixed ^ (mixed >> 31);
-}
-
-static inline unsigned below(struct fuzz_random *random, unsigned limit) {
-    return (unsigned)(random_number(random) % limit);
-}
-static inline bool one_in(struct fuzz_random *random, unsigned count) { return below(random, count) == 0; }
 
 // Memory. Whatever a random operation writes goes to the arena, or nowhere: what follows it cannot be written to, and
 // all other addresses that are handed out are those of no memory.

@@ -1,0 +1,66 @@
+// The differences that are meant, each with its reason. A line of a transcript is `what: result`; the patterns are those of
+// fnmatch(3). After an allowed difference that `ends` the comparison, what follows from it is not compared.
+//
+// What is allowed because of how a program is run, rather than because of what a line says, is marked "Allowed difference"
+// in the interpreters: counts of events, and masks of watches.
+#pragma once
+
+#include <fnmatch.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+struct allowed {
+    /// Which interpreter.
+    const char *program;
+    const char *what, *system, *ours;
+    bool ends;
+    const char *reason;
+};
+
+static const char has_plain_calls[] =
+    "Linux AIO refuses files whose driver has the plain calls alone; that they work, or fail as they do in read(2), is no harm";
+static const char has_two_queues[] = "the kernel's watch knows one wait queue, and refuses drivers that have two";
+static const char has_no_poll[] = "the kernel refuses to watch for what a file without poll(2) never is; ours waits for it";
+static const char asks_for_nothing[] = "preadv2(2) of no bytes does not ask the driver";
+static const char is_cut_first[] = "the kernel looks whether memory of the whole size could be there, before it cuts a size to 2 GiB";
+static const char tells_of_writes[] =
+    "POSIX: if an operation that aio_fsync waits for fails, it says so itself; libc has forgotten it by then";
+static const char can_be_cancelled[] =
+    "the kernel has carried it out when the submission returns; ours has not, and a cancel takes it back: nothing is lost";
+
+static const struct allowed allowed[] = {
+    {"differ_libaio", "*submit*", "-EINVAL, not eventfd*write*", "[!-]*", true, has_plain_calls},
+    {"differ_libaio", "*submit*", "-EINVAL, not /dev/full*write*", "[!-]*", true, has_plain_calls},
+    {"differ_libaio", "*submit*", "-EINVAL, not epoll*", "[!-]*", true, has_plain_calls},
+    {"differ_libaio", "*submit*", "-EINVAL, not timer, write*", "[!-]*", true, has_plain_calls},
+    {"differ_libaio", "*submit*", "-EINVAL, not *, kernel memory*", "-EFAULT*", true, has_plain_calls},
+    {"differ_libaio", "*submit*", "-EINVAL, not folder*", "[!-]*", true, has_plain_calls},
+    {"differ_libaio", "*submit*", "-EINVAL, not /proc/self/comm*", "[!-]*", true, has_plain_calls},
+    {"differ_libaio", "*submit*", "[!-]*, not eventfd*write*", "*", true, has_plain_calls},
+    {"differ_libaio", "*submit*", "[!-]*, not /dev/full*write*", "*", true, has_plain_calls},
+    {"differ_libaio", "*submit*", "[!-]*, not epoll*", "*", true, has_plain_calls},
+    {"differ_libaio", "*submit*", "[!-]*, not timer, write*", "*", true, has_plain_calls},
+    {"differ_libaio", "*submit*", "[!-]*, not folder*", "*", true, has_plain_calls},
+    {"differ_libaio", "*submit*", "[!-]*, not /proc/self/comm*", "*", true, has_plain_calls},
+    {"differ_libaio", "*submit*", "*, not terminal*poll*", "*", true, has_two_queues},
+    {"differ_libaio", "*submit*", "-EINVAL, not /dev/*poll*", "[!-]*", true, has_no_poll},
+    {"differ_libaio", "*submit*", "[!-]*, not /dev/*poll*", "*", true, has_no_poll},
+    {"differ_posixaio", "* of 9223372036854775* *", "*EFAULT*", "*", true, is_cut_first},
+    {"differ_posixaio", "* of -* *", "*EFAULT*", "*", true, is_cut_first},
+    {"differ_posixaio", "*, f*sync of *", "result 0*", "result -*", true, tells_of_writes},
+    {"differ_posixaio", "*again: *, f*sync of *", "0, 0", "*", true, tells_of_writes},
+    {"differ_libaio", "*timer, readv of *", "result -EINVAL*", "result 0*", false, asks_for_nothing},
+    {"differ_libaio", "*eventfd*, readv of *", "result -EINVAL*", "result 0*", false, asks_for_nothing},
+    {"differ_libaio", "*cancel of * read*", "-EINVAL*", "-EINPROGRESS*", true, can_be_cancelled},
+    {"differ_libaio", "*cancel of * write*", "-EINVAL*", "-EINPROGRESS*", true, can_be_cancelled},
+    {"differ_libaio", "*cancel of * f*sync*", "-EINVAL*", "-EINPROGRESS*", true, can_be_cancelled},
+};
+
+static const struct allowed *find_allowed(const char *program, const char *what, const char *system, const char *ours) {
+    for (size_t index = 0; index < sizeof allowed / sizeof *allowed; index++) {
+        const struct allowed *one = &allowed[index];
+        if (fnmatch(one->program, program, 0) == 0 && fnmatch(one->what, what, 0) == 0
+            && fnmatch(one->system, system, 0) == 0 && fnmatch(one->ours, ours, 0) == 0) { return one; }
+    }
+    return NULL;
+}

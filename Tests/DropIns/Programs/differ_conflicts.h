@@ -1,0 +1,60 @@
+// Which operations may be in flight together, so that what comes of them is determined: Linux AIO and POSIX AIO promise
+// no order between operations on the same range of a file, and so none is asked for.
+#pragma once
+
+#include "differ_streams.h"
+
+enum access { READS, WRITES, APPENDS, SYNCS, WATCHES };
+
+/// What an operation in flight touches.
+struct extent {
+    /// Of the descriptor's kind.
+    const struct kind_of_descriptor *what;
+    enum access access;
+    int64_t start, end;
+    /// It reads to, or writes beyond, the end of the file as it is.
+    bool touches_end;
+};
+
+static inline struct extent extent_of(long kind, enum access access, int64_t offset, uint64_t size) {
+    struct extent extent = {&kinds[kind], access, offset, INT64_MAX, false};
+    if (offset < 0) { extent.start = 0; }
+    if (size < (uint64_t)(INT64_MAX - extent.start)) { extent.end = extent.start + (int64_t)size; }
+    if (kinds[kind].backing == REGULAR) { extent.touches_end = extent.end > file_size(kinds[kind].index); }
+    return extent;
+}
+
+static inline bool both_append(const struct extent *one, const struct extent *other) {
+    return one->access == APPENDS && other->access == APPENDS;
+}
+
+static inline bool is_writing(const struct extent *one) { return one->access == WRITES || one->access == APPENDS; }
+
+static inline bool conflict_in_file(const struct extent *one, const struct extent *other) {
+    if (one->what->index != other->what->index || one->access == SYNCS || other->access == SYNCS) { return false; }
+    if (!is_writing(one) && !is_writing(other)) { return false; }
+    if (both_append(one, other)) { return false; }
+    if (one->access == APPENDS || other->access == APPENDS) { return true; }
+    if ((is_writing(one) && one->touches_end) || (is_writing(other) && other->touches_end)) { return true; }
+    // Whole blocks, since a direct transfer and a buffered one of one page are not ordered either.
+    return one->start / 4096 <= other->end / 4096 && other->start / 4096 <= one->end / 4096;
+}
+
+/// Operations in one direction of a stream are carried out in order; those in both are independent, but for a watch.
+static inline bool conflict_in_stream(const struct extent *one, const struct extent *other) {
+    if (one->what->index != other->what->index) { return false; }
+    if (one->access == WATCHES || other->access == WATCHES) { return one->access != other->access; }
+    if (one->what == other->what) { return false; }
+    // What one end writes is what the other reads.
+    return one->access == WRITES ? other->access == READS : other->access == WRITES;
+}
+
+static inline bool in_conflict(const struct extent *one, const struct extent *other) {
+    if (one->what->backing != other->what->backing) { return false; }
+    switch (one->what->backing) {
+    case REGULAR: return conflict_in_file(one, other);
+    case STREAM: return conflict_in_stream(one, other);
+    case COUNTER: return one->what == other->what;
+    default: return false;
+    }
+}

@@ -1,0 +1,159 @@
+// Steps of the test of Linux AIO that wait for events.
+#pragma once
+
+static volatile sig_atomic_t signals_seen;
+static void see_signal(int number) { (void)number, signals_seen++; }
+
+enum limit { NO_LIMIT, NO_TIME, MICROSECONDS, MILLISECONDS, SECONDS, NEGATIVE_TIME, TOO_MANY_NANOSECONDS, LIMITS };
+
+static const char *const limit_names[LIMITS] = {"no limit", "no time", "10 us", "3 ms", "5 s", "-1 s", "-1 ns"};
+
+static struct timespec *time_limit(long kind, struct timespec *limit) {
+    switch (kind) {
+    case NO_TIME: *limit = (struct timespec){0, 0}; return limit;
+    case MICROSECONDS: *limit = (struct timespec){0, 10000}; return limit;
+    case MILLISECONDS: *limit = (struct timespec){0, 3000000}; return limit;
+    case SECONDS: *limit = (struct timespec){5, 0}; return limit;
+    case NEGATIVE_TIME: *limit = (struct timespec){-1, 0}; return limit;
+    case TOO_MANY_NANOSECONDS: *limit = (struct timespec){0, -1}; return limit;
+    default: return NULL;
+    }
+}
+
+/// How few events are right where the kernel's own submission has done the work, and gives `all`.
+///
+/// Allowed difference: ours submits without doing the work. So who does not want to wait may not find it done; who does
+/// want to gets what was asked for as the least, and one event at least if there is time for that.
+static long fewest(long least, long all, long limit) {
+    switch (limit) {
+    case NO_LIMIT: return least < all ? least : all;
+    case SECONDS: return least > 1 ? (least < all ? least : all) : all > 0 ? 1 : 0;
+    default: return 0;
+    }
+}
+
+/// After a wait that may have given fewer than all: the rest is taken, so that what follows is the same everywhere.
+static void tell_wait(long index, long least, long most, long limit, bool is_interrupted, long result,
+    const struct io_event *events) {
+    struct context *context = &contexts[index];
+    bool is_ours = context->is_there && !context->is_foreign;
+    long all = is_ours ? clamped(certain(index), most) : 0;
+    // Allowed difference: so a signal that is let through can come before the first event, or between two.
+    bool may_end_early = is_interrupted && all > 0 && result != 0;
+    bool is_enough = result <= all && (may_end_early ? result == -EINTR || result > 0
+        : result >= 0 && result >= fewest(least, all, limit));
+    tell("context %ld, %ld to %ld, %s: %s", index, least, most, limit_names[limit],
+        is_enough && is_ours ? "as many as there must be" : result_text(result));
+    if (!is_ours) { return; }
+    for (long event = 0; event < result; event++) { note_event(context, &events[event]); }
+    if (result < 0 && result != -EINTR) { return; }
+    if (result < all) { take_events(context, (int)(all - (result < 0 ? 0 : result))); }
+}
+
+/// The system's library reads the ring of a context that is gone, and crashes.
+static io_context_t waited_for(long index) { return contexts[index].is_there ? contexts[index].context : NULL; }
+
+/// So many at least that the call ends.
+static long possible_least(long index, long least, long limit) {
+    // To the kernel, an end before now is none.
+    bool ends = limit == NO_TIME || limit == MICROSECONDS || limit == MILLISECONDS;
+    return ends || !contexts[index].is_there || contexts[index].is_foreign ? least : clamped(least, certain(index));
+}
+
+/// CONTEXT LEAST MOST LIMIT
+static void wait_for_events(const long *arguments) {
+    static struct io_event events[MOST_WAITED];
+    long index = arguments[0], limit = arguments[3], most = clamped(arguments[2], MOST_WAITED);
+    struct timespec time;
+    end_waiter(index);
+    // The system's library looks whether the ring is empty first, then at the numbers.
+    if (limit == NO_TIME && (arguments[1] < 0 || arguments[1] > most)) { join_context(index); }
+    long least = possible_least(index, arguments[1], limit);
+    memset(events, 0x55, sizeof events);
+    long result = io_getevents(waited_for(index), least, most, events, time_limit(limit, &time));
+    tell_wait(index, least, most, limit, false, result, events);
+}
+
+/// CONTEXT LEAST MOST LIMIT MASK: with a signal that is pending, and blocked before; MASK 1 lets it through, 0 blocks it
+/// still, 2 sets none.
+static void wait_with_mask(const long *arguments) {
+    static struct io_event events[MOST_WAITED];
+    long index = arguments[0], limit = arguments[3], most = clamped(arguments[2], MOST_WAITED);
+    struct timespec time;
+    sigset_t blocked, old, mask;
+    end_waiter(index);
+    long least = possible_least(index, arguments[1], limit);
+    signals_seen = 0;
+    sigemptyset(&blocked), sigaddset(&blocked, SIGUSR1);
+    pthread_sigmask(SIG_BLOCK, &blocked, &old);
+    pthread_kill(pthread_self(), SIGUSR1);
+    mask = arguments[4] == 1 ? old : blocked;
+    long result = io_pgetevents(waited_for(index), least, most, events, time_limit(limit, &time),
+        arguments[4] == 2 ? NULL : &mask);
+    int during = signals_seen;
+    pthread_sigmask(SIG_SETMASK, &old, NULL);
+    tell("signals during it, and after: %d, %d", during, signals_seen);
+    tell_wait(index, least, most, limit, arguments[4] == 1, result, events);
+}
+
+/// CONTEXT RESTARTS: nothing is there, and a signal comes.
+static void wait_for_signal(const long *arguments) {
+    long index = arguments[0];
+    join_context(index);
+    if (!contexts[index].is_there) { return; }
+    struct sigaction action = {.sa_handler = see_signal, .sa_flags = arguments[1] ? SA_RESTART : 0};
+    sigaction(SIGALRM, &action, NULL);
+    signals_seen = 0;
+    // Again and again, since the first could come before the wait.
+    struct itimerval soon = {{0, 2000}, {0, 2000}}, never = {{0, 0}, {0, 0}};
+    setitimer(ITIMER_REAL, &soon, NULL);
+    struct io_event event;
+    struct timespec limit = {2, 0};
+    int result = io_getevents(contexts[index].context, 1, 1, &event, &limit);
+    setitimer(ITIMER_REAL, &never, NULL);
+    tell("context %ld: %s, signals %s", index, result_text(result), signals_seen > 0 ? "seen" : "not seen");
+}
+
+/// CONTEXT LEAST: on a thread of its own.
+static void begin_waiter(const long *arguments) {
+    long index = arguments[0];
+    struct context *context = &contexts[index];
+    if (context->has_waiter || !context->is_there || context->is_foreign) { return; }
+    context->waits_for = clamped(arguments[1], 8);
+    context->has_waiter = true;
+    if (pthread_create(&context->waiter, NULL, wait_there, context) != 0) { BROKEN("no thread"); }
+}
+
+// The queue's own calls, which give each event to a function that its operation names.
+
+static int called_back;
+static struct context *called_context;
+
+static void call_back(io_context_t given, struct iocb *block, long result, long second) {
+    (void)given;
+    called_back++;
+    struct io_event event = {(uint64_t)(block - blocks), (uint64_t)(uintptr_t)block, result, second};
+    note_event(called_context, &event);
+}
+
+/// CONTEXT COUNT: reads whose events the queue's call gives to a function.
+static void run_queue(const long *arguments) {
+    long index = arguments[0];
+    join_context(index);
+    struct context *context = &contexts[index];
+    if (staged_count > 0 || !context->is_there || context->is_foreign) { return; }
+    for (long count = 0; count < arguments[1]; count++) {
+        stage((long[MOST_ARGUMENTS]){0, IOCB_CMD_PREAD, count * 4096, 4096});
+    }
+    for (int place = 0; place < staged_count; place++) { blocks[staged[place]].data = (uint64_t)(uintptr_t)call_back; }
+    submit((long[MOST_ARGUMENTS]){index});
+    called_back = 0;
+    called_context = context;
+    double tries = 0;
+    int result = 0;
+    while (context->outstanding > 0 && result >= 0 && tries++ < 5000) {
+        result = io_queue_run(context->context);
+        if (context->outstanding > 0) { usleep(200); }
+    }
+    tell("context %ld: %s, called %d times", index, result < 0 ? result_text(result) : "runs", called_back);
+}
