@@ -8,6 +8,8 @@ struct Aio: AsyncParsableCommand {
         commandName: "aio",
         abstract: "Shows what asynchronous I/O this machine can do, measures it, and gives it to other programs.",
         discussion: "Exit status: 0 success, 1 failure, 2 wrong usage, 130 interrupted.",
+        // There is no release yet that a number could stand for.
+        version: "aio (swift-aio) unreleased",
         subcommands: [
             BenchCommand.self, ProbeCommand.self, RunCommand.self, CopyCommand.self, DiskUsageCommand.self,
             HashCommand.self, ServeCommand.self,
@@ -37,7 +39,7 @@ struct Aio: AsyncParsableCommand {
             Console.complain(refusal.message)
             return refusal.status
         case let interrupted as Interrupted:
-            Console.complain("interrupted; nothing is left behind")
+            Console.complain("interrupted; \(interrupted.remains)")
             return 128 + interrupted.signal
         case let status as ExitCode:
             return status.rawValue
@@ -50,7 +52,10 @@ struct Aio: AsyncParsableCommand {
         let status = exitCode(for: error)
         if status == .success {
             // A request for help or the version: what was asked for, not a complaint.
-            try? Console.write(fullMessage(for: error) + "\n")
+            do throws(Failure) { try Console.write(fullMessage(for: error) + "\n") } catch {
+                Console.complain(error.message)
+                return 1
+            }
             return 0
         }
         let isUsage = status == .validationFailure

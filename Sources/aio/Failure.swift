@@ -17,4 +17,6 @@ struct Failure: Error {
 /// A signal asked the command to stop.
 struct Interrupted: Error {
     var signal: Int32
+    /// What is left of what it did, for the person at the terminal.
+    var remains = "nothing is left behind"
 }

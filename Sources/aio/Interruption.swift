@@ -34,8 +34,8 @@ enum Interruption {
         pthread_sigmask(SIG_UNBLOCK, &listened, nil)
     }
 
-    static func check() throws {
+    static func check(_ remains: @autoclosure () -> String = "nothing is left behind") throws {
         let number = signal.load(ordering: .relaxed)
-        if number != 0 { throw Interrupted(signal: number) }
+        if number != 0 { throw Interrupted(signal: number, remains: remains()) }
     }
 }

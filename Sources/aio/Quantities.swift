@@ -25,7 +25,7 @@ struct ByteCount: ExpressibleByArgument, Equatable, CustomStringConvertible {
     var description: String {
         for (name, size) in [("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)] where bytes >= size {
             if bytes % size == 0 { return "\(bytes / size) \(name)" }
-            if bytes >= 10 * size { return "\(bytes * 10 / size / 10).\(bytes * 10 / size % 10) \(name)" }
+            if bytes >= 10 * size { return "\(bytes / size).\(bytes % size * 10 / size) \(name)" }
         }
         return bytes == 1 ? "1 byte" : "\(bytes) bytes"
     }

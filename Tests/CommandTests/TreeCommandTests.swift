@@ -4,43 +4,13 @@ import UnitSupport
 
 /// `aio copy`, `aio du` and `aio hash`, run as programs, beside the system's.
 @Suite(.timeLimit(.minutes(10))) struct TreeCommandTests {
-    private struct Outcome {
-        var status: Int32
-        var output: [UInt8]
-        var errors: String
+    private typealias Outcome = CommandRun
 
-        var lines: [String] { String(decoding: output, as: UTF8.self).split(separator: "\n").map(String.init) }
-    }
-
-    /// Runs a program in `folder`; `aio` is the one that was just built.
     private func run(_ arguments: [String], in folder: String) throws -> Outcome {
-        let process = Process()
-        process.executableURL = arguments[0] == "aio" ? Self.aio : URL(filePath: "/usr/bin/env")
-        process.arguments = arguments[0] == "aio" ? Array(arguments.dropFirst()) : arguments
-        process.currentDirectoryURL = URL(filePath: folder)
-        let (output, errors) = (Pipe(), Pipe())
-        (process.standardOutput, process.standardError) = (output, errors)
-        try process.run()
-        // What it says is short; what it writes may fill the pipe.
-        let bytes = [UInt8](output.fileHandleForReading.readDataToEndOfFile())
-        let complaints = errors.fileHandleForReading.readDataToEndOfFile()
-        process.waitUntilExit()
-        return Outcome(
-            status: process.terminationStatus, output: bytes, errors: String(decoding: complaints, as: UTF8.self))
+        try CommandRun(arguments, in: folder)
     }
 
-    /// Beside the tests.
-    private static var aio: URL {
-        URL(filePath: CommandLine.arguments[0]).resolvingSymlinksInPath().deletingLastPathComponent().appending(
-            path: "aio")
-    }
-
-    private func withFolder(_ body: (String) throws -> Void) throws {
-        let folder = "/var/tmp/aio-command-\(UUID().uuidString)"
-        try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: false)
-        defer { try? FileManager.default.removeItem(atPath: folder) }
-        try body(folder)
-    }
+    private func withFolder(_ body: (String) throws -> Void) throws { try withCommandFolder(body) }
 
     private static let names: [[UInt8]] = [
         Array("plain".utf8), Array("two\nlines".utf8), Array("a\\b".utf8), Array("a\rb".utf8), Array(" ".utf8),
@@ -187,7 +157,7 @@ import UnitSupport
             try #require(mkdir("\(folder)/tree", 0o755) == 0)
             for index in 0..<2000 { try Data(count: 20_000).write(to: URL(filePath: "\(folder)/tree/\(index)")) }
             let process = Process()
-            process.executableURL = Self.aio
+            process.executableURL = CommandRun.aio
             process.arguments = ["copy", "--sync", "tree", "copy"]
             process.currentDirectoryURL = URL(filePath: folder)
             process.standardError = FileHandle.nullDevice

@@ -1,126 +1,165 @@
 internal import AIOCore
 internal import CKernel
 
-/// A directory of a tree that is copied: open for writing until all that goes into it is there, and then given what its
-/// source has. The task that copies the tree alone touches it.
+/// A directory of a tree that is copied: writable until all that goes into it is there, and then given what its source
+/// has. The task that copies the tree alone touches it, and the worker that makes or finishes it meanwhile.
 final class CopiedDirectory: @unchecked Sendable {
     // @unchecked: see above; to others it is handed on to come back.
-    let source: Path
-    let target: Path
-    let depth: Int
+    let source: TreeDirectory
+    let target: TreeDirectory
     let above: CopiedDirectory?
+    /// Where the target's root is made; of the others it is the directory above and a name. nil for a target that does not
+    /// end with a name, and is there.
+    private let rootPlace: CopyPlace?
+    /// What the source's directory is, as it was when the tree was read.
+    private let status: FileStatus
+    /// What was made in it. nil before it is there.
+    private(set) var made: MadeNames?
+    /// Directories in it that this copy is at, or was.
+    private var entered: Set<CopiedLinks.Key> = []
+    /// What its own permissions were, if its owner had to be given more to fill it.
+    private var narrowPermissions: UInt32?
     /// Files and directories on their way into it, and 1 while its source is read.
     var pendingCount = 1
 
-    init(_ source: Path, _ target: Path, depth: Int, above: CopiedDirectory?) {
+    init(
+        _ source: TreeDirectory, _ target: TreeDirectory, _ status: FileStatus, above: CopiedDirectory?,
+        rootPlace: CopyPlace? = nil
+    ) {
         self.source = source
         self.target = target
-        self.depth = depth
+        self.status = status
         self.above = above
+        self.rootPlace = rootPlace
         above?.pendingCount += 1
     }
+
+    var depth: Int { target.depth }
+
+    // MARK: Made
 
     /// Makes it for its owner alone; one that is there is taken as it is.
     func make(_ session: CopySession, _ deadline: Deadline) -> CopyStep {
         CopyStep(deadline) { [self] _ throws(IOError) in
-            let result = CopyCalls.makeDirectory(target, session.options.keepsMetadata ? 0o700 : 0o777)
-            guard result == -Int(EEXIST) else {
-                _ = try check(result, "mkdir", target)
-                return
-            }
-            var status = ck_statx()
-            // Below, a link may lead anywhere; at the top it is what the caller named.
-            _ = try check(CopyCalls.status(of: target, followLinks: depth == 0, &status), "stat", target)
-            guard FileType(mode: status.mode) == .directory else {
-                throw IOError(
-                    .alreadyExists, "mkdir", errno: Errno(rawValue: EEXIST), path: target,
-                    advice: "it is there, and no directory")
+            if let above {
+                try make(target.name, in: try above.target.openForCopy(), session)
+            } else if let rootPlace {
+                // Nothing else is made there.
+                defer { rootPlace.folder.end() }
+                try make(rootPlace.name, in: try rootPlace.openFolder(), session)
+            } else {
+                try enter(try target.openForCopy())
             }
         }
     }
 
-    /// Attributes and durability, once everything is in it.
+    private func make(_ name: Path, in folder: OpenDirectory, _ session: CopySession) throws(IOError) {
+        let keeps = session.options.keepsMetadata
+        let permissions = keeps ? 0o700 : UInt32(status.permissions & 0o1777)
+        let result = CopyCalls.makeDirectory(name, in: folder, permissions)
+        let isThere = result == -Int(EEXIST)
+        if !isThere { _ = try check(result, "mkdir", target.path) }
+        // What is there may not be readable; what was made is, since metadata will be kept.
+        let flags = isThere || !keeps ? CK_O_PATH : CK_O_RDONLY
+        let opened: Int
+        if isThere, above == nil, target.name.endsWithSlash {
+            // The caller wants a link followed.
+            opened = CopyCalls.open(target.name, flags | CK_O_DIRECTORY)
+        } else {
+            opened = CopyCalls.open(name, in: folder, flags | CK_O_DIRECTORY)
+        }
+        if isThere, [-Int(ENOTDIR), -Int(ELOOP)].contains(opened) {
+            throw IOError(
+                .alreadyExists, "mkdir", errno: Errno(rawValue: EEXIST), path: target.path,
+                advice: "it is there, and no directory")
+        }
+        let directory = OpenDirectory(adopting: Int32(try check(opened, "open", target.path)))
+        guard !isThere else { return try enter(directory) }
+        try prepare(directory, keeps)
+        begin(directory, isNew: true)
+    }
+
+    /// One that is there, unless it is the source itself, or one that this copy is in already.
+    private func enter(_ directory: OpenDirectory) throws(IOError) {
+        guard directory.file.inode != status.inode || directory.file.device != status.fileSystem else {
+            throw CopyIdentity.sameFile(source.path, target.path)
+        }
+        let key = CopiedLinks.Key(device: directory.file.device, inode: directory.file.inode)
+        guard above?.entered.contains(key) != true else {
+            throw IOError(
+                .alreadyExists, "copy", errno: Errno(rawValue: EEXIST), path: source.path,
+                advice: "will not copy into \(target.path), which was made just now")
+        }
+        begin(directory, isNew: false)
+    }
+
+    private func begin(_ directory: OpenDirectory, isNew: Bool) {
+        made = MadeNames(isAll: isNew)
+        above?.entered.insert(CopiedLinks.Key(device: directory.file.device, inode: directory.file.inode))
+        target.adopt(directory)
+    }
+
+    /// A new one: without what its folder gives to new ones, and so that its owner can fill it.
+    private func prepare(_ directory: OpenDirectory, _ keepsMetadata: Bool) throws(IOError) {
+        if keepsMetadata {
+            for list in AttributeCopy.lists {
+                let result = list.withCString { Kernel.fremovexattr(directory.number, $0) }
+                if [-Int(ENODATA), -Int(EOPNOTSUPP), -Int(ENOSYS)].contains(result) { continue }
+                _ = try check(result, "removexattr", target.path)
+            }
+            return
+        }
+        var own = ck_statx()
+        _ = try check(Kernel.status(directory.number, FileStatus.mask, &own), "stat", target.path)
+        let permissions = UInt32(own.mode & 0o7777)
+        guard permissions & 0o700 != 0o700 else { return }
+        narrowPermissions = permissions
+        let result = CopyCalls.changePermissions(ofOpen: directory.number, permissions | 0o700)
+        _ = try check(result, "chmod", target.path)
+    }
+
+    // MARK: Finished
+
+    /// Attributes and durability, once everything is in it, or the copy is at its end.
     func finish(_ session: CopySession, _ deadline: Deadline) -> CopyStep {
         CopyStep(deadline) { [self] _ throws(IOError) in
+            defer {
+                source.end()
+                target.end()
+            }
+            let directory = try target.openForCopy()
+            if let narrowPermissions {
+                let result = CopyCalls.changePermissions(ofOpen: directory.number, narrowPermissions)
+                _ = try check(result, "chmod", target.path)
+            }
             guard session.options.keepsMetadata || session.options.sync else { return }
-            let opened = CopyCalls.open(target, CK_O_RDONLY | CK_O_DIRECTORY)
-            let descriptor = Int32(try check(opened, "open", target))
+            // The descriptor may be one for names alone.
+            let opened = CopyCalls.open(".", in: directory, CK_O_RDONLY | CK_O_DIRECTORY)
+            let descriptor = Int32(try check(opened, "open", target.path))
             defer { Kernel.close(descriptor) }
             try keepMetadata(descriptor, session)
-            if session.options.sync { _ = try check(Kernel.fsync(descriptor), "fsync", target) }
+            if session.options.sync { _ = try check(Kernel.fsync(descriptor), "fsync", target.path) }
         }
     }
 
     private func keepMetadata(_ descriptor: Int32, _ session: CopySession) throws(IOError) {
         guard session.options.keepsMetadata else { return }
-        var status = ck_statx()
-        _ = try check(CopyCalls.status(of: source, followLinks: depth == 0, &status), "stat", source)
+        var now = ck_statx()
         // One without permission to read it has been reported, and is copied as far as it goes: with what it has.
-        let opened = CopyCalls.open(source, CK_O_RDONLY | CK_O_DIRECTORY)
-        defer { if opened >= 0 { Kernel.close(Int32(opened)) } }
-        try CopiedMetadata(status: status, session: session).apply(to: descriptor, from: Int32(opened), target)
-    }
-}
-
-/// Names of files that have several, so that the copies are one file too.
-struct CopiedLinks {
-    struct Key: Hashable {
-        let device: UInt64
-        let inode: UInt64
-    }
-
-    enum Step {
-        /// The first name: the content is to be copied.
-        case copy
-        /// The first one is on its way; this one is remembered.
-        case wait
-        case link(to: Path)
-    }
-
-    private struct Known {
-        /// nil while the first is on its way.
-        var path: Path?
-        var waiting: [(CopyItem, CopiedDirectory?)] = []
-        /// Names that have not been seen. A file whose names are all seen is forgotten.
-        var unseen: UInt32
-    }
-
-    private var known: [Key: Known] = [:]
-
-    mutating func add(_ key: Key, linkCount: UInt32, _ item: CopyItem, _ directory: CopiedDirectory?) -> Step {
-        guard var file = known[key] else {
-            known[key] = Known(unseen: linkCount - 1)
-            return .copy
+        let opened: OpenDirectory?
+        if case .success(let directory) = source.open() { opened = directory } else { opened = nil }
+        if let opened {
+            _ = try check(Kernel.status(opened.number, FileStatus.mask, &now), "stat", source.path)
+        } else if let folder = source.above {
+            let found = CopyCalls.status(of: source.name, in: try folder.openForCopy(), &now)
+            _ = try check(found, "stat", source.path)
+        } else {
+            let path = source.name
+            _ = try check(CopyCalls.status(of: path, followLinks: path.endsWithSlash, &now), "stat", path)
         }
-        file.unseen = file.unseen > 0 ? file.unseen - 1 : 0
-        guard let path = file.path else {
-            file.waiting.append((item, directory))
-            known[key] = file
-            return .wait
-        }
-        known[key] = file.unseen == 0 ? nil : file
-        return .link(to: path)
-    }
-
-    /// The first one is there: those that waited for it can be linked.
-    mutating func settle(_ key: Key, _ path: Path) -> [(CopyItem, CopiedDirectory?)] {
-        guard var file = known[key] else { return [] }
-        defer { known[key] = file.unseen == 0 ? nil : file }
-        file.path = path
-        let waiting = file.waiting
-        file.waiting = []
-        return waiting
-    }
-
-    /// The first one failed: the next is the first now.
-    mutating func fail(_ key: Key) -> (CopyItem, CopiedDirectory?)? {
-        guard var file = known[key] else { return nil }
-        guard !file.waiting.isEmpty else {
-            known[key] = nil
-            return nil
-        }
-        let next = file.waiting.removeFirst()
-        known[key] = file
-        return next
+        // What was made here has no lists but the source's.
+        let mayInherit = made?.isAll != true && opened != nil
+        try CopiedMetadata(status: now, session: session, mayInherit: mayInherit).apply(
+            to: descriptor, from: opened?.number ?? -1, target.path)
     }
 }

@@ -5,42 +5,75 @@ internal import CKernel
 struct CopiedMetadata {
     let status: ck_statx
     let session: CopySession
+    /// Whether the copy may have access control lists that are its folder's.
+    let mayInherit: Bool
 
     /// Owners before permissions: a change of owner takes set-user-ID away. Times last.
-    func apply(to target: Int32, from source: Int32, _ path: Path) throws(IOError) {
+    func apply(to target: Int32, from source: Int32, _ path: @autoclosure () -> Path) throws(IOError) {
         guard session.options.keepsMetadata else { return }
-        let hasOwner = try changeOwner(path) { Kernel.fchownat(target, $0, $1, $2, CK_AT_EMPTY_PATH) }
-        AttributeCopy(from: source, to: target).copyWhatCanBe()
-        _ = try check(Kernel.fchmod(target, permissions(hasOwner)), "chmod", path)
+        let hasOwner = try changeOwner(path()) { Kernel.fchownat(target, $0, $1, $2, CK_AT_EMPTY_PATH) }
+        let group = try copyAttributes(AttributeCopy(from: source, to: target), path())
+        _ = try check(Kernel.fchmod(target, permissions(hasOwner, group)), "chmod", path())
         var times = times
-        _ = try check(Kernel.utimensat(target, nil, &times, 0), "utimensat", path)
+        _ = try check(Kernel.utimensat(target, nil, &times, 0), "utimensat", path())
     }
 
     /// The same for what is not opened: a symbolic link, a FIFO, a device.
-    func apply(toNameOf path: Path, from source: Path) throws(IOError) {
+    func apply(to name: PendingName, from source: CopyOrigin) throws(IOError) {
         guard session.options.keepsMetadata else { return }
-        let hasOwner = try changeOwner(path) { empty, user, group in
-            CopyCalls.at(path) { Kernel.fchownat($0, $1, user, group, CK_AT_SYMLINK_NOFOLLOW) }
+        let (pending, folder) = (name.pending, name.folder)
+        let hasOwner = try changeOwner(name.place.path) { _, user, group in
+            pending.withCString { Kernel.fchownat(folder.number, $0, user, group, CK_AT_SYMLINK_NOFOLLOW) }
         }
-        source.withCString { from in
-            path.withCString { AttributeCopy(fromPath: from, toPath: $0).copyWhatCanBe() }
+        let from = CopyCalls.attributePath(of: source.place.name, in: source.folder)
+        let to = CopyCalls.attributePath(of: pending, in: folder)
+        let isLink = FileType(mode: status.mode) == .symbolicLink
+        var group: UInt32?
+        try from.withCString { from throws(IOError) in
+            try to.withCString { to throws(IOError) in
+                group = try copyAttributes(AttributeCopy(fromPath: from, toPath: to), name.place.path)
+            }
         }
-        if FileType(mode: status.mode) != .symbolicLink {
-            _ = try check(CopyCalls.at(path) { Kernel.fchmodat($0, $1, permissions(hasOwner)) }, "chmod", path)
+        if !isLink {
+            let result = CopyCalls.changePermissions(of: pending, in: folder, permissions(hasOwner, group))
+            _ = try check(result, "chmod", name.place.path)
         }
         var times = times
-        let result = CopyCalls.at(path) { Kernel.utimensat($0, $1, &times, CK_AT_SYMLINK_NOFOLLOW) }
-        _ = try check(result, "utimensat", path)
+        let result = pending.withCString {
+            Kernel.utimensat(folder.number, $0, &times, CK_AT_SYMLINK_NOFOLLOW)
+        }
+        _ = try check(result, "utimensat", name.place.path)
+    }
+
+    /// Copies what can be, and takes the lists away that the source does not have: by them somebody might read the copy
+    /// who may not read the source. Returns what the group may do, if the source's list says it and the copy's cannot.
+    private func copyAttributes(
+        _ attributes: AttributeCopy, _ path: @autoclosure () -> Path
+    ) throws(IOError) -> UInt32? {
+        let lists = attributes.copyWhatCanBe()
+        guard mayInherit else { return refusedGroup(lists.refused, attributes) }
+        // Only directories have one for what is made in them, and links have none at all.
+        let isDirectory = FileType(mode: status.mode) == .directory
+        for name in isDirectory ? AttributeCopy.lists : [AttributeCopy.accessList] where !lists.copied.contains(name) {
+            let result = attributes.remove(name)
+            if [-Int(ENODATA), -Int(EOPNOTSUPP), -Int(ENOSYS)].contains(result) { continue }
+            _ = try check(result, "removexattr", path())
+        }
+        return refusedGroup(lists.refused, attributes)
+    }
+
+    private func refusedGroup(_ refused: [String], _ attributes: AttributeCopy) -> UInt32? {
+        refused.contains(AttributeCopy.accessList) ? attributes.groupPermissions() : nil
     }
 
     /// Whether the copy has the owner of the source. That it may not be given one is no error, as with `cp -a`.
     private func changeOwner(
-        _ path: Path, _ change: (UnsafePointer<CChar>, UInt32, UInt32) -> Int
+        _ path: @autoclosure () -> Path, _ change: (UnsafePointer<CChar>, UInt32, UInt32) -> Int
     ) throws(IOError) -> Bool {
         var empty: CChar = 0
         let result = change(&empty, status.user, status.group)
         guard !session.isSuperUser || [-Int(EPERM), -Int(EINVAL), -Int(EOPNOTSUPP)].contains(result) else {
-            _ = try check(result, "chown", path)
+            _ = try check(result, "chown", path())
             return true
         }
         // One may give a file to another group that one is in.
@@ -49,8 +82,12 @@ struct CopiedMetadata {
     }
 
     /// A program that would run as somebody else than its source does must not run as anybody else.
-    private func permissions(_ hasOwner: Bool) -> UInt32 {
-        UInt32(status.mode & 0o7777) & (hasOwner ? 0o7777 : 0o1777)
+    ///
+    /// With an access control list the group's bits are the mask's: where that list cannot be kept, they are cut down to
+    /// what the list lets the group do.
+    private func permissions(_ hasOwner: Bool, _ group: UInt32?) -> UInt32 {
+        let mode = UInt32(status.mode & 0o7777) & (hasOwner ? 0o7777 : 0o1777)
+        return group.map { mode & (~0o070 | $0 << 3) } ?? mode
     }
 
     private var times: (ck_timespec, ck_timespec) {

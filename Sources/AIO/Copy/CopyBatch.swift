@@ -46,9 +46,9 @@ final class CopyBatch: BlockingWork, @unchecked Sendable {
 
     private func openSource(_ index: Int) -> OpenCopy? {
         let item = items[index]
-        guard item.type == .regular, item.existing == nil else { return nil }
+        guard item.type == .regular, item.existing == nil, !session.hasFewDescriptors else { return nil }
         // If it cannot be opened, that is found out again in its turn.
-        let copy = try? OpenCopy(item.source, to: item.target, session)
+        let copy = try? OpenCopy(item, session)
         copy?.readAhead()
         return copy
     }
@@ -59,7 +59,7 @@ final class CopyBatch: BlockingWork, @unchecked Sendable {
         if let existing = item.existing, try item.makeHardLink(to: existing, session) { return }
         guard item.type == .regular else { return try item.copySpecial(session) }
         let copy: OpenCopy
-        if let opened { copy = opened } else { copy = try OpenCopy(item.source, to: item.target, session) }
+        if let opened { copy = opened } else { copy = try OpenCopy(item, session) }
         if try !copy.begin() { try copy.copyPieces(buffer) { shouldEnd } }
         try copy.finish()
     }

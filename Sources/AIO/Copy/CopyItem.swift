@@ -3,40 +3,62 @@ internal import CKernel
 
 /// A file to be copied that is no directory.
 struct CopyItem: Sendable {
-    let source: Path
-    let target: Path
+    let source: CopyPlace
+    let target: CopyPlace
     let type: FileType
     /// As it was when the tree was read.
     let size: Int64
+    /// What was made in the target's folder, if that is to be heeded.
+    let made: MadeNames?
     /// A file that is there already, and that this is to be another name of.
-    var existing: Path?
+    var existing: CopyPlace?
 
     var isLarge: Bool { type == .regular && size >= OpenCopy.largeSize && existing == nil }
 
+    /// Whether the target's folder gives files an access control list of its own.
+    private var mayInherit: Bool { made?.isAll != true }
+
     /// Copies anything but a regular file. On a worker's thread.
     func copySpecial(_ session: CopySession) throws(IOError) {
-        var status = ck_statx()
-        _ = try check(CopyCalls.status(of: source, followLinks: false, &status), "stat", source)
-        let name = PendingName(for: target)
-        switch FileType(mode: status.mode) {
-        case .symbolicLink: try makeLink(name)
-        case .fifo, .socket, .characterDevice, .blockDevice: try makeNode(name, status, session)
-        default: throw IOError(.other, "copy", path: source, advice: "it is another kind of file by now; copy it again")
+        let origin = try origin()
+        let name = try PendingName(for: target)
+        switch FileType(mode: origin.status.mode) {
+        case .symbolicLink: try makeLink(name, origin)
+        case .fifo, .socket, .characterDevice, .blockDevice: try makeNode(name, origin.status, session)
+        default:
+            throw IOError(
+                .other, "copy", path: source.path, advice: "it is another kind of file by now; copy it again")
         }
-        try CopiedMetadata(status: status, session: session).apply(toNameOf: name.pending, from: source)
-        try name.publish(replaces: session.options.replaces)
+        let metadata = CopiedMetadata(status: origin.status, session: session, mayInherit: mayInherit)
+        try metadata.apply(to: name, from: origin)
+        try publish(name, origin, session)
+    }
+
+    private func origin() throws(IOError) -> CopyOrigin {
+        let folder = try source.openFolder()
+        var status = ck_statx()
+        _ = try check(CopyCalls.status(of: source.name, in: folder, &status), "stat", source.path)
+        return CopyOrigin(place: source, folder: folder, status: status)
+    }
+
+    private func publish(_ name: PendingName, _ origin: CopyOrigin, _ session: CopySession) throws(IOError) {
+        try name.publish(origin, made, replaces: session.options.replaces)
         session.progress.add(files: 1)
     }
 
-    private func makeLink(_ name: PendingName) throws(IOError) {
+    private func makeLink(_ name: PendingName, _ origin: CopyOrigin) throws(IOError) {
         // No file system has longer ones.
         let destination = UnsafeMutableRawBufferPointer.allocate(byteCount: 4097, alignment: 1)
         defer { destination.deallocate() }
-        let count = try check(
-            CopyCalls.at(source) { Kernel.readlinkat($0, $1, destination.baseAddress!, 4096) }, "readlink", source)
+        let read = source.name.withCString {
+            Kernel.readlinkat(origin.folder.number, $0, destination.baseAddress!, 4096)
+        }
+        let count = try check(read, "readlink", source.path)
         destination[count] = 0
         let text = destination.baseAddress!.assumingMemoryBound(to: CChar.self)
-        _ = try name.make { path in CopyCalls.at(path) { Kernel.symlinkat(text, $0, $1) } }
+        _ = try name.make { pending in
+            pending.withCString { Kernel.symlinkat(text, name.folder.number, $0) }
+        }
     }
 
     /// mknodat(2) with the device in the kernel's encoding.
@@ -44,22 +66,24 @@ struct CopyItem: Sendable {
         let (major, minor) = (status.special_device_major, status.special_device_minor)
         let device = minor & 0xff | major << 8 | (minor & ~0xff) << 12
         // Until its owner is set, nobody else is to use it.
-        let mode = UInt32(status.mode) & (session.options.keepsMetadata ? 0o170600 : 0o170777)
-        _ = try name.make { path in CopyCalls.at(path) { Kernel.mknodat($0, $1, mode, device) } }
+        let mode = UInt32(status.mode) & (session.options.keepsMetadata ? 0o170600 : 0o177777)
+        _ = try name.make { pending in
+            pending.withCString { Kernel.mknodat(name.folder.number, $0, mode, device) }
+        }
     }
 
     /// Gives `existing` another name. False if that cannot be: then the content is to be copied.
-    func makeHardLink(to existing: Path, _ session: CopySession) throws(IOError) -> Bool {
-        let name = PendingName(for: target)
+    func makeHardLink(to existing: CopyPlace, _ session: CopySession) throws(IOError) -> Bool {
+        let (origin, from) = (try origin(), try existing.openFolder())
+        let name = try PendingName(for: target)
         do throws(IOError) {
-            _ = try name.make { CopyCalls.link(existing, to: $0) }
+            _ = try name.make { CopyCalls.link(existing.name, in: from, to: $0, in: name.folder) }
         } catch {
             let reasons = [EMLINK, EXDEV, EPERM, EOPNOTSUPP].map(Errno.init(rawValue:))
             guard let errno = error.errno, reasons.contains(errno) else { throw error }
             return false
         }
-        try name.publish(replaces: session.options.replaces)
-        session.progress.add(files: 1)
+        try publish(name, origin, session)
         return true
     }
 }

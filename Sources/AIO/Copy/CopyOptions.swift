@@ -8,8 +8,8 @@ public struct CopyOptions: Sendable {
     public var sync = false
     /// Lets source and target share their blocks where the file system can (FICLONE, copy_file_range).
     public var sharesBlocks = true
-    /// Keeps times, owners, permissions (set-user-ID and its like included) and extended attributes. Without, files get
-    /// the permissions of their source less the umask, and are new otherwise.
+    /// Keeps times, owners, permissions (set-user-ID and its like included) and extended attributes. Without, files and
+    /// directories that are made get the permissions of their source less the umask, and are new otherwise.
     public var keepsMetadata = true
     /// Directories that lie on another file system than the source are made, and left empty.
     public var staysOnFileSystem = false

@@ -12,12 +12,25 @@ final class CopySession: Sendable {
     /// Whether owners can be given at all: to others than root it is refused once and for all.
     let isSuperUser = Kernel.effectiveUser() == 0
 
-    init(_ options: CopyOptions, _ progress: CopyProgress) {
+    /// Too few for all that a copy has open at its best: then it does one thing at a time, in their place.
+    let hasFewDescriptors: Bool
+    /// Hand-overs in flight.
+    let width: Int
+
+    init(_ options: CopyOptions, _ progress: CopyProgress, freeDescriptors: Int) {
         self.options = options
         self.progress = progress
+        hasFewDescriptors = freeDescriptors < Self.descriptorsAtBest
+        // What is copied has two sides and their two folders, and the tree that is read has some directories.
+        let fitting = max(1, (freeDescriptors - 12) / 6)
+        width = hasFewDescriptors ? min(options.depth, fitting) : options.depth
         cloneIsRefused.store(!options.sharesBlocks, ordering: .relaxed)
         rangeIsRefused.store(!options.sharesBlocks, ordering: .relaxed)
     }
+
+    /// Those of a walk, of directories that are not complete, and of eight batches of 16 files, each of a directory of
+    /// its own.
+    private static var descriptorsAtBest: Int { 700 }
 
     /// ioctl_ficlone(2). False if the content is to be copied.
     func clone(_ source: Int32, to target: Int32) -> Bool {

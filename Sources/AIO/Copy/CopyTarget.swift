@@ -6,9 +6,10 @@ final class CopyInspection: BlockingWork, @unchecked Sendable {
     // @unchecked: as BlockingWork says.
     private let source: Path
     private let target: Path
-    private(set) var type = FileType.unknown
-    private(set) var size: Int64 = 0
+    private(set) var status = ck_statx()
     private(set) var failure: IOError?
+    /// Descriptors that this process may still open.
+    private(set) var freeDescriptors = 0
 
     init(_ source: Path, _ target: Path, _ deadline: Deadline) {
         self.source = source
@@ -16,7 +17,10 @@ final class CopyInspection: BlockingWork, @unchecked Sendable {
         super.init(deadline: deadline.nanoseconds)
     }
 
+    var type: FileType { FileType(mode: status.mode) }
+
     override func run() -> Int {
+        freeDescriptors = Kernel.freeDescriptors()
         do throws(IOError) { try inspect() } catch {
             failure = error
             return -Int(error.errno?.rawValue ?? EINVAL)
@@ -25,25 +29,27 @@ final class CopyInspection: BlockingWork, @unchecked Sendable {
     }
 
     private func inspect() throws(IOError) {
-        var status = ck_statx()
-        let followLinks = source.bytes.last == UInt8(ascii: "/")
-        _ = try check(CopyCalls.status(of: source, followLinks: followLinks, &status), "stat", source)
-        type = FileType(mode: status.mode)
-        size = Int64(clamping: status.size)
-        let file = FileIdentity(status)
-        var other = ck_statx()
-        let found = CopyCalls.status(of: target, followLinks: type == .directory, &other)
-        if found == 0, FileIdentity(other) == file {
-            throw IOError(.invalidArgument, "copy", path: source, advice: "\(target) is the same file")
+        _ = try check(CopyCalls.status(of: source, followLinks: source.endsWithSlash, &status), "stat", source)
+        var (own, led, ledSource) = (ck_statx(), ck_statx(), ck_statx())
+        let isThere = CopyCalls.status(of: target, followLinks: target.endsWithSlash, &own) == 0
+        let leads = CopyCalls.status(of: target, followLinks: true, &led) == 0
+        let sourceLeads = CopyCalls.status(of: source, followLinks: true, &ledSource) == 0
+        if isThere, CopyIdentity.isSame(status, sourceLeads ? ledSource : nil, own, leads ? led : nil) {
+            throw CopyIdentity.sameFile(source, target)
         }
-        guard type == .directory else {
-            if found == 0, FileType(mode: other.mode) == .directory {
-                throw IOError(.isDirectory, "copy", errno: Errno(rawValue: EISDIR), path: target)
-            }
-            return
-        }
-        if try isInside(file) {
+        guard type == .directory else { return try inspectFile(isThere ? own : nil) }
+        if try isInside(FileIdentity(status)) {
             throw IOError(.invalidArgument, "copy", path: source, advice: "\(target) lies inside of it; copy elsewhere")
+        }
+    }
+
+    private func inspectFile(_ existing: ck_statx?) throws(IOError) {
+        if let existing, FileType(mode: existing.mode) == .directory {
+            throw IOError(.isDirectory, "copy", errno: Errno(rawValue: EISDIR), path: target)
+        }
+        // Which only a directory's may.
+        guard !target.endsWithSlash else {
+            throw IOError(.notDirectory, "copy", errno: Errno(rawValue: ENOTDIR), path: target)
         }
     }
 

@@ -13,7 +13,7 @@ struct LargeFileCopy: Sendable {
 
     func run() async -> IOError? {
         let opening = CopyStep(deadline) { step throws(IOError) in
-            let copy = try OpenCopy(item.source, to: item.target, session)
+            let copy = try OpenCopy(item, session)
             step.copy = copy
             step.hasContent = try copy.begin()
         }
@@ -55,7 +55,7 @@ struct LargeFileCopy: Sendable {
     }
 
     private func carryOut(_ step: CopyStep) async -> IOError? {
-        do throws(IOError) { _ = try await runtime.perform(step, "copy", item.source, deadline) } catch {
+        do throws(IOError) { _ = try await runtime.perform(step, "copy", item.source.path, deadline) } catch {
             return step.failure ?? error
         }
         return nil
@@ -87,5 +87,17 @@ final class CopyStep: BlockingWork, @unchecked Sendable {
             return -Int(error.errno?.rawValue ?? ECANCELED)
         }
         return 0
+    }
+}
+
+extension CopyStep {
+    /// One after the other, also when the task is cancelled: by one that is not. What fails is left as it is.
+    @concurrent static func carryOutUncancelled(_ steps: [CopyStep], _ runtime: IORuntime, _ path: Path) async {
+        let work: @concurrent @Sendable () async -> Void = {
+            for step in steps {
+                do throws(IOError) { _ = try await runtime.perform(step, "copy", path, .never) } catch {}
+            }
+        }
+        await Task(operation: work).value
     }
 }

@@ -1,5 +1,6 @@
 internal import AIOCore
 internal import CKernel
+internal import Synchronization
 
 /// A regular file that is being copied: both sides open, the copy under a pending name. On a worker's thread, but for
 /// the ranges of a large file, which several copy at once.
@@ -7,35 +8,46 @@ internal import CKernel
 /// It owns both descriptors and the file under the pending name, and gives them up when it goes.
 final class OpenCopy: @unchecked Sendable {
     // @unchecked: handed over with the work; while several copy ranges they only read what is here.
-    let sourcePath: Path
-    let session: CopySession
+    private let item: CopyItem
+    private let session: CopySession
+    private let sourceFolder: OpenDirectory
     private(set) var source: Int32
     private(set) var target: Int32 = -1
     let status: ck_statx
     private let name: PendingName
     private(set) var cursor: CopyCursor?
+    /// Where the source ended, if that is before its size says.
+    private let sourceEnd: Atomic<Int64>
 
     /// From here on a file is copied in ranges by several.
     static var largeSize: Int64 { 4 << 20 }
     static var pieceSize: Int { 1 << 20 }
 
     /// Opens the source, and has its data read ahead.
-    init(_ source: Path, to target: Path, _ session: CopySession) throws(IOError) {
+    init(_ item: CopyItem, _ session: CopySession) throws(IOError) {
+        let folder = try item.source.openFolder()
+        let name = try PendingName(for: item.target)
         // Were it a FIFO by now, the open would wait.
-        let opened = CopyCalls.open(source, CK_O_RDONLY | CK_O_NOFOLLOW | CK_O_NONBLOCK)
-        self.source = Int32(try check(opened, "open", source))
-        sourcePath = source
+        let opened = CopyCalls.open(item.source.name, in: folder, CK_O_RDONLY | CK_O_NONBLOCK)
+        self.source = Int32(try check(opened, "open", item.source.path))
+        self.item = item
         self.session = session
-        name = PendingName(for: target)
+        self.name = name
+        sourceFolder = folder
+        sourceEnd = Atomic(.max)
         var status = ck_statx()
         let result = Kernel.status(self.source, FileStatus.mask, &status)
         self.status = status
         // What is initialised is given up by `deinit`, also when this throws.
-        _ = try check(result, "stat", source)
+        _ = try check(result, "stat", item.source.path)
         guard FileType(mode: status.mode) == .regular else {
-            throw IOError(.other, "copy", path: source, advice: "it is no regular file any more; copy it again")
+            throw IOError(
+                .other, "copy", path: item.source.path, advice: "it is no regular file any more; copy it again")
         }
     }
+
+    private var sourcePath: Path { item.source.path }
+    private var targetPath: Path { item.target.path }
 
     deinit { close() }
 
@@ -55,8 +67,9 @@ final class OpenCopy: @unchecked Sendable {
     /// Makes the target under its pending name. True if it has its content by that.
     func begin() throws(IOError) -> Bool {
         let permissions: UInt64 = session.options.keepsMetadata ? 0o600 : UInt64(status.mode & 0o777)
-        let result = try name.make { path in
-            CopyCalls.open(path, CK_O_RDWR | CK_O_CREAT | CK_O_EXCL, permissions: permissions)
+        let result = try name.make { pending in
+            CopyCalls.open(
+                pending, in: name.folder, CK_O_RDWR | CK_O_CREAT | CK_O_EXCL, permissions: permissions)
         }
         target = Int32(result)
         if size > 0, session.clone(source, to: target) {
@@ -67,7 +80,7 @@ final class OpenCopy: @unchecked Sendable {
         let mayHaveHoles = status.blocks &* 512 < status.size
         cursor = CopyCursor(source, size: size, mayHaveHoles: mayHaveHoles, pieceSize: Self.pieceSize)
         // Writes then need not move the end of the file, and a hole at the end is there.
-        if mayHaveHoles || isLarge { _ = try check(Kernel.ftruncate(target, size), "write", name.final) }
+        if mayHaveHoles || isLarge { _ = try check(Kernel.ftruncate(target, size), "write", targetPath) }
         return false
     }
 
@@ -76,13 +89,18 @@ final class OpenCopy: @unchecked Sendable {
         var now = ck_statx()
         _ = try check(Kernel.status(source, CK_STATX_SIZE, &now), "stat", sourcePath)
         guard now.size >= status.size else { throw endedEarly }
-        try CopiedMetadata(status: status, session: session).apply(to: target, from: source, name.final)
-        if session.options.sync { _ = try check(Kernel.fsync(target), "fsync", name.final) }
+        // Relaxed: the work of all who copied ranges is over.
+        let end = sourceEnd.load(ordering: .relaxed)
+        if end < size { _ = try check(Kernel.ftruncate(target, end), "write", targetPath) }
+        let metadata = CopiedMetadata(status: status, session: session, mayInherit: item.made?.isAll != true)
+        try metadata.apply(to: target, from: source, targetPath)
+        if session.options.sync { _ = try check(Kernel.fsync(target), "fsync", targetPath) }
         let closed = Kernel.close(target)
         target = -1
         // What the file system had put off fails now, if it does.
-        _ = try check(closed, "close", name.final)
-        try name.publish(replaces: session.options.replaces)
+        _ = try check(closed, "close", targetPath)
+        let origin = CopyOrigin(place: item.source, folder: sourceFolder, status: status)
+        try name.publish(origin, item.made, replaces: session.options.replaces)
         close()
         session.progress.add(files: 1)
     }
@@ -125,11 +143,13 @@ final class OpenCopy: @unchecked Sendable {
 
     private func copy(_ range: Range<Int64>, _ buffer: UnsafeMutableRawBufferPointer) throws(IOError) {
         var offset = range.lowerBound
-        if isLarge { _ = Kernel.readahead(source, offset + Self.readaheadDistance, Self.pieceSize) }
+        if isLarge, size - offset > Self.readaheadDistance {
+            _ = Kernel.readahead(source, offset + Self.readaheadDistance, Self.pieceSize)
+        }
         while offset < range.upperBound {
             let left = Int(range.upperBound - offset)
             if let moved = session.copyRange(source, target, at: offset, left) {
-                offset += Int64(try check(moved, "copy_file_range", name.final))
+                offset += Int64(try check(moved, "copy_file_range", targetPath))
                 session.progress.add(bytes: moved)
                 continue
             }
@@ -137,10 +157,22 @@ final class OpenCopy: @unchecked Sendable {
             let result = Kernel.pread(source, buffer.baseAddress!, wanted, offset)
             if result == -Int(EINTR) { continue }
             let count = try check(result, "read", sourcePath)
-            guard count > 0 else { throw endedEarly }
+            guard count > 0 else { return try noteEnd(at: offset) }
             try write(buffer, count, at: offset)
             offset += Int64(count)
         }
+    }
+
+    /// The source has ended before its size says. If somebody has cut it off, the copy is of no use; but files of the
+    /// kernel's own say a page and give a line, and are complete with that.
+    private func noteEnd(at offset: Int64) throws(IOError) {
+        var now = ck_statx()
+        _ = try check(Kernel.status(source, FileStatus.mask, &now), "stat", sourcePath)
+        let times = [(now.modification_time, status.modification_time), (now.change_time, status.change_time)]
+        let isUnchanged = times.allSatisfy { $0.seconds == $1.seconds && $0.nanoseconds == $1.nanoseconds }
+        guard now.size == status.size, isUnchanged else { throw endedEarly }
+        // Relaxed: read when all work at the file is over.
+        sourceEnd.min(offset, ordering: .relaxed)
     }
 
     private static var readaheadDistance: Int64 { 8 << 20 }
@@ -150,7 +182,7 @@ final class OpenCopy: @unchecked Sendable {
         while done < count {
             let result = Kernel.pwrite(target, buffer.baseAddress! + done, count - done, offset + Int64(done))
             if result == -Int(EINTR) { continue }
-            done += try check(result == 0 ? -Int(ENOSPC) : result, "write", name.final)
+            done += try check(result == 0 ? -Int(ENOSPC) : result, "write", targetPath)
         }
         session.progress.add(bytes: count)
     }

@@ -6,51 +6,116 @@ internal import CKernel
 /// A file under it that has not been given its final name is removed when this goes. On a worker's thread.
 final class PendingName: @unchecked Sendable {
     // @unchecked: one worker at a time has it, handed over with the work.
-    let final: Path
-    private(set) var pending: Path
+    let place: CopyPlace
+    let folder: OpenDirectory
+    private(set) var pending = Path.temporaryName(".aio-copy-")
     private var isMade = false
 
-    init(for path: Path) {
-        final = path
-        pending = Self.name(beside: path)
+    init(for place: CopyPlace) throws(IOError) {
+        self.place = place
+        folder = try place.openFolder()
     }
 
-    deinit { if isMade { _ = CopyCalls.unlink(pending) } }
+    deinit { remove() }
 
     /// Makes the file by `body`, which fails with EEXIST if the name is taken; then another name is tried.
     func make(_ body: (Path) -> Int) throws(IOError) -> Int {
         for _ in 0..<64 {
             let result = body(pending)
             if result == -Int(EEXIST) {
-                pending = Self.name(beside: final)
+                pending = .temporaryName(".aio-copy-")
                 continue
             }
-            guard result >= 0 else { return try check(result, "create", final) }
+            guard result >= 0 else { return try check(result, "create", place.path) }
             isMade = true
             return result
         }
-        return try check(-Int(EEXIST), "create", pending)
+        return try check(-Int(EEXIST), "create", place.path)
     }
 
-    /// Gives the file its final name.
-    func publish(replaces: Bool) throws(IOError) {
-        var result = CopyCalls.rename(pending, to: final, replaces: replaces)
-        if result == -Int(EINVAL), !replaces {
-            // Not every file system knows RENAME_NOREPLACE; a link does not replace either.
-            result = CopyCalls.link(pending, to: final)
-            if result == 0 { result = CopyCalls.unlink(pending) }
+    /// Gives the file its final name, unless what has that name is the source itself, or a copy made just now.
+    func publish(_ source: CopyOrigin, _ made: MadeNames?, replaces: Bool) throws(IOError) {
+        guard let made else { return try publish(source, isMade: { _ in false }, replaces) }
+        try made.change { names throws(IOError) in
+            try publish(source, isMade: { names.contain($0) }, replaces)
+            guard names.wantsEach else { return }
+            var status = ck_statx()
+            if CopyCalls.status(of: place.name, in: folder, &status) == 0 { names.add(FileIdentity(status)) }
         }
-        _ = try check(result, "rename", final)
-        isMade = false
+    }
+
+    private func publish(
+        _ source: CopyOrigin, isMade: (FileIdentity) -> Bool, _ replaces: Bool
+    ) throws(IOError) {
+        var result = CopyCalls.rename(pending, to: place.name, in: folder, CK_RENAME_NOREPLACE)
+        if result == -Int(EINVAL) {
+            // Not every file system knows RENAME_NOREPLACE; a link does not replace either, where there are links.
+            result = CopyCalls.link(pending, in: folder, to: place.name, in: folder)
+            if result == 0 { result = CopyCalls.unlink(pending, in: folder) }
+        }
+        if result < 0, replaces, result == -Int(EEXIST) || hasNoLinks(result) {
+            try source.refuse(place, in: folder, isMade)
+            result = CopyCalls.rename(pending, to: place.name, in: folder, 0)
+            // rename(2) does nothing if both are names of one file.
+            if result == 0 { _ = CopyCalls.unlink(pending, in: folder) }
+        }
+        _ = try check(result, "rename", place.path)
+        self.isMade = false
+    }
+
+    private func hasNoLinks(_ result: Int) -> Bool {
+        [-Int(EPERM), -Int(EOPNOTSUPP), -Int(ENOSYS), -Int(EMLINK)].contains(result)
     }
 
     /// Removes the file, if it has not got its name.
     func remove() {
-        if isMade { _ = CopyCalls.unlink(pending) }
+        if isMade { _ = CopyCalls.unlink(pending, in: folder) }
         isMade = false
     }
+}
 
-    private static func name(beside path: Path) -> Path {
-        (PlacedName(path)?.folder ?? ".").appending(.temporaryName(".aio-copy-"))
+/// What is copied, as far as it can be the same as what it would replace.
+struct CopyOrigin {
+    let place: CopyPlace
+    let folder: OpenDirectory
+    /// Its own, also if it is a symbolic link.
+    let status: ck_statx
+
+    /// Throws if what has the target's name is the source, also where one of them is a link that leads to the other: to
+    /// replace it would destroy the only copy. And if it was made just now, from a source of the same name: in a folder
+    /// that does not tell upper case from lower, names are one that are two elsewhere.
+    func refuse(
+        _ target: CopyPlace, in targetFolder: OpenDirectory, _ isMade: (FileIdentity) -> Bool
+    ) throws(IOError) {
+        var found = ck_statx()
+        let result = CopyCalls.status(of: target.name, in: targetFolder, &found)
+        guard result != -Int(ENOENT) else { return }
+        _ = try check(result, "stat", target.path)
+        var (led, own) = (ck_statx(), ck_statx())
+        let isTargetThere = CopyCalls.status(of: target.name, in: targetFolder, followLinks: true, &led) == 0
+        let isSourceThere = CopyCalls.status(of: place.name, in: folder, followLinks: true, &own) == 0
+        let same = CopyIdentity.isSame(status, isSourceThere ? own : nil, found, isTargetThere ? led : nil)
+        guard !same else { throw CopyIdentity.sameFile(place.path, target.path) }
+        guard !isMade(FileIdentity(found)) else {
+            throw IOError(
+                .alreadyExists, "copy", errno: Errno(rawValue: EEXIST), path: place.path,
+                advice: "will not overwrite \(target.path), which was made just now")
+        }
+    }
+}
+
+/// Whether two names are one file.
+enum CopyIdentity {
+    /// `source` and `target` are the names themselves, the others what they lead to, if that is there. Two links that lead
+    /// to one file are two files.
+    static func isSame(_ source: ck_statx, _ ledSource: ck_statx?, _ target: ck_statx, _ ledTarget: ck_statx?) -> Bool {
+        if FileIdentity(source) == FileIdentity(target) { return true }
+        let areLinks = [source, target].allSatisfy { FileType(mode: $0.mode) == .symbolicLink }
+        guard !areLinks, let ledSource, let ledTarget else { return false }
+        return FileIdentity(ledSource) == FileIdentity(ledTarget)
+    }
+
+    static func sameFile(_ source: Path, _ target: Path) -> IOError {
+        IOError(.invalidArgument, "copy", path: source, advice: "\(target) is the same file")
     }
 }

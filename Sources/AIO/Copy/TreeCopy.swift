@@ -1,57 +1,102 @@
 internal import AIOCore
+internal import CKernel
 
-/// The copy of a tree. One task reads the source and keeps the books; workers copy.
+/// The copy of a tree, or of one file. One task reads the source and keeps the books; workers copy.
 final class TreeCopy {
     /// What a task of the group has done.
-    fileprivate enum Done: Sendable {
+    enum Done: Sendable {
         case files([Sent], [IOError?])
         case directory(CopiedDirectory, IOError?)
     }
 
     /// A file on its way, where it is to lie, and what tells it from others if it has several names.
-    fileprivate struct Sent: Sendable {
+    struct Sent: Sendable {
         var item: CopyItem
         var directory: CopiedDirectory?
         var key: CopiedLinks.Key?
     }
 
-    private typealias Group = TaskGroup<Done>
+    typealias Group = TaskGroup<Done>
 
-    private let session: CopySession
-    private let runtime: IORuntime
-    private let deadline: Deadline
+    let session: CopySession
+    let runtime: IORuntime
+    let deadline: Deadline
+    private let source: Path
+    private let target: Path
+    private let files: CopiedFiles?
+    private var links: CopiedLinks
     private var summary = CopySummary()
-    private var links = CopiedLinks()
     /// From the root down to where the source is read.
     private var directories: [CopiedDirectory] = []
+    /// Those that the copies of these are: a source may lead to one by a mount.
+    private var targets: Set<CopiedLinks.Key> = []
+    /// All that are not finished.
+    private var unfinished: [ObjectIdentifier: CopiedDirectory] = [:]
     /// Files for the next batch, and their bytes.
     private var batch: [Sent] = []
     private var batchSize = 0
     private var inFlightCount = 0
     /// What ends the copy: the cancellation that a part of it saw first.
     private var end: IOError?
+    /// What could not be done for want of descriptors, and is tried again.
+    private var starved: [Done] = []
+    /// The source that is read: it has descriptors too.
+    private var iterator: WalkIterator?
+    private var scarcity = DescriptorScarcity()
 
     private static var batchCountMax: Int { 16 }
     private static var batchSizeMax: Int { 2 << 20 }
+    /// Directories that the walk has left, and that are held open for what is on its way into them.
+    private static var leftOpenMax: Int { 48 }
+    /// Levels of the copy, the lowest ones, whose directories are held open.
+    private var openLevels: Int { session.hasFewDescriptors || scarcity.isKnown ? 1 : 16 }
 
-    init(_ session: CopySession, _ runtime: IORuntime, _ deadline: Deadline) {
+    init(
+        _ session: CopySession, _ source: Path, _ target: Path, _ files: CopiedFiles?, _ runtime: IORuntime,
+        _ deadline: Deadline
+    ) throws(IOError) {
         self.session = session
+        self.source = source
+        self.target = target
+        self.files = files
+        links = try files?.begin(source) ?? CopiedLinks()
         self.runtime = runtime
         self.deadline = deadline
     }
 
+    /// The books go on to the next copy that belongs to this one.
+    func giveBackBooks() { files?.end(links) }
+
     // MARK: One file
 
-    func run(_ item: CopyItem) async throws(IOError) -> CopySummary {
-        let failure: IOError?
-        if item.isLarge {
-            failure = await LargeFileCopy(item: item, session: session, runtime: runtime, deadline: deadline).run()
-        } else {
-            failure = await Self.carryOut(CopyBatch([item], session, deadline), runtime, deadline).first ?? nil
+    func runFile(_ type: FileType, _ status: FileStatus) async throws(IOError) -> CopySummary {
+        guard let from = CopyPlace(source, CK_O_PATH), let to = CopyPlace(target, CK_O_PATH) else {
+            throw IOError(.invalidArgument, "copy", path: target, advice: "the path does not end with a name")
         }
-        if let failure { throw failure }
-        if session.options.sync { try await syncFolder(of: item.target) }
+        // Whoever is told that it is over finds nothing open.
+        defer {
+            from.folder.end()
+            to.folder.end()
+        }
+        var file = Sent(
+            item: CopyItem(source: from, target: to, type: type, size: status.size, made: files?.made))
+        _ = join(&file, status)
+        while let failure = await copyAlone(file.item) {
+            guard failure.code == .tooManyOpenFiles, await scarcity.wait(runtime) else {
+                if let key = file.key { _ = links.fail(key) }
+                throw failure
+            }
+        }
+        if let key = file.key { _ = links.settle(key, to) }
+        if session.options.sync { try await syncFolder(of: target) }
         return CopySummary(files: 1, bytes: session.progress.bytes)
+    }
+
+    private func copyAlone(_ item: CopyItem) async -> IOError? {
+        if item.isLarge {
+            return await LargeFileCopy(item: item, session: session, runtime: runtime, deadline: deadline).run()
+        }
+        return await Self.carryOut(CopyBatch([item], session, deadline), runtime, deadline).first ?? nil
     }
 
     /// Makes the new name durable.
@@ -67,16 +112,21 @@ final class TreeCopy {
 
     // MARK: A tree
 
-    func run(_ source: Path, _ target: Path, _ failure: (IOError) -> Void) async throws(IOError) -> CopySummary {
+    func runTree(_ failure: (IOError) -> Void) async throws(IOError) -> CopySummary {
         var options = WalkOptions(.status)
         options.staysOnFileSystem = session.options.staysOnFileSystem
-        let walk = FileSystem.walk(source, options: options, runtime: runtime, deadline: deadline)
-        let walkEnd = await withTaskGroup(of: Done.self) { group -> IOError? in
+        if session.hasFewDescriptors { options.readahead = 0 }
+        var walk = FileSystem.walk(source, options: options, runtime: runtime, deadline: deadline)
+        walk.keepsDirectories = true
+        walk.hasFewDescriptors = session.hasFewDescriptors
+        let walkEnd = await withTaskGroup(of: Done.self) { [walk] group -> IOError? in
             let iterator = walk.makeAsyncIterator()
+            self.iterator = iterator
+            defer { self.iterator = nil }
             do throws(IOError) {
                 while end == nil, let item = try await iterator.next() {
                     switch item {
-                    case .entry(let entry): await add(entry, iterator, source, target, &group, failure)
+                    case .entry(let entry): await add(entry, iterator, &group, failure)
                     case .failure(let error): fail(error, failure)
                     }
                 }
@@ -87,6 +137,7 @@ final class TreeCopy {
             await finish(&group, failure)
             return end
         }
+        if walkEnd != nil { await finishDirectories() }
         if let walkEnd { throw walkEnd }
         if session.options.sync { try await syncFolder(of: target) }
         summary.bytes = session.progress.bytes
@@ -105,31 +156,50 @@ final class TreeCopy {
     }
 
     private func add(
-        _ entry: WalkEntry, _ iterator: WalkIterator, _ source: Path, _ target: Path, _ group: inout Group,
-        _ failure: (IOError) -> Void
+        _ entry: WalkEntry, _ iterator: WalkIterator, _ group: inout Group, _ failure: (IOError) -> Void
     ) async {
         await leaveDirectories(downTo: entry.depth, &group, failure)
-        guard let above = directories.last else {
-            return await enter(CopiedDirectory(source, target, depth: 0, above: nil), iterator, &group, failure)
+        guard let status = entry.status else { return }
+        if let directory = entry.directory {
+            return await enter(copied(directory, status), status, iterator, &group, failure)
         }
-        let copy = above.target.appending(entry.path.lastName)
-        if entry.type == .directory {
-            let directory = CopiedDirectory(entry.path, copy, depth: entry.depth, above: above)
-            return await enter(directory, iterator, &group, failure)
-        }
-        let item = CopyItem(source: entry.path, target: copy, type: entry.type, size: entry.status?.size ?? 0)
+        guard let above = directories.last, let parent = entry.parent else { return }
+        let name = entry.path.lastName
+        let item = CopyItem(
+            source: CopyPlace(name, in: parent), target: CopyPlace(name, in: above.target), type: entry.type,
+            size: status.size, made: above.made)
         above.pendingCount += 1
-        await add(Sent(item: item, directory: above), entry.status, &group, failure)
+        var file = Sent(item: item, directory: above)
+        if join(&file, status) { await send(file, &group, failure) }
     }
 
     // MARK: Directories
 
+    private func copied(_ directory: TreeDirectory, _ status: FileStatus) -> CopiedDirectory {
+        guard let above = directories.last else {
+            return CopiedDirectory(
+                directory, TreeDirectory(root: target, CK_O_PATH), status, above: nil,
+                rootPlace: CopyPlace(target, CK_O_PATH))
+        }
+        return CopiedDirectory(
+            directory, TreeDirectory(directory.name, in: above.target), status, above: above)
+    }
+
     private func enter(
-        _ directory: CopiedDirectory, _ iterator: WalkIterator, _ group: inout Group, _ failure: (IOError) -> Void
+        _ directory: CopiedDirectory, _ status: FileStatus, _ iterator: WalkIterator, _ group: inout Group,
+        _ failure: (IOError) -> Void
     ) async {
-        if let error = await Self.carryOut(directory.make(session, deadline), runtime, deadline, directory.target) {
+        var error: IOError?
+        if targets.contains(CopiedLinks.Key(device: status.fileSystem, inode: status.inode)) {
+            error = IOError(
+                .invalidArgument, "copy", path: directory.source.path, advice: "the copy itself lies there")
+        } else {
+            error = await make(directory, &group, failure)
+        }
+        if let error {
             fail(error, failure)
             await iterator.skipDescendants()
+            directory.source.end()
             if let above = directory.above { await settle(above, &group, failure) }
             // Without the root there is nothing to be copied into.
             if directory.depth == 0 { end = end ?? error }
@@ -137,11 +207,38 @@ final class TreeCopy {
         }
         summary.directories += 1
         directories.append(directory)
+        unfinished[ObjectIdentifier(directory)] = directory
+        if let file = directory.target.file { targets.insert(CopiedLinks.Key(device: file.device, inode: file.inode)) }
+        let farthest = directories.count - 1 - openLevels
+        if farthest >= 0 { directories[farthest].target.release() }
+    }
+
+    /// Waits for descriptors if there is none.
+    private func make(
+        _ directory: CopiedDirectory, _ group: inout Group, _ failure: (IOError) -> Void
+    ) async -> IOError? {
+        while true {
+            let step = directory.make(session, deadline)
+            let error = await Self.carryOut(step, runtime, deadline, source)
+            guard error?.code == .tooManyOpenFiles else { return error }
+            await economize()
+            await drain(&group, failure)
+            guard await scarcity.wait(runtime) else { return error }
+        }
     }
 
     private func leaveDirectories(downTo depth: Int, _ group: inout Group, _ failure: (IOError) -> Void) async {
         while let last = directories.last, last.depth >= depth {
             directories.removeLast()
+            if let file = last.target.file {
+                targets.remove(CopiedLinks.Key(device: file.device, inode: file.inode))
+            }
+            directories.last?.target.hold()
+            // What is still on its way into it opens it again, if too many would be held for that.
+            if session.hasFewDescriptors || unfinished.count - directories.count > Self.leftOpenMax {
+                last.source.release()
+                last.target.release()
+            }
             await settle(last, &group, failure)
         }
     }
@@ -150,25 +247,28 @@ final class TreeCopy {
     private func settle(_ directory: CopiedDirectory, _ group: inout Group, _ failure: (IOError) -> Void) async {
         directory.pendingCount -= 1
         guard directory.pendingCount == 0, end == nil else { return }
-        inFlightCount += 1
-        group.addTask(executorPreference: runtime.loops.first, operation: finishing(directory))
+        begin(directory, &group)
+    }
+
+    /// After a cancellation: those that are left get what their source has too, as far as they go.
+    private func finishDirectories() async {
+        let left = unfinished.values.sorted { $0.depth > $1.depth }
+        unfinished = [:]
+        await CopyStep.carryOutUncancelled(left.map { $0.finish(session, .never) }, runtime, target)
     }
 
     // MARK: Files
 
-    private func add(
-        _ file: Sent, _ status: FileStatus?, _ group: inout Group, _ failure: (IOError) -> Void
-    ) async {
-        var file = file
-        if let status, status.linkCount > 1 {
-            let key = CopiedLinks.Key(device: status.fileSystem, inode: status.inode)
-            switch links.add(key, linkCount: status.linkCount, file.item, file.directory) {
-            case .wait: return
-            case .copy: file.key = key
-            case .link(let path): file.item.existing = path
-            }
+    /// False if it is to wait for the first name of its file.
+    private func join(_ file: inout Sent, _ status: FileStatus) -> Bool {
+        guard status.linkCount > 1 else { return true }
+        let key = CopiedLinks.Key(device: status.fileSystem, inode: status.inode)
+        switch links.add(key, linkCount: status.linkCount, file.item, file.directory) {
+        case .wait: return false
+        case .copy: file.key = key
+        case .link(let place): file.item.existing = place
         }
-        await send(file, &group, failure)
+        return true
     }
 
     private func send(_ file: Sent, _ group: inout Group, _ failure: (IOError) -> Void) async {
@@ -187,41 +287,38 @@ final class TreeCopy {
 
     /// Starts a batch, or a large file, when there is room.
     private func start(_ files: [Sent], _ group: inout Group, _ failure: (IOError) -> Void) async {
-        while inFlightCount >= session.options.depth, let done = await group.next() {
+        while inFlightCount >= session.width, let done = await group.next() {
             await take(done, &group, failure)
         }
+        begin(files, &group)
+        if !starved.isEmpty { await feedStarved(&group, failure) }
+    }
+
+    private func begin(_ files: [Sent], _ group: inout Group) {
         inFlightCount += 1
         group.addTask(executorPreference: runtime.loops.first, operation: copying(files))
     }
 
-    // MARK: Tasks of the group
-
-    private func finishing(_ directory: CopiedDirectory) -> @concurrent @Sendable () async -> Done {
-        let (session, runtime, deadline) = (session, runtime, deadline)
-        return {
-            let step = directory.finish(session, deadline)
-            return .directory(directory, await Self.carryOut(step, runtime, deadline, directory.target))
-        }
-    }
-
-    private func copying(_ files: [Sent]) -> @concurrent @Sendable () async -> Done {
-        let (session, runtime, deadline) = (session, runtime, deadline)
-        return {
-            if files.count == 1, files[0].item.isLarge {
-                let copy = LargeFileCopy(item: files[0].item, session: session, runtime: runtime, deadline: deadline)
-                return .files(files, [await copy.run()])
-            }
-            let work = CopyBatch(files.map(\.item), session, deadline)
-            return .files(files, await Self.carryOut(work, runtime, deadline))
-        }
+    private func begin(_ directory: CopiedDirectory, _ group: inout Group) {
+        inFlightCount += 1
+        group.addTask(executorPreference: runtime.loops.first, operation: finishing(directory))
     }
 
     // MARK: What comes back
 
     private func take(_ done: Done, _ group: inout Group, _ failure: (IOError) -> Void) async {
         inFlightCount -= 1
+        if done.isStarved {
+            starved.append(done)
+            return
+        }
+        await settle(done, &group, failure)
+    }
+
+    private func settle(_ done: Done, _ group: inout Group, _ failure: (IOError) -> Void) async {
         switch done {
         case .directory(let directory, let error):
+            unfinished[ObjectIdentifier(directory)] = nil
             if let error { fail(error, failure) }
             if let above = directory.above { await settle(above, &group, failure) }
         case .files(let files, let errors):
@@ -249,15 +346,71 @@ final class TreeCopy {
         }
     }
 
+    private func drain(_ group: inout Group, _ failure: (IOError) -> Void) async {
+        while inFlightCount > 0, let done = await group.next() { await take(done, &group, failure) }
+    }
+
     private func finish(_ group: inout Group, _ failure: (IOError) -> Void) async {
         await leaveDirectories(downTo: 0, &group, failure)
         repeat {
             if end == nil { await flush(&group, failure) }
-            while let done = await group.next() { await take(done, &group, failure) }
+            await drain(&group, failure)
+            await feedStarved(&group, failure)
         } while end == nil && !batch.isEmpty
     }
 
-    // MARK: Work
+    // MARK: Too few descriptors
+
+    /// Does what is left, one after the other, once nothing else has descriptors that can be waited for.
+    private func feedStarved(_ group: inout Group, _ failure: (IOError) -> Void) async {
+        await drain(&group, failure)
+        while end == nil, let last = starved.popLast() {
+            await economize()
+            guard await scarcity.wait(runtime) else {
+                await settle(last, &group, failure)
+                continue
+            }
+            switch last {
+            case .directory(let directory, _): begin(directory, &group)
+            case .files(let files, let errors):
+                for (index, error) in errors.enumerated() where error?.code == .tooManyOpenFiles {
+                    begin([files[index]], &group)
+                    await drain(&group, failure)
+                }
+                let rest = files.indices.filter { errors[$0]?.code != .tooManyOpenFiles }
+                await settle(.files(rest.map { files[$0] }, rest.map { errors[$0] }), &group, failure)
+            }
+            await drain(&group, failure)
+        }
+    }
+
+    /// Lets go of what can be opened again.
+    private func economize() async {
+        for above in directories { above.target.release() }
+        await iterator?.economize()
+    }
+
+    // MARK: Tasks of the group
+
+    private func finishing(_ directory: CopiedDirectory) -> @concurrent @Sendable () async -> Done {
+        let (session, runtime, deadline, path) = (session, runtime, deadline, target)
+        return {
+            let step = directory.finish(session, deadline)
+            return .directory(directory, await Self.carryOut(step, runtime, deadline, path))
+        }
+    }
+
+    private func copying(_ files: [Sent]) -> @concurrent @Sendable () async -> Done {
+        let (session, runtime, deadline) = (session, runtime, deadline)
+        return {
+            if files.count == 1, files[0].item.isLarge {
+                let copy = LargeFileCopy(item: files[0].item, session: session, runtime: runtime, deadline: deadline)
+                return .files(files, [await copy.run()])
+            }
+            let work = CopyBatch(files.map(\.item), session, deadline)
+            return .files(files, await Self.carryOut(work, runtime, deadline))
+        }
+    }
 
     private static func carryOut(
         _ step: CopyStep, _ runtime: IORuntime, _ deadline: Deadline, _ path: Path
@@ -271,10 +424,21 @@ final class TreeCopy {
     private static func carryOut(
         _ work: CopyBatch, _ runtime: IORuntime, _ deadline: Deadline
     ) async -> [IOError?] {
-        do throws(IOError) { _ = try await runtime.perform(work, "copy", work.items[0].source, deadline) } catch {
+        let path = work.items[0].source.path
+        do throws(IOError) { _ = try await runtime.perform(work, "copy", path, deadline) } catch {
             // What was not copied by then says why.
             return work.failures.map { $0?.code == .cancelled ? error : $0 }
         }
         return work.failures
+    }
+}
+
+extension TreeCopy.Done {
+    /// Whether a part of it could not be done for want of descriptors.
+    fileprivate var isStarved: Bool {
+        switch self {
+        case .files(_, let errors): errors.contains { $0?.code == .tooManyOpenFiles }
+        case .directory(_, let error): error?.code == .tooManyOpenFiles
+        }
     }
 }

@@ -21,12 +21,19 @@ final class DirectoryAhead: Sendable {
         return try result.get()
     }
 
-    func cancel() { task.cancel() }
+    /// Waits until nothing of it is on its way.
+    func settle() async { _ = await task.value }
+
+    /// What it has opened by then, or opens yet, is not kept.
+    func cancel() {
+        task.cancel()
+        reading.directory.end()
+    }
 
     /// Waits until it has ended, and closes the directory.
     func end() async {
         task.cancel()
         _ = await task.value
-        await reading.end()
+        reading.end()
     }
 }

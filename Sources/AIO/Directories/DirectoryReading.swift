@@ -1,26 +1,28 @@
 internal import AIOCore
 internal import CKernel
 
-/// A directory that is read a batch at a time: opened by the first, closed by the last, one hand-over each.
+/// A directory that is read a batch at a time, one hand-over each.
 ///
-/// It owns its descriptor. Between two batches that can be given up; the next one then opens the directory again, and
-/// goes on where the last one ended.
+/// It is open from the first batch to the last, and as long as others keep it open. Between two batches that can be
+/// given up; the next one then opens the directory again, and goes on where the last one ended.
 final class DirectoryReading: BlockingWork, @unchecked Sendable {
     // @unchecked: as BlockingWork says; one task at a time asks for a batch.
     let path: Path
+    let directory: TreeDirectory
     private let options: DirectoryOptions
     private let runtime: IORuntime
     private let deadline: Deadline
     /// The only device that it may lie on, if not nil.
     private let device: UInt64?
-    private let memory: UnsafeMutablePointer<CChar>
 
-    private var descriptor: Int32 = -1
+    private var opened: OpenDirectory?
     private var position: Int64 = 0
     private var entries: [DirectoryEntry] = []
     private(set) var isAtEnd = false
-    /// To tell it from others; known after the first batch.
-    private(set) var file = FileIdentity()
+    /// Whether it is open beyond its last batch, for what will be opened from it.
+    enum Stay { case closes, staysForDirectories, stays }
+    private let stay: Stay
+    private var hasDirectories = false
 
     /// A call of getdents64(2) fills no more than this.
     private static var bufferSize: Int { 32768 }
@@ -30,36 +32,32 @@ final class DirectoryReading: BlockingWork, @unchecked Sendable {
     private static var sliceSize: Int { 128 }
 
     init(
-        _ path: Path, _ options: DirectoryOptions, device: UInt64? = nil, _ runtime: IORuntime, _ deadline: Deadline
-    ) throws(IOError) {
+        _ path: Path, _ directory: TreeDirectory, _ options: DirectoryOptions, device: UInt64? = nil,
+        _ stay: Stay = .closes, runtime: IORuntime, _ deadline: Deadline
+    ) {
         self.path = path
+        self.directory = directory
         self.options = options
         self.runtime = runtime
         self.deadline = deadline
         self.device = device
-        memory = try path.copyCString(for: "open")
+        self.stay = stay
         super.init(deadline: deadline.nanoseconds)
     }
 
-    deinit {
-        release()
-        memory.deallocate()
-    }
+    /// To tell it from others; known after the first batch.
+    var file: FileIdentity { directory.file ?? FileIdentity() }
 
-    var isOpen: Bool { descriptor >= 0 }
-
-    /// Closes the directory, to the end, also when the task is cancelled.
-    func end() async {
-        guard descriptor >= 0 else { return }
-        let number = descriptor
-        descriptor = -1
-        try? await runtime.close(number, nil)
-    }
-
-    /// Gives the descriptor up, between two batches.
+    /// Lets the directory go, between two batches.
     func release() {
-        if descriptor >= 0 { runtime.closeUnobserved(descriptor) }
-        descriptor = -1
+        opened = nil
+        directory.release()
+    }
+
+    /// Closes the directory, unless somebody is at a name in it.
+    func end() {
+        opened = nil
+        directory.end()
     }
 
     /// The next entries; none at the end.
@@ -69,7 +67,7 @@ final class DirectoryReading: BlockingWork, @unchecked Sendable {
         defer { entries = [] }
         if entries.count > Self.sliceSize, needsStatuses {
             try await fillSlices()
-            if isAtEnd { await end() }
+            if isAtEnd { leave() }
         }
         if options.contains(.sorted) { entries.sort { $0.name < $1.name } }
         return entries
@@ -77,69 +75,58 @@ final class DirectoryReading: BlockingWork, @unchecked Sendable {
 
     private var needsStatuses: Bool { options.contains(.status) }
 
-    private var statuses: EntryStatuses {
+    private func statuses(_ directory: OpenDirectory) -> EntryStatuses {
         EntryStatuses(
-            directory: descriptor, wantsStatus: options.contains(.status), followLinks: options.contains(.followLinks))
+            directory: directory, wantsStatus: options.contains(.status), followLinks: options.contains(.followLinks))
+    }
+
+    /// After the last batch.
+    private func leave() {
+        opened = nil
+        if stay == .closes || stay == .staysForDirectories && !hasDirectories { directory.end() }
     }
 
     // MARK: On a worker
 
     override func run() -> Int {
-        if descriptor < 0 {
-            let result = open()
-            guard result >= 0, !isAtEnd else { return result }
+        let directory: OpenDirectory
+        switch open() {
+        case .success(let found): directory = found
+        case .failure(let failure): return failure.result
         }
+        guard !isAtEnd else { return 0 }
         let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: Self.bufferSize, alignment: 8)
         defer { buffer.deallocate() }
         repeat {
             guard !shouldEnd else { return -Int(ECANCELED) }
-            let result = read(buffer)
+            let result = read(directory, buffer)
             guard result >= 0 else { return result }
         } while !isAtEnd && (entries.count < Self.entriesMin || options.contains(.sorted))
         if entries.count <= Self.sliceSize || !needsStatuses {
-            statuses.fill(&entries, entries.indices) { shouldEnd }
-            if isAtEnd { close() }
+            statuses(directory).fill(&entries, entries.indices) { shouldEnd }
+            if isAtEnd { leave() }
         }
         return shouldEnd ? -Int(ECANCELED) : 0
     }
 
-    private func close() {
-        Kernel.close(descriptor)
-        descriptor = -1
-    }
-
-    private func open() -> Int {
-        let place = LongPath(memory, count: path.count)
-        guard place.result == 0 else { return place.result }
-        var how = ck_open_how(flags: CK_O_RDONLY | CK_O_DIRECTORY | CK_O_CLOEXEC, mode: 0, resolve: 0)
-        if !options.contains(.followLinks), isBelow { how.flags |= CK_O_NOFOLLOW }
-        let result = Kernel.openat2(place.directory, place.rest, &how)
-        guard result >= 0 else { return result }
-        let found = FileIdentity(ofDescriptor: Int32(result))
-        guard device == nil || device == found.device else {
-            Kernel.close(Int32(result))
-            isAtEnd = true
-            return 0
+    /// Opened again, it is read on from where it was left.
+    private func open() -> Result<OpenDirectory, DirectoryFailure> {
+        if let opened { return .success(opened) }
+        return directory.open().flatMap { found in
+            opened = found
+            guard device == nil || device == found.file.device else {
+                isAtEnd = true
+                end()
+                return .success(found)
+            }
+            // Others only take names from it: where it is read belongs to this.
+            let result = Kernel.lseek(found.number, position, CK_SEEK_SET)
+            return result >= 0 ? .success(found) : .failure(DirectoryFailure(result: result))
         }
-        return goOn(Int32(result), found)
     }
 
-    /// Whether the path was found in a directory, so that it may not lead anywhere else.
-    var isBelow = false
-
-    /// Opened again, it must be the same, and is read on from where it was left.
-    private func goOn(_ number: Int32, _ found: FileIdentity) -> Int {
-        guard file == FileIdentity() || file == found else {
-            Kernel.close(number)
-            return -Int(ESTALE)
-        }
-        file = found
-        descriptor = number
-        return position == 0 ? 0 : min(Kernel.lseek(number, position, CK_SEEK_SET), 0)
-    }
-
-    private func read(_ buffer: UnsafeMutableRawBufferPointer) -> Int {
-        let count = Kernel.getdents64(descriptor, buffer.baseAddress!, buffer.count)
+    private func read(_ directory: OpenDirectory, _ buffer: UnsafeMutableRawBufferPointer) -> Int {
+        let count = Kernel.getdents64(directory.number, buffer.baseAddress!, buffer.count)
         // ENOENT: the directory has been removed meanwhile.
         guard count > 0 else {
             isAtEnd = count == 0 || count == -Int(ENOENT)
@@ -147,6 +134,8 @@ final class DirectoryReading: BlockingWork, @unchecked Sendable {
         }
         var records = DirectoryRecords(UnsafeRawBufferPointer(rebasing: buffer[..<count]))
         while let record = records.next() {
+            // Of a type that is not told it may be one, and links may be followed.
+            if [CK_DT_DIR, CK_DT_UNKNOWN, CK_DT_LNK].contains(record.type) { hasDirectories = true }
             entries.append(
                 DirectoryEntry(
                     name: Path(bytes: record.name), type: FileType(entry: record.type), inode: record.inode))
@@ -158,7 +147,8 @@ final class DirectoryReading: BlockingWork, @unchecked Sendable {
     // MARK: Many entries
 
     private func fillSlices() async throws(IOError) {
-        let (all, statuses, runtime, path, deadline) = (entries, statuses, runtime, path, deadline)
+        guard let opened else { return }
+        let (all, statuses, runtime, path, deadline) = (entries, statuses(opened), runtime, path, deadline)
         let slices = stride(from: 0, to: all.count, by: Self.sliceSize).map { start in
             StatusSlice(statuses, Array(all[start..<min(start + Self.sliceSize, all.count)]), deadline: deadline)
         }

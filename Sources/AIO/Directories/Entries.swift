@@ -1,3 +1,5 @@
+internal import CKernel
+
 extension FileSystem {
     /// The names in a directory, but for `.` and `..`, with the type of each file; more as `options` say.
     ///
@@ -85,7 +87,12 @@ public final class EntryIterator: AsyncIteratorProtocol {
     private func takeAhead() throws(IOError) -> DirectoryAhead {
         defer { ahead = nil }
         if let ahead { return ahead }
-        let reading = try DirectoryReading(source.path, source.options, source.runtime, source.deadline)
+        guard !source.path.hasInteriorNUL else {
+            throw IOError(.invalidArgument, "open", path: source.path, advice: "the path holds a NUL byte")
+        }
+        let reading = DirectoryReading(
+            source.path, TreeDirectory(root: source.path, CK_O_RDONLY), source.options, runtime: source.runtime,
+            source.deadline)
         return DirectoryAhead(reading, source.runtime)
     }
 }

@@ -2,8 +2,8 @@ internal import AIOCore
 internal import CKernel
 
 /// statx(2) of a directory's entries, in the order of their inodes: those lie together on the device.
-struct EntryStatuses {
-    let directory: Int32
+struct EntryStatuses: Sendable {
+    let directory: OpenDirectory
     let wantsStatus: Bool
     let followLinks: Bool
 
@@ -38,7 +38,7 @@ struct EntryStatuses {
 
     private func ask(_ name: Path, _ mask: UInt32, followLinks: Bool, _ status: inout ck_statx) -> Int {
         let flags = CK_AT_NO_AUTOMOUNT | (followLinks ? 0 : CK_AT_SYMLINK_NOFOLLOW)
-        return name.withCString { Kernel.statx(directory, $0, flags, mask, &status) }
+        return name.withCString { Kernel.statx(directory.number, $0, flags, mask, &status) }
     }
 }
 
@@ -48,7 +48,6 @@ final class StatusSlice: BlockingWork, @unchecked Sendable {
     private let statuses: EntryStatuses
     private(set) var entries: [DirectoryEntry]
 
-    /// The directory is held open until the work is done.
     init(_ statuses: EntryStatuses, _ entries: [DirectoryEntry], deadline: Deadline) {
         self.statuses = statuses
         self.entries = entries

@@ -54,3 +54,15 @@ struct LongPath: ~Copyable {
         return 0
     }
 }
+
+extension Path {
+    /// openat2(2), of a path of any length: on a worker's thread. A descriptor, or a negative errno.
+    package func openOfAnyLength(_ flags: UInt64) -> Int {
+        withCString { memory in
+            let place = LongPath(memory, count: count)
+            guard place.result == 0 else { return place.result }
+            var how = ck_open_how(flags: flags | CK_O_CLOEXEC, mode: 0, resolve: 0)
+            return Kernel.openat2(place.directory, place.rest, &how)
+        }
+    }
+}

@@ -5,7 +5,7 @@ extension FileSystem {
     /// While the caller looks at one entry, the next directories are read: up to `options.readahead` on each level and
     /// 64 in all. At most as many batches of entries are in memory, and two for each level between the root and the
     /// entry, whatever the tree's size (with `.sorted`, whole directories in their place); no more than 96 directories
-    /// are open, whatever its depth.
+    /// are open, and one more for each 256 levels. Each is opened by its name in the one above.
     ///
     /// What cannot be read is delivered as a `failure` with its path, and the walk goes on: directories without
     /// permission, and those that vanish between their name and their reading. Throws if the root cannot be asked, and
@@ -45,6 +45,9 @@ public struct WalkEntry: Sendable {
     public let inode: UInt64
     /// Where it was asked for. The root's always.
     public let status: FileStatus?
+    /// The directory that it lies in, and the one that it is: from a walk that keeps them.
+    var parent: TreeDirectory?
+    var directory: TreeDirectory?
 }
 
 public enum WalkItem: Sendable {
@@ -62,6 +65,10 @@ public struct Walk: AsyncSequence, Sendable {
     let options: WalkOptions
     let runtime: IORuntime
     let deadline: Deadline
+    /// Directories stay open until whoever walks says that they are done with; for copies.
+    var keepsDirectories = false
+    /// Holds no more directories open than it must.
+    var hasFewDescriptors = false
 
     public func makeAsyncIterator() -> WalkIterator { WalkIterator(self) }
 }

@@ -23,13 +23,21 @@ public final class WalkIterator: AsyncIteratorProtocol {
     package static var aheadMax: Int { 64 }
     /// Levels, the lowest ones, whose directories are held open; those further up are opened again if need be.
     private static var openLevels: Int { 16 }
+    private var openLevels: Int
+    private var scarcity = DescriptorScarcity()
 
-    init(_ walk: Walk) { self.walk = walk }
+    init(_ walk: Walk) {
+        self.walk = walk
+        openLevels = walk.hasFewDescriptors ? 1 : Self.openLevels
+    }
 
     /// What is being read ends by itself, and closes its directory.
     deinit {
         descent?.ahead?.cancel()
-        for level in levels { for ahead in level.allAhead { ahead.cancel() } }
+        for level in levels {
+            for ahead in level.allAhead { ahead.cancel() }
+            level.reading.directory.end()
+        }
     }
 
     public func next() async throws(IOError) -> WalkItem? { try await nextItem() }
@@ -68,7 +76,10 @@ public final class WalkIterator: AsyncIteratorProtocol {
             of: walk.path, followLinks: walk.options.entries.contains(.followLinks) || endsWithSlash,
             runtime: walk.runtime, deadline: walk.deadline)
         if walk.options.staysOnFileSystem { rootDevice = status.fileSystem }
-        let entry = WalkEntry(path: walk.path, depth: 0, type: status.type, inode: status.inode, status: status)
+        var entry = WalkEntry(path: walk.path, depth: 0, type: status.type, inode: status.inode, status: status)
+        if entry.type == .directory, walk.keepsDirectories {
+            entry.directory = TreeDirectory(root: walk.path, CK_O_RDONLY)
+        }
         if entry.type == .directory, walk.options.depthMax > 0 { descent = (entry, nil) }
         return .entry(entry)
     }
@@ -84,8 +95,7 @@ public final class WalkIterator: AsyncIteratorProtocol {
             if let (entry, ahead) = levels[last].next() {
                 return item(entry, ahead)
             } else if levels[last].isRead {
-                levels.removeLast()
-                if !levels.isEmpty { try askAhead() }
+                leaveLast()
             } else if let failure = try await readOn() {
                 return .failure(failure)
             }
@@ -98,8 +108,14 @@ public final class WalkIterator: AsyncIteratorProtocol {
         if let errno = entry.statusErrno {
             return .failure(IOError(result: -errno.rawValue, "stat", path: path))
         }
-        let found = WalkEntry(
+        var found = WalkEntry(
             path: path, depth: level.depth, type: entry.type, inode: entry.inode, status: entry.status)
+        if walk.keepsDirectories {
+            found.parent = level.reading.directory
+            if entry.type == .directory {
+                found.directory = ahead?.reading.directory ?? TreeDirectory(entry.name, in: level.reading.directory)
+            }
+        }
         if entry.type == .directory, level.depth < walk.options.depthMax { descent = (found, ahead) }
         return .entry(found)
     }
@@ -114,30 +130,52 @@ public final class WalkIterator: AsyncIteratorProtocol {
                 arriving = ahead
                 aheadCount -= 1
             } else {
-                arriving = try read(entry.path, depth: entry.depth)
+                arriving = read(entry.path, entry.directory ?? directory(entry.path), depth: entry.depth)
             }
-            let batch = try await arriving.take()
-            let reading = arriving.reading
-            if let above = levels.first(where: { $0.reading.file == reading.file && reading.file != FileIdentity() }) {
+            let (reading, batch) = try await take(arriving)
+            // Without links there is no way back.
+            if walk.options.entries.contains(.followLinks), reading.file != FileIdentity(),
+                let above = levels.first(where: { $0.reading.file == reading.file })
+            {
+                reading.end()
                 let advice = "a link leads back to \(above.reading.path)"
                 return IOError(.other, "walk", errno: Errno(rawValue: ELOOP), path: entry.path, advice: advice)
             }
             levels.append(WalkLevel(reading, depth: entry.depth + 1, batch))
-            let farthest = levels.count - 1 - Self.openLevels
+            let farthest = levels.count - 1 - openLevels
             // Unless a batch of it is on its way, which is then its last before it is opened again.
             if farthest >= 0, levels[farthest].nextBatch == nil { levels[farthest].reading.release() }
         } catch {
             return try concernsOnePath(error)
         }
-        try askAhead()
+        askAhead()
         return nil
     }
 
-    private func read(_ path: Path, depth: Int) throws(IOError) -> DirectoryAhead {
-        let reading = try DirectoryReading(
-            path, walk.options.entries, device: rootDevice, walk.runtime, walk.deadline)
-        reading.isBelow = depth > 0
+    /// The root, or what has the path's last name in the last level's directory.
+    private func directory(_ path: Path) -> TreeDirectory {
+        guard let last = levels.last else {
+            return TreeDirectory(
+                root: path, CK_O_RDONLY, followsLinks: walk.options.entries.contains(.followLinks))
+        }
+        return TreeDirectory(path.lastName, in: last.reading.directory)
+    }
+
+    private func read(_ path: Path, _ directory: TreeDirectory, depth: Int) -> DirectoryAhead {
+        let stay = walk.keepsDirectories ? DirectoryReading.Stay.stays : .staysForDirectories
+        let reading = DirectoryReading(
+            path, directory, walk.options.entries, device: rootDevice, stay, runtime: walk.runtime,
+            walk.deadline)
         return DirectoryAhead(reading, walk.runtime)
+    }
+
+    /// Goes back to the level above.
+    private func leaveLast() {
+        let left = levels.removeLast()
+        if !walk.keepsDirectories { left.reading.end() }
+        guard let last = levels.last else { return }
+        last.reading.directory.hold()
+        askAhead()
     }
 
     /// The last level's next batch.
@@ -145,27 +183,62 @@ public final class WalkIterator: AsyncIteratorProtocol {
         let last = levels.count - 1
         do throws(IOError) {
             let arriving = levels[last].nextBatch ?? DirectoryAhead(levels[last].reading, walk.runtime)
-            levels[last].take(try await arriving.take())
+            levels[last].take(try await take(arriving).batch)
         } catch {
-            levels.removeLast()
+            levels.removeLast().reading.end()
+            levels.last?.reading.directory.hold()
             return try concernsOnePath(error)
         }
-        try askAhead()
+        askAhead()
         return nil
     }
 
     /// Has the next batch and the next directories of the last level read.
-    private func askAhead() throws(IOError) {
+    private func askAhead() {
         let last = levels.count - 1
-        if last < Self.openLevels { levels[last].readOn(walk.runtime) }
+        if last < openLevels { levels[last].readOn(walk.runtime) }
         guard levels[last].depth < walk.options.depthMax else { return }
-        while levels[last].aheadCount < walk.options.readahead, aheadCount < Self.aheadMax,
+        while !scarcity.isKnown, levels[last].aheadCount < walk.options.readahead, aheadCount < Self.aheadMax,
             let (index, name) = levels[last].nextToRead()
         {
             let path = levels[last].reading.path.appending(name)
-            levels[last].add(try read(path, depth: levels[last].depth), at: index)
+            let directory = TreeDirectory(name, in: levels[last].reading.directory)
+            levels[last].add(read(path, directory, depth: levels[last].depth), at: index)
             aheadCount += 1
             aheadPeak = max(aheadPeak, aheadCount)
+        }
+    }
+
+    // MARK: Too few descriptors
+
+    /// A batch; without a descriptor for it, after this walk has given up its own.
+    private func take(
+        _ arriving: DirectoryAhead
+    ) async throws(IOError) -> (reading: DirectoryReading, batch: [DirectoryEntry]) {
+        var arriving = arriving
+        while true {
+            do throws(IOError) { return (arriving.reading, try await arriving.take()) } catch {
+                guard error.code == .tooManyOpenFiles else { throw error }
+                await economize(besides: arriving.reading)
+                guard await scarcity.wait(walk.runtime) else { throw error }
+                arriving = DirectoryAhead(arriving.reading, walk.runtime)
+            }
+        }
+    }
+
+    /// Lets go of what can be opened again, and from now on opens as little as can be.
+    func economize(besides reading: DirectoryReading? = nil) async {
+        openLevels = 1
+        if let ahead = descent?.ahead {
+            await ahead.settle()
+            ahead.reading.release()
+        }
+        for level in levels {
+            for ahead in level.allAhead {
+                await ahead.settle()
+                if ahead.reading !== reading { ahead.reading.release() }
+            }
+            if level.reading !== reading { level.reading.release() }
         }
     }
 
@@ -190,7 +263,7 @@ public final class WalkIterator: AsyncIteratorProtocol {
         descent = nil
         for level in levels {
             for ahead in level.allAhead { await ahead.end() }
-            await level.reading.end()
+            level.reading.end()
         }
         levels = []
     }

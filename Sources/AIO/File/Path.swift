@@ -1,7 +1,7 @@
 /// A path of the file system: any bytes but NUL, as Linux has it, so also names that are not valid UTF-8.
 public struct Path: Hashable, Sendable, ExpressibleByStringLiteral, CustomStringConvertible {
     /// NUL-terminated.
-    private let storage: [CChar]
+    private var storage: [CChar]
 
     public init(_ string: String) { self.init(bytes: string.utf8) }
 
@@ -28,12 +28,25 @@ public struct Path: Hashable, Sendable, ExpressibleByStringLiteral, CustomString
     /// The path of `name` in the directory that this is.
     func appending(_ name: Path) -> Path {
         let slash = CChar(bitPattern: UInt8(ascii: "/"))
-        var joined: [CChar] = []
-        joined.reserveCapacity(count + 1 + name.storage.count)
-        joined += storage.dropLast()
-        if let last = joined.last, last != slash { joined.append(slash) }
-        joined += name.storage
+        let wantsSlash = count > 0 && storage[count - 1] != slash
+        let size = count + (wantsSlash ? 1 : 0) + name.storage.count
+        // By memcpy: paths of deep trees are long.
+        let joined = [CChar](unsafeUninitializedCapacity: size) { memory, filled in
+            storage.withUnsafeBufferPointer { _ = memory.update(fromContentsOf: $0.dropLast()) }
+            if wantsSlash { memory[count] = slash }
+            let rest = UnsafeMutableBufferPointer(rebasing: memory[(size - name.storage.count)...])
+            name.storage.withUnsafeBufferPointer { _ = rest.update(fromContentsOf: $0) }
+            filled = size
+        }
         return Path(storage: joined)
+    }
+
+    /// Becomes the path of `name` in the directory that this is.
+    mutating func append(_ name: Path) {
+        let slash = CChar(bitPattern: UInt8(ascii: "/"))
+        storage.removeLast()
+        if let last = storage.last, last != slash { storage.append(slash) }
+        storage += name.storage
     }
 
     /// What follows the last slash.
@@ -53,12 +66,15 @@ public struct Path: Hashable, Sendable, ExpressibleByStringLiteral, CustomString
         left.storage.lexicographicallyPrecedes(right.storage) { UInt8(bitPattern: $0) < UInt8(bitPattern: $1) }
     }
 
+    /// A path that ends so leads to a directory, through a symbolic link too.
+    var endsWithSlash: Bool { storage.count > 1 && storage[storage.count - 2] == CChar(bitPattern: UInt8(ascii: "/")) }
+
     /// Whether a NUL in the middle would make the kernel see another path than was meant.
     var hasInteriorNUL: Bool { storage.dropLast().contains(0) }
 
     /// For system calls that are made at once.
-    func withCString<R>(_ body: (UnsafePointer<CChar>) -> R) -> R {
-        storage.withUnsafeBufferPointer { body($0.baseAddress!) }
+    func withCString<R, E: Error>(_ body: (UnsafePointer<CChar>) throws(E) -> R) throws(E) -> R {
+        try storage.withUnsafeBufferPointer { memory throws(E) in try body(memory.baseAddress!) }
     }
 
     /// `copyCString`, for an operation of this name. Throws if the kernel would see another path than was meant.
@@ -72,7 +88,7 @@ public struct Path: Hashable, Sendable, ExpressibleByStringLiteral, CustomString
     /// NUL-terminated memory that stays where it is while an operation is in flight. The caller deallocates it.
     func copyCString() -> UnsafeMutablePointer<CChar> {
         let copy = UnsafeMutablePointer<CChar>.allocate(capacity: storage.count)
-        for (index, byte) in storage.enumerated() { (copy + index).initialize(to: byte) }
+        storage.withUnsafeBufferPointer { copy.initialize(from: $0.baseAddress!, count: $0.count) }
         return copy
     }
 }

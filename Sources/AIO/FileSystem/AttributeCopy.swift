@@ -11,6 +11,9 @@ struct AttributeCopy {
     }
 
     static var accessList: String { "system.posix_acl_access" }
+    /// Of a directory: what is made in it gets this one.
+    static var defaultList: String { "system.posix_acl_default" }
+    static var lists: [String] { [accessList, defaultList] }
 
     private let source: Place
     private let target: Place
@@ -25,11 +28,44 @@ struct AttributeCopy {
     }
 
     /// Copies those that can be: what the target's file system does not keep, or the caller may not set, is left out, as
-    /// with `cp -a`.
-    func copyWhatCanBe() {
+    /// with `cp -a`. Returns which access control lists the target has from the source, and which it could not be given.
+    func copyWhatCanBe() -> (copied: [String], refused: [String]) {
+        var (copied, refused): ([String], [String]) = ([], [])
         _ = forEachName { name, value in
-            _ = copy(name, value)
+            let result = copy(name, value)
+            for list in Self.lists where list.withCString({ strcmp($0, name) == 0 }) {
+                if result > 0 { copied.append(list) }
+                if result < 0 { refused.append(list) }
+            }
             return 0
+        }
+        return (copied, refused)
+    }
+
+    /// What the source's access control list lets its group do, as three bits. nil if it cannot be told.
+    func groupPermissions() -> UInt32? {
+        withMemory { memory -> Int in
+            let count = Self.accessList.withCString { get($0, memory.baseAddress, memory.count) }
+            guard count > 4 else { return -1 }
+            // After its version, entries of eight bytes: tag, permissions, number. ACL_GROUP_OBJ and ACL_MASK.
+            var (group, mask): (Int, Int) = (0, 7)
+            for start in stride(from: 4, to: count - 7, by: 8) {
+                let tag = memory.loadUnaligned(fromByteOffset: start, as: UInt16.self)
+                let allowed = Int(memory.loadUnaligned(fromByteOffset: start + 2, as: UInt16.self) & 7)
+                if tag == 0x04 { group = allowed }
+                if tag == 0x10 { mask = allowed }
+            }
+            return group & mask
+        }.nonNegative
+    }
+
+    /// Takes one away from the target.
+    func remove(_ name: String) -> Int {
+        name.withCString { name in
+            switch target {
+            case .descriptor(let number): Kernel.fremovexattr(number, name)
+            case .path(let path): Kernel.lremovexattr(path, name)
+            }
         }
     }
 
@@ -105,4 +141,8 @@ struct AttributeCopy {
         case .path(let path): Kernel.lsetxattr(path, name, value, count)
         }
     }
+}
+
+extension Int {
+    fileprivate var nonNegative: UInt32? { self >= 0 ? UInt32(truncatingIfNeeded: self) : nil }
 }

@@ -13,6 +13,13 @@ extension Kernel {
         call(CK_NR_fchmodat, Int(directory), address(path), Int(permissions))
     }
 
+    /// fchmodat2(2), since Linux 6.6, which need not follow a symbolic link.
+    public static func fchmodat2(
+        _ directory: Int32, _ path: UnsafePointer<CChar>, _ permissions: UInt32, _ flags: Int32
+    ) -> Int {
+        call(CK_NR_fchmodat2, Int(directory), address(path), Int(permissions), Int(flags))
+    }
+
     /// fchown(2). UInt32.max leaves user or group as it is.
     public static func fchown(_ descriptor: Int32, _ user: UInt32, _ group: UInt32) -> Int {
         call(CK_NR_fchown, Int(descriptor), Int(user), Int(group))
@@ -100,5 +107,10 @@ extension Kernel {
         _ path: UnsafePointer<CChar>, _ name: UnsafePointer<CChar>, _ value: UnsafeRawPointer?, _ count: Int
     ) -> Int {
         call(CK_NR_lsetxattr, address(path), address(name), address(value), count, 0)
+    }
+
+    /// lremovexattr(2).
+    public static func lremovexattr(_ path: UnsafePointer<CChar>, _ name: UnsafePointer<CChar>) -> Int {
+        call(CK_NR_lremovexattr, address(path), address(name))
     }
 }

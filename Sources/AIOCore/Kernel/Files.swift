@@ -115,6 +115,36 @@ extension Kernel {
         return Int32(clamping: min(limit.soft, 4096) * 7 / 8)
     }
 
+    /// Descriptors that this process may still open, as far as /proc tells; half of the limit where it is not there.
+    public static func freeDescriptors() -> Int {
+        var limit = ck_rlimit()
+        guard Kernel.limit(CK_RLIMIT_NOFILE, &limit) == 0 else { return 0 }
+        let most = Int(clamping: limit.soft)
+        guard most < 1 << 16 else { return most }
+        var how = ck_open_how(flags: CK_O_RDONLY | CK_O_DIRECTORY | CK_O_CLOEXEC, mode: 0, resolve: 0)
+        let path: StaticString = "/proc/thread-self/fd"
+        let folder = openat2(CK_AT_FDCWD, UnsafeRawPointer(path.utf8Start).assumingMemoryBound(to: CChar.self), &how)
+        guard folder >= 0 else { return folder == -Int(EMFILE) ? 0 : most / 2 }
+        defer { close(Int32(folder)) }
+        // Two dots, and the folder itself.
+        return max(0, most - (countEntries(Int32(folder)) - 3))
+    }
+
+    private static func countEntries(_ folder: Int32) -> Int {
+        withUnsafeTemporaryAllocation(byteCount: 4096, alignment: 8) { buffer in
+            var count = 0
+            while true {
+                let filled = getdents64(folder, buffer.baseAddress!, buffer.count)
+                guard filled > 0 else { return count }
+                var start = 0
+                while start < filled {
+                    count += 1
+                    start += Int((buffer.baseAddress! + start).load(as: ck_directory_entry.self).size)
+                }
+            }
+        }
+    }
+
     /// fcntl(2) with F_OFD_GETLK: whether any process, this one too, has a record lock on the file. As an open file of
     /// its own it is in conflict with every lock.
     static func hasRecordLocks(_ descriptor: Int32) -> Bool {

@@ -38,7 +38,8 @@ final class CopyDisplay: Sendable {
     static func text(
         files: Int, bytes: Int, of total: (files: Int, bytes: Int)?, seconds: Double
     ) -> (line: String, share: Double) {
-        let rate = seconds > 0 ? Int(Double(bytes) / seconds) : 0
+        // What is cloned takes no time, and may be as large as a number can say.
+        let rate = seconds > 0 ? Int(max(0, min(Double(bytes) / seconds, 0x1p62))) : 0
         let line = "\(files) files, \(ByteCount(bytes)), \(ByteCount(rate & ~1023))/s"
         guard let total else { return (line, 0) }
         let weight = { (files: Int, bytes: Int) in Double(bytes) + 16384 * Double(files) }

@@ -8,6 +8,12 @@ final class DiskUsage: @unchecked Sendable {
         let path: Path
         let depth: Int
         var size: Int64
+
+        /// Files may say to be as large as a number can be.
+        mutating func add(_ more: Int64) {
+            let (sum, overflows) = size.addingReportingOverflow(more)
+            size = overflows ? .max : sum
+        }
     }
 
     private struct FileKey: Hashable {
@@ -90,7 +96,7 @@ final class DiskUsage: @unchecked Sendable {
             folders.append(Folder(path: entry.path, depth: entry.depth, size: size))
             return
         }
-        if let last = folders.indices.last { folders[last].size += size }
+        if let last = folders.indices.last { folders[last].add(size) }
         if entry.depth == 0 || showsFiles && entry.depth <= depthMax { try write(size, entry.path) }
     }
 
@@ -102,7 +108,7 @@ final class DiskUsage: @unchecked Sendable {
     private func leaveFolders(downTo depth: Int) throws(Failure) {
         while let folder = folders.last, folder.depth >= depth {
             folders.removeLast()
-            if let above = folders.indices.last { folders[above].size += folder.size }
+            if let above = folders.indices.last { folders[above].add(folder.size) }
             if folder.depth <= depthMax { try write(folder.size, folder.path) }
         }
     }

@@ -33,7 +33,9 @@ struct DiskUsageCommand: AsyncParsableCommand {
     @Flag(name: [.customShort("x"), .long], help: "Leave folders on other file systems out.")
     var oneFileSystem = false
 
-    @Option(name: [.customShort("d"), .long], help: "Lines for folders this deep alone; what is deeper counts.")
+    @Option(
+        name: [.customShort("d", allowingJoined: true), .long],
+        help: "Lines for folders this deep alone; what is deeper counts.")
     var maxDepth: Int?
 
     @Argument(help: ArgumentHelp("Files and folders.", valueName: "path"))
@@ -65,7 +67,7 @@ enum SizeFormat {
     func text(_ bytes: Int64) -> String {
         switch self {
         case .bytes: return "\(bytes)"
-        case .kibibytes: return "\((bytes + 1023) / 1024)"
+        case .kibibytes: return "\(Self.roundedUp(bytes, 1024))"
         case .human: return Self.human(bytes)
         }
     }
@@ -76,7 +78,7 @@ enum SizeFormat {
         while index + 1 < units.count {
             let isBelow10 = bytes <= unit * 10 - unit / 10
             // What rounds up to 1024 is one of the next unit.
-            if (isBelow10 ? bytes : roundedUp(bytes, unit) * unit) < unit * 1024 { break }
+            if isBelow10 ? bytes < unit * 1024 : roundedUp(bytes, unit) < 1024 { break }
             unit *= 1024
             index += 1
         }

@@ -7,6 +7,12 @@ import Crypto
 enum FileHash: Sendable {
     case digest([UInt8])
     case failure(IOError)
+
+    /// Whether it was not hashed for want of descriptors.
+    var wantsDescriptor: Bool {
+        guard case .failure(let error) = self else { return false }
+        return error.errno.map { [EMFILE, ENFILE].contains($0.rawValue) } ?? false
+    }
 }
 
 /// Some files, none of them large, read and hashed in one go by one worker: it first asks for the data of all of them.
@@ -31,16 +37,20 @@ final class HashBatch: BlockingWork, @unchecked Sendable {
         defer { buffer.deallocate() }
         for index in paths.indices {
             guard !shouldEnd else { return -Int(ECANCELED) }
+            // By now others have been closed.
+            if [-Int(EMFILE), -Int(ENFILE)].contains(descriptors[index]) {
+                descriptors[index] = Self.open(paths[index])
+            }
             hashes[index] = hash(paths[index], descriptors[index], buffer)
+            if descriptors[index] >= 0 { Kernel.close(Int32(descriptors[index])) }
+            descriptors[index] = -1
         }
         return 0
     }
 
     /// Opens a file and has it read ahead. What is no regular file by now is not waited for.
     private static func open(_ path: Path) -> Int {
-        var how = ck_open_how(flags: CK_O_RDONLY | CK_O_CLOEXEC | CK_O_NOCTTY | CK_O_NONBLOCK, mode: 0, resolve: 0)
-        let bytes = path.bytes.map { CChar(bitPattern: $0) } + [0]
-        let result = Kernel.openat2(CK_AT_FDCWD, bytes, &how)
+        let result = path.openOfAnyLength(CK_O_RDONLY | CK_O_NOCTTY | CK_O_NONBLOCK)
         if result >= 0 { _ = Kernel.readahead(Int32(result), 0, HashJob.largeSize) }
         return result
     }
@@ -76,12 +86,24 @@ enum HashJob: Sendable {
         }
     }
 
+    /// Waits for descriptors if there are none: the other jobs close theirs.
     @concurrent func run() async -> [FileHash] {
+        var hashes: [FileHash]
         switch self {
-        case .batch(let paths): await Self.hash(paths)
-        case .file(let path): [await Self.hash(path)]
+        case .batch(let paths): hashes = await Self.hash(paths)
+        case .file(let path): hashes = [await Self.hash(path)]
         }
+        for (index, path) in paths.enumerated() {
+            for _ in 0..<Self.attempts where hashes[index].wantsDescriptor && !Task.isCancelled {
+                try? await IORuntime.shared.sleep(until: .after(.milliseconds(10)))
+                hashes[index] = await Self.hash([path])[0]
+            }
+        }
+        return hashes
     }
+
+    /// For a descriptor, 10 ms each.
+    private static var attempts: Int { 500 }
 
     private static func hash(_ paths: [Path]) async -> [FileHash] {
         let work = HashBatch(paths)
@@ -95,15 +117,31 @@ enum HashJob: Sendable {
         return work.hashes
     }
 
+    private static func hash(_ file: File) async throws -> FileHash {
+        var hasher = SHA256()
+        for try await chunk in file.chunks(of: 1 << 20, readahead: 8) {
+            chunk.withUnsafeBytes { hasher.update(bufferPointer: $0) }
+        }
+        return .digest(Array(hasher.finalize()))
+    }
+
     /// Reads ahead while it hashes.
     private static func hash(_ path: Path) async -> FileHash {
         do {
-            return try await withFile(path) { file in
-                var hasher = SHA256()
-                for try await chunk in file.chunks(of: 1 << 20, readahead: 8) {
-                    chunk.withUnsafeBytes { hasher.update(bufferPointer: $0) }
-                }
-                return .digest(Array(hasher.finalize()))
+            guard path.isTooLong else {
+                return try await withFile(path.isStandardInput ? "/dev/stdin" : path) { try await hash($0) }
+            }
+            let opening = DeepOpen(path)
+            let opened = try await IORuntime.shared.perform(.work(.passUnretained(opening)))
+            opening.takeBack()
+            let file = File(adopting: opened, runtime: .shared)
+            do {
+                let digest = try await hash(file)
+                try await file.close()
+                return digest
+            } catch {
+                try? await file.close()
+                throw error
             }
         } catch let error as IOError {
             return .failure(error)
@@ -111,6 +149,24 @@ enum HashJob: Sendable {
             return .failure(IOError(.other, "read", path: path))
         }
     }
+}
+
+/// Opens what the kernel does not take the path of.
+private final class DeepOpen: BlockingWork, @unchecked Sendable {
+    // @unchecked: as BlockingWork says.
+    private let path: Path
+
+    init(_ path: Path) {
+        self.path = path
+        super.init(deadline: .never)
+    }
+
+    override func run() -> Int { path.openOfAnyLength(CK_O_RDONLY | CK_O_NOCTTY | CK_O_NONBLOCK) }
+}
+
+extension Path {
+    /// For the kernel (PATH_MAX).
+    fileprivate var isTooLong: Bool { bytes.count >= 4096 }
 }
 
 extension IOError {

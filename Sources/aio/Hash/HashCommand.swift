@@ -8,9 +8,9 @@ struct HashCommand: AsyncParsableCommand {
         abstract: "Show the SHA-256 of files, many read at a time.",
         usage: "aio hash PATH...\naio hash --check FILE",
         discussion: """
-            Lines as sha256sum(1) has them, which can check them, and the other way round. A PATH that is a folder \
+            Lines as sha256sum(1) has them, which can check them, and the other way round; also those of its --tag. A PATH that is a folder \
             stands for the regular files in it and below, ordered by name, folder by folder; symbolic links in it are \
-            left out. What cannot be read is said, a line each, and the exit status is then 1.
+            left out. A PATH or FILE that is a dash stands for standard input. What cannot be read is said, a line each, and the exit status is then 1.
             """)
 
     @Option(
@@ -58,6 +58,7 @@ struct HashCommand: AsyncParsableCommand {
         _ root: Path, to queue: HashQueue, _ complaints: Complaints, _ group: inout HashQueue.Group
     ) async throws {
         do {
+            if root.isStandardInput { return try await queue.add(root, size: nil, &group) }
             let status = try await FileSystem.status(of: root)
             guard status.isDirectory else {
                 return try await queue.add(root, size: status.knownSize, &group)

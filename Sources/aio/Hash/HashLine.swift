@@ -18,6 +18,14 @@ struct HashLine: Equatable {
             + (escaped ?? name.bytes) + [UInt8(ascii: "\n")]
     }
 
+    /// What a line about a file begins with: its name, escaped if it would else be more than one line, as
+    /// `sha256sum --check` has it.
+    static func beginning(_ name: Path) -> [UInt8] {
+        let bytes = name.bytes
+        guard bytes.contains(UInt8(ascii: "\n")), let escaped = escaped(bytes) else { return bytes }
+        return [backslash] + escaped
+    }
+
     /// The same for a terminal, with the name as text that does nothing to it.
     var visible: [UInt8] { Self.hexadecimal(digest) + Array("  \(name)\n".utf8) }
 
@@ -26,19 +34,45 @@ struct HashLine: Equatable {
         self.name = name
     }
 
-    /// nil if it is no such line.
+    /// nil if it is no such line. As sha256sum(1) reads it: with blanks before it and a carriage return behind it, or as
+    /// `--tag` and openssl(1) write it, `SHA256 (NAME) = DIGEST`.
     init?(_ line: ArraySlice<UInt8>) {
-        let isEscaped = line.first == Self.backslash
-        let rest = isEscaped ? line.dropFirst() : line
-        guard rest.count > 66, let digest = Self.digest(rest.prefix(64)) else { return nil }
-        let separator = rest.dropFirst(64).prefix(2)
-        // A star is what sha256sum has for files read as binary, which all are.
-        guard separator.first == UInt8(ascii: " "), [UInt8(ascii: " "), UInt8(ascii: "*")].contains(separator.last)
+        var rest = line.drop(while: Self.isBlank)
+        if rest.last == UInt8(ascii: "\r") { rest.removeLast() }
+        let isEscaped = rest.first == Self.backslash
+        if isEscaped { rest.removeFirst() }
+        guard let (digest, name) = Self.tagged(rest) ?? Self.plain(rest), !name.isEmpty,
+            let plain = isEscaped ? Self.unescaped(Array(name)) : Array(name), !plain.contains(0)
         else { return nil }
-        let name = Array(rest.dropFirst(66))
-        guard let plain = isEscaped ? Self.unescaped(name) : name else { return nil }
         self.init(digest: digest, name: Path(bytes: plain))
     }
+
+    private typealias Parts = (digest: [UInt8], name: ArraySlice<UInt8>)
+
+    private static func plain(_ line: ArraySlice<UInt8>) -> Parts? {
+        guard line.count > 65, let digest = digest(line.prefix(64)), isBlank(line[line.startIndex + 64]) else {
+            return nil
+        }
+        let rest = line.dropFirst(65)
+        // A star is what sha256sum has for files read as binary, which all are. md5(1) -r has one blank alone.
+        let isMarked = rest.count > 1 && [UInt8(ascii: " "), UInt8(ascii: "*")].contains(rest.first)
+        return (digest, isMarked ? rest.dropFirst() : rest)
+    }
+
+    private static func tagged(_ line: ArraySlice<UInt8>) -> Parts? {
+        let tag = Array("SHA256".utf8)
+        guard line.starts(with: tag) else { return nil }
+        var rest = line.dropFirst(tag.count)
+        if rest.first == UInt8(ascii: " ") { rest.removeFirst() }
+        guard rest.first == UInt8(ascii: "("), let end = rest.lastIndex(of: UInt8(ascii: ")")) else { return nil }
+        let tail = rest[(end + 1)...].drop(while: isBlank)
+        guard tail.first == UInt8(ascii: "=") else { return nil }
+        let text = tail.dropFirst().drop(while: isBlank)
+        guard text.count == 64, let digest = digest(text) else { return nil }
+        return (digest, rest[(rest.startIndex + 1)..<end])
+    }
+
+    private static func isBlank(_ byte: UInt8) -> Bool { byte == UInt8(ascii: " ") || byte == UInt8(ascii: "\t") }
 
     /// nil if there is nothing to escape.
     static func escaped(_ name: [UInt8]) -> [UInt8]? {

@@ -7,6 +7,10 @@ final class AccessLog: Sendable {
         var lines: [UInt8] = []
         var isWriting = false
         var hasFailed = false
+        /// The server is to end: no request waits for room any more, and what finds none is dropped.
+        var isStopping = false
+        var droppedCount = 0
+        var writing: Task<Void, Never>?
     }
 
     private let state = Mutex(State())
@@ -28,28 +32,45 @@ final class AccessLog: Sendable {
         let line = Self.line(client, request, status, bytes, now)
         let begins = state.withLock { state in
             guard !state.hasFailed else { return false }
+            if state.isStopping, state.lines.count > Self.sizeMax {
+                state.droppedCount += 1
+                return false
+            }
             state.lines += line.utf8
             defer { state.isWriting = true }
             return !state.isWriting
         }
         // Of its own, so that no request waits for it.
-        if begins { Task(executorPreference: runtime.loops.first) { await self.write() } }
-        while state.withLock({ $0.lines.count > Self.sizeMax }) {
+        if begins {
+            let task = Task(executorPreference: runtime.loops.first) { await self.write() }
+            state.withLock { $0.writing = task }
+        }
+        while state.withLock({ $0.lines.count > Self.sizeMax && !$0.isStopping }) {
             try? await runtime.sleep(until: .after(.milliseconds(10)))
         }
     }
 
-    /// Waits until all lines are written.
-    func finish() async {
-        while state.withLock({ $0.isWriting }) { try? await runtime.sleep(until: .after(.milliseconds(5))) }
+    /// From now on requests do not wait for it.
+    func beginStop() { state.withLock { $0.isStopping = true } }
+
+    /// Waits until all lines are written, but for no longer than this: there may be nobody who reads them.
+    func finish(until deadline: Deadline) async {
+        while state.withLock({ $0.isWriting }), Deadline.now < deadline {
+            try? await runtime.sleep(until: .after(.milliseconds(5)))
+        }
+        let (task, dropped) = state.withLock { ($0.isWriting ? $0.writing : nil, $0.droppedCount) }
+        task?.cancel()
+        await task?.value
+        if task == nil, dropped > 0 { Console.complain("access log: nobody reads it; \(dropped) lines are lost") }
     }
 
     private func write() async {
         while let lines = next() {
-            do {
+            do throws(IOError) {
                 try await writer.writeAll(lines)
             } catch {
-                Console.complain("access log: \(error); no more is written")
+                let reason = error.code == .cancelled ? "nobody reads it; what was not read is lost" : "\(error)"
+                Console.complain("access log: \(reason); no more is written")
                 state.withLock { ($0.hasFailed, $0.isWriting, $0.lines) = (true, false, []) }
                 return
             }

@@ -25,10 +25,14 @@ enum ByteRanges: Equatable {
             }
             if let range = part.range(size) { ranges.append(range) }
         }
-        let total = ranges.reduce(Int64(0)) { $0.addingReportingOverflow(Int64($1.count)).partialValue }
+        // Each may be as long as a number can say.
+        let total = ranges.reduce(UInt64(0)) { sum, range in
+            let (next, overflows) = sum.addingReportingOverflow(UInt64(range.count))
+            return overflows ? .max : next
+        }
         if ranges.isEmpty {
             self = .unsatisfiable
-        } else if parts.count > Self.partsMax || ranges.count > 1 && total > size {
+        } else if parts.count > Self.partsMax || ranges.count > 1 && total > UInt64(clamping: size) {
             self = .whole
         } else {
             self = .parts(ranges)

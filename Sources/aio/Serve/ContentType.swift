@@ -6,6 +6,13 @@ enum ContentType {
         return types[key] ?? unknown
     }
 
+    /// What the content of such a file is compressed by, where its type is that of what comes out.
+    static func encoding(of name: UnsafeBufferPointer<UInt8>) -> StaticString? {
+        key(name) == compressedDrawing ? "gzip" : nil
+    }
+
+    private static let compressedDrawing = Array(".svgz".utf8).withUnsafeBufferPointer { key($0) }
+
     private static var unknown: StaticString { "application/octet-stream" }
 
     /// What follows the last dot, in lower case, as one number; nil without a dot, or with more letters than any has.

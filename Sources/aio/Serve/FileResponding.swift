@@ -23,10 +23,27 @@ extension ServedConnection {
         }
         // Without an index: is there such a folder?
         var folder = try await service.folder.open(path, now: now)
-        let page = service.listsFolders ? await FolderListing.page(of: folder, path, service.runtime) : nil
+        do {
+            try await sendListing(of: folder, path, request, keepsAlive)
+        } catch {
+            await folder.close(service.runtime)
+            throw error
+        }
         await folder.close(service.runtime)
-        guard let page else { throw Refusal(.forbidden) }
-        try await sendPage(page, request, keepsAlive: keepsAlive)
+    }
+
+    private func sendListing(
+        of folder: OpenedFile, _ path: RequestPath, _ request: Request, _ keepsAlive: Bool
+    ) async throws {
+        let listing = FolderListing(of: folder, path)
+        guard service.listsFolders, let first = await listing.next(service) else { throw Refusal(.forbidden) }
+        guard !listing.isAtEnd else { return try await sendPage(first, request, keepsAlive: keepsAlive) }
+        // Its length is known when all of it is put together.
+        try await sendPieces(first, request, keepsAlive: keepsAlive) {
+            if listing.isAtEnd { return nil }
+            guard let next = await listing.next(self.service) else { throw IOError(.inputOutput, "readdir") }
+            return next
+        }
     }
 
     private func openIfThere(_ path: RequestPath, _ now: Int64) async throws(Refusal) -> OpenedFile? {
@@ -59,7 +76,8 @@ extension ServedConnection {
         case .proceed: break
         }
         let type = path.cString.withUnsafeBufferPointer { name in
-            ContentType.of(UnsafeBufferPointer(rebasing: name.dropLast()))
+            let name = UnsafeBufferPointer(rebasing: name.dropLast())
+            return Representation(type: ContentType.of(name), encoding: ContentType.encoding(of: name))
         }
         // Ranges are of GET alone.
         let isRange = request.method == .get && request.conditions.allowRange(file.validators, now: now)
@@ -92,7 +110,7 @@ extension ServedConnection {
     }
 
     private func sendWhole(
-        _ file: inout OpenedFile, _ type: StaticString, _ request: Request, _ keepsAlive: Bool
+        _ file: inout OpenedFile, _ type: Representation, _ request: Request, _ keepsAlive: Bool
     ) async throws {
         let buffer = begin(.ok)
         defer { state.release(buffer) }
@@ -103,7 +121,7 @@ extension ServedConnection {
     }
 
     private func sendPart(
-        _ range: Range<Int64>, _ file: inout OpenedFile, _ type: StaticString, _ request: Request, _ keepsAlive: Bool
+        _ range: Range<Int64>, _ file: inout OpenedFile, _ type: Representation, _ request: Request, _ keepsAlive: Bool
     ) async throws {
         let buffer = begin(.partialContent)
         defer { state.release(buffer) }
@@ -116,19 +134,25 @@ extension ServedConnection {
 
     /// Several parts, each with a head of its own between lines that are in none of them, as far as chance can tell.
     private func sendParts(
-        _ ranges: [Range<Int64>], _ file: inout OpenedFile, _ type: StaticString, _ request: Request, _ keepsAlive: Bool
+        _ ranges: [Range<Int64>], _ file: inout OpenedFile, _ type: Representation, _ request: Request,
+        _ keepsAlive: Bool
     ) async throws {
         let boundary =
             String(UInt64.random(in: .min ... .max), radix: 36) + String(UInt64.random(in: .min ... .max), radix: 36)
         let size = file.size
         let heads = ranges.map { range in
-            "\r\n--\(boundary)\r\nContent-Type: \(type)\r\nContent-Range: \(Self.text(range, size))\r\n\r\n"
+            "\r\n--\(boundary)\r\nContent-Type: \(type.type)\r\nContent-Range: \(Self.text(range, size))\r\n\r\n"
         }
         let tail = "\r\n--\(boundary)--\r\n"
-        let length = zip(heads, ranges).reduce(tail.utf8.count) { $0 + $1.0.utf8.count + $1.1.count }
+        let overhead = heads.reduce(tail.utf8.count) { $0 + $1.utf8.count }
+        // The parts are no more than the file; but with their heads they may be more than a number can say.
+        let (length, overflows) = ranges.reduce(0) { $0 + $1.count }.addingReportingOverflow(overhead)
+        guard !overflows else { return try await sendWhole(&file, type, request, keepsAlive) }
         let buffer = begin(.partialContent)
         defer { state.release(buffer) }
-        buffer.append("Content-Type: multipart/byteranges; boundary=\(boundary)\r\nContent-Length: \(length)\r\n")
+        buffer.append("Content-Type: multipart/byteranges; boundary=\(boundary)")
+        add(encodingOf: type, to: buffer)
+        buffer.append("\r\nContent-Length: \(length)\r\n")
         add(file.validators, to: buffer)
         end(buffer, of: request, keepsAlive)
         for (head, range) in zip(heads, ranges) {
@@ -143,12 +167,19 @@ extension ServedConnection {
 
     // MARK: Fields
 
-    private func add(_ type: StaticString, length: Int64, to buffer: ResponseBuffer) {
+    private func add(_ type: Representation, length: Int64, to buffer: ResponseBuffer) {
         buffer.append("Content-Type: ")
-        buffer.append(type)
+        buffer.append(type.type)
+        add(encodingOf: type, to: buffer)
         buffer.append("\r\nContent-Length: ")
         buffer.append(length)
         buffer.append("\r\nAccept-Ranges: bytes\r\n")
+    }
+
+    private func add(encodingOf type: Representation, to buffer: ResponseBuffer) {
+        guard let encoding = type.encoding else { return }
+        buffer.append("\r\nContent-Encoding: ")
+        buffer.append(encoding)
     }
 
     private func add(_ validators: Validators, to buffer: ResponseBuffer) {
@@ -163,4 +194,10 @@ extension ServedConnection {
     private static func text(_ range: Range<Int64>, _ size: Int64) -> String {
         "bytes \(range.lowerBound)-\(range.upperBound - 1)/\(size)"
     }
+}
+
+/// What a file's bytes are.
+struct Representation {
+    var type: StaticString
+    var encoding: StaticString?
 }

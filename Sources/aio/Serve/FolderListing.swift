@@ -1,56 +1,62 @@
 import AIO
 
-/// A page with the names in a folder, as links.
-enum FolderListing {
-    /// Names that a page has at most: it is made in memory.
-    private static var entriesMax: Int { 10_000 }
+/// A page with the names in a folder, as links, in the order of their bytes. It comes in pieces, each put together by a
+/// worker: so no loop is held up by it, and no more than a piece of it is in memory, however slowly the client takes it.
+final class FolderListing {
+    private let folder: OpenedFile
+    private let path: ArraySlice<UInt8>
+    private var last: [UInt8]?
+    private(set) var isAtEnd = false
 
-    /// nil if the folder cannot be read. The descriptor leads to it, wherever its name leads by now. Links are not followed:
-    /// the page tells nothing of what they lead to.
-    static func page(of folder: OpenedFile, _ path: RequestPath, _ runtime: IORuntime) async -> [UInt8]? {
-        var entries: [DirectoryEntry] = []
-        var isCut = false
-        do throws(IOError) {
-            let names = FileSystem.entries(of: folder.ownPath, options: [.status], runtime: runtime).makeAsyncIterator()
-            while let entry = try await names.next() {
-                guard entries.count < entriesMax else {
-                    isCut = true
-                    break
-                }
-                entries.append(entry)
-            }
-        } catch {
-            return nil
-        }
-        entries.sort { $0.name.bytes.lexicographicallyPrecedes($1.name.bytes) }
-        return page(entries, at: path.bytes == ArraySlice(".".utf8) ? [] : path.bytes, isCut)
+    /// The folder is held open by whoever makes this, until the last piece.
+    init(of folder: OpenedFile, _ path: RequestPath) {
+        self.folder = folder
+        self.path = path.bytes == ArraySlice(".".utf8) ? [] : path.bytes
     }
 
+    /// The next piece. nil if the folder cannot be read.
+    func next(_ service: Service) async -> [UInt8]? {
+        await service.listings.enter()
+        defer { service.listings.leave() }
+        let piece = ListingPiece(folder, behind: last)
+        let result = try? await service.runtime.perform(.work(.passUnretained(piece)))
+        piece.takeBack()
+        guard result != nil else { return nil }
+        let head = last == nil ? ListingText.head(path) : []
+        isAtEnd = piece.isLast
+        last = piece.lastName ?? []
+        return head + piece.rows + (isAtEnd ? ListingText.tail(piece.isCut) : [])
+    }
+}
+
+/// What a listing is made of.
+enum ListingText {
     /// `path` is that of the folder, with a slash at its end; empty for the uppermost.
-    static func page(_ entries: [DirectoryEntry], at path: ArraySlice<UInt8>, _ isCut: Bool) -> [UInt8] {
+    static func head(_ path: ArraySlice<UInt8>) -> [UInt8] {
         let title = "Index of /" + escape(path)
-        var page = """
+        let head = """
             <!DOCTYPE html>
             <html><head><meta charset="utf-8"><title>\(title)</title></head>
             <body><h1>\(title)</h1>
             <table>
 
             """
-        if !path.isEmpty { page += "<tr><td><a href=\"../\">../</a></td></tr>\n" }
-        for entry in entries { page += row(entry) }
-        page += "</table>\n"
-        if isCut { page += "<p>There are more than these \(entriesMax) names.</p>\n" }
-        page += "</body></html>\n"
-        return Array(page.utf8)
+        return Array((head + (path.isEmpty ? "" : "<tr><td><a href=\"../\">../</a></td></tr>\n")).utf8)
     }
 
-    private static func row(_ entry: DirectoryEntry) -> String {
-        let mark = entry.type == .directory ? "/" : ""
-        let size = entry.type == .regular ? entry.status.map { "\($0.size)" } ?? "" : ""
-        let time = entry.status.map { HTTPDate.text(Int64($0.modificationTime / .seconds(1))) } ?? ""
+    static func tail(_ isCut: Bool) -> [UInt8] {
+        let cut = isCut ? "<p>There are more than these \(ListingPiece.entriesMax) names.</p>\n" : ""
+        return Array("</table>\n\(cut)</body></html>\n".utf8)
+    }
+
+    /// `size` of a regular file, `modified` in seconds since 1970.
+    static func row(_ name: [UInt8], isFolder: Bool, size: Int64?, modified: Int64?) -> String {
+        let mark = isFolder ? "/" : ""
+        let size = size.map { "\($0)" } ?? ""
+        let time = modified.map { HTTPDate.text($0) } ?? ""
         // With the dot in front, no name is taken for a scheme or a host.
-        return "<tr><td><a href=\"./\(PercentEncoding.encode(entry.name.bytes, keepsSlashes: false))\(mark)\">"
-            + "\(escape(entry.name.bytes))\(mark)</a></td><td>\(size)</td><td>\(time)</td></tr>\n"
+        return "<tr><td><a href=\"./\(PercentEncoding.encode(name, keepsSlashes: false))\(mark)\">"
+            + "\(escape(name))\(mark)</a></td><td>\(size)</td><td>\(time)</td></tr>\n"
     }
 
     /// As text in HTML; what is no UTF-8 becomes a sign of its own.

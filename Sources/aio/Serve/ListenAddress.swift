@@ -11,6 +11,12 @@ enum ListenAddress {
         } catch {
             failure = error
         }
+        if let colon = text.lastIndex(of: ":") {
+            let port = text[text.index(after: colon)...]
+            if !port.isEmpty, port.allSatisfy({ ("0"..."9").contains($0) }), UInt16(port) == nil {
+                throw Failure("--listen \(text): port \(port) is none; ports are 0 to 65535")
+            }
+        }
         guard let colon = text.lastIndex(of: ":"), let port = UInt16(text[text.index(after: colon)...]),
             colon > text.startIndex
         else { throw Failure("--listen \(text): \(failure.advice ?? "this is no address")") }

@@ -54,8 +54,7 @@ struct OpenedFile {
             now: now)
     }
 
-    /// The folder by its descriptor, wherever its name leads by now.
-    var ownPath: Path { Path("/proc/self/fd/\(descriptor.number)") }
+    var number: Int32 { descriptor.number }
 
     /// Reads at `offset` into memory that stays until this returns. Returns the bytes read; zero at the end.
     mutating func read(into memory: UnsafeMutableRawBufferPointer, at offset: Int64, _ runtime: IORuntime)

@@ -17,6 +17,8 @@ struct Request {
     var contentLength: Int64 = 0
     var hasBody = false
     var hosts = 0
+    var isHostValid = true
+    private var hasTransferEncoding = false
     /// It waits with its body until it is told to go on.
     var expectsContinue = false
     var hasOtherExpectation = false
@@ -32,12 +34,17 @@ struct Request {
         isVersion10 = head.version.minor == 0
         isKeepAlive = head.isKeepAlive && head.method != .CONNECT
         for (name, value) in head.headers { take(name, value) }
+        // RFC 9112, 6.1: a client of that version does not know of chunks, so that somebody in between may have read
+        // another length.
+        if isVersion10, hasTransferEncoding { isKeepAlive = false }
     }
 
     private mutating func take(_ name: String, _ value: String) {
         // The length tells most fields apart that are of no interest here.
         switch name.utf8.count {
-        case 4 where name.isField("host"): hosts += 1
+        case 4 where name.isField("host"):
+            hosts += 1
+            isHostValid = isHostValid && HostField.isValid(value)
         case 5 where name.isField("range"): Self.join(&range, value)
         case 6 where name.isField("expect"):
             if value.isField("100-continue") { expectsContinue = !isVersion10 } else { hasOtherExpectation = true }
@@ -51,7 +58,7 @@ struct Request {
             contentLength = Int64(value.trimmingBlanks) ?? .max
             hasBody = contentLength > 0
         case 17 where name.isField("if-modified-since"): Self.join(&conditions.ifModifiedSince, value)
-        case 17 where name.isField("transfer-encoding"): hasBody = true
+        case 17 where name.isField("transfer-encoding"): (hasBody, hasTransferEncoding) = (true, true)
         case 19 where name.isField("if-unmodified-since"): Self.join(&conditions.ifUnmodifiedSince, value)
         default: break
         }

@@ -24,6 +24,8 @@ final class RequestDecoder {
     private var lineSize = 0
     private var isLineComplete = false
     private var failure: Refusal?
+    /// What came last.
+    private var lineEnd: [UInt8] = []
     /// The last one in the lowest bits.
     private var lastBytes: UInt32 = 0
 
@@ -54,6 +56,7 @@ final class RequestDecoder {
         buffer.writeBytes(bytes)
         channel.pipeline.syncOperations.fireChannelRead(NIOAny(buffer))
         if let error = collector.error, failure == nil { failure = refusal(for: error, bytes) }
+        lineEnd = Array((lineEnd + bytes.suffix(8)).suffix(8))
         if case .end = collector.parts.last {
             // What ends with an empty line after a complete request holds nothing of another, but for such lines.
             isBetweenRequests = endsWithEmptyLine && failure == nil
@@ -75,6 +78,8 @@ final class RequestDecoder {
     private func refusal(for error: any Error, _ bytes: UnsafeRawBufferPointer) -> Refusal {
         switch error as? HTTPParserError {
         case .headerOverflow?: Refusal(lineSize > headSizeMax ? .uriTooLong : .headerFieldsTooLarge)
+        // It stops at a line break without a carriage return, which is no matter of the version.
+        case .invalidVersion? where hasBareLineBreak(bytes): Refusal(.badRequest)
         // The parser pauses at the preface of HTTP/2.
         case .invalidVersion?, .paused?: Refusal(.versionNotSupported)
         // The parser knows all methods that are registered; but what is no word at all is no method.
@@ -85,6 +90,15 @@ final class RequestDecoder {
 
     /// A line break, and one before it. The parser takes none without a carriage return for the end of a head.
     private var endsWithEmptyLine: Bool { lastBytes & 0xff_ffff == 0x0a_0d0a }
+
+    /// Whether a request's first line ends with a version and a line feed alone.
+    private func hasBareLineBreak(_ bytes: UnsafeRawBufferPointer) -> Bool {
+        let text = lineEnd + Array(bytes)
+        return text.indices.contains { end in
+            text[end] == UInt8(ascii: "\n") && end >= 8 && text[(end - 8)..<(end - 1)].elementsEqual("HTTP/1.".utf8)
+                && (text[end - 1] == UInt8(ascii: "0") || text[end - 1] == UInt8(ascii: "1"))
+        }
+    }
 
     private func noteLine(_ bytes: UnsafeRawBufferPointer) {
         guard !isLineComplete else { return }

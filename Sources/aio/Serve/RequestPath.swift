@@ -56,6 +56,8 @@ struct RequestPath: Equatable {
             target[colon...].hasPrefix("://")
         else { throw Refusal(.badRequest) }
         let rest = target[colon...].dropFirst(3)
+        let authority = rest.prefix { $0 != "/" && $0 != "?" }
+        guard !authority.isEmpty, HostField.isValid(authority) else { throw Refusal(.badRequest) }
         guard let end = rest.firstIndex(where: { $0 == "/" || $0 == "?" }) else { return "/" }
         return rest[end] == "/" ? rest[end...] : "/" + rest[end...]
     }

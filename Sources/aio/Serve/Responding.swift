@@ -43,6 +43,31 @@ extension ServedConnection {
         try await write(page)
     }
 
+    /// A page that comes in pieces: as chunks, or, to a client of HTTP/1.0, up to the end of the connection.
+    func sendPieces(
+        _ first: [UInt8], _ request: Request, keepsAlive: Bool, _ next: () async throws -> [UInt8]?
+    ) async throws {
+        let isChunked = !request.isVersion10
+        if !isChunked { mustEnd = true }
+        let buffer = begin(.ok)
+        do {
+            defer { state.release(buffer) }
+            buffer.append("Content-Type: text/html; charset=utf-8\r\n")
+            if isChunked { buffer.append("Transfer-Encoding: chunked\r\n") }
+            end(buffer, of: request, keepsAlive && isChunked)
+            try await flush(buffer)
+        }
+        guard request.method != .head else { return }
+        var piece: [UInt8]? = first
+        while let bytes = piece {
+            if isChunked { try await write(Array("\(String(bytes.count, radix: 16))\r\n".utf8)) }
+            try await write(bytes)
+            if isChunked { try await write("\r\n") }
+            piece = try await next()
+        }
+        if isChunked { try await write("0\r\n\r\n") }
+    }
+
     // MARK: Heads
 
     /// A buffer with the beginning of a head.
@@ -74,12 +99,12 @@ extension ServedConnection {
     /// cannot be read and nothing is sent yet.
     func send(_ buffer: ResponseBuffer, then range: Range<Int64>, of file: inout OpenedFile) async throws {
         var offset = range.lowerBound
-        var turnEnd = offset + Self.turnSize
+        var turnStart = offset
         while offset < range.upperBound {
-            if offset >= turnEnd {
+            if offset - turnStart >= Self.turnSize {
                 // As long as there is room for it, nothing of this waits: others on the loop would.
                 await Task.yield()
-                turnEnd = offset + Self.turnSize
+                turnStart = offset
             }
             let room = Int(min(Int64(buffer.room), range.upperBound - offset))
             let memory = UnsafeMutableRawBufferPointer(rebasing: buffer.free[..<room])

@@ -84,7 +84,7 @@ struct ServeCommand: AsyncParsableCommand {
                 throw error
             }
             try await run(server, until: signals)
-            await log?.finish()
+            await log?.finish(until: server.service.stopDeadline)
         } catch {
             try? await folder.file.close()
             throw error

@@ -7,12 +7,16 @@ final class ServedConnection {
     let connection: Connection
     private let input: UnsafeMutableRawBufferPointer
     private var decoder: RequestDecoder?
+    /// Bytes of all requests.
+    private var receivedCount: Int64 = 0
     /// While a request is being read.
     private var requestDeadline: Deadline?
     /// Whether it waits for the first byte of a request.
     private(set) var isIdle = false
     /// Whether something of the response is on its way, so that it cannot become another.
     var isHeadSent = false
+    /// Whether the end of the connection is the end of the response.
+    var mustEnd = false
     /// Of the response: for the access log.
     var status = Status.ok
     var bodyBytesSent: Int64 = 0
@@ -98,6 +102,7 @@ final class ServedConnection {
         if requestDeadline == nil { requestDeadline = .after(service.limits.headTime) }
         let decoder = self.decoder ?? state.acquireDecoder()
         self.decoder = decoder
+        receivedCount += Int64(count)
         decoder.feed(UnsafeRawBufferPointer(rebasing: input[..<count]))
         return true
     }
@@ -124,12 +129,14 @@ final class ServedConnection {
             throw error
         }
         await log(request)
-        return keepsAlive
+        return keepsAlive && !mustEnd
     }
 
     /// Refuses what no file is sent for, and reads a body to its end.
     private func check(_ request: Request) async throws {
-        guard request.hosts == 1 || request.hosts == 0 && request.isVersion10 else { throw Refusal(.badRequest) }
+        guard request.isHostValid, request.hosts == 1 || request.hosts == 0 && request.isVersion10 else {
+            throw Refusal(.badRequest)
+        }
         guard !request.hasOtherExpectation else { throw Refusal(.expectationFailed) }
         guard request.method != .other else { throw Refusal(.methodNotAllowed) }
         guard request.contentLength <= service.limits.bodySize else { throw Refusal(.contentTooLarge) }
@@ -141,6 +148,9 @@ final class ServedConnection {
     private func dropBody() async throws {
         if requestDeadline == nil { requestDeadline = .after(service.limits.headTime) }
         var size: Int64 = 0
+        var received: Int64 = 0
+        let bodySize = service.limits.bodySize
+        let limit = bodySize + bodySize / 2 + 4096
         while let decoder {
             while let part = decoder.nextPart() {
                 switch part {
@@ -151,7 +161,11 @@ final class ServedConnection {
                 guard size <= service.limits.bodySize else { throw Refusal(.contentTooLarge) }
             }
             if let refusal = decoder.refusal { throw refusal }
+            // What chunks have beside content counts too: extensions, and chunks of a byte, are work for nothing.
+            guard received <= limit else { throw Refusal(.contentTooLarge) }
+            let before = receivedCount
             guard try await readMore() else { throw IOError(.unexpectedEndOfFile, "read") }
+            received += receivedCount - before
         }
     }
 

@@ -48,7 +48,7 @@ struct Server {
         slots.stop()
         try? await listener.close()
         await endConnections(onlyIdle: true)
-        await waitForConnections(until: .after(service.limits.shutdownTime))
+        await waitForConnections(until: service.stopDeadline)
         if slots.count > 0 {
             await endConnections(onlyIdle: false)
             // What remains then is at a file that does not come.

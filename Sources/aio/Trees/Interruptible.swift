@@ -1,9 +1,10 @@
 import AIO
 
 /// Runs `body` in a task of its own, which is cancelled when a signal asks the command to stop, and calls `tick` now and
-/// then meanwhile. What `body` made half is gone when this returns.
+/// then meanwhile. What `body` made half is gone when this returns; `remains` says what of it is left.
 func interruptible<R: Sendable>(
-    tick: @escaping @Sendable () -> Void = {}, _ body: @escaping @concurrent @Sendable () async throws -> R
+    tick: @escaping @Sendable () -> Void = {}, remains: () -> String = { "nothing is left behind" },
+    _ body: @escaping @concurrent @Sendable () async throws -> R
 ) async throws -> R {
     Interruption.listen()
     // On the loop, where a hand-over to a worker and back changes threads least.
@@ -18,7 +19,7 @@ func interruptible<R: Sendable>(
     let result = await work.result
     watcher.cancel()
     await watcher.value
-    try Interruption.check()
+    try Interruption.check(remains())
     return try result.get()
 }
 

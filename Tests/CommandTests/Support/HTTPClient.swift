@@ -131,19 +131,50 @@ final class HTTPClient {
         }
     }
 
-    /// One answer, as long as it says to be.
+    /// One answer, as long as it says to be: by its length, by its chunks, or else by the end of the connection.
     func readReply(isHead: Bool = false) throws -> HTTPReply {
         var reply = try readHead()
-        let hasBody = !isHead && reply.status >= 200 && reply.status != 304
-        let length = hasBody ? try #require(reply.fields["content-length"].flatMap { Int($0) }) : 0
-        while received.count < length {
+        guard !isHead && reply.status >= 200 && reply.status != 304 else { return reply }
+        if reply.fields["transfer-encoding"] == "chunked" {
+            reply.body = try readChunks()
+        } else if let length = reply.fields["content-length"] {
+            reply.body = try take(try #require(Int(length)))
+        } else {
+            try #require(reply.fields["connection"] == "close")
+            reply.body = try readToEnd()
+        }
+        return reply
+    }
+
+    private func readChunks() throws -> [UInt8] {
+        var body: [UInt8] = []
+        while true {
+            var line = ""
+            while !line.hasSuffix("\r\n") { line.unicodeScalars.append(Unicode.Scalar(try take(1)[0])) }
+            let size = try #require(Int(line.dropLast(), radix: 16), "\(line)")
+            body += try take(size)
+            #expect(try take(2) == Array("\r\n".utf8))
+            if size == 0 { return body }
+        }
+    }
+
+    private func take(_ count: Int) throws -> [UInt8] {
+        while received.count < count {
             let bytes = try receive()
-            try #require(!bytes.isEmpty, "the connection ended after \(received.count) of \(length) bytes")
+            try #require(!bytes.isEmpty, "the connection ended after \(received.count) of \(count) bytes")
             received += bytes
         }
-        reply.body = Array(received.prefix(length))
-        received.removeFirst(length)
-        return reply
+        defer { received.removeFirst(count) }
+        return Array(received.prefix(count))
+    }
+
+    /// How many bytes come first; none at the end.
+    func readSome(upTo room: Int = 65536) throws -> Int {
+        guard received.isEmpty else {
+            defer { received = [] }
+            return received.count
+        }
+        return try receive(room).count
     }
 
     /// The head of an answer; the body stays to be read.

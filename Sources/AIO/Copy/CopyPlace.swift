@@ -1,0 +1,37 @@
+/// A name in a directory that is opened when it is needed.
+struct CopyPlace: Sendable {
+    let folder: TreeDirectory
+    let name: Path
+    /// As the caller has it; of what is found in a tree, put together when it is asked for.
+    private let given: Path?
+
+    init(_ name: Path, in folder: TreeDirectory) {
+        self.folder = folder
+        self.name = name
+        given = nil
+    }
+
+    /// nil if the path does not end with a name.
+    init?(_ path: Path, _ flags: UInt64) {
+        guard let placed = PlacedName(path) else { return nil }
+        folder = TreeDirectory(root: placed.folder, flags)
+        name = placed.name
+        given = path
+    }
+
+    var path: Path { given ?? folder.path.appending(name) }
+
+    /// The directory that the name lies in. On a worker's thread.
+    func openFolder() throws(IOError) -> OpenDirectory { try folder.openForCopy() }
+}
+
+extension TreeDirectory {
+    /// `open`, as an error of a copy.
+    func openForCopy() throws(IOError) -> OpenDirectory {
+        switch open() {
+        case .success(let directory): return directory
+        case .failure(let failure):
+            throw IOError(result: Int32(truncatingIfNeeded: failure.result), "open", path: path)
+        }
+    }
+}

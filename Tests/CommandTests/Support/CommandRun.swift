@@ -1,0 +1,47 @@
+import Foundation
+
+/// A program that was run to its end.
+struct CommandRun {
+    var status: Int32
+    var output: [UInt8]
+    var errors: String
+
+    var lines: [String] { String(decoding: output, as: UTF8.self).split(separator: "\n").map(String.init) }
+
+    /// Runs a program in `folder`; `aio` is the one that was just built. In a shell's command it is `$AIO`.
+    init(_ arguments: [String], in folder: String, input: [UInt8] = []) throws {
+        let process = Process()
+        process.executableURL = arguments[0] == "aio" ? Self.aio : URL(filePath: "/usr/bin/env")
+        process.arguments = arguments[0] == "aio" ? Array(arguments.dropFirst()) : arguments
+        process.currentDirectoryURL = URL(filePath: folder)
+        process.environment = ProcessInfo.processInfo.environment.merging(["AIO": Self.aio.path]) { $1 }
+        let (output, errors, source) = (Pipe(), Pipe(), Pipe())
+        (process.standardOutput, process.standardError) = (output, errors)
+        process.standardInput = source
+        try process.run()
+        // It is short enough for the pipe, or nobody may want it.
+        signal(SIGPIPE, SIG_IGN)
+        try? source.fileHandleForWriting.write(contentsOf: input)
+        try? source.fileHandleForWriting.close()
+        // What it says is short; what it writes may fill the pipe.
+        self.output = [UInt8](output.fileHandleForReading.readDataToEndOfFile())
+        self.errors = String(decoding: errors.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self)
+        process.waitUntilExit()
+        status = process.terminationStatus
+    }
+
+    /// Beside the tests.
+    static var aio: URL {
+        URL(filePath: CommandLine.arguments[0]).resolvingSymlinksInPath().deletingLastPathComponent().appending(
+            path: "aio")
+    }
+}
+
+/// Runs `body` with a folder of its own.
+func withCommandFolder(_ body: (String) throws -> Void) throws {
+    let folder = "/var/tmp/aio-command-\(UUID().uuidString)"
+    try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: false)
+    // Also what has no permissions any more.
+    defer { _ = try? CommandRun(["rm", "-rf", folder], in: "/") }
+    try body(folder)
+}
