@@ -346,7 +346,8 @@ extension Context {
             Kernel.linuxAIODestroy(known)
         } else {
             if let loop = library.pointee.runningLoop() {
-                while requestCancel(library, loop, where: { _ in true }) {}
+                // What was accepted to be written is written: io_submit of the kernel would have waited for it.
+                while requestCancel(library, loop, where: { !$0.pointee.operation.isWrite }) {}
                 stopTicking(loop)
             }
             dismissWaiters()

@@ -48,6 +48,12 @@ struct Record: CarriedOperation {
         progress > 0 ? progress &+ max(result, 0) : result
     }
 
+    /// So much is written of it in the call.
+    mutating func takeOff(_ count: Int, leaving rest: Operation) {
+        operation = rest
+        progress += Int32(truncatingIfNeeded: count)
+    }
+
     /// From here on the operation's file is held, whatever becomes of its number. False if it is closed already.
     mutating func hold(_ file: FileIdentity, _ loop: Carrier<Record>) -> Bool {
         guard !isHeld else { return true }

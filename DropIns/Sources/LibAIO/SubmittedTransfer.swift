@@ -140,19 +140,13 @@ extension Submission {
         case bytes:
             guess.pointee.noteHit()
             return result
-        case 1...: takeOff(result, record)
+        case 1...:
+            if let rest = record.pointee.operation.rest(after: result) { record.pointee.takeOff(result, leaving: rest) }
         case -Int(EAGAIN): guess.pointee.noteMiss()
         // What is wrong with it, the write that may wait will say.
         default: guess.pointee.noteUnsupported()
         }
         return nil
-    }
-
-    /// So much is written of it already.
-    private func takeOff(_ count: Int, _ record: UnsafeMutablePointer<Record>) {
-        guard let rest = record.pointee.operation.rest(after: count) else { return }
-        record.pointee.operation = rest
-        record.pointee.progress += Int32(truncatingIfNeeded: count)
     }
 
     private static var smallWrite: Int { 64 * 1024 }
@@ -237,8 +231,8 @@ extension Submission {
             case .done(let result) = StreamAttempt(record.pointee.operation, transfer, isWrite: name.isWrite)
         {
             let rest = name.isWrite && result > 0 ? record.pointee.operation.rest(after: result) : nil
-            guard rest != nil else { return finish(record, result) }
-            takeOff(result, record)
+            guard let rest else { return finish(record, result) }
+            record.pointee.takeOff(result, leaving: rest)
         }
         guard record.pointee.hold(name.file, loop),
             context.carryCancellable(record, loop, isItsTurn: entering == .runs)

@@ -11,8 +11,10 @@ extension Operation {
         case .read(let transfer), .readVectored(let transfer), .write(let transfer), .writeVectored(let transfer):
             if transfer.flags.contains(.throughPageCache) { return resultThroughPageCache(transfer) }
             let result = attempt(transfer, flags: transfer.flags.kernelFlags)
-            guard result == -Int(EINVAL), transfer.mayHaveBecomeDirect else { return result }
-            return resultThroughPageCache(transfer)
+            if result == -Int(EINVAL), transfer.mayHaveBecomeDirect { return resultThroughPageCache(transfer) }
+            // Some files take no offset and do not look it, such as what procfs lets write.
+            guard result == -Int(ESPIPE), transfer.offset >= 0, transfer.descriptor.kind != .stream else { return result }
+            return atCurrentPosition.blockingResult()
         case .sync(let descriptor, .data):
             return Kernel.fdatasync(descriptor.number)
         case .sync(let descriptor, .full):

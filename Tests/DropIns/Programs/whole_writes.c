@@ -49,6 +49,43 @@ static void large_ones(void) {
     }
 }
 
+/// A vector that the pipe has room for a part of.
+static void a_vector(void) {
+    fill();
+    for (int kind = 0; kind < STREAM_KINDS; kind++) {
+        int ends[2];
+        stream_pair(kind, ends);
+        struct drain drain = {.descriptor = ends[0], .limit = LARGE + 200};
+        pthread_t reader = start_drain(&drain);
+        io_context_t context = new_context(4);
+        struct iovec vectors[4] = {{a, 100}, {b, LARGE / 2}, {c, LARGE / 2}, {a, 100}};
+        fact_result(stream_kinds[kind], perform(context, block(IOCB_CMD_PWRITEV, ends[1], vectors, 4, 0)));
+        pthread_join(reader, NULL);
+        char what[64];
+        snprintf(what, sizeof what, "%s, read", stream_kinds[kind]);
+        fact(what, "%s", drain.runs);
+        io_destroy(context);
+        close(ends[0]);
+        close(ends[1]);
+    }
+}
+
+/// What was accepted is written, though nobody waits for the event.
+static void the_context_ends(void) {
+    fill();
+    int ends[2];
+    stream_pair(0, ends);
+    struct drain drain = {.descriptor = ends[0], .limit = LARGE};
+    pthread_t reader = start_drain(&drain);
+    io_context_t context = new_context(4);
+    struct iocb one = block(IOCB_CMD_PWRITE, ends[1], a, LARGE, 0);
+    fact_result("submit", submit_one(context, &one));
+    fact_result("end", io_destroy(context));
+    close(ends[1]);
+    pthread_join(reader, NULL);
+    fact("read", "%s", drain.runs);
+}
+
 /// Two contexts, one stream.
 static void from_two_contexts(void) {
     fill();
@@ -117,6 +154,8 @@ static void reads_in_order(void) {
 
 static const struct test_case cases[] = {
     {"large-ones", large_ones},
+    {"a-vector", a_vector},
+    {"the-context-ends", the_context_ends},
     {"from-two-contexts", from_two_contexts},
     {"the-reader-goes", the_reader_goes},
     {"reads-in-order", reads_in_order},

@@ -111,7 +111,7 @@ struct PollSet: ~Copyable {
         }
         let entry = acquire(descriptor)
         append(operation, token, interest, to: entry)
-        let result = arm(entry, CK_EPOLL_CTL_ADD)
+        let result = add(entry)
         if result < 0 {
             remove(slot, from: entry)
             release(entry)
@@ -127,9 +127,7 @@ struct PollSet: ~Copyable {
         append(operation, token, interest, to: entry)
         waiters[Int(token.slot)].isWithWorker = true
         guard isNew else { return }
-        let added = Kernel.epollControl(
-            epoll, CK_EPOLL_CTL_ADD, descriptor, CK_EPOLLONESHOT, OwnedEpoll.data(timer, .index(entry)))
-        guard added < 0 else { return }
+        guard add(entry) < 0 else { return }
         remove(Int32(token.slot), from: entry)
         release(entry)
     }
@@ -162,7 +160,7 @@ struct PollSet: ~Copyable {
                 release(entry)
                 continue
             }
-            let refused = arm(entry, CK_EPOLL_CTL_ADD)
+            let refused = add(entry)
             guard refused < 0 else { continue }
             var slot = entries[Int(entry)].head
             while slot >= 0 {
@@ -251,6 +249,13 @@ struct PollSet: ~Copyable {
         // Fails if the descriptor was closed meanwhile, which removed it already.
         Kernel.epollControl(epoll, CK_EPOLL_CTL_DEL, entries[Int(entry)].descriptor, 0, 0)
         release(entry)
+    }
+
+    /// An epoll goes by the open file and the number. It may know both already: of a duplicate that was closed, whose file
+    /// has others, and whose number another duplicate of it has now.
+    private func add(_ entry: Int32) -> Int {
+        let result = arm(entry, CK_EPOLL_CTL_ADD)
+        return result == -Int(EEXIST) ? arm(entry, CK_EPOLL_CTL_MOD) : result
     }
 
     private func arm(_ entry: Int32, _ action: Int32) -> Int {
