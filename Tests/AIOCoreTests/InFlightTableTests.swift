@@ -231,7 +231,8 @@ import UnitSupport
             let isHeld = known.state == .submitted
             table.setHeld(token, isHeld)
             return (isHeld ? .held : .submitted, known.isCancelRequested)
-        case (.submitted, _), (.awaitingReadiness, _), (.pausing, _), (.held, _), (.stepping, _), (.resting, _):
+        case (.submitted, _), (.awaitingReadiness, _), (.pausing, _), (.held, _), (.stepping, _), (.writing, _),
+            (.resting, _):
             table.complete(token)
             return (.completed, known.isCancelRequested)
         }
