@@ -113,6 +113,8 @@ static const int32_t CK_F_OFD_SETLK = 37;
 static const int32_t CK_F_GETFL = 3;
 static const int32_t CK_F_SETFL = 4;
 static const int32_t CK_F_DUPFD_QUERY = 1027;
+// kcmp(2)
+static const int32_t CK_KCMP_FILE = 0;
 static const int32_t CK_F_DUPFD_CLOEXEC = 1030;
 
 // statx(2)

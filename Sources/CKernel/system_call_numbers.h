@@ -65,6 +65,7 @@ CK_NR(process_vm_readv, __NR_process_vm_readv);
 CK_NR(mmap, __NR_mmap);
 CK_NR(munmap, __NR_munmap);
 CK_NR(mremap, __NR_mremap);
+CK_NR(kcmp, __NR_kcmp);
 CK_NR(madvise, __NR_madvise);
 CK_NR(epoll_create1, __NR_epoll_create1);
 CK_NR(epoll_ctl, __NR_epoll_ctl);

@@ -56,8 +56,8 @@ public final class Carrier<Record: CarriedOperation>: LoopClient, @unchecked Sen
 
     public var engine: EngineKind { loop?.engineKind ?? .threads }
 
-    /// Whether the kernel knows RWF_NOAPPEND (6.9); told by F_DUPFD_QUERY, which came right after.
-    public var knowsNoAppend: Bool { duplicates.canShare }
+    /// Whether the kernel knows RWF_NOAPPEND.
+    public var knowsNoAppend: Bool { duplicates.knowsNoAppend }
 
     /// Whether the caller is the loop's thread.
     public var isCurrent: Bool { loop?.isCurrent ?? false }

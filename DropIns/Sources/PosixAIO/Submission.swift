@@ -73,7 +73,7 @@ struct Submission {
         let isAppend = isWrite && openFlags & CK_O_APPEND != 0
         if let joined = library.runningFiles?.join(number) {
             transfer.descriptor = joined.descriptor
-            if isWrite { transfer.fixFlags(openFlags, knowsNoAppend: true) }
+            if isWrite { transfer.fixFlags(openFlags, knowsNoAppend: library.runningFiles?.knowsNoAppend ?? false) }
             transfer.descriptor.kind = openFlags & CK_O_DIRECT != 0 ? .direct : .buffered
             return start(
                 isWrite ? .write(transfer) : .read(transfer), joined.file, isAppend ? .writing : .parallel,

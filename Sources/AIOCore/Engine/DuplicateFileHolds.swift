@@ -3,11 +3,12 @@ internal import CKernel
 /// Holds by a duplicate under a high number (fcntl(2), F_DUPFD_CLOEXEC), for what plain calls are made on.
 ///
 /// Operations on one file share a duplicate while there are any: whether a number still names the file that it named
-/// when the duplicate was made is asked of the kernel each time (F_DUPFD_QUERY, Linux 6.10). Where it does not know the
-/// question, each operation has a duplicate of its own.
+/// when the duplicate was made is asked of the kernel each time (F_DUPFD_QUERY, Linux 6.10, or kcmp(2)). Where neither is
+/// to be had, each operation has a duplicate of its own.
 ///
 /// The close of any descriptor of a file lets go of all record locks that the process has on it (fcntl(2), F_SETLK). So
-/// a duplicate of a file with such locks, whoever has them, is kept until there are none.
+/// a duplicate of a file with such locks, whoever has them, is kept until there are none (`KeptDuplicates`). A lock that
+/// another thread takes between the question and the close is lost: the kernel has no close that asks.
 public final class DuplicateFileHolds: FileHolds, @unchecked Sendable {
     // @unchecked: all but the constants is used under `lock` only.
 
@@ -21,42 +22,45 @@ public final class DuplicateFileHolds: FileHolds, @unchecked Sendable {
         var users = 0
     }
 
-    /// Whether the kernel knows the question.
+    /// Whether the kernel tells which numbers name one open file.
     public let canShare: Bool
+    /// Whether it knows RWF_NOAPPEND (6.9).
+    public let knowsNoAppend: Bool
     private let lock = Lock()
     private let least = Kernel.guestNumbers()
     /// By the number that the program uses.
     private let shared: UnsafeMutablePointer<Shared>
     /// Which of them a duplicate is, by how far its number is above the least: 255 for none.
     private let places: UnsafeMutablePointer<UInt8>
-    private let kept: UnsafeMutablePointer<Int32>
-    private var keptCount = 0
+    private let kept: UnsafeMutablePointer<KeptDuplicates>
 
     private static var sharedMax: Int { 64 }
     private static var placeMax: Int { 512 }
-    private static var keptMax: Int { 64 }
 
     public override init() {
         shared = .allocate(capacity: Self.sharedMax)
         shared.initialize(repeating: Shared(), count: Self.sharedMax)
         places = .allocate(capacity: Self.placeMax)
         places.initialize(repeating: 255, count: Self.placeMax)
-        kept = .allocate(capacity: Self.keptMax)
-        canShare = Self.canTell()
+        kept = .allocate(capacity: 1)
+        kept.initialize(to: KeptDuplicates())
+        (canShare, knowsNoAppend) = Self.askKernel()
         super.init()
     }
 
     deinit {
         shared.deallocate()
         places.deallocate()
+        kept.deinitialize(count: 1)
         kept.deallocate()
     }
 
-    private static func canTell() -> Bool {
-        let any = Kernel.eventDescriptor()
-        guard any >= 0 else { return false }
-        defer { Kernel.close(Int32(any)) }
-        return Kernel.isSameOpenFile(Int32(any), Int32(any))
+    private static func askKernel() -> (canShare: Bool, knowsNoAppend: Bool) {
+        let made = Kernel.eventDescriptor()
+        guard made >= 0 else { return (false, false) }
+        let any = Int32(made)
+        defer { Kernel.close(any) }
+        return (Kernel.isSameOpenFile(any, any), Kernel.knowsNoAppend(any))
     }
 
     // MARK: Holding
@@ -85,9 +89,18 @@ public final class DuplicateFileHolds: FileHolds, @unchecked Sendable {
 
     /// Holds a file, so that others may join.
     public func hold(_ descriptor: Descriptor, _ file: FileIdentity) -> Outcome {
-        let outcome = hold(descriptor)
+        let outcome = takeKept(descriptor, file).map(Outcome.held) ?? hold(descriptor)
         if case .held(let held) = outcome { share(descriptor.number, held, file) }
         return outcome
+    }
+
+    private func takeKept(_ descriptor: Descriptor, _ file: FileIdentity) -> Descriptor? {
+        lock.lock()
+        defer { lock.unlock() }
+        guard kept.pointee.count > 0, let number = kept.pointee.take(descriptor.number, file) else { return nil }
+        var held = descriptor
+        held.number = number
+        return held
     }
 
     public override func hold(_ descriptor: Descriptor) -> Outcome {
@@ -122,7 +135,9 @@ public final class DuplicateFileHolds: FileHolds, @unchecked Sendable {
             GuestNumbers.close(duplicate)
             return
         }
-        keep(duplicate)
+        lock.lock()
+        kept.pointee.add(duplicate)
+        lock.unlock()
     }
 
     /// Under the lock: one user less. Whether there are others.
@@ -134,29 +149,5 @@ public final class DuplicateFileHolds: FileHolds, @unchecked Sendable {
         if place.pointee.users > 0 { return true }
         places[distance] = 255
         return false
-    }
-
-    /// Keeps one more, in the place of one whose file has no locks any more. With 64 files locked at once the oldest
-    /// is closed all the same: a program that locks so many while they are written through the library loses a lock.
-    private func keep(_ number: Int32) {
-        lock.lock()
-        defer { lock.unlock() }
-        var index = 0
-        while index < keptCount {
-            if Kernel.hasRecordLocks(kept[index]) {
-                index += 1
-            } else {
-                GuestNumbers.close(kept[index])
-                keptCount -= 1
-                kept[index] = kept[keptCount]
-            }
-        }
-        if keptCount == Self.keptMax {
-            GuestNumbers.close(kept[0])
-            keptCount -= 1
-            kept[0] = kept[keptCount]
-        }
-        kept[keptCount] = number
-        keptCount += 1
     }
 }

@@ -103,9 +103,18 @@ extension Kernel {
         call(CK_NR_fcntl, Int(descriptor), Int(CK_F_DUPFD_CLOEXEC), Int(least))
     }
 
-    /// fcntl(2) with F_DUPFD_QUERY, Linux 6.10: whether both numbers name one open file. False from older kernels.
+    /// fcntl(2) with F_DUPFD_QUERY, Linux 6.10, or before that kcmp(2): whether both numbers name one open file. False where
+    /// neither tells.
     static func isSameOpenFile(_ descriptor: Int32, _ other: Int32) -> Bool {
-        call(CK_NR_fcntl, Int(descriptor), Int(CK_F_DUPFD_QUERY), Int(other)) == 1
+        let answer = call(CK_NR_fcntl, Int(descriptor), Int(CK_F_DUPFD_QUERY), Int(other))
+        guard answer == -Int(EINVAL) else { return answer == 1 }
+        let thread = Int(threadID())
+        return call(CK_NR_kcmp, thread, thread, Int(CK_KCMP_FILE), Int(descriptor), Int(other)) == 0
+    }
+
+    /// Whether the kernel knows RWF_NOAPPEND (6.9): told by F_DUPFD_QUERY, which came right after.
+    public static func knowsNoAppend(_ anyDescriptor: Int32) -> Bool {
+        call(CK_NR_fcntl, Int(anyDescriptor), Int(CK_F_DUPFD_QUERY), Int(anyDescriptor)) == 1
     }
 
     /// Where descriptors begin that a program does not expect: it counts on the lowest free number for its next one.

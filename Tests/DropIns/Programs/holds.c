@@ -54,6 +54,43 @@ static void record_locks_stay(void) {
     fact_bool("locked at last", is_locked(file));
 }
 
+/// Whether another process finds a record lock on it.
+static bool is_locked(int file) {
+    pid_t child = fork();
+    if (child == 0) {
+        struct flock range = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+        fcntl(file, F_GETLK, &range);
+        _exit(range.l_type != F_UNLCK);
+    }
+    int status = 0;
+    waitpid(child, &status, 0);
+    return WIFEXITED(status) && WEXITSTATUS(status) == 1;
+}
+
+/// As a database: files that it has locked for good, each with more operations than any table has places.
+static void record_locks_stay_however_many(void) {
+    enum { FILES = 8, ROUNDS = 100 };
+    io_context_t context = new_context(8);
+    int files[FILES], lost = 0, failed = 0;
+    uint8_t memory[4096] = {1};
+    for (int index = 0; index < FILES; index++) {
+        files[index] = new_file(O_RDWR, 1 << 20, 3);
+        struct flock range = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+        if (fcntl(files[index], F_SETLK, &range) != 0) { broken("F_SETLK"); }
+    }
+    for (int round = 0; round < ROUNDS; round++) {
+        for (int index = 0; index < FILES; index++) {
+            failed += perform(context, block(IOCB_CMD_PWRITE, files[index], memory, 4096, round * 4096)) != 4096;
+        }
+    }
+    for (int index = 0; index < FILES; index++) { lost += !is_locked(files[index]); }
+    fact("failed", "%d", failed);
+    fact("locks lost", "%d", lost);
+    int descriptors = 0;
+    for (int number = 0; number < 8192; number++) { descriptors += fcntl(number, F_GETFD) >= 0; }
+    fact_bool("a few descriptors for each file at most", descriptors < 8 * FILES);
+}
+
 static void flock_goes_with_its_file(void) {
     begin();
     char path[4096];
@@ -108,6 +145,7 @@ static void many_files(void) {
 
 static const struct test_case cases[] = {
     {"record-locks-stay", record_locks_stay},
+    {"record-locks-stay-however-many", record_locks_stay_however_many},
     {"flock-goes-with-its-file", flock_goes_with_its_file},
     {"readers-see-the-end", readers_see_the_end},
     {"lowest-numbers-are-the-programs", lowest_numbers_are_the_programs},
