@@ -8,6 +8,9 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+// A module of the package one folder up, whose headers SwiftPM shows to Swift alone.
+#include "../../../Sources/CKernel/system_call.h"
+
 // A program may close every number that it does not know: daemons do, with closefrom(3), close_range(2) or a loop over
 // close(2). Those that are ours stay open; to the program they are not there. These stand in for libc's functions, under
 // names without a version: see CRawCalls.
@@ -17,7 +20,8 @@ typedef int close_range_function(unsigned, unsigned, int);
 typedef int dup2_function(int, int);
 typedef int dup3_function(int, int, int);
 
-// The functions that ours stand in for; NULL until the library's constructors have run.
+// The functions that ours stand in for; NULL until the library's constructors have run, which is after those of the libraries
+// that it was preloaded before, and where libc has none.
 static close_function *next_close;
 static close_range_function *next_close_range;
 static dup2_function *next_dup2;
@@ -30,19 +34,26 @@ __attribute__((constructor)) static void find_next(void) {
     next_dup3 = (dup3_function *)dlsym(RTLD_NEXT, "dup3");
 }
 
-static int close_now(int number) { return next_close ? next_close(number) : (int)syscall(SYS_close, number); }
+/// What a system call returned, as libc says it. Not libc's `syscall`: that is a function of ours, which comes here.
+static int made(long result) {
+    if (result >= 0) { return (int)result; }
+    errno = (int)-result;
+    return -1;
+}
+
+static int close_now(int number) { return next_close ? next_close(number) : made(ck_system_call_6(SYS_close, number, 0, 0, 0, 0, 0)); }
 
 static int close_range_now(unsigned first, unsigned last, int flags) {
-    return next_close_range ? next_close_range(first, last, flags) : (int)syscall(SYS_close_range, first, last, flags);
+    return next_close_range ? next_close_range(first, last, flags) : made(ck_system_call_6(SYS_close_range, first, last, flags, 0, 0, 0));
 }
 
 static int replace_now(int from, int to, int flags, _Bool is_dup3) {
-    if (is_dup3) { return next_dup3 ? next_dup3(from, to, flags) : (int)syscall(SYS_dup3, from, to, flags); }
+    if (is_dup3) { return next_dup3 ? next_dup3(from, to, flags) : made(ck_system_call_6(SYS_dup3, from, to, flags, 0, 0, 0)); }
     if (next_dup2) { return next_dup2(from, to); }
 #ifdef SYS_dup2
-    return (int)syscall(SYS_dup2, from, to);
+    return made(ck_system_call_6(SYS_dup2, from, to, 0, 0, 0, 0));
 #else
-    return from == to ? from : (int)syscall(SYS_dup3, from, to, 0);
+    return from == to ? from : made(ck_system_call_6(SYS_dup3, from, to, 0, 0, 0, 0));
 #endif
 }
 

@@ -54,19 +54,6 @@ static void record_locks_stay(void) {
     fact_bool("locked at last", is_locked(file));
 }
 
-/// Whether another process finds a record lock on it.
-static bool is_locked(int file) {
-    pid_t child = fork();
-    if (child == 0) {
-        struct flock range = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
-        fcntl(file, F_GETLK, &range);
-        _exit(range.l_type != F_UNLCK);
-    }
-    int status = 0;
-    waitpid(child, &status, 0);
-    return WIFEXITED(status) && WEXITSTATUS(status) == 1;
-}
-
 /// As a database: files that it has locked for good, each with more operations than any table has places.
 static void record_locks_stay_however_many(void) {
     enum { FILES = 8, ROUNDS = 100 };
