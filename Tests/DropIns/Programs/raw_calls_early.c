@@ -6,6 +6,7 @@
 static struct {
     long process, closed, mapped;
     int error;
+    int replaced, closed_again, range, range_again;
 } early;
 
 /// Before the constructors of any library.
@@ -15,6 +16,10 @@ static void begin(int count, char **arguments, char **environment) {
     errno = 0;
     early.closed = syscall(SYS_close, -1);
     early.error = errno;
+    early.replaced = dup2(0, 40) == 40 && dup3(0, 41, O_CLOEXEC) == 41;
+    early.closed_again = close(40) == 0 && close(40) == -1 ? -errno : 0;
+    early.range = close_range(41, 41, 0);
+    early.range_again = syscall(SYS_close_range, 40L, 41L, 0L) == 0 && close(41) == -1 ? -errno : 0;
     early.mapped = syscall(SYS_mmap, NULL, 4096L, (long)PROT_READ, (long)(MAP_PRIVATE | MAP_ANONYMOUS), -1L, 0L);
 }
 
@@ -24,6 +29,10 @@ static void before_constructors(void) {
     fact_bool("getpid", early.process == getppid());
     fact_result("close of -1", early.closed);
     fact_result("its error", -early.error);
+    fact_bool("dup2 and dup3", early.replaced);
+    fact_result("close, and once more", early.closed_again);
+    fact_result("close_range", early.range);
+    fact_result("close_range by syscall, and close", early.range_again);
     fact_bool("mmap, six arguments", early.mapped != -1);
 }
 
