@@ -3,10 +3,11 @@
 // `Scripts/build-dropins` builds them.
 import PackageDescription
 
-let swiftSettings: [SwiftSetting] = [
-    .enableExperimentalFeature("Embedded"),
-    // Dead code goes with its section.
-    .unsafeFlags(["-Xcc", "-ffunction-sections", "-Xcc", "-fdata-sections"]),
+let swiftSettings: [SwiftSetting] = [.enableExperimentalFeature("Embedded")]
+
+let cSettings: [CSetting] = [
+    // Threads may be unwound through these, from any instruction: see CPosixWaits.
+    .unsafeFlags(["-fasynchronous-unwind-tables", "-ffunction-sections", "-fdata-sections"])
 ]
 
 /// Exports the names in `Exports/NAME.map` alone, under the name that programs ask the linker for.
@@ -15,6 +16,8 @@ func linkerSettings(_ name: String, map: String) -> [LinkerSetting] {
         .unsafeFlags([
             "-Xlinker", "--version-script=\(Context.packageDirectory)/Exports/\(map)", "-Xlinker", "-soname=\(name)",
             "-Xlinker", "--gc-sections", "-Xlinker", "-z", "-Xlinker", "defs",
+            // GNU ld: gold leaves the names of Swift's classes among those that the dynamic linker sees.
+            "-use-ld=bfd",
             // The loop's threads run in it, and the summary is written by it: dlclose(3) must leave it mapped.
             "-Xlinker", "-z", "-Xlinker", "nodelete",
         ])
@@ -29,8 +32,9 @@ let package = Package(
     ],
     dependencies: [.package(name: "swift-aio", path: "..", traits: ["Embedded"])],
     targets: [
-        .target(name: "CDropIns"),
-        .target(name: "CRawCalls"),
+        .target(name: "CDropIns", cSettings: cSettings),
+        .target(name: "CRawCalls", dependencies: ["CDropIns"], cSettings: cSettings),
+        .target(name: "CPosixWaits", dependencies: ["CDropIns"], cSettings: cSettings),
         .target(
             name: "DropInSupport", dependencies: ["CDropIns", .product(name: "AIOCore", package: "swift-aio")],
             swiftSettings: swiftSettings),
@@ -38,7 +42,7 @@ let package = Package(
             name: "LibAIO", dependencies: ["DropInSupport", "CDropIns", "CRawCalls"], swiftSettings: swiftSettings,
             linkerSettings: linkerSettings("libaio.so.1", map: "libaio.map")),
         .target(
-            name: "PosixAIO", dependencies: ["DropInSupport", "CDropIns"], swiftSettings: swiftSettings,
+            name: "PosixAIO", dependencies: ["DropInSupport", "CDropIns", "CPosixWaits"], swiftSettings: swiftSettings,
             linkerSettings: linkerSettings("libposixaio.so", map: "libposixaio.map")),
     ],
     swiftLanguageModes: [.v6]

@@ -5,6 +5,7 @@
 #define CK_FILES_H
 
 #include <stdint.h>
+#include <sys/stat.h>
 #include <sys/uio.h>
 
 // openat2(2)
@@ -281,6 +282,8 @@ static const int32_t CK_MAP_ANONYMOUS = 0x20;
 static const int32_t CK_MAP_POPULATE = 0x8000;
 static const uint32_t CK_MFD_CLOEXEC = 1;
 static const int32_t CK_MADV_DONTFORK = 10;
+static const int32_t CK_MREMAP_MAYMOVE = 1;
+static const int32_t CK_MREMAP_FIXED = 2;
 static const int32_t CK_MADV_WIPEONFORK = 18;
 
 // prlimit64(2)

@@ -103,6 +103,7 @@ static const uint32_t CK_URING_FEATURE_FAST_POLL = 1u << 5;
 static const uint32_t CK_URING_FEATURE_EXT_ARG = 1u << 8;         // 5.11
 static const uint32_t CK_URING_FEATURE_NATIVE_WORKERS = 1u << 9;  // 5.12
 static const uint32_t CK_URING_FEATURE_CQE_SKIP = 1u << 11;       // 5.17
+static const uint32_t CK_URING_FEATURE_REG_REG_RING = 1u << 13;   // 6.3
 
 // flags in the submission ring
 static const uint32_t CK_URING_SQ_CQ_OVERFLOW = 1u << 1;
@@ -111,8 +112,9 @@ static const uint32_t CK_URING_SQ_TASKRUN = 1u << 2;
 // io_uring_enter flags
 static const uint32_t CK_URING_ENTER_GETEVENTS = 1u << 0;
 static const uint32_t CK_URING_ENTER_EXT_ARG = 1u << 3;
+static const uint32_t CK_URING_ENTER_REGISTERED_RING = 1u << 4;   // 5.18
 
-// IORING_REGISTER_FILES_UPDATE
+// IORING_REGISTER_FILES_UPDATE; and IORING_REGISTER_RING_FDS, which has a descriptor where this has an address
 struct ck_uring_files_update {
     uint32_t offset;
     uint32_t reserved;
@@ -127,6 +129,9 @@ static const uint32_t CK_URING_REGISTER_FILES_UPDATE = 6;
 static const uint32_t CK_URING_UNREGISTER_FILES = 3;
 static const uint32_t CK_URING_REGISTER_PROBE = 8;
 static const uint32_t CK_URING_REGISTER_IOWQ_MAX_WORKERS = 19;    // 5.15
+static const uint32_t CK_URING_REGISTER_RING_FDS = 20;            // 5.18
+static const uint32_t CK_URING_UNREGISTER_RING_FDS = 21;          // 5.18
+static const uint32_t CK_URING_REGISTER_USE_REGISTERED_RING = 1u << 31;  // 6.3
 
 // submission entry flags
 static const uint8_t CK_URING_SQE_FIXED_FILE = 1u << 0;

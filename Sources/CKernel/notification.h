@@ -34,4 +34,7 @@ static const uint32_t CK_IN_IGNORED = 0x8000;
 static const uint32_t CK_IN_DONT_FOLLOW = 0x2000000;
 static const uint32_t CK_IN_ISDIR = 0x40000000;
 
+// ioctl(2)
+static const uint64_t CK_FIONREAD = 0x541b;
+
 #endif

@@ -296,7 +296,7 @@ import UnitSupport
 
 /// A poll set with an epoll and what the engine would have around it; a byte of memory a slot.
 private final class TestedPollSet {
-    private let epoll = Int32(Kernel.epollCreate())
+    private let epoll: OwnedEpoll
     private var pollSet: PollSet
     private var completions: FixedQueue<Completion>
     private var outgoing: FixedQueue<WorkItem>
@@ -305,7 +305,8 @@ private final class TestedPollSet {
     private(set) var completed: [UInt32: Int32] = [:]
 
     init(capacity: Int) {
-        pollSet = PollSet(epoll: epoll, capacity: capacity)
+        do throws(EngineFailure) { epoll = try OwnedEpoll(.threads) } catch { fatalError("no epoll: \(error)") }
+        pollSet = PollSet(epoll, capacity: capacity)
         completions = FixedQueue(capacity: capacity)
         outgoing = FixedQueue(capacity: capacity)
         memory = .allocate(capacity: capacity)
@@ -314,7 +315,6 @@ private final class TestedPollSet {
 
     deinit {
         memory.deallocate()
-        Kernel.close(epoll)
     }
 
     var waiterCount: Int { pollSet.waiterCount }
@@ -350,9 +350,12 @@ private final class TestedPollSet {
     func poll() {
         withUnsafeTemporaryAllocation(of: ck_epoll_event.self, capacity: 16) { events in
             while true {
-                let count = Kernel.epollWait(epoll, events.baseAddress!, events.count, until: 0)
+                let count = Kernel.epollWait(epoll.number, events.baseAddress!, events.count, until: 0)
                 guard count > 0 else { return }
-                for event in events[..<count] { pollSet.handle(event, completed: &completions, outgoing: &outgoing) }
+                for event in events[..<count] {
+                    guard case .index(let entry)? = epoll.entry(of: event) else { continue }
+                    pollSet.handle(entry, event.events, completed: &completions, outgoing: &outgoing)
+                }
                 collect()
             }
         }

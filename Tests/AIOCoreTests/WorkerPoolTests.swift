@@ -62,12 +62,12 @@ import UnitSupport
         #expect(pool.pool.threadCount <= 2)
     }
 
-    @Test func threadsGoWhenThereIsNothingToDo() {
+    @Test func allThreadsButOneGoWhenThereIsNothingToDo() {
         let pool = TestedPool(capacity: 3, idleTime: 1_000_000)
         let pipes = pool.addBlockedReads(3)
         for pipe in pipes { pipe.send([1]) }
         _ = pool.completions(3)
-        #expect(eventually { pool.pool.threadCount == 0 })
+        #expect(eventually { pool.pool.threadCount == 1 })
         pool.add(.nop)
         #expect(pool.completions(1).map(\.result) == [0])
     }
@@ -169,74 +169,144 @@ import UnitSupport
     // MARK: Taking work back
 
     @Test func whatNoWorkerBeganCanBeTakenBack() {
-        let directory = TemporaryDirectory()
         let pool = TestedPool(capacity: 3, limit: 1)
-        withOpening(directory.fifo("fifo")) { opening in
-            let tokens = pool.add([opening, .nop, .quickRead(-1, UnsafeMutableRawPointer(bitPattern: 1)!)])
-            #expect(pool.pool.remove(tokens[1]))
-            #expect(!pool.pool.remove(tokens[1]), "it is not there any more")
-            #expect(pool.pool.remove(tokens[2]))
-            #expect(!pool.pool.remove(Token(slot: 0, generation: 9)), "a stale token names nothing")
-
-            // A writer gets through once the worker stands at the other end.
-            let writer = open(directory.file("fifo"), O_WRONLY)
-            #expect(!pool.pool.remove(tokens[0]), "a worker has begun it")
-            let completions = pool.completions(1)
-            #expect(completions.map(\.token) == [tokens[0]])
-            for completion in completions where completion.result >= 0 { close(completion.result) }
-            close(writer)
-        }
+        let pipe = DescriptorPair.pipe()
+        let byte = UnsafeMutablePointer<UInt8>.allocate(capacity: 1)
+        defer { byte.deallocate() }
+        let blocked = AIOCore.Operation.read(
+            Transfer(Descriptor(pipe.first, kind: .direct), byte, count: 1, offset: Transfer.currentPosition))
+        let tokens = pool.add([blocked, .nop, .quickRead(-1, UnsafeMutableRawPointer(bitPattern: 1)!)])
+        #expect(pool.pool.remove(tokens[1]))
+        #expect(!pool.pool.remove(tokens[1]), "it is not there any more")
+        #expect(pool.pool.remove(tokens[2]))
+        #expect(!pool.pool.remove(Token(slot: 0, generation: 9)), "a stale token names nothing")
+        pipe.send([1])
+        let completions = pool.completions(1)
+        #expect(completions.map(\.token) == [tokens[0]])
+        #expect(!pool.pool.remove(tokens[0]), "it is done")
         pool.pool.shutDown()
         #expect(pool.taken().isEmpty, "what was taken back does not complete here")
     }
 
-    private func withOpening(_ path: String, _ body: (AIOCore.Operation) -> Void) {
-        var how = ck_open_how(flags: CK_O_RDONLY | CK_O_CLOEXEC, mode: 0, resolve: 0)
-        path.withCString { path in
-            withUnsafePointer(to: &how) { how in
-                body(.open(directory: CK_AT_FDCWD, path: path, how: how))
+    // MARK: Waiting work
+
+    @Test func opensOfFIFOsHoldNoWorkerAndWaitForTheOtherEnd() throws {
+        let directory = TemporaryDirectory()
+        let pool = TestedPool(capacity: 8, limit: 1)
+        let paths = (0..<4).map { directory.fifo("fifo\($0)") }
+        withOpenings(paths) { openings in
+            pool.add(openings)
+            pool.add(.nop)
+            #expect(pool.completions(1).map(\.result) == [0])
+            #expect(pool.pool.threadCount == 1)
+            // Without waiting: whoever waits for the other end of this counts as a reader. One waits, the rest stands in line.
+            for path in paths {
+                var writer: Int32 = -1
+                #expect(
+                    eventually {
+                        writer = open(path, O_WRONLY | O_NONBLOCK | O_CLOEXEC); return writer >= 0
+                    })
+                let opened = pool.completions(1)
+                #expect(opened.allSatisfy { $0.result >= 0 })
+                for completion in opened where completion.result >= 0 { close(completion.result) }
+                close(writer)
             }
         }
     }
 
+    @Test func aCancelInterruptsWhatWaits() {
+        let directory = TemporaryDirectory()
+        let pool = TestedPool(capacity: 4, limit: 4)
+        let paths = (0..<4).map { directory.fifo("fifo\($0)") }
+        withOpenings(paths) { openings in
+            let tokens = pool.add(openings)
+            // Wherever each is by now: in line, on its way to the file, or waiting.
+            let taken = tokens.filter { pool.pool.remove($0) }
+            let rest = pool.completions(tokens.count - taken.count)
+            #expect(rest.allSatisfy { $0.result == -EINTR || $0.result == -ECANCELED })
+            // And nobody counts as a reader any more.
+            for path in paths {
+                #expect(open(path, O_WRONLY | O_NONBLOCK | O_CLOEXEC) < 0)
+                #expect(errno == ENXIO)
+            }
+        }
+    }
+
+    private func withOpenings(_ paths: [String], _ body: ([AIOCore.Operation]) -> Void) {
+        let how = UnsafeMutablePointer<ck_open_how>.allocate(capacity: 1)
+        how.initialize(to: ck_open_how(flags: CK_O_RDONLY | CK_O_CLOEXEC, mode: 0, resolve: 0))
+        let memory = paths.map { strdup($0)! }
+        defer {
+            for path in memory { free(path) }
+            how.deallocate()
+        }
+        body(memory.map { .open(directory: CK_AT_FDCWD, path: $0, how: how) })
+    }
+
     // MARK: Without threads
 
-    /// Work that no thread could be started for fails, and is then no more in the pool.
-    @Test func workFailsWhenNoThreadCanBeStarted() async {
+    /// Whoever drives the engine does the work, until there is a thread to be had.
+    @Test func workIsDoneWithoutThreadsAndStartingIsTriedAgain() async {
         await #expect(processExitsWith: .success) {
-            forbidThreads()
+            limitThreads(to: 0)
             let pool = TestedPool(capacity: 3)
-            let tokens = pool.add([.nop, .quickRead(-1, UnsafeMutableRawPointer(bitPattern: 1)!), .nop])
-            #expect(tokens.allSatisfy { !pool.pool.remove($0) }, "it has failed already")
-            let completions = pool.taken()
-            #expect(completions.map(\.result) == [-EAGAIN, -EAGAIN, -EAGAIN])
+            pool.pool.startFirst()
+            pool.add([.nop, .quickRead(-1, UnsafeMutableRawPointer(bitPattern: 1)!), .nop])
+            #expect(pool.pool.threadCount == 0 && pool.pool.isShortOfThreads)
+            for _ in 0..<3 { pool.pool.help() }
+            #expect(pool.taken().map(\.result).sorted() == [-EBADF, 0, 0])
+            limitThreads(to: 1_000_000)
+            pool.pool.help()
+            pool.add(.nop)
+            #expect(pool.completions(1).map(\.result) == [0])
+            #expect(pool.pool.threadCount == 1 && !pool.pool.isShortOfThreads)
+        }
+    }
+
+    /// One worker is there for life, and does all that is to be done.
+    @Test func oneWorkerIsEnough() async {
+        await #expect(processExitsWith: .success) {
+            let pool = TestedPool(capacity: 30)
+            pool.pool.startFirst()
+            limitThreads(to: 0)
+            pool.add((0..<30).map { $0 % 2 == 0 ? .nop : .quickRead(-1, UnsafeMutableRawPointer(bitPattern: 1)!) })
+            #expect(pool.completions(30).count == 30)
+            #expect(pool.pool.threadCount == 1)
         }
     }
 }
 
-/// From here on this process cannot start a thread: limits do not bind root, so it becomes nobody.
-private func forbidThreads() {
+/// From here on this process can start threads while its user has no more than so many: limits do not bind root, so it
+/// becomes nobody.
+private func limitThreads(to count: UInt64) {
     if getuid() == 0 { precondition(setuid(65534) == 0, "setuid: errno \(errno)") }
     let threadLimit: Int32 = 6  // RLIMIT_NPROC
-    precondition(Kernel.setLimit(threadLimit, ck_rlimit(soft: 0, hard: 0)) == 0)
+    var limit = ck_rlimit()
+    precondition(Kernel.limit(threadLimit, &limit) == 0)
+    precondition(Kernel.setLimit(threadLimit, ck_rlimit(soft: min(count, limit.hard), hard: limit.hard)) == 0)
 }
 
-/// A pool with the part of an engine that it needs: slots, an eventfd, and someone who takes what is finished.
+/// A pool with the part of an engine that it needs: slots, what wakes it, and someone who takes what is finished.
 final class TestedPool {
     let pool: WorkerPool
-    private let bell = Int32(Kernel.eventDescriptor())
+    private let bell: MarkedTimer
     private var nextSlot: UInt32 = 0
     private let capacity: Int
     private var memory: [UnsafeMutablePointer<UInt8>] = []
 
     init(capacity: Int, limit: Int = 8, idleTime: Nanoseconds = 5_000_000_000) {
         self.capacity = capacity
-        pool = WorkerPool(capacity: capacity, limit: limit, wakeDescriptor: bell, idleTime: idleTime)
+        var refused: Int32 = 0
+        guard let bell = MarkedTimer(errno: &refused) else { preconditionFailure("no timer: \(refused)") }
+        self.bell = bell
+        let waker = Waker()
+        waker.follow(epoll: -1, bell)
+        pool = WorkerPool(capacity: capacity, limit: limit, waker, idleTime: idleTime)
     }
 
     deinit {
         pool.shutDown()
-        Kernel.close(bell)
+        bell.close()
         for pointer in memory { pointer.deallocate() }
     }
 
@@ -263,8 +333,9 @@ final class TestedPool {
         add(
             pipes.map { pipe in
                 memory.append(.allocate(capacity: 1))
-                let kind = Descriptor(pipe.first, kind: .stream)
-                return .read(Transfer(kind, memory[memory.count - 1], count: 1, offset: 0))
+                // As what is read by blocking a worker.
+                let kind = Descriptor(pipe.first, kind: .direct)
+                return .read(Transfer(kind, memory[memory.count - 1], count: 1, offset: Transfer.currentPosition))
             })
         return pipes
     }
@@ -289,11 +360,10 @@ final class TestedPool {
     }
 
     private func waitForBell() -> Bool {
-        var entry = ck_pollfd(descriptor: bell, events: Int16(CK_POLLIN), returned: 0)
+        var entry = ck_pollfd(descriptor: bell.number, events: Int16(CK_POLLIN), returned: 0)
         var timeout = ck_timespec(seconds: 30, nanoseconds: 0)
         guard Kernel.ppoll(&entry, 1, &timeout) > 0 else { return false }
-        var value: UInt64 = 0
-        _ = Kernel.read(bell, &value, 8)
+        bell.set(nil)
         return true
     }
 }

@@ -1,12 +1,13 @@
 import Foundation
 import Testing
+import UnitSupport
 
 /// Programs give the same results with the system's libaio and with ours.
 @Suite(.serialized, .timeLimit(.minutes(15))) struct LibAIOTests {
     static let programs = [
         "contexts", "submit", "getevents", "operations", "holds", "polls", "queues", "rings", "threads", "forks",
-        "streams",
-        "raw_calls", "data",
+        "streams", "unwinding", "thread_ends",
+        "raw_calls", "data", "flags", "whole_writes", "closes", "scarcity",
     ].map { Program($0, .libaio) }
 
     @Test(arguments: Way.all)
@@ -22,6 +23,30 @@ import Testing
         try await expectSame(program, way, better: Self.better)
     }
 
+    /// The main thread's stack is known to be there; of other memory the kernel is asked once a block.
+    @Test func memoryIsLookedAtOnceASubmissionAtMost() async throws {
+        guard let tracer = Environment.path(ofTool: "strace") else {
+            try Test.cancel("\(skipped("no strace is installed"))")
+        }
+        let program = Program("looks", .libaio)
+        let path = try await Compiler.shared.executable(of: program)
+        let preload = "LD_PRELOAD=\(try await Library.libaio.path())"
+        try await Environment.withScratch { folder in
+            let trace = "\(folder)/trace"
+            let arguments = ["-o", trace, "-e", "trace=write,rt_sigprocmask", "-E", preload, path, folder]
+            let outcome = try await Command([tracer] + arguments).run()
+            try #require(outcome.succeeded, "\(outcome.errors)")
+            let text = try String(contentsOfFile: trace, encoding: .utf8)
+            func looks(from start: String, to end: String) throws -> Int {
+                let first = try #require(text.range(of: "\"\(start)\\n\""))
+                let last = try #require(text.range(of: "\"\(end)\\n\""))
+                return text[first.upperBound..<last.lowerBound].components(separatedBy: "rt_sigprocmask").count - 1
+            }
+            #expect(try looks(from: "mapped", to: "stack") <= 8)
+            #expect(try looks(from: "stack", to: "end") == 0)
+        }
+    }
+
     /// `program: case/what`, and what is better there. What may be as the system's has that result in the list as well.
     static let better: [String: Better] = [
         "contexts: sizes/of -2147483648": Better(
@@ -29,6 +54,8 @@ import Testing
             because: "the kernel's sum overflows; a size that cannot be is invalid like the others"),
         "contexts: events-after-end/without a time limit": Better(
             "-EINVAL", because: "the system's library reads the ring that is gone, and crashes"),
+        "submit: block-that-cannot-be-written/submit": Better("1", "-EFAULT", because: keyIsThere),
+        "submit: block-that-cannot-be-written/events": Better("1", "0", because: keyIsThere),
         "getevents: context-at-the-last-address/result": Better(
             "-EINVAL", because: "the system's library follows any pointer, and crashes"),
         "getevents: time-limit-at-the-last-address/result": Better("-EFAULT", because: crashesOnTimeLimits),
@@ -61,6 +88,8 @@ import Testing
         "forks: grandchild/events, no time": Better("-EINVAL", "0", because: childHasNoRing),
     ]
 
+    private static let keyIsThere =
+        "the kernel writes a zero where there is one: to ask whether that can be done would cost each operation a call"
     private static let signalsAreForCallers =
         "the write is made by another thread than the caller's; its result says the same"
     private static let isRefusedLater = "whether a file knows fsync only its driver can say, when asked to"

@@ -2,8 +2,10 @@ import Testing
 
 /// Programs give the same results with libc's POSIX AIO and with ours, but where libc's is known to be defective.
 @Suite(.serialized, .timeLimit(.minutes(15))) struct PosixAIOTests {
-    static let programs = ["posix_calls", "posix_streams", "posix_notify", "posix_waits", "posix_process"]
-        .map { Program($0, .posixaio) }
+    static let programs = [
+        "posix_calls", "posix_streams", "posix_notify", "posix_waits", "posix_process", "posix_unwinding",
+        "posix_whole_writes", "posix_closes", "posix_scarcity",
+    ].map { Program($0, .posixaio) }
 
     // libc's is a part of libc: there is no place to put ours in.
     @Test(arguments: programs, Way.preloads)
@@ -13,6 +15,13 @@ import Testing
 
     /// `program: case/what`, and what is better there.
     static let better: [String: Better] = [
+        "posix_scarcity: no-threads-from-the-beginning/first": Better(
+            "0 refused, all done: yes, sync 0", because: needsNoThread),
+        "posix_scarcity: no-threads-from-the-beginning/again": Better(
+            "0 refused, all done: yes, sync 0", because: needsNoThread),
+        "posix_whole_writes: appending-is-set-afterwards/files that grew": Better("0", because: flagsAreUsedLater),
+        "posix_whole_writes: appending-is-set-afterwards/pieces elsewhere": Better("0", because: flagsAreUsedLater),
+        "posix_whole_writes: direct-is-set-afterwards/failed": Better("0", because: flagsAreUsedLater),
         "posix_streams: a-waiting-read-holds-up-no-write/the write ends": Better("yes", because: oneAtATime),
         "posix_streams: a-terminal-that-waits-both-ways/the write ends": Better("yes", because: oneAtATime),
         "posix_streams: waiting-reads-hold-up-nobody/a write ends": Better("yes", because: twentyThreads),
@@ -51,5 +60,8 @@ import Testing
     private static let leftOnTheStack =
         "libc leaves the list of those who wait on the stack of the call that was interrupted, and crashes"
     private static let childHasNoThreads = "in libc a child counts on the threads of its parent, and waits for ever"
+    private static let needsNoThread = "what finds no thread is carried out in the call"
+    private static let flagsAreUsedLater =
+        "libc looks at the file's flags when the request's turn comes, and the program may have set others by then"
     private static let numberIsUsedLater = "libc looks the number up when the request's turn comes (BZ#14942)"
 }

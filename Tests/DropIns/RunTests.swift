@@ -169,7 +169,7 @@ import UnitSupport
     }
 
     @Test func whatUsesOneOfTheInterfacesIsStartedWithoutARemark() async throws {
-        for call in ["aio_read((void *)1)", "io_submit((void *)1, 0, 0)", "syscall(39)"] {
+        for call in ["aio_read((void *)1)", "io_submit((void *)1, 0, 0)"] {
             let source = "int main(int n, char **v) { return n > 1 ? \(call) : 3; }"
             let libraries = [Library.libaio.systemPath].compactMap { $0 }
             try #require(!libraries.isEmpty, "no libaio.so.1 is installed")
@@ -180,6 +180,45 @@ import UnitSupport
             }
         }
     }
+
+    @Test func whatMakesSystemCallsByNumberIsSaidToBeReachedPerhaps() async throws {
+        try await withProgram("int main(void) { return syscall(39) > 0 ? 3 : 4; }", ["-w", "-fpermissive"]) { path in
+            let outcome = try await run(["--require", path])
+            #expect(outcome.ending == .exited(3))
+            #expect(outcome.errors.hasPrefix("aio: \(path) takes neither Linux AIO nor POSIX AIO from a library, "))
+            #expect(outcome.errors.contains("syscall function: Linux AIO is reached if it is among those"))
+            #expect(outcome.errors.split(separator: "\n").count == 1)
+        }
+    }
+
+    @Test func aProgramFor32BitsIsStartedWithoutTheLibraries() async throws {
+        try await Environment.withScratch { folder in
+            let path = "\(folder)/program"
+            try Data(Self.programFor32Bits).write(to: URL(filePath: path))
+            chmod(path, 0o755)
+            let remark =
+                "aio: \(path) is a 32-bit program, and the libraries are for 64 bits: it is started without them\n"
+            try await expectFailure(["--require", path], 1, remark)
+            let outcome = try await run([path])
+            // Not every kernel for 64 bits starts such programs.
+            #expect(outcome.errors.hasPrefix(remark))
+            #expect(outcome.ending != .exited(0) || outcome.errors == remark)
+            #expect(!outcome.errors.contains("LD_PRELOAD"))
+        }
+    }
+
+    /// A header of 52 bytes and a program header of 32, then `mov $1, %eax; xor %ebx, %ebx; int $0x80`.
+    private static let programFor32Bits: [UInt8] = {
+        let code: [UInt8] = [0xB8, 1, 0, 0, 0, 0x31, 0xDB, 0xCD, 0x80]
+        let start: UInt32 = 0x0804_8000
+        let size = UInt32(84 + code.count)
+        var bytes: [UInt8] = [0x7F, 0x45, 0x4C, 0x46, 1, 1, 1] + [UInt8](repeating: 0, count: 9)
+        for half in [2, 3] as [UInt16] { withUnsafeBytes(of: half) { bytes += $0 } }
+        for word in [1, start + 84, 52, 0, 0] { withUnsafeBytes(of: word) { bytes += $0 } }
+        for half in [52, 32, 1, 0, 0, 0] as [UInt16] { withUnsafeBytes(of: half) { bytes += $0 } }
+        for word in [1, 0, start, start, size, size, 5, 0x1000] { withUnsafeBytes(of: word) { bytes += $0 } }
+        return bytes + code
+    }()
 
     @Test func whatUsesNeitherIsSaidToDoSo() async throws {
         let outcome = try await run(["--require", "true"])

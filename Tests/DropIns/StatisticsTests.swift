@@ -1,5 +1,6 @@
 import Foundation
 import Testing
+import UnitSupport
 
 /// AIO_STATS has a summary written of what a library did in a process.
 @Suite(.timeLimit(.minutes(15))) struct StatisticsTests {
@@ -78,15 +79,59 @@ import Testing
         #expect(outcome.errors.split(separator: "\n").count <= 1)
     }
 
+    @Test func aFileIsNamedForItsProcess() async throws {
+        try await Environment.withScratch { folder in
+            let outcome = try await run(["children"], ["AIO_STATS": "\(folder)/100%%-%p-%x"])
+            #expect(outcome.errors == "")
+            let names = try FileManager.default.contentsOfDirectory(atPath: folder).filter { $0.hasPrefix("100") }
+            #expect(names.count == 4)
+            for name in names {
+                let text = try String(contentsOfFile: "\(folder)/\(name)", encoding: .utf8)
+                let title = try #require(Summary.all(in: text).first).title
+                let process = try #require(name.split(separator: "-").dropFirst().first)
+                #expect(name == "100%-\(process)-%x")
+                #expect(title.contains(", process \(process), "))
+            }
+        }
+    }
+
+    @Test func aPerCentSignInTheFoldersNameIsNoPattern() async throws {
+        try await Environment.withScratch { scratch in
+            let folder = "\(scratch)/50%p"
+            try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: false)
+            let outcome = try await run(["return"], ["AIO_STATS": "stats"], in: scratch, current: folder)
+            #expect(outcome.errors == "")
+            #expect(FileManager.default.fileExists(atPath: "\(folder)/stats"))
+        }
+    }
+
+    /// Memory for one thread's stack less than there is: no engine can start.
+    @Test func anEngineThatCouldNotStartIsSaidNotToHave() async throws {
+        let outcome = try await run(["no-threads"], ["AIO_STATS": "1", "AIO_ENGINE": "threads"])
+        #expect(outcome.errors.contains("\n    engine  none: it could not start: "), "\(outcome.errors)")
+    }
+
+    @Test func onValgrindTheEngineIsThreads() async throws {
+        guard let valgrind = Environment.path(ofTool: "valgrind") else {
+            try Test.cancel("\(skipped("no valgrind is installed"))")
+        }
+        let outcome = try await run(["return"], ["AIO_STATS": "1"], under: [valgrind, "-q"])
+        #expect(outcome.ending == Self.ending)
+        #expect(
+            outcome.errors.contains("\n    engine  threads: the program runs on valgrind, which io_uring would stop\n"),
+            "\(outcome.errors)")
+    }
+
     private func run(
-        _ arguments: [String], _ environment: [String: String], in folder: String? = nil
+        _ arguments: [String], _ environment: [String: String], in folder: String? = nil, current: String? = nil,
+        under tool: [String] = []
     ) async throws -> Outcome {
         let path = try await Compiler.shared.executable(of: Self.program)
         let preload = ["LD_PRELOAD": try await Library.libaio.path()]
         return try await Environment.withScratch { scratch in
-            var command = Command([path, folder ?? scratch] + arguments)
+            var command = Command(tool + [path, folder ?? scratch] + arguments)
             command.environment = preload.merging(environment) { $1 }
-            command.folder = scratch
+            command.folder = current ?? scratch
             return try await command.run()
         }
     }

@@ -8,6 +8,11 @@
 #include <string.h>
 #include <unistd.h>
 
+const void *di_marker(void) {
+    static const char marker;
+    return &marker;
+}
+
 long di_configured_processors(void) {
     long count = sysconf(_SC_NPROCESSORS_CONF);
     return count > 0 ? count : 1;
@@ -16,10 +21,10 @@ long di_configured_processors(void) {
 // glibc's own note of the end of the heap; other libraries have none, and then nothing is known to be heap.
 extern char *__curbrk __attribute__((weak));
 
-/// proc(5): the 47th field of /proc/self/stat is where the heap begins. UINTPTR_MAX if that cannot be had.
+/// proc(5): the 47th field of /proc/thread-self/stat is where the heap begins. UINTPTR_MAX if that cannot be had.
 static uintptr_t find_heap_start(void) {
     char text[2048];
-    int file = open("/proc/self/stat", O_RDONLY | O_CLOEXEC);
+    int file = open("/proc/thread-self/stat", O_RDONLY | O_CLOEXEC);
     if (file < 0) { return UINTPTR_MAX; }
     ssize_t count = read(file, text, sizeof text - 1);
     close(file);
@@ -32,6 +37,19 @@ static uintptr_t find_heap_start(void) {
     return start ? start : UINTPTR_MAX;
 }
 
+// The end of the main thread's stack; glibc's, like the above.
+extern void *__libc_stack_end __attribute__((weak));
+
+_Bool di_is_stack(uintptr_t address, size_t count) {
+    uintptr_t here = (uintptr_t)__builtin_frame_address(0), end = (here | 4095) + 1;
+    if (&__libc_stack_end != NULL) {
+        // The main thread's own: mmap(2) keeps farther away from it than that.
+        uintptr_t top = (uintptr_t)__libc_stack_end;
+        if (here < top && top - here < 1 << 20) { end = top; }
+    }
+    return address >= here && address < end && count <= end - address;
+}
+
 /// Found when first asked for; who asks at the same time finds the same. 0 before.
 static _Atomic uintptr_t heap_start;
 
@@ -40,7 +58,11 @@ _Bool di_is_heap(uintptr_t address, size_t count) {
     uintptr_t start = atomic_load_explicit(&heap_start, memory_order_relaxed);
     if (start == 0) {
         int kept = errno;
+        // open(2) and read(2) are cancellation points, and the calls of Linux AIO are none.
+        int state;
+        pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &state);
         start = find_heap_start();
+        pthread_setcancelstate(state, NULL);
         errno = kept;
         atomic_store_explicit(&heap_start, start, memory_order_relaxed);
     }

@@ -1,17 +1,12 @@
+#define _GNU_SOURCE
 #include "posix_aio.h"
 
-#include <pthread.h>
+#include "last_thread.h"
 
-void di_call_cancellable(void (*body)(void *), void (*cleanup)(void *), void *argument) {
-    pthread_cleanup_push(cleanup, argument);
-    int before;
-    // Asynchronous for as long as the system call takes: as libc's own cancellation points were until 2.35. It also acts
-    // on a cancel that came before.
-    pthread_setcanceltype(PTHREAD_CANCEL_ASYNCHRONOUS, &before);
-    body(argument);
-    pthread_setcanceltype(before, NULL);
-    pthread_cleanup_pop(0);
-}
+#include <errno.h>
+#include <pthread.h>
+#include <string.h>
+#include <sys/prctl.h>
 
 static void *run_notice(void *argument) {
     struct di_notice *notice = argument;
@@ -26,7 +21,7 @@ static void *run_notice(void *argument) {
     return NULL;
 }
 
-int di_start_notice(struct di_notice *notice, const pthread_attr_t *attributes) {
+static int start(struct di_notice *notice, const pthread_attr_t *attributes) {
     pthread_t thread;
     if (attributes) { return pthread_create(&thread, attributes, run_notice, notice); }
     pthread_attr_t detached;
@@ -34,5 +29,16 @@ int di_start_notice(struct di_notice *notice, const pthread_attr_t *attributes) 
     pthread_attr_setdetachstate(&detached, PTHREAD_CREATE_DETACHED);
     int refused = pthread_create(&thread, &detached, run_notice, notice);
     pthread_attr_destroy(&detached);
+    return refused;
+}
+
+int di_start_notice(struct di_notice *notice, const pthread_attr_t *attributes) {
+    char own[16] = "";
+    prctl(PR_GET_NAME, own);
+    if (strncmp(own, DROP_IN_THREAD, strlen(DROP_IN_THREAD)) != 0) { return start(notice, attributes); }
+    // The new thread inherits its name, and is the program's.
+    prctl(PR_SET_NAME, program_invocation_short_name);
+    int refused = start(notice, attributes);
+    prctl(PR_SET_NAME, own);
     return refused;
 }

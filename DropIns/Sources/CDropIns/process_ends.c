@@ -4,6 +4,8 @@
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -22,8 +24,8 @@ __attribute__((constructor)) static void was_loaded(void) {
 // After the program's own atexit functions, which may still use the library.
 __attribute__((destructor)) static void process_ends(void) { drop_in_process_ends(); }
 
-// A forked child ends by _exit(2), without destructors: fio's jobs do. These stand in for libc's functions (which exit(3)
-// does not call through the dynamic linker), under names without a version: see CRawCalls.
+// A forked child ends by _exit(2), without destructors: fio's jobs do. These stand in for libc's functions (which
+// exit(3) does not call through the dynamic linker), under names without a version: see CRawCalls.
 __attribute__((noreturn)) static void end(int status, exit_function *next) {
     drop_in_process_ends();
     if (next) next(status);
@@ -40,6 +42,32 @@ const char *drop_in_trusted_environment(const char *name) { return secure_getenv
 
 const char *drop_in_program_name(void) { return program_invocation_short_name; }
 
+_Bool drop_in_is_on_valgrind(void) {
+    // valgrind's client request RUNNING_ON_VALGRIND (valgrind.h): instructions that do nothing on a processor, and have
+    // valgrind put an answer in a register.
+    volatile uint64_t arguments[6] = {0x1001, 0, 0, 0, 0, 0};
+#if defined(__x86_64__)
+    uint64_t answer = 0;
+    __asm__ volatile("rolq $3, %%rdi; rolq $13, %%rdi; rolq $61, %%rdi; rolq $51, %%rdi; xchgq %%rbx, %%rbx"
+                     : "+d"(answer)
+                     : "a"(arguments)
+                     : "cc", "memory");
+#elif defined(__aarch64__)
+    register uint64_t answer __asm__("x3") = 0;
+    register volatile uint64_t *request __asm__("x4") = arguments;
+    __asm__ volatile("ror x12, x12, #3; ror x12, x12, #13; ror x12, x12, #51; ror x12, x12, #61; orr x10, x10, x10"
+                     : "+r"(answer)
+                     : "r"(request)
+                     : "cc", "memory");
+#endif
+    return answer != 0;
+}
+
 int drop_in_open_for_appending(const char *path) {
-    return open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOCTTY, 0666);
+    // A cancel that is pending must not end a thread that ends the process.
+    int state;
+    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &state);
+    int file = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOCTTY, 0666);
+    pthread_setcancelstate(state, NULL);
+    return file;
 }

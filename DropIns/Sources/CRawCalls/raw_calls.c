@@ -1,6 +1,8 @@
 #define _GNU_SOURCE
 #include "raw_calls.h"
 
+#include "closes.h"
+
 #include <dlfcn.h>
 #include <errno.h>
 #include <sys/syscall.h>
@@ -39,6 +41,18 @@ ASSEMBLY long raw_calls_linux_aio(long number, long a, long b, long c, long d, l
     return returned(result);
 }
 
+/// The calls that close a number: around those that are the library's own. libc's functions of these names set errno.
+ASSEMBLY long raw_calls_closing(long number, long a, long b, long c) {
+    switch ((int)number) {
+    case SYS_close: return drop_in_close((int)a);
+    case SYS_close_range: return drop_in_close_range((unsigned)a, (unsigned)b, (int)c);
+#ifdef SYS_dup2
+    case SYS_dup2: return drop_in_dup2((int)a, (int)b);
+#endif
+    default: return drop_in_dup3((int)a, (int)b, (int)c);
+    }
+}
+
 // Without a version, whatever the library's other names have: so it stands in for every version of libc's, and a
 // program that is linked with this library asks for none that the real libaio lacks. (The dynamic linker takes the base
 // version of a library for any that is asked for.) An empty one, because the version script hides what has none at all.
@@ -49,6 +63,7 @@ ASSEMBLY long raw_calls_linux_aio(long number, long a, long b, long c, long d, l
 // change anyway is used, and the stack is left alone.
 #if defined(__x86_64__)
 _Static_assert(SYS_io_setup == 206 && SYS_io_cancel == 210 && SYS_io_pgetevents == 333, "as in the assembly");
+_Static_assert(SYS_close == 3 && SYS_dup2 == 33 && SYS_dup3 == 292 && SYS_close_range == 436, "as in the assembly");
 __asm__(
     ".pushsection .text.raw_calls,\"ax\",@progbits\n"
     ".p2align 4\n"
@@ -63,6 +78,14 @@ __asm__(
     "    jbe raw_calls_linux_aio\n"
     "    cmpl $333, %edi\n"
     "    je raw_calls_linux_aio\n"
+    "    cmpl $3, %edi\n"
+    "    je raw_calls_closing\n"
+    "    cmpl $436, %edi\n"
+    "    je raw_calls_closing\n"
+    "    cmpl $33, %edi\n"
+    "    je raw_calls_closing\n"
+    "    cmpl $292, %edi\n"
+    "    je raw_calls_closing\n"
     "    movq raw_calls_next(%rip), %rax\n"
     "    testq %rax, %rax\n"
     "    je 1f\n"
@@ -85,6 +108,7 @@ __asm__(
     ".popsection\n");
 #elif defined(__aarch64__)
 _Static_assert(SYS_io_setup == 0 && SYS_io_getevents == 4 && SYS_io_pgetevents == 292, "as in the assembly");
+_Static_assert(SYS_close == 57 && SYS_dup3 == 24 && SYS_close_range == 436, "as in the assembly");
 __asm__(
     ".pushsection .text.raw_calls,\"ax\",@progbits\n"
     ".p2align 4\n"
@@ -98,6 +122,12 @@ __asm__(
     "    b.ls 3f\n"
     "    cmp w0, #292\n"
     "    b.eq 3f\n"
+    "    cmp w0, #57\n"
+    "    b.eq 4f\n"
+    "    cmp w0, #436\n"
+    "    b.eq 4f\n"
+    "    cmp w0, #24\n"
+    "    b.eq 4f\n"
     "    adrp x16, raw_calls_next\n"
     "    ldr x16, [x16, #:lo12:raw_calls_next]\n"
     "    cbz x16, 1f\n"
@@ -115,6 +145,7 @@ __asm__(
     "    ret\n"
     "2:  b raw_calls_failed\n"
     "3:  b raw_calls_linux_aio\n"
+    "4:  b raw_calls_closing\n"
     ".cfi_endproc\n"
     ".size " SYSCALL ", .-" SYSCALL "\n"
     ".popsection\n");

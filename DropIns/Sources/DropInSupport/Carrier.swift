@@ -1,4 +1,5 @@
 public import AIOCore
+internal import CDropIns
 internal import Synchronization
 
 /// What a drop-in library keeps of an operation while it is carried out.
@@ -48,11 +49,15 @@ public final class Carrier<Record: CarriedOperation>: LoopClient, @unchecked Sen
         var configuration = EngineConfiguration(queueDepth: queueDepth, workerLimit: 64)
         configuration.isGuest = true
         carrier.loop = try Loop.start(engine, configuration, carrier)
+        drop_in_starts_threads()
         carrier.workers = WorkerQueue(capacity: queueDepth, limit: 64, carrier)
         return carrier
     }
 
     public var engine: EngineKind { loop?.engineKind ?? .threads }
+
+    /// Whether the kernel knows RWF_NOAPPEND (6.9); told by F_DUPFD_QUERY, which came right after.
+    public var knowsNoAppend: Bool { duplicates.canShare }
 
     /// Whether the caller is the loop's thread.
     public var isCurrent: Bool { loop?.isCurrent ?? false }

@@ -10,6 +10,8 @@ public struct EngineChoice: Sendable {
         case forced
         /// io_uring could not be made.
         case unavailable(EngineFailure)
+        /// valgrind holds the lock under which one thread runs at a time while it is in io_uring_enter(2).
+        case onValgrind
     }
 
     public var engine: EngineKind
@@ -21,9 +23,14 @@ extension Carrier {
     public static func startChosen(
         queueDepth: Int = 1024
     ) throws(EngineFailure) -> (carrier: Carrier, choice: EngineChoice) {
-        let started = try startBest(queueDepth)
-        Statistics.note(started.choice)
-        return started
+        do throws(EngineFailure) {
+            let started = try startBest(queueDepth)
+            Statistics.note(started.choice)
+            return started
+        } catch {
+            Statistics.note(error)
+            throw error
+        }
     }
 
     private static func startBest(
@@ -31,6 +38,9 @@ extension Carrier {
     ) throws(EngineFailure) -> (carrier: Carrier, choice: EngineChoice) {
         if let forced = forcedEngine() {
             return (try start(forced, queueDepth: queueDepth), EngineChoice(engine: forced, reason: .forced))
+        }
+        if drop_in_is_on_valgrind() {
+            return (try start(.threads, queueDepth: queueDepth), EngineChoice(engine: .threads, reason: .onValgrind))
         }
         do throws(EngineFailure) {
             return (try start(.ioUring, queueDepth: queueDepth), EngineChoice(engine: .ioUring, reason: .offered))

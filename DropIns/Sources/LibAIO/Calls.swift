@@ -17,14 +17,27 @@ enum Calls {
         guard kept == 0, depth != 0, let library = Library.shared() else {
             return -Int(EINVAL)
         }
+        let made = make(depth, library)
+        // An address may look like no errno, but not the other way round.
+        guard made > 0 || made < -4095 else { return made }
+        place.storeBytes(of: UInt(bitPattern: made), as: UInt.self)
+        return 0
+    }
+
+    /// A context's address, or a negative errno.
+    private static func make(_ depth: UInt32, _ library: UnsafeMutablePointer<Library>) -> Int {
+        if library.pointee.usesNative {
+            let made = library.pointee.table.makeNative(depth: depth)
+            switch made {
+            // Not allowed here: then it goes without the kernel's.
+            case -Int(ENOSYS), -Int(EPERM), -Int(EACCES): break
+            default: return made
+            }
+        }
         guard let capacity = EventRing.capacity(forDepth: depth, processors: library.pointee.processors) else {
             return -Int(EINVAL)
         }
-        let limit = Kernel.linuxAIOLimit()
-        guard UInt64(depth) + limit.used + library.pointee.table.depths() <= limit.max else { return -Int(EAGAIN) }
-        guard let context = library.pointee.table.make(capacity: capacity, depth: depth) else { return -Int(ENOMEM) }
-        place.storeBytes(of: context.address.pointee.load(ordering: .relaxed), as: UInt.self)
-        return 0
+        return library.pointee.table.make(capacity: capacity, depth: depth)
     }
 
     /// io_destroy(2).
@@ -42,24 +55,17 @@ enum Calls {
         Submission.submit(address, count, blocks)
     }
 
-    /// io_getevents(2), and with a mask io_pgetevents(2). `looksFirst` is what libaio does in front of it.
-    static func getEvents(
-        _ address: UInt, _ countMin: Int, _ countMax: Int, _ events: UInt, _ timeout: UInt, mask: UInt = 0,
-        looksFirst: Bool = true
-    ) -> Int {
-        Reaping.reap(address, countMin, countMax, events, timeout, mask: mask, looksFirst: looksFirst)
-    }
-
     /// io_cancel(2): an operation that could be asked to end ends with an event, and the answer is EINPROGRESS.
-    static func cancel(_ address: UInt, _ block: UInt) -> Int {
+    static func cancel(_ address: UInt, _ block: UInt, _ event: UInt) -> Int {
         let key = block &+ UInt(CK_IOCB_KEY_OFFSET)
         guard Kernel.canRead(key, 4), let place = UnsafeRawPointer(bitPattern: key) else { return -Int(EFAULT) }
         guard place.loadUnaligned(as: UInt32.self) == 0, let library = Library.shared(),
             let context = library.pointee.table.enter(address)
         else { return -Int(EINVAL) }
         defer { context.leave(1) }
+        if context.isNative { return Kernel.linuxAIOCancel(address, block, event) }
         guard let loop = library.pointee.runningLoop() else { return -Int(EINVAL) }
-        let isFound = context.requestCancel(loop) { $0.pointee.block == block }
+        let isFound = context.requestCancel(library, loop) { $0.pointee.block == block }
         return isFound ? -Int(EINPROGRESS) : -Int(EINVAL)
     }
 }

@@ -14,6 +14,7 @@ struct Context: BitwiseCopyable, Equatable {
     var references: UnsafeMutablePointer<Atomic<UInt32>> { state.pointee.references }
     /// Where the program has the ring, which is its name for the context; 0 while the context is not in use.
     var address: UnsafeMutablePointer<Atomic<UInt>> { state.pointee.address }
+    var writeCount: UnsafeMutablePointer<Atomic<UInt32>> { state.pointee.writeCount }
 
     /// Whether it is in use.
     var isAlive: Bool { address.pointee.load(ordering: .sequentiallyConsistent) != 0 }
@@ -22,8 +23,16 @@ struct Context: BitwiseCopyable, Equatable {
     var isEmpty: Bool {
         state.pointee.lock.lock()
         defer { state.pointee.lock.unlock() }
+        if isNative { return EventRing.isEmpty(at: address.pointee.load(ordering: .sequentiallyConsistent)) }
         guard let ring = state.pointee.ring else { return false }
         return ring.count == 0 && ring.header.magic == EventRing.Header.magic
+    }
+
+    /// Whether there are operations in flight that end by themselves, other than the kernel's own.
+    var hasWorkInFlight: Bool {
+        state.pointee.lock.lock()
+        defer { state.pointee.lock.unlock() }
+        return state.pointee.records.firstInFlight { !$0.pointee.isCancellable } != nil
     }
 
     static func make(id: UInt32) -> Context? {
@@ -35,31 +44,44 @@ struct Context: BitwiseCopyable, Equatable {
 }
 
 struct ContextState: ~Copyable {
-    let id: UInt32
+    /// The number in the ring: the kernel's for its context, or one of ours.
+    var id: UInt32
     let address: UnsafeMutablePointer<Atomic<UInt>>
     let references: UnsafeMutablePointer<Atomic<UInt32>>
     /// Changes when those who wait for events have to look.
     let news: UnsafeMutablePointer<Atomic<UInt32>>
-    /// Threads that sleep until it does.
-    let sleepers: UnsafeMutablePointer<Atomic<UInt32>>
+    /// 1 if a thread may sleep until it does. Whoever wakes the sleepers takes it back, and no sleeper ever: one that
+    /// is gone for good costs nothing but one wake of nobody.
+    let isSleptOn: UnsafeMutablePointer<Atomic<UInt32>>
+    /// How often the context was used again: who comes back from a sleep knows the one he meant by it.
+    let lives: UnsafeMutablePointer<Atomic<UInt32>>
+    /// Small buffered writes that a worker has, for a moment's wait in io_submit.
+    let writeCount: UnsafeMutablePointer<Atomic<UInt32>>
+    /// A `ContextMode`.
+    let mode: UnsafeMutablePointer<Atomic<UInt8>>
+    let native: UnsafeMutablePointer<NativeCounts>
     let lock = Lock()
 
     // Under the lock.
+    /// While the loop does all.
     var ring: EventRing?
-    /// The operations that the program asked for.
+    /// The operations that the program asked for, if they are not counted by the kernel.
     var depth: UInt32 = 0
     var inFlightCount = 0
+    /// Of those, reads and writes of files: what the kernel would have done within io_submit.
+    var fileTransferCount = 0
     var writes = WriteOrder()
     var waiters = Waiters()
     var records = RecordPool()
-    var mode = ContextMode.undecided
-    /// The descriptor that was last found open for direct I/O, and how often to believe that yet.
-    var directNumber: Int32 = -1
-    var directCredit: Int32 = 0
-    var native: NativeContext?
-    var ticker = Ticker()
-    /// The ticker's place with the loop; made when first needed.
+    /// By which the kernel knows its context, once the loop does all; 0 if there is none.
+    var kernelAddress: UInt = 0
+    /// Operations that the kernel has, or has completed into its own ring; or some more: see `reapNative`.
+    var outstandingCount = 0
+    /// The looks after these, made when first needed.
     var tick: UnsafeMutablePointer<Record>?
+    var isTicking = false
+    var tickCount = 0
+    var tickTime: Nanoseconds = 0
     /// The next context that is not in use. The table's.
     var nextFree: Context?
 
@@ -67,31 +89,77 @@ struct ContextState: ~Copyable {
         self.id = id
         address = .allocate(capacity: 1)
         address.initialize(to: Atomic(0))
-        references = .allocate(capacity: 3)
+        references = .allocate(capacity: 5)
         references.initialize(to: Atomic(0))
         news = references + 1
         news.initialize(to: Atomic(0))
-        sleepers = references + 2
-        sleepers.initialize(to: Atomic(0))
+        isSleptOn = references + 2
+        isSleptOn.initialize(to: Atomic(0))
+        lives = references + 4
+        lives.initialize(to: Atomic(0))
+        writeCount = references + 3
+        writeCount.initialize(to: Atomic(0))
+        mode = .allocate(capacity: 1)
+        mode.initialize(to: Atomic(ContextMode.loop.rawValue))
+        native = .allocate(capacity: 1)
+        native.initialize(to: NativeCounts())
     }
 }
 
 /// Those who wait for a context's events.
 struct Waiters: BitwiseCopyable {
-    var count = 0
-    /// The least number of events that one of them wants.
-    var wanted = Int.max
+    /// The least number of events that one of them wants; of those without a signal mask since the last were woken.
+    private(set) var wanted = Int.max
     /// An eventfd for those who wait with a signal mask; -1 until one does.
-    var descriptor: Int32 = -1
-    var maskedCount = 0
+    private(set) var descriptor: Int32 = -1
+    /// These; and those that a signal handler took elsewhere, which makes it too high.
+    private(set) var maskedCount = 0
+    /// Where such threads waited when the context ended, which may not have woken yet.
+    private var formerDescriptor: Int32 = -1
+
+    /// One is about to sleep.
+    mutating func begin(wanting count: Int) { wanted = min(wanted, count) }
+
+    /// One is about to sleep with a signal mask. Returns the eventfd, or negative why there is none.
+    mutating func beginMasked() -> Int {
+        if descriptor < 0 {
+            let made = Kernel.eventDescriptor()
+            guard made >= 0 else { return made }
+            descriptor = GuestNumbers.moveUp(Int32(made))
+        }
+        maskedCount += 1
+        return Int(descriptor)
+    }
+
+    mutating func endMasked() { maskedCount -= 1 }
+
+    /// Whether there is somebody to be woken, now that there are `count` events. If so the caller wakes all, who then
+    /// begin again; but with a signal mask they may each wake late.
+    mutating func isWoken(by count: Int) -> Bool {
+        guard count >= wanted else { return false }
+        if maskedCount == 0 { wanted = .max }
+        return true
+    }
+
+    /// The context has ended, and all were woken.
+    mutating func reset() {
+        if maskedCount == 0 {
+            if descriptor >= 0 { GuestNumbers.close(descriptor) }
+        } else {
+            if formerDescriptor >= 0 { GuestNumbers.close(formerDescriptor) }
+            formerDescriptor = descriptor
+        }
+        descriptor = -1
+        maskedCount = 0
+        wanted = .max
+    }
 }
 
 // MARK: Accepting
 
 extension Context {
     enum Place {
-        /// `isKnownDirect`: its file was open for direct I/O when last asked.
-        case record(UnsafeMutablePointer<Record>, isKnownDirect: Bool)
+        case record(UnsafeMutablePointer<Record>)
         /// The ring could not hold one event more.
         case full
         /// The context is being destroyed.
@@ -99,19 +167,18 @@ extension Context {
         case noMemory
     }
 
-    /// A place for an operation on a descriptor.
-    func acquire(_ number: Int32) -> Place {
+    /// A place for an operation.
+    func acquire() -> Place {
         state.pointee.lock.lock()
         defer { state.pointee.lock.unlock() }
-        guard isAlive else { return .ended }
+        guard isAlive, let ring = state.pointee.ring else { return .ended }
         // One place of a ring is never used: full and empty would look the same.
-        guard let ring = state.pointee.ring, state.pointee.inFlightCount + ring.count < Int(ring.capacity) - 1 else {
-            return .full
-        }
+        let taken = state.pointee.inFlightCount + state.pointee.outstandingCount + ring.count
+        guard taken < Int(ring.capacity) - 1 else { return .full }
         guard let record = state.pointee.records.acquire(self) else { return .noMemory }
         state.pointee.inFlightCount += 1
         references.pointee.wrappingAdd(1, ordering: .relaxed)
-        return .record(record, isKnownDirect: isKnownDirect(number))
+        return .record(record)
     }
 
     /// Gives the place of an operation back that was not accepted after all.
@@ -122,7 +189,7 @@ extension Context {
         state.pointee.lock.lock()
         release(record)
         state.pointee.lock.unlock()
-        if event >= 0 { Kernel.close(event) }
+        if event >= 0 { GuestNumbers.close(event) }
         leave(1)
     }
 
@@ -131,9 +198,27 @@ extension Context {
         if record.pointee.isQuick {
             record.pointee.isQuick = false
             state.pointee.writes.end(write: record)
+            // Release: who sees that there are none any more sees the events.
+            writeCount.pointee.wrappingSubtract(1, ordering: .releasing)
+        }
+        if record.pointee.isFileTransfer {
+            record.pointee.isFileTransfer = false
+            state.pointee.fileTransferCount -= 1
         }
         state.pointee.records.release(record)
         state.pointee.inFlightCount -= 1
+    }
+
+    /// What reading `life` later than that is compared with. Inside the context.
+    var life: UInt32 { state.pointee.lives.pointee.load(ordering: .relaxed) }
+
+    /// A reference to the same context after a time without one. False if it has ended.
+    func enterAgain(_ life: UInt32) -> Bool {
+        // As in `ContextTable.enter`. An address that is seen was stored after its life had begun.
+        references.pointee.wrappingAdd(1, ordering: .sequentiallyConsistent)
+        if isAlive, self.life == life { return true }
+        leave(1)
+        return false
     }
 
     /// Gives references up. The last but one lets whoever destroys the context go on.
@@ -150,23 +235,27 @@ extension Context {
 // MARK: Ending
 
 extension Context {
-    /// Hands over an operation whose end may be asked for. False if the context is being destroyed.
-    func carryCancellable(_ record: UnsafeMutablePointer<Record>, _ loop: Carrier<Record>) -> Bool {
-        // Under the lock, so that whoever cancels finds either nothing or an operation that the loop knows.
+    /// Hands over an operation on a stream, or a poll, whose end may be asked for. False if the context is being destroyed.
+    func carryCancellable(_ record: UnsafeMutablePointer<Record>, _ loop: Carrier<Record>, isItsTurn: Bool) -> Bool {
+        // Under the lock, so that whoever cancels finds either nothing or an operation that the loop, or its lane, knows.
         state.pointee.lock.lock()
         defer { state.pointee.lock.unlock() }
         guard isAlive else { return false }
         record.pointee.isCancellable = true
-        loop.carry(record)
+        if isItsTurn {
+            record.pointee.isCarried = true
+            loop.carry(record)
+        }
         return true
     }
 
-    /// Hands over an operation whose end is not asked for.
-    func carry(_ record: UnsafeMutablePointer<Record>, _ loop: Carrier<Record>) {
+    /// Hands over an operation on a file, whose end is not asked for; or keeps it until its turn comes.
+    func carry(_ record: UnsafeMutablePointer<Record>, _ loop: Carrier<Record>, isItsTurn: Bool) {
         if record.pointee.operation.isBufferedWrite {
             state.pointee.lock.lock()
             record.pointee.isQuick = true
             state.pointee.writes.begin(write: record)
+            writeCount.pointee.wrappingAdd(1, ordering: .relaxed)
             state.pointee.lock.unlock()
         } else if case .sync = record.pointee.operation {
             state.pointee.lock.lock()
@@ -174,7 +263,35 @@ extension Context {
             state.pointee.lock.unlock()
             if waits { return }
         }
-        loop.carry(record)
+        if isItsTurn { loop.carry(record) }
+    }
+
+    /// What io_getevents may wait for a moment for: see `Reaping`.
+    func noteFileTransfer(_ record: UnsafeMutablePointer<Record>) {
+        state.pointee.lock.lock()
+        record.pointee.isFileTransfer = true
+        state.pointee.fileTransferCount += 1
+        state.pointee.lock.unlock()
+    }
+
+    /// An operation that is not accepted after all gives its turn on.
+    func leaveLane(_ record: UnsafeMutablePointer<Record>) {
+        var next = TurnList()
+        next.append(leaveOrder(record))
+        next.carry()
+    }
+
+    /// Its turn has come (`CallOrder`).
+    func carryNext(_ record: UnsafeMutablePointer<Record>) {
+        guard let loop = Library.shared()?.pointee.runningLoop() else { return }
+        state.pointee.lock.lock()
+        let isCancelled = record.pointee.isCancelRequested
+        if !isCancelled {
+            record.pointee.isCarried = true
+            loop.carry(record)
+        }
+        state.pointee.lock.unlock()
+        if isCancelled { complete(record, -Int(ECANCELED), .engine) }
     }
 
     /// After writes have ended: hands over the syncs that waited for them.
@@ -190,12 +307,20 @@ extension Context {
     }
 
     /// Asks for an end to one operation for which `condition` holds and which can be ended. False if there is none.
-    func requestCancel(_ loop: Carrier<Record>, where condition: (UnsafeMutablePointer<Record>) -> Bool) -> Bool {
+    func requestCancel(
+        _ library: UnsafeMutablePointer<Library>, _ loop: Carrier<Record>,
+        where condition: (UnsafeMutablePointer<Record>) -> Bool
+    ) -> Bool {
         state.pointee.lock.lock()
         let found = state.pointee.records.firstInFlight { $0.pointee.isCancellable && condition($0) }
-        // Once: its second cancel finds nothing.
-        found?.pointee.isCancellable = false
-        let isWithdrawn = found.map { loop.requestCancel($0) } ?? false
+        var isWithdrawn = false
+        if let found {
+            // Once: its second cancel finds nothing.
+            found.pointee.isCancellable = false
+            found.pointee.isCancelRequested = true
+            isWithdrawn =
+                found.pointee.isCarried ? loop.requestCancel(found) : library.pointee.order.withdraw(found)
+        }
         state.pointee.lock.unlock()
         if let found, isWithdrawn { complete(found, -Int(ECANCELED), .engine) }
         return found != nil
@@ -207,25 +332,52 @@ extension Context {
     func destroy(_ library: UnsafeMutablePointer<Library>) -> Bool {
         let known = address.pointee.load(ordering: .sequentiallyConsistent)
         // A program that moved the ring away names nothing by the old address, where another's memory may be by now.
-        guard known != 0, isRing(at: known),
-            address.pointee.compareExchange(
-                expected: known, desired: 0, ordering: .sequentiallyConsistent
-            ).exchanged
-        else { return false }
-        if let loop = library.pointee.runningLoop() {
-            while requestCancel(loop, where: { _ in true }) {}
-            stopTicking(loop)
+        guard known != 0, isRing(at: known) else { return false }
+        // Under the lock, so that it does not turn to the loop meanwhile.
+        state.pointee.lock.lock()
+        let isFirst = address.pointee.compareExchange(
+            expected: known, desired: 0, ordering: .sequentiallyConsistent
+        ).exchanged
+        let wasNative = isNative
+        state.pointee.lock.unlock()
+        guard isFirst else { return false }
+        if wasNative {
+            // Waits for what is in flight, and lets those go who wait for events.
+            Kernel.linuxAIODestroy(known)
+        } else {
+            if let loop = library.pointee.runningLoop() {
+                while requestCancel(library, loop, where: { _ in true }) {}
+                stopTicking(loop)
+            }
+            dismissWaiters()
         }
-        endNative()
-        dismissWaiters()
         leave(1)
-        while true {
-            let count = references.pointee.load(ordering: .sequentiallyConsistent)
-            if count == 1 { break }
-            _ = Kernel.futexWait(references, while: count, until: .never)
+        // A signal handler must not take this thread elsewhere: the kernel's wait cannot be interrupted either.
+        Kernel.withSignalsBlocked {
+            while true {
+                let count = references.pointee.load(ordering: .sequentiallyConsistent)
+                if count == 1 { break }
+                _ = Kernel.futexWait(references, while: count, until: .never)
+            }
         }
-        library.pointee.table.recycle(self, programAddress: known)
+        if !wasNative { endRing(programAddress: known) }
+        library.pointee.table.recycle(self)
         return true
+    }
+
+    /// Nobody is inside any more.
+    private func endRing(programAddress: UInt) {
+        let kernelAddress = state.pointee.kernelAddress
+        let ring = state.pointee.ring
+        state.pointee.ring = nil
+        if kernelAddress == programAddress {
+            // It unmaps what is at its ring's place, which is the program's view of ours.
+            Kernel.linuxAIODestroy(kernelAddress)
+            ring?.unmap()
+        } else {
+            // The program has moved our ring; the kernel's context then has no address, and ends with the process.
+            ring?.unmap(programAddress: programAddress)
+        }
     }
 
     private func dismissWaiters() {
@@ -239,7 +391,7 @@ extension Context {
 
     /// After `news` has changed: sequentially consistent with whoever falls asleep, who does it the other way round.
     private func wakeSleepers() {
-        if state.pointee.sleepers.pointee.load(ordering: .sequentiallyConsistent) > 0 {
+        if state.pointee.isSleptOn.pointee.exchange(0, ordering: .sequentiallyConsistent) != 0 {
             Kernel.futexWake(state.pointee.news, .max)
         }
     }
@@ -248,6 +400,8 @@ extension Context {
     func isRing(at place: UInt) -> Bool {
         state.pointee.lock.lock()
         defer { state.pointee.lock.unlock() }
+        // The kernel follows a ring that the program moves.
+        if isNative { return Kernel.linuxAIOGetEvents(place, 0, 0, 0, 0, mask: 0) == 0 }
         return state.pointee.ring?.isMapped(at: place) == true
     }
 }
@@ -255,25 +409,39 @@ extension Context {
 // MARK: Completing
 
 extension Context {
-    /// Publishes what has completed. On the loop's thread.
+    /// Publishes what has completed. On the loop's thread, or a worker's.
     func complete(_ deliveries: UnsafeBufferPointer<Delivery>) {
-        for delivery in deliveries { Record.record(of: delivery)?.pointee.letGo() }
+        var next = TurnList()
+        for delivery in deliveries {
+            guard let record = Record.record(of: delivery) else { continue }
+            record.pointee.letGo()
+            next.append(leaveOrder(record))
+        }
         state.pointee.lock.lock()
         for delivery in deliveries {
             guard let record = Record.record(of: delivery) else { continue }
             record.pointee.account.served = Served(delivery.completion.flags)
-            publish(record, delivery.completion.result)
+            publish(record, record.pointee.whole(delivery.completion.result))
         }
-        finishPublishing(deliveries.count)
+        finishPublishing(deliveries.count, leaving: deliveries.count)
+        next.carry()
     }
 
     /// Publishes an operation that was carried out in the call. From any thread.
     func complete(_ record: UnsafeMutablePointer<Record>, _ result: Int, _ served: Served) {
         record.pointee.account.served = served
         record.pointee.letGo()
+        var next = TurnList()
+        next.append(leaveOrder(record))
         state.pointee.lock.lock()
-        publish(record, Int32(truncatingIfNeeded: result))
-        finishPublishing(1)
+        publish(record, record.pointee.whole(Int32(truncatingIfNeeded: result)))
+        finishPublishing(1, leaving: 1)
+        next.carry()
+    }
+
+    private func leaveOrder(_ record: UnsafeMutablePointer<Record>) -> UnsafeMutablePointer<Record>? {
+        guard record.pointee.order.isInLane else { return nil }
+        return Library.shared()?.pointee.order.leave(record)
     }
 
     /// Under the lock.
@@ -290,13 +458,15 @@ extension Context {
         guard descriptor >= 0 else { return }
         // After the event can be seen.
         Kernel.wake(descriptor)
-        Kernel.close(descriptor)
+        GuestNumbers.close(descriptor)
     }
 
-    /// Under the lock, which it gives up: wakes those who have something to do.
-    func finishPublishing(_ count: Int) {
+    /// Under the lock, which it gives up: after so many events, wakes those who have something to do, and gives references
+    /// up.
+    func finishPublishing(_ count: Int, leaving references: Int) {
+        let eventCount = state.pointee.ring?.count ?? 0
+        let isNeeded = state.pointee.waiters.isWoken(by: eventCount)
         let waiters = state.pointee.waiters
-        let isNeeded = waiters.count > 0 && state.pointee.ring.map { $0.count >= waiters.wanted } == true
         if isNeeded { state.pointee.news.pointee.wrappingAdd(1, ordering: .sequentiallyConsistent) }
         let hasReadySync = state.pointee.writes.hasReadySync
         state.pointee.lock.unlock()
@@ -305,6 +475,28 @@ extension Context {
             wakeSleepers()
             if waiters.maskedCount > 0 { Kernel.wake(waiters.descriptor) }
         }
-        leave(UInt32(count))
+        if references > 0 { leave(UInt32(references)) }
+    }
+}
+
+/// Records whose turn has come, linked through their `nextFree`, which they do not need while they are in flight.
+private struct TurnList {
+    private var first: UnsafeMutablePointer<Record>?
+    private var last: UnsafeMutablePointer<Record>?
+
+    mutating func append(_ record: UnsafeMutablePointer<Record>?) {
+        guard let record else { return }
+        record.pointee.nextFree = nil
+        if let last { last.pointee.nextFree = record } else { first = record }
+        last = record
+    }
+
+    func carry() {
+        var current = first
+        while let record = current {
+            // Read before: it may complete, and be another's.
+            current = record.pointee.nextFree
+            record.pointee.context.carryNext(record)
+        }
     }
 }

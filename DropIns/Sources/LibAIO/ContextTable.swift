@@ -7,29 +7,34 @@ internal import Synchronization
 /// The contexts of the process, found by the address that the program has for them.
 struct ContextTable: ~Copyable {
     private let lock = Lock()
-    /// By id. Written once each, under the lock, before `count` grows past it.
-    private let contexts: UnsafeMutablePointer<Context?>
-    private let count = Atomic<UInt32>(0)
-    /// Under the lock: those not in use, and the operations that those in use are for.
+    /// By the number in their ring: addresses of states. The kernel gives numbers out again.
+    private let contexts: UnsafeMutablePointer<Atomic<UInt>>
+    /// Under the lock: those not in use, of the kernel's and of our own; and the operations that our own are for.
     private let free: UnsafeMutablePointer<Context?>
     private let depthSum: UnsafeMutablePointer<UInt64>
+    private let ownCount: UnsafeMutablePointer<UInt32>
+    /// Above all numbers that were ever used.
+    private let idEnd = Atomic<UInt32>(0)
     /// The id of the context last found at an address with this hash: a guess that saves a look at the ring.
     private let guesses: UnsafeMutablePointer<Atomic<UInt32>>
 
-    /// More than fit into the address space with two mappings each.
-    private static var contextsMax: Int { 1 << 17 }
+    /// More than fit into the address space with two mappings each. The upper half is for those without the kernel's.
+    private static var contextsMax: UInt32 { 1 << 17 }
+    private static var ownFirst: UInt32 { contextsMax / 2 }
     private static var guessCount: Int { 256 }
 
     init?() {
-        // Of the pages only those that are used cost memory.
-        let size = Self.contextsMax * MemoryLayout<Context?>.stride
+        // Of the pages, zeros, only those that are used cost memory.
+        let size = Int(Self.contextsMax) * MemoryLayout<Atomic<UInt>>.stride
         let result = Kernel.mmap(size, CK_PROT_READ | CK_PROT_WRITE, CK_MAP_PRIVATE | CK_MAP_ANONYMOUS, -1, 0)
         guard result > 0, let memory = UnsafeMutableRawPointer(bitPattern: result) else { return nil }
-        contexts = memory.bindMemory(to: Context?.self, capacity: Self.contextsMax)
-        free = .allocate(capacity: 1)
-        free.initialize(to: nil)
+        contexts = memory.bindMemory(to: Atomic<UInt>.self, capacity: Int(Self.contextsMax))
+        free = .allocate(capacity: 2)
+        free.initialize(repeating: nil, count: 2)
         depthSum = .allocate(capacity: 1)
         depthSum.initialize(to: 0)
+        ownCount = .allocate(capacity: 1)
+        ownCount.initialize(to: 0)
         guesses = .allocate(capacity: Self.guessCount)
         for index in 0..<Self.guessCount { (guesses + index).initialize(to: Atomic(0)) }
     }
@@ -43,23 +48,25 @@ struct ContextTable: ~Copyable {
         // The ring says which it is, if that is a ring. Its memory may be anything, and so may what it says.
         guard let header = EventRing.foreignHeader(at: address) else { return nil }
         let id = header.id
-        guard id < count.load(ordering: .acquiring) else { return nil }
         noteMove(id, to: address)
         guard let context = enter(address, id: id) else { return nil }
         guess.pointee.store(id, ordering: .relaxed)
         return context
     }
 
+    private borrowing func context(_ id: UInt32) -> Context? {
+        guard id < Self.contextsMax else { return nil }
+        // Acquire: its state was made before.
+        let address = (contexts + Int(id)).pointee.load(ordering: .acquiring)
+        return UnsafeMutablePointer(bitPattern: address).map(Context.init(state:))
+    }
+
     private borrowing func enter(_ address: UInt, id: UInt32) -> Context? {
-        // Acquire: a context is written before it is counted.
-        guard address != 0, id < count.load(ordering: .acquiring), let context = contexts[Int(id)] else { return nil }
+        guard address != 0, let context = context(id) else { return nil }
         // Counted first, and looked at then: sequentially consistent with the destroyer, who does it the other way
         // round.
         context.references.pointee.wrappingAdd(1, ordering: .sequentiallyConsistent)
-        // As the kernel, which goes by the number in the ring: with another there it knows the context no more.
-        if context.address.pointee.load(ordering: .sequentiallyConsistent) == address,
-            context.state.pointee.ring?.header.id == id
-        {
+        if context.address.pointee.load(ordering: .sequentiallyConsistent) == address, context.hasNumber(id) {
             return context
         }
         context.leave(1)
@@ -69,7 +76,7 @@ struct ContextTable: ~Copyable {
     /// The kernel follows a ring that the program moves with mremap(2); so a ring found elsewhere is looked at
     /// closely, and if it is the one, found there from now on.
     private borrowing func noteMove(_ id: UInt32, to address: UInt) {
-        guard let context = contexts[Int(id)] else { return }
+        guard let context = context(id) else { return }
         let known = context.address.pointee.load(ordering: .sequentiallyConsistent)
         // Inside, so that the ring does not go meanwhile.
         guard known != address, enter(known, id: id) != nil else { return }
@@ -79,67 +86,102 @@ struct ContextTable: ~Copyable {
             expected: known, desired: address, ordering: .sequentiallyConsistent)
     }
 
-    // MARK: Making and destroying
-
-    /// Operations that all contexts together are for.
-    borrowing func depths() -> UInt64 {
-        lock.lock()
-        defer { lock.unlock() }
-        return depthSum.pointee
+    /// Whether `condition` holds for one of them, in use or not.
+    borrowing func hasAny(where condition: (Context) -> Bool) -> Bool {
+        for id in 0..<idEnd.load(ordering: .acquiring) {
+            if let context = context(id), condition(context) { return true }
+        }
+        return false
     }
 
-    /// A context with a ring of `capacity` events. nil without memory for it.
-    borrowing func make(capacity: UInt32, depth: UInt32) -> Context? {
+    // MARK: Making and destroying
+
+    /// io_setup(2): begins a context of the kernel's. Its address, or a negative errno.
+    borrowing func makeNative(depth: UInt32) -> Int {
+        var address: UInt = 0
+        let refused = Kernel.linuxAIOSetup(depth, &address)
+        guard refused == 0 else { return refused }
         lock.lock()
         defer { lock.unlock() }
-        guard let context = takeFree() else { return nil }
-        guard let ring = EventRing(id: context.state.pointee.id, capacity: capacity) else {
+        guard let header = EventRing.foreignHeader(at: address), header.id < Self.ownFirst,
+            let context = takeFree(isOwn: false)
+        else {
+            Kernel.linuxAIODestroy(address)
+            return -Int(ENOMEM)
+        }
+        context.state.pointee.id = header.id
+        context.state.pointee.native.pointee.reset()
+        context.state.pointee.mode.pointee.store(ContextMode.native.rawValue, ordering: .sequentiallyConsistent)
+        begin(context, at: address)
+        return Int(bitPattern: address)
+    }
+
+    /// Begins a context without the kernel's, with a ring of `capacity` events. Its address, or a negative errno.
+    borrowing func make(capacity: UInt32, depth: UInt32) -> Int {
+        let limit = Kernel.linuxAIOLimit()
+        lock.lock()
+        defer { lock.unlock() }
+        guard UInt64(depth) + limit.used + depthSum.pointee <= limit.max else { return -Int(EAGAIN) }
+        guard let context = takeFree(isOwn: true) else { return -Int(ENOMEM) }
+        guard var ring = EventRing(id: context.state.pointee.id, capacity: capacity),
+            let address = ring.takePlace(at: 0, head: 0)
+        else {
             putFree(context)
-            return nil
+            return -Int(ENOMEM)
         }
         depthSum.pointee += UInt64(depth)
         context.state.pointee.depth = depth
         context.state.pointee.ring = ring
-        context.references.pointee.wrappingAdd(1, ordering: .sequentiallyConsistent)
-        context.address.pointee.store(ring.programAddress, ordering: .sequentiallyConsistent)
-        return context
+        context.state.pointee.mode.pointee.store(ContextMode.loop.rawValue, ordering: .sequentiallyConsistent)
+        begin(context, at: address)
+        return Int(bitPattern: address)
     }
 
-    /// The end of a context whose address was taken away and that nobody is in any more.
-    borrowing func recycle(_ context: Context, programAddress: UInt) {
-        if context.state.pointee.waiters.descriptor >= 0 {
-            Kernel.close(context.state.pointee.waiters.descriptor)
-            context.state.pointee.waiters.descriptor = -1
-        }
-        context.state.pointee.ring?.unmap(programAddress: programAddress)
+    /// Under the lock.
+    private borrowing func begin(_ context: Context, at address: UInt) {
+        context.references.pointee.wrappingAdd(1, ordering: .sequentiallyConsistent)
+        context.address.pointee.store(address, ordering: .sequentiallyConsistent)
+        let place = contexts + Int(context.state.pointee.id)
+        // Release: the state is there before it is found.
+        place.pointee.store(UInt(bitPattern: context.state), ordering: .releasing)
+        let end = context.state.pointee.id + 1
+        if end > idEnd.load(ordering: .relaxed) { idEnd.store(end, ordering: .releasing) }
+    }
+
+    /// The end of a context whose address and rings were taken away and that nobody is in any more.
+    borrowing func recycle(_ context: Context) {
+        context.state.pointee.waiters.reset()
+        context.state.pointee.lives.pointee.wrappingAdd(1, ordering: .sequentiallyConsistent)
         lock.lock()
         depthSum.pointee -= UInt64(context.state.pointee.depth)
-        context.state.pointee.ring = nil
-        context.state.pointee.native = nil
-        context.state.pointee.mode = .undecided
-        context.state.pointee.directNumber = -1
+        context.state.pointee.depth = 0
+        context.state.pointee.kernelAddress = 0
+        context.state.pointee.outstandingCount = 0
         // Relative, like all changes of it: a lookup that comes too late may just be counting itself in and out.
         context.references.pointee.wrappingSubtract(1, ordering: .sequentiallyConsistent)
         putFree(context)
         lock.unlock()
     }
 
-    /// Under the lock.
-    private borrowing func takeFree() -> Context? {
-        if let context = free.pointee {
-            free.pointee = context.state.pointee.nextFree
+    /// Under the lock. One without the kernel's keeps its number.
+    private borrowing func takeFree(isOwn: Bool) -> Context? {
+        let list = free + (isOwn ? 1 : 0)
+        if let context = list.pointee {
+            list.pointee = context.state.pointee.nextFree
             return context
         }
-        let id = count.load(ordering: .relaxed)
-        guard id < Self.contextsMax, let context = Context.make(id: id) else { return nil }
-        contexts[Int(id)] = context
-        count.store(id + 1, ordering: .releasing)
+        guard isOwn else { return Context.make(id: 0) }
+        guard ownCount.pointee < Self.ownFirst, let context = Context.make(id: Self.ownFirst + ownCount.pointee) else {
+            return nil
+        }
+        ownCount.pointee += 1
         return context
     }
 
     /// Under the lock.
     private borrowing func putFree(_ context: Context) {
-        context.state.pointee.nextFree = free.pointee
-        free.pointee = context
+        let list = free + (context.state.pointee.id >= Self.ownFirst ? 1 : 0)
+        context.state.pointee.nextFree = list.pointee
+        list.pointee = context
     }
 }

@@ -12,6 +12,6 @@ enum Event {
         // Of the files without a type, only an eventfd lets 8 zero bytes be written, which add nothing to it.
         var zero: UInt64 = 0
         guard status.mode & CK_S_IFMT == 0, Kernel.write(number, &zero, 8) == 8 else { return -Int(EINVAL) }
-        return Kernel.duplicate(number, from: Kernel.guestNumbers())
+        return GuestNumbers.duplicate(number)
     }
 }

@@ -5,7 +5,8 @@ internal import Synchronization
 /// The ring of completed operations that a context points at: `struct aio_ring`, which programs also read, and empty,
 /// behind the library's back (fio with userspace_reap, QEMU).
 ///
-/// Its memory is mapped twice: once for the program, which may move or unmap it, and once for us.
+/// Its memory, which is shared and has no name, is mapped twice: once for the program, which may move or unmap it, and
+/// once for us.
 struct EventRing: BitwiseCopyable {
     /// The kernel's `struct aio_ring`, but for the events that follow it.
     struct Header {
@@ -24,8 +25,6 @@ struct EventRing: BitwiseCopyable {
 
     /// Ours.
     private let memory: UnsafeMutableRawPointer
-    /// Where the program found it at first.
-    let programAddress: UInt
     let size: Int
     let capacity: UInt32
     /// The program cannot be trusted with it, so it is kept here too.
@@ -43,30 +42,32 @@ struct EventRing: BitwiseCopyable {
         return UInt32((pages * pageSize - MemoryLayout<Header>.size) / MemoryLayout<ck_io_event>.size)
     }
 
-    /// nil without memory, descriptors or mappings for it.
+    /// Not in the program's sight yet: see `takePlace`. nil without memory.
     init?(id: UInt32, capacity: UInt32) {
         let bytes = MemoryLayout<Header>.size + Int(capacity) * MemoryLayout<ck_io_event>.size
         size = (bytes + Self.pageSize - 1) / Self.pageSize * Self.pageSize
         self.capacity = capacity
-        let file = Int32(truncatingIfNeeded: Kernel.memoryDescriptor("aio"))
-        guard file >= 0 else { return nil }
-        defer { Kernel.close(file) }
-        guard Kernel.ftruncate(file, Int64(size)) == 0, let memory = Self.map(file, size) else { return nil }
-        guard let program = Self.map(file, size) else {
-            Kernel.munmap(memory, size)
+        let result = Kernel.mmap(size, CK_PROT_READ | CK_PROT_WRITE, CK_MAP_SHARED | CK_MAP_ANONYMOUS, -1, 0)
+        guard result > 0, let memory = UnsafeMutableRawPointer(bitPattern: result) else { return nil }
+        self.memory = memory
+        memory.initializeMemory(as: Header.self, to: Header(id: id, capacity: capacity, head: 0, tail: 0))
+    }
+
+    /// Maps the ring for the program, once more: at `address`, in one step, in the place of what is there; or anywhere, if
+    /// that is 0. It is empty, and its first event will be at `head`. Where the program has it then; nil, and the memory
+    /// given back, if it cannot be mapped.
+    mutating func takePlace(at address: UInt, head: UInt32) -> UInt? {
+        tail = head % capacity
+        word(8).pointee.store(tail, ordering: .relaxed)
+        word(12).pointee.store(tail, ordering: .relaxed)
+        let result = Kernel.mapAgain(memory, size, at: address)
+        guard result > 0 else {
+            unmap()
             return nil
         }
         // A child has no part in it.
         Kernel.madvise(memory, size, CK_MADV_DONTFORK)
-        self.memory = memory
-        programAddress = UInt(bitPattern: program)
-        memory.initializeMemory(
-            as: Header.self, to: Header(id: id, capacity: capacity, head: 0, tail: 0))
-    }
-
-    private static func map(_ file: Int32, _ size: Int) -> UnsafeMutableRawPointer? {
-        let result = Kernel.mmap(size, CK_PROT_READ | CK_PROT_WRITE, CK_MAP_SHARED, file, 0)
-        return result > 0 ? UnsafeMutableRawPointer(bitPattern: result) : nil
+        return UInt(result)
     }
 
     /// What the ring says of itself now, which the program may have spoilt.
@@ -79,6 +80,16 @@ struct EventRing: BitwiseCopyable {
         return header.magic == Header.magic && header.head == header.tail
     }
 
+    /// The same of a ring that is there, as libaio looks: without a call.
+    static func isEmpty(at address: UInt) -> Bool {
+        guard let ring = UnsafeMutableRawPointer(bitPattern: address) else { return false }
+        func word(_ offset: Int) -> UInt32 {
+            // Acquire: an event is there when the tail says so.
+            (ring + offset).assumingMemoryBound(to: Atomic<UInt32>.self).pointee.load(ordering: .acquiring)
+        }
+        return word(16) == Header.magic && word(8) == word(12)
+    }
+
     /// What may be a ring's header, or anything, or gone the next moment: another thread may be destroying it.
     static func foreignHeader(at address: UInt) -> Header? {
         var header = Header(id: 0, capacity: 0, head: 0, tail: 0)
@@ -88,10 +99,12 @@ struct EventRing: BitwiseCopyable {
         return copied == MemoryLayout<Header>.size ? header : nil
     }
 
-    /// Unmaps both; the program's where it is now.
-    func unmap(programAddress: UInt) {
+    /// Unmaps our view; and the program's, unless that is gone with the kernel's context.
+    func unmap(programAddress: UInt? = nil) {
         Kernel.munmap(memory, size)
-        if let program = UnsafeMutableRawPointer(bitPattern: programAddress) { Kernel.munmap(program, size) }
+        if let programAddress, let program = UnsafeMutableRawPointer(bitPattern: programAddress) {
+            Kernel.munmap(program, size)
+        }
     }
 
     private func word(_ offset: Int) -> UnsafeMutablePointer<Atomic<UInt32>> {

@@ -16,26 +16,7 @@ public func exportDestroy(_ context: UInt) -> Int32 { Int32(truncatingIfNeeded: 
 
 @_cdecl("io_cancel@@LIBAIO_0.4")
 public func exportCancel(_ context: UInt, _ block: UInt, _ event: UInt) -> Int32 {
-    Int32(truncatingIfNeeded: Calls.cancel(context, block))
-}
-
-@_cdecl("io_getevents@@LIBAIO_0.4")
-public func exportGetEvents(_ context: UInt, _ min: Int, _ max: Int, _ events: UInt, _ timeout: UInt) -> Int32 {
-    Int32(truncatingIfNeeded: Calls.getEvents(context, min, max, events, timeout))
-}
-
-@_cdecl("io_queue_wait@@LIBAIO_0.4")
-public func exportQueueWait(_ context: UInt, _ timeout: UInt) -> Int32 {
-    Int32(truncatingIfNeeded: Calls.getEvents(context, 0, 0, 0, timeout))
-}
-
-// MARK: LIBAIO_0.5
-
-@_cdecl("io_pgetevents@@LIBAIO_0.5")
-public func exportMaskedGetEvents(
-    _ context: UInt, _ min: Int, _ max: Int, _ events: UInt, _ timeout: UInt, _ mask: UInt
-) -> Int32 {
-    Int32(truncatingIfNeeded: Calls.getEvents(context, min, max, events, timeout, mask: mask))
+    Int32(truncatingIfNeeded: Calls.cancel(context, block, event))
 }
 
 // MARK: LIBAIO_0.1
@@ -58,38 +39,12 @@ public func exportQueueInit(_ depth: Int32, _ context: UInt) -> Int32 {
 @_cdecl("io_queue_release@@LIBAIO_0.1")
 public func exportQueueRelease(_ context: UInt) -> Int32 { Int32(truncatingIfNeeded: Calls.destroy(context)) }
 
-/// The callback that io_set_callback puts into a control block's `data`.
-private typealias Callback = @convention(c) (UInt, UInt, Int, Int) -> Void
-
-@_cdecl("io_queue_run@@LIBAIO_0.1")
-public func exportQueueRun(_ context: UInt) -> Int32 {
-    var event = ck_io_event()
-    var none = ck_timespec()
-    while true {
-        let count = withUnsafeMutablePointer(to: &event) { event in
-            withUnsafeMutablePointer(to: &none) { none in
-                Calls.getEvents(context, 0, 1, UInt(bitPattern: event), UInt(bitPattern: none))
-            }
-        }
-        guard count == 1 else { return Int32(truncatingIfNeeded: count) }
-        let callback = unsafeBitCast(UInt(event.data), to: Callback.self)
-        callback(context, UInt(event.object), Int(event.result), Int(event.result2))
-    }
-}
-
 // Programs that were linked before libaio 0.3.93 have other signatures for three of the names.
 
 @_cdecl("io_cancel@LIBAIO_0.1")
 public func exportOldCancel(_ context: UInt, _ block: UInt) -> Int32 {
-    Int32(truncatingIfNeeded: Calls.cancel(context, block))
-}
-
-@_cdecl("io_getevents@LIBAIO_0.1")
-public func exportOldGetEvents(_ context: UInt, _ max: Int, _ events: UInt, _ timeout: UInt) -> Int32 {
-    Int32(truncatingIfNeeded: Calls.getEvents(context, 1, max, events, timeout))
-}
-
-@_cdecl("io_queue_wait@LIBAIO_0.1")
-public func exportOldQueueWait(_ context: UInt, _ timeout: UInt) -> Int32 {
-    Int32(truncatingIfNeeded: Calls.getEvents(context, 0, 0, 0, timeout))
+    var event = ck_io_event()
+    return withUnsafeMutablePointer(to: &event) {
+        Int32(truncatingIfNeeded: Calls.cancel(context, block, UInt(bitPattern: $0)))
+    }
 }

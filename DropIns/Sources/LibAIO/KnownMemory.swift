@@ -7,8 +7,13 @@ struct KnownMemory {
     private var readable: UInt = 0
     private var writable: UInt = 0
 
+    /// Whether the memory is there for sure, readable and writable, so that the kernel need not be asked.
+    static func isThere(_ address: UInt, _ count: Int) -> Bool {
+        di_is_stack(address, count) || di_is_heap(address, count)
+    }
+
     mutating func canRead(_ address: UInt, _ count: Int) -> Bool {
-        if di_is_heap(address, count) { return true }
+        if Self.isThere(address, count) { return true }
         let page = address >> 12
         let isOnePage = (address &+ UInt(max(count, 1) - 1)) >> 12 == page
         if isOnePage, page == readable || page == writable, page != 0 { return true }
@@ -18,11 +23,12 @@ struct KnownMemory {
     }
 
     /// Writes the key of the control block at `address`, which is readable, as the kernel does. False where that
-    /// faults.
+    /// faults. Not to be asked for where the key is zero already, as it always is: of what the kernel does that leaves
+    /// out no more than that it refuses blocks in memory that cannot be written.
     mutating func canWriteKey(of address: UInt) -> Bool {
         let place = address &+ UInt(CK_IOCB_KEY_OFFSET)
         guard let key = UnsafeMutablePointer<UInt64>(bitPattern: place) else { return false }
-        if !di_is_heap(place, 8) && (place >> 12 != writable || place & 7 != 0) {
+        if !Self.isThere(place, 8) && (place >> 12 != writable || place & 7 != 0) {
             // The key and the flags behind it: both are written, and the flags put back.
             let kept = UnsafeRawPointer(key).loadUnaligned(as: UInt64.self)
             guard Kernel.canOverwrite(place, 8) else { return false }

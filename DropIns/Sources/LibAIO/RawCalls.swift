@@ -14,24 +14,17 @@ func rawDestroy(_ context: UInt) -> Int { Calls.destroy(context) }
 func rawSubmit(_ context: UInt, _ count: Int, _ blocks: UInt) -> Int { Calls.submit(context, count, blocks) }
 
 @c(aio_raw_cancel)
-func rawCancel(_ context: UInt, _ block: UInt, _ event: UInt) -> Int { Calls.cancel(context, block) }
+func rawCancel(_ context: UInt, _ block: UInt, _ event: UInt) -> Int { Calls.cancel(context, block, event) }
 
-@c(aio_raw_getevents)
-func rawGetEvents(_ context: UInt, _ least: Int, _ most: Int, _ events: UInt, _ timeout: UInt) -> Int {
-    Calls.getEvents(context, least, most, events, timeout, looksFirst: false)
-}
-
-@c(aio_raw_pgetevents)
-func rawMaskedGetEvents(
-    _ context: UInt, _ least: Int, _ most: Int, _ events: UInt, _ timeout: UInt, _ signals: UInt
-) -> Int {
-    guard signals != 0 else { return Calls.getEvents(context, least, most, events, timeout, looksFirst: false) }
+/// What io_pgetevents(2) has for its mask: 0, or negative EFAULT or EINVAL.
+@c(libaio_read_signal_mask)
+func readSignalMask(_ signals: UInt, _ mask: UnsafeMutablePointer<UInt>?) -> Int {
+    guard signals != 0 else { return 0 }
     guard Kernel.canRead(signals, 16), let argument = UnsafeRawPointer(bitPattern: signals) else {
         return -Int(EFAULT)
     }
-    let mask = argument.loadUnaligned(as: UInt.self)
+    mask?.pointee = argument.loadUnaligned(as: UInt.self)
     let size = argument.loadUnaligned(fromByteOffset: 8, as: UInt.self)
     // As the kernel's set_user_sigmask: without a mask the size is not looked at.
-    guard mask == 0 || size == 8 else { return -Int(EINVAL) }
-    return Calls.getEvents(context, least, most, events, timeout, mask: mask, looksFirst: false)
+    return mask?.pointee == 0 || size == 8 ? 0 : -Int(EINVAL)
 }

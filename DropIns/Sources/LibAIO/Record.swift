@@ -16,27 +16,36 @@ struct Record: CarriedOperation {
     var vectors: UnsafeMutablePointer<iovec>?
     /// Whether its end can be asked for without losing anything: polls, and what waits on a stream.
     var isCancellable = false
+    var isCancelRequested = false
+    /// Whether the loop has it; else its turn has not come yet.
+    var isCarried = false
     var isInFlight = false
     /// A buffered write with a worker.
     var isQuick = false
+    /// A read or write of a file.
+    var isFileTransfer = false
     var place = WriteOrder.Place()
+    var order = CallOrder.Place()
     /// Whether the descriptor of the operation is the loop's hold of the file.
     var isHeld = false
-    /// What the kernel got of a direct transfer, and whether that may go on waiting if need be.
-    var native = ck_iocb()
-    var isNative = false
-    var isAttempt = false
+    /// What was written in the call already.
+    var progress: Int32 = 0
     /// The context's ticker instead of an operation of the program's.
     var isTick = false
     /// For the statistics.
     var account = OperationAccount()
-    /// The next record that is free.
+    /// The next record that is free; or whose turn has come.
     var nextFree: UnsafeMutablePointer<Record>?
 
     init(_ context: Context) { self.context = context }
 
     var isPoll: Bool {
         if case .poll = operation { true } else { false }
+    }
+
+    /// The result of the whole operation, whose rest has come to this: what was written before an error is a success.
+    func whole(_ result: Int32) -> Int32 {
+        progress > 0 ? progress &+ max(result, 0) : result
     }
 
     /// From here on the operation's file is held, whatever becomes of its number. False if it is closed already.
@@ -77,11 +86,6 @@ struct Record: CarriedOperation {
 
     private static func isOfSameKind(_ record: UnsafeMutablePointer<Record>?, _ context: Context) -> Bool {
         record.map { $0.pointee.context == context && !$0.pointee.isTick } ?? false
-    }
-
-    /// Whose direct transfer it is, with the kernel or on its way there.
-    static func record(of block: UnsafeMutablePointer<ck_iocb>?) -> UnsafeMutablePointer<Record>? {
-        block.flatMap { UnsafeMutablePointer(bitPattern: UInt($0.pointee.data)) }
     }
 
     static func record(of delivery: Delivery) -> UnsafeMutablePointer<Record>? {

@@ -23,7 +23,9 @@ struct RecordPool: BitwiseCopyable {
         record.pointee.isInFlight = true
         record.pointee.event = -1
         record.pointee.isCancellable = false
-        record.pointee.isNative = false
+        record.pointee.isCancelRequested = false
+        record.pointee.isCarried = false
+        record.pointee.progress = 0
         return record
     }
 
@@ -33,7 +35,6 @@ struct RecordPool: BitwiseCopyable {
             record.pointee.vectors = nil
         }
         record.pointee.isInFlight = false
-        record.pointee.isNative = false
         record.pointee.nextFree = free
         free = record
     }

@@ -6,6 +6,8 @@ internal import CKernel
 enum TransferRules {
     /// MAX_RW_COUNT: more is not transferred at once.
     static var countMax: Int { 0x7fff_f000 }
+    /// Flags that every kernel and every file takes; of others only the kernel can tell.
+    static var plainFlags: UInt32 { CK_RWF_HIPRI | CK_RWF_DSYNC | CK_RWF_SYNC | CK_RWF_APPEND }
     /// UIO_MAXIOV.
     static var vectorsMax: Int { 1024 }
 
@@ -15,10 +17,8 @@ enum TransferRules {
             let refused = checkPriority(UInt16(bitPattern: block.priority))
             guard refused == 0 else { return refused }
         }
-        let known =
-            CK_RWF_HIPRI | CK_RWF_DSYNC | CK_RWF_SYNC | CK_RWF_NOWAIT | CK_RWF_APPEND | CK_RWF_NOAPPEND | CK_RWF_ATOMIC
-            | CK_RWF_DONTCACHE
-        guard block.rw_flags & ~known == 0 else { return -Int(EOPNOTSUPP) }
+        // The upper bits are ours (`TransferFlags`); the kernel has no use for them yet.
+        guard block.rw_flags >> 29 == 0 else { return -Int(EOPNOTSUPP) }
         let both = CK_RWF_APPEND | CK_RWF_NOAPPEND
         guard block.rw_flags & both != both else { return -Int(EINVAL) }
         guard isWrite || block.rw_flags & CK_RWF_ATOMIC == 0 else { return -Int(EOPNOTSUPP) }
@@ -54,9 +54,11 @@ enum TransferRules {
     /// The bytes of a vector, which the kernel cuts off at the most that it transfers.
     static func total(_ vectors: UnsafeMutableBufferPointer<iovec>, _ bytes: inout Int) -> Int {
         bytes = 0
+        // As import_iovec in the kernel: the lengths of all first, and the only one is cut off before its place is looked at.
+        for vector in vectors where Int(truncatingIfNeeded: vector.iov_len) < 0 { return -Int(EINVAL) }
         for index in vectors.indices {
-            let length = Int(truncatingIfNeeded: vectors[index].iov_len)
-            guard length >= 0 else { return -Int(EINVAL) }
+            var length = Int(truncatingIfNeeded: vectors[index].iov_len)
+            if vectors.count == 1 { length = min(length, countMax) }
             guard isInUserSpace(UInt64(UInt(bitPattern: vectors[index].iov_base)), length) else { return -Int(EFAULT) }
             let kept = min(length, countMax - bytes)
             vectors[index].iov_len = kept

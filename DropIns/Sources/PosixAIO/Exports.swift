@@ -3,7 +3,8 @@ public import CDropIns
 public import CKernel
 internal import DropInSupport
 
-// The names of POSIX AIO. What fails sets errno and returns -1. On 64-bit Linux the names with 64 mean the same.
+// The names of POSIX AIO, but for those that wait (posix_waits.c). What fails sets errno and returns -1. On 64-bit
+// Linux the names with 64 mean the same.
 
 public typealias BlockPointer = UnsafeMutablePointer<aiocb>
 public typealias BlockList = UnsafePointer<UnsafeMutablePointer<aiocb>?>
@@ -46,22 +47,10 @@ public func exportError(_ block: BlockPointer) -> Int32 { ControlBlock(block).er
 @_cdecl("aio_return")
 public func exportReturn(_ block: BlockPointer) -> Int { ControlBlock(block).result }
 
-@_cdecl("aio_suspend")
-public func exportSuspend(_ list: BlockList?, _ count: Int32, _ timeout: UnsafePointer<timespec>?) -> Int32 {
-    outcome(Int32(-Suspending.wait(list, count, timeout)))
-}
-
 @_cdecl("aio_cancel")
 public func exportCancel(_ descriptor: Int32, _ block: BlockPointer?) -> Int32 {
     let answer = Cancellation.cancel(descriptor, block)
     return answer < 0 ? outcome(-answer) : answer
-}
-
-@_cdecl("lio_listio")
-public func exportList(
-    _ mode: Int32, _ list: BlockList?, _ count: Int32, _ event: UnsafeMutablePointer<sigevent>?
-) -> Int32 {
-    outcome(Listing.submit(mode, list, count, event))
 }
 
 /// Hints how many threads and requests there will be: of no use here.
@@ -83,17 +72,5 @@ public func exportError64(_ block: BlockPointer) -> Int32 { exportError(block) }
 @_cdecl("aio_return64")
 public func exportReturn64(_ block: BlockPointer) -> Int { exportReturn(block) }
 
-@_cdecl("aio_suspend64")
-public func exportSuspend64(_ list: BlockList?, _ count: Int32, _ timeout: UnsafePointer<timespec>?) -> Int32 {
-    exportSuspend(list, count, timeout)
-}
-
 @_cdecl("aio_cancel64")
 public func exportCancel64(_ descriptor: Int32, _ block: BlockPointer?) -> Int32 { exportCancel(descriptor, block) }
-
-@_cdecl("lio_listio64")
-public func exportList64(
-    _ mode: Int32, _ list: BlockList?, _ count: Int32, _ event: UnsafeMutablePointer<sigevent>?
-) -> Int32 {
-    exportList(mode, list, count, event)
-}

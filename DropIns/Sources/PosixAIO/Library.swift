@@ -136,3 +136,10 @@ struct LibraryState: ~Copyable {
         streams = loops + 1
     }
 }
+
+/// See last_thread.h. Requests end and are told of before the process does, as libc's threads see to it.
+@c(drop_in_has_nothing_in_flight)
+func hasNothingInFlight() -> Bool {
+    guard let library = Library.existing() else { return true }
+    return library.locked { $0.pointee.requests.useCount == 0 && $0.pointee.notices.useCount == 0 }
+}

@@ -18,6 +18,8 @@ struct Pool<Element: Pooled>: ~Copyable {
     let directory: PoolDirectory<Element>
     private var free: UnsafeMutablePointer<Element>?
     private var blockCount = 0
+    /// Elements in use.
+    private(set) var useCount = 0
 
     init?() {
         guard let directory = PoolDirectory<Element>() else { return nil }
@@ -29,10 +31,16 @@ struct Pool<Element: Pooled>: ~Copyable {
         if free == nil { makeBlock() }
         guard let element = free else { return nil }
         free = element.pointee.nextFree
+        useCount += 1
         return element
     }
 
     mutating func release(_ element: UnsafeMutablePointer<Element>) {
+        useCount -= 1
+        put(element)
+    }
+
+    private mutating func put(_ element: UnsafeMutablePointer<Element>) {
         element.pointee.nextFree = free
         free = element
     }
@@ -44,7 +52,7 @@ struct Pool<Element: Pooled>: ~Copyable {
         else { return }
         for offset in (0..<size).reversed() {
             Element.initialize(block + offset, index: Int32(blockCount * size + offset))
-            release(block + offset)
+            put(block + offset)
         }
         directory.set(blockCount, block)
         blockCount += 1

@@ -1,6 +1,7 @@
 internal import AIOCore
 internal import CDropIns
 internal import CKernel
+internal import CPosixWaits
 internal import DropInSupport
 internal import Synchronization
 
@@ -71,44 +72,54 @@ extension Library {
         }
         return 0
     }
-
-    /// Waits for all entries. Returns 0, or negative EINTR. Not a cancellation point, as in glibc.
-    fileprivate func wait(for list: UnsafeMutablePointer<RequestList>) -> Int {
-        let turn = state.pointee.suspension.begin()
-        defer { turn.end() }
-        while true {
-            let ticket = turn.ticket
-            list.progress.pointee.waiters.bitwiseOr(turn.bit, ordering: .sequentiallyConsistent)
-            guard list.progress.pointee.count.load(ordering: .sequentiallyConsistent) > 1 else { return 0 }
-            let result = turn.sleep(ticket, until: .never)
-            if result == -Int(EINTR) { return result }
-        }
-    }
 }
 
-/// lio_listio(3).
-enum Listing {
+/// lio_listio(3). One that waits lies in the frame of the call, which is C's: see posix_waits.h.
+struct Listing: BitwiseCopyable {
     private static var wait: Int32 { 0 }
     private static var doNotWait: Int32 { 1 }
 
-    /// Returns 0 or a positive error.
-    static func submit(
-        _ mode: Int32, _ entries: UnsafePointer<UnsafeMutablePointer<aiocb>?>?, _ count: Int32,
-        _ event: UnsafeMutablePointer<sigevent>?, isSilent: Bool = false
-    ) -> Int32 {
-        guard mode == wait || mode == doNotWait else { return EINVAL }
+    private let library: Library
+    private let list: UnsafeMutablePointer<RequestList>
+    private let submitted: Submitted
+    private let turn: Suspension.Turn
+
+    /// 0 or a positive error. Or it sleeps.
+    static func begin(
+        _ frame: WaitFrame<Listing>, _ mode: Int32, _ entries: BlockList?, _ count: Int32,
+        _ event: UnsafeMutablePointer<sigevent>?
+    ) -> Int {
+        guard mode == wait || mode == doNotWait else { return Int(EINVAL) }
         guard let library = Library.shared(),
             let list = library.makeList(isWaitedFor: mode == wait, event)
-        else { return EAGAIN }
-        let submitted = submit(entries, count, list, isSilent)
+        else { return Int(EAGAIN) }
+        let submitted = submit(entries, count, list)
         guard mode == wait else {
             _ = library.leave(list, hasFailed: false)
-            return submitted.refused
+            return Int(submitted.refused)
         }
-        return end(library, list, submitted)
+        let listing = Listing(
+            library: library, list: list, submitted: submitted, turn: library.state.pointee.suspension.turn())
+        frame.state.initialize(to: listing)
+        return listing.sleep(frame.call)
     }
 
-    private struct Submitted {
+    /// After a sleep. As `begin`.
+    func goOn(_ call: SleepingCall, _ slept: Int) -> Int {
+        slept == -Int(EINTR) ? Int(end(isInterrupted: true)) : sleep(call)
+    }
+
+    /// Until all entries have ended.
+    private func sleep(_ call: SleepingCall) -> Int {
+        let ticket = turn.ticket()
+        list.progress.pointee.waiters.bitwiseOr(turn.bit, ordering: .sequentiallyConsistent)
+        guard list.progress.pointee.count.load(ordering: .sequentiallyConsistent) > 1 else {
+            return Int(end(isInterrupted: false))
+        }
+        return turn.sleep(call, ticket, until: .never)
+    }
+
+    private struct Submitted: BitwiseCopyable {
         var accepted = 0
         /// The error of the last that was refused; 0 if none was.
         var refused: Int32 = 0
@@ -116,8 +127,7 @@ enum Listing {
 
     /// One after the other: the loop is woken by the first and finds them all.
     private static func submit(
-        _ entries: UnsafePointer<UnsafeMutablePointer<aiocb>?>?, _ count: Int32,
-        _ list: UnsafeMutablePointer<RequestList>, _ isSilent: Bool
+        _ entries: BlockList?, _ count: Int32, _ list: UnsafeMutablePointer<RequestList>
     ) -> Submitted {
         var submitted = Submitted()
         guard let entries else { return submitted }
@@ -127,23 +137,34 @@ enum Listing {
             guard let block = ControlBlock(entries[index]) else { continue }
             let opcode = block.address.pointee.aio_lio_opcode
             guard opcode != Submission.nothing else { continue }
-            if isSilent { block.address.pointee.aio_sigevent.sigev_notify = Notification.kindNone }
             let result = Submission.accept(block, opcode, in: list)
             if result == 0 { submitted.accepted += 1 } else { submitted.refused = result }
         }
         return submitted
     }
 
-    /// Waits for the entries and says what came of them.
-    private static func end(
-        _ library: Library, _ list: UnsafeMutablePointer<RequestList>, _ submitted: Submitted
-    ) -> Int32 {
-        let interrupted = library.wait(for: list)
+    /// What came of the entries.
+    private func end(isInterrupted: Bool) -> Int32 {
         let hasFailed = list.progress.pointee.hasFailed.load(ordering: .acquiring) != 0
         _ = library.leave(list, hasFailed: false)
-        if interrupted < 0 { return EINTR }
+        if isInterrupted { return EINTR }
         // As in glibc: with nothing accepted the call fails as its last entry did.
         if submitted.accepted == 0 { return submitted.refused }
         return submitted.refused != 0 || hasFailed ? EIO : 0
     }
+}
+
+@c(posix_aio_begin_listing)
+func beginListing(
+    _ place: UnsafeMutableRawPointer?, _ mode: Int32, _ list: BlockList?, _ count: Int32,
+    _ event: UnsafeMutablePointer<sigevent>?
+) -> Int {
+    guard let frame = WaitFrame<Listing>(place) else { return Int(EINVAL) }
+    return Listing.begin(frame, mode, list, count, event)
+}
+
+@c(posix_aio_go_on_listing)
+func goOnListing(_ place: UnsafeMutableRawPointer?, _ slept: Int) -> Int {
+    guard let frame = WaitFrame<Listing>(place) else { return Int(EINVAL) }
+    return frame.state.pointee.goOn(frame.call, slept)
 }

@@ -73,6 +73,7 @@ struct Submission {
         let isAppend = isWrite && openFlags & CK_O_APPEND != 0
         if let joined = library.runningFiles?.join(number) {
             transfer.descriptor = joined.descriptor
+            if isWrite { transfer.fixFlags(openFlags, knowsNoAppend: true) }
             transfer.descriptor.kind = openFlags & CK_O_DIRECT != 0 ? .direct : .buffered
             return start(
                 isWrite ? .write(transfer) : .read(transfer), joined.file, isAppend ? .writing : .parallel,
@@ -80,6 +81,16 @@ struct Submission {
         }
         let (descriptor, file) = Descriptor.identify(number)
         transfer.descriptor = descriptor
+        if isWrite {
+            if descriptor.kind == .stream {
+                // As glibc's own write(2), which blocks until all of it is written.
+                transfer.flags.insert(.whole)
+                transfer.count = min(transfer.count, 0x7fff_f000)
+            } else {
+                transfer.fixFlags(
+                    openFlags, knowsNoAppend: library.carrier(mayWaitForEver: false)?.knowsNoAppend ?? false)
+            }
+        }
         let operation: Operation = isWrite ? .write(transfer) : .read(transfer)
         switch transfer.descriptor.kind {
         case .stream where openFlags & CK_O_NONBLOCK != 0:
@@ -170,7 +181,11 @@ struct Submission {
         _ operation: Operation, _ file: FileIdentity, _ lane: Place.Lane, isCovered: Bool, mayWaitForEver: Bool = false,
         isHeld: Bool = false
     ) -> Int32 {
-        guard let carrier = library.carrier(mayWaitForEver: mayWaitForEver) else { return withdraw() }
+        guard let carrier = library.carrier(mayWaitForEver: mayWaitForEver) else {
+            // No thread or descriptor is to be had: a file's operation is carried out here. Of a stream's nobody knows how
+            // long that takes; libc refuses those as well.
+            return mayWaitForEver ? withdraw() : complete(operation.blockingResult())
+        }
         var operation = operation
         var isHeld = isHeld
         if !isHeld {

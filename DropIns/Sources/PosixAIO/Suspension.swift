@@ -1,19 +1,21 @@
 internal import AIOCore
 internal import CDropIns
 internal import CKernel
+internal import CPosixWaits
 internal import Synchronization
 
-/// Where threads wait for requests: 64 places, each a word to sleep on and a count of those who may sleep there.
+/// Where threads wait for requests: 64 places, each a word to sleep on and a mark that somebody may sleep there.
 ///
 /// A thread that waits takes the place that its name hashes to, and marks each request that it waits for with the
-/// place's bit. Whoever completes requests collects their bits, and wakes those places where somebody is. So nothing is
-/// woken for a request that nobody waits for, and nothing that lasts is made or linked for a wait: all is atomic
-/// words, without a lock, and so works in a signal handler, and where a thread is cancelled or jumps out of a handler
-/// nothing is left behind but a count too high, which costs a system call now and then.
+/// place's bit, and then the place. Whoever completes requests collects their bits, takes the marks off those places,
+/// and wakes them. So nothing is woken for a request that nobody waits for, and a wait has no end that would have to be
+/// told of: a thread that is cancelled while it sleeps, or that a signal handler takes elsewhere, leaves a mark at
+/// most, which the next one to complete something for that place takes off. All is atomic words, without a lock, and so
+/// works in a signal handler.
 struct Suspension: BitwiseCopyable {
     fileprivate struct Place: ~Copyable {
         let word: Atomic<UInt32>
-        let count: Atomic<UInt32>
+        let isMarked: Atomic<UInt32>
         // A cache line each.
         private let padding: (UInt64, UInt64, UInt64, UInt64, UInt64, UInt64, UInt64)
     }
@@ -26,8 +28,10 @@ struct Suspension: BitwiseCopyable {
         self.places = places
     }
 
-    // Sequentially consistent, all of it: the waiter counts itself and sets its bit, then looks at the result once
-    // more; the other side publishes the result, then looks at the bits and the count. One of them sees the other.
+    // Sequentially consistent, all of it: the waiter sets its bit and the mark, then looks at the result once more; the
+    // other side publishes the result, then looks at the bits and the mark. One of them sees the other. A mark that is
+    // taken off for another thread's sake is followed by a change of the word, which wakes all at the place; they mark
+    // it again.
 
     /// A thread's turn at its place.
     struct Turn: BitwiseCopyable {
@@ -35,26 +39,27 @@ struct Suspension: BitwiseCopyable {
         /// What requests are to be marked with.
         let bit: UInt64
 
-        /// To be taken before the requests are looked at.
+        /// To be taken before the requests are looked at. The place is marked with it.
         @inline(__always)
-        var ticket: UInt32 { place.pointee.word.load(ordering: .sequentiallyConsistent) }
-
-        /// Sleeps until a marked request completes, unless one has since the ticket was taken. Returns 0, or
-        /// negative EAGAIN, EINTR or ETIMEDOUT.
-        func sleep(_ ticket: UInt32, until deadline: Nanoseconds) -> Int {
-            // The word's address: the place is never freed.
-            let word = UnsafeMutableRawPointer(place).assumingMemoryBound(to: Atomic<UInt32>.self)
-            guard deadline != .never else { return Kernel.futexWait(word, while: ticket) }
-            return Kernel.futexWait(word, while: ticket, until: deadline)
+        func ticket() -> UInt32 {
+            let ticket = place.pointee.word.load(ordering: .sequentiallyConsistent)
+            place.pointee.isMarked.store(1, ordering: .sequentiallyConsistent)
+            return ticket
         }
 
-        func end() { place.pointee.count.wrappingSubtract(1, ordering: .sequentiallyConsistent) }
+        /// Sleeps until a marked request completes, unless one has since the ticket was taken. What comes of it is 0,
+        /// or negative EAGAIN, EINTR or ETIMEDOUT.
+        func sleep(_ call: SleepingCall, _ ticket: UInt32, until deadline: Nanoseconds) -> Int {
+            // The word's address: the place is never freed.
+            let word = UnsafeMutableRawPointer(place).assumingMemoryBound(to: Atomic<UInt32>.self)
+            call.waitForWord(word, while: ticket, until: deadline, isInterruptible: false)
+            return DROP_IN_SLEEPS
+        }
     }
 
-    func begin() -> Turn {
+    func turn() -> Turn {
         // Multiplied, so that the high bits depend on all others.
         let index = Int((UInt64(Kernel.currentThread()) &* 0x9e37_79b9_7f4a_7c15) >> 58)
-        places[index].count.wrappingAdd(1, ordering: .sequentiallyConsistent)
         return Turn(place: places + index, bit: 1 << UInt64(index))
     }
 
@@ -69,37 +74,63 @@ struct Suspension: BitwiseCopyable {
     }
 
     private func wake(_ place: UnsafeMutablePointer<Place>) {
-        guard place.pointee.count.load(ordering: .sequentiallyConsistent) > 0 else { return }
+        guard place.pointee.isMarked.load(ordering: .sequentiallyConsistent) != 0,
+            place.pointee.isMarked.exchange(0, ordering: .sequentiallyConsistent) != 0
+        else { return }
         place.pointee.word.wrappingAdd(1, ordering: .sequentiallyConsistent)
         Kernel.futexWake(UnsafeMutableRawPointer(place).assumingMemoryBound(to: Atomic<UInt32>.self), .max)
     }
 }
 
-/// aio_suspend(3).
-struct Suspending {
+/// aio_suspend(3). It lies in the frame of the call, which is C's: see posix_waits.h.
+struct Suspending: BitwiseCopyable {
     private let library: Library
     private let list: UnsafePointer<UnsafeMutablePointer<aiocb>?>
     private let count: Int
+    private let deadline: Nanoseconds
+    private let turn: Suspension.Turn
     /// Requests begun later than this are not waited for: they are of blocks that have been used again, and so the
     /// one that was meant has completed.
     private let sequence: UInt64
 
-    /// Returns 0 once one of the list has completed, or negative EINVAL, EAGAIN or EINTR.
-    static func wait(
-        _ list: UnsafePointer<UnsafeMutablePointer<aiocb>?>?, _ count: Int32, _ timeout: UnsafePointer<timespec>?
-    ) -> Int {
-        guard count >= 0 else { return -Int(EINVAL) }
-        guard count > 0, let list, let library = Library.existing() else { return 0 }
-        let suspending = Suspending(library, list, Int(count))
-        guard suspending.mustWait() else { return 0 }
-        return suspending.wait(until: deadline(timeout))
-    }
-
-    private init(_ library: Library, _ list: UnsafePointer<UnsafeMutablePointer<aiocb>?>, _ count: Int) {
+    private init(
+        _ library: Library, _ list: UnsafePointer<UnsafeMutablePointer<aiocb>?>, _ count: Int,
+        _ timeout: UnsafePointer<timespec>?
+    ) {
         self.library = library
         self.list = list
         self.count = count
+        deadline = Self.deadline(timeout)
+        turn = library.state.pointee.suspension.turn()
         sequence = library.state.pointee.sequence.pointee.load(ordering: .sequentiallyConsistent)
+    }
+
+    /// 0 once one of the list has completed, or positive EINVAL, EAGAIN or EINTR. Or it sleeps.
+    static func begin(
+        _ wait: WaitFrame<Suspending>, _ list: UnsafePointer<UnsafeMutablePointer<aiocb>?>?, _ count: Int32,
+        _ timeout: UnsafePointer<timespec>?
+    ) -> Int {
+        guard count >= 0 else { return Int(EINVAL) }
+        guard count > 0, let list, let library = Library.existing() else { return 0 }
+        let suspending = Suspending(library, list, Int(count), timeout)
+        guard suspending.mustWait() else { return 0 }
+        wait.state.initialize(to: suspending)
+        return suspending.sleep(wait.call)
+    }
+
+    /// After a sleep. As `begin`.
+    func goOn(_ call: SleepingCall, _ slept: Int) -> Int {
+        switch slept {
+        case -Int(EINTR): Int(EINTR)
+        case -Int(ETIMEDOUT): mustWait() ? Int(EAGAIN) : 0
+        default: sleep(call)
+        }
+    }
+
+    private func sleep(_ call: SleepingCall) -> Int {
+        let ticket = turn.ticket()
+        guard mustWait(markedWith: turn.bit) else { return 0 }
+        return turn.sleep(call, ticket, until: deadline)
     }
 
     /// On the monotonic clock. A timeout that is not normal is what it adds up to.
@@ -132,50 +163,31 @@ struct Suspending {
         }
         return isAnyPending
     }
+}
 
-    private func wait(until deadline: Nanoseconds) -> Int {
-        let turn = library.state.pointee.suspension.begin()
-        var sleep = CancellableSleep(turn: turn, ticket: 0, deadline: deadline)
-        while true {
-            sleep.ticket = turn.ticket
-            guard mustWait(markedWith: turn.bit) else { break }
-            sleep.sleep()
-            switch sleep.result {
-            case -Int(EINTR):
-                turn.end()
-                return sleep.result
-            case -Int(ETIMEDOUT):
-                turn.end()
-                return mustWait() ? -Int(EAGAIN) : 0
-            default: break
-            }
-        }
-        turn.end()
-        return 0
+/// What C's frame has for a call that waits: the system call, and behind it what Swift keeps.
+struct WaitFrame<State: BitwiseCopyable>: BitwiseCopyable {
+    let call: SleepingCall
+    let state: UnsafeMutablePointer<State>
+
+    init?(_ place: UnsafeMutableRawPointer?) {
+        precondition(MemoryLayout<State>.size <= POSIX_AIO_WAIT_WORDS * MemoryLayout<Int>.size)
+        guard let place else { return nil }
+        call = place.assumingMemoryBound(to: ck_sleeping_call.self)
+        state = (place + MemoryLayout<ck_sleeping_call>.stride).assumingMemoryBound(to: State.self)
     }
 }
 
-/// A sleep in which the thread may be cancelled: aio_suspend is a cancellation point.
-private struct CancellableSleep {
-    let turn: Suspension.Turn
-    var ticket: UInt32
-    let deadline: Nanoseconds
-    private(set) var result = 0
+@c(posix_aio_begin_suspending)
+func beginSuspending(
+    _ place: UnsafeMutableRawPointer?, _ list: BlockList?, _ count: Int32, _ timeout: UnsafePointer<timespec>?
+) -> Int {
+    guard let frame = WaitFrame<Suspending>(place) else { return Int(EINVAL) }
+    return Suspending.begin(frame, list, count, timeout)
+}
 
-    init(turn: Suspension.Turn, ticket: UInt32, deadline: Nanoseconds) {
-        self.turn = turn
-        self.ticket = ticket
-        self.deadline = deadline
-    }
-
-    mutating func sleep() {
-        withUnsafeMutablePointer(to: &self) {
-            di_call_cancellable(
-                { argument in
-                    guard let sleep = argument?.assumingMemoryBound(to: CancellableSleep.self) else { return }
-                    sleep.pointee.result = sleep.pointee.turn.sleep(sleep.pointee.ticket, until: sleep.pointee.deadline)
-                },
-                { argument in argument?.assumingMemoryBound(to: CancellableSleep.self).pointee.turn.end() }, $0)
-        }
-    }
+@c(posix_aio_go_on_suspending)
+func goOnSuspending(_ place: UnsafeMutableRawPointer?, _ slept: Int) -> Int {
+    guard let frame = WaitFrame<Suspending>(place) else { return Int(EINVAL) }
+    return frame.state.pointee.goOn(frame.call, slept)
 }

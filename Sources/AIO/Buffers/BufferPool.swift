@@ -6,16 +6,18 @@ final class BufferPool: Sendable {
         /// Bytes that buffers have, and bytes that lie ready.
         var usedSize = 0
         var freeSize = 0
-        var waiters: [Waiter] = []
-        var lastID: UInt64 = 0
-        var cancelled: Set<UInt64> = []
+        var waiters = Line()
     }
 
-    private struct Waiter: Sendable {
-        var id: UInt64
-        var sizeClass: Int
-        var continuation: UnsafeContinuation<Result<Address, IOError>, Never>
+    private final class Waiter: @unchecked Sendable {
+        // @unchecked: the continuation is set before the waiter joins the line, under its lock.
+        let sizeClass: Int
+        var continuation: UnsafeContinuation<Result<Address, IOError>, Never>?
+
+        init(_ sizeClass: Int) { self.sizeClass = sizeClass }
     }
+
+    private typealias Line = WaitingLine<Waiter>
 
     private struct Address: @unchecked Sendable {
         // @unchecked: handed over from the pool to one buffer.
@@ -63,6 +65,7 @@ final class BufferPool: Sendable {
 
     func acquire(count: Int) async throws(IOError) -> IOBuffer {
         try check(count)
+        if Task.isCancelled { throw IOError(.cancelled, "buffer") }
         let sizeClass = Self.sizeClass(count)
         let address: Address
         if let free = state.withLock({ takeUnlessOthersWait(sizeClass, &$0) }) {
@@ -77,20 +80,25 @@ final class BufferPool: Sendable {
 
     func release(_ base: UnsafeMutableRawPointer, _ capacity: Int) {
         let sizeClass = Self.sizeClass(capacity)
-        let served = state.withLock { state -> [(Waiter, Address)] in
+        let served = state.withLock { state -> [(Line.Place, Address)] in
             state.usedSize -= capacity
             state.freeSize += capacity
             state.free[sizeClass].append(base)
             return serveWaiters(&state)
         }
-        for (waiter, address) in served { waiter.continuation.resume(returning: .success(address)) }
+        for (place, address) in served { Self.answer(place, .success(address)) }
+    }
+
+    /// For one that was taken out of the line, by whoever took it: once.
+    private static func answer(_ place: Line.Place, _ answer: Result<Address, IOError>) {
+        place.value.continuation?.resume(returning: answer)
     }
 
     /// Gives to those who wait, in order, as far as it goes. The caller resumes them, outside the lock.
-    private func serveWaiters(_ state: inout State) -> [(Waiter, Address)] {
-        var served: [(Waiter, Address)] = []
-        while let first = state.waiters.first, let address = take(first.sizeClass, &state) {
-            state.waiters.removeFirst()
+    private func serveWaiters(_ state: inout State) -> [(Line.Place, Address)] {
+        var served: [(Line.Place, Address)] = []
+        while let first = state.waiters.first, let address = take(first.value.sizeClass, &state) {
+            state.waiters.remove(first)
             served.append((first, address))
         }
         return served
@@ -128,39 +136,32 @@ final class BufferPool: Sendable {
     }
 
     private func wait(_ sizeClass: Int) async -> Result<Address, IOError> {
-        let id = state.withLock { state in
-            state.lastID += 1
-            return state.lastID
-        }
-        // After the handler is gone, nobody can put the id there any more.
-        defer { state.withLock { _ = $0.cancelled.remove(id) } }
+        let place = Line.Place(Waiter(sizeClass))
         return await withTaskCancellationHandler {
             await withUnsafeContinuation { continuation in
                 let answer = state.withLock { state -> Result<Address, IOError>? in
-                    if state.cancelled.contains(id) { return .failure(IOError(.cancelled, "buffer")) }
+                    if place.hasLeft { return .failure(IOError(.cancelled, "buffer")) }
                     // One may have come back since.
                     if let address = takeUnlessOthersWait(sizeClass, &state) { return .success(address) }
-                    state.waiters.append(Waiter(id: id, sizeClass: sizeClass, continuation: continuation))
+                    place.value.continuation = continuation
+                    state.waiters.append(place)
                     return nil
                 }
                 if let answer { continuation.resume(returning: answer) }
             }
         } onCancel: {
-            cancel(id)
+            cancel(place)
         }
     }
 
-    private func cancel(_ id: UInt64) {
-        let (waiter, served) = state.withLock { state -> (Waiter?, [(Waiter, Address)]) in
-            guard let index = state.waiters.firstIndex(where: { $0.id == id }) else {
-                state.cancelled.insert(id)
-                return (nil, [])
-            }
-            let waiter = state.waiters.remove(at: index)
+    private func cancel(_ place: Line.Place) {
+        let (isWaiting, served) = state.withLock { state -> (Bool, [(Line.Place, Address)]) in
+            place.hasLeft = true
+            guard state.waiters.remove(place) else { return (false, []) }
             // Those behind it may want less.
-            return (waiter, serveWaiters(&state))
+            return (true, serveWaiters(&state))
         }
-        waiter?.continuation.resume(returning: .failure(IOError(.cancelled, "buffer")))
-        for (waiter, address) in served { waiter.continuation.resume(returning: .success(address)) }
+        if isWaiting { Self.answer(place, .failure(IOError(.cancelled, "buffer"))) }
+        for (place, address) in served { Self.answer(place, .success(address)) }
     }
 }

@@ -66,7 +66,7 @@ public final class Changes: AsyncSequence, Sendable {
         }
         defer { state.withLock { $0.isAsked = false } }
         while true {
-            if Task.isCancelled { throw IOError(.cancelled, Self.operation) }
+            try IOLoop.checkBeginning(deadline.nanoseconds, Self.operation)
             switch try take() {
             case .change(let change): return change
             case .end: return nil
@@ -100,6 +100,12 @@ public final class Changes: AsyncSequence, Sendable {
     }
 
     private func fill(_ state: inout State) throws(IOError) {
+        // A read of what the program has opened under the number, if it has closed it, would take something away.
+        guard Kernel.isChangeDescriptor(descriptor.number) else {
+            throw IOError(
+                .badDescriptor, Self.operation, errno: Errno(rawValue: EBADF),
+                advice: "the program has closed the descriptor")
+        }
         let count = Kernel.read(descriptor.number, state.memory.baseAddress!, state.memory.count)
         guard count >= 0 else {
             if count == -Int(EAGAIN) { return }
@@ -158,34 +164,21 @@ public final class Changes: AsyncSequence, Sendable {
         }
         wait?.cancel()
         await lease.waitForUsers()
-        let (runtime, number) = (runtime, descriptor.number)
-        let closing = Closing(number)
-        let failure = await Task { () -> IOError? in
-            do throws(IOError) { _ = try await runtime.perform(closing, "close", "", .never) } catch { return error }
-            return nil
-        }.value
-        // The loops are gone; the descriptor is not.
-        if !closing.isClosed { Kernel.close(number) }
-        if var failure {
-            failure.path = nil
-            throw failure
-        }
+        let (result, refusal) = await runtime.performToTheEnd(Closing(descriptor.number), "close")
+        if let refusal { throw refusal }
+        guard result >= 0 else { throw IOError(result: result, "close") }
     }
 
     private final class Closing: BlockingWork, @unchecked Sendable {
         // @unchecked: as BlockingWork says.
         private let number: Int32
-        private(set) var isClosed = false
 
         init(_ number: Int32) {
             self.number = number
-            super.init(deadline: .never)
+            super.init(deadline: .never, isRelease: true)
         }
 
-        override func run() -> Int {
-            isClosed = true
-            return Kernel.close(number)
-        }
+        override func run() -> Int { Kernel.isChangeDescriptor(number) ? Kernel.close(number) : -Int(EBADF) }
     }
 
     // MARK: AsyncSequence

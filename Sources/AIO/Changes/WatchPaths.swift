@@ -82,8 +82,9 @@ private final class WatchStart: BlockingWork, @unchecked Sendable {
     }
 
     override func run() -> Int {
-        let descriptor = Kernel.changeDescriptor()
-        guard descriptor >= 0 else { return descriptor }
+        let made = Kernel.changeDescriptor()
+        guard made >= 0 else { return made }
+        let descriptor = Int(GuestNumbers.moveUp(Int32(made)))
         for path in paths {
             let result = shouldEnd ? -Int(ECANCELED) : path.withCString { Kernel.addWatch(Int32(descriptor), $0, mask) }
             guard result >= 0 else {

@@ -61,13 +61,10 @@ struct LargeFileCopy: Sendable {
         return nil
     }
 
-    /// Also when the task is cancelled: by a task that is not.
+    /// Whatever becomes of the task and the runtime.
     private func abandon(_ copy: OpenCopy?) async {
         guard let copy else { return }
-        let step = CopyStep(.never) { _ throws(IOError) in copy.abandon() }
-        await Task { _ = await carryOut(step) }.value
-        // With the loops gone it is this thread that has to.
-        copy.abandon()
+        await runtime.performToTheEnd(CopyStep(.never, isRelease: true) { _ throws(IOError) in copy.abandon() }, "copy")
     }
 }
 
@@ -79,9 +76,9 @@ final class CopyStep: BlockingWork, @unchecked Sendable {
     fileprivate(set) var copy: OpenCopy?
     fileprivate(set) var hasContent = false
 
-    init(_ deadline: Deadline, _ body: @escaping (CopyStep) throws(IOError) -> Void) {
+    init(_ deadline: Deadline, isRelease: Bool = false, _ body: @escaping (CopyStep) throws(IOError) -> Void) {
         self.body = body
-        super.init(deadline: deadline.nanoseconds)
+        super.init(deadline: deadline.nanoseconds, isRelease: isRelease)
     }
 
     override func run() -> Int {

@@ -50,11 +50,12 @@ public final class EntryIterator: AsyncIteratorProtocol {
     }
 
     private func nextEntry() async throws(IOError) -> DirectoryEntry? {
+        // What was read ahead is there without waiting.
+        if index < batch.count { try checkBeginning() }
         while index == batch.count {
             guard !isFinished else { return nil }
             do throws(IOError) {
-                // What was read ahead is there without waiting.
-                if Task.isCancelled { throw IOError(.cancelled, "readdir", path: source.path) }
+                try checkBeginning()
                 try await turn()
             } catch {
                 isFinished = true
@@ -63,6 +64,12 @@ public final class EntryIterator: AsyncIteratorProtocol {
         }
         defer { index += 1 }
         return batch[index]
+    }
+
+    private func checkBeginning() throws(IOError) {
+        do throws(IOError) { try IOLoop.checkBeginning(source.deadline.nanoseconds, "readdir") } catch {
+            throw IOError(error.code, "readdir", path: source.path)
+        }
     }
 
     /// Takes the next batch, and has the one after it read.

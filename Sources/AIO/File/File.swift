@@ -92,11 +92,23 @@ public final class File: Sendable {
         guard lease.begin() else { throw IOError(.fileClosed, name(), path: path) }
     }
 
+    /// The same for what a task may give up: throws `cancelled` and `deadlineExceeded` rather than begin.
+    @inline(__always)
+    func begin(_ name: @autoclosure () -> String, _ deadline: Deadline) throws(IOError) {
+        try begin(name())
+        do throws(IOError) { try IOLoop.checkBeginning(deadline.nanoseconds, name()) } catch {
+            lease.end()
+            var error = error
+            error.path = path
+            throw error
+        }
+    }
+
     /// An operation other than a read or a write.
     func perform(
         _ operation: Operation, _ deadline: Deadline, _ name: String
     ) async throws(IOError) -> Int32 {
-        try begin(name)
+        try begin(name, deadline)
         defer { lease.end() }
         return try await runtime.perform(operation, deadline.nanoseconds, name, path).result
     }

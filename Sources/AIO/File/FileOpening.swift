@@ -39,7 +39,7 @@ extension File {
         options: OpenOptions = [], permissions: UInt16 = 0o644, deadline: Deadline = .never
     ) async throws(IOError) -> File {
         let request = try OpenRequest(path, access, options.rawValue, permissions, resolve: confinement.rawValue)
-        try folder.begin("open")
+        try folder.begin("open", deadline)
         defer { folder.lease.end() }
         // EAGAIN: something was renamed just then, and the kernel could not tell whether a `..` led out of the folder.
         for _ in 0..<64 {

@@ -15,7 +15,7 @@ extension File {
         _ level: SyncLevel = .full, deadline: Deadline = .never
     ) async throws(IOError) {
         try checkSyncFailure(level)
-        try begin(level.callName)
+        try begin(level.callName, deadline)
         defer { lease.end() }
         let loop = try runtime.loop(for: .sync(descriptor, level), level.callName)
         switch await sharedSync.enter(level, deadline.nanoseconds, loop) {

@@ -32,7 +32,7 @@ extension File {
         _ kind: TransferKind, _ transfer: Transfer, _ deadline: Deadline
     ) async throws(IOError) -> Int {
         var transfer = transfer
-        if let result = try serveNow(kind, &transfer) { return result }
+        if let result = try serveNow(kind, &transfer, deadline) { return result }
         return try await handOver(kind, transfer, deadline)
     }
 
@@ -48,8 +48,10 @@ extension File {
     /// preadv2(2) or pwritev2(2) with RWF_NOWAIT on the calling thread. nil if the operation has to go to a loop;
     /// `transfer` then says whether the page cache was asked in vain.
     @inline(__always)
-    private func serveNow(_ kind: TransferKind, _ transfer: inout Transfer) throws(IOError) -> Int? {
-        try begin(kind.name)
+    private func serveNow(
+        _ kind: TransferKind, _ transfer: inout Transfer, _ deadline: Deadline
+    ) throws(IOError) -> Int? {
+        try begin(kind.name, deadline)
         defer { lease.end() }
         guard transfer.offset >= 0 || descriptor.kind == .stream else {
             throw IOError(.invalidArgument, kind.name, path: path, advice: "the offset is negative")

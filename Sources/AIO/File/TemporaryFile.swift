@@ -17,7 +17,7 @@ extension File {
     /// `alreadyExists`. linkat(2), by way of /proc, or without that by AT_EMPTY_PATH, which asks for privileges.
     public func link(to path: Path, deadline: Deadline = .never) async throws(IOError) {
         do throws(IOError) {
-            let open = Path("/proc/self/fd/\(descriptor.number)")
+            let open = Path("/proc/thread-self/fd/\(descriptor.number)")
             try await link(from: open, CK_AT_FDCWD, CK_AT_SYMLINK_FOLLOW, to: path, deadline)
         } catch {
             guard error.code == .notFound else { throw error }
@@ -28,7 +28,7 @@ extension File {
     private func link(
         from source: Path, _ directory: Int32, _ flags: Int32, to path: Path, _ deadline: Deadline
     ) async throws(IOError) {
-        try begin("link")
+        try begin("link", deadline)
         defer { lease.end() }
         let memory = try path.copyCString(for: "link")
         let sourceMemory = source.copyCString()

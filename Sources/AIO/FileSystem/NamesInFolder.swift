@@ -99,7 +99,7 @@ extension FileSystem {
         _ confinement: File.Confinement, _ deadline: Deadline
     ) async throws(IOError) {
         let newFolder = newFolder ?? folder
-        try newFolder.begin(name)
+        try newFolder.begin(name, deadline)
         defer { newFolder.lease.end() }
         do throws(IOError) {
             _ = try await folder.perform(name, path, deadline) { () throws(IOError) in
@@ -120,7 +120,7 @@ extension File {
     fileprivate func perform(
         _ name: String, _ path: Path, _ deadline: Deadline, _ work: () throws(IOError) -> BlockingWork
     ) async throws(IOError) -> Int32 {
-        try begin(name)
+        try begin(name, deadline)
         defer { lease.end() }
         return try await runtime.perform(try work(), name, path, deadline)
     }

@@ -20,7 +20,7 @@ extension FileSystem {
         _ path: Path, in folder: File, confinement: File.Confinement = .beneath, limit: Int = 1 << 30,
         deadline: Deadline = .never
     ) async throws(IOError) -> [UInt8] {
-        try folder.begin("read")
+        try folder.begin("read", deadline)
         defer { folder.lease.end() }
         return try await folder.runtime.readFile(path, PathOrigin(folder, confinement), limit, deadline)
     }

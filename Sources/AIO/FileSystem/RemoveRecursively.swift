@@ -23,6 +23,13 @@ extension FileSystem {
             throw error
         }
     }
+
+    /// The same for what was made to be removed again: neither a cancel nor a shutdown leaves it behind.
+    static func removeToTheEnd(_ path: Path, _ runtime: IORuntime) async throws(IOError) {
+        let removal = try TreeRemoval(path, .never, isRelease: true)
+        let result = await runtime.performToTheEnd(removal, "remove").result
+        guard result >= 0 else { throw IOError(result: result, "remove", path: removal.failedEntry ?? path) }
+    }
 }
 
 /// The removal of a tree, depth first.
@@ -39,7 +46,7 @@ private final class TreeRemoval: BlockingWork, @unchecked Sendable {
     /// Levels whose directories are held open. Those further up are opened again on the way back, through `..`.
     private static var openLevels: Int { 16 }
 
-    init(_ path: Path, _ deadline: Deadline) throws(IOError) {
+    init(_ path: Path, _ deadline: Deadline, isRelease: Bool = false) throws(IOError) {
         // With a slash at the end the kernel would follow a symbolic link.
         let slash = UInt8(ascii: "/")
         let bytes = Array(path.bytes.reversed().drop { $0 == slash }.reversed())
@@ -50,7 +57,7 @@ private final class TreeRemoval: BlockingWork, @unchecked Sendable {
         }
         self.path = Path(bytes: bytes)
         root = try self.path.copyCString(for: "remove")
-        super.init(deadline: deadline.nanoseconds)
+        super.init(deadline: deadline.nanoseconds, isRelease: isRelease)
     }
 
     deinit {

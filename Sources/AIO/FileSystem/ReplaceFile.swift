@@ -52,7 +52,7 @@ extension FileSystem {
         _ path: Path, in folder: File, confinement: File.Confinement = .beneath, _ bytes: RawSpan,
         durability: Durability = .full, permissions: UInt16 = 0o644, deadline: Deadline = .never
     ) async throws(IOError) {
-        try folder.begin("replace")
+        try folder.begin("replace", deadline)
         defer { folder.lease.end() }
         let origin = PathOrigin(folder, confinement)
         let replacement = try Replacement(path, origin, durability, permissions, followLinks: false)
@@ -135,9 +135,7 @@ extension IORuntime {
     /// Removes what is left of a replacement, also when the task is cancelled.
     fileprivate func discard(_ replacement: Replacement) async {
         guard replacement.isPending else { return }
-        _ = try? await Task { try await perform(replacement, .discard, .never) }.value
-        // With the loops gone, what remains is this thread.
-        if replacement.isPending { replacement.discard() }
+        await performToTheEnd(ReplacementStep(replacement, .discard, .never), "replace")
     }
 }
 
@@ -159,7 +157,8 @@ private final class ReplacementStep: BlockingWork, @unchecked Sendable {
     init(_ replacement: Replacement, _ step: Step, _ deadline: Deadline) {
         self.replacement = replacement
         self.step = step
-        super.init(deadline: deadline.nanoseconds)
+        let isRelease = if case .discard = step { true } else { false }
+        super.init(deadline: deadline.nanoseconds, isRelease: isRelease)
     }
 
     override func run() -> Int {

@@ -38,10 +38,10 @@ public func withTemporaryDirectory<R>(
     do {
         result = try await body(path)
     } catch {
-        // Also when the task is cancelled; the first error is the one that tells what happened.
-        try? await Task { try await FileSystem.removeRecursively(path, runtime: runtime) }.value
+        // The first error is the one that tells what happened.
+        try? await FileSystem.removeToTheEnd(path, runtime)
         throw error
     }
-    try await Task { try await FileSystem.removeRecursively(path, runtime: runtime) }.value
+    try await FileSystem.removeToTheEnd(path, runtime)
     return result
 }

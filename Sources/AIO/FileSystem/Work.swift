@@ -15,4 +15,20 @@ extension IORuntime {
             throw error
         }
     }
+
+    /// Has a worker give something up (`BlockingWork.isRelease`), whatever becomes of the task and of the runtime meanwhile.
+    /// With the loops gone, it is this thread that does it. Returns what the work does, and why no loop did it.
+    @discardableResult
+    func performToTheEnd(
+        _ work: BlockingWork, _ name: String
+    ) async -> (result: Int32, refusal: IOError?) {
+        let operation = Operation.work(.passUnretained(work))
+        do throws(IOError) {
+            let completion = try await loop(for: operation, name).performToTheEnd(operation, name)
+            work.takeBack()
+            return (completion.result, nil)
+        } catch {
+            return (Int32(truncatingIfNeeded: work.carryOutHere()), error)
+        }
+    }
 }

@@ -34,7 +34,7 @@ extension FileSystem {
         _ path: Path, in folder: File, confinement: File.Confinement = .beneath, _ bytes: RawSpan,
         options: File.OpenOptions = [.create, .truncate], permissions: UInt16 = 0o644, deadline: Deadline = .never
     ) async throws(IOError) {
-        try folder.begin("write")
+        try folder.begin("write", deadline)
         defer { folder.lease.end() }
         let memory = bytes.withUnsafeBytes { $0 }
         let origin = PathOrigin(folder, confinement)

@@ -100,18 +100,13 @@ public final class Listener: Socket {
         }
     }
 
-    /// In a task of its own, which nobody cancels.
     private func removeSocketFile() async {
         let made = socketFile.withLock { file in
             defer { file = nil }
             return file
         }
         guard let made else { return }
-        await Task { [runtime] in
-            let there = try? await FileSystem.status(of: made.path, followLinks: false, runtime: runtime)
-            guard let there, SocketFile(made.path, there) == made else { return }
-            try? await FileSystem.unlink(made.path, runtime: runtime)
-        }.value
+        await runtime.performToTheEnd(SocketFileRemoval(made), "unlink")
     }
 
     public func localAddress() throws(IOError) -> SocketAddress { try handle.localAddress() }
@@ -134,5 +129,25 @@ struct SocketFile: Hashable, Sendable {
         self.path = path
         inode = status.inode
         (major, minor) = status.device
+    }
+}
+
+/// Takes a socket's name away, if it still is that one's.
+private final class SocketFileRemoval: BlockingWork, @unchecked Sendable {
+    // @unchecked: as BlockingWork says.
+    private let file: SocketFile
+
+    init(_ file: SocketFile) {
+        self.file = file
+        super.init(deadline: .never, isRelease: true)
+    }
+
+    override func run() -> Int {
+        file.path.withCString { path in
+            var status = ck_statx()
+            let found = Kernel.statx(CK_AT_FDCWD, path, CK_AT_SYMLINK_NOFOLLOW, FileStatus.mask, &status)
+            guard found == 0, SocketFile(file.path, FileStatus(status)) == file else { return min(found, 0) }
+            return Kernel.unlinkat(CK_AT_FDCWD, path, 0)
+        }
     }
 }

@@ -15,12 +15,14 @@ extension SocketAddress {
         _ host: String, port: UInt16, runtime: IORuntime = .shared, deadline: Deadline = .never
     ) async throws(IOError) -> [SocketAddress] {
         try runtime.check(NameLookup.operation)
+        do throws(IOError) { try IOLoop.checkBeginning(deadline.nanoseconds, NameLookup.operation) } catch {
+            throw IOError(error.code, NameLookup.operation, address: host)
+        }
         if let address = numeric(host, port) { return [address] }
         guard !host.isEmpty, !host.utf8.contains(0) else {
             let advice = "the name of a host is not empty, and holds no NUL byte"
             throw IOError(.invalidArgument, NameLookup.operation, address: host, advice: advice)
         }
-        if Task.isCancelled { throw IOError(.cancelled, NameLookup.operation, address: host) }
         switch await runtime.nameLookups.outcome(of: PendingLookup(host), runtime, deadline) {
         case .found(let addresses): return addresses.map { $0.with(port: port) }
         case .failed(var error):
@@ -136,9 +138,12 @@ final class PendingLookup: Sendable {
 
 /// The names that a runtime looks up: so many at once that workers are left for files.
 final class NameLookups: Sendable {
-    private struct State: Sendable {
+    private typealias Line = WaitingLine<PendingLookup>
+
+    private struct State: ~Copyable, @unchecked Sendable {
+        // @unchecked: what lies in the line is touched under the lock alone.
         var runningCount = 0
-        var waiting: [PendingLookup] = []
+        var waiting = Line()
     }
 
     private let limit: Int
@@ -154,7 +159,10 @@ final class NameLookups: Sendable {
             deadline == .never
             ? nil : loop.setAlarm(deadline.nanoseconds) { lookup.fail(.deadlineExceeded) }
         defer { if let alarm { loop.removeAlarm(alarm) } }
-        if begins(lookup) { carryOut(lookup, runtime) }
+        let place = Line.Place(lookup)
+        if begins(place) { carryOut(lookup, runtime) }
+        // Who gave up stands in nobody's way.
+        defer { state.withLock { _ = $0.waiting.remove(place) } }
         return await withTaskCancellationHandler {
             await lookup.wait()
         } onCancel: {
@@ -162,24 +170,22 @@ final class NameLookups: Sendable {
         }
     }
 
-    private func begins(_ lookup: PendingLookup) -> Bool {
+    private func begins(_ place: Line.Place) -> Bool {
         state.withLock { state in
-            state.waiting.removeAll { $0.isAnswered }
-            if state.runningCount < limit {
-                state.runningCount += 1
-                return true
+            guard state.runningCount < limit else {
+                state.waiting.append(place)
+                return false
             }
-            state.waiting.append(lookup)
-            return false
+            state.runningCount += 1
+            return true
         }
     }
 
     /// The next one that somebody still waits for; nil if there is none, and then one fewer runs.
     private func next() -> PendingLookup? {
         state.withLock { state in
-            while !state.waiting.isEmpty {
-                let lookup = state.waiting.removeFirst()
-                if !lookup.isAnswered { return lookup }
+            while let place = state.waiting.popFirst() {
+                if !place.value.isAnswered { return place.value }
             }
             state.runningCount -= 1
             return nil

@@ -49,9 +49,9 @@ final class StreamHandle: Sendable {
     func begin(_ name: @autoclosure () -> String, _ deadline: Deadline = .never) throws(IOError) {
         try runtime.check(name())
         guard lease.begin() else { throw error(.fileClosed, name()) }
-        if Task.isCancelled || deadline != .never && deadline <= .now {
+        do throws(IOError) { try IOLoop.checkBeginning(deadline.nanoseconds, name()) } catch {
             lease.end()
-            throw error(Task.isCancelled ? .cancelled : .deadlineExceeded, name())
+            throw self.error(error.code, name())
         }
     }
 

@@ -19,6 +19,9 @@ public final class ChildProcess: Sendable {
     /// Its number. After `wait` it may be another's.
     public let processID: Int32
     private let descriptor: Descriptor
+    /// Tells its pidfd from what else may have the number, if the program has closed that (a pidfd has an inode of its own
+    /// since Linux 6.9; before that, all have one).
+    private let identity: FileIdentity
     private let known = Guarded<Outcome?>(nil)
 
     /// Takes over a child that nobody has waited for yet. Throws `noSuchProcess` if it is none. pidfd_open(2).
@@ -28,7 +31,8 @@ public final class ChildProcess: Sendable {
         guard number >= 0 else { throw IOError(result: Int32(number), Self.opening) }
         self.runtime = runtime
         self.processID = processID
-        descriptor = Descriptor(Int32(number), kind: .stream)
+        descriptor = Descriptor(GuestNumbers.moveUp(Int32(number)), kind: .stream)
+        identity = FileIdentity(ofDescriptor: descriptor.number)
         let answer = Self.look(descriptor.number, CK_WEXITED | CK_WNOHANG | CK_WNOWAIT)
         guard answer.result >= 0 else {
             known.withLock { $0 = .exited(0) }
@@ -44,7 +48,16 @@ public final class ChildProcess: Sendable {
         if known.withLock({ $0 == nil }) {
             runtime.configuration.log("child process \(processID) was dropped before it was waited for")
         }
-        Kernel.close(descriptor.number)
+        if isOurs { Kernel.close(descriptor.number) }
+    }
+
+    private var isOurs: Bool { FileIdentity(ofDescriptor: descriptor.number) == identity }
+
+    private func check(_ name: String) throws(IOError) {
+        guard isOurs else {
+            throw IOError(
+                .badDescriptor, name, errno: Errno(rawValue: EBADF), advice: "the program has closed the pidfd")
+        }
     }
 
     // MARK: Waiting
@@ -55,7 +68,9 @@ public final class ChildProcess: Sendable {
     /// `noSuchProcess` if somebody else waited for it (or SIGCHLD is ignored, as which the kernel takes it). waitid(2).
     public func wait(deadline: Deadline = .never) async throws(IOError) -> Outcome {
         try runtime.check("waitid")
+        try IOLoop.checkBeginning(deadline.nanoseconds, "waitid")
         if let outcome = known.withLock({ $0 }) { return outcome }
+        try check("waitid")
         let status = UnsafeMutablePointer<ck_child_status>.allocate(capacity: 1)
         status.initialize(to: ck_child_status())
         defer { status.deallocate() }
@@ -75,7 +90,7 @@ public final class ChildProcess: Sendable {
     private func reap(_ outcome: Outcome) -> Outcome {
         known.withLock { known in
             if known == nil {
-                _ = Self.look(descriptor.number, CK_WEXITED | CK_WNOHANG)
+                if isOurs { _ = Self.look(descriptor.number, CK_WEXITED | CK_WNOHANG) }
                 known = outcome
             }
             return outcome
@@ -95,6 +110,7 @@ public final class ChildProcess: Sendable {
     /// pidfd_send_signal(2).
     public func signal(_ signal: Signal) throws(IOError) {
         try runtime.check("kill")
+        try check("kill")
         let result = Kernel.sendSignal(signal.rawValue, toProcess: descriptor.number)
         guard result >= 0 else { throw IOError(result: Int32(result), "kill") }
     }

@@ -88,7 +88,8 @@ public final class IOQueue {
     }
 
     /// Asks for an end to an operation. Its completion tells what came of it: ECANCELED, or that it was done all the
-    /// same. False if the token names nothing in flight, or was asked for before.
+    /// same. False if the token names nothing in flight, was asked for before, or is of an operation that gives something up,
+    /// which is not taken back (`Operation.isRelease`).
     @discardableResult
     public func requestCancel(_ token: Token) -> Bool {
         guard !process.isForked else { return false }

@@ -23,11 +23,17 @@ public final class OperationGroup: Sendable {
         guard (1...65536).contains(limit) else {
             throw IOError(.invalidArgument, "eventfd", advice: "the limit is 1 to 65536")
         }
-        let number = event ?? Int32(Kernel.eventDescriptor())
-        guard number >= 0 else { throw IOError(result: number, "eventfd") }
+        guard event ?? 0 >= 0 else { throw IOError(result: event ?? -EBADF, "eventfd") }
         self.runtime = runtime
         self.limit = limit
-        state = OperationGroupState(limit: limit, event: number, isOwner: event == nil)
+        let event: OperationGroupState.Event = if let event { .borrowed(event) } else { try Self.ownEvent() }
+        state = OperationGroupState(limit: limit, event: event)
+    }
+
+    private static func ownEvent() throws(IOError) -> OperationGroupState.Event {
+        var refused: Int32 = 0
+        guard let timer = MarkedTimer(errno: &refused) else { throw IOError(result: -refused, "timerfd") }
+        return .own(timer)
     }
 
     deinit {
@@ -38,7 +44,7 @@ public final class OperationGroup: Sendable {
 
     /// Readable, as poll(2), epoll(7) and their like see it, when there is something to drain: the group's own, which
     /// `drain` resets and nobody else reads, or the one that was given, which its owner reads.
-    public var descriptor: Int32 { state.event }
+    public var descriptor: Int32 { state.eventNumber }
 
     /// Operations submitted and not yet drained.
     public var inFlightCount: Int { state.usedCount }
@@ -63,12 +69,12 @@ public final class OperationGroup: Sendable {
             guard loop.core.isRunning else { throw IOError(.runtimeShutDown, operation.name) }
             throw IOError(.limitReached, operation.name, advice: "raise the runtime's queueDepth")
         }
-        state.begin(place, token, loop, context, makesDescriptor: operation.makesDescriptor)
+        state.begin(place, token, loop, context, operation)
         loop.core.stage(token)
     }
 
     /// Asks for an end to the operations that were given this context. Their completions tell what came of it. Returns how
-    /// many were asked.
+    /// many were asked; those that give something up (`Operation.isRelease`) are not.
     @discardableResult
     public func requestCancel(context: UInt) -> Int { state.requestCancel { $0 == context } }
 
@@ -83,8 +89,7 @@ public final class OperationGroup: Sendable {
     @discardableResult
     public func drain(_ body: (Completion, UInt) -> Void) -> Int {
         guard (try? runtime.check("drain")) != nil else { return 0 }
-        // Before the look: what comes after it makes the descriptor readable again.
-        if state.isOwner { Kernel.clearEvent(state.event) }
+        state.clearEvent()
         var count = 0
         while let (completion, context) = state.pop() {
             body(completion, context)

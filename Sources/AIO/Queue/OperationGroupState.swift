@@ -4,9 +4,15 @@ internal import AIOCore
 final class OperationGroupState: @unchecked Sendable {
     // @unchecked: `places` is touched under the lock of `state` alone, and never moves.
 
-    let event: Int32
-    /// Whether the eventfd is closed with the group.
-    let isOwner: Bool
+    /// What tells of completions.
+    enum Event {
+        /// The group's own, closed with it.
+        case own(MarkedTimer)
+        /// An eventfd of the caller's.
+        case borrowed(Int32)
+    }
+
+    let event: Event
     private let places: UnsafeMutablePointer<Place>
     private let state: Guarded<State>
 
@@ -19,6 +25,7 @@ final class OperationGroupState: @unchecked Sendable {
         fileprivate var token: Token?
         fileprivate var context: UInt = 0
         fileprivate var makesDescriptor = false
+        fileprivate var isRelease = false
         fileprivate var completion: Completion?
     }
 
@@ -37,9 +44,8 @@ final class OperationGroupState: @unchecked Sendable {
         let context: UInt
     }
 
-    init(limit: Int, event: Int32, isOwner: Bool) {
+    init(limit: Int, event: Event) {
         self.event = event
-        self.isOwner = isOwner
         state = Guarded(State(free: Array((0..<limit).reversed()), ready: Array(repeating: 0, count: limit)))
         places = .allocate(capacity: limit)
         for index in 0..<limit {
@@ -52,7 +58,20 @@ final class OperationGroupState: @unchecked Sendable {
         while pop(closingDescriptors: true) != nil {}
         places.deinitialize(count: state.withLock { $0.ready.count })
         places.deallocate()
-        if isOwner { Kernel.close(event) }
+        if case .own(let timer) = event { timer.close() }
+    }
+
+    var eventNumber: Int32 {
+        switch event {
+        case .own(let timer): timer.number
+        case .borrowed(let number): number
+        }
+    }
+
+    /// Before the look: what comes after it makes the descriptor readable again.
+    func clearEvent() {
+        guard case .own(let timer) = event else { return }
+        timer.set(nil)
     }
 
     var usedCount: Int { state.withLock { $0.ready.count - $0.free.count } }
@@ -65,13 +84,14 @@ final class OperationGroupState: @unchecked Sendable {
 
     func release(_ handle: Handle) { state.withLock { $0.free.append(handle.index) } }
 
-    func begin(_ handle: Handle, _ token: Token, _ loop: IOLoop, _ context: UInt, makesDescriptor: Bool) {
+    func begin(_ handle: Handle, _ token: Token, _ loop: IOLoop, _ context: UInt, _ operation: Operation) {
         state.withLock { _ in
             let place = places + handle.index
             place.pointee.loop = loop
             place.pointee.token = token
             place.pointee.context = context
-            place.pointee.makesDescriptor = makesDescriptor
+            place.pointee.makesDescriptor = operation.makesDescriptor
+            place.pointee.isRelease = operation.isRelease
         }
         _ = Unmanaged.passRetained(self)
     }
@@ -79,7 +99,7 @@ final class OperationGroupState: @unchecked Sendable {
     func requestCancel(_ isWanted: (UInt) -> Bool) -> Int {
         state.withLock { state in
             var count = 0
-            for index in 0..<state.ready.count where isWanted(places[index].context) {
+            for index in 0..<state.ready.count where isWanted(places[index].context) && !places[index].isRelease {
                 guard let token = places[index].token, let loop = places[index].loop else { continue }
                 loop.core.requestCancel(token)
                 count += 1
@@ -107,7 +127,10 @@ final class OperationGroupState: @unchecked Sendable {
             state.ready[(state.firstReady + state.readyCount) % state.ready.count] = place.pointee.index
             state.readyCount += 1
         }
-        Kernel.wake(event)
+        switch event {
+        case .own(let timer): timer.signal()
+        case .borrowed(let number): Kernel.wake(number)
+        }
     }
 
     /// The oldest completion, whose place is free again.

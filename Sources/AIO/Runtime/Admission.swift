@@ -9,18 +9,19 @@ final class Admission: Sendable {
         case failed(IOError.Code)
     }
 
-    private struct Waiter: Sendable {
-        var id: UInt64
-        var operation: Operation
-        var deadline: Nanoseconds
-        var continuation: UnsafeContinuation<Answer, Never>
+    private final class Waiter: @unchecked Sendable {
+        // @unchecked: the continuation is set before the waiter joins the line, under its lock.
+        let operation: Operation
+        var continuation: UnsafeContinuation<Answer, Never>?
+
+        init(_ operation: Operation) { self.operation = operation }
     }
 
-    private struct State: Sendable {
-        var waiters: [Waiter] = []
-        var lastID: UInt64 = 0
-        /// Cancelled before they began to wait.
-        var cancelled: Set<UInt64> = []
+    private typealias Line = WaitingLine<Waiter>
+
+    private struct State: ~Copyable, @unchecked Sendable {
+        // @unchecked: what lies in the line is touched under the lock alone.
+        var line = Line()
         var isClosed = false
     }
 
@@ -39,40 +40,40 @@ final class Admission: Sendable {
     func wait(
         _ operation: Operation, _ deadline: Nanoseconds, wake: @Sendable () -> Void
     ) async -> Answer {
-        let id = state.withLock { state in
-            state.lastID += 1
-            return state.lastID
-        }
-        // After the handler is gone, nobody can put the id there any more.
-        defer { state.withLock { _ = $0.cancelled.remove(id) } }
+        let place = Line.Place(Waiter(operation), deadline: deadline)
         return await withTaskCancellationHandler {
             await withUnsafeContinuation { continuation in
                 let refusal = state.withLock { state -> IOError.Code? in
                     if state.isClosed { return .runtimeShutDown }
-                    if state.cancelled.contains(id) { return .cancelled }
-                    state.waiters.append(
-                        Waiter(id: id, operation: operation, deadline: deadline, continuation: continuation))
-                    count.store(state.waiters.count, ordering: .relaxed)
+                    if place.hasLeft { return .cancelled }
+                    place.value.continuation = continuation
+                    state.line.append(place)
+                    note(state.line.count)
                     return nil
                 }
                 if let refusal { continuation.resume(returning: .failed(refusal)) } else { wake() }
             }
         } onCancel: {
-            cancel(id)
+            cancel(place)
         }
     }
 
-    private func cancel(_ id: UInt64) {
-        let waiter = state.withLock { state -> Waiter? in
-            guard let index = state.waiters.firstIndex(where: { $0.id == id }) else {
-                // Not waiting yet, or not any more.
-                state.cancelled.insert(id)
-                return nil
-            }
-            defer { count.store(state.waiters.count, ordering: .relaxed) }
-            return state.waiters.remove(at: index)
+    private func cancel(_ place: Line.Place) {
+        let isWaiting = state.withLock { state in
+            // Not waiting yet, or not any more.
+            place.hasLeft = true
+            defer { note(state.line.count) }
+            return state.line.remove(place)
         }
-        waiter?.continuation.resume(returning: .failed(.cancelled))
+        if isWaiting { Self.answer(place, .failed(.cancelled)) }
+    }
+
+    /// Under the lock.
+    private func note(_ waiterCount: Int) { count.store(waiterCount, ordering: .relaxed) }
+
+    /// For one that was taken out of the line, by whoever took it: once.
+    private static func answer(_ place: Line.Place, _ answer: Answer) {
+        place.value.continuation?.resume(returning: answer)
     }
 
     // MARK: The loop's thread
@@ -81,20 +82,20 @@ final class Admission: Sendable {
     func admit(_ prepare: (Operation, Nanoseconds) -> Token?) -> Bool {
         guard !isEmpty else { return false }
         var admittedAny = false
-        while let (waiter, token) = next(prepare) {
-            waiter.continuation.resume(returning: .admitted(token))
+        while let (place, token) = next(prepare) {
+            Self.answer(place, .admitted(token))
             admittedAny = true
         }
         return admittedAny
     }
 
-    private func next(_ prepare: (Operation, Nanoseconds) -> Token?) -> (Waiter, Token)? {
+    private func next(_ prepare: (Operation, Nanoseconds) -> Token?) -> (Line.Place, Token)? {
         state.withLock { state in
-            guard let first = state.waiters.first, let token = prepare(first.operation, first.deadline) else {
+            guard let first = state.line.first, let token = prepare(first.value.operation, first.deadline) else {
                 return nil
             }
-            state.waiters.removeFirst()
-            count.store(state.waiters.count, ordering: .relaxed)
+            state.line.remove(first)
+            note(state.line.count)
             return (first, token)
         }
     }
@@ -102,41 +103,43 @@ final class Admission: Sendable {
     /// The earliest deadline of those who wait.
     var nextDeadline: Nanoseconds {
         guard !isEmpty else { return .never }
-        return state.withLock { state in state.waiters.reduce(.never) { min($0, $1.deadline) } }
+        return state.withLock { $0.line.earliestDeadline }
     }
 
     func expire(_ now: Nanoseconds) {
         guard !isEmpty else { return }
-        let expired = remove { $0.deadline <= now }
-        for waiter in expired { waiter.continuation.resume(returning: .failed(.deadlineExceeded)) }
+        while let place = popPassed(now) { Self.answer(place, .failed(.deadlineExceeded)) }
     }
 
-    /// Ends the waiting of operations on a descriptor, or with nil of all; a close is not given up. From any thread. Returns
-    /// how many there were.
+    private func popPassed(_ now: Nanoseconds) -> Line.Place? {
+        state.withLock { state in
+            defer { note(state.line.count) }
+            return state.line.popPassed(now)
+        }
+    }
+
+    /// Ends the waiting of operations on a descriptor, or with nil of all; what gives something up goes on waiting. From any
+    /// thread. Returns how many there were.
     func cancelAll(on descriptor: Descriptor?) -> Int {
         guard !isEmpty else { return 0 }
         let removed = remove { waiter in
-            if case .close = waiter.operation { return false }
+            guard !waiter.operation.isRelease else { return false }
             return descriptor.map { waiter.operation.isOn($0) } ?? true
         }
-        for waiter in removed { waiter.continuation.resume(returning: .failed(.cancelled)) }
+        for place in removed { Self.answer(place, .failed(.cancelled)) }
         return removed.count
     }
 
     /// Nobody is admitted any more.
     func close() {
         state.withLock { $0.isClosed = true }
-        for waiter in remove(where: { _ in true }) {
-            waiter.continuation.resume(returning: .failed(.runtimeShutDown))
-        }
+        for place in remove(where: { _ in true }) { Self.answer(place, .failed(.runtimeShutDown)) }
     }
 
-    private func remove(where matches: (Waiter) -> Bool) -> [Waiter] {
+    private func remove(where matches: (Waiter) -> Bool) -> [Line.Place] {
         state.withLock { state in
-            let removed = state.waiters.filter(matches)
-            state.waiters.removeAll(where: matches)
-            count.store(state.waiters.count, ordering: .relaxed)
-            return removed
+            defer { note(state.line.count) }
+            return state.line.remove(where: matches)
         }
     }
 }

@@ -1,17 +1,14 @@
 internal import AIOCore
 internal import Synchronization
 
-/// What is to be called when a deadline passes, for waits that are no operations of the loop. Few at a time.
+/// What is to be called when a deadline passes, for waits that are no operations of the loop.
 final class Alarms: Sendable {
-    private struct Alarm: Sendable {
-        var id: UInt64
-        var deadline: Nanoseconds
-        var action: @Sendable () -> Void
-    }
+    typealias Action = @Sendable () -> Void
+    typealias Alarm = WaitingLine<Action>.Place
 
-    private struct State: Sendable {
-        var alarms: [Alarm] = []
-        var lastID: UInt64 = 0
+    private struct State: ~Copyable, @unchecked Sendable {
+        // @unchecked: what lies in the line is touched under the lock alone.
+        var line = WaitingLine<Action>()
     }
 
     private let state = Guarded(State())
@@ -19,20 +16,20 @@ final class Alarms: Sendable {
     private let count = Atomic<Int>(0)
 
     /// The loop must be woken after this. `action` is called on its thread, at most once, and must be short.
-    func set(_ deadline: Nanoseconds, _ action: @escaping @Sendable () -> Void) -> UInt64 {
+    func set(_ deadline: Nanoseconds, _ action: @escaping Action) -> Alarm {
+        let alarm = Alarm(action, deadline: deadline)
         state.withLock { state in
-            state.lastID += 1
-            state.alarms.append(Alarm(id: state.lastID, deadline: deadline, action: action))
-            count.store(state.alarms.count, ordering: .relaxed)
-            return state.lastID
+            state.line.append(alarm)
+            count.store(state.line.count, ordering: .relaxed)
         }
+        return alarm
     }
 
     /// After this the action is not called any more, and no call is under way.
-    func remove(_ id: UInt64) {
+    func remove(_ alarm: Alarm) {
         state.withLock { state in
-            state.alarms.removeAll { $0.id == id }
-            count.store(state.alarms.count, ordering: .relaxed)
+            state.line.remove(alarm)
+            count.store(state.line.count, ordering: .relaxed)
         }
     }
 
@@ -40,16 +37,15 @@ final class Alarms: Sendable {
 
     var nextDeadline: Nanoseconds {
         guard count.load(ordering: .relaxed) > 0 else { return .never }
-        return state.withLock { state in state.alarms.reduce(.never) { min($0, $1.deadline) } }
+        return state.withLock { $0.line.earliestDeadline }
     }
 
     func expire(_ now: Nanoseconds) {
         guard count.load(ordering: .relaxed) > 0 else { return }
         state.withLock { state in
             // Called under the lock, so that `remove` waits for it.
-            for alarm in state.alarms where alarm.deadline <= now { alarm.action() }
-            state.alarms.removeAll { $0.deadline <= now }
-            count.store(state.alarms.count, ordering: .relaxed)
+            while let alarm = state.line.popPassed(now) { alarm.value() }
+            count.store(state.line.count, ordering: .relaxed)
         }
     }
 }

@@ -13,7 +13,7 @@ public final class IOLoop: TaskExecutor, Sendable, CustomStringConvertible {
     init(
         _ kind: EngineKind, _ settings: EngineConfiguration, _ configuration: IORuntime.Configuration
     ) throws(EngineFailure) {
-        tasks = LoopTasks(jobEnded: configuration.jobEnded)
+        tasks = LoopTasks(configuration)
         atLimit = configuration.atLimit
         core = try .start(kind, settings, tasks)
         tasks.attach(self)
@@ -42,13 +42,22 @@ public final class IOLoop: TaskExecutor, Sendable, CustomStringConvertible {
     /// Carries one operation out. Returns only when its completion has come, also when the task is cancelled: so
     /// what the operation points at may be borrowed.
     func perform(_ operation: Operation, _ deadline: Nanoseconds, _ name: String) async throws(IOError) -> Completion {
-        if Task.isCancelled { throw IOError(.cancelled, name) }
+        if operation.isRelease { return try await performToTheEnd(operation, name) }
+        try Self.checkBeginning(deadline, name)
         let token = try await admit(operation, deadline, name)
         return await cancellableCompletion(of: token)
     }
 
+    /// Throws `cancelled` in a cancelled task, and `deadlineExceeded` after the deadline: then nothing is begun, whatever
+    /// could be had without waiting.
+    @inline(__always)
+    static func checkBeginning(_ deadline: Nanoseconds, _ name: @autoclosure () -> String) throws(IOError) {
+        if Task.isCancelled { throw IOError(.cancelled, name()) }
+        if deadline != .never, deadline <= Kernel.now() { throw IOError(.deadlineExceeded, name()) }
+    }
+
     /// The same for an operation that somebody else may ask to end, too: it is in `waiting` until it has completed. The
-    /// caller has just seen that the task is not cancelled.
+    /// caller has just seen that it may begin.
     @inline(__always)
     func perform(
         _ operation: Operation, _ deadline: Nanoseconds, _ name: String, noting waiting: borrowing WaitingOperations
@@ -60,7 +69,7 @@ public final class IOLoop: TaskExecutor, Sendable, CustomStringConvertible {
         return await cancellableCompletion(of: token)
     }
 
-    /// The same for what must not be cancelled: it would leave something half done, as with close.
+    /// The same for what must not be cancelled (`Operation.isRelease`).
     func performToTheEnd(_ operation: Operation, _ name: String) async throws(IOError) -> Completion {
         let token: Token
         if let free = core.prepare(operation, context: 0, deadline: .never) {
@@ -136,13 +145,13 @@ public final class IOLoop: TaskExecutor, Sendable, CustomStringConvertible {
     // MARK: Alarms
 
     /// Calls `action` on the loop's thread when `deadline` passes, unless that is removed before.
-    func setAlarm(_ deadline: Nanoseconds, _ action: @escaping @Sendable () -> Void) -> UInt64 {
+    func setAlarm(_ deadline: Nanoseconds, _ action: @escaping @Sendable () -> Void) -> Alarms.Alarm {
         let alarm = tasks.alarms.set(deadline, action)
         core.wakeIfAsleep()
         return alarm
     }
 
-    func removeAlarm(_ alarm: UInt64) { tasks.alarms.remove(alarm) }
+    func removeAlarm(_ alarm: Alarms.Alarm) { tasks.alarms.remove(alarm) }
 
     // MARK: The end
 

@@ -43,7 +43,8 @@ public final class IORuntime: Sendable {
     public enum ShutdownMode: Sendable {
         /// Everything in flight is carried out. Waits for ever if something does, such as a read from a silent pipe.
         case drain
-        /// Everything in flight is asked to end. What cannot be stopped is still waited for.
+        /// Everything in flight is asked to end, but for what gives something up, such as a close. What cannot be stopped is
+        /// still waited for.
         case cancel
     }
 
@@ -134,7 +135,8 @@ public final class IORuntime: Sendable {
     }
 
     /// Asks for an end to every operation on a descriptor, or with nil to all of this runtime's, also to those that still
-    /// wait for a place. Each operation's own end tells what came of it. Returns how many were asked.
+    /// wait for a place. Each operation's own end tells what came of it. What gives something up (`Operation.isRelease`), a
+    /// close above all, goes on. Returns how many were asked.
     @discardableResult
     public func requestCancelAll(on descriptor: Descriptor? = nil) async throws(IOError) -> Int {
         try check("cancel")

@@ -9,6 +9,7 @@ final class LoopTasks: LoopClient {
     private let admissionOfWaits = Admission()
     let alarms = Alarms()
     private let jobEnded: (@Sendable () -> Void)?
+    private let log: @Sendable (String) -> Void
     private let remote = Guarded(Remote())
     /// Whether `remote` may hold jobs, for the loop to see without the lock.
     private let hasRemote = Atomic<Bool>(false)
@@ -31,8 +32,9 @@ final class LoopTasks: LoopClient {
         var core: Loop<LoopTasks>?
     }
 
-    init(jobEnded: (@Sendable () -> Void)?) {
-        self.jobEnded = jobEnded
+    init(_ configuration: IORuntime.Configuration) {
+        jobEnded = configuration.jobEnded
+        log = configuration.log
         local = .allocate(capacity: 1)
         local.initialize(to: Local())
     }
@@ -138,6 +140,10 @@ final class LoopTasks: LoopClient {
     }
 
     // MARK: The end
+
+    func engineLost(_ errno: Int32) {
+        log("io_uring cannot be used any more: \(Errno(rawValue: errno)); the engine threads stands in for it")
+    }
 
     func loopEnded() {
         fetchRemote()

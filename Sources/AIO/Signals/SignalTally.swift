@@ -6,14 +6,14 @@ internal import Synchronization
 /// What has come for one `Signals`, in memory that a signal handler may write to.
 struct SignalTally: ~Copyable {
     private let mask: UInt64
-    private let event: Int32
+    private let event: MarkedTimer
     /// By signal, from 1 on.
     private let counts: UnsafeMutablePointer<Atomic<UInt32>>
     /// Process and user in one word, so that they belong together; all ones for none.
     private let senders: UnsafeMutablePointer<Atomic<UInt64>>
 
-    /// `event` is an eventfd, borrowed.
-    init(_ signals: Set<Signal>, event: Int32) {
+    /// `event` is borrowed.
+    init(_ signals: Set<Signal>, event: MarkedTimer) {
         mask = signals.reduce(0) { $0 | $1.bit }
         self.event = event
         counts = .allocate(capacity: Int(CK_SIGNAL_MAX))
@@ -29,13 +29,13 @@ struct SignalTally: ~Copyable {
         senders.deallocate()
     }
 
-    /// In a handler: atomics and a write to an eventfd, nothing else.
+    /// In a handler: atomics and the setting of a timer, nothing else.
     func note(_ signal: Int32, sender: UInt64) {
         guard mask & (1 << UInt64(signal - 1)) != 0 else { return }
         senders[Int(signal) - 1].store(sender, ordering: .relaxed)
         // Releasing: whoever takes the count finds this sender, or a later one.
         counts[Int(signal) - 1].wrappingAdd(1, ordering: .releasing)
-        Kernel.wake(event)
+        event.signal()
     }
 
     /// Takes what came of the lowest signal.

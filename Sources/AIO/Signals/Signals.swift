@@ -20,6 +20,8 @@ public final class Signals: AsyncSequence, Sendable {
     private let handle: StreamHandle
     // unsafe: the pointer is made once, and what it points at is atomic.
     nonisolated(unsafe) private let tally: UnsafeMutablePointer<SignalTally>
+    /// Readable when something has come.
+    private let event: MarkedTimer
     private let isEnded = Atomic(false)
 
     /// Begins to receive the signals. Throws `invalidArgument` for what cannot be caught (`.kill`, `.stop`) and for what a
@@ -29,17 +31,18 @@ public final class Signals: AsyncSequence, Sendable {
         for signal in signals where !signal.canBeReceivedLater {
             throw IOError(.invalidArgument, "sigaction", advice: "\(signal) cannot be received")
         }
-        let number = Kernel.eventDescriptor()
-        guard number >= 0 else { throw IOError(result: Int32(number), "eventfd") }
+        var refused: Int32 = 0
+        guard let event = MarkedTimer(errno: &refused) else { throw IOError(result: -refused, "timerfd") }
+        self.event = event
         self.signals = signals
         self.runtime = runtime
         // The descriptor is closed here, when no handler writes to it any more.
-        handle = StreamHandle(Descriptor(Int32(number), kind: .stream), "signals", isBorrowed: true, runtime)
+        handle = StreamHandle(Descriptor(event.number, kind: .stream), "signals", isBorrowed: true, runtime)
         tally = .allocate(capacity: 1)
-        tally.initialize(to: SignalTally(signals, event: Int32(number)))
+        tally.initialize(to: SignalTally(signals, event: event))
         do throws(IOError) { try SignalTable.shared.add(tally, signals) } catch {
             isEnded.store(true, ordering: .relaxed)
-            Kernel.close(Int32(number))
+            event.close()
             throw error
         }
     }
@@ -56,10 +59,10 @@ public final class Signals: AsyncSequence, Sendable {
     /// nil after `close`, also one that comes while this waits.
     ///
     /// Throws `cancelled` or `deadlineExceeded`, after which nothing is lost. The kernel calls are poll(2), as the engine
-    /// has it, and read(2) of an eventfd.
+    /// has it, and timerfd_settime(2), by which it is made readable.
     public func next(deadline: Deadline = .never) async throws(IOError) -> ReceivedSignal? {
         while true {
-            if let received = takeNow() { return received }
+            if let received = takeNow(deadline) { return received }
             do throws(IOError) {
                 let operation = Operation.poll(handle.descriptor, events: CK_POLLIN)
                 _ = try await handle.perform(operation, deadline, Self.operation)
@@ -72,15 +75,15 @@ public final class Signals: AsyncSequence, Sendable {
 
     private static var operation: String { "signal" }
 
-    /// nil too if the sequence is closed or the task cancelled, which the wait that follows will say.
-    private func takeNow() -> ReceivedSignal? {
-        guard (try? handle.begin(Self.operation)) != nil else { return nil }
+    /// nil too if the sequence is closed, the task cancelled or the deadline over, which the wait that follows will say.
+    private func takeNow(_ deadline: Deadline) -> ReceivedSignal? {
+        guard (try? handle.begin(Self.operation, deadline)) != nil else { return nil }
         defer { handle.end() }
         // Before the look: what comes after it makes the descriptor readable again.
-        Kernel.clearEvent(handle.number)
+        event.set(nil)
         let received = tally.pointee.take()
         // For other tasks that wait.
-        if !tally.pointee.isEmpty { Kernel.wake(handle.number) }
+        if !tally.pointee.isEmpty { event.signal() }
         return received
     }
 
@@ -97,7 +100,7 @@ public final class Signals: AsyncSequence, Sendable {
     private func end() {
         guard !isEnded.exchange(true, ordering: .acquiringAndReleasing) else { return }
         SignalTable.shared.remove(tally, signals)
-        Kernel.close(handle.number)
+        event.close()
     }
 
     // MARK: AsyncSequence

@@ -6,9 +6,9 @@ internal import Glibc
 /// or pipe is borrowed: its opener closes it. At the end of a file that grows, later calls get what has come. Offsets are
 /// not kept aligned, as direct I/O would want them.
 ///
-/// A call in a cancelled task, or whose deadline passes, asks the read in flight to end and waits for that. After an error
-/// nothing is lost, and the position is where it was, with one exception: `read(exactly:)` of more than 16 MiB from a
-/// stream. What is in the buffer is given out also after the deadline.
+/// A call in a cancelled task, or after its deadline, throws `cancelled` or `deadlineExceeded`, whatever the buffer holds; one
+/// whose deadline passes asks the read in flight to end and waits for that. After an error nothing is lost, and the position
+/// is where it was, with one exception: `read(exactly:)` of more than 16 MiB from a stream.
 public final class BufferedReader {
     private let source: ByteSource
     /// Where the next byte comes from; in a stream, counted on from the offset that was given.
@@ -45,7 +45,7 @@ public final class BufferedReader {
 
     /// Up to `count` bytes: what is there, or what one read brings. Empty at the end.
     public func read(upTo count: Int, deadline: Deadline = .never) async throws(IOError) -> [UInt8] {
-        try begin(count)
+        try begin(count, deadline)
         defer { isBusy = false }
         if held == 0, count > 0 { _ = try await fetch(deadline) }
         return take(min(count, held))
@@ -54,7 +54,7 @@ public final class BufferedReader {
     /// `count` bytes. Throws `unexpectedEndOfFile` if there are fewer; then none of them are taken, unless more
     /// than 16 MiB were to come from a stream.
     public func read(exactly count: Int, deadline: Deadline = .never) async throws(IOError) -> [UInt8] {
-        try begin(count)
+        try begin(count, deadline)
         defer { isBusy = false }
         // What a stream gave is gone if it is not kept here.
         let buffered = isStream ? BufferPool.largest : max(bufferSize, capacity)
@@ -68,7 +68,7 @@ public final class BufferedReader {
     public func read(
         until delimiter: UInt8, limit: Int = 1 << 20, deadline: Deadline = .never
     ) async throws(IOError) -> [UInt8]? {
-        try begin(limit)
+        try begin(limit, deadline)
         defer { isBusy = false }
         var searched = 0
         while true {
@@ -81,7 +81,7 @@ public final class BufferedReader {
 
     /// The next `count` bytes (16 MiB at most), which stay to be read; fewer if the end comes before.
     public func peek(_ count: Int, deadline: Deadline = .never) async throws(IOError) -> [UInt8] {
-        try begin(count)
+        try begin(count, deadline)
         defer { isBusy = false }
         _ = try await fill(count, deadline)
         return Array(unread.prefix(count))
@@ -91,7 +91,7 @@ public final class BufferedReader {
     /// if need be behind the end.
     @discardableResult
     public func skip(_ count: Int64, deadline: Deadline = .never) async throws(IOError) -> Int64 {
-        try begin(count < 0 ? -1 : 0)
+        try begin(count < 0 ? -1 : 0, deadline)
         defer { isBusy = false }
         var left = count
         while true {
@@ -119,13 +119,16 @@ public final class BufferedReader {
         UnsafeRawBufferPointer(start: buffer.map { $0.base + start }, count: held)
     }
 
-    private func begin(_ count: Int) throws(IOError) {
+    private func begin(_ count: Int, _ deadline: Deadline) throws(IOError) {
         guard !isBusy else {
             let advice = "another call of this reader has not returned"
             throw IOError(.invalidArgument, "read", path: source.path, advice: advice)
         }
         guard count >= 0 else {
             throw IOError(.invalidArgument, "read", path: source.path, advice: "the count is negative")
+        }
+        do throws(IOError) { try IOLoop.checkBeginning(deadline.nanoseconds, "read") } catch {
+            throw IOError(error.code, "read", path: source.path)
         }
         isBusy = true
     }

@@ -71,8 +71,9 @@ public final class BufferedWriter {
 
     // MARK: Writing
 
-    /// Takes the bytes over; waits only while the limit of bytes in flight is reached.
+    /// Takes the bytes over; waits only while the limit of bytes in flight is reached. In a cancelled task it takes nothing.
     public func write(_ bytes: RawSpan) async throws(IOError) {
+        if Task.isCancelled { throw IOError(.cancelled, "write", path: sink.path) }
         try await begin()
         defer { isBusy = false }
         let (base, count) = bytes.withUnsafeBytes { ($0.baseAddress, $0.count) }

@@ -33,6 +33,11 @@ public struct ByteLines: AsyncSequence, Sendable {
         private mutating func nextLine() async throws(IOError) -> [UInt8]? {
             guard !isFinished else { return nil }
             do throws(IOError) {
+                if Task.isCancelled {
+                    // What is read ahead has ended when this throws.
+                    _ = try await chunks.next()
+                    throw IOError(.cancelled, "read", path: path)
+                }
                 while true {
                     if let line = try lineInChunk() { return line }
                     // Its memory is free for the next.

@@ -24,7 +24,7 @@ public struct Descriptor: BitwiseCopyable, Sendable, Equatable {
         case device
         /// Nowhere else, unless swapped out: tmpfs, ramfs, files of memfd_create(2).
         case memory
-        /// With another machine, or a program (FUSE), which may let an operation wait for ever.
+        /// With another machine, a program (FUSE), or whoever is at a terminal, which may let an operation wait for ever.
         case remote
     }
 
@@ -76,9 +76,20 @@ public struct Descriptor: BitwiseCopyable, Sendable, Equatable {
         switch status.mode & CK_S_IFMT {
         // The file system of a block device's name says nothing about the device.
         case CK_S_IFREG, CK_S_IFDIR: descriptor.backing = Kernel.backing(number, status)
+        case CK_S_IFCHR: descriptor.backing = deviceBacking(status)
         default: break
         }
         return (descriptor, file)
+    }
+
+    /// Terminals and their like say that they are ready, and then wait in the middle of a write. Not the devices of mem(4):
+    /// null, zero, full, urandom.
+    private static func deviceBacking(_ status: ck_statx) -> Backing {
+        guard status.special_device_major == 1 else { return .remote }
+        switch status.special_device_minor {
+        case 3, 5, 7, 9: return .memory
+        default: return .remote
+        }
     }
 
     private static func kind(_ type: UInt16, _ number: Int32) -> Kind {

@@ -91,7 +91,7 @@ public final class DuplicateFileHolds: FileHolds, @unchecked Sendable {
     }
 
     public override func hold(_ descriptor: Descriptor) -> Outcome {
-        let number = Kernel.duplicate(descriptor.number, from: least)
+        let number = GuestNumbers.duplicate(descriptor.number, from: least)
         guard number >= 0 else { return number == -Int(EBADF) ? .notOpen : .noPlace }
         var held = descriptor
         held.number = Int32(number)
@@ -119,7 +119,7 @@ public final class DuplicateFileHolds: FileHolds, @unchecked Sendable {
         lock.unlock()
         if isUsed { return }
         guard Kernel.hasRecordLocks(duplicate) else {
-            Kernel.close(duplicate)
+            GuestNumbers.close(duplicate)
             return
         }
         keep(duplicate)
@@ -146,13 +146,13 @@ public final class DuplicateFileHolds: FileHolds, @unchecked Sendable {
             if Kernel.hasRecordLocks(kept[index]) {
                 index += 1
             } else {
-                Kernel.close(kept[index])
+                GuestNumbers.close(kept[index])
                 keptCount -= 1
                 kept[index] = kept[keptCount]
             }
         }
         if keptCount == Self.keptMax {
-            Kernel.close(kept[0])
+            GuestNumbers.close(kept[0])
             keptCount -= 1
             kept[0] = kept[keptCount]
         }

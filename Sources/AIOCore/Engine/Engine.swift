@@ -68,6 +68,8 @@ public struct EngineConfiguration: BitwiseCopyable, Sendable {
     /// Whether the engine lives in a program that knows nothing of it: it then leaves the low descriptor numbers to the
     /// program, and lets other threads hold files where it can (`FileHolds`).
     public var isGuest = false
+    /// For tests: whether a ring is woken by a timer, as before Linux 6.7.
+    var usesWakeTimer = false
     /// Whether the engine `threads` gives direct transfers to the kernel's Linux AIO where that is allowed, as
     /// `linux-aio` does, once there are any.
     public var sendsDirectToLinuxAIO = false

@@ -68,6 +68,35 @@ struct EngineInstance: BitwiseCopyable {
         }
     }
 
+    /// Why the engine is not what it was any more; 0 if it is.
+    @inline(__always)
+    var lostErrno: Int32 {
+        switch reference {
+        case .ioUring(let engine): engine.pointee.lostErrno
+        case .threads, .linuxAIO, .readahead: 0
+        }
+    }
+
+    /// Whether its thread has to go, for what it has in flight to come back.
+    var needsNewThread: Bool {
+        switch reference {
+        case .ioUring(let engine): engine.pointee.needsNewThread
+        case .threads, .linuxAIO, .readahead: false
+        }
+    }
+
+    /// Whether an operation is with what was lost. Giving it up, nothing of it is heard from there.
+    func isLost(_ token: Token) -> Bool {
+        switch reference {
+        case .ioUring(let engine): engine.pointee.isLost && engine.pointee.isInRing(token)
+        case .threads, .linuxAIO, .readahead: false
+        }
+    }
+
+    func giveUp(_ token: Token) {
+        if case .ioUring(let engine) = reference { engine.pointee.giveUp(token) }
+    }
+
     @inline(__always)
     func stage(_ operation: Operation, _ token: Token) {
         switch reference {
@@ -76,6 +105,12 @@ struct EngineInstance: BitwiseCopyable {
         case .linuxAIO(let engine): engine.pointee.stage(operation, token)
         case .readahead(let engine): engine.pointee.stage(operation, token)
         }
+    }
+
+    /// Of a ring: gives an operation to a worker of ours in the place of the kernel's.
+    func stageWithWorker(_ operation: Operation, _ token: Token) {
+        guard case .ioUring(let engine) = reference else { return stage(operation, token) }
+        engine.pointee.sendToWorker(operation, token)
     }
 
     func requestCancel(_ token: Token) {

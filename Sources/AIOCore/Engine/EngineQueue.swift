@@ -22,6 +22,8 @@ public struct EngineQueue: ~Copyable {
     /// What `descriptor` gave away; made when first asked for.
     private var exported: ExportedDescriptor?
 
+    /// Whether it is known that the engine lost its ring.
+    private var hasNotedLoss = false
     /// Whether `settle` gave the engine something that it has not submitted yet.
     var hasStagedAgain = false
     /// The thread that submitted last, and how often that has changed.
@@ -80,6 +82,7 @@ public struct EngineQueue: ~Copyable {
         let slot = table[token]
         guard table.stage(token) == .submit else { return deliver(token, -ECANCELED, []) }
         slot.pointee.issuerChanges = issuerChanges
+        if slot.pointee.deadline != .never, !mayBegin(token) { return }
         switch slot.pointee.operation {
         case .timeout(let deadline):
             slot.pointee.deadline = min(deadline, slot.pointee.deadline)
@@ -100,20 +103,37 @@ public struct EngineQueue: ~Copyable {
             if slot.pointee.deadline != .never { deadlines.insert(token.slot, slot.pointee.deadline) }
             slot.pointee.operation = .futexWait(futexCancels.prepare(wait, token.slot))
             engine.stage(slot.pointee.operation, token)
+        case .write(let transfer) where transfer.flags.contains(.whole),
+            .writeVectored(let transfer) where transfer.flags.contains(.whole):
+            stageWholeWrite(token)
         case let operation:
             if slot.pointee.deadline != .never { deadlines.insert(token.slot, slot.pointee.deadline) }
             stageInPace(operation, token)
         }
     }
 
+    /// Whether an operation with a deadline may begin: not after it. What gives something up heeds none.
+    private mutating func mayBegin(_ token: Token) -> Bool {
+        let slot = table[token]
+        guard !slot.pointee.operation.isRelease else {
+            slot.pointee.deadline = .never
+            return true
+        }
+        guard slot.pointee.deadline <= Kernel.now() else { return true }
+        slot.pointee.isDeadlinePassed = true
+        finish(token, -ECANCELED, [])
+        return false
+    }
+
     /// Asks for an end to an operation. What comes of it, its own completion tells.
     ///
-    /// Returns 0 (asked), or negative ENOENT (no such operation, or completed) or EALREADY (asked before).
+    /// Returns 0 (asked), or negative ENOENT (no such operation, or completed) or EALREADY (asked before, or it gives
+    /// something up, which is not taken back: `Operation.isRelease`).
     @discardableResult
     public mutating func requestCancel(_ token: Token) -> Int32 {
         switch table.requestCancel(token) {
         case .unknown: return -ENOENT
-        case .requestedBefore: return -EALREADY
+        case .requestedBefore, .isRelease: return -EALREADY
         case .endsWhenStaged: return 0
         case .isWithNobody:
             finish(token, -ECANCELED, [])
@@ -202,6 +222,22 @@ public struct EngineQueue: ~Copyable {
     /// Makes a thread in `turn` return. From any thread.
     public borrowing func wake() { engine.wake() }
 
+    /// Why the engine cannot use its ring any more; 0 as long as it can.
+    var lostErrno: Int32 { engine.lostErrno }
+    var needsNewThread: Bool { engine.needsNewThread }
+
+    /// On the new thread, when the one before is gone. What waited for somebody else there the kernel carries out no more,
+    /// and says so only when that comes: it is staged again now. Transfers with devices come to their end, and tell.
+    mutating func goOnAfterThread() {
+        issuerChanges &+= 1
+        for index in 0..<table.capacity {
+            guard let token = table.submittedToken(at: index), engine.isLost(token) else { continue }
+            guard table[token].pointee.operation.isWait else { continue }
+            engine.giveUp(token)
+            settle(Completion(token, result: -ECANCELED))
+        }
+    }
+
     /// A thread's operations end with it; so it is noted which one submits.
     @inline(__always)
     private mutating func noteIssuer() {
@@ -281,6 +317,11 @@ public struct EngineQueue: ~Copyable {
 
     @inline(__always)
     private mutating func drainEngine() {
+        if engine.lostErrno != 0, !hasNotedLoss {
+            hasNotedLoss = true
+            // As if the thread had changed: what comes back without having been asked to is staged again.
+            issuerChanges &+= 1
+        }
         while true {
             let count = engine.drain(into: scratch)
             for completion in scratch[..<count] { settle(completion) }
@@ -312,7 +353,8 @@ public struct EngineQueue: ~Copyable {
     mutating func finish(_ token: Token, _ result: Int32, _ flags: CompletionFlags) {
         deadlines.remove(token.slot)
         table.complete(token)
-        deliver(token, result, flags)
+        let progress = table[token].pointee.progress
+        deliver(token, progress > 0 && result < 0 ? Int32(clamping: progress) : result, flags)
     }
 
     @inline(__always)

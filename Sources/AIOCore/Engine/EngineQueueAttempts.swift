@@ -19,6 +19,7 @@ extension EngineQueue {
             if completion.result <= 0 { giveBackBuffer(slot) }
             if completion.result >= 0 { return endStep(completion, slot) }
         }
+        if slot.pointee.state == .writing, completion.result >= 0 { return continueWrite(completion, slot) }
         let wasAwaiting = slot.pointee.state == .awaitingReadiness
         if wasAwaiting { table.setAwaitingReadiness(token, false) }
         if slot.pointee.isCancelRequested {
@@ -53,6 +54,12 @@ extension EngineQueue {
             guard let (transfer, _) = operation.transfer, transfer.offset >= 0 else { break }
             slot.pointee.operation = operation.atCurrentPosition
             return stageAgain(slot.pointee.operation, token)
+        case -EINVAL:
+            // Somebody has set O_DIRECT since: a worker looks whether that is why.
+            guard var (transfer, _) = operation.transfer, transfer.mayHaveBecomeDirect else { break }
+            transfer.flags.insert(.throughPageCache)
+            slot.pointee.operation = operation.with(transfer)
+            return stageAgain(slot.pointee.operation, token)
         case -EOPNOTSUPP:
             // Not every kind of socket sends from the caller's memory.
             guard case .socket(.sendZeroCopy(let socket, let bytes, let count, let flags)) = operation else { break }
@@ -60,16 +67,30 @@ extension EngineQueue {
             return stageAgain(slot.pointee.operation, token)
         case -EINTR where operation.mayBeInterrupted:
             return stageAgain(operation, token)
+        case -EINTR where operation.isRelease:
+            // The descriptor is gone all the same, and its number may be another file's by now.
+            break
         case -ECANCELED, -EFAULT, -EINTR:
             // Nobody asked for it. The thread that submitted it has exited, and the kernel with it dropped what it
             // had not done; the operation is still wanted, and this thread submits it again.
-            guard slot.pointee.issuerChanges != issuerChanges else { break }
+            guard slot.pointee.issuerChanges != issuerChanges else {
+                guard isForWantOfThread(completion, operation) else { break }
+                hasStagedAgain = true
+                return engine.stageWithWorker(operation, token)
+            }
             slot.pointee.issuerChanges = issuerChanges
             return stageAgain(operation, token)
         default:
             break
         }
         finish(token, result(completion), completion.flags)
+    }
+
+    /// Whether the kernel may have found no thread for one of its workers, and so took the operation back: that is all it
+    /// says then. A worker of ours tries it once.
+    private func isForWantOfThread(_ completion: Completion, _ operation: Operation) -> Bool {
+        completion.result == -ECANCELED && engine.kind == .ioUring && !completion.flags.contains(.usedWorker)
+            && operation.isWorkForAnyWorker
     }
 
     private func result(_ completion: Completion) -> Int32 {
@@ -101,7 +122,7 @@ extension EngineQueue {
         return result == -Int(ESPIPE) ? -EAGAIN : Int32(truncatingIfNeeded: result)
     }
 
-    private mutating func stageAgain(_ operation: Operation, _ token: Token, isReady: Bool = false) {
+    mutating func stageAgain(_ operation: Operation, _ token: Token, isReady: Bool = false) {
         hasStagedAgain = true
         if table[token].pointee.isInSteps { return step(token, isReady: isReady) }
         engine.stage(operation, token)

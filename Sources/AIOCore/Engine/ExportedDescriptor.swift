@@ -4,15 +4,19 @@ internal import CKernel
 /// is ready without the engine's knowing.
 struct ExportedDescriptor: ~Copyable {
     private let epoll: OwnedDescriptor
-    private let timer: OwnedDescriptor
+    private let timer: MarkedTimer
     private var armed = Nanoseconds.never
 
     init(_ engine: EngineKind, _ engineDescriptor: Int32) throws(EngineFailure) {
         let epoll = try OwnedDescriptor(Kernel.epollCreate(), engine, .descriptors)
-        let timer = try OwnedDescriptor(Kernel.timerDescriptor(), engine, .descriptors)
+        var refused: Int32 = 0
+        guard let timer = MarkedTimer(errno: &refused) else {
+            throw EngineFailure(engine: engine, step: .descriptors, errno: refused)
+        }
         for descriptor in [engineDescriptor, timer.number] {
             let added = Kernel.epollControl(epoll.number, CK_EPOLL_CTL_ADD, descriptor, CK_POLLIN, 0)
             guard added >= 0 else {
+                timer.close()
                 throw EngineFailure(engine: engine, step: .descriptors, errno: Int32(-added))
             }
         }
@@ -20,13 +24,15 @@ struct ExportedDescriptor: ~Copyable {
         self.timer = timer
     }
 
+    deinit { timer.close() }
+
     var number: Int32 { epoll.number }
 
     /// Readable at the latest at `deadline`.
     mutating func arm(_ deadline: Nanoseconds) {
         guard deadline != armed else { return }
         armed = deadline
-        Kernel.armTimer(timer.number, at: deadline == .never ? nil : deadline)
+        timer.set(deadline == .never ? nil : deadline)
     }
 
     /// Readable now if something is ready, otherwise at the earliest deadline.

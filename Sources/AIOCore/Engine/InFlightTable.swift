@@ -41,6 +41,8 @@ final class InFlightTable: @unchecked Sendable {
         fileprivate(set) var state = State.unstaged
         fileprivate(set) var isCancelRequested = false
         var isDeadlinePassed = false
+        /// Of a write that is to be whole (`TransferFlags.whole`): what is written already.
+        var progress = 0
         /// Whether it is carried out in steps, and the buffer that the present one has.
         fileprivate(set) var isInSteps = false
         var hasBuffer = false
@@ -65,6 +67,8 @@ final class InFlightTable: @unchecked Sendable {
         case held
         /// As `submitted`, but a result is not the end of the operation (`EngineQueueSteps`), which may be a timer's.
         case stepping
+        /// As `submitted`, but a short count is not the end of the write (`EngineQueueWholeWrites`).
+        case writing
         /// One of its completions waits to be drained; then it is `stepping` again.
         case resting
         /// Its result is known and waits to be drained. Left by `release`.
@@ -110,6 +114,8 @@ final class InFlightTable: @unchecked Sendable {
     func stage(_ token: Token) -> Staging {
         let slot = self[token]
         assert(slot.pointee.state == .unstaged)
+        // Only now is the operation the owner's to look at.
+        if slot.pointee.isCancelRequested, slot.pointee.operation.isRelease { slot.pointee.isCancelRequested = false }
         guard !slot.pointee.isCancelRequested else {
             slot.pointee.state = .completed
             return .cancelledBefore
@@ -118,11 +124,20 @@ final class InFlightTable: @unchecked Sendable {
         return .submit
     }
 
-    /// Between submitted, or stepping, and awaitingReadiness.
+    /// Between submitted, stepping or writing, and awaitingReadiness.
     func setAwaitingReadiness(_ token: Token, _ isAwaiting: Bool) {
         let slot = self[token]
-        slot.pointee.state = isAwaiting ? .awaitingReadiness : slot.pointee.isInSteps ? .stepping : .submitted
+        if isAwaiting {
+            slot.pointee.state = .awaitingReadiness
+        } else if slot.pointee.isInSteps {
+            slot.pointee.state = .stepping
+        } else {
+            slot.pointee.state = slot.pointee.operation.isWholeWrite ? .writing : .submitted
+        }
     }
+
+    /// submitted → writing.
+    func setWriting(_ token: Token) { self[token].pointee.state = .writing }
 
     /// submitted, resting → stepping.
     func setStepping(_ token: Token) {
@@ -152,6 +167,8 @@ final class InFlightTable: @unchecked Sendable {
         /// No such operation, or its result is known already.
         case unknown
         case requestedBefore
+        /// It gives something up, and is carried out.
+        case isRelease
         /// Marked; it ends when it is staged, or goes on.
         case endsWhenStaged
         /// Marked; no engine has it.
@@ -162,15 +179,16 @@ final class InFlightTable: @unchecked Sendable {
     func requestCancel(_ token: Token) -> Cancelling {
         guard let slot = find(token), slot.pointee.state != .completed else { return .unknown }
         guard !slot.pointee.isCancelRequested else { return .requestedBefore }
+        guard slot.pointee.state == .unstaged || !slot.pointee.operation.isRelease else { return .isRelease }
         slot.pointee.isCancelRequested = true
         switch slot.pointee.state {
         case .unstaged, .resting: return .endsWhenStaged
         case .pausing, .held: return .isWithNobody
-        case .submitted, .awaitingReadiness, .stepping, .completed: return .askEngine
+        case .submitted, .awaitingReadiness, .stepping, .writing, .completed: return .askEngine
         }
     }
 
-    /// submitted, awaitingReadiness, pausing, held, stepping → completed.
+    /// submitted, awaitingReadiness, pausing, held, stepping, writing → completed.
     func complete(_ token: Token) {
         assert(self[token].pointee.state != .unstaged && self[token].pointee.state != .completed)
         self[token].pointee.state = .completed
@@ -185,6 +203,7 @@ final class InFlightTable: @unchecked Sendable {
         slot.pointee.isCancelRequested = false
         slot.pointee.isDeadlinePassed = false
         slot.pointee.isInSteps = false
+        slot.pointee.progress = 0
         if token.slot < queueDepth { free.push(token.slot) } else { freeForWaits.push(token.slot) }
     }
 
@@ -194,7 +213,7 @@ final class InFlightTable: @unchecked Sendable {
     /// The token at `index` if that operation is staged and has no result yet.
     func submittedToken(at index: Int) -> Token? {
         switch slots[index].state {
-        case .submitted, .awaitingReadiness, .pausing, .held, .stepping, .resting: token(of: UInt32(index))
+        case .submitted, .awaitingReadiness, .pausing, .held, .stepping, .writing, .resting: token(of: UInt32(index))
         case .unstaged, .completed: nil
         }
     }

@@ -84,7 +84,7 @@ public enum Operation: BitwiseCopyable, @unchecked Sendable {
     /// with the number of operations that were asked.
     case cancelAll(on: Descriptor?)
     /// Asks to cancel `target`. Completes with 0 (asked), ENOENT (no such operation: it may have completed) or
-    /// EALREADY (asked before). What becomes of the target is told by the target's own completion alone.
+    /// EALREADY (asked before, or `target` releases something). What becomes of the target is told by the target's own completion alone.
     case cancel(target: Token)
 }
 
@@ -171,10 +171,16 @@ public struct TransferFlags: OptionSet, BitwiseCopyable, Sendable {
 
     /// Not the kernel's: the page cache was asked a moment ago and did not have it; do not ask again.
     public static let cacheMissed = TransferFlags(rawValue: 1 << 31)
+    /// Not the kernel's: this write to a stream completes when all of it is written, as write(2) does without O_NONBLOCK,
+    /// or with what was written before an error or a cancel. A vectored one moves its iovecs on. At most 2 GiB less a page,
+    /// which is what a completion can tell of.
+    public static let whole = TransferFlags(rawValue: 1 << 30)
+    /// Not the kernel's: goes through the page cache although the file is open with O_DIRECT by now.
+    public static let throughPageCache = TransferFlags(rawValue: 1 << 29)
 
     /// The part that is the kernel's.
     @inline(__always)
-    var kernelFlags: UInt32 { rawValue & ~TransferFlags.cacheMissed.rawValue }
+    var kernelFlags: UInt32 { rawValue & 0x1fff_ffff }
 }
 
 /// How much an `Operation.sync` makes durable.

@@ -58,6 +58,17 @@ extension Operation {
         return otherDescriptor.map { $0.isSame(as: other) } ?? false
     }
 
+    /// Whether it gives something up that would otherwise be kept for ever: a descriptor, or what was half made. Such an
+    /// operation is carried out whatever is asked for: no cancel takes it back, and no deadline ends it.
+    public var isRelease: Bool {
+        switch self {
+        case .close: true
+        case .buffers(.provide), .buffers(.unregister): true
+        case .work(let work): work.takeUnretainedValue().isRelease
+        default: false
+        }
+    }
+
     /// Whether it completes with a descriptor that is then its owner's to close.
     package var makesDescriptor: Bool {
         switch self {
@@ -123,12 +134,27 @@ extension Operation {
         return transfer.descriptor.kind == .buffered && transfer.flags.isDisjoint(with: [.sync, .dataSync])
     }
 
+    /// Whether a worker can carry it out by itself, and ends with its result.
+    var isWorkForAnyWorker: Bool {
+        switch self {
+        case .read(let transfer), .write(let transfer), .readVectored(let transfer), .writeVectored(let transfer):
+            transfer.descriptor.kind != .stream
+        case .sync, .syncRange, .open, .close, .status, .allocate, .truncate, .advise, .rename, .unlink, .makeDirectory,
+            .link, .symbolicLink, .call:
+            true
+        case .nop, .work, .socket, .splice, .tee, .waitForChild, .futexWait, .poll, .pollEach, .timeout,
+            .repeatingTimeout, .buffers, .cancel, .cancelAll:
+            false
+        }
+    }
+
     /// Whether it may hold a worker for as long as somebody else pleases.
     @inline(__always)
     var mayWaitForOthers: Bool {
         guard let descriptor, descriptor.backing == .remote else { return false }
         if case .poll = self { return false }
-        return true
+        // A stream is read when it is ready.
+        return descriptor.kind != .stream || isWrite
     }
 
     /// The read or write, and its direction.

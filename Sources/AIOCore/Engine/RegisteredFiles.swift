@@ -14,7 +14,7 @@ struct RegisteredFiles: ~Copyable {
         numbers = .allocate(capacity: files.count)
         numbers.initialize(repeating: -1)
         for index in files.indices where files[index] != -1 {
-            let number = Kernel.duplicate(files[index])
+            let number = Kernel.duplicate(files[index], from: Kernel.guestNumbers())
             guard number >= 0 else {
                 release()
                 return number

@@ -7,7 +7,10 @@ extension Kernel {
     public static func preadv2(
         _ descriptor: Int32, _ vectors: UnsafePointer<iovec>?, _ count: Int, _ offset: Int64, _ flags: UInt32
     ) -> Int {
-        call(CK_NR_preadv2, Int(descriptor), address(vectors), count, Int(offset), 0, Int(flags))
+        let result = call(CK_NR_preadv2, Int(descriptor), address(vectors), count, Int(offset), 0, Int(flags))
+        guard isRefusal(result) else { return result }
+        return transferWithoutFlags(
+            (CK_NR_preadv2, CK_NR_preadv, CK_NR_readv), descriptor, vectors, count, offset, flags, result)
     }
 
     /// pwritev2(2). `offset` -1 writes at the descriptor's position, as writev(2) does.
@@ -15,7 +18,10 @@ extension Kernel {
     public static func pwritev2(
         _ descriptor: Int32, _ vectors: UnsafePointer<iovec>?, _ count: Int, _ offset: Int64, _ flags: UInt32
     ) -> Int {
-        call(CK_NR_pwritev2, Int(descriptor), address(vectors), count, Int(offset), 0, Int(flags))
+        let result = call(CK_NR_pwritev2, Int(descriptor), address(vectors), count, Int(offset), 0, Int(flags))
+        guard isRefusal(result) else { return result }
+        return transferWithoutFlags(
+            (CK_NR_pwritev2, CK_NR_pwritev, CK_NR_writev), descriptor, vectors, count, offset, flags, result)
     }
 
     /// pread(2).
@@ -51,7 +57,9 @@ extension Kernel {
     public static func openat2(
         _ directory: Int32, _ path: UnsafePointer<CChar>, _ how: UnsafePointer<ck_open_how>
     ) -> Int {
-        call(CK_NR_openat2, Int(directory), address(path), address(how), MemoryLayout<ck_open_how>.size)
+        let result = call(CK_NR_openat2, Int(directory), address(path), address(how), MemoryLayout<ck_open_how>.size)
+        guard isRefusal(result) else { return result }
+        return openat(directory, path, how, result)
     }
 
     /// close(2).
@@ -65,6 +73,29 @@ extension Kernel {
     @discardableResult
     static func setOpenFlags(_ descriptor: Int32, _ flags: Int) -> Int {
         call(CK_NR_fcntl, Int(descriptor), Int(CK_F_SETFL), flags)
+    }
+
+    /// open(2) of /proc/thread-self/fd (that of the process has nothing once the main thread has ended): the same file once more, as an open file of its own with these flags.
+    static func reopen(_ descriptor: Int32, _ flags: UInt64) -> Int {
+        let prefix: StaticString = "/proc/thread-self/fd/"
+        return withUnsafeTemporaryAllocation(of: CChar.self, capacity: 40) { path in
+            for index in 0..<prefix.utf8CodeUnitCount { path[index] = CChar(prefix.utf8Start[index]) }
+            var end = prefix.utf8CodeUnitCount
+            var divisor: Int32 = 1_000_000_000
+            while divisor > 0 {
+                let digit = descriptor / divisor % 10
+                if digit != 0 || end > prefix.utf8CodeUnitCount || divisor == 1 {
+                    path[end] = CChar(UInt8(ascii: "0")) + CChar(digit)
+                    end += 1
+                }
+                divisor /= 10
+            }
+            path[end] = 0
+            var how = ck_open_how()
+            how.flags = flags | CK_O_CLOEXEC | CK_O_NOCTTY
+            guard let start = path.baseAddress else { return -Int(EFAULT) }
+            return openat2(CK_AT_FDCWD, start, &how)
+        }
     }
 
     /// fcntl(2) with F_DUPFD_CLOEXEC: the same open file under another number, the lowest free one from `least` on.
@@ -84,15 +115,6 @@ extension Kernel {
         return Int32(clamping: min(limit.soft, 4096) * 7 / 8)
     }
 
-    /// The same open file, closed under its own number and open under one that no program expects; or left where it
-    /// is if there is none.
-    static func movedUp(_ descriptor: Int32) -> Int32 {
-        let moved = duplicate(descriptor, from: guestNumbers())
-        guard moved >= 0 else { return descriptor }
-        close(descriptor)
-        return Int32(moved)
-    }
-
     /// fcntl(2) with F_OFD_GETLK: whether any process, this one too, has a record lock on the file. As an open file of
     /// its own it is in conflict with every lock.
     static func hasRecordLocks(_ descriptor: Int32) -> Bool {
@@ -107,7 +129,9 @@ extension Kernel {
         _ directory: Int32, _ path: UnsafePointer<CChar>, _ flags: Int32, _ mask: UInt32,
         _ result: UnsafeMutablePointer<ck_statx>
     ) -> Int {
-        call(CK_NR_statx, Int(directory), address(path), Int(flags), Int(mask), address(result))
+        let answer = call(CK_NR_statx, Int(directory), address(path), Int(flags), Int(mask), address(result))
+        guard isRefusal(answer) else { return answer }
+        return fstatat(directory, path, flags, result, answer)
     }
 
     /// statx(2) of an open descriptor.

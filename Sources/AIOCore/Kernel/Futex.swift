@@ -17,14 +17,6 @@ extension Kernel {
             Int(UInt32.max))
     }
 
-    /// futex(2), FUTEX_WAIT: sleeps while `word` holds `value`.
-    ///
-    /// Returns 0 (woken), or negative EAGAIN (it holds something else) or EINTR (a signal handler without SA_RESTART
-    /// ran; after one with it the kernel goes on waiting).
-    public static func futexWait(_ word: UnsafeMutablePointer<Atomic<UInt32>>, while value: UInt32) -> Int {
-        call(CK_NR_futex, address(word), Int(CK_FUTEX_WAIT | CK_FUTEX_PRIVATE), Int(value), 0)
-    }
-
     /// futex(2), FUTEX_WAKE: wakes up to `count` of those who wait for `word`.
     public static func futexWake(_ word: UnsafeMutablePointer<Atomic<UInt32>>, _ count: Int32) {
         _ = call(CK_NR_futex, address(word), Int(CK_FUTEX_WAKE | CK_FUTEX_PRIVATE), Int(count))

@@ -15,15 +15,31 @@ extension Kernel {
         call(CK_NR_munmap, address(start), count)
     }
 
+    /// mremap(2) of a shared mapping, from an old size of 0: maps the same memory once more, in the place of whatever is at
+    /// `target`, or anywhere if that is 0. A negative result is an errno; anything else is the address.
+    public static func mapAgain(_ start: UnsafeMutableRawPointer, _ count: Int, at target: UInt) -> Int {
+        let flags = target == 0 ? CK_MREMAP_MAYMOVE : CK_MREMAP_MAYMOVE | CK_MREMAP_FIXED
+        return call(CK_NR_mremap, address(start), 0, count, Int(flags), Int(bitPattern: target))
+    }
+
     /// madvise(2).
     @discardableResult
     public static func madvise(_ start: UnsafeMutableRawPointer, _ count: Int, _ advice: Int32) -> Int {
         call(CK_NR_madvise, address(start), count, Int(advice))
     }
 
-    /// memfd_create(2), close-on-exec.
+    /// memfd_create(2), close-on-exec; where that is refused, a file without a name in what shm_open(3) uses, or in /tmp.
     public static func memoryDescriptor(_ name: StaticString) -> Int {
-        call(CK_NR_memfd_create, address(name.utf8Start), Int(CK_MFD_CLOEXEC))
+        let made = call(CK_NR_memfd_create, address(name.utf8Start), Int(CK_MFD_CLOEXEC))
+        guard isRefusal(made) else { return made }
+        var how = ck_open_how(flags: CK_O_RDWR | CK_O_TMPFILE | CK_O_DIRECTORY | CK_O_CLOEXEC, mode: 0o600, resolve: 0)
+        for folder in ["/dev/shm", "/tmp"] as [StaticString] {
+            let opened = UnsafeRawPointer(folder.utf8Start).withMemoryRebound(to: CChar.self, capacity: 1) {
+                openat2(CK_AT_FDCWD, $0, &how)
+            }
+            if opened >= 0 { return opened }
+        }
+        return made
     }
 
     /// process_vm_readv(2) of this process: copies memory that may not be there. Returns the bytes copied, or EFAULT
@@ -33,6 +49,7 @@ extension Kernel {
     ) -> Int {
         var local = iovec(iov_base: target.baseAddress, iov_len: target.count)
         var remote = iovec(iov_base: source, iov_len: target.count)
-        return call(CK_NR_process_vm_readv, Int(processID()), address(&local), 1, address(&remote), 1, 0)
+        // By the thread's number: once the main thread has ended, the process's names no memory any more.
+        return call(CK_NR_process_vm_readv, Int(threadID()), address(&local), 1, address(&remote), 1, 0)
     }
 }

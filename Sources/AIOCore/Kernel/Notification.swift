@@ -11,4 +11,14 @@ extension Kernel {
     public static func addWatch(_ descriptor: Int32, _ path: UnsafePointer<CChar>, _ mask: UInt32) -> Int {
         call(CK_NR_inotify_add_watch, Int(descriptor), address(path), Int(mask))
     }
+
+    /// Whether it is one of these: without a type, and with a count of bytes to be read (FIONREAD), which eventfds, timers,
+    /// epolls and their like do not have.
+    public static func isChangeDescriptor(_ descriptor: Int32) -> Bool {
+        var count: Int32 = 0
+        return isAnonymous(descriptor)
+            && withUnsafeMutablePointer(to: &count) {
+                ioctl(descriptor, UInt(CK_FIONREAD), Int(bitPattern: $0)) == 0
+            }
+    }
 }

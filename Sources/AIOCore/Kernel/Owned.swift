@@ -1,18 +1,26 @@
 internal import CKernel
 
-/// A descriptor with one owner: closed when that goes.
+/// A descriptor with one owner: closed when that goes, unless it is somebody else's by then.
+///
+/// It has a high number. A program counts on the lowest free one for its next file, may have closed 0 to 2 and mean to open
+/// them again, and closes low numbers that it does not know.
 struct OwnedDescriptor: ~Copyable {
-    let number: Int32
+    private(set) var number: Int32
 
     /// From a system call's result, which is a descriptor or a negative errno.
-    init(
-        _ result: Int, _ engine: EngineKind, _ step: EngineFailure.Step, isGuest: Bool = false
-    ) throws(EngineFailure) {
+    init(_ result: Int, _ engine: EngineKind, _ step: EngineFailure.Step) throws(EngineFailure) {
         guard result >= 0 else { throw EngineFailure(engine: engine, step: step, errno: Int32(-result)) }
-        number = isGuest ? Kernel.movedUp(Int32(result)) : Int32(result)
+        number = GuestNumbers.moveUp(Int32(result))
     }
 
-    deinit { Kernel.close(number) }
+    deinit { GuestNumbers.closeOwn(number) }
+
+    /// The number, which the caller then owns.
+    consuming func release() -> Int32 {
+        let released = number
+        number = -1
+        return released
+    }
 }
 
 /// Mapped memory with one owner: unmapped when that goes.

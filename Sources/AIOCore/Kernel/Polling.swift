@@ -25,7 +25,7 @@ extension Kernel {
         let remaining = deadline > now ? deadline &- now : 0
         var time = ck_timespec(remaining)
         let result = call(CK_NR_epoll_pwait2, Int(epoll), address(events), capacity, address(&time), 0, 8)
-        guard result == -Int(ENOSYS) else { return result }
+        guard isRefusal(result) else { return result }
         let timeoutMs = Int(min((remaining &+ 999_999) / 1_000_000, Nanoseconds(Int32.max)))
         return call(CK_NR_epoll_pwait, Int(epoll), address(events), capacity, timeoutMs, 0, 8)
     }
@@ -50,17 +50,41 @@ extension Kernel {
         call(CK_NR_timerfd_create, Int(CLOCK_MONOTONIC), Int(CK_TFD_CLOEXEC | CK_TFD_NONBLOCK))
     }
 
+    /// timerfd_settime(2) to an absolute time, 0 disarming it, and again every `interval`.
+    static func setTimer(_ timer: Int32, at deadline: Nanoseconds, interval: Nanoseconds) -> Int {
+        var value = ck_itimerspec(interval: ck_timespec(interval), value: ck_timespec(min(deadline, Self.timeMax)))
+        return call(CK_NR_timerfd_settime, Int(timer), Int(CK_TFD_TIMER_ABSTIME), address(&value), 0)
+    }
+
     /// timerfd_settime(2) to an absolute time; nil disarms.
     @discardableResult
     public static func armTimer(_ timer: Int32, at deadline: Nanoseconds?) -> Int {
+        setTimer(timer, at: deadline.map { max($0, 1) } ?? 0, interval: 0)
+    }
+
+    /// The kernel refuses seconds of more than 63 bits of nanoseconds.
+    private static var timeMax: Nanoseconds { Nanoseconds(Int64.max) }
+
+    /// timerfd_gettime(2): the interval, or nil if it is no timer.
+    static func timerInterval(_ timer: Int32) -> Nanoseconds? {
         var value = ck_itimerspec()
-        if let deadline { value.value = ck_timespec(max(deadline, 1)) }
-        return call(CK_NR_timerfd_settime, Int(timer), Int(CK_TFD_TIMER_ABSTIME), address(&value), 0)
+        guard call(CK_NR_timerfd_gettime, Int(timer), address(&value)) == 0 else { return nil }
+        return Nanoseconds(clamping: value.interval.seconds) &* 1_000_000_000
+            &+ Nanoseconds(clamping: value.interval.nanoseconds)
+    }
+
+    /// Waits for nothing but the clock: ppoll(2) without descriptors.
+    static func sleep(until deadline: Nanoseconds) {
+        let now = now()
+        guard deadline > now else { return }
+        var time = ck_timespec(deadline &- now)
+        _ = call(CK_NR_ppoll, 0, 0, address(&time), 0, 8)
     }
 }
 
 extension Kernel {
-    /// Adds one to an eventfd, which wakes whoever waits for it. Full already (EAGAIN) is as good.
+    /// Adds one to an eventfd, which wakes whoever waits for it. Full already (EAGAIN) is as good. For the caller's own:
+    /// what the library makes for itself is a `MarkedTimer`, which is never taken for a file.
     public static func wake(_ eventDescriptor: Int32) {
         var one: UInt64 = 1
         _ = write(eventDescriptor, &one, 8)
@@ -70,28 +94,5 @@ extension Kernel {
     public static func clearEvent(_ eventDescriptor: Int32) {
         var count: UInt64 = 0
         _ = read(eventDescriptor, &count, 8)
-    }
-
-    /// ppoll(2): waits until the eventfd is readable, with the signal mask at the address `signalMask` meanwhile.
-    ///
-    /// Returns 0, or negative EINTR or ETIMEDOUT.
-    public static func waitForEvent(
-        _ eventDescriptor: Int32, until deadline: Nanoseconds, signalMask: UInt
-    ) -> Int {
-        var entry = ck_pollfd(descriptor: eventDescriptor, events: Int16(CK_POLLIN), returned: 0)
-        let now = now()
-        var time = ck_timespec(deadline > now ? deadline &- now : 0)
-        let result = withUnsafeMutablePointer(to: &time) { time in
-            call(
-                CK_NR_ppoll, address(&entry), 1, deadline == .never ? 0 : address(time), Int(bitPattern: signalMask), 8)
-        }
-        return result == 0 ? -Int(ETIMEDOUT) : min(result, 0)
-    }
-
-    /// ppoll(2) of nothing: delivers the signals that the mask at the address `signalMask` lets through. Returns
-    /// whether there were any.
-    public static func pollSignals(_ signalMask: UInt) -> Bool {
-        var none = ck_timespec()
-        return call(CK_NR_ppoll, 0, 0, address(&none), Int(bitPattern: signalMask), 8) == -Int(EINTR)
     }
 }

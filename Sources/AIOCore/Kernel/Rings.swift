@@ -45,6 +45,16 @@ extension Kernel {
         call(CK_NR_io_submit, Int(bitPattern: context), count, address(blocks))
     }
 
+    /// io_submit(2), of blocks at any address.
+    public static func linuxAIOSubmit(_ context: UInt, _ count: Int, _ blocks: UInt) -> Int {
+        call(CK_NR_io_submit, Int(bitPattern: context), count, Int(bitPattern: blocks))
+    }
+
+    /// io_cancel(2), with any addresses.
+    public static func linuxAIOCancel(_ context: UInt, _ block: UInt, _ event: UInt) -> Int {
+        call(CK_NR_io_cancel, Int(bitPattern: context), Int(bitPattern: block), Int(bitPattern: event))
+    }
+
     /// io_pgetevents(2), until a deadline, 0 being now, with the signal mask at the address `mask` unless that is 0.
     /// `events` may be any address.
     public static func linuxAIOGetEvents(

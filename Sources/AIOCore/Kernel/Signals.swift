@@ -33,6 +33,15 @@ extension Kernel {
         call(CK_NR_tgkill, Int(processID()), Int(thread), Int(signal))
     }
 
+    /// Calls `body` with all signals blocked: no handler runs on this thread meanwhile.
+    public static func withSignalsBlocked(_ body: () -> Void) {
+        var all = UInt64.max
+        var before: UInt64 = 0
+        _ = call(CK_NR_rt_sigprocmask, Int(CK_SIG_SETMASK), address(&all), address(&before), 8)
+        body()
+        _ = call(CK_NR_rt_sigprocmask, Int(CK_SIG_SETMASK), address(&before), 0, 8)
+    }
+
     /// Calls `body`, a write on the caller's thread, and spares that the SIGPIPE that a write without a reader brings:
     /// such an operation fails with EPIPE alone when another thread carries it out.
     public static func withoutBrokenPipeSignal(_ body: () -> Int) -> Int {

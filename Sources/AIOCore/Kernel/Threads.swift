@@ -44,6 +44,10 @@ struct Condition: ~Copyable {
 
     /// Returns false when the deadline passed first.
     borrowing func wait(_ lock: borrowing Lock, until deadline: Nanoseconds) -> Bool {
+        guard deadline != .never else {
+            wait(lock)
+            return true
+        }
         var time = timespec(tv_sec: Int(deadline / 1_000_000_000), tv_nsec: Int(deadline % 1_000_000_000))
         return pthread_cond_timedwait(condition, lock.mutex, &time) == 0
     }
@@ -54,11 +58,27 @@ struct Condition: ~Copyable {
 
 extension Kernel {
     /// sched_yield(2).
-    static func yieldThread() { sched_yield() }
+    public static func yieldThread() { sched_yield() }
 
     /// The calling thread, by the cheapest name that it has.
     @inline(__always)
     public static func currentThread() -> UInt { UInt(pthread_self()) }
+
+    /// Calls `body` with all signals blocked and the thread not to be cancelled: for what waits, in a call that is no
+    /// cancellation point, and holds what others need.
+    static func undisturbed(_ body: () -> Void) {
+        var all = sigset_t()
+        var before = sigset_t()
+        sigfillset(&all)
+        var state: Int32 = 0
+        pthread_setcancelstate(Int32(PTHREAD_CANCEL_DISABLE), &state)
+        pthread_sigmask(SIG_SETMASK, &all, &before)
+        defer {
+            pthread_sigmask(SIG_SETMASK, &before, nil)
+            pthread_setcancelstate(state, nil)
+        }
+        body()
+    }
 
     /// Starts a detached thread that runs `body` and keeps it alive meanwhile, with all signals blocked, so that the
     /// program's handlers run on its own threads.
@@ -85,6 +105,17 @@ extension Kernel {
         if refused != 0 { argument.release() }
         return refused
     }
+}
+
+/// What debuggers show. The drop-in libraries tell their threads from the program's by the names (last_thread.c).
+enum ThreadName {
+    #if hasFeature(Embedded)
+        static var loop: StaticString { "aio-dropin-loop" }
+        static var worker: StaticString { "aio-dropin-work" }
+    #else
+        static var loop: StaticString { "aio-loop" }
+        static var worker: StaticString { "aio-worker" }
+    #endif
 }
 
 /// What a thread runs. A class, since a C function can take neither a closure nor a generic one.

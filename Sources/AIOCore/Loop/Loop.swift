@@ -6,7 +6,8 @@ internal import Synchronization
 /// Other threads prepare operations and put them into the inbox; code that runs on the loop's own thread stages
 /// directly.
 public final class Loop<Client: LoopClient>: @unchecked Sendable {
-    // @unchecked: `queue` belongs to the loop's thread; everything else is immutable or made for sharing.
+    // @unchecked: `queue`, `shutdown` and `hasToldOfLoss` belong to the loop's thread; everything else is immutable or made
+    // for sharing.
 
     public let client: Client
     public let engineKind: EngineKind
@@ -18,7 +19,10 @@ public final class Loop<Client: LoopClient>: @unchecked Sendable {
     private let inbox: Inbox
     private let cancels: CancelRequests
     private let deliveries: UnsafeMutableBufferPointer<Delivery>
-    private let thread: UInt
+    /// The one that it runs on. Another takes over if a ring is lost (`handOver`).
+    private let thread: Atomic<UInt>
+    private var shutdown = LoopShutdown()
+    private var hasToldOfLoss = false
     private let phase = Atomic<UInt8>(Phase.running.rawValue)
     /// Threads that may be about to wake the loop: the engine must outlive them.
     private let wakers = Atomic<Int>(0)
@@ -46,7 +50,7 @@ public final class Loop<Client: LoopClient>: @unchecked Sendable {
         inbox = Inbox(capacity: configuration.placeCount)
         cancels = CancelRequests(capacity: configuration.placeCount)
         deliveries = .allocate(capacity: 256)
-        thread = Kernel.currentThread()
+        thread = Atomic(Kernel.currentThread())
     }
 
     deinit {
@@ -58,7 +62,10 @@ public final class Loop<Client: LoopClient>: @unchecked Sendable {
 
     /// Whether the caller runs on this loop's thread.
     @inline(__always)
-    public var isCurrent: Bool { thread == Kernel.currentThread() }
+    public var isCurrent: Bool {
+        // Relaxed: only this thread itself has stored what it finds equal.
+        thread.load(ordering: .relaxed) == Kernel.currentThread()
+    }
 
     /// Whether new operations are accepted.
     public var isRunning: Bool { phase.load(ordering: .acquiring) == Phase.running.rawValue }
@@ -140,8 +147,8 @@ public final class Loop<Client: LoopClient>: @unchecked Sendable {
     // MARK: The loop's thread
 
     func run() {
-        var shutdown = LoopShutdown()
         while true {
+            if queue.pointee.lostErrno != 0, goesOnElsewhere() { return }
             acceptInbox()
             let hasMore = client.runJobs()
             let phase = phase.load(ordering: .acquiring)
@@ -155,6 +162,24 @@ public final class Loop<Client: LoopClient>: @unchecked Sendable {
         while wakers.load(ordering: .sequentiallyConsistent) > 0 { Kernel.yieldThread() }
         queue.deinitialize(count: 1)
         client.loopEnded()
+    }
+
+    /// The engine has lost its ring. True if the loop goes on in another thread, and this one ends.
+    private func goesOnElsewhere() -> Bool {
+        if !hasToldOfLoss {
+            hasToldOfLoss = true
+            client.engineLost(queue.pointee.lostErrno)
+        }
+        // Without a thread to be had, what is in flight has to wait for one: each turn is at an end after some milliseconds.
+        return queue.pointee.needsNewThread && Kernel.startThread(LoopSuccessor(self)) == 0
+    }
+
+    /// On the new thread.
+    fileprivate func goOn() {
+        Kernel.nameThread("aio-loop")
+        thread.store(Kernel.currentThread(), ordering: .relaxed)
+        queue.pointee.goOnAfterThread()
+        run()
     }
 
     @inline(__always)
@@ -212,4 +237,18 @@ public final class Loop<Client: LoopClient>: @unchecked Sendable {
 
 private struct LoopShutdown {
     var placesTaken = 0
+}
+
+/// The next thread of a loop: begins when the one before, which started it, is gone.
+private final class LoopSuccessor<Client: LoopClient>: ThreadBody {
+    private let loop: Loop<Client>
+    private let predecessor = Kernel.threadID()
+
+    init(_ loop: Loop<Client>) { self.loop = loop }
+
+    override func run() {
+        // A signal of 0 asks whether there is such a thread. The kernel sees to its operations before it is gone.
+        while Kernel.sendSignal(0, thread: predecessor) == 0 { Kernel.sleep(until: Kernel.now() &+ 100_000) }
+        loop.goOn()
+    }
 }

@@ -18,4 +18,11 @@ public protocol LoopClient: AnyObject, Sendable {
 
     /// The loop accepts nothing any more, and everything that it had accepted is delivered.
     func loopEnded()
+
+    /// The kernel lets the loop's ring be entered no more, for this reason: the engine `threads` stands in for it.
+    func engineLost(_ errno: Int32)
+}
+
+extension LoopClient {
+    public func engineLost(_ errno: Int32) {}
 }

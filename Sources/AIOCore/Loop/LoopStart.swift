@@ -1,3 +1,5 @@
+internal import CKernel
+
 extension Loop {
     /// Starts a thread, makes the engine on it (an io_uring belongs to the thread that made it), and returns the
     /// loop once it runs. Blocks the caller for that time, some tens of microseconds.
@@ -7,7 +9,9 @@ extension Loop {
         let start = LoopStart<Client>(kind, configuration, client)
         let refused = Kernel.startThread(start)
         guard refused == 0 else { throw EngineFailure(engine: kind, step: .thread, errno: refused) }
-        return try start.wait()
+        // A drop-in's program may cancel this thread, or leave by a signal handler: whoever starts holds a lock.
+        Kernel.undisturbed { start.wait() }
+        return try start.outcome()
     }
 }
 
@@ -35,21 +39,26 @@ private final class LoopStart<Client: LoopClient>: ThreadBody, @unchecked Sendab
         self.client = client
     }
 
-    func wait() throws(EngineFailure) -> Loop<Client> {
+    /// Until there is an outcome.
+    func wait() {
         lock.lock()
         defer { lock.unlock() }
-        while true {
-            switch result {
-            case nil: condition.wait(lock)
-            case .started(let loop)?: return loop
-            case .failed(let failure)?: throw failure
-            }
+        while result == nil { condition.wait(lock) }
+    }
+
+    func outcome() throws(EngineFailure) -> Loop<Client> {
+        lock.lock()
+        defer { lock.unlock() }
+        switch result {
+        case nil: throw EngineFailure(engine: kind, step: .thread, errno: EAGAIN)
+        case .started(let loop)?: return loop
+        case .failed(let failure)?: throw failure
         }
     }
 
     /// On the new thread.
     override func run() {
-        Kernel.nameThread("aio-loop")
+        Kernel.nameThread(ThreadName.loop)
         let queue = UnsafeMutablePointer<EngineQueue>.allocate(capacity: 1)
         do throws(EngineFailure) {
             queue.initialize(to: try EngineQueue(kind, configuration))

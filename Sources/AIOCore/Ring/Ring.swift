@@ -3,10 +3,14 @@ internal import Synchronization
 
 /// An io_uring: the two rings shared with the kernel, and nothing above them.
 ///
-/// One thread at a time uses a ring. Both counters of each ring run freely and wrap at 2^32; only their
+/// One thread at a time uses a ring. One that a thread has for life is registered with that thread, and needs no number: the
+/// program cannot close it, nor open anything else in its place. Both counters of each ring run freely and wrap at 2^32; only their
 /// differences mean anything, so all arithmetic on them wraps as well.
 struct Ring: ~Copyable {
-    private let owned: OwnedDescriptor
+    /// -1 if it is reached without a number.
+    private(set) var descriptor: Int32
+    /// Its index among the rings that the thread has registered (IORING_REGISTER_RING_FDS), or -1.
+    private var index: Int32 = -1
     let parameters: ck_uring_parameters
     private let mapping: RingMapping
     /// Where the next submission entry goes; the kernel sees it once `publish` stored it.
@@ -14,28 +18,58 @@ struct Ring: ~Copyable {
     /// The completion that is read next; the kernel sees it once `drain` stored it.
     private var completionHead: UInt32
 
-    /// io_uring_setup(2) and the mappings, with as many entries at least. `isDedicated`: only the calling thread will ever use the ring. `isGuest`: see
-    /// `EngineConfiguration`.
+    /// io_uring_setup(2) and the mappings, with as many entries at least. `isDedicated`: only the calling thread will ever
+    /// use the ring.
     init(
-        entries: UInt32, completions: UInt32? = nil, isDedicated: Bool, isGuest: Bool = false
+        entries: UInt32, completions: UInt32? = nil, isDedicated: Bool
     ) throws(EngineFailure) {
         var parameters = ck_uring_parameters()
         let created = Ring.setUp(
             entries: entries, completions: completions ?? 2 * entries, isDedicated: isDedicated, &parameters)
-        try self.init(OwnedDescriptor(created, .ioUring, .ringSetup, isGuest: isGuest), parameters)
+        try self.init(OwnedDescriptor(created, .ioUring, .ringSetup), parameters)
     }
 
     /// Over a ring that was set up with `parameters`.
     init(_ owned: consuming OwnedDescriptor, _ parameters: ck_uring_parameters) throws(EngineFailure) {
         let mapping = try RingMapping(owned.number, parameters)
         self.parameters = parameters
-        self.owned = owned
+        descriptor = owned.release()
         self.mapping = mapping
         submissionTail = self.mapping.submissionTail.pointee.load(ordering: .relaxed)
         completionHead = self.mapping.completionHead.pointee.load(ordering: .relaxed)
     }
 
-    var descriptor: Int32 { owned.number }
+    deinit {
+        if index >= 0 {
+            var update = ck_uring_files_update(offset: UInt32(index), reserved: 0, descriptors: 0)
+            _ = register(CK_URING_UNREGISTER_RING_FDS, &update, 1)
+        }
+        if descriptor >= 0 { GuestNumbers.closeOwn(descriptor) }
+    }
+
+    /// Registers the ring with the calling thread, which alone enters it from now on (5.18). Gives the number up unless it is
+    /// to be kept for others, where the kernel can do all without (6.3).
+    mutating func registerWithThread(keepsNumber: Bool) {
+        var update = ck_uring_files_update(
+            offset: .max, reserved: 0, descriptors: UInt64(UInt32(bitPattern: descriptor)))
+        guard Kernel.ringRegister(descriptor, CK_URING_REGISTER_RING_FDS, &update, 1) == 1 else { return }
+        index = Int32(bitPattern: update.offset)
+        guard !keepsNumber, parameters.features & CK_URING_FEATURE_REG_REG_RING != 0 else { return }
+        GuestNumbers.closeOwn(descriptor)
+        descriptor = -1
+    }
+
+    @inline(__always)
+    private func call(
+        _ submissions: UInt32, _ completionsMin: UInt32, _ flags: UInt32,
+        _ argument: UnsafePointer<ck_uring_wait_argument>?
+    ) -> Int {
+        guard index < 0 else {
+            return Kernel.ringEnter(
+                index, submissions, completionsMin, flags | CK_URING_ENTER_REGISTERED_RING, argument)
+        }
+        return Kernel.ringEnter(descriptor, submissions, completionsMin, flags, argument)
+    }
 
     /// Asks for the flags of the newest kernel first, and for fewer as long as the answer is EINVAL.
     private static func setUp(
@@ -88,10 +122,10 @@ struct Ring: ~Copyable {
         guard count > 0 else {
             let flags = needsEnterToDrain ? CK_URING_ENTER_GETEVENTS : 0
             guard staged > 0 || flags != 0 else { return 0 }
-            return Kernel.ringEnter(descriptor, staged, 0, flags, nil)
+            return call(staged, 0, flags, nil)
         }
         if deadline == .never {
-            return Kernel.ringEnter(descriptor, staged, UInt32(count), CK_URING_ENTER_GETEVENTS, nil)
+            return call(staged, UInt32(count), CK_URING_ENTER_GETEVENTS, nil)
         }
         return enter(staged, atLeast: count, until: deadline)
     }
@@ -103,8 +137,7 @@ struct Ring: ~Copyable {
             var argument = ck_uring_wait_argument(
                 signal_mask: 0, signal_mask_size: 8, minimum_wait_us: 0,
                 timeout: UInt64(UInt(bitPattern: time)))
-            return Kernel.ringEnter(
-                descriptor, staged, UInt32(count), CK_URING_ENTER_GETEVENTS | CK_URING_ENTER_EXT_ARG, &argument)
+            return call(staged, UInt32(count), CK_URING_ENTER_GETEVENTS | CK_URING_ENTER_EXT_ARG, &argument)
         }
     }
 
@@ -122,7 +155,22 @@ struct Ring: ~Copyable {
         return flags & (CK_URING_SQ_CQ_OVERFLOW | CK_URING_SQ_TASKRUN) != 0
     }
 
+    /// Takes back what the kernel has not taken, oldest first: the ring is not entered any more.
+    mutating func takeStaged(_ body: (ck_uring_submission) -> Void) {
+        // Relaxed: nobody moves it any more.
+        var head = mapping.submissionHead.pointee.load(ordering: .relaxed)
+        while head != submissionTail {
+            body(mapping.submissions[Int(head & mapping.submissionMask)])
+            head &+= 1
+        }
+        submissionTail = mapping.submissionHead.pointee.load(ordering: .relaxed)
+    }
+
     // MARK: Draining
+
+    var hasCompletions: Bool {
+        completionHead != mapping.completionTail.pointee.load(ordering: .acquiring)
+    }
 
     /// Hands each completion in the ring to `body`, oldest first, until it returns false.
     @inline(__always)
@@ -143,7 +191,8 @@ struct Ring: ~Copyable {
 
     /// io_uring_register(2).
     func register(_ opcode: UInt32, _ argument: UnsafeRawPointer?, _ count: Int) -> Int {
-        Kernel.ringRegister(descriptor, opcode, argument, count)
+        guard descriptor < 0 else { return Kernel.ringRegister(descriptor, opcode, argument, count) }
+        return Kernel.ringRegister(index, opcode | CK_URING_REGISTER_USE_REGISTERED_RING, argument, count)
     }
 
     /// Limits the kernel's worker threads of this ring, for file operations and for those that may wait for ever.

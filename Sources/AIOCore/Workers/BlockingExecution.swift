@@ -4,12 +4,15 @@ extension Operation {
     /// Carries the operation out on this thread, which may block: workers only.
     ///
     /// Returns the value or a negative errno.
-    func blockingResult() -> Int {
+    public func blockingResult() -> Int {
         switch self {
         case .nop:
             return 0
         case .read(let transfer), .readVectored(let transfer), .write(let transfer), .writeVectored(let transfer):
-            return attempt(transfer, flags: transfer.flags.kernelFlags)
+            if transfer.flags.contains(.throughPageCache) { return resultThroughPageCache(transfer) }
+            let result = attempt(transfer, flags: transfer.flags.kernelFlags)
+            guard result == -Int(EINVAL), transfer.mayHaveBecomeDirect else { return result }
+            return resultThroughPageCache(transfer)
         case .sync(let descriptor, .data):
             return Kernel.fdatasync(descriptor.number)
         case .sync(let descriptor, .full):
@@ -103,6 +106,7 @@ extension Operation {
     func resultWithoutWaiting() -> Int? {
         guard let (transfer, isWrite) = transfer, !isWrite, transfer.offset >= 0 else { return nil }
         let result = attemptWithoutWaiting(transfer)
+        if result == -Int(EINVAL), transfer.mayHaveBecomeDirect { return nil }
         return result == -Int(EAGAIN) || result == -Int(EOPNOTSUPP) ? nil : result
     }
 

@@ -16,6 +16,10 @@ struct WorkItem: BitwiseCopyable {
     var isAdvised = false
     /// May wait for ever for somebody else: see `WorkerPool`.
     var isRemote = false
+    /// Waits until another party comes: see `WorkerPool`.
+    var isWaiting = false
+    /// The thread that is at it, if a cancel may interrupt that; 0 otherwise.
+    var thread: Int32 = 0
     /// Asked to end while a worker had it.
     var isCancelRequested = false
     var state = State.idle
@@ -28,6 +32,7 @@ struct WorkItem: BitwiseCopyable {
         self.operation = operation
         self.token = token
         isRemote = operation.mayWaitForOthers || operation.isFutexWait
+        isWaiting = operation.isWaitingWork && !isRemote
         isQuick = operation.isQuick && !isRemote
     }
 

@@ -1,26 +1,34 @@
 internal import CKernel
+internal import Synchronization
 
 /// Threads for what can only be done by blocking one: bounded, started when there is need, gone when there is none.
 ///
-/// Work comes in three kinds.
+/// Work comes in four kinds.
 ///
 /// *Blocking* work (fsync, open, direct I/O, ...) takes a thread each, up to the limit.
 ///
 /// *Remote* work (on files of a network or FUSE file system, and waits for futexes) does so too, but never takes all
 /// threads: it may wait for ever, and the rest is to go on.
 ///
+/// *Waiting* work (opening a FIFO, reading a terminal) has threads of its own, as many again, since it waits until another
+/// party comes; and a cancel interrupts it (`WaitingWork.swift`).
+///
 /// *Quick* work (buffered reads and writes) seldom blocks for long, and hopping threads would cost more than it
 /// does. One worker serves it in order. It first asks the kernel to read ahead (readahead(2)) everything that is
 /// queued, so that the device sees the whole depth at once, and then collects the pages, which mostly are there
 /// by then. Should it get stuck all the same, another worker, which watches, takes over the rest.
+///
+/// One worker stays for life, since there may be no further thread to be had when one is needed (`RLIMIT_NPROC`, a
+/// container's `pids.max`). What finds none waits for those there are, and starting is tried again; without any, whoever
+/// drives the engine carries the work out himself. Nothing fails for want of a thread.
 class WorkerPool: ThreadBody, @unchecked Sendable {
     // @unchecked: `state` and `items` are touched under `lock` only; `finished` and `results` as `Inbox` says.
 
-    private let lock = Lock()
-    private let condition = Condition()
-    private let state: UnsafeMutablePointer<State>
-    private let items: UnsafeMutablePointer<WorkItem>
-    private let limit: Int
+    let lock = Lock()
+    let condition = Condition()
+    let state: UnsafeMutablePointer<State>
+    let items: UnsafeMutablePointer<WorkItem>
+    let limit: Int
     private let remoteLimit: Int
     /// How long a worker without work stays.
     private let idleTime: Nanoseconds
@@ -28,10 +36,12 @@ class WorkerPool: ThreadBody, @unchecked Sendable {
     /// Slots whose work is done, on their way to the engine.
     let finished: Inbox
     private let results: UnsafeMutablePointer<Completion>
-    /// The engine's eventfd, which tells it that `finished` has something. The pool ends before the engine does.
-    private let wakeDescriptor: Int32
+    /// Tells the engine that `finished` has something.
+    private let waker: Waker?
+    /// Whether a thread was refused while there was work for it. Relaxed: whoever sees it looks under the lock.
+    let shortage = Atomic<Bool>(false)
 
-    private struct State {
+    struct State {
         var blocking = WorkList()
         /// Blocking work on remote files, and the threads at it.
         var remote = WorkList()
@@ -39,6 +49,11 @@ class WorkerPool: ThreadBody, @unchecked Sendable {
         /// Quick work that nobody looked at yet, and quick work whose pages have been asked for.
         var incoming = WorkList()
         var advised = WorkList()
+        var waiting = WorkList()
+        /// Threads for waiting work, which are not among the others.
+        var waitingThreads = 0
+        /// Those that have not looked for work yet.
+        var waitingStarting = 0
         var threadCount = 0
         var idleCount = 0
         /// Workers at quick work, and whether one watches them.
@@ -49,7 +64,7 @@ class WorkerPool: ThreadBody, @unchecked Sendable {
         var isStopping = false
     }
 
-    init(capacity: Int, limit: Int, wakeDescriptor: Int32, idleTime: Nanoseconds = 5_000_000_000) {
+    init(capacity: Int, limit: Int, _ waker: Waker?, idleTime: Nanoseconds = 5_000_000_000) {
         state = .allocate(capacity: 1)
         state.initialize(to: State())
         items = .allocate(capacity: capacity)
@@ -59,7 +74,7 @@ class WorkerPool: ThreadBody, @unchecked Sendable {
         self.limit = max(limit, 1)
         remoteLimit = Self.remoteLimit(self.limit)
         self.idleTime = idleTime
-        self.wakeDescriptor = wakeDescriptor
+        self.waker = waker
     }
 
     deinit {
@@ -73,7 +88,7 @@ class WorkerPool: ThreadBody, @unchecked Sendable {
 
     // MARK: The engine's side
 
-    /// Adds one batch. Should not even one thread start, its work fails with pthread_create's errno.
+    /// Adds one batch.
     func add(_ batch: inout FixedQueue<WorkItem>) {
         guard !batch.isEmpty else { return }
         lock.lock()
@@ -94,7 +109,9 @@ class WorkerPool: ThreadBody, @unchecked Sendable {
     private func enqueue(_ item: WorkItem) {
         items[item.slot] = item
         items[item.slot].state = .queued
-        if item.isQuick {
+        if item.isWaiting {
+            state.pointee.waiting.append(item.slot, items)
+        } else if item.isQuick {
             state.pointee.incoming.append(item.slot, items)
         } else if item.isRemote {
             state.pointee.remote.append(item.slot, items)
@@ -110,10 +127,15 @@ class WorkerPool: ThreadBody, @unchecked Sendable {
         let item = items + Int(token.slot)
         guard item.pointee.token == token, item.pointee.state == .queued else {
             // A worker that only looks whether it is ready ends it when it is not.
-            if item.pointee.token == token { item.pointee.isCancelRequested = true }
+            if item.pointee.token == token {
+                item.pointee.isCancelRequested = true
+                interrupt(item, token)
+            }
             return false
         }
-        if item.pointee.isRemote {
+        if item.pointee.isWaiting {
+            state.pointee.waiting.remove(Int(token.slot), items)
+        } else if item.pointee.isRemote {
             state.pointee.remote.remove(Int(token.slot), items)
         } else if !item.pointee.isQuick {
             state.pointee.blocking.remove(Int(token.slot), items)
@@ -147,14 +169,40 @@ class WorkerPool: ThreadBody, @unchecked Sendable {
         lock.lock()
         state.pointee.isStopping = true
         condition.broadcast()
-        while state.pointee.threadCount > 0 { condition.wait(lock) }
+        while state.pointee.threadCount + state.pointee.waitingThreads > 0 { condition.wait(lock) }
         lock.unlock()
     }
 
     // MARK: Threads
 
+    /// Starts the worker that stays, if there is a thread to be had.
+    func startFirst() {
+        lock.lock()
+        if state.pointee.threadCount == 0 { _ = startWorker() }
+        lock.unlock()
+    }
+
+    /// Whether work waits for want of threads: `help` is to be called again and again.
+    @inline(__always)
+    var isShortOfThreads: Bool { shortage.load(ordering: .relaxed) }
+
+    /// On the thread of whoever drives the engine: tries to start threads again, and without any carries out a piece of work
+    /// itself. Not what waits for another party, for which it would wait as well.
+    func help() {
+        lock.lock()
+        defer { lock.unlock() }
+        shortage.store(false, ordering: .relaxed)
+        callWorkers()
+        guard state.pointee.threadCount == 0 else { return }
+        let slot =
+            state.pointee.blocking.popFirst(items) ?? state.pointee.incoming.popFirst(items)
+            ?? state.pointee.advised.popFirst(items) ?? state.pointee.remote.popFirst(items)
+        if let slot { run(slot) }
+    }
+
     /// Under the lock: wakes or starts as many workers as the queued work asks for.
-    private func callWorkers() {
+    func callWorkers() {
+        callWaitingWorkers()
         var wanted = state.pointee.blocking.count + remoteWanted
         if state.pointee.quickWorkers == 0, hasQuickWork { wanted += 1 }
         var waking = min(wanted, state.pointee.idleCount)
@@ -168,30 +216,17 @@ class WorkerPool: ThreadBody, @unchecked Sendable {
 
     /// Under the lock. False if the system refuses another thread; work then waits for those there are.
     private func startWorker() -> Bool {
-        let refused = Kernel.startThread(self)
-        guard refused == 0 else {
-            if state.pointee.threadCount == 0 { failQueued(with: refused) }
+        guard Kernel.startThread(self) == 0 else {
+            shortage.store(true, ordering: .relaxed)
             return false
         }
         state.pointee.threadCount += 1
         return true
     }
 
-    /// Under the lock: no thread at all could be started, so nothing that is queued will ever run.
-    private func failQueued(with errno: Int32) {
-        while let slot = state.pointee.blocking.popFirst(items) ?? state.pointee.incoming.popFirst(items)
-            ?? state.pointee.advised.popFirst(items)
-            ?? state.pointee.remote.popFirst(items)
-        {
-            // No longer queued: a cancel that comes now must not take it out once more.
-            items[slot].state = .idle
-            finish(slot, -Int(errno))
-        }
-    }
-
     /// A worker's life.
     override func run() {
-        Kernel.nameThread("aio-worker")
+        Kernel.nameThread(ThreadName.worker)
         lock.lock()
         while true {
             if let slot = state.pointee.blocking.popFirst(items) {
@@ -218,8 +253,10 @@ class WorkerPool: ThreadBody, @unchecked Sendable {
     /// Under the lock: waits to be called, as the watcher if there is none. False if this worker is not needed.
     private func waitForWork() -> Bool {
         guard needsWatcher else {
-            // With its time up it looks once more: somebody may have called just then, and counts on it.
-            return wait(Kernel.now() &+ idleTime) || hasWork || needsWatcher
+            // The last one stays. With its time up another looks once more: somebody may have called just then, and counts
+            // on it.
+            let isLast = state.pointee.threadCount == 1
+            return wait(isLast ? .never : Kernel.now() &+ idleTime) || hasWork || needsWatcher
         }
         state.pointee.isWatched = true
         let before = state.pointee.quickProgress
@@ -257,6 +294,10 @@ class WorkerPool: ThreadBody, @unchecked Sendable {
         items[slot].state = .running
         let operation = items[slot].operation
         lock.unlock()
+        guard !operation.opensWhatWaits() else {
+            lock.lock()
+            return queueAsWaiting(slot)
+        }
         let result = operation.blockingResult()
         finish(slot, result)
         lock.lock()
@@ -314,7 +355,7 @@ class WorkerPool: ThreadBody, @unchecked Sendable {
                 kept += 1
             }
         }
-        if hasToWake { Kernel.wake(wakeDescriptor) }
+        if hasToWake { waker?.wake() }
         lock.lock()
         defer { count = kept }
         return count - kept
@@ -363,9 +404,9 @@ class WorkerPool: ThreadBody, @unchecked Sendable {
         }
     }
 
-    /// On the worker's thread, without the lock; or under it if no thread could be started.
+    /// On the worker's thread, with or without the lock.
     func finish(_ slot: Int, _ result: Int) {
-        if publish(slot, result) { Kernel.wake(wakeDescriptor) }
+        if publish(slot, result) { waker?.wake() }
     }
 
     /// True if the engine sleeps and has to be woken.

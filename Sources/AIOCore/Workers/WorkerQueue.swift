@@ -27,7 +27,7 @@ private final class DeliveringPool<Client: LoopClient>: WorkerPool, @unchecked S
         contexts = .allocate(capacity: capacity)
         contexts.initialize(repeating: 0, count: capacity)
         self.client = client
-        super.init(capacity: capacity, limit: limit, wakeDescriptor: -1)
+        super.init(capacity: capacity, limit: limit, nil)
     }
 
     deinit { contexts.deallocate() }
@@ -36,6 +36,8 @@ private final class DeliveringPool<Client: LoopClient>: WorkerPool, @unchecked S
         guard let place = places.pop() else { return false }
         contexts[Int(place)] = context
         add(WorkItem(operation, Token(slot: place, generation: 0)))
+        // Without a thread it is the caller who carries out what he gave, or what came before it.
+        if isShortOfThreads { help() }
         return true
     }
 

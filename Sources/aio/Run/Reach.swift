@@ -8,6 +8,8 @@ enum Reach: Equatable {
     case notReached(String)
     /// The same, and they would keep it from starting.
     case harmed(String)
+    /// It takes nothing from them but `syscall`, which most programs use for something else.
+    case perhapsByNumber
     /// Nothing is to be seen that they would serve.
     case unused
 
@@ -37,8 +39,9 @@ enum Reach: Equatable {
         guard file.isForThisMachine else {
             self =
                 file.is32Bit
-                ? .notReached("is a 32-bit program, and the libraries are for 64 bits")
-                : .notReached("is made for another kind of processor")
+                // Their dynamic linker would complain of each library.
+                ? .harmed("is a 32-bit program, and the libraries are for 64 bits: it is started without them")
+                : .harmed("is made for another kind of processor: it is started without the libraries")
             return
         }
         guard let linker = file.interpreter else {
@@ -50,8 +53,19 @@ enum Reach: Equatable {
             self = .harmed("is linked with musl, and the libraries need glibc: it is started without them")
             return
         }
-        let isServed = file.imports.contains(ELFFile.systemCall) || LibrarySearch(file, path).importsAsynchronousCalls()
-        self = isServed ? .reached : .unused
+        if LibrarySearch(file, path).importsAsynchronousCalls() {
+            self = .reached
+        } else {
+            self = file.imports.contains(ELFFile.systemCall) ? .perhapsByNumber : .unused
+        }
+    }
+
+    /// Whether the libraries cannot serve the program, whatever it does.
+    var isExcluded: Bool {
+        switch self {
+        case .notReached, .harmed: true
+        case .reached, .perhapsByNumber, .unused: false
+        }
     }
 
     /// For the person at the terminal; nil if there is nothing to say.
@@ -59,6 +73,12 @@ enum Reach: Equatable {
         switch self {
         case .reached: nil
         case .notReached(let reason), .harmed(let reason): reason
+        case .perhapsByNumber:
+            """
+            takes neither Linux AIO nor POSIX AIO from a library, as far as its symbols and its libraries' show, but \
+            makes system calls through libc's syscall function: Linux AIO is reached if it is among those, and not if \
+            the program makes the system calls itself
+            """
         case .unused:
             """
             uses neither Linux AIO nor POSIX AIO, as far as its symbols and its libraries' show (it may load them \

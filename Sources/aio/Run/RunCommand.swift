@@ -29,7 +29,8 @@ struct RunCommand: ParsableCommand {
     @Flag(help: "When a process ends by exit(3), write to standard error what the libraries did in it.")
     var stats = false
 
-    @Option(help: ArgumentHelp("The same, appended to FILE.", valueName: "file"))
+    @Option(
+        help: ArgumentHelp("The same, appended to FILE; %p in its name is the process's number.", valueName: "file"))
     var statsFile: String?
 
     @Flag(help: "Do not start a program that cannot be reached.")
@@ -77,7 +78,7 @@ struct RunCommand: ParsableCommand {
 
     private func tell(_ reach: Reach, _ file: ProgramFile) throws {
         guard let remark = reach.remark else { return }
-        if require, reach != .unused { throw NotStarted(message: "\(file.path) \(remark)", status: 1) }
+        if require, reach.isExcluded { throw NotStarted(message: "\(file.path) \(remark)", status: 1) }
         Console.complain("\(file.path) \(remark)")
     }
 
@@ -101,7 +102,10 @@ struct RunCommand: ParsableCommand {
         if path.hasPrefix("/") { return path }
         guard let folder = getcwd(nil, 0) else { throw Failure("the current folder", result: -Int(errno)) }
         defer { free(folder) }
-        return folder[1] == 0 ? "/\(path)" : "\(String(cString: folder))/\(path)"
+        // In the folder's name a per cent sign is none of a pattern.
+        let name = String(cString: folder).split(separator: "%", omittingEmptySubsequences: false).joined(
+            separator: "%%")
+        return folder[1] == 0 ? "/\(path)" : "\(name)/\(path)"
     }
 
     /// Puts the program in the place of this process. Returns why that failed.

@@ -1,6 +1,8 @@
 // Uses the library a known number of times and then ends in the way that its second argument names: for the summary.
 #include "libaio_cases.h"
 
+#include <sys/resource.h>
+
 enum { READ_COUNT = 40 };
 
 static uint8_t bytes[READ_COUNT][512];
@@ -50,12 +52,30 @@ static void put_broken_pipe_in_place_of_errors(void) {
     close(ends[1]);
 }
 
+/// No memory for a thread's stack: what comes of the operation is not the question.
+static void use_without_threads(void) {
+    int file = new_file(O_RDWR, sizeof bytes, 1);
+    io_context_t context = new_context(8);
+    long pages = 0;
+    FILE *sizes = fopen("/proc/self/statm", "re");
+    if (!sizes || fscanf(sizes, "%ld", &pages) != 1) { broken("statm"); }
+    fclose(sizes);
+    rlim_t limit = (rlim_t)(pages * sysconf(_SC_PAGESIZE)) + (1 << 20);
+    setrlimit(RLIMIT_AS, &(struct rlimit){limit, limit});
+    struct iocb sync = block(IOCB_CMD_FSYNC, file, NULL, 0, 0);
+    submit_one(context, &sync);
+}
+
 int main(int count, char **arguments) {
     scratch_folder = arguments[1];
     const char *way = count > 2 ? arguments[2] : "return";
     if (strcmp(way, "unused") == 0) { return 3; }
     if (strcmp(way, "own-file") == 0) { put_file_in_place_of_errors(); }
     if (strcmp(way, "broken-pipe") == 0) { put_broken_pipe_in_place_of_errors(); }
+    if (strcmp(way, "no-threads") == 0) {
+        use_without_threads();
+        return 3;
+    }
     use();
     if (strcmp(way, "children") == 0) { use_in_children(4); }
     if (strcmp(way, "_exit") == 0) { _exit(3); }

@@ -101,6 +101,11 @@ static void block_that_cannot_be_written(void) {
     mprotect(block, 4096, PROT_READ);
     fact_result("submit", submit_one(context, block));
     fact_result("events", event_count_now(context));
+    mprotect(block, 4096, PROT_READ | PROT_WRITE);
+    block->key = 7;
+    mprotect(block, 4096, PROT_READ);
+    fact_result("one with a key", submit_one(context, block));
+    fact_result("events of one with a key", event_count_now(context));
 }
 
 static void misaligned_block(void) {

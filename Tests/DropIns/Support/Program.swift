@@ -53,7 +53,9 @@ actor Compiler {
 
     private static func compile(_ program: Program, _ compiler: String) async throws -> String {
         let executable = "\(Environment.lasting)/\(program.name)"
-        let flags = ["-std=gnu17", "-O1", "-g", "-pthread", "-D_GNU_SOURCE", "-Wall", "-Wextra", "-Werror"]
+        let flags =
+            ["-std=gnu17", "-O1", "-g", "-fexceptions", "-pthread", "-D_GNU_SOURCE"]
+            + ["-Wall", "-Wextra", "-Werror"]
         // The library itself rather than -laio: there need not be its development package, and references get versions.
         let outcome = try await Command(
             [compiler] + flags + ["-o", executable, "\(Environment.programs)/\(program.name).c"]

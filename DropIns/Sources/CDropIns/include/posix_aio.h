@@ -11,10 +11,6 @@ static inline int *di_error_word(struct aiocb *block) { return &block->__error_c
 static inline int *di_index_word(struct aiocb *block) { return &block->__abs_prio; }
 static inline ssize_t *di_return_word(struct aiocb *block) { return &block->__return_value; }
 
-/// Calls `body` as a cancellation point: a thread that is cancelled meanwhile, or was before, ends in there. Then
-/// `cleanup` is called on the way out.
-void di_call_cancellable(void (*body)(void *), void (*cleanup)(void *), void *argument);
-
 /// A function to be called on a thread of its own, as SIGEV_THREAD has it.
 struct di_notice {
     void (*function)(union sigval value);

@@ -3,8 +3,8 @@
 #ifndef PROCESS_ENDS_H
 #define PROCESS_ENDS_H
 
-// Swift's, called from process_ends.c: when the library is loaded, and when the process ends by exit(3) or _exit(2), the
-// second at any point of the program, also in a signal handler.
+// Swift's, called from process_ends.c: when the library is loaded, and when the process ends by exit(3) or _exit(2),
+// the second at any point of the program, also in a signal handler.
 void drop_in_was_loaded(void);
 void drop_in_process_ends(void);
 
@@ -16,6 +16,9 @@ const char *drop_in_trusted_environment(const char *name);
 
 /// The program's file name, without its folder.
 const char *drop_in_program_name(void);
+
+/// Whether the program runs on valgrind.
+_Bool drop_in_is_on_valgrind(void);
 
 /// open(2) for appending; made if missing. Negative: failed, see errno.
 int drop_in_open_for_appending(const char *path);

@@ -8,6 +8,8 @@
 #ifndef RAW_CALLS_H
 #define RAW_CALLS_H
 
+#include "reaps.h"
+
 /// io_setup(2): makes a context for so many operations; the word at `place` must be 0 before.
 long aio_raw_setup(unsigned long count, unsigned long place);
 

@@ -9,19 +9,37 @@ extension EngineChoice {
             case .offered: (1, 0, 0)
             case .forced: (2, 0, 0)
             case .unavailable(let failure): (3, failure.step.rawValue, failure.errno)
+            case .onValgrind: (4, 0, 0)
             }
-        return reason << 56 | UInt64(engine.rawValue) << 48 | UInt64(step) << 40 | UInt64(UInt32(bitPattern: errno))
+        return Self.packed(reason, engine, step, errno)
     }
 
-    /// Nil if none was noted.
+    /// The same for one that could not start.
+    static func packed(_ failure: EngineFailure) -> UInt64 {
+        packed(failed, failure.engine, failure.step.rawValue, failure.errno)
+    }
+
+    fileprivate static var failed: UInt64 { 9 }
+
+    private static func packed(_ reason: UInt64, _ engine: EngineKind, _ step: UInt8, _ errno: Int32) -> UInt64 {
+        reason << 56 | UInt64(engine.rawValue) << 48 | UInt64(step) << 40 | UInt64(UInt32(bitPattern: errno))
+    }
+
+    /// Nil if none was noted that runs.
     static func engine(ofPacked packed: UInt64) -> EngineKind? {
-        packed == 0 ? nil : EngineKind(rawValue: UInt8(truncatingIfNeeded: packed >> 48))
+        packed == 0 || packed >> 56 == failed ? nil : EngineKind(rawValue: UInt8(truncatingIfNeeded: packed >> 48))
     }
 }
 
 extension TextBuffer {
     /// The engine with the reason, from what `EngineChoice.packed` made of them.
     mutating func append(packedChoice packed: UInt64) {
+        guard packed >> 56 != EngineChoice.failed else {
+            append("none: it could not start: ")
+            return append(
+                EngineFailure.Step(rawValue: UInt8(truncatingIfNeeded: packed >> 40)),
+                errno: Int32(truncatingIfNeeded: packed & 0xFFFF_FFFF))
+        }
         guard let engine = EngineChoice.engine(ofPacked: packed) else {
             return append("none: it was not needed")
         }
@@ -29,6 +47,7 @@ extension TextBuffer {
         switch packed >> 56 {
         case 1: append(": the kernel offers it")
         case 2: append(": AIO_ENGINE asks for it")
+        case 4: append(": the program runs on valgrind, which io_uring would stop")
         default:
             append(": io_uring is not available: ")
             append(

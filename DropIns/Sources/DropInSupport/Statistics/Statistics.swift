@@ -27,7 +27,7 @@ public enum Served: UInt8, BitwiseCopyable, Sendable, CaseIterable {
 }
 
 /// What a library did in this process, for the summary that AIO_STATS asks for: AIO_STATS=1 writes it to standard
-/// error, AIO_STATS=FILE appends it to a file, when the process ends by exit(3), a return from main, or _exit(2).
+/// error, AIO_STATS=FILE appends it to a file (%p in its name is the process's number, %% a per cent sign), when the process ends by exit(3), a return from main, or _exit(2).
 ///
 /// Not when it ends by a signal, quick_exit(3), exec(2) or the system call itself: no code of a library runs then. A
 /// forked child counts from zero, and writes a summary of its own if it used the library.
@@ -63,6 +63,12 @@ public enum Statistics {
         if began != 0 { record(completed: began, served, result) }
     }
 
+    /// An operation is handed to the kernel's own Linux AIO, and seen no more.
+    @inline(__always)
+    public static func noteNative(_ kind: OperationKind) {
+        if isOn { record(native: kind) }
+    }
+
     // MARK: A call that submits
 
     /// A call that submits begins. Returns what `completeSubmit` wants.
@@ -82,6 +88,16 @@ public enum Statistics {
         guard let cells = StatisticsCells.current else { return }
         cells.noteUse(Kernel.now())
         cells.engine.pointee.store(choice.packed, ordering: .relaxed)
+    }
+
+    /// It could not start. One that runs already, or starts later, counts for more.
+    static func note(_ failure: EngineFailure) {
+        guard let cells = StatisticsCells.current else { return }
+        cells.noteUse(Kernel.now())
+        let before = cells.engine.pointee.load(ordering: .relaxed)
+        guard EngineChoice.engine(ofPacked: before) == nil else { return }
+        _ = cells.engine.pointee.compareExchange(
+            expected: before, desired: EngineChoice.packed(failure), ordering: .relaxed)
     }
 }
 
@@ -118,6 +134,14 @@ extension Statistics {
         cells.begun(kind).pointee.wrappingAdd(1, ordering: .relaxed)
         cells.inFlightMax.pointee.raise(to: cells.inFlight.pointee.wrappingAdd(1, ordering: .relaxed).newValue)
         return now
+    }
+
+    @inline(never)
+    private static func record(native kind: OperationKind) {
+        guard let cells = StatisticsCells.current else { return }
+        cells.noteUse(Kernel.now())
+        cells.begun(kind).pointee.wrappingAdd(1, ordering: .relaxed)
+        cells.served(.linuxAIO).pointee.wrappingAdd(1, ordering: .relaxed)
     }
 
     @inline(never)

@@ -20,10 +20,36 @@ private struct Destination {
             if isLog || standardError?.isSame(as: now) == true { writeOnce(2, text) }
             return
         }
-        let file = drop_in_open_for_appending(path)
+        let file = Self.open(path)
         guard file >= 0 else { return report("aio: the file that AIO_STATS names cannot be opened for writing\n") }
         writeOnce(file, text)
         Kernel.close(file)
+    }
+
+    /// Of the path %p is the number of the process, and %% a per cent sign.
+    private static func open(_ path: UnsafePointer<CChar>) -> Int32 {
+        withUnsafeTemporaryAllocation(of: UInt8.self, capacity: 4096) { memory in
+            var name = TextBuffer(memory)
+            var index = 0
+            while path[index] != 0 {
+                let byte = UInt8(bitPattern: path[index])
+                switch (byte, UInt8(bitPattern: path[index + 1])) {
+                case (UInt8(ascii: "%"), UInt8(ascii: "p")):
+                    name.append(UInt64(Kernel.processID()))
+                    index += 2
+                case (UInt8(ascii: "%"), UInt8(ascii: "%")):
+                    name.append(byte: byte)
+                    index += 2
+                default:
+                    name.append(byte: byte)
+                    index += 1
+                }
+            }
+            name.append(byte: 0)
+            // What finds no room is left out, the end among it.
+            guard name.count < memory.count, let start = memory.baseAddress else { return -1 }
+            return start.withMemoryRebound(to: CChar.self, capacity: name.count) { drop_in_open_for_appending($0) }
+        }
     }
 
     private func writeOnce(_ file: Int32, _ text: UnsafeBufferPointer<UInt8>) {
@@ -79,18 +105,27 @@ func wasLoaded() {
 /// Lives as long as the process. Nil if it is too long for one.
 private func absolutePath(_ path: UnsafePointer<CChar>) -> UnsafeMutablePointer<CChar>? {
     let limit = 4096
-    let memory = UnsafeMutablePointer<CChar>.allocate(capacity: limit)
-    memory.pointee = 0
+    let memory = UnsafeMutableBufferPointer<UInt8>.allocate(capacity: limit)
+    var text = TextBuffer(memory)
     if UInt8(bitPattern: path.pointee) != UInt8(ascii: "/") {
-        guard getcwd(memory, limit - 1) != nil else { return nil }
-        let length = strlen(memory)
-        memory[length] = CChar(bitPattern: UInt8(ascii: "/"))
-        memory[length + 1] = 0
+        let folder = UnsafeMutablePointer<CChar>.allocate(capacity: limit)
+        defer { folder.deallocate() }
+        guard getcwd(folder, limit) != nil else { return nil }
+        var place = folder
+        while place.pointee != 0 {
+            let byte = UInt8(bitPattern: place.pointee)
+            text.append(byte: byte)
+            // A folder's name is no pattern.
+            if byte == UInt8(ascii: "%") { text.append(byte: byte) }
+            place += 1
+        }
+        text.append("/")
     }
-    let length = strlen(memory)
-    guard length + strlen(path) < limit else { return nil }
-    memcpy(memory + length, path, strlen(path) + 1)
-    return memory
+    for index in 0..<strlen(path) { text.append(byte: UInt8(bitPattern: path[Int(index)])) }
+    text.append(byte: 0)
+    // What finds no room is left out, the end among it.
+    guard text.count < limit, let start = memory.baseAddress else { return nil }
+    return UnsafeMutableRawPointer(start).assumingMemoryBound(to: CChar.self)
 }
 
 /// When the process ends by exit(3) or _exit(2): writes the summary, if it is asked for and the library was used. Takes

@@ -7,7 +7,7 @@ struct TextBuffer: ~Copyable {
 
     init(_ memory: UnsafeMutableBufferPointer<UInt8>) { self.memory = memory }
 
-    private mutating func append(byte: UInt8) {
+    mutating func append(byte: UInt8) {
         guard count < memory.count else { return }
         memory[count] = byte
         count += 1

@@ -1,17 +1,29 @@
 internal import CKernel
+internal import Synchronization
 
 /// The engine for where the kernel allows io_uring: everything goes into the ring. What the running kernel's ring
 /// cannot do (ftruncate before 6.9, say) goes to workers.
+///
+/// A ring may stop being usable: a filter that the program loads later (seccomp(2)) forbids to enter it, or the program
+/// closes its number. It is *lost* then, and the engine `threads` stands in for it (`LostRing.swift`).
 struct IOUringEngine: ~Copyable, Engine {
-    private var ring: Ring
-    private let wakeDescriptor: OwnedDescriptor
+    var ring: Ring
+    let waker = Waker()
+    /// What the ring polls where it cannot wait for a word (before 6.7).
+    private let wakeTimer: MarkedTimer?
     private let supportedOpcodes: UInt64
-    private let configuration: EngineConfiguration
+    let configuration: EngineConfiguration
     /// Made when first needed.
     private var pool: WorkerPool?
     private var outgoing: FixedQueue<WorkItem>
     /// By workers, or without having been in the ring.
-    private var completedHere: FixedQueue<Completion>
+    var completedHere: FixedQueue<Completion>
+    /// By slot, the token of what is in the ring, and how many there are.
+    let ringTokens: UnsafeMutablePointer<UInt64>
+    private(set) var ringCount = 0
+    /// Why the ring is lost, and what stands in for it: nil until then, and where that cannot be made.
+    var lostErrno: Int32 = 0
+    var standIn: UnsafeMutablePointer<ThreadsEngine>?
     private var remote: RemoteGate
     /// By slot, what a send from the caller's memory came to, until the kernel is done with that memory. Made when first
     /// needed.
@@ -25,7 +37,7 @@ struct IOUringEngine: ~Copyable, Engine {
 
     // Tokens leave the top bit to the engine's own entries.
     private static var wakeTag: UInt64 { 1 << 63 }
-    private static var cancelTag: UInt64 { 1 << 63 | 1 }
+    fileprivate static var cancelTag: UInt64 { 1 << 63 | 1 }
 
     /// The oldest kernel whose ring does what the engine relies on is 5.15.
     private static var requiredFeatures: UInt32 {
@@ -38,29 +50,65 @@ struct IOUringEngine: ~Copyable, Engine {
         // so staging finds room. What waits is staged in numbers only when many connections begin at once; when they
         // fill the ring, the kernel takes them in between. Completions have room for all.
         let submissions = 2 * configuration.queueDepth + 2
-        let ring = try Ring(
+        var ring = try Ring(
             entries: UInt32(submissions), completions: UInt32(2 * submissions + configuration.waitingLimit),
-            isDedicated: configuration.hasDedicatedThread && !configuration.isGuest, isGuest: configuration.isGuest)
+            isDedicated: configuration.hasDedicatedThread && !configuration.isGuest)
         guard ring.parameters.features & Self.requiredFeatures == Self.requiredFeatures else {
             throw EngineFailure(engine: .ioUring, step: .ringFeatures, errno: 0)
         }
-        let wakeDescriptor = try OwnedDescriptor(
-            Kernel.eventDescriptor(), .ioUring, .descriptors, isGuest: configuration.isGuest)
+        try Self.tryOut(&ring)
+        // A guest's other threads hold files with it, by its number.
+        if configuration.hasDedicatedThread { ring.registerWithThread(keepsNumber: configuration.isGuest) }
+        let opcodes = ring.supportedOpcodes()
+        let wakeTimer = try Self.makeTimer(opcodes, configuration)
+        if let wakeTimer { waker.follow(epoll: -1, wakeTimer) }
         holds = configuration.isGuest ? Self.makeHolds(ring, configuration.queueDepth) : nil
         ring.limitWorkers(configuration.workerLimit)
-        supportedOpcodes = ring.supportedOpcodes()
+        supportedOpcodes = opcodes
+        self.wakeTimer = wakeTimer
         remote = RemoteGate(
             limit: configuration.remoteLimit, capacity: configuration.placeCount)
         outgoing = FixedQueue(capacity: configuration.placeCount)
         completedHere = FixedQueue(capacity: configuration.placeCount)
+        ringTokens = .allocate(capacity: configuration.placeCount)
+        ringTokens.initialize(repeating: .max, count: configuration.placeCount)
         self.ring = ring
-        self.wakeDescriptor = wakeDescriptor
         self.configuration = configuration
         if configuration.hasDedicatedThread { armWake() }
     }
 
+    /// A nop: a ring may be set up where no operation is allowed in.
+    private static func tryOut(_ ring: inout Ring) throws(EngineFailure) {
+        guard let entry = ring.nextSubmission() else { return }
+        entry.pointee.opcode = CK_URING_OP_NOP
+        entry.pointee.user_data = cancelTag
+        let entered = ring.enter(atLeast: 0, until: 0)
+        guard entered >= 0 else {
+            throw EngineFailure(engine: .ioUring, step: .firstOperation, errno: Int32(-entered))
+        }
+    }
+
+    private static func makeTimer(
+        _ opcodes: UInt64, _ configuration: EngineConfiguration
+    ) throws(EngineFailure) -> MarkedTimer? {
+        let hasFutexes = opcodes & (1 << UInt64(CK_URING_OP_FUTEX_WAIT)) != 0
+        guard !hasFutexes || configuration.usesWakeTimer else { return nil }
+        var refused: Int32 = 0
+        guard let timer = MarkedTimer(errno: &refused) else {
+            throw EngineFailure(engine: .ioUring, step: .descriptors, errno: refused)
+        }
+        return timer
+    }
+
     deinit {
         pool?.shutDown()
+        // The ring's end comes after this, and a wait that it still had could take a wake-up from whoever has the word's memory
+        // by then.
+        waker.releaseWord()
+        wakeTimer?.close()
+        standIn?.deinitialize(count: 1)
+        standIn?.deallocate()
+        ringTokens.deallocate()
         zeroCopyResults?.deallocate()
     }
 
@@ -71,12 +119,13 @@ struct IOUringEngine: ~Copyable, Engine {
         return RingFileHolds(ring, capacity: Int(min(limit.soft, UInt64(2 * depth))))
     }
 
-    var descriptor: Int32 { ring.descriptor }
+    var descriptor: Int32 { standIn?.pointee.descriptor ?? ring.descriptor }
 
     // MARK: Staging
 
     @inline(__always)
     mutating func stage(_ operation: Operation, _ token: Token) {
+        guard !isLost else { return stageWithStandIn(operation, token) }
         if let descriptor = operation.descriptor, descriptor.backing != .device {
             guard !isStagedElsewhere(operation, token) else { return }
         }
@@ -94,7 +143,11 @@ struct IOUringEngine: ~Copyable, Engine {
 
     @inline(__always)
     private mutating func encode(_ operation: Operation, _ token: Token) {
-        guard let entry = nextEntry() else { return sendToWorker(operation, token) }
+        // A ring's first attempt has O_NONBLOCK: it would open a FIFO without the other end.
+        if case .open = operation, operation.mayOpenWhatWaits { return sendToWorker(operation, token) }
+        guard let entry = nextEntry() else {
+            return isLost ? stageWithStandIn(operation, token) : sendToWorker(operation, token)
+        }
         guard entry.pointee.encode(operation, supported: supportedOpcodes) else {
             // The entry is taken: let it do nothing, without a trace.
             entry.pointee = ck_uring_submission()
@@ -102,6 +155,8 @@ struct IOUringEngine: ~Copyable, Engine {
             return sendToWorker(operation, token)
         }
         entry.pointee.user_data = token.rawValue
+        ringTokens[Int(token.slot)] = token.rawValue
+        ringCount += 1
         if entry.pointee.opcode == CK_URING_OP_SEND_ZC, zeroCopyResults == nil {
             zeroCopyResults = .allocate(capacity: configuration.placeCount)
             zeroCopyResults?.initialize(repeating: 0, count: configuration.placeCount)
@@ -111,12 +166,20 @@ struct IOUringEngine: ~Copyable, Engine {
         if operation.mayWaitForOthers { entry.pointee.flags |= CK_URING_SQE_ASYNC }
     }
 
+    /// What is in the ring is not the ring's any more: whatever comes of it there, nobody hears.
+    mutating func giveUp(_ token: Token) {
+        guard isInRing(token) else { return }
+        ringTokens[Int(token.slot)] = .max
+        ringCount -= 1
+    }
+
     mutating func requestCancel(_ token: Token) {
         if let pool {
             pool.add(&outgoing)
             if pool.remove(token) { return completeHere(token, -ECANCELED) }
         }
         if remote.remove(token) { return completeHere(token, -ECANCELED) }
+        if isLost { return requestCancelOfLost(token) }
         guard let entry = nextEntry() else { return }
         entry.pointee.opcode = CK_URING_OP_ASYNC_CANCEL
         entry.pointee.descriptor = -1
@@ -139,35 +202,52 @@ struct IOUringEngine: ~Copyable, Engine {
     @inline(__always)
     private mutating func nextEntry() -> UnsafeMutablePointer<ck_uring_submission>? {
         if let entry = ring.nextSubmission() { return entry }
-        _ = ring.enter(atLeast: 0, until: 0)
-        return ring.nextSubmission()
+        guard !isLost else { return nil }
+        let entered = ring.enter(atLeast: 0, until: 0)
+        if entered < 0, Self.isFatal(entered) { lose(entered) }
+        return isLost ? nil : ring.nextSubmission()
     }
 
-    private mutating func sendToWorker(_ operation: Operation, _ token: Token) {
+    /// The operation by the numbers of its descriptors: outside of the ring an index would be taken for one. -1 is none.
+    func resolved(_ operation: Operation) -> Operation {
         var operation = operation
         if let descriptor = operation.descriptor, descriptor.isRegistered {
-            // A worker would take the index for a descriptor's number. -1 is none.
             operation = operation.on(files.resolve(descriptor) ?? Descriptor(-1))
         }
         if let other = operation.otherDescriptor, other.isRegistered {
             operation = operation.onOther(files.resolve(other) ?? Descriptor(-1))
         }
+        return operation
+    }
+
+    mutating func sendToWorker(_ operation: Operation, _ token: Token) {
+        let operation = resolved(operation)
         if pool == nil {
             pool = WorkerPool(
-                capacity: configuration.placeCount, limit: configuration.workerLimit,
-                wakeDescriptor: wakeDescriptor.number)
+                capacity: configuration.placeCount, limit: configuration.workerLimit, waker)
+            pool?.startFirst()
             armWake()
         }
         outgoing.append(WorkItem(operation, token))
     }
 
-    /// A multishot poll of the eventfd: every write to it is one completion, and nobody has to read it.
+    /// A wait for the waker's word, which one wake-up ends; or a multishot poll of the timer.
     private mutating func armWake() {
-        guard !isWakeArmed, let entry = nextEntry() else { return }
-        entry.pointee.opcode = CK_URING_OP_POLL_ADD
-        entry.pointee.descriptor = wakeDescriptor.number
-        entry.pointee.count = CK_URING_POLL_ADD_MULTI
-        entry.pointee.operation_flags = CK_POLLIN
+        guard !isWakeArmed, !isLost, let entry = nextEntry() else { return }
+        if let wakeTimer {
+            entry.pointee.opcode = CK_URING_OP_POLL_ADD
+            entry.pointee.descriptor = wakeTimer.number
+            entry.pointee.count = CK_URING_POLL_ADD_MULTI
+            entry.pointee.operation_flags = CK_POLLIN
+        } else {
+            // Sequentially consistent with a wake-up: one that comes after this look ends the wait at once.
+            let value = waker.word.pointee.load(ordering: .sequentiallyConsistent)
+            entry.pointee.opcode = CK_URING_OP_FUTEX_WAIT
+            entry.pointee.descriptor = Int32(bitPattern: CK_FUTEX2_SIZE_U32 | CK_FUTEX2_PRIVATE)
+            entry.pointee.address = UInt64(UInt(bitPattern: waker.word))
+            entry.pointee.offset = UInt64(value)
+            entry.pointee.address3 = UInt64(UInt32.max)
+        }
         entry.pointee.user_data = Self.wakeTag
         isWakeArmed = true
     }
@@ -177,10 +257,20 @@ struct IOUringEngine: ~Copyable, Engine {
     @inline(__always)
     mutating func enter(atLeast count: Int, until deadline: Nanoseconds) {
         if !outgoing.isEmpty { pool?.add(&outgoing) }
+        var deadline = deadline
+        if let pool, pool.isShortOfThreads {
+            pool.help()
+            deadline = min(deadline, Kernel.now() &+ Self.lookTime)
+        }
         let count = workersMaySleep() ? countToWaitFor(count) : 0
-        // Whatever it says, what the kernel took is read off the ring; what it did not take stays for next time.
-        _ = ring.enter(atLeast: count, until: deadline)
+        guard !isLost else { return enterStandIn(atLeast: count, until: deadline) }
+        // What the kernel took is read off the ring; what it did not take stays for next time.
+        let entered = ring.enter(atLeast: count, until: deadline)
+        if entered < 0, Self.isFatal(entered) { lose(entered) }
     }
+
+    /// How often to look where nothing tells.
+    static var lookTime: Nanoseconds { 5_000_000 }
 
     /// Workers wake the ring once a batch, whatever the number: with them, one completion is as many as to wait for.
     private func countToWaitFor(_ count: Int) -> Int { pool == nil ? count : min(count, 1) }
@@ -196,6 +286,8 @@ struct IOUringEngine: ~Copyable, Engine {
         var count = 0
         var wakeEnded = false
         let zeroCopyResults = zeroCopyResults
+        let ringTokens = ringTokens
+        var finalCount = 0
         ring.drain { entry in
             guard entry.user_data >> 63 == 0 else {
                 if entry.user_data == Self.wakeTag { wakeEnded = entry.flags & CK_URING_CQE_MORE == 0 }
@@ -212,16 +304,24 @@ struct IOUringEngine: ~Copyable, Engine {
                 }
                 result = zeroCopyResults[Int(token.slot)]
             }
+            // What was given up with a lost ring may come all the same.
+            guard ringTokens[Int(token.slot)] == token.rawValue else { return true }
+            ringTokens[Int(token.slot)] = .max
+            finalCount += 1
             completions.initializeElement(at: count, to: Completion(token, result: result))
             count += 1
             return true
         }
+        ringCount -= finalCount
         if wakeEnded {
             // The kernel ends a multishot poll when its thread goes, or the ring was full.
             isWakeArmed = false
             armWake()
         }
         count = pool == nil && completedHere.isEmpty ? count : drainWorkers(into: completions, after: count)
+        if let standIn {
+            count += standIn.pointee.drain(into: UnsafeMutableBufferPointer(rebasing: completions[count...]))
+        }
         if remote.insideCount > 0 { letNextIn(completions[..<count]) }
         return count
     }
@@ -232,7 +332,7 @@ struct IOUringEngine: ~Copyable, Engine {
         var hasStaged = false
         for completion in completed {
             guard let (operation, token) = remote.leave(completion.token) else { continue }
-            encode(operation, token)
+            if isLost { stageWithStandIn(operation, token) } else { encode(operation, token) }
             hasStaged = true
         }
         if hasStaged { enter(atLeast: 0, until: 0) }
@@ -256,11 +356,12 @@ struct IOUringEngine: ~Copyable, Engine {
         if let pool, !pool.finished.fallAsleep() { wake() }
     }
 
-    func wake() { Kernel.wake(wakeDescriptor.number) }
+    func wake() { waker.wake() }
 
     /// A ring's descriptor is readable while its completion ring is not empty; workers have to be told.
     mutating func exportDescriptor() {
         isExported = true
+        standIn?.pointee.exportDescriptor()
         guard !completedHere.isEmpty else { return }
         tellOfCompletedHere()
         enter(atLeast: 0, until: 0)

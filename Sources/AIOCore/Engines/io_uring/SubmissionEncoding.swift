@@ -12,12 +12,16 @@ extension ck_uring_submission {
             opcode = CK_URING_OP_NOP
         case .read(let transfer):
             encode(transfer, transfer.isInRegisteredBuffer ? CK_URING_OP_READ_FIXED : CK_URING_OP_READ)
+            return !transfer.flags.contains(.throughPageCache)
         case .write(let transfer):
             encode(transfer, transfer.isInRegisteredBuffer ? CK_URING_OP_WRITE_FIXED : CK_URING_OP_WRITE)
+            return !transfer.flags.contains(.throughPageCache)
         case .readVectored(let transfer):
             encode(transfer, CK_URING_OP_READV, isVectored: true)
+            return !transfer.flags.contains(.throughPageCache)
         case .writeVectored(let transfer):
             encode(transfer, CK_URING_OP_WRITEV, isVectored: true)
+            return !transfer.flags.contains(.throughPageCache)
         case .poll(let file, let events):
             encode(file, CK_URING_OP_POLL_ADD)
             operation_flags = events

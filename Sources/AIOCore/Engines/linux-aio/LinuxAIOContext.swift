@@ -17,7 +17,7 @@ struct LinuxAIOContext: ~Copyable {
 
     private let id: UInt
     /// What completions signal.
-    let event: OwnedDescriptor
+    private(set) var event: OwnedDescriptor
     /// By slot: the kernel knows an operation by its block's address.
     private let places: UnsafeMutablePointer<Place>
     private let batch: UnsafeMutableBufferPointer<UnsafeMutablePointer<ck_iocb>?>
@@ -30,8 +30,7 @@ struct LinuxAIOContext: ~Copyable {
     private(set) var submittedCount = 0
 
     init(_ configuration: EngineConfiguration) throws(EngineFailure) {
-        let event = try OwnedDescriptor(
-            Kernel.eventDescriptor(), .linuxAIO, .descriptors, isGuest: configuration.isGuest)
+        let event = try OwnedDescriptor(Kernel.eventDescriptor(), .linuxAIO, .descriptors)
         id = try Self.setUp(configuration.queueDepth)
         self.event = event
         let count = configuration.placeCount
@@ -66,6 +65,13 @@ struct LinuxAIOContext: ~Copyable {
         places.deallocate()
         batch.deallocate()
         events.deallocate()
+    }
+
+    /// The program has closed the eventfd, most likely: from here on completions signal another. False without one.
+    mutating func renewEvent() -> Bool {
+        guard let made = try? OwnedDescriptor(Kernel.eventDescriptor(), .linuxAIO, .descriptors) else { return false }
+        event = made
+        return true
     }
 
     // MARK: Down

@@ -13,6 +13,10 @@ struct LinuxAIOEngine: ~Copyable, Engine {
     private let configuration: EngineConfiguration
     private let takesTransfersAlone: Bool
     private var mayMakeContext = false
+    /// How often the descriptors had been made anew when the context's event was last watched.
+    private var renewalCount = 0
+    /// Whether operations are with the kernel that signal an event which is gone.
+    private var hasLostEvents = false
 
     init(_ configuration: EngineConfiguration) throws(EngineFailure) {
         let threads = try ThreadsEngine(configuration, for: .linuxAIO)
@@ -79,8 +83,23 @@ struct LinuxAIOEngine: ~Copyable, Engine {
     mutating func enter(atLeast count: Int, until deadline: Nanoseconds) {
         while let (operation, token) = context?.submit() { standIn(operation, token) }
         takeEvents()
-        threads.enter(atLeast: count, until: deadline)
+        if hasLostEvents { hasLostEvents = (context?.submittedCount ?? 0) > 0 }
+        // Nothing tells when those are done.
+        let look = hasLostEvents && count > 0 ? min(deadline, Kernel.now() &+ Self.lookTime) : deadline
+        threads.enter(atLeast: count, until: look)
+        if threads.renewalCount != renewalCount { renewEvent() }
         takeEvents()
+    }
+
+    private static var lookTime: Nanoseconds { 2_000_000 }
+
+    /// The descriptors were closed by the program, and the event with them.
+    private mutating func renewEvent() {
+        renewalCount = threads.renewalCount
+        guard context != nil else { return }
+        hasLostEvents = true
+        guard context?.renewEvent() == true, let number = context?.event.number else { return }
+        _ = threads.watch(number)
     }
 
     /// For what the kernel does not take: the system call knows better why, and waits for what is only busy.

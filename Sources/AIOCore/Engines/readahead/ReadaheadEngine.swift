@@ -61,7 +61,7 @@ struct ReadaheadEngine: ~Copyable, Engine {
     private func isForPageCache(_ operation: Operation, _ transfer: Transfer) -> Bool {
         var isVectored = false
         if case .readVectored = operation { isVectored = true }
-        return transfer.offset >= 0 && !transfer.flags.contains(.noWait)
+        return transfer.offset >= 0 && transfer.flags.isDisjoint(with: [.noWait, .throughPageCache])
             && transfer.byteCount(isVectored: isVectored) <= Transfer.inlineLimit
     }
 
@@ -127,7 +127,8 @@ struct ReadaheadEngine: ~Copyable, Engine {
                 continue
             }
             take(slot)
-            if result == -Int(EOPNOTSUPP) {
+            // A worker sees to what has become direct meanwhile.
+            if result == -Int(EOPNOTSUPP) || result == -Int(EINVAL) {
                 threads.sendToWorker(items[slot].operation, items[slot].token)
             } else {
                 threads.complete(items[slot].token, result)

@@ -33,7 +33,9 @@ struct PollSet: ~Copyable {
         var next: Int32 = -1
     }
 
-    private let epoll: Int32
+    private var epoll: Int32
+    /// What its entries are told by (`OwnedEpoll`).
+    private var timer: MarkedTimer
     private let waiters: UnsafeMutablePointer<Waiter>
     private let entries: UnsafeMutablePointer<Entry>
     private let buckets: UnsafeMutablePointer<Int32>
@@ -44,8 +46,9 @@ struct PollSet: ~Copyable {
     private var hand: Int32 = 0
     private(set) var waiterCount = 0
 
-    init(epoll: Int32, capacity: Int) {
-        self.epoll = epoll
+    init(_ epoll: borrowing OwnedEpoll, capacity: Int) {
+        self.epoll = epoll.number
+        timer = epoll.timer
         waiters = .allocate(capacity: capacity)
         waiters.initialize(repeating: Waiter(), count: capacity)
         entries = .allocate(capacity: capacity)
@@ -125,7 +128,7 @@ struct PollSet: ~Copyable {
         waiters[Int(token.slot)].isWithWorker = true
         guard isNew else { return }
         let added = Kernel.epollControl(
-            epoll, CK_EPOLL_CTL_ADD, descriptor, CK_EPOLLONESHOT, UInt64(UInt32(bitPattern: entry)))
+            epoll, CK_EPOLL_CTL_ADD, descriptor, CK_EPOLLONESHOT, OwnedEpoll.data(timer, .index(entry)))
         guard added < 0 else { return }
         remove(Int32(token.slot), from: entry)
         release(entry)
@@ -149,15 +152,39 @@ struct PollSet: ~Copyable {
         return true
     }
 
+    /// Everything that waits is to wait behind another epoll: this one is gone. What cannot be registered there, since its
+    /// descriptor is gone too, completes with what epoll_ctl(2) says.
+    mutating func move(to other: borrowing OwnedEpoll, completed: inout FixedQueue<Completion>) {
+        epoll = other.number
+        timer = other.timer
+        for entry in 0..<entryCount where entries[Int(entry)].descriptor >= 0 {
+            guard !isIdle(entry) else {
+                release(entry)
+                continue
+            }
+            let refused = arm(entry, CK_EPOLL_CTL_ADD)
+            guard refused < 0 else { continue }
+            var slot = entries[Int(entry)].head
+            while slot >= 0 {
+                let waiter = waiters[Int(slot)]
+                if !waiter.isWithWorker {
+                    remove(slot, from: entry)
+                    completed.append(Completion(waiter.token, result: Int32(truncatingIfNeeded: refused)))
+                }
+                slot = waiter.next
+            }
+            if isIdle(entry) { release(entry) }
+        }
+    }
+
     // MARK: Readiness
 
     /// Handles one event of epoll: carries out what was waiting for it, or passes it on to the workers.
     mutating func handle(
-        _ event: ck_epoll_event, completed: inout FixedQueue<Completion>, outgoing: inout FixedQueue<WorkItem>
+        _ entry: Int32, _ events: UInt32, completed: inout FixedQueue<Completion>,
+        outgoing: inout FixedQueue<WorkItem>
     ) {
-        let entry = Int32(truncatingIfNeeded: event.data)
-        guard entries[Int(entry)].descriptor >= 0 else { return }
-        let events = event.events
+        guard entry >= 0, entry < entryCount, entries[Int(entry)].descriptor >= 0 else { return }
         let failed = events & (CK_POLLERR | CK_POLLHUP) != 0
         var canRead = failed || events & (CK_POLLIN | CK_POLLRDHUP | CK_POLLPRI) != 0
         var canWrite = failed || events & CK_POLLOUT != 0
@@ -229,7 +256,7 @@ struct PollSet: ~Copyable {
     private func arm(_ entry: Int32, _ action: Int32) -> Int {
         Kernel.epollControl(
             epoll, action, entries[Int(entry)].descriptor, wantedEvents(entry) | CK_EPOLLONESHOT,
-            UInt64(UInt32(bitPattern: entry)))
+            OwnedEpoll.data(timer, .index(entry)))
     }
 
     /// What the entry's waiters wait for, less the directions in which a worker is at it. 0 if that is nothing.

@@ -6,8 +6,8 @@ internal import CKernel
 /// Other engines are made of it, which take some operations for themselves: they put their completions among those
 /// here, and may have a descriptor of theirs in the epoll.
 struct ThreadsEngine: ~Copyable, Engine {
-    private let epoll: OwnedDescriptor
-    private let wakeDescriptor: OwnedDescriptor
+    private var epoll: OwnedEpoll
+    private let waker: Waker
     private let pool: WorkerPool
     private var pollSet: PollSet
     /// For the workers at the next `enter`: one lock and one wake-up for all of them.
@@ -22,29 +22,33 @@ struct ThreadsEngine: ~Copyable, Engine {
     /// Whether the descriptor given to `watch` was signalled since it was last asked.
     private var isSignalled = false
 
-    private static var wakeTag: UInt64 { .max }
-    private static var signalTag: UInt64 { .max - 1 }
+    private let kind: EngineKind
+    /// How often the descriptors were made anew.
+    private(set) var renewalCount = 0
+    /// Whether there is an epoll to wait in.
+    private var canPoll = true
 
-    /// `kind` is who is made of it.
-    init(_ configuration: EngineConfiguration, for kind: EngineKind = .threads) throws(EngineFailure) {
-        let epoll = try OwnedDescriptor(
-            Kernel.epollCreate(), kind, .descriptors, isGuest: configuration.isGuest)
-        let wakeDescriptor = try OwnedDescriptor(
-            Kernel.eventDescriptor(), kind, .descriptors, isGuest: configuration.isGuest)
-        // Edge-triggered: every write to the eventfd is one event, and nobody has to read it back to zero.
-        let added = Kernel.epollControl(
-            epoll.number, CK_EPOLL_CTL_ADD, wakeDescriptor.number, CK_POLLIN | CK_EPOLLET, Self.wakeTag)
-        guard added >= 0 else {
-            throw EngineFailure(engine: kind, step: .descriptors, errno: Int32(-added))
-        }
+    /// So long it may take at most until the engine finds that the program has closed its descriptors, which nothing tells.
+    private static var checkTime: Nanoseconds { 500_000_000 }
+    /// The same while it has none, for want of numbers.
+    private static var retryTime: Nanoseconds { 10_000_000 }
+
+    /// `kind` is who is made of it, and `waker` what wakes that.
+    init(
+        _ configuration: EngineConfiguration, for kind: EngineKind = .threads, _ waker: Waker = Waker()
+    ) throws(EngineFailure) {
+        let epoll = try OwnedEpoll(kind)
         let depth = configuration.placeCount
-        pool = WorkerPool(capacity: depth, limit: configuration.workerLimit, wakeDescriptor: wakeDescriptor.number)
-        pollSet = PollSet(epoll: epoll.number, capacity: depth)
+        pool = WorkerPool(capacity: depth, limit: configuration.workerLimit, waker)
+        pollSet = PollSet(epoll, capacity: depth)
         outgoing = FixedQueue(capacity: depth)
         completed = FixedQueue(capacity: depth)
         events = .allocate(capacity: 64)
+        waker.follow(epoll: epoll.number, epoll.timer)
         self.epoll = epoll
-        self.wakeDescriptor = wakeDescriptor
+        self.waker = waker
+        self.kind = kind
+        pool.startFirst()
     }
 
     deinit {
@@ -225,21 +229,22 @@ struct ThreadsEngine: ~Copyable, Engine {
     /// From now on a write to this eventfd ends a wait.
     func watch(_ eventDescriptor: Int32) -> Int {
         Kernel.epollControl(
-            epoll.number, CK_EPOLL_CTL_ADD, eventDescriptor, CK_POLLIN | CK_EPOLLET, Self.signalTag)
+            epoll.number, CK_EPOLL_CTL_ADD, eventDescriptor, CK_POLLIN | CK_EPOLLET,
+            OwnedEpoll.data(epoll.timer, .signal))
     }
 
     // MARK: Waiting
 
     mutating func enter(atLeast count: Int, until deadline: Nanoseconds) {
         pool.add(&outgoing)
+        if pool.isShortOfThreads { pool.help() }
         takeFinished()
         var hasPolled = false
         while completed.count < count, !isWoken, !isSignalled {
             // From here on the workers wake us.
             if pool.finished.fallAsleep() {
                 hasPolled = true
-                let now = poll(until: deadline)
-                if !now, deadline != .never, Kernel.now() >= deadline { break }
+                if !wait(until: deadline) { break }
             }
             takeFinished()
         }
@@ -248,6 +253,37 @@ struct ThreadsEngine: ~Copyable, Engine {
         takeFinished()
         isWoken = false
         isSignalled = false
+    }
+
+    /// Waits for events. False if the caller is to look at everything, since the deadline passed, or it is time for that.
+    private mutating func wait(until deadline: Nanoseconds) -> Bool {
+        let step = canPoll && !pool.isShortOfThreads ? Self.checkTime : Self.retryTime
+        let look = Kernel.now() &+ step
+        guard canPoll else {
+            Kernel.sleep(until: min(deadline, look))
+            renew()
+            return false
+        }
+        if poll(until: min(deadline, look)) { return true }
+        let now = Kernel.now()
+        if now >= look, !epoll.check() { renew() }
+        return now < min(deadline, look)
+    }
+
+    /// The program has closed the descriptors: makes others, behind which everything waits that can.
+    private mutating func renew() {
+        renewalCount += 1
+        // Whoever was woken in vain meanwhile has left something to be seen.
+        isWoken = true
+        do throws(EngineFailure) {
+            let made = try OwnedEpoll(kind)
+            pollSet.move(to: made, completed: &completed)
+            waker.follow(epoll: made.number, made.timer)
+            epoll = made
+            canPoll = true
+        } catch {
+            canPoll = false
+        }
     }
 
     private mutating func takeFinished() {
@@ -259,15 +295,24 @@ struct ThreadsEngine: ~Copyable, Engine {
     /// Waits for events and handles them. False if there were none.
     @discardableResult
     private mutating func poll(until deadline: Nanoseconds) -> Bool {
+        guard canPoll else { return false }
         let count = Kernel.epollWait(epoll.number, events.baseAddress!, events.count, until: deadline)
-        guard count > 0 else { return false }
+        guard count > 0 else {
+            // EBADF, or EINVAL of what is no epoll.
+            guard count < 0, count != -Int(EINTR) else { return false }
+            renew()
+            return true
+        }
         for event in events[..<count] {
-            if event.data == Self.wakeTag {
-                isWoken = true
-            } else if event.data == Self.signalTag {
-                isSignalled = true
-            } else {
-                pollSet.handle(event, completed: &completed, outgoing: &outgoing)
+            switch epoll.entry(of: event) {
+            case .wake?: isWoken = true
+            case .signal?: isSignalled = true
+            case .index(let entry)?:
+                pollSet.handle(entry, event.events, completed: &completed, outgoing: &outgoing)
+            case nil:
+                // Of another epoll, which has the number now.
+                renew()
+                return true
             }
         }
         pool.add(&outgoing)
@@ -285,7 +330,7 @@ struct ThreadsEngine: ~Copyable, Engine {
         return count
     }
 
-    func wake() { Kernel.wake(wakeDescriptor.number) }
+    func wake() { waker.wake() }
 
     /// A drain follows, as it does each `enter`.
     mutating func exportDescriptor() { isExported = true }

@@ -1,0 +1,128 @@
+#define _GNU_SOURCE
+#include "closes.h"
+
+#include <dlfcn.h>
+#include <errno.h>
+#include <limits.h>
+#include <pthread.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+// A program may close every number that it does not know: daemons do, with closefrom(3), close_range(2) or a loop over
+// close(2). Those that are ours stay open; to the program they are not there. These stand in for libc's functions, under
+// names without a version: see CRawCalls.
+
+typedef int close_function(int);
+typedef int close_range_function(unsigned, unsigned, int);
+typedef int dup2_function(int, int);
+typedef int dup3_function(int, int, int);
+
+// The functions that ours stand in for; NULL until the library's constructors have run.
+static close_function *next_close;
+static close_range_function *next_close_range;
+static dup2_function *next_dup2;
+static dup3_function *next_dup3;
+
+__attribute__((constructor)) static void find_next(void) {
+    next_close = (close_function *)dlsym(RTLD_NEXT, "close");
+    next_close_range = (close_range_function *)dlsym(RTLD_NEXT, "close_range");
+    next_dup2 = (dup2_function *)dlsym(RTLD_NEXT, "dup2");
+    next_dup3 = (dup3_function *)dlsym(RTLD_NEXT, "dup3");
+}
+
+static int close_now(int number) { return next_close ? next_close(number) : (int)syscall(SYS_close, number); }
+
+static int close_range_now(unsigned first, unsigned last, int flags) {
+    return next_close_range ? next_close_range(first, last, flags) : (int)syscall(SYS_close_range, first, last, flags);
+}
+
+static int replace_now(int from, int to, int flags, _Bool is_dup3) {
+    if (is_dup3) { return next_dup3 ? next_dup3(from, to, flags) : (int)syscall(SYS_dup3, from, to, flags); }
+    if (next_dup2) { return next_dup2(from, to); }
+#ifdef SYS_dup2
+    return (int)syscall(SYS_dup2, from, to);
+#else
+    return from == to ? from : (int)syscall(SYS_dup3, from, to, 0);
+#endif
+}
+
+struct closing {
+    unsigned first, last;
+    int from, flags, result;
+    _Bool is_dup3;
+};
+
+static void close_one(struct closing *asked) {
+    int number = (int)asked->first;
+    if (drop_in_is_own(number)) {
+        errno = EBADF;
+        asked->result = -1;
+    } else {
+        asked->result = close_now(number);
+    }
+}
+
+/// Around the numbers that are ours.
+static void close_some(struct closing *asked) {
+    unsigned first = asked->first;
+    asked->result = 0;
+    while (asked->result == 0 && first <= asked->last) {
+        int own = first > INT_MAX ? -1 : drop_in_next_own((int)first);
+        unsigned last = own < 0 || (unsigned)own > asked->last ? asked->last : (unsigned)own - 1;
+        if (own < 0 || (unsigned)own != first) { asked->result = close_range_now(first, last, asked->flags); }
+        if (own < 0 || (unsigned)own >= asked->last) { break; }
+        first = (unsigned)own + 1;
+    }
+}
+
+static void replace_one(struct closing *asked) {
+    int number = (int)asked->first;
+    // dup(2): EBUSY where the number is just being taken, which is as near as there is.
+    if (drop_in_is_own(number) && asked->from != number) {
+        errno = EBUSY;
+        asked->result = -1;
+    } else {
+        asked->result = replace_now(asked->from, number, asked->flags, asked->is_dup3);
+    }
+}
+
+int drop_in_close(int number) {
+    if (drop_in_is_below_own(number)) { return close_now(number); }
+    struct closing asked = {.first = (unsigned)number};
+    // A cancellation point, but not under the lock.
+    pthread_testcancel();
+    int state;
+    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &state);
+    drop_in_with_numbers(close_one, &asked);
+    pthread_setcancelstate(state, NULL);
+    return asked.result;
+}
+
+int drop_in_close_range(unsigned first, unsigned last, int flags) {
+    // What is wrong is libc's to say. Ours are closed on exec(2) already.
+    if (first > last || (flags & CLOSE_RANGE_CLOEXEC)) { return close_range_now(first, last, flags); }
+    struct closing asked = {.first = first, .last = last, .flags = flags};
+    drop_in_with_numbers(close_some, &asked);
+    return asked.result;
+}
+
+static int replace(int from, int to, int flags, _Bool is_dup3) {
+    if (drop_in_is_below_own(to)) { return replace_now(from, to, flags, is_dup3); }
+    struct closing asked = {.first = (unsigned)to, .from = from, .flags = flags, .is_dup3 = is_dup3};
+    drop_in_with_numbers(replace_one, &asked);
+    return asked.result;
+}
+
+int drop_in_dup2(int from, int to) { return replace(from, to, 0, 0); }
+int drop_in_dup3(int from, int to, int flags) { return replace(from, to, flags, 1); }
+
+void drop_in_closefrom(int first) {
+    if (first < 0) { first = 0; }
+    int kept = errno;
+    if (drop_in_close_range((unsigned)first, UINT_MAX, 0) != 0) {
+        // Before Linux 5.9.
+        long end = sysconf(_SC_OPEN_MAX);
+        for (int number = first; number < end; number++) { drop_in_close(number); }
+    }
+    errno = kept;
+}

@@ -1,0 +1,177 @@
+internal import CKernel
+internal import Synchronization
+
+/// The descriptors that the library has in a program that knows nothing of them, and that may close every number that it
+/// does not know: closefrom(3), close_range(2), a loop over close(2), dup2(2) onto any. What stands in for those calls, in
+/// the drop-in libraries, asks here first.
+///
+/// A number is noted under the lock under which it is made, and forgotten under the lock under which it is closed, so that
+/// whoever asks under the lock finds what is so. All of it is in pages that the kernel wipes in a forked child
+/// (MADV_WIPEONFORK, 4.14): there the numbers are anybody's, and the lock is open.
+public enum GuestNumbers {
+    /// What the pages begin with: the thread that holds the lock (a signal handler of that thread may come here too), the
+    /// lowest number that ever was a guest's, plus one, or 0 for none, and the lock. Then a bit a number.
+    private enum Offset {
+        static var owner: Int { 0 }
+        static var lowest: Int { 8 }
+        static var mutex: Int { 64 }
+        static var bits: Int { 4096 }
+    }
+
+    private typealias Word = UnsafeMutablePointer<Atomic<UInt64>>
+
+    /// Numbers above are not noted.
+    private static var capacity: Int { 1 << 16 }
+    private static var size: Int { Offset.bits + capacity / 8 }
+
+    // MARK: The guest's side
+
+    /// fcntl(2), F_DUPFD_CLOEXEC: a duplicate under a number that no program expects, from `least` on.
+    public static func duplicate(_ descriptor: Int32, from least: Int32 = Kernel.guestNumbers()) -> Int {
+        locked {
+            noteLowest(least)
+            let made = Kernel.duplicate(descriptor, from: least)
+            if made >= 0 { note(Int32(made)) }
+            return made
+        }
+    }
+
+    /// The same open file, closed under its own number and open under one that no program expects; or left where it is if
+    /// there is none.
+    public static func moveUp(_ descriptor: Int32) -> Int32 {
+        let moved = duplicate(descriptor)
+        guard moved < 0 else {
+            Kernel.close(descriptor)
+            return Int32(moved)
+        }
+        locked {
+            noteLowest(descriptor)
+            note(descriptor)
+        }
+        return descriptor
+    }
+
+    /// close(2), of whatever number.
+    public static func close(_ descriptor: Int32) {
+        guard contains(descriptor), let word = word(of: descriptor) else {
+            Kernel.close(descriptor)
+            return
+        }
+        locked {
+            Kernel.close(descriptor)
+            // Relaxed: who relies on it holds the lock.
+            word.pointee.bitwiseAnd(~bit(descriptor), ordering: .relaxed)
+        }
+    }
+
+    /// Closes a descriptor of a kind that the library makes for itself: one without a type (eventfd, epoll, timerfd, a ring).
+    /// If the number names anything else by now, the program has closed it past all that stands in for close(2), and the file
+    /// is the program's.
+    public static func closeOwn(_ descriptor: Int32) {
+        if Kernel.isAnonymous(descriptor) { close(descriptor) } else { forget(descriptor) }
+    }
+
+    private static func forget(_ descriptor: Int32) {
+        locked { _ = word(of: descriptor)?.pointee.bitwiseAnd(~bit(descriptor), ordering: .relaxed) }
+    }
+
+    private static func note(_ descriptor: Int32) {
+        word(of: descriptor)?.pointee.bitwiseOr(bit(descriptor), ordering: .relaxed)
+    }
+
+    private static func noteLowest(_ number: Int32) {
+        guard let page = page() else { return }
+        let lowest = lowest(page)
+        let known = lowest.pointee.load(ordering: .relaxed)
+        if known == 0 || UInt32(number) &+ 1 < known { lowest.pointee.store(UInt32(number) &+ 1, ordering: .relaxed) }
+    }
+
+    // MARK: The program's side
+
+    /// Whether the number is certainly not a guest's, nor about to become one: then no lock is wanted.
+    public static func isBelow(_ descriptor: Int32) -> Bool {
+        guard let page = existingPage() else { return true }
+        let lowest = lowest(page).pointee.load(ordering: .relaxed)
+        return lowest == 0 || descriptor < 0 || UInt32(descriptor) &+ 1 < lowest
+    }
+
+    /// Whether the number is a guest's.
+    public static func contains(_ descriptor: Int32) -> Bool {
+        guard let word = word(of: descriptor) else { return false }
+        return word.pointee.load(ordering: .relaxed) & bit(descriptor) != 0
+    }
+
+    /// The first number of a guest's from `first` on. nil if there is none.
+    public static func next(from first: Int32) -> Int32? {
+        guard existingPage() != nil else { return nil }
+        var number = max(Int(first), 0)
+        while number < capacity, let word = word(of: Int32(number)) {
+            let bits = word.pointee.load(ordering: .relaxed) >> UInt64(number % 64)
+            if bits != 0 { return Int32(number + bits.trailingZeroBitCount) }
+            number = (number | 63) + 1
+        }
+        return nil
+    }
+
+    /// Runs `body` while no number of a guest's is made or closed by another thread.
+    public static func locked<Result>(_ body: () -> Result) -> Result {
+        guard let page = page() else { return body() }
+        let owner = owner(page)
+        let thread = Kernel.currentThread()
+        // Relaxed: only this thread itself can have written its own name.
+        if owner.pointee.load(ordering: .relaxed) == thread { return body() }
+        pthread_mutex_lock(mutex(page))
+        owner.pointee.store(thread, ordering: .relaxed)
+        defer {
+            owner.pointee.store(0, ordering: .relaxed)
+            pthread_mutex_unlock(mutex(page))
+        }
+        return body()
+    }
+
+    // MARK: The pages
+
+    private static func bit(_ descriptor: Int32) -> UInt64 { 1 << UInt64(descriptor % 64) }
+
+    private static func word(of descriptor: Int32) -> Word? {
+        guard descriptor >= 0, descriptor < capacity, let page = existingPage() else { return nil }
+        let words = (page + Offset.bits).assumingMemoryBound(to: Atomic<UInt64>.self)
+        return words + Int(descriptor / 64)
+    }
+
+    // Memory that begins as zeros, and is only ever used so.
+    private static func owner(_ page: UnsafeMutableRawPointer) -> UnsafeMutablePointer<Atomic<UInt>> {
+        (page + Offset.owner).assumingMemoryBound(to: Atomic<UInt>.self)
+    }
+
+    private static func lowest(_ page: UnsafeMutableRawPointer) -> UnsafeMutablePointer<Atomic<UInt32>> {
+        (page + Offset.lowest).assumingMemoryBound(to: Atomic<UInt32>.self)
+    }
+
+    /// Zeros are an open lock of libc's.
+    private static func mutex(_ page: UnsafeMutableRawPointer) -> UnsafeMutablePointer<pthread_mutex_t> {
+        (page + Offset.mutex).assumingMemoryBound(to: pthread_mutex_t.self)
+    }
+
+    private static func existingPage() -> UnsafeMutableRawPointer? {
+        // Acquire: the mapping was made, and advised, before its address was stored.
+        UnsafeMutableRawPointer(bitPattern: pageAddress.load(ordering: .acquiring))
+    }
+
+    private static func page() -> UnsafeMutableRawPointer? {
+        if let page = existingPage() { return page }
+        let result = Kernel.mmap(size, CK_PROT_READ | CK_PROT_WRITE, CK_MAP_PRIVATE | CK_MAP_ANONYMOUS, -1, 0)
+        guard result > 0, let start = UnsafeMutableRawPointer(bitPattern: result) else { return nil }
+        Kernel.madvise(start, size, CK_MADV_WIPEONFORK)
+        let (exchanged, original) = pageAddress.compareExchange(
+            expected: 0, desired: UInt(result), ordering: .acquiringAndReleasing)
+        guard exchanged else {
+            Kernel.munmap(start, size)
+            return UnsafeMutableRawPointer(bitPattern: original)
+        }
+        return start
+    }
+}
+
+/// Where the pages are; 0 before the first number. Inherited by children, as the mapping is.
+private let pageAddress = Atomic<UInt>(0)

@@ -1,0 +1,172 @@
+import AIO
+import CKernel
+import Glibc
+import Testing
+import UnitSupport
+
+/// A filter that comes after the first use, as daemons load one: what io_uring, or a newer system call, did goes on without.
+/// Each case is in a process of its own.
+@Suite(.timeLimit(.minutes(10))) struct LostRingTests {
+    static let names = engines.map(\.description)
+
+    /// Set-up alone says little.
+    @Test(arguments: [EPERM, ENOSYS, EACCES])
+    func whereARingCannotBeEnteredAutomaticTakesThreads(_ errno: Int32) async {
+        await #expect(processExitsWith: .success) { [errno = errno as Int32] in
+            unsetenv("AIO_ENGINE")
+            try Seccomp.refuse([CK_NR_io_uring_enter], with: errno)
+            let runtime = try IORuntime()
+            #expect(runtime.selection.engine == .threads, "\(runtime.selection)")
+            #expect(try IOQueue().selection.engine == .threads)
+            try await use(runtime)
+            await runtime.shutdown()
+        }
+    }
+
+    @Test(arguments: [EPERM, ENOSYS, EBADF], [1, 3])
+    func aRuntimeGoesOnWhenItsRingIsRefusedLater(_ errno: Int32, _ refusedCalls: Int) async {
+        guard engines.contains(.ioUring) else { return }
+        await #expect(processExitsWith: .success) { [errno = errno as Int32, refusedCalls = refusedCalls as Int] in
+            let lines = LogLines()
+            let runtime = try made(lines)
+            try await use(runtime)
+            let calls = [CK_NR_io_uring_enter, CK_NR_io_uring_setup, CK_NR_io_uring_register]
+            try Seccomp.refuse(Array(calls.prefix(refusedCalls)), with: errno)
+            for _ in 0..<3 { try await use(runtime) }
+            #expect(lines.all.count == 1 && lines.all[0].contains("io_uring"), "\(lines.all)")
+            await runtime.shutdown()
+            #expect(runtime.inFlightCount == 0)
+        }
+    }
+
+    /// What was in flight: it is cancelled, expires, and is carried out as ever.
+    @Test func whatIsInFlightOnARingThatIsLostGoesOn() async {
+        guard engines.contains(.ioUring) else { return }
+        await #expect(processExitsWith: .success) {
+            let runtime = try made(LogLines())
+            let pairs = try (0..<4).map { _ in try Connection.pair(runtime: runtime) }
+            let listener = try await AIO.Listener.listen(on: .v4(.loopback, port: 0), runtime: runtime)
+            let address = try listener.localAddress()
+            let received = Task { try await pairs[0].0.read(upTo: 9) }
+            let cancelled = Task { try await pairs[1].0.read(upTo: 9) }
+            let expired = Task { try await pairs[2].0.read(upTo: 9, deadline: .after(.milliseconds(400))) }
+            let closed = Task { try await pairs[3].0.read(upTo: 9) }
+            let accepted = Task { try await listener.accept() }
+            try await eventually { runtime.inFlightCount == 5 }
+            try Seccomp.refuseIOUring(with: EPERM)
+            // The loop sleeps in the kernel, which goes on; the next entry is refused.
+            try await use(runtime)
+            cancelled.cancel()
+            await expectError(.cancelled) { try await cancelled.value }
+            await expectError(.deadlineExceeded) { try await expired.value }
+            try await pairs[3].0.close()
+            await expectError(.fileClosed) { try await closed.value }
+            try await pairs[0].1.writeAll([1, 2])
+            #expect(try await received.value == [1, 2])
+            let client = try await Connection.connect(to: address, runtime: runtime)
+            let server = try await accepted.value
+            try await server.close()
+            try await client.close()
+            for pair in pairs[..<3] { try await pair.0.close() }
+            for pair in pairs { try await pair.1.close() }
+            try await listener.close()
+            await runtime.shutdown()
+        }
+    }
+
+    @Test(arguments: [EPERM, ENOSYS])
+    func aQueueGoesOnWhenItsRingIsRefusedLater(_ errno: Int32) async {
+        guard engines.contains(.ioUring) else { return }
+        await #expect(processExitsWith: .success) { [errno = errno as Int32] in
+            var configuration = IOQueue.Configuration()
+            configuration.engine = .forced(.ioUring)
+            let queue = try IOQueue(configuration)
+            let file = TemporaryFile([1, 2, 3])
+            let memory = Memory(count: 3)
+            let pipe = try Ends(.pipe, false)
+            let byte = Memory(count: 1)
+            #expect(try queue.blockingPerform(.read(memory.transfer(file.descriptor))) == 3)
+            try queue.prepare(.read(byte.transfer(pipe.reading)), context: 7)
+            try queue.submit()
+            try Seccomp.refuseIOUring(with: errno)
+            for index in 0..<20 {
+                let operation: AIO.Operation =
+                    index % 2 == 0 ? .sync(Descriptor(file.descriptor), .full) : .read(memory.transfer(file.descriptor))
+                try queue.prepare(operation, context: 1)
+                try queue.waitPatiently()
+                #expect(queue.completions().map(\.result) == [index % 2 == 0 ? 0 : 3])
+            }
+            pipe.put([9])
+            try queue.waitPatiently()
+            #expect(queue.completions().map(\.context) == [7])
+            #expect(byte.bytes == [9])
+        }
+    }
+
+    /// Nothing of these is needed for what programs do mostly.
+    @Test(arguments: names, [EPERM, ENOSYS])
+    func withoutNewerSystemCallsTheOlderOnesDo(_ name: String, _ errno: Int32) async {
+        await #expect(processExitsWith: .success) { [name = name as String, errno = errno as Int32] in
+            let calls = [
+                CK_NR_preadv2, CK_NR_pwritev2, CK_NR_statx, CK_NR_memfd_create, CK_NR_openat2, CK_NR_cachestat,
+                CK_NR_statmount, CK_NR_epoll_pwait2, CK_NR_futex_waitv, CK_NR_copy_file_range, CK_NR_process_vm_readv,
+            ]
+            try Seccomp.refuse(calls, with: errno)
+            var configuration = IORuntime.Configuration()
+            configuration.engine = .forced(try #require(EngineKind(name)))
+            let runtime = try IORuntime(configuration)
+            try await use(runtime)
+            await runtime.shutdown()
+        }
+    }
+
+    /// One worker is there from the start; what finds no further thread waits for it.
+    @Test(arguments: names)
+    func withoutFurtherThreadsARuntimeGoesOn(_ name: String) async {
+        await #expect(processExitsWith: .success) { [name = name as String] in
+            var configuration = IORuntime.Configuration()
+            configuration.engine = .forced(try #require(EngineKind(name)))
+            let runtime = try IORuntime(configuration)
+            try await use(runtime)
+            if getuid() == 0 { try #require(setuid(65534) == 0) }
+            var limit = rlimit(rlim_cur: 0, rlim_max: 0)
+            try #require(setrlimit(__rlimit_resource_t(6), &limit) == 0)
+            try await withThrowingTaskGroup(of: Void.self) { group in
+                for _ in 0..<20 { group.addTask { try await use(runtime) } }
+                try await group.waitForAll()
+            }
+            await runtime.shutdown()
+        }
+    }
+}
+
+private func made(_ lines: LogLines) throws -> IORuntime {
+    var configuration = IORuntime.Configuration()
+    configuration.engine = .forced(.ioUring)
+    configuration.log = { lines.append($0) }
+    return try IORuntime(configuration)
+}
+
+/// Files, streams and timers, from another thread than the loop's.
+private func use(_ runtime: IORuntime) async throws {
+    try await withScratch { scratch in
+        try await withFile(Path(scratch.path("file")), .readWrite, options: .create, runtime: runtime) { file in
+            let bytes = [UInt8](repeating: 7, count: 100_000)
+            try await file.writeAll(bytes, at: 0)
+            try await file.sync()
+            try await file.advise(.dontNeed)
+            #expect(try await file.readExactly(count: bytes.count, at: 0) == bytes)
+            #expect(try await file.status().size == Int64(bytes.count))
+        }
+        let names = try await Paths.status(of: Path(scratch.folder), runtime: runtime)
+        #expect(names.isDirectory)
+        #expect(try await Paths.readFile(Path(scratch.path("file")), runtime: runtime).count == 100_000)
+        let (one, other) = try Connection.pair(runtime: runtime)
+        let read = Task { try await one.read(upTo: 4) }
+        try await Task.detached { try await other.writeAll([7]) }.value
+        #expect(try await read.value == [7])
+        try await one.close()
+        try await other.close()
+    }
+    try await runtime.sleep(for: .milliseconds(1))
+}

@@ -1,0 +1,167 @@
+import AIO
+import CKernel
+import Glibc
+import Testing
+import UnitSupport
+
+/// What gives something up is carried out whatever is asked for: by a cancel, a deadline, or a shutdown.
+@Suite(.timeLimit(.minutes(10))) struct ReleaseTests {
+    enum End: String, Sendable, CaseIterable { case requestCancelAll, shutdown }
+
+    @Test(arguments: engines, End.allCases)
+    func closesAreNotTakenBack(_ engine: EngineKind, _ end: End) async throws {
+        for depth in [1, 64] {
+            let runtime = try runtime(engine, depth)
+            var files: [(file: File, other: Int32)] = []
+            // The other end of each pipe tells whether this one is closed.
+            for _ in 0..<32 {
+                let ends = try Ends(.pipe, false)
+                files.append((File(adopting: ends.writing, runtime: runtime), ends.reading))
+            }
+            let closes = files.map { pair in Task { try await pair.file.close() } }
+            switch end {
+            case .requestCancelAll: for _ in 0..<8 { _ = try await runtime.requestCancelAll() }
+            case .shutdown: await runtime.shutdown(.cancel)
+            }
+            for close in closes {
+                // The loops may be gone by then; the descriptor is closed all the same.
+                do { try await close.value } catch let error as IOError { #expect(error.code == .runtimeShutDown) }
+            }
+            for (_, other) in files {
+                #expect(isAtEnd(other), "the writing end is still open")
+                closeDescriptor(other)
+            }
+            if end == .requestCancelAll { await runtime.shutdown() }
+        }
+    }
+
+    /// In every state that it may be in: prepared, staged, with a worker, done.
+    @Test(arguments: engines)
+    func aQueueTakesBackNoClose(_ engine: EngineKind) async throws {
+        try await withQueue(engine, { $0.workerLimit = 1 }) { queue in
+            for isSubmitted in [false, true] {
+                let ends = try Ends(.pipe, false)
+                let token = try queue.prepare(.close(ends.writing), deadline: .now)
+                if isSubmitted { try queue.submit() }
+                #expect(!queue.requestCancel(token))
+                #expect(queue.requestCancelAll() == 0)
+                try queue.prepare(.cancel(target: token), context: 1)
+                try queue.waitPatiently(atLeast: 2)
+                let ended = queue.completions()
+                #expect(ended.filter { $0.context == 0 }.map(\.result) == [0])
+                let answers = ended.filter { $0.context == 1 }.map(\.result)
+                #expect(answers == [-EALREADY] || answers == [-ENOENT])
+                #expect(isAtEnd(ends.reading))
+                closeDescriptor(ends.reading)
+            }
+        }
+    }
+
+    @Test(arguments: engines)
+    func aCloseInACancelledTaskAfterItsDeadlineCloses(_ engine: EngineKind) async throws {
+        try await withRuntime(engine, { $0.queueDepth = 1 }) { runtime in
+            let ends = try Ends(.pipe, false)
+            let task = Task {
+                while !Task.isCancelled { await Task.yield() }
+                return try await runtime.perform(.close(ends.writing), deadline: .now)
+            }
+            task.cancel()
+            #expect(try await task.value == 0)
+            #expect(isAtEnd(ends.reading))
+            closeDescriptor(ends.reading)
+        }
+    }
+
+    @Test(arguments: engines)
+    func aGroupThatIsDroppedClosesWhatItWasToldTo(_ engine: EngineKind) async throws {
+        try await withRuntime(engine, { $0.log = { _ in } }) { runtime in
+            let pipes = try (0..<16).map { _ in try Ends(.pipe, false) }
+            do {
+                let group = try OperationGroup(limit: 16, runtime: runtime)
+                for pipe in pipes { try group.submit(.close(pipe.writing), deadline: .now) }
+                #expect(group.requestCancelAll() == 0)
+            }
+            try await eventually { pipes.allSatisfy { isAtEnd($0.reading) } }
+            for pipe in pipes { closeDescriptor(pipe.reading) }
+        }
+    }
+
+    /// What was half made goes, whatever becomes of the runtime meanwhile.
+    @Test(arguments: engines, End.allCases)
+    func whatWasHalfMadeIsRemoved(_ engine: EngineKind, _ end: End) async throws {
+        try await withScratch { scratch in
+            let runtime = try runtime(engine, 64)
+            let hasBegun = Counter()
+            let tasks = (0..<8).map { index in
+                Task {
+                    try await Paths.replaceFile(Path(scratch.path("file\(index)")), runtime: runtime) { file in
+                        try await file.writeAll([1, 2, 3], at: 0)
+                        hasBegun.increment()
+                        try await runtime.sleep(until: .never)
+                    }
+                }
+            }
+            let folders = (0..<4).map { _ in
+                Task {
+                    try await withTemporaryDirectory(in: Path(scratch.folder), runtime: runtime) { folder in
+                        try await Paths.writeFile(Path("\(folder)/file"), [1], runtime: runtime)
+                        hasBegun.increment()
+                        try await runtime.sleep(until: .never)
+                    }
+                }
+            }
+            try await eventually { hasBegun.count == 12 }
+            switch end {
+            case .requestCancelAll:
+                // Those that have not begun to sleep yet are reached by the next one.
+                while runtime.inFlightCount > 0 {
+                    _ = try await runtime.requestCancelAll()
+                    await Task.yield()
+                }
+                for task in tasks + folders { _ = await task.result }
+                await runtime.shutdown()
+            case .shutdown:
+                await runtime.shutdown(.cancel)
+                for task in tasks + folders { _ = await task.result }
+            }
+            #expect(try namesIn(scratch.folder) == [])
+        }
+    }
+
+    @Test(arguments: engines)
+    func aListenersNameIsTakenAwayAfterAShutdown(_ engine: EngineKind) async throws {
+        try await withScratch { scratch in
+            let runtime = try runtime(engine, 64)
+            let listener = try await AIO.Listener.listen(on: .unix(Path(scratch.path("socket"))), runtime: runtime)
+            await runtime.shutdown(.cancel)
+            await expectError(.runtimeShutDown) { try await listener.close() }
+            #expect(try namesIn(scratch.folder) == [])
+        }
+    }
+
+    private func runtime(_ engine: EngineKind, _ depth: Int) throws -> IORuntime {
+        var configuration = IORuntime.Configuration()
+        configuration.engine = .forced(engine)
+        configuration.queueDepth = depth
+        return try IORuntime(configuration)
+    }
+}
+
+/// Whether all of the other end's descriptors are closed, and nothing is left to be read.
+private func isAtEnd(_ reading: Int32) -> Bool {
+    var entry = pollfd(fd: reading, events: Int16(POLLIN), revents: 0)
+    return poll(&entry, 1, 0) == 1 && Int32(entry.revents) & POLLHUP != 0
+}
+
+private func namesIn(_ folder: String) throws -> [String] {
+    let stream = try #require(opendir(folder))
+    defer { closedir(stream) }
+    var names: [String] = []
+    while let entry = readdir(stream) {
+        let name = withUnsafePointer(to: &entry.pointee.d_name) {
+            $0.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) }
+        }
+        if name != ".", name != ".." { names.append(name) }
+    }
+    return names
+}

@@ -1,0 +1,39 @@
+import Foundation
+import Testing
+import UnitSupport
+
+/// What our libraries are as files.
+@Suite(.timeLimit(.minutes(15))) struct LibraryFileTests {
+    private static let libraries = [Library.libaio, .posixaio]
+
+    @Test(arguments: libraries)
+    func theyAreSmall(_ library: Library) async throws {
+        let attributes = try FileManager.default.attributesOfItem(atPath: try await library.path())
+        let size = try #require(attributes[.size] as? Int)
+        #expect(size <= 300_000)
+    }
+
+    @Test(arguments: libraries)
+    func theDynamicLinkerSeesNamesOfCAlone(_ library: Library) async throws {
+        guard let tool = Environment.path(ofTool: "nm") else {
+            try Test.cancel("\(skipped("no nm is installed"))")
+        }
+        let outcome = try await Command([tool, "-D", "--defined-only", try await library.path()]).run()
+        try #require(outcome.succeeded, "\(outcome.errors)")
+        let names = outcome.output.split(separator: "\n").compactMap { $0.split(separator: " ").last }
+        #expect(names.contains { $0.hasPrefix("io_submit") || $0 == "aio_read" })
+        let name = /[A-Za-z_][A-Za-z_0-9.]*(@@?LIBAIO_0\.[145])?/
+        #expect(names.filter { $0.wholeMatch(of: name) == nil } == [])
+    }
+
+    @Test(arguments: libraries)
+    func theyNeedLibcAlone(_ library: Library) async throws {
+        guard let tool = Environment.path(ofTool: "readelf") else {
+            try Test.cancel("\(skipped("no readelf is installed"))")
+        }
+        let outcome = try await Command([tool, "-d", try await library.path()]).run()
+        let needed = outcome.output.split(separator: "\n").filter { $0.contains("(NEEDED)") }
+        #expect(needed.count == 1)
+        #expect(needed.first?.contains("[libc.so.6]") == true)
+    }
+}

@@ -1,0 +1,36 @@
+// Ways in which a program closes what it does not know.
+#pragma once
+
+#include <sys/resource.h>
+#include <sys/syscall.h>
+
+static const char *const closing_kinds[] = {
+    "closefrom", "close_range", "a loop over close", "the system call close_range by syscall(2)", "dup2 and dup3 onto each",
+};
+enum { CLOSING_KINDS = 5, DESCRIPTORS_MAX = 1024 };
+
+static inline void limit_descriptors(void) {
+    struct rlimit limit = {DESCRIPTORS_MAX, DESCRIPTORS_MAX};
+    if (setrlimit(RLIMIT_NOFILE, &limit) != 0) { broken("setrlimit"); }
+}
+
+/// All numbers from `first` on.
+static inline void close_all(int kind, int first) {
+    switch (kind) {
+    case 0: closefrom(first); break;
+    case 1: close_range((unsigned)first, ~0u, 0); break;
+    case 2: for (int number = first; number < DESCRIPTORS_MAX; number++) { close(number); } break;
+    case 3: syscall(SYS_close_range, (unsigned)first, ~0u, 0); break;
+    default:
+        for (int number = first; number < DESCRIPTORS_MAX; number++) {
+            if ((number % 2 ? dup2(0, number) : dup3(0, number, O_CLOEXEC)) == number) { close(number); }
+        }
+    }
+}
+
+/// Opens the program's own file under as many numbers as there are, and tells how many that were.
+static inline int open_own(const char *path) {
+    int count = 0;
+    while (open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600) >= 0) { count++; }
+    return count;
+}

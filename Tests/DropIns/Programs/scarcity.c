@@ -1,0 +1,105 @@
+// libaio where threads, descriptors or system calls are not to be had, from the beginning or from some moment on: the
+// kernel's own needs none of them.
+#include "libaio_cases.h"
+
+#include "scarcity.h"
+
+static uint8_t bytes[8][4096] __attribute__((aligned(4096)));
+
+/// Reads, writes and syncs at once, of a file and of another one opened for appending.
+static void use(const char *when, io_context_t context, int file) {
+    struct iocb blocks[8], *list[8];
+    make_cold(file);
+    for (int index = 0; index < 8; index++) {
+        blocks[index] = block(index % 2 ? IOCB_CMD_PWRITE : IOCB_CMD_PREAD, file, bytes[index], 4096, index * 8192);
+        list[index] = &blocks[index];
+    }
+    long accepted = io_submit(context, 8, list);
+    long results[8] = {0};
+    for (long index = 0; index < accepted; index++) {
+        struct io_event event = next_event(context);
+        results[(struct iocb *)(uintptr_t)event.obj - blocks] = event.res;
+    }
+    bool isRight = true;
+    for (int index = 0; index < 8; index++) { isRight &= results[index] == 4096; }
+    fact(when, "%ld accepted, all done: %s, sync %s", accepted, isRight ? "yes" : "no",
+        result_name(perform(context, block(IOCB_CMD_FSYNC, file, NULL, 0, 0))));
+}
+
+static void no_threads_from_the_beginning(void) {
+    int file = file_for_all(O_RDWR, 1 << 20, 3);
+    refuse_threads();
+    fact_bool("a thread can be started", can_start_thread());
+    io_context_t context = new_context(16);
+    use("first", context, file);
+    use("again", context, file);
+    fact_result("end", io_destroy(context));
+}
+
+static void no_threads_any_more(void) {
+    int file = file_for_all(O_RDWR, 1 << 20, 3);
+    io_context_t context = new_context(16);
+    use("before", context, file);
+    refuse_threads();
+    fact_bool("a thread can be started", can_start_thread());
+    use("first", context, file);
+    use("again", context, file);
+    fact_result("end", io_destroy(context));
+}
+
+static void no_descriptors_from_the_beginning(void) {
+    int file = new_file(O_RDWR, 1 << 20, 3);
+    refuse_descriptors();
+    io_context_t context = new_context(16);
+    use("first", context, file);
+    use("again", context, file);
+    fact_result("end", io_destroy(context));
+}
+
+static void no_descriptors_any_more(void) {
+    int file = new_file(O_RDWR, 1 << 20, 3), other = new_file(O_RDWR, 1 << 20, 4);
+    io_context_t context = new_context(16);
+    use("before", context, file);
+    refuse_descriptors();
+    use("first", context, file);
+    use("of another file", context, other);
+    io_context_t later = new_context(16);
+    use("of a later context", later, other);
+    fact_result("end", io_destroy(context));
+}
+
+static void a_filter(const int *numbers, int count, int error, bool isEarly) {
+    int file = new_file(O_RDWR, 1 << 20, 3);
+    io_context_t context = NULL;
+    if (!isEarly) {
+        context = new_context(16);
+        use("before", context, file);
+    }
+    refuse_calls(numbers, count, error);
+    if (isEarly) { context = new_context(16); }
+    use("first", context, file);
+    use("again", context, file);
+    fact_result("end", io_destroy(context));
+}
+
+static void rings_are_refused_early(void) { a_filter(ring_calls, 3, EPERM, true); }
+static void rings_are_refused_late(void) { a_filter(ring_calls, 3, EPERM, false); }
+static void rings_cannot_be_entered_early(void) { a_filter(ring_calls + 1, 1, EPERM, true); }
+static void rings_cannot_be_entered_late(void) { a_filter(ring_calls + 1, 1, ENOSYS, false); }
+static void newer_calls_are_refused_early(void) { a_filter(newer_calls, 5, ENOSYS, true); }
+static void newer_calls_are_refused_late(void) { a_filter(newer_calls, 5, EPERM, false); }
+
+static const struct test_case cases[] = {
+    {"no-threads-from-the-beginning", no_threads_from_the_beginning},
+    {"no-threads-any-more", no_threads_any_more},
+    {"no-descriptors-from-the-beginning", no_descriptors_from_the_beginning},
+    {"no-descriptors-any-more", no_descriptors_any_more},
+    {"rings-are-refused-early", rings_are_refused_early},
+    {"rings-are-refused-late", rings_are_refused_late},
+    {"rings-cannot-be-entered-early", rings_cannot_be_entered_early},
+    {"rings-cannot-be-entered-late", rings_cannot_be_entered_late},
+    {"newer-calls-are-refused-early", newer_calls_are_refused_early},
+    {"newer-calls-are-refused-late", newer_calls_are_refused_late},
+};
+
+int main(int count, char **arguments) { return run_cases(count, arguments, cases, CASE_COUNT(cases)); }
