@@ -46,6 +46,8 @@ static void set_flags(const long *arguments) {
     if (is_staged(arguments[0])) { return; }
     bool has_blocking_form = kinds[arguments[0]].backing == REGULAR || kinds[arguments[0]].backing == STREAM;
     before_change(arguments[0]);
+    // A fault that is left: what was accepted as direct is carried out as the flags are then.
+    if (has_blocking_form && fcntl(descriptor, F_GETFL) & O_DIRECT) { join_all(NULL); }
     long flags = arguments[1] | (has_blocking_form ? 0 : O_NONBLOCK);
     int result = fcntl(descriptor, F_SETFL, flags);
     tell("%s, %#lx: %s", kinds[arguments[0]].name, flags, result == 0 ? "0" : error_name(errno));
@@ -112,7 +114,9 @@ static void seek(const long *arguments) {
 
 /// SIZE: no file may become larger from now on. What was accepted before is not affected.
 static void limit_files(const long *arguments) {
-    before_change(-1);
+    // A fault that is left: the limit counts when an operation is carried out, which with the kernel's it was when it was
+    // submitted.
+    join_all(NULL);
     struct rlimit limit = {(rlim_t)arguments[0], RLIM_INFINITY};
     tell("%ld: %s", arguments[0], setrlimit(RLIMIT_FSIZE, &limit) == 0 ? "0" : error_name(errno));
 }

@@ -28,6 +28,8 @@ struct operation {
     /// depend on it.
     bool is_over;
     bool is_reading, is_writing;
+    /// Its file was open for direct I/O when it was staged: the kernel carries it out later as well.
+    bool is_direct;
     /// A blocking write to a stream: somebody has to take what it writes.
     bool needs_drain;
     struct buffer buffer;
@@ -83,6 +85,15 @@ static inline bool conflicts_with_flights(const struct extent *extent) {
     return false;
 }
 
+/// How much is left to read once they have ended cannot be told before.
+static inline bool reads_in_flight(long kind) {
+    for (int number = 0; number < operation_count; number++) {
+        const struct operation *one = &operations[number];
+        if (is_pending(number) && one->state != STAGED && one->kind == kind && one->is_reading) { return true; }
+    }
+    return false;
+}
+
 /// A thread that takes what others write would change how much of this transfer finds room, or what it finds.
 static inline bool disturbs_drain(const struct operation *one, bool waits) {
     if (kinds[one->kind].backing != STREAM) { return false; }
@@ -130,7 +141,12 @@ static inline void end_operation(struct operation *one, enum operation_state sta
     one->result = result;
     one->second = second;
     one->sum = buffer_checksum(&one->buffer);
-    if (one->claim) { far_ends[one->kind].claimed -= one->claim; }
+    // What lies behind a short count, in the last sector of a direct read, is nobody's.
+    bool is_short = one->is_reading && kinds[one->kind].backing == REGULAR && one->buffer.compared && result >= 0
+        && result < one->extent.end - one->extent.start && result <= (int64_t)one->buffer.compared_size - GUARD;
+    if (is_short) { one->sum = checksum(one->buffer.address, (size_t)result); }
+    far_ends[one->kind].claimed -= one->claim;
+    one->claim = 0;
 }
 
 /// How much finds room there, if nobody waits for it, is a matter of time.
