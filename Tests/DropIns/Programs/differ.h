@@ -1,9 +1,9 @@
 // What the interpreters of the differential test share: programs as text, one step a line, and the transcript of a run.
 //
-// A program is made from a seed, and is a list of steps with numbers as arguments. Every list of steps is a program that
-// ends and that has one right outcome: an interpreter leaves out, by rules that look at the program alone, what would wait
-// for ever or race with what is in flight. So a program can be made small by dropping steps. What happened is told as
-// lines `what: result`, which differ_compare.c compares.
+// A program is made from a seed, and is a list of steps with numbers as arguments. Every list of steps is a program
+// that ends and that has one right outcome: an interpreter leaves out, by rules that look at the program alone, what
+// would wait for ever or race with what is in flight. So a program can be made small by dropping steps. What happened
+// is told as lines `what: result`, which differ_compare.c compares.
 #pragma once
 
 #include "random.h"
@@ -173,8 +173,8 @@ static inline void run_steps(int first, int end) {
     }
 }
 
-/// A program that runs in a process of its own, so that each has fresh libraries, and crashes and hangs end no other. Some
-/// run at the same time: most of their time passes while the kernel ends contexts.
+/// A program that runs in a process of its own, so that each has fresh libraries, and crashes and hangs end no other.
+/// Some run at the same time: most of their time passes while the kernel ends contexts.
 struct job {
     uint64_t seed;
     pid_t process;

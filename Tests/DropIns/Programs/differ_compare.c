@@ -1,5 +1,5 @@
-// Runs random programs over the system's library and over ours, and compares the transcripts. A program whose transcript
-// differs is run again, to tell what is different from what is not determined, and made small.
+// Runs random programs over the system's library and over ours, and compares the transcripts. A program whose
+// transcript differs is run again, to tell what is different from what is not determined, and made small.
 //
 //   differ_compare INTERPRETER LIBRARY SECONDS SEED FOLDER... [-- FILE]
 //
@@ -147,7 +147,9 @@ static void finish(struct run *list, int count) {
 
 static void write_text(const char *path, const char *bytes, size_t length) {
     FILE *file = fopen(path, "we");
-    if (!file || fwrite(bytes, 1, length, file) != length || fclose(file) != 0) { BROKEN("%s cannot be written", path); }
+    if (!file || fwrite(bytes, 1, length, file) != length || fclose(file) != 0) {
+        BROKEN("%s cannot be written", path);
+    }
 }
 
 /// Runs a text of programs on both sides at the same time, in folders of their own.
@@ -203,12 +205,14 @@ static void replace_all(char *text, size_t size, const char *from, const char *t
 
 /// Drops what is one example's alone, so that two differences of one kind read the same.
 static void generalise(char *text, size_t size) {
-    static const char *const synonyms[][2] = {{"file A", "file"}, {"file B", "file"}, {"file C", "file"}, {"file D", "file"},
+    static const char *const synonyms[][2] = {{"file A", "file"}, {"file B", "file"}, {"file C", "file"}, {"file D",
+        "file"},
         {", read only", ""}, {", write only", ""}, {", appending", ""}, {", synchronous", ""}, {", direct", ""},
         {"non-blocking ", ""}, {"FIFO", "pipe"}, {"packet socket", "socket"}, {"TCP connection", "socket"},
         {", one end", ""}, {", other end", ""}, {", one at a time", ""}, {"readv", "read"}, {"writev", "write"},
         {", odd memory", ""}, {", sector memory", ""}, {", memory before none", ""}, {", vectors", ""}, {", extra", ""},
-        {"fdsync", "fsync"}, {"on another thread: ", ""}, {"position -", "position"}, {" at -", " at"}, {" of -", " of"}};
+        {"fdsync", "fsync"}, {"on another thread: ", ""}, {"position -", "position"}, {" at -", " at"}, {" of -",
+            " of"}};
     char *to = text;
     for (const char *from = text; *from;) {
         size_t digits = strspn(from, "0123456789abcdef");
@@ -369,7 +373,8 @@ static void report(const struct lines *program, const struct lines *system, cons
     fflush(stdout);
 }
 
-/// A difference that did not come again, as it was seen. It is no failure: a machine that is busy may be all there is to it.
+/// A difference that did not come again, as it was seen. It is no failure: a machine that is busy may be all there is
+/// to it.
 static void report_once(const struct lines *program, const struct lines *system, const struct lines *ours, int line) {
     printf("\nSEEN ONCE in %s, %s: %s\nsystem: %s\nours:   %s\n", folder, engine, program->lines[0],
         line < system->count ? system->lines[line] : "(nothing)", line < ours->count ? ours->lines[line] : "(nothing)");
@@ -463,10 +468,13 @@ int main(int count, char **arguments) {
         free(text.bytes);
         seed += BATCH;
     }
-    printf("\n%lu programs: %lu with a difference, of %d kinds; %lu differed once and not again; %lu are not determined\n",
+    printf("\n%lu programs: %lu with a difference, of %d kinds; %lu differed once and not again; "
+           "%lu are not determined\n",
         programs, differences, signature_count, once, undetermined);
     printf("%lu lines differ as allowed, %lu by faults that are left\n", permitted, known_faults);
-    for (int index = 0; index < signature_count; index++) { printf("%6lu %s\n", signature_counts[index], signatures[index]); }
+    for (int index = 0; index < signature_count; index++) {
+        printf("%6lu %s\n", signature_counts[index], signatures[index]);
+    }
     char path[4200];
     snprintf(path, sizeof path, "%s/programs", scratch);
     unlink(path);

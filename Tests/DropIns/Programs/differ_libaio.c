@@ -66,7 +66,8 @@ static enum access access_of(long kind, long opcode, uint32_t flags) {
 static bool has_vectors(long opcode) { return opcode == IOCB_CMD_PREADV || opcode == IOCB_CMD_PWRITEV; }
 
 static const char *opcode_name(long opcode) {
-    static const char *const names[] = {"read", "write", "fsync", "fdsync", "opcode 4", "poll", "noop", "readv", "writev"};
+    static const char *const names[] = {"read", "write", "fsync", "fdsync", "opcode 4", "poll", "noop", "readv",
+        "writev"};
     return opcode >= 0 && opcode < 9 ? names[opcode] : "unknown opcode";
 }
 
@@ -99,7 +100,8 @@ static struct operation described(const long *arguments) {
     char extra[32] = "", shape[32] = "";
     if (has_vectors(opcode)) { snprintf(shape, sizeof shape, ", vectors %ld", arguments[7]); }
     if (arguments[6]) { snprintf(extra, sizeof extra, ", extra %ld", arguments[6]); }
-    snprintf(one.text, sizeof one.text, "%s, %s of %ld at %ld%s%s%s%s", kinds[kind].name, opcode_name(opcode), arguments[3],
+    snprintf(one.text, sizeof one.text, "%s, %s of %ld at %ld%s%s%s%s", kinds[kind].name, opcode_name(opcode),
+        arguments[3],
         arguments[2], flag_names((uint32_t)arguments[4]), place_name((int)arguments[5]), shape, extra);
     return one;
 }
@@ -185,7 +187,9 @@ static void note_event(struct context *context, const struct io_event *event) {
         return;
     }
     struct operation *one = &operations[event->data];
-    if (event->obj != (uint64_t)(uintptr_t)&blocks[event->data]) { tell("%s: the event names another block", one->text); }
+    if (event->obj != (uint64_t)(uintptr_t)&blocks[event->data]) {
+        tell("%s: the event names another block", one->text);
+    }
     // Allowed difference: a watch that was not ready at once tells, in the kernel, more than it was asked for.
     int64_t result = event->res;
     if (one->extent.access == WATCHES && result > 0) { result &= one->extent.start | POLLERR | POLLHUP; }

@@ -34,7 +34,8 @@ static bool has_buffered_transfer(long index) {
 /// How few events are right where the kernel's own submission has done the work, and gives `all`.
 ///
 /// Allowed difference: ours submits without doing the work. So who does not want to wait may not find it done; who does
-/// want to gets what was asked for as the least, and one event at least if there is time for that and a file is buffered.
+/// want to gets what was asked for as the least, and one event at least if there is time for that and a file is
+/// buffered.
 static long fewest(long index, long least, long all, long limit) {
     if (limit != NO_LIMIT && limit != SECONDS) { return 0; }
     long asked = least < all ? least : all;
@@ -83,8 +84,8 @@ static void wait_for_events(const long *arguments) {
     tell_wait(index, least, most, limit, false, result, events);
 }
 
-/// CONTEXT LEAST MOST LIMIT MASK: with a signal that is pending, and blocked before; MASK 1 lets it through, 0 blocks it
-/// still, 2 sets none.
+/// CONTEXT LEAST MOST LIMIT MASK: with a signal that is pending, and blocked before; MASK 1 lets it through, 0 blocks
+/// it still, 2 sets none.
 static void wait_with_mask(const long *arguments) {
     static struct io_event events[MOST_WAITED];
     long index = arguments[0], limit = arguments[3], most = clamped(arguments[2], MOST_WAITED);

@@ -24,8 +24,8 @@ enum operation_state { STAGED, REFUSED, IN_FLIGHT, ENDED };
 struct operation {
     long kind;
     enum operation_state state;
-    /// It has ended and so have all that were in flight with it. Whose end is seen first is not determined, and nothing may
-    /// depend on it.
+    /// It has ended and so have all that were in flight with it. Whose end is seen first is not determined, and
+    /// nothing may depend on it.
     bool is_over;
     bool is_reading, is_writing;
     /// Its file was open for direct I/O when it was staged: the kernel carries it out later as well.
@@ -101,8 +101,8 @@ static inline bool disturbs_drain(const struct operation *one, bool waits) {
         || (one->is_reading && far_ends[one->kind].isDrained);
 }
 
-/// Whether a transfer would wait with nobody to end it. A read of a blocking stream needs something to read that no other
-/// has claimed; a write gets a thread that takes what it writes.
+/// Whether a transfer would wait with nobody to end it. A read of a blocking stream needs something to read that no
+/// other has claimed; a write gets a thread that takes what it writes.
 static inline bool would_wait_forever(struct operation *one, bool waits) {
     long kind = one->kind;
     if (kinds[kind].backing != STREAM || !waits) { return false; }
@@ -125,7 +125,8 @@ static inline long make_vectors(struct iovec *vectors, long shape, const struct 
     long count = shape % 100 == 0 ? 1025 : shape % 31 == 0 ? 0 : 1 + shape % 7;
     size_t done = 0;
     for (long index = 0; index < count; index++) {
-        size_t left = size - done, part = index == count - 1 ? left : below(&random, (unsigned)(left < 9000 ? left : 9000) + 1);
+        size_t left = size - done, part = index == count - 1 ? left : below(&random, (unsigned)(left < 9000 ? left
+            : 9000) + 1);
         // Direct I/O wants whole sectors.
         if (shape % 2 == 0 && index < count - 1) { part &= ~511ul; }
         vectors[index] = (struct iovec){(uint8_t *)buffer->address + done, part};
@@ -152,8 +153,8 @@ static inline void end_operation(struct operation *one, enum operation_state sta
 /// How much finds room there, if nobody waits for it, is a matter of time.
 static inline bool is_slow_stream(long kind) { return kinds[kind].index == TERMINAL || kinds[kind].index == TCP; }
 
-/// How much of a blocking write to a stream finds its way before it comes to memory that is not there depends on who takes
-/// what when.
+/// How much of a blocking write to a stream finds its way before it comes to memory that is not there depends on who
+/// takes what when.
 static inline bool is_cut_in_stream(const struct operation *one, bool waits, int place, bool has_vectors, long shape) {
     return kinds[one->kind].backing == STREAM && one->is_writing && waits
         && (place == ACROSS_END || place == AT_READ_ONLY || (has_vectors && (shape % 13 == 0 || shape % 17 == 0)));

@@ -238,11 +238,14 @@ static void note_signal(int number, siginfo_t *information, void *unused) {
 /// Whether all the notifications of one way that must come have come.
 static bool are_all_there(const int *counts, long way) {
     for (int number = 0; number < operation_count; number++) {
-        bool is_expected = operations[number].state == ENDED && notification_of[number] == way && !may_be_untold[number];
+        bool is_expected = operations[number].state == ENDED && notification_of[number] == way
+            && !may_be_untold[number];
         if (is_expected && !__atomic_load_n(&counts[number], __ATOMIC_SEQ_CST)) { return false; }
     }
     for (int value = 0; value < list_count; value++) {
-        if (list_way[value] == way && !__atomic_load_n(&counts[MOST_OPERATIONS + value], __ATOMIC_SEQ_CST)) { return false; }
+        if (list_way[value] == way && !__atomic_load_n(&counts[MOST_OPERATIONS + value], __ATOMIC_SEQ_CST)) {
+            return false;
+        }
     }
     return true;
 }
