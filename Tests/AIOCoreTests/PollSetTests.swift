@@ -146,6 +146,27 @@ import UnitSupport
 
     // MARK: What cannot wait
 
+    @Test func aFileMayComeBackUnderItsNumberWhenNobodyWaitsForTheNextOneAnyMore() {
+        let set = TestedPollSet(capacity: 2)
+        let first = DescriptorPair.pipe()
+        let second = DescriptorPair.pipe()
+        let number = dup(first.first)
+        defer { close(number) }
+        #expect(set.read(0, number) == 0)
+        first.send([1])
+        set.poll()
+        // The first file stays open, and so is known to epoll under the number still.
+        _ = dup2(second.first, number)
+        #expect(set.read(0, number) == 0)
+        #expect(set.remove(0))
+        _ = dup2(first.first, number)
+        #expect(set.read(1, number) == 0)
+        first.send([2])
+        set.poll()
+        #expect(set.completed == [0: 1, 1: 1])
+        #expect(set.memory[1] == 2)
+    }
+
     @Test func aRegularFileIsRefusedAndNothingOfItRemains() {
         let set = TestedPollSet(capacity: 1)
         let file = TemporaryFile([1])

@@ -68,8 +68,8 @@ struct ContextState: ~Copyable {
     /// The operations that the program asked for, if they are not counted by the kernel.
     var depth: UInt32 = 0
     var inFlightCount = 0
-    /// Of those, reads and writes of files: what the kernel would have done within io_submit.
-    var fileTransferCount = 0
+    /// Of those, reads and writes: what the kernel would have done within io_submit.
+    var transferCount = 0
     var writes = WriteOrder()
     var waiters = Waiters()
     var records = RecordPool()
@@ -201,9 +201,9 @@ extension Context {
             // Release: who sees that there are none any more sees the events.
             writeCount.pointee.wrappingSubtract(1, ordering: .releasing)
         }
-        if record.pointee.isFileTransfer {
-            record.pointee.isFileTransfer = false
-            state.pointee.fileTransferCount -= 1
+        if record.pointee.isTransfer {
+            record.pointee.isTransfer = false
+            state.pointee.transferCount -= 1
         }
         state.pointee.records.release(record)
         state.pointee.inFlightCount -= 1
@@ -267,10 +267,10 @@ extension Context {
     }
 
     /// What io_getevents may wait for a moment for: see `Reaping`.
-    func noteFileTransfer(_ record: UnsafeMutablePointer<Record>) {
+    func noteTransfer(_ record: UnsafeMutablePointer<Record>) {
         state.pointee.lock.lock()
-        record.pointee.isFileTransfer = true
-        state.pointee.fileTransferCount += 1
+        record.pointee.isTransfer = true
+        state.pointee.transferCount += 1
         state.pointee.lock.unlock()
     }
 

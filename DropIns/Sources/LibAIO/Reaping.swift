@@ -113,7 +113,7 @@ struct Reaping: BitwiseCopyable {
     /// Under the lock: how many events to wait for. Programs that submit reads or writes through the page cache and ask for
     /// no event at least, but give a time, count on finding one: with the kernel's own the work was done within io_submit.
     private var wanted: Int {
-        guard countMin == 0, deadline != .never, context.state.pointee.fileTransferCount > 0 else { return countMin }
+        guard countMin == 0, deadline != .never, context.state.pointee.transferCount > 0 else { return countMin }
         return min(1, countMax)
     }
 

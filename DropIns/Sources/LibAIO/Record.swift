@@ -22,8 +22,8 @@ struct Record: CarriedOperation {
     var isInFlight = false
     /// A buffered write with a worker.
     var isQuick = false
-    /// A read or write of a file.
-    var isFileTransfer = false
+    /// A read or write.
+    var isTransfer = false
     var place = WriteOrder.Place()
     var order = CallOrder.Place()
     /// Whether the descriptor of the operation is the loop's hold of the file.

@@ -194,7 +194,7 @@ extension Submission {
         var transfer = transfer
         if name.isWrite { transfer.fixFlags(openFlags, knowsNoAppend: loop.knowsNoAppend) }
         record.pointee.operation = record.pointee.operation.with(transfer)
-        context.noteFileTransfer(record)
+        context.noteTransfer(record)
         let isAppend = name.isWrite && transfer.flags.contains(.append)
         if record.pointee.operation.isBufferedWrite, !isAppend {
             if let result = written(record, transfer, bytes) {
@@ -234,6 +234,7 @@ extension Submission {
             guard let rest else { return finish(record, result) }
             record.pointee.takeOff(result, leaving: rest)
         }
+        context.noteTransfer(record)
         guard record.pointee.hold(name.file, loop),
             context.carryCancellable(record, loop, isItsTurn: entering == .runs)
         else {

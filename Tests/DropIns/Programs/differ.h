@@ -1,9 +1,9 @@
 // What the interpreters of the differential test share: programs as text, one step a line, and the transcript of a run.
 //
-// A program is made from a seed, and is a list of steps with numbers as arguments. Every list of steps is a program that
-// ends and that has one right outcome: an interpreter leaves out, by rules that look at the program alone, what would wait
-// for ever or race with what is in flight. So a program can be made small by dropping steps. What happened is told as
-// lines `what: result`, which differ_compare.c compares.
+// A program is made from a seed, and is a list of steps with numbers as arguments. Every list of steps is a program
+// that ends and that has one right outcome: an interpreter leaves out, by rules that look at the program alone, what
+// would wait for ever or race with what is in flight. So a program can be made small by dropping steps. What happened
+// is told as lines `what: result`, which differ_compare.c compares.
 #pragma once
 
 #include "random.h"
@@ -25,7 +25,7 @@
 
 #define BROKEN(...) (fprintf(stderr, "differ: " __VA_ARGS__), fprintf(stderr, "\n"), _exit(2))
 
-enum { MOST_ARGUMENTS = 10, MOST_STEPS = 400, TRANSCRIPT_SIZE = 1 << 18, PROGRAM_SECONDS = 6 };
+enum { MOST_ARGUMENTS = 10, MOST_STEPS = 400, TRANSCRIPT_SIZE = 1 << 18, PROGRAM_SECONDS = 10, JOBS = 8 };
 
 struct step_kind {
     const char *name;
@@ -173,25 +173,46 @@ static inline void run_steps(int first, int end) {
     }
 }
 
-/// Runs a program in a process of its own, so that each has fresh libraries, and crashes and hangs end no other.
-static inline void run_isolated(const struct program *program) {
-    transcript->length = 0;
-    pid_t process = fork();
-    if (process < 0) { BROKEN("no process: %s", strerror(errno)); }
-    if (process == 0) {
+/// A program that runs in a process of its own, so that each has fresh libraries, and crashes and hangs end no other.
+/// Some run at the same time: most of their time passes while the kernel ends contexts.
+struct job {
+    uint64_t seed;
+    pid_t process;
+    double deadline;
+    struct transcript *transcript;
+};
+
+static inline double seconds_now(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double)now.tv_sec + (double)now.tv_nsec * 1e-9;
+}
+
+static inline void start_job(struct job *job, const struct program *program) {
+    job->seed = program->seed;
+    job->deadline = seconds_now() + PROGRAM_SECONDS;
+    job->transcript->length = 0;
+    job->process = fork();
+    if (job->process < 0) { BROKEN("no process: %s", strerror(errno)); }
+    if (job->process == 0) {
         setpgid(0, 0);
+        transcript = job->transcript;
         run_program(program);
         _exit(0);
     }
-    setpgid(process, process);
-    int watch = (int)syscall(SYS_pidfd_open, process, 0), status = 0;
+    setpgid(job->process, job->process);
+}
+
+static inline void finish_job(struct job *job) {
+    int watch = (int)syscall(SYS_pidfd_open, job->process, 0), status = 0;
     struct pollfd state = {watch, POLLIN, 0};
-    bool isOver = poll(&state, 1, PROGRAM_SECONDS * 1000) == 1;
-    kill(-process, SIGKILL);
+    double left = job->deadline - seconds_now();
+    bool isOver = poll(&state, 1, left > 0 ? (int)(left * 1000) : 0) == 1;
+    kill(-job->process, SIGKILL);
     close(watch);
-    while (waitpid(process, &status, 0) < 0 && errno == EINTR) {}
-    size_t length = transcript->length < TRANSCRIPT_SIZE ? transcript->length : TRANSCRIPT_SIZE;
-    printf("program %lu\n%.*s", program->seed, (int)length, transcript->text);
+    while (waitpid(job->process, &status, 0) < 0 && errno == EINTR) {}
+    size_t length = job->transcript->length < TRANSCRIPT_SIZE ? job->transcript->length : TRANSCRIPT_SIZE;
+    printf("program %lu\n%.*s", job->seed, (int)length, job->transcript->text);
     if (!isOver) {
         printf("the process: does not end\n");
     } else if (WIFSIGNALED(status)) {
@@ -201,6 +222,27 @@ static inline void run_isolated(const struct program *program) {
     }
     printf("end\n");
     fflush(stdout);
+    job->process = 0;
+}
+
+/// Runs them all, and tells of each in their order.
+static inline void run_all(FILE *file) {
+    static struct program program;
+    static struct job jobs[JOBS];
+    for (int index = 0; index < JOBS; index++) {
+        jobs[index].transcript
+            = mmap(NULL, sizeof(struct transcript), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+        if (jobs[index].transcript == MAP_FAILED) { BROKEN("no memory"); }
+    }
+    unsigned next = 0;
+    for (; read_program(file, &program); next++) {
+        struct job *job = &jobs[next % JOBS];
+        if (job->process) { finish_job(job); }
+        start_job(job, &program);
+    }
+    for (unsigned index = 0; index < JOBS; index++, next++) {
+        if (jobs[next % JOBS].process) { finish_job(&jobs[next % JOBS]); }
+    }
 }
 
 static const char *folder;
@@ -227,10 +269,8 @@ static int differ_main(int count, char **arguments) {
     folder = arguments[2];
     FILE *file = fopen(arguments[3], "re");
     if (!file) { BROKEN("%s: %s", arguments[3], strerror(errno)); }
-    transcript = mmap(NULL, sizeof *transcript, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    if (transcript == MAP_FAILED) { BROKEN("no memory"); }
     prepare_processes();
-    while (read_program(file, &program)) { run_isolated(&program); }
+    run_all(file);
     fclose(file);
     return 0;
 }

@@ -1,5 +1,6 @@
-// The descriptors of the differential test: three files under several flags, both ends of streams of all kinds, devices,
-// and numbers that are none. Each is opened when a program first uses it, and what became of it is told at the end.
+// The descriptors of the differential test: three files under several flags, both ends of streams of all kinds,
+// devices, and numbers that are none. Each is opened when a program first uses it, and what became of it is told at
+// the end.
 #pragma once
 
 #include "differ.h"
@@ -81,8 +82,8 @@ static const struct kind_of_descriptor kinds[] = {
 
 enum { KINDS = sizeof kinds / sizeof *kinds, FILE_KINDS = 11, FIRST_STREAM = 12, FIRST_COUNTER = 28, FIRST_OTHER = 30 };
 
-/// The numbers under which programs know them: far above those that a library may take for itself, so that what a closed
-/// one is given to is the program's affair alone.
+/// The numbers under which programs know them: far above those that a library may take for itself, so that what a
+/// closed one is given to is the program's affair alone.
 enum { FIRST_NUMBER = 700 };
 
 static bool is_open[KINDS];

@@ -50,7 +50,8 @@ static long any_size(struct fuzz_random *random, const struct theme *theme) {
 }
 
 static long any_offset(struct fuzz_random *random, const struct theme *theme) {
-    static const long strange[] = {FILE_SIZE, FILE_SIZE - 1, FILE_SIZE + 1, FILE_SIZE - 513, 99840, 100352, 102400, 1 << 20,
+    static const long strange[] = {FILE_SIZE, FILE_SIZE - 1, FILE_SIZE + 1, FILE_SIZE - 513, 99840, 100352, 102400,
+        1 << 20,
         -1, -4096, INT64_MIN, INT64_MAX, INT64_MAX - 4096, INT64_MAX - 4095, 1l << 40, 1l << 31, 1l << 32, 1l << 44,
         (1l << 44) - 4096};
     if (one_in(random, theme->strange_sizes)) { return strange[below(random, sizeof strange / sizeof *strange)]; }

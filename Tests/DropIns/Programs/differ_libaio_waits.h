@@ -20,16 +20,26 @@ static struct timespec *time_limit(long kind, struct timespec *limit) {
     }
 }
 
+/// Of what a submission to the kernel's own leaves nothing to do, and ours waits for.
+static bool has_buffered_transfer(long index) {
+    for (int number = 0; number < operation_count; number++) {
+        const struct operation *one = &operations[number];
+        bool is_transfer = one->is_reading || one->is_writing;
+        if (context_of[number] == index && is_pending(number) && is_transfer && kinds[one->kind].backing == REGULAR
+            && one->state == IN_FLIGHT && !one->is_direct) { return true; }
+    }
+    return false;
+}
+
 /// How few events are right where the kernel's own submission has done the work, and gives `all`.
 ///
 /// Allowed difference: ours submits without doing the work. So who does not want to wait may not find it done; who does
-/// want to gets what was asked for as the least, and one event at least if there is time for that.
-static long fewest(long least, long all, long limit) {
-    switch (limit) {
-    case NO_LIMIT: return least < all ? least : all;
-    case SECONDS: return least > 1 ? (least < all ? least : all) : all > 0 ? 1 : 0;
-    default: return 0;
-    }
+/// want to gets what was asked for as the least, and one event at least if there is time for that and a file is
+/// buffered.
+static long fewest(long index, long least, long all, long limit) {
+    if (limit != NO_LIMIT && limit != SECONDS) { return 0; }
+    long asked = least < all ? least : all;
+    return limit == SECONDS && asked == 0 && all > 0 && has_buffered_transfer(index) ? 1 : asked;
 }
 
 /// After a wait that may have given fewer than all: the rest is taken, so that what follows is the same everywhere.
@@ -41,7 +51,7 @@ static void tell_wait(long index, long least, long most, long limit, bool is_int
     // Allowed difference: so a signal that is let through can come before the first event, or between two.
     bool may_end_early = is_interrupted && all > 0 && result != 0;
     bool is_enough = result <= all && (may_end_early ? result == -EINTR || result > 0
-        : result >= 0 && result >= fewest(least, all, limit));
+        : result >= 0 && result >= fewest(index, least, all, limit));
     tell("context %ld, %ld to %ld, %s: %s", index, least, most, limit_names[limit],
         is_enough && is_ours ? "as many as there must be" : result_text(result));
     if (!is_ours) { return; }
@@ -74,14 +84,15 @@ static void wait_for_events(const long *arguments) {
     tell_wait(index, least, most, limit, false, result, events);
 }
 
-/// CONTEXT LEAST MOST LIMIT MASK: with a signal that is pending, and blocked before; MASK 1 lets it through, 0 blocks it
-/// still, 2 sets none.
+/// CONTEXT LEAST MOST LIMIT MASK: with a signal that is pending, and blocked before; MASK 1 lets it through, 0 blocks
+/// it still, 2 sets none.
 static void wait_with_mask(const long *arguments) {
     static struct io_event events[MOST_WAITED];
     long index = arguments[0], limit = arguments[3], most = clamped(arguments[2], MOST_WAITED);
     struct timespec time;
     sigset_t blocked, old, mask;
     end_waiter(index);
+    if (limit == NO_TIME && (arguments[1] < 0 || arguments[1] > most)) { join_context(index); }
     long least = possible_least(index, arguments[1], limit);
     signals_seen = 0;
     sigemptyset(&blocked), sigaddset(&blocked, SIGUSR1);

@@ -1,5 +1,5 @@
-// The memory of the differential test's operations: each has a slot of its own, which ends where nothing can be accessed,
-// and whose content before and after is compared as a checksum.
+// The memory of the differential test's operations: each has a slot of its own, which ends where nothing can be
+// accessed, and whose content before and after is compared as a checksum.
 #pragma once
 
 #include "differ.h"

@@ -24,10 +24,12 @@ enum operation_state { STAGED, REFUSED, IN_FLIGHT, ENDED };
 struct operation {
     long kind;
     enum operation_state state;
-    /// It has ended and so have all that were in flight with it. Whose end is seen first is not determined, and nothing may
-    /// depend on it.
+    /// It has ended and so have all that were in flight with it. Whose end is seen first is not determined, and
+    /// nothing may depend on it.
     bool is_over;
     bool is_reading, is_writing;
+    /// Its file was open for direct I/O when it was staged: the kernel carries it out later as well.
+    bool is_direct;
     /// A blocking write to a stream: somebody has to take what it writes.
     bool needs_drain;
     struct buffer buffer;
@@ -83,6 +85,15 @@ static inline bool conflicts_with_flights(const struct extent *extent) {
     return false;
 }
 
+/// How much is left to read once they have ended cannot be told before.
+static inline bool reads_in_flight(long kind) {
+    for (int number = 0; number < operation_count; number++) {
+        const struct operation *one = &operations[number];
+        if (is_pending(number) && one->state != STAGED && one->kind == kind && one->is_reading) { return true; }
+    }
+    return false;
+}
+
 /// A thread that takes what others write would change how much of this transfer finds room, or what it finds.
 static inline bool disturbs_drain(const struct operation *one, bool waits) {
     if (kinds[one->kind].backing != STREAM) { return false; }
@@ -90,8 +101,8 @@ static inline bool disturbs_drain(const struct operation *one, bool waits) {
         || (one->is_reading && far_ends[one->kind].isDrained);
 }
 
-/// Whether a transfer would wait with nobody to end it. A read of a blocking stream needs something to read that no other
-/// has claimed; a write gets a thread that takes what it writes.
+/// Whether a transfer would wait with nobody to end it. A read of a blocking stream needs something to read that no
+/// other has claimed; a write gets a thread that takes what it writes.
 static inline bool would_wait_forever(struct operation *one, bool waits) {
     long kind = one->kind;
     if (kinds[kind].backing != STREAM || !waits) { return false; }
@@ -114,7 +125,8 @@ static inline long make_vectors(struct iovec *vectors, long shape, const struct 
     long count = shape % 100 == 0 ? 1025 : shape % 31 == 0 ? 0 : 1 + shape % 7;
     size_t done = 0;
     for (long index = 0; index < count; index++) {
-        size_t left = size - done, part = index == count - 1 ? left : below(&random, (unsigned)(left < 9000 ? left : 9000) + 1);
+        size_t left = size - done, part = index == count - 1 ? left : below(&random, (unsigned)(left < 9000 ? left
+            : 9000) + 1);
         // Direct I/O wants whole sectors.
         if (shape % 2 == 0 && index < count - 1) { part &= ~511ul; }
         vectors[index] = (struct iovec){(uint8_t *)buffer->address + done, part};
@@ -130,14 +142,19 @@ static inline void end_operation(struct operation *one, enum operation_state sta
     one->result = result;
     one->second = second;
     one->sum = buffer_checksum(&one->buffer);
-    if (one->claim) { far_ends[one->kind].claimed -= one->claim; }
+    // What lies behind a short count, in the last sector of a direct read, is nobody's.
+    bool is_short = one->is_reading && kinds[one->kind].backing == REGULAR && one->buffer.compared && result >= 0
+        && result < one->extent.end - one->extent.start && result <= (int64_t)one->buffer.compared_size - GUARD;
+    if (is_short) { one->sum = checksum(one->buffer.address, (size_t)result); }
+    far_ends[one->kind].claimed -= one->claim;
+    one->claim = 0;
 }
 
 /// How much finds room there, if nobody waits for it, is a matter of time.
 static inline bool is_slow_stream(long kind) { return kinds[kind].index == TERMINAL || kinds[kind].index == TCP; }
 
-/// How much of a blocking write to a stream finds its way before it comes to memory that is not there depends on who takes
-/// what when.
+/// How much of a blocking write to a stream finds its way before it comes to memory that is not there depends on who
+/// takes what when.
 static inline bool is_cut_in_stream(const struct operation *one, bool waits, int place, bool has_vectors, long shape) {
     return kinds[one->kind].backing == STREAM && one->is_writing && waits
         && (place == ACROSS_END || place == AT_READ_ONLY || (has_vectors && (shape % 13 == 0 || shape % 17 == 0)));

@@ -14,8 +14,8 @@ static int signalled[MOST_OPERATIONS + LIST_VALUES], called[MOST_OPERATIONS + LI
 /// Lists, and how the end of each is notified.
 static int list_count;
 static long list_way[LIST_VALUES];
-/// What could not be begun: whether that is notified is told, and not waited for.
-static bool is_in_failed_list[MOST_OPERATIONS];
+/// Entries that could not be begun: whether that is notified is told, and not waited for.
+static bool may_be_untold[MOST_OPERATIONS];
 static int staged[MOST_LISTED], staged_count;
 /// Those in flight, in the order in which they were begun: that in which a stream serves them.
 static int begun[MOST_OPERATIONS], begun_count;
@@ -238,11 +238,14 @@ static void note_signal(int number, siginfo_t *information, void *unused) {
 /// Whether all the notifications of one way that must come have come.
 static bool are_all_there(const int *counts, long way) {
     for (int number = 0; number < operation_count; number++) {
-        bool is_expected = operations[number].state == ENDED && notification_of[number] == way && !is_in_failed_list[number];
+        bool is_expected = operations[number].state == ENDED && notification_of[number] == way
+            && !may_be_untold[number];
         if (is_expected && !__atomic_load_n(&counts[number], __ATOMIC_SEQ_CST)) { return false; }
     }
     for (int value = 0; value < list_count; value++) {
-        if (list_way[value] == way && !__atomic_load_n(&counts[MOST_OPERATIONS + value], __ATOMIC_SEQ_CST)) { return false; }
+        if (list_way[value] == way && !__atomic_load_n(&counts[MOST_OPERATIONS + value], __ATOMIC_SEQ_CST)) {
+            return false;
+        }
     }
     return true;
 }
@@ -261,7 +264,7 @@ static void collect_notifications(void) {
     sigemptyset(&set), sigaddset(&set, SIGRTMIN);
     bool has_notifications = has_way(SIGNAL) || has_way(THREAD) || list_count > 0;
     int tries = 0, rest = has_notifications ? 3 : 0;
-    while (tries < 400 && rest >= 0) {
+    while (tries < 1500 && rest >= 0) {
         struct timespec limit = {0, 1000000};
         if (sigtimedwait(&set, &information, &limit) > 0) {
             note_signal(SIGRTMIN, &information, NULL);

@@ -124,7 +124,10 @@ static inline ssize_t feed(long kind, size_t size) {
     ssize_t count = write_without_waiting(from, bytes, size);
     int error = errno;
     if (count > 0) { far_ends[kind].fed += (uint64_t)count; }
-    for (int tries = 0; count > 0 && is_terminal && readable(kind) < there + count && tries < 2000; tries++) { usleep(100); }
+    // A read in flight may take it at once.
+    for (int tries = 0; count > 0 && is_terminal && readable(kind) < there + count && tries < 5; tries++) {
+        usleep(100);
+    }
     return count < 0 ? -error : count;
 }
 

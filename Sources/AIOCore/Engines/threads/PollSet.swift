@@ -111,7 +111,7 @@ struct PollSet: ~Copyable {
         }
         let entry = acquire(descriptor)
         append(operation, token, interest, to: entry)
-        let result = add(entry)
+        let result = arm(entry, CK_EPOLL_CTL_ADD)
         if result < 0 {
             remove(slot, from: entry)
             release(entry)
@@ -127,7 +127,7 @@ struct PollSet: ~Copyable {
         append(operation, token, interest, to: entry)
         waiters[Int(token.slot)].isWithWorker = true
         guard isNew else { return }
-        guard add(entry) < 0 else { return }
+        guard control(entry, CK_EPOLL_CTL_ADD, 0) < 0 else { return }
         remove(Int32(token.slot), from: entry)
         release(entry)
     }
@@ -160,7 +160,7 @@ struct PollSet: ~Copyable {
                 release(entry)
                 continue
             }
-            let refused = add(entry)
+            let refused = arm(entry, CK_EPOLL_CTL_ADD)
             guard refused < 0 else { continue }
             var slot = entries[Int(entry)].head
             while slot >= 0 {
@@ -251,17 +251,17 @@ struct PollSet: ~Copyable {
         release(entry)
     }
 
-    /// An epoll goes by the open file and the number. It may know both already: of a duplicate that was closed, whose file
-    /// has others, and whose number another duplicate of it has now.
-    private func add(_ entry: Int32) -> Int {
-        let result = arm(entry, CK_EPOLL_CTL_ADD)
-        return result == -Int(EEXIST) ? arm(entry, CK_EPOLL_CTL_MOD) : result
-    }
+    private func arm(_ entry: Int32, _ action: Int32) -> Int { control(entry, action, wantedEvents(entry)) }
 
-    private func arm(_ entry: Int32, _ action: Int32) -> Int {
-        Kernel.epollControl(
-            epoll, action, entries[Int(entry)].descriptor, wantedEvents(entry) | CK_EPOLLONESHOT,
-            OwnedEpoll.data(timer, .index(entry)))
+    /// epoll knows a file by its number as well, and a number that names another file does not end that: a file that comes
+    /// back under the number is registered already, although no entry says so.
+    private func control(_ entry: Int32, _ action: Int32, _ events: UInt32) -> Int {
+        let descriptor = entries[Int(entry)].descriptor
+        let events = events | CK_EPOLLONESHOT
+        let data = OwnedEpoll.data(timer, .index(entry))
+        let result = Kernel.epollControl(epoll, action, descriptor, events, data)
+        guard result == -Int(EEXIST) else { return result }
+        return Kernel.epollControl(epoll, CK_EPOLL_CTL_MOD, descriptor, events, data)
     }
 
     /// What the entry's waiters wait for, less the directions in which a worker is at it. 0 if that is nothing.
