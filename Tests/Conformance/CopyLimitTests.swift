@@ -24,9 +24,9 @@ import UnitSupport
         }
     }
 
-    /// As few as `cp` is content with, beside those of the runtime itself.
+    /// Few more than `cp` has, beside those of the runtime itself.
     @Test(arguments: engines.map(\.description), [10, 40])
-    func withFewDescriptorsATreeIsCopiedAllTheSame(_ name: String, _ free: Int) async {
+    func withFewDescriptorsATreeIsCopiedWalkedAndRemovedAllTheSame(_ name: String, _ free: Int) async {
         await #expect(processExitsWith: .success) { [name = name as String, free = free as Int] in
             let engine = try #require(engines.first { $0.description == name })
             let content = KnownContent(seed: 1147)
@@ -57,9 +57,12 @@ import UnitSupport
                     for try await item in Paths.walk(Path(tree), runtime: runtime) {
                         if case .entry = item { walked += 1 }
                     }
+                    try await Paths.removeRecursively(Path(tree + "/1"), runtime: runtime)
                     try #require(setrlimit(resource, &before) == 0)
+                    #expect(!scratch.has("tree/1"))
                     #expect(summary.files == 604 && summary.directories == 53)
                     #expect(walked == 604 + 53)
+                    #expect(runs(["rm", "-r", forOthers(scratch.path("copy/1"))]))
                     #expect(runs(["diff", "-r", forOthers(tree), forOthers(scratch.path("copy"))]))
                 }
             }

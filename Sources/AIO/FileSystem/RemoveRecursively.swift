@@ -87,7 +87,11 @@ private final class TreeRemoval: BlockingWork, @unchecked Sendable {
             flags: CK_O_RDONLY | CK_O_DIRECTORY | CK_O_NOFOLLOW | CK_O_CLOEXEC, mode: 0,
             // The path that the caller gave may lead anywhere; a name in a directory may not.
             resolve: levels.isEmpty ? 0 : CK_RESOLVE_NO_XDEV)
-        let result = Kernel.openat2(directory, name, &how)
+        var result = Kernel.openat2(directory, name, &how)
+        // Without a descriptor those further up are let go, which are opened again on the way back.
+        while result == -Int(EMFILE) || result == -Int(ENFILE), releaseUppermost() {
+            result = Kernel.openat2(directory, name, &how)
+        }
         guard result >= 0 else { return result }
         levels.append(DirectoryLevel(descriptor: Int32(result), name: bytes))
         let farthest = levels.count - 1 - Self.openLevels
@@ -96,6 +100,14 @@ private final class TreeRemoval: BlockingWork, @unchecked Sendable {
             levels[farthest].descriptor = -1
         }
         return 0
+    }
+
+    /// Closes the uppermost directory that is open, but for the last level's. False if there is none.
+    private func releaseUppermost() -> Bool {
+        guard let index = levels.dropLast().firstIndex(where: { $0.descriptor >= 0 }) else { return false }
+        Kernel.close(levels[index].descriptor)
+        levels[index].descriptor = -1
+        return true
     }
 
     /// Goes into the next directory that the last level has found.
