@@ -5,7 +5,7 @@ internal import CKernel
 /// It has a high number. A program counts on the lowest free one for its next file, may have closed 0 to 2 and mean to open
 /// them again, and closes low numbers that it does not know.
 struct OwnedDescriptor: ~Copyable {
-    let number: Int32
+    private(set) var number: Int32
 
     /// From a system call's result, which is a descriptor or a negative errno.
     init(_ result: Int, _ engine: EngineKind, _ step: EngineFailure.Step) throws(EngineFailure) {
@@ -13,12 +13,13 @@ struct OwnedDescriptor: ~Copyable {
         number = Kernel.movedUp(Int32(result))
     }
 
-    deinit { Kernel.closeOwn(number) }
+    deinit {
+        if number >= 0 { Kernel.closeOwn(number) }
+    }
 
     /// The number, which the caller then owns.
     consuming func release() -> Int32 {
-        let number = number
-        discard self
+        defer { number = -1 }
         return number
     }
 }

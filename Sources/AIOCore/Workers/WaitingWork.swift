@@ -1,4 +1,5 @@
 internal import CKernel
+internal import Synchronization
 
 /// System calls that wait until another party comes, and know no other way: to open a FIFO whose other end nobody has, a
 /// terminal without carrier, or to read what can only be read by waiting.

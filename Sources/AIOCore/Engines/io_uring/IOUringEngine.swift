@@ -1,4 +1,5 @@
 internal import CKernel
+internal import Synchronization
 
 /// The engine for where the kernel allows io_uring: everything goes into the ring. What the running kernel's ring
 /// cannot do (ftruncate before 6.9, say) goes to workers.
@@ -28,7 +29,7 @@ struct IOUringEngine: ~Copyable, Engine {
     /// needed.
     private var zeroCopyResults: UnsafeMutablePointer<Int32>?
     private var isWakeArmed = false
-    private var isExported = false
+    private(set) var isExported = false
     /// What the ring has registered, for workers.
     private var files = RegisteredFiles()
     /// For a guest.
