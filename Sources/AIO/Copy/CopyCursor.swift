@@ -28,7 +28,7 @@ final class CopyCursor: Sendable {
                 guard state.offset < size, let failure = seekData(&state) else { return nil }
                 if failure < 0 { return .failure(IOError(result: Int32(failure), "lseek")) }
             }
-            let end = min(state.offset + pieceSize, state.dataEnd)
+            let end = state.offset + min(pieceSize, state.dataEnd - state.offset)
             defer { state.offset = end }
             return .success(state.offset..<end)
         }

@@ -125,7 +125,7 @@ final class OpenCopy: @unchecked Sendable {
 
     private func copy(_ range: Range<Int64>, _ buffer: UnsafeMutableRawBufferPointer) throws(IOError) {
         var offset = range.lowerBound
-        if isLarge { _ = Kernel.readahead(source, offset + Self.readaheadDistance, Self.pieceSize) }
+        if isLarge { _ = Kernel.readahead(source, offset &+ Self.readaheadDistance, Self.pieceSize) }
         while offset < range.upperBound {
             let left = Int(range.upperBound - offset)
             if let moved = session.copyRange(source, target, at: offset, left) {
