@@ -96,6 +96,7 @@ import UnitSupport
             let fifo = scratch.path("fifo")
             try #require(mkfifo(fifo, 0o600) == 0)
             var configuration = IORuntime.Configuration()
+            configuration.queueDepth = 64
             configuration.engine = .forced(engine)
             let runtime = try IORuntime(configuration)
             let opening = Task { try await File.open(Path(fifo), runtime: runtime) }

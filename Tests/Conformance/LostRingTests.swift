@@ -79,6 +79,7 @@ import UnitSupport
         guard engines.contains(.ioUring) else { return }
         await #expect(processExitsWith: .success) { [errno = errno as Int32] in
             var configuration = IOQueue.Configuration()
+            configuration.queueDepth = 64
             configuration.engine = .forced(.ioUring)
             let queue = try IOQueue(configuration)
             let file = TemporaryFile([1, 2, 3])
@@ -113,6 +114,7 @@ import UnitSupport
             ]
             try Seccomp.refuse(calls, with: errno)
             var configuration = IORuntime.Configuration()
+            configuration.queueDepth = 64
             configuration.engine = .forced(try #require(EngineKind(name)))
             let runtime = try IORuntime(configuration)
             try await use(runtime)
@@ -125,6 +127,7 @@ import UnitSupport
     func withoutFurtherThreadsARuntimeGoesOn(_ name: String) async {
         await #expect(processExitsWith: .success) { [name = name as String] in
             var configuration = IORuntime.Configuration()
+            configuration.queueDepth = 64
             configuration.engine = .forced(try #require(EngineKind(name)))
             let runtime = try IORuntime(configuration)
             try await use(runtime)
@@ -142,6 +145,7 @@ import UnitSupport
 
 private func made(_ lines: LogLines) throws -> IORuntime {
     var configuration = IORuntime.Configuration()
+    configuration.queueDepth = 64
     configuration.engine = .forced(.ioUring)
     configuration.log = { lines.append($0) }
     return try IORuntime(configuration)

@@ -10,9 +10,9 @@ public struct IOVector: ~Copyable, @unchecked Sendable {
     /// Buffers in it.
     public private(set) var count = 0
 
-    /// For `capacity` buffers at most: 1 to 1024, the kernel's limit.
+    /// For `capacity` buffers at most: 1 to 1024, the kernel's limit. Of what is out of that, the nearest.
     public init(capacity: Int) {
-        precondition((1...1024).contains(capacity), "capacity is 1 to 1024")
+        let capacity = min(max(capacity, 1), 1024)
         self.capacity = capacity
         buffers = .allocate(capacity: capacity)
         vectors = .allocate(capacity: capacity)

@@ -41,6 +41,12 @@ extension File {
     public func read(
         count: Int, at offset: Int64, flags: TransferFlags = [], deadline: Deadline = .never
     ) async throws(IOError) -> [UInt8] {
+        var count = count
+        if count > LargeArray.pieceSize {
+            // Of a file that is shorter, no more memory than for what there is.
+            let left = max(0, try await status(deadline: deadline).size &- max(0, offset))
+            count = min(count, max(Int(clamping: left), LargeArray.pieceSize), LargeArray.transferMax)
+        }
         var array = try emptyRoom(for: count)
         var elements = array.mutableSpan
         var bytes = elements.mutableBytes
@@ -53,6 +59,13 @@ extension File {
     public func readExactly(
         count: Int, at offset: Int64, flags: TransferFlags = [], deadline: Deadline = .never
     ) async throws(IOError) -> [UInt8] {
+        guard count <= LargeArray.pieceSize else {
+            return try await LargeArray.fill(count, after: []) { base, done, room throws(IOError) in
+                let (start, overflows) = offset.addingReportingOverflow(Int64(done))
+                guard !overflows else { throw .beyondOffsets("read", path) }
+                try await readExactly(base, room, start, flags, deadline)
+            }
+        }
         var array = try emptyRoom(for: count)
         var elements = array.mutableSpan
         var bytes = elements.mutableBytes
@@ -96,7 +109,9 @@ extension File {
     ) async throws(IOError) {
         var done = 0
         while done < count {
-            let read = try await read(base.map { $0 + done }, count - done, offset + Int64(done), flags, deadline)
+            let (start, overflows) = offset.addingReportingOverflow(Int64(done))
+            guard !overflows else { throw .beyondOffsets("read", path) }
+            let read = try await read(base.map { $0 + done }, count - done, start, flags, deadline)
             guard read > 0 else {
                 throw IOError(
                     .unexpectedEndOfFile, "read", path: path,

@@ -71,7 +71,9 @@ extension File {
     ) async throws(IOError) {
         var done = 0
         while done < count {
-            let written = try await write(base.map { $0 + done }, count - done, offset + Int64(done), flags, deadline)
+            let (start, overflows) = offset.addingReportingOverflow(Int64(done))
+            guard !overflows else { throw .beyondOffsets("write", path) }
+            let written = try await write(base.map { $0 + done }, count - done, start, flags, deadline)
             guard written > 0 else { throw IOError(.noSpace, "write", path: path) }
             done += written
         }

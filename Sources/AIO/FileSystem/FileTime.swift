@@ -15,11 +15,11 @@ public enum FileTime: Sendable, Hashable {
         case .unchanged:
             return ck_timespec(seconds: 0, nanoseconds: CK_UTIME_OMIT)
         case .at(let duration):
-            // Nanoseconds count forward, also before 1970.
-            let (seconds, attoseconds) = duration.components
-            let nanoseconds = attoseconds / 1_000_000_000
-            guard nanoseconds < 0 else { return ck_timespec(seconds: seconds, nanoseconds: nanoseconds) }
-            return ck_timespec(seconds: seconds - 1, nanoseconds: nanoseconds + 1_000_000_000)
+            // Nanoseconds count forward, also before 1970. In 128 bits, in which no duration is too long.
+            let nanoseconds = duration.attoseconds / 1_000_000_000
+            var (seconds, rest) = nanoseconds.quotientAndRemainder(dividingBy: 1_000_000_000)
+            if rest < 0 { (seconds, rest) = (seconds - 1, rest + 1_000_000_000) }
+            return ck_timespec(seconds: Int64(clamping: seconds), nanoseconds: Int64(rest))
         }
     }
 }

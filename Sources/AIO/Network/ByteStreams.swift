@@ -19,6 +19,8 @@ extension ReadableStream {
 
     /// Reads up to `count` bytes (1 or more) into a new array, which is empty at the end. As `read(into:)`.
     public func read(upTo count: Int = 65536, deadline: Deadline = .never) async throws(IOError) -> [UInt8] {
+        // A read of a stream brings what is there, which is less than this.
+        let count = min(count, LargeArray.pieceSize)
         var array = try emptyRoom(for: count)
         var elements = array.mutableSpan
         var bytes = elements.mutableBytes
@@ -47,6 +49,12 @@ extension ReadableStream {
 
     /// Reads exactly `count` bytes into a new array. As `readExactly(into:)`.
     public func readExactly(count: Int, deadline: Deadline = .never) async throws(IOError) -> [UInt8] {
+        guard count <= LargeArray.pieceSize else {
+            return try await LargeArray.fill(count, after: []) { base, _, room throws(IOError) in
+                var bytes = MutableRawSpan(_unsafeStart: base, byteCount: room)
+                try await readExactly(into: &bytes, deadline: deadline)
+            }
+        }
         var array = try emptyRoom(for: count)
         guard count > 0 else { return array }
         var elements = array.mutableSpan

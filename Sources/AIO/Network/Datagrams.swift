@@ -38,6 +38,8 @@ extension DatagramSocket {
         upTo limit: Int = 65536, deadline: Deadline = .never
     ) async throws(IOError) -> (bytes: [UInt8], info: DatagramInfo) {
         guard limit >= 0 else { throw handle.error(.invalidArgument, "receive", advice: "the limit is negative") }
+        // No socket takes larger ones.
+        let limit = min(limit, LargeArray.pieceSize)
         var array = [UInt8](unsafeUninitializedCapacity: max(limit, 1)) { _, initialized in initialized = limit }
         var elements = array.mutableSpan
         var bytes = elements.mutableBytes

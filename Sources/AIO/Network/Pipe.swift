@@ -9,6 +9,9 @@ public enum Pipe {
         capacity: Int? = nil, runtime: IORuntime = .shared
     ) async throws(IOError) -> (reader: StreamReader, writer: StreamWriter) {
         try runtime.check("pipe")
+        guard capacity.map({ (1...Int(Int32.max)).contains($0) }) ?? true else {
+            throw IOError(.invalidArgument, "pipe", advice: "the capacity is 1 to \(Int32.max)")
+        }
         var ends: (Int32, Int32) = (-1, -1)
         let result = Kernel.pipe(&ends, CK_PIPE_CLOEXEC)
         guard result >= 0 else { throw IOError(result: Int32(truncatingIfNeeded: result), "pipe") }

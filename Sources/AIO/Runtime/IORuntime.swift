@@ -19,7 +19,8 @@ public final class IORuntime: Sendable {
         /// children and timers. A connection that is read from takes one, as does one that is written to and does not get on.
         /// Each costs about half a kilobyte at the start. With 0 they take their places among the others.
         public var waitingLimit = 4096
-        /// Most worker threads a loop may have for what can only be done by blocking one.
+        /// Most worker threads a loop may have for what can only be done by blocking one; and as many again for what waits until
+        /// another party comes, such as the open of a FIFO.
         public var workerLimit = 64
         public var atLimit = AtLimit.wait
         /// Whether reads first try the page cache on the calling thread.

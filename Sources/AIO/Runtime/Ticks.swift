@@ -49,7 +49,7 @@ public struct Ticks: AsyncSequence, Sendable {
             let last = due + passed * interval
             let (next, isBeyond) = last.addingReportingOverflow(interval)
             due = isBeyond ? .never : next
-            return Tick(due: Deadline(nanoseconds: last), count: Int(clamping: passed) + 1)
+            return Tick(due: Deadline(nanoseconds: last), count: Int(clamping: passed &+ 1))
         }
     }
 }

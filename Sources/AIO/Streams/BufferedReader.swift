@@ -100,7 +100,9 @@ public final class BufferedReader {
             left -= Int64(now)
             guard left > 0 else { return count }
             guard isStream else {
-                position += left
+                let (target, overflows) = position.addingReportingOverflow(left)
+                guard !overflows else { throw .beyondOffsets("skip", source.path) }
+                position = target
                 return count
             }
             if try await !fetch(deadline) { return count - left }
@@ -194,29 +196,19 @@ public final class BufferedReader {
 
     /// Straight into the array, behind what the buffer holds.
     private func readPastBuffer(_ count: Int, _ deadline: Deadline) async throws(IOError) -> [UInt8] {
-        let prefix = held
-        var array = [UInt8](unsafeUninitializedCapacity: count) { memory, initialized in
-            UnsafeMutableRawBufferPointer(memory).copyMemory(from: unread)
-            initialized = count
+        let prefix = Array(unread)
+        let begin = position + Int64(prefix.count)
+        let end = position.addingReportingOverflow(Int64(count))
+        guard !end.overflow else { throw .beyondOffsets("read", source.path) }
+        if isStream { drop(prefix.count) }
+        let array = try await LargeArray.fill(count, after: prefix) { base, done, room throws(IOError) in
+            do throws(IOError) { try await source.readExactly(base, room, begin + Int64(done), deadline) } catch {
+                throw error.code == .unexpectedEndOfFile ? endedEarly(count) : error
+            }
         }
-        var elements = array.mutableSpan
-        var bytes = elements.mutableBytes
-        if isStream { drop(prefix) }
-        try await readRest(of: &bytes, behind: prefix, at: position + Int64(isStream ? 0 : prefix), deadline)
-        (start, end) = (0, 0)
-        position += Int64(isStream ? count - prefix : count)
+        (start, self.end) = (0, 0)
+        position = end.partialValue
         return array
-    }
-
-    private func readRest(
-        of bytes: inout MutableRawSpan, behind prefix: Int, at offset: Int64, _ deadline: Deadline
-    ) async throws(IOError) {
-        let (base, count) = bytes.withUnsafeMutableBytes { ($0.baseAddress, $0.count) }
-        do throws(IOError) {
-            try await source.readExactly(base.map { $0 + prefix }, count - prefix, offset, deadline)
-        } catch {
-            throw error.code == .unexpectedEndOfFile ? endedEarly(count) : error
-        }
     }
 
     private func endedEarly(_ count: Int) -> IOError {

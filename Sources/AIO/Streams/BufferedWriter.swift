@@ -77,6 +77,9 @@ public final class BufferedWriter {
         try await begin()
         defer { isBusy = false }
         let (base, count) = bytes.withUnsafeBytes { ($0.baseAddress, $0.count) }
+        guard !position.addingReportingOverflow(Int64(count)).overflow else {
+            throw .beyondOffsets("write", sink.path)
+        }
         var done = 0
         while done < count, let base {
             let buffer = try await room()

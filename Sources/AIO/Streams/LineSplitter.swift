@@ -7,7 +7,8 @@ struct LineSplitter {
     /// The beginning of a line whose end has not come.
     private var line: [UInt8] = []
 
-    init(limit: Int) { self.limit = limit }
+    /// Half of what a count can be is more than any memory holds, and leaves room for the line's end.
+    init(limit: Int) { self.limit = min(limit, Int.max / 2) }
 
     /// The next line that ends in `bytes`, from `position` on, which moves behind it. nil if none ends there: the rest
     /// is kept.

@@ -65,8 +65,8 @@ public struct EngineConfiguration: BitwiseCopyable, Sendable {
     public var workerLimit: Int
     /// Whether one thread alone, which never exits before the queue is gone, drives the queue.
     public var hasDedicatedThread: Bool
-    /// Whether the engine lives in a program that knows nothing of it: it then leaves the low descriptor numbers to the
-    /// program, and lets other threads hold files where it can (`FileHolds`).
+    /// Whether the engine lives in a program that knows nothing of it: it then lets other threads hold files where it can
+    /// (`FileHolds`).
     public var isGuest = false
     /// For tests: whether a ring is woken by a timer, as before Linux 6.7.
     var usesWakeTimer = false

@@ -321,6 +321,7 @@ public struct EngineQueue: ~Copyable {
             hasNotedLoss = true
             // As if the thread had changed: what comes back without having been asked to is staged again.
             issuerChanges &+= 1
+            exported?.add(engine.descriptor)
         }
         while true {
             let count = engine.drain(into: scratch)

@@ -26,6 +26,11 @@ struct ExportedDescriptor: ~Copyable {
 
     deinit { timer.close() }
 
+    /// From now on it tells of this descriptor too: another engine stands in.
+    func add(_ engineDescriptor: Int32) {
+        Kernel.epollControl(epoll.number, CK_EPOLL_CTL_ADD, engineDescriptor, CK_POLLIN, 0)
+    }
+
     var number: Int32 { epoll.number }
 
     /// Readable at the latest at `deadline`.

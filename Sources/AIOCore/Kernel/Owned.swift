@@ -13,7 +13,9 @@ struct OwnedDescriptor: ~Copyable {
         number = GuestNumbers.moveUp(Int32(result))
     }
 
-    deinit { GuestNumbers.closeOwn(number) }
+    deinit {
+        if number >= 0 { GuestNumbers.closeOwn(number) }
+    }
 
     /// The number, which the caller then owns.
     consuming func release() -> Int32 {

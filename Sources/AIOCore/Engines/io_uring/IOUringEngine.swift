@@ -29,7 +29,7 @@ struct IOUringEngine: ~Copyable, Engine {
     /// needed.
     private var zeroCopyResults: UnsafeMutablePointer<Int32>?
     private var isWakeArmed = false
-    private var isExported = false
+    private(set) var isExported = false
     /// What the ring has registered, for workers.
     private var files = RegisteredFiles()
     /// For a guest.

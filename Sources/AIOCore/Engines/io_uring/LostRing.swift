@@ -23,6 +23,7 @@ extension IOUringEngine {
         if let made = try? ThreadsEngine(configuration, for: .ioUring, waker) {
             let place = UnsafeMutablePointer<ThreadsEngine>.allocate(capacity: 1)
             place.initialize(to: made)
+            if isExported { place.pointee.exportDescriptor() }
             standIn = place
         }
         takeBackStaged()

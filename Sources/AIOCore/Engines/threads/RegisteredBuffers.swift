@@ -38,7 +38,7 @@ struct RegisteredBuffers: ~Copyable {
         guard Int(transfer.bufferIndex) < vectors.count, let base = vectors[Int(transfer.bufferIndex)].iov_base else {
             return false
         }
-        let start = Int(bitPattern: transfer.base) - Int(bitPattern: base)
+        let start = Int(bitPattern: transfer.base) &- Int(bitPattern: base)
         return start >= 0 && transfer.count >= 0
             && start <= vectors[Int(transfer.bufferIndex)].iov_len - transfer.count
     }
