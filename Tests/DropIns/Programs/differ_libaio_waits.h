@@ -49,8 +49,8 @@ static void tell_wait(long index, long least, long most, long limit, bool is_int
     bool is_ours = context->is_there && !context->is_foreign;
     long all = is_ours ? clamped(certain(index), most) : 0;
     // Allowed difference: so a signal that is let through can come before the first event, or between two.
-    bool may_end_early = is_interrupted && all > 0 && result != 0;
-    bool is_enough = result <= all && (may_end_early ? result == -EINTR || result > 0
+    bool may_end_early = is_interrupted && context->outstanding > 0;
+    bool is_enough = result <= all && (may_end_early ? result == -EINTR || result >= 0
         : result >= 0 && result >= fewest(index, least, all, limit));
     tell("context %ld, %ld to %ld, %s: %s", index, least, most, limit_names[limit],
         is_enough && is_ours ? "as many as there must be" : result_text(result));

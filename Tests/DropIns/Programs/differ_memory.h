@@ -4,7 +4,7 @@
 
 #include "differ.h"
 
-enum { SLOT = 64 << 10, SLOT_COUNT = 64, BIG_SLOT = 1 << 20, BIG_SLOT_COUNT = 4, BARRIER = 4096, GUARD = 64 };
+enum { SLOT = 64 << 10, SLOT_COUNT = 64, BIG_SLOT = 1 << 20, BIG_SLOT_COUNT = 32, BARRIER = 4096, GUARD = 64 };
 
 static uint8_t *slots;
 static uint8_t *big_slots;

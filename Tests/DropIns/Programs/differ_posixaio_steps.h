@@ -208,9 +208,10 @@ static void add_request(struct fuzz_random *random, const struct theme *theme, s
     if (kinds[kind].backing == STREAM && size > 1000000) { size = 1000000; }
     // If libc cannot send a signal, it forgets what it read, and what is left in the stream could not be told.
     if (kinds[kind].backing == STREAM && notification > THREAD) { notification = NONE; }
-    // With priorities the order of a stream's requests, and of those that append, would be a matter of time.
-    bool is_ordered = kinds[kind].backing == STREAM || kinds[kind].flags & O_APPEND;
-    long priority = !is_ordered && one_in(random, theme->strange_fields) ? priorities[below(random, 5)] : 0;
+    // With priorities the order of a stream's requests, and of writes that append, would be a matter of time.
+    bool has_order = kinds[kind].backing == STREAM || call == WRITE;
+    long priority = priorities[has_order ? 2 + below(random, 3) : below(random, 5)];
+    if (!one_in(random, theme->strange_fields)) { priority = 0; }
     add_step(program, name, kind, call, offset, size, place, notification, priority);
 }
 
