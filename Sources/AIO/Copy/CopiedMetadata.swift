@@ -51,12 +51,15 @@ struct CopiedMetadata {
         _ attributes: AttributeCopy, _ path: @autoclosure () -> Path
     ) throws(IOError) -> UInt32? {
         let lists = attributes.copyWhatCanBe()
-        guard mayInherit else { return refusedGroup(lists.refused, attributes) }
-        // Only directories have one for what is made in them, and links have none at all.
-        let isDirectory = FileType(mode: status.mode) == .directory
+        let type = FileType(mode: status.mode)
+        guard mayInherit, type != .symbolicLink else { return refusedGroup(lists.refused, attributes) }
+        // Only directories have one for what is made in them.
+        let isDirectory = type == .directory
         for name in isDirectory ? AttributeCopy.lists : [AttributeCopy.accessList] where !lists.copied.contains(name) {
             let result = attributes.remove(name)
             if [-Int(ENODATA), -Int(EOPNOTSUPP), -Int(ENOSYS)].contains(result) { continue }
+            // What is not opened is reached by way of /proc, which a chroot may not have.
+            if result == -Int(ENOENT), type != .regular, !isDirectory { continue }
             _ = try check(result, "removexattr", path())
         }
         return refusedGroup(lists.refused, attributes)

@@ -45,7 +45,7 @@ enum CopyCalls {
         let result = name.withCString {
             Kernel.fchmodat2(folder.number, $0, permissions, CK_AT_SYMLINK_NOFOLLOW)
         }
-        guard result == -Int(ENOSYS) else { return result }
+        guard isUnknown(result) else { return result }
         let opened = open(name, in: folder, CK_O_PATH)
         guard opened >= 0 else { return opened }
         defer { Kernel.close(Int32(opened)) }
@@ -55,9 +55,12 @@ enum CopyCalls {
     /// The same of a descriptor that is for names alone (O_PATH).
     static func changePermissions(ofOpen descriptor: Int32, _ permissions: UInt32) -> Int {
         let result = "".withCString { Kernel.fchmodat2(descriptor, $0, permissions, CK_AT_EMPTY_PATH) }
-        guard result == -Int(ENOSYS) else { return result }
+        guard isUnknown(result) else { return result }
         return "/proc/self/fd/\(descriptor)".withCString { Kernel.fchmodat(CK_AT_FDCWD, $0, permissions) }
     }
+
+    /// Older kernels do not know the call, and filters that do not either say EPERM.
+    private static func isUnknown(_ result: Int) -> Bool { result == -Int(ENOSYS) || result == -Int(EPERM) }
 
     /// A path that leads to the name in the folder, whatever the folder's own name is by now: the calls on extended
     /// attributes take nothing else.

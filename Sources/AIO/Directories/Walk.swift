@@ -1,3 +1,6 @@
+internal import AIOCore
+internal import CKernel
+
 extension FileSystem {
     /// Everything below a path, the path itself first: each directory before what is in it, and all of that before the
     /// next entry beside it.
@@ -50,6 +53,26 @@ public struct WalkEntry: Sendable {
     var directory: TreeDirectory?
 }
 
+extension WalkEntry {
+    /// Its name in the directory that it lies in, from a walk that tells directories: to open it without its whole path.
+    package var nameInDirectory: NameInDirectory? { parent.map { NameInDirectory(directory: $0, name: path.lastName) } }
+}
+
+package struct NameInDirectory: Sendable {
+    let directory: TreeDirectory
+    let name: Path
+
+    /// openat2(2), on a worker's thread. A descriptor, or a negative errno.
+    package func open(_ flags: UInt64) -> Int {
+        switch directory.open() {
+        case .failure(let failure): return failure.result
+        case .success(let open):
+            var how = ck_open_how(flags: flags | CK_O_CLOEXEC, mode: 0, resolve: 0)
+            return name.withCString { Kernel.openat2(open.number, $0, &how) }
+        }
+    }
+}
+
 public enum WalkItem: Sendable {
     case entry(WalkEntry)
     /// What is wrong with one path. The walk goes on.
@@ -65,7 +88,9 @@ public struct Walk: AsyncSequence, Sendable {
     let options: WalkOptions
     let runtime: IORuntime
     let deadline: Deadline
-    /// Directories stay open until whoever walks says that they are done with; for copies.
+    /// Entries know their directories.
+    package var tellsDirectories = false
+    /// And those stay open until whoever walks says that they are done with; for copies.
     var keepsDirectories = false
     /// Holds no more directories open than it must.
     var hasFewDescriptors = false

@@ -110,8 +110,8 @@ public final class WalkIterator: AsyncIteratorProtocol {
         }
         var found = WalkEntry(
             path: path, depth: level.depth, type: entry.type, inode: entry.inode, status: entry.status)
+        if walk.keepsDirectories || walk.tellsDirectories { found.parent = level.reading.directory }
         if walk.keepsDirectories {
-            found.parent = level.reading.directory
             if entry.type == .directory {
                 found.directory = ahead?.reading.directory ?? TreeDirectory(entry.name, in: level.reading.directory)
             }

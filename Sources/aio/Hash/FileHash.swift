@@ -15,33 +15,49 @@ enum FileHash: Sendable {
     }
 }
 
+/// A file to be hashed, and how it is reached where its path is longer than the kernel takes.
+struct HashedFile: Sendable {
+    var path: Path
+    var nameInDirectory: NameInDirectory?
+
+    /// On a worker's thread. A descriptor, or a negative errno.
+    func open() -> Int {
+        let flags = CK_O_RDONLY | CK_O_NOCTTY | CK_O_NONBLOCK
+        guard isTooLong, let nameInDirectory else { return path.openOfAnyLength(flags) }
+        return nameInDirectory.open(flags)
+    }
+
+    /// For the kernel (PATH_MAX).
+    var isTooLong: Bool { path.bytes.count >= 4096 }
+}
+
 /// Some files, none of them large, read and hashed in one go by one worker: it first asks for the data of all of them.
 final class HashBatch: BlockingWork, @unchecked Sendable {
     // @unchecked: as BlockingWork says.
-    private let paths: [Path]
+    private let files: [HashedFile]
     private(set) var hashes: [FileHash]
 
     private static var bufferSize: Int { 256 << 10 }
 
-    init(_ paths: [Path]) {
-        self.paths = paths
-        hashes = paths.map { .failure(IOError(.cancelled, "read", path: $0)) }
+    init(_ files: [HashedFile]) {
+        self.files = files
+        hashes = files.map { .failure(IOError(.cancelled, "read", path: $0.path)) }
         super.init(deadline: .never)
     }
 
     override func run() -> Int {
         var descriptors: [Int] = []
         defer { for descriptor in descriptors where descriptor >= 0 { Kernel.close(Int32(descriptor)) } }
-        for path in paths { descriptors.append(shouldEnd ? -Int(ECANCELED) : Self.open(path)) }
+        for file in files { descriptors.append(shouldEnd ? -Int(ECANCELED) : Self.open(file)) }
         let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: Self.bufferSize, alignment: 4096)
         defer { buffer.deallocate() }
-        for index in paths.indices {
+        for index in files.indices {
             guard !shouldEnd else { return -Int(ECANCELED) }
             // By now others have been closed.
             if [-Int(EMFILE), -Int(ENFILE)].contains(descriptors[index]) {
-                descriptors[index] = Self.open(paths[index])
+                descriptors[index] = Self.open(files[index])
             }
-            hashes[index] = hash(paths[index], descriptors[index], buffer)
+            hashes[index] = hash(files[index].path, descriptors[index], buffer)
             if descriptors[index] >= 0 { Kernel.close(Int32(descriptors[index])) }
             descriptors[index] = -1
         }
@@ -49,8 +65,8 @@ final class HashBatch: BlockingWork, @unchecked Sendable {
     }
 
     /// Opens a file and has it read ahead. What is no regular file by now is not waited for.
-    private static func open(_ path: Path) -> Int {
-        let result = path.openOfAnyLength(CK_O_RDONLY | CK_O_NOCTTY | CK_O_NONBLOCK)
+    private static func open(_ file: HashedFile) -> Int {
+        let result = file.open()
         if result >= 0 { _ = Kernel.readahead(Int32(result), 0, HashJob.largeSize) }
         return result
     }
@@ -71,18 +87,18 @@ final class HashBatch: BlockingWork, @unchecked Sendable {
 
 /// What one task hashes: a batch of small files, or a file of any size or kind.
 enum HashJob: Sendable {
-    case batch([Path])
-    case file(Path)
+    case batch([HashedFile])
+    case file(HashedFile)
 
     /// From here on a file is a job of its own.
     static var largeSize: Int { 4 << 20 }
     static var batchCountMax: Int { 16 }
     static var batchSizeMax: Int64 { 4 << 20 }
 
-    var paths: [Path] {
+    var files: [HashedFile] {
         switch self {
-        case .batch(let paths): paths
-        case .file(let path): [path]
+        case .batch(let files): files
+        case .file(let file): [file]
         }
     }
 
@@ -90,13 +106,13 @@ enum HashJob: Sendable {
     @concurrent func run() async -> [FileHash] {
         var hashes: [FileHash]
         switch self {
-        case .batch(let paths): hashes = await Self.hash(paths)
-        case .file(let path): hashes = [await Self.hash(path)]
+        case .batch(let files): hashes = await Self.hash(files)
+        case .file(let file): hashes = [await Self.hash(file)]
         }
-        for (index, path) in paths.enumerated() {
+        for (index, file) in files.enumerated() {
             for _ in 0..<Self.attempts where hashes[index].wantsDescriptor && !Task.isCancelled {
                 try? await IORuntime.shared.sleep(until: .after(.milliseconds(10)))
-                hashes[index] = await Self.hash([path])[0]
+                hashes[index] = await Self.hash([file])[0]
             }
         }
         return hashes
@@ -105,8 +121,8 @@ enum HashJob: Sendable {
     /// For a descriptor, 10 ms each.
     private static var attempts: Int { 500 }
 
-    private static func hash(_ paths: [Path]) async -> [FileHash] {
-        let work = HashBatch(paths)
+    private static func hash(_ files: [HashedFile]) async -> [FileHash] {
+        let work = HashBatch(files)
         await withTaskCancellationHandler {
             // What was not hashed by its end says so itself.
             _ = try? await IORuntime.shared.perform(.work(.passUnretained(work)))
@@ -126,12 +142,13 @@ enum HashJob: Sendable {
     }
 
     /// Reads ahead while it hashes.
-    private static func hash(_ path: Path) async -> FileHash {
+    private static func hash(_ hashed: HashedFile) async -> FileHash {
+        let path = hashed.path
         do {
-            guard path.isTooLong else {
+            guard hashed.isTooLong else {
                 return try await withFile(path.isStandardInput ? "/dev/stdin" : path) { try await hash($0) }
             }
-            let opening = DeepOpen(path)
+            let opening = DeepOpen(hashed)
             let opened = try await IORuntime.shared.perform(.work(.passUnretained(opening)))
             opening.takeBack()
             let file = File(adopting: opened, runtime: .shared)
@@ -154,19 +171,14 @@ enum HashJob: Sendable {
 /// Opens what the kernel does not take the path of.
 private final class DeepOpen: BlockingWork, @unchecked Sendable {
     // @unchecked: as BlockingWork says.
-    private let path: Path
+    private let file: HashedFile
 
-    init(_ path: Path) {
-        self.path = path
+    init(_ file: HashedFile) {
+        self.file = file
         super.init(deadline: .never)
     }
 
-    override func run() -> Int { path.openOfAnyLength(CK_O_RDONLY | CK_O_NOCTTY | CK_O_NONBLOCK) }
-}
-
-extension Path {
-    /// For the kernel (PATH_MAX).
-    fileprivate var isTooLong: Bool { bytes.count >= 4096 }
+    override func run() -> Int { file.open() }
 }
 
 extension IOError {

@@ -18,7 +18,8 @@ struct HashCheck {
         try await withThrowingTaskGroup(of: (Int, [FileHash]).self) { group in
             for line in lines {
                 let status = line.name.isStandardInput ? nil : try? await FileSystem.status(of: line.name)
-                try await queue.add(line.name, size: status.map { $0.isRegularFile ? $0.size : nil } ?? nil, &group)
+                try await queue.add(
+                    HashedFile(path: line.name), size: status.map { $0.isRegularFile ? $0.size : nil } ?? nil, &group)
             }
             try await queue.finish(&group)
         }

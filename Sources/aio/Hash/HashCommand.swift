@@ -58,20 +58,22 @@ struct HashCommand: AsyncParsableCommand {
         _ root: Path, to queue: HashQueue, _ complaints: Complaints, _ group: inout HashQueue.Group
     ) async throws {
         do {
-            if root.isStandardInput { return try await queue.add(root, size: nil, &group) }
+            if root.isStandardInput { return try await queue.add(HashedFile(path: root), size: nil, &group) }
             let status = try await FileSystem.status(of: root)
             guard status.isDirectory else {
-                return try await queue.add(root, size: status.knownSize, &group)
+                return try await queue.add(HashedFile(path: root), size: status.knownSize, &group)
             }
             // A link to a folder stands for the folder.
             let isLink = try await FileSystem.status(of: root, followLinks: false).isSymbolicLink
-            let walk = FileSystem.walk(isLink ? root.with([]) : root, options: WalkOptions([.status, .sorted]))
+            var walk = FileSystem.walk(isLink ? root.with([]) : root, options: WalkOptions([.status, .sorted]))
+            walk.tellsDirectories = true
             for try await item in walk {
                 switch item {
                 case .failure(let error): complaints.add(error)
                 case .entry(let entry):
                     guard entry.type == .regular else { continue }
-                    try await queue.add(entry.path, size: entry.status?.knownSize, &group)
+                    let file = HashedFile(path: entry.path, nameInDirectory: entry.nameInDirectory)
+                    try await queue.add(file, size: entry.status?.knownSize, &group)
                 }
             }
         } catch let error as IOError where error.code != .cancelled {

@@ -5,7 +5,7 @@ final class HashQueue {
     typealias Group = ThrowingTaskGroup<(Int, [FileHash]), any Error>
 
     private let deliver: (Path, FileHash) throws -> Void
-    private var batch: [Path] = []
+    private var batch: [HashedFile] = []
     private var batchSize: Int64 = 0
     /// Jobs that have begun, and those that were delivered.
     private var begun = 0
@@ -19,12 +19,12 @@ final class HashQueue {
     init(_ deliver: @escaping (Path, FileHash) throws -> Void) { self.deliver = deliver }
 
     /// `size` nil: a job of its own, whatever it is.
-    func add(_ path: Path, size: Int64?, _ group: inout Group) async throws {
+    func add(_ file: HashedFile, size: Int64?, _ group: inout Group) async throws {
         guard let size, size < HashJob.largeSize else {
             try await flush(&group)
-            return try await begin(.file(path), &group)
+            return try await begin(.file(file), &group)
         }
-        batch.append(path)
+        batch.append(file)
         batchSize += size
         if batch.count >= HashJob.batchCountMax || batchSize >= HashJob.batchSizeMax { try await flush(&group) }
     }
@@ -47,7 +47,7 @@ final class HashQueue {
         while begun - delivered >= Self.width { try await takeOne(&group) }
         try Task.checkCancellation()
         let number = begun
-        paths[number] = job.paths
+        paths[number] = job.files.map(\.path)
         begun += 1
         group.addTask { (number, await job.run()) }
     }
