@@ -12,11 +12,13 @@ struct RealProgram: Sendable, CustomTestStringConvertible {
     let says: [String]
     /// Commands at the end that say nothing of importance.
     var after = 0
+    /// What a script runs besides.
+    var needs: [String] = []
 
     var testDescription: String { name }
 
     func run(_ way: Way?) async throws {
-        for tool in Set(commands.map { $0[0] }) where Environment.path(ofTool: tool) == nil {
+        for tool in Set(commands.map { $0[0] } + needs).sorted() where Environment.path(ofTool: tool) == nil {
             try Test.cancel("\(skipped("no \(tool) is installed"))")
         }
         if case .inPlace? = way, library.systemPath == nil {
@@ -82,8 +84,14 @@ extension RealProgram {
             fio("in batches", .libaio, "--iodepth_batch_submit=16", "--iodepth_batch_complete_min=8"),
             sysbench(inFlight: 1, "on"), sysbench(inFlight: 32, "off"), qemuImg("reads"),
             qemuImg("writes", "-w", "--pattern=7"), qemuIO("none"), qemuIO("directsync"),
-            stressapptest,
+            stressapptest, mariaDB("fsync"), mariaDB("O_DIRECT"), qemuNBD, qemuStorageDaemon,
         ]
+
+    /// Does no asynchronous I/O, and is linked with a library (libcap-ng) whose constructor closes descriptors: that runs
+    /// before those of a library that is preloaded.
+    static let bystanders: [RealProgram] = [
+        RealProgram(name: "setpriv", library: .libaio, commands: [["setpriv", "--nnp", "echo", "ran"]], says: ["ran"])
+    ]
 
     static let posixaio: [RealProgram] = fio(.posixaio) + [stressNG("aio", .posixaio)]
 
@@ -149,10 +157,89 @@ extension RealProgram {
         ], says: ["Status: PASS", "0 errors"])
 }
 
+extension RealProgram {
+    /// A server without clients, which carries out statements and ends; then another, which finds the rows of the first.
+    /// The table is larger than the memory for its pages. Releases that do not know `innodb-linux-aio` may take an
+    /// io_uring of their own.
+    fileprivate static func mariaDB(_ flushing: String) -> RealProgram {
+        let server = [
+            "mariadbd", "--no-defaults", "--bootstrap", "--user=root", "--datadir=.", "--tmpdir=.",
+            "--innodb-buffer-pool-size=6M", "--innodb-log-file-size=4M", "--loose-innodb-linux-aio=aio",
+            "--innodb-flush-method=\(flushing)",
+        ].joined(separator: " ")
+        func script(_ statements: String) -> [String] {
+            ["sh", "-c", "mkdir -p data && cd data && printf '%s\\n' \"$0\" | \(server)", statements]
+        }
+        return RealProgram(
+            name: "MariaDB, \(flushing)", library: .libaio, commands: [script(rowsWritten), script(rowsFound)],
+            says: ["Using Linux native AIO"], needs: ["mariadbd"])
+    }
+
+    private static let rowsWritten = """
+        CREATE DATABASE d;
+        USE d;
+        CREATE TABLE t (id INT PRIMARY KEY AUTO_INCREMENT, k CHAR(32), v VARCHAR(400), KEY (k)) CHARSET=latin1;
+        INSERT INTO t (k) VALUES (''), (''), (''), (''), (''), (''), ('');
+        INSERT INTO t (k) SELECT '' FROM t a, t b, t c, t d, t e;
+        UPDATE t SET k = MD5(id), v = REPEAT(MD5(id), 12);
+        DELETE FROM t WHERE id % 7 = 0;
+        """
+
+    /// The server ends with an error if anything but 0 is to go into `wrong`.
+    private static let rowsFound = """
+        USE d;
+        INSERT INTO t SELECT id + 100000, k, v FROM t;
+        CREATE TABLE wrong (n INT CHECK (n = 0));
+        INSERT INTO wrong SELECT COUNT(*) FROM t WHERE v <> REPEAT(k, 12) OR k <> MD5(id % 100000);
+        INSERT INTO wrong SELECT COUNT(*) - 2 * COUNT(DISTINCT k) FROM t;
+        INSERT INTO wrong SELECT COUNT(*) < 20000 FROM t;
+        """
+
+    fileprivate static let qemuNBD = server(
+        "qemu-nbd", "qemu-nbd -f qcow2 --aio=native --cache=none -t -e 8 -k $PWD/socket disk", format: "qcow2")
+
+    fileprivate static let qemuStorageDaemon = server(
+        "qemu-storage-daemon",
+        """
+        qemu-storage-daemon --blockdev driver=file,node-name=disk,filename=disk,aio=native,cache.direct=on,discard=unmap \\
+            --nbd-server addr.type=unix,addr.path=$PWD/socket \\
+            --export type=nbd,id=export,node-name=disk,name=,writable=on
+        """, format: "raw")
+
+    /// A server of a disk, whose clients write, read and compare.
+    private static func server(_ tool: String, _ command: String, format: String) -> RealProgram {
+        let script = """
+            set -e
+            qemu-img create -q -f \(format) disk 64M
+            seq 1 900000 > source
+            truncate -s 32M source
+            \(command) &
+            server=$!
+            until [ -S socket ]; do kill -0 $server; sleep 0.05; done
+            url="nbd+unix:///?socket=$PWD/socket"
+            for round in 1 2; do
+                qemu-img convert -n -W -m 8 -f raw -O raw source "$url"
+                qemu-io -f raw -c 'aio_write -P 0x33 40M 1M' -c 'aio_write -P 0x44 43M 64k' -c aio_flush \\
+                    -c 'write -z 50M 1M' -c 'discard 51M 1M' -c flush \\
+                    -c 'read -P 0x33 40M 1M' -c 'read -P 0x44 43M 64k' -c 'read -P 0 50M 1M' "$url"
+                qemu-img convert -W -m 8 -f raw -O raw "$url" back
+                cmp -n 33554432 source back
+            done
+            kill $server
+            wait $server
+            \(format == "qcow2" ? "qemu-img check -q -f qcow2 disk" : "")
+            echo all of it is there
+            """
+        return RealProgram(
+            name: tool, library: .libaio, commands: [["sh", "-c", script]], says: ["all of it is there"],
+            needs: [tool, "qemu-img", "qemu-io"])
+    }
+}
+
 /// Unmodified programs run with our libraries, and find their data as they wrote it.
 @Suite(.serialized, .timeLimit(.minutes(15))) struct RealProgramTests {
     /// Otherwise it would be the program's, or the machine's, fault.
-    @Test(arguments: RealProgram.libaio + RealProgram.posixaio + RealProgram.raw)
+    @Test(arguments: RealProgram.libaio + RealProgram.posixaio + RealProgram.raw + RealProgram.bystanders)
     func runsWithTheSystemsLibrary(_ program: RealProgram) async throws {
         try await program.run(nil)
     }
@@ -165,6 +252,12 @@ extension RealProgram {
 
     @Test(arguments: RealProgram.posixaio, Way.preloads)
     func runsOverOurPosixAIO(_ program: RealProgram, _ way: Way) async throws {
+        try way.requireEngine()
+        try await program.run(way)
+    }
+
+    @Test(arguments: RealProgram.bystanders, Way.preloads)
+    func programsThatDoNoneOfItRunAsEver(_ program: RealProgram, _ way: Way) async throws {
         try way.requireEngine()
         try await program.run(way)
     }
