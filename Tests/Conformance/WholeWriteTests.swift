@@ -1,4 +1,5 @@
 import AIO
+import CKernel
 import Glibc
 import Testing
 
@@ -93,18 +94,18 @@ import Testing
         let content = KnownContent(seed: 3)
         try await withScratch { scratch in
             let path = try scratch.file("direct", content.bytes(count: 1 << 20, at: 0))
-            let descriptor = try openDescriptor(path, O_RDWR | O_DIRECT)
+            let descriptor = try openDescriptor(path, O_RDWR | Int32(CK_O_DIRECT))
             defer { closeDescriptor(descriptor) }
             let memory = Memory(count: 1001)
             try await way.run { performer in
                 for offset in [100, 70_000, 500_001] as [Int64] {
                     let transfer = memory.transfer(descriptor, at: offset, kind: .buffered)
                     try await performer.expect(.read(transfer), completesWith: 1001)
-                    #expect(content.mismatch(memory.bytes, at: Int(offset)) == nil)
+                    #expect(content.mismatch(memory.bytes, at: offset) == nil)
                     try await performer.expect(.write(transfer), completesWith: 1001)
                 }
             }
-            #expect(fcntl(descriptor, F_GETFL) & O_DIRECT != 0)
+            #expect(fcntl(descriptor, F_GETFL) & Int32(CK_O_DIRECT) != 0)
             #expect(content.mismatch(try scratch.content("direct"), at: 0) == nil)
             withExtendedLifetime(memory) {}
         }

@@ -8,9 +8,9 @@ extension Transfer {
     /// RWF_NOAPPEND is there from Linux 6.9 on; before that, O_APPEND set later sends the write to the end of the file.
     public mutating func fixFlags(_ openFlags: UInt64, knowsNoAppend: Bool) {
         if openFlags & CK_O_APPEND == 0 {
-            if knowsNoAppend, !flags.contains(.append) { flags.insert(.noAppend) }
-        } else if !flags.contains(.noAppend) {
-            flags.insert(.append)
+            if knowsNoAppend, flags.isDisjoint(with: [.append, .noAppend]) { flags.insert([.noAppend, .dropsAppend]) }
+        } else if flags.isDisjoint(with: [.append, .noAppend]) {
+            flags.insert([.append, .dropsAppend])
         }
         if openFlags & CK_O_SYNC == CK_O_SYNC {
             flags.insert(.sync)

@@ -18,7 +18,7 @@ enum TransferRules {
             guard refused == 0 else { return refused }
         }
         // The upper bits are ours (`TransferFlags`); the kernel has no use for them yet.
-        guard block.rw_flags >> 29 == 0 else { return -Int(EOPNOTSUPP) }
+        guard block.rw_flags >> 28 == 0 else { return -Int(EOPNOTSUPP) }
         let both = CK_RWF_APPEND | CK_RWF_NOAPPEND
         guard block.rw_flags & both != both else { return -Int(EINVAL) }
         guard isWrite || block.rw_flags & CK_RWF_ATOMIC == 0 else { return -Int(EOPNOTSUPP) }

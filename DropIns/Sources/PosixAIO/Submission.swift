@@ -113,7 +113,10 @@ struct Submission {
     /// The result of a transfer that no file takes.
     private func refusal(_ transfer: Transfer, isWrite: Bool) -> Int {
         let number = transfer.descriptor.number
-        guard let base = transfer.base else { return -Int(transfer.offset < 0 ? EINVAL : EFAULT) }
+        guard let base = transfer.base else {
+            guard Kernel.openFlags(number) >= 0 else { return -Int(EBADF) }
+            return -Int(transfer.offset < 0 ? EINVAL : EFAULT)
+        }
         let result =
             isWrite
             ? Kernel.pwrite(number, base, transfer.count, transfer.offset)

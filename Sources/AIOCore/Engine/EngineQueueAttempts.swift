@@ -61,6 +61,10 @@ extension EngineQueue {
             slot.pointee.operation = operation.with(transfer)
             return stageAgain(slot.pointee.operation, token)
         case -EOPNOTSUPP:
+            if let plain = operation.transfer?.transfer.withoutAppendFlags {
+                slot.pointee.operation = operation.with(plain)
+                return stageAgain(slot.pointee.operation, token)
+            }
             // Not every kind of socket sends from the caller's memory.
             guard case .socket(.sendZeroCopy(let socket, let bytes, let count, let flags)) = operation else { break }
             slot.pointee.operation = .socket(.send(socket, bytes, count: count, flags: flags))

@@ -178,9 +178,12 @@ public struct TransferFlags: OptionSet, BitwiseCopyable, Sendable {
     /// Not the kernel's: goes through the page cache although the file is open with O_DIRECT by now.
     public static let throughPageCache = TransferFlags(rawValue: 1 << 29)
 
+    /// Not the kernel's: `append` and `noAppend` are dropped where the file knows no flags at all (some of procfs).
+    public static let dropsAppend = TransferFlags(rawValue: 1 << 28)
+
     /// The part that is the kernel's.
     @inline(__always)
-    var kernelFlags: UInt32 { rawValue & 0x1fff_ffff }
+    var kernelFlags: UInt32 { rawValue & 0x0fff_ffff }
 }
 
 /// How much an `Operation.sync` makes durable.

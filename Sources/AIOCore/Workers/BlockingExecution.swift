@@ -12,6 +12,9 @@ extension Operation {
             if transfer.flags.contains(.throughPageCache) { return resultThroughPageCache(transfer) }
             let result = attempt(transfer, flags: transfer.flags.kernelFlags)
             if result == -Int(EINVAL), transfer.mayHaveBecomeDirect { return resultThroughPageCache(transfer) }
+            if result == -Int(EOPNOTSUPP), let plain = transfer.withoutAppendFlags {
+                return with(plain).blockingResult()
+            }
             // Some files take no offset and do not look it, such as what procfs lets write.
             guard result == -Int(ESPIPE), transfer.offset >= 0, transfer.descriptor.kind != .stream else { return result }
             return atCurrentPosition.blockingResult()

@@ -17,6 +17,16 @@ extension Transfer {
     }
 }
 
+extension Transfer {
+    /// Without the flags that are to be dropped where the file knows none. nil if there are no such.
+    var withoutAppendFlags: Transfer? {
+        guard flags.contains(.dropsAppend) else { return nil }
+        var plain = self
+        plain.flags.remove([.append, .noAppend, .dropsAppend])
+        return plain
+    }
+}
+
 extension Operation {
     /// On a worker: the transfer through the page cache.
     func resultThroughPageCache(_ transfer: Transfer) -> Int {

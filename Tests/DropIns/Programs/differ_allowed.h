@@ -70,14 +70,9 @@ static const struct allowed allowed[] = {
 
 static const char delivers_no_signal[]
     = "io_pgetevents that refuses its arguments does not let a pending signal through";
-static const char is_cut_at_vectors[] = "a write of several vectors to a blocking stream may come back short";
 
 static const struct allowed left[] = {
     {"differ_libaio", "*wait-with-mask: signals during it, and after", "1, 1", "0, 1", false, delivers_no_signal},
-    {"differ_libaio", "*, writing, writev of *", "result [0-9]*", "result [0-9]*", true, is_cut_at_vectors},
-    {"differ_libaio", "*socket*, writev of *", "result [0-9]*", "result [0-9]*", true, is_cut_at_vectors},
-    {"differ_libaio", "*TCP*, writev of *", "result [0-9]*", "result [0-9]*", true, is_cut_at_vectors},
-    {"differ_libaio", "*terminal*, writev of *", "result [0-9]*", "result [0-9]*", true, is_cut_at_vectors},
 };
 
 static bool matches(const struct allowed *one, const char *program, const char *what, const char *system,

@@ -374,11 +374,6 @@ static void destroy(const long *arguments) {
     struct context *context = &contexts[index];
     // Who comes to wait after the end is led to a ring that is gone by the system's library, and crashes.
     if (context->has_waiter) { usleep(5000); }
-    // A fault that is left: a write to a stream that has not found all its room yet ends there.
-    for (int number = 0; number < operation_count; number++) {
-        bool is_its = context_of[number] == index && operations[number].state == IN_FLIGHT;
-        if (is_its && operations[number].needs_drain) { join_context(index); }
-    }
     int result = io_destroy(context->context);
     tell("context %ld: %s", index, result_text(result));
     if (result != 0 || !context->is_there) { return; }
