@@ -36,9 +36,21 @@ import UnitSupport
             close(bell)
             close(null)
         }
-        for number in [pipe.first, pipe.second, sockets.first, bell, null] {
+        for number in [pipe.first, pipe.second, sockets.first, bell] {
             #expect(Descriptor.classify(number) == Descriptor(number, kind: .stream))
         }
+        #expect(Descriptor.classify(null).kind == .stream)
+    }
+
+    @Test func aTerminalMayLetAWriteWaitAndNullMayNot() {
+        let terminal = open("/dev/ptmx", O_RDWR | O_NOCTTY)
+        let null = open("/dev/null", O_RDWR)
+        defer {
+            close(terminal)
+            close(null)
+        }
+        #expect(Descriptor.classify(terminal).backing == .remote)
+        #expect(Descriptor.classify(null).backing == .memory)
     }
 
     @Test func aFileInMemoryIsKnownAsSuch() throws {
