@@ -71,18 +71,33 @@ struct Submission: ~Copyable {
     /// How many control blocks from `place` on are for the kernel, while the context is its.
     private mutating func nativeRun(_ place: UInt, atMost count: Int) -> Int {
         var run = 0
-        while run < count, isForKernel(blockAt: place &+ UInt(run * 8)) { run += 1 }
+        // The count may be anything: what cannot be read ends a run, as it ends the kernel's own.
+        while run < min(count, Self.runMax) {
+            guard let block = block(at: place &+ UInt(run * 8)) else {
+                run += 1
+                break
+            }
+            guard isForKernel(block) else { break }
+            run += 1
+        }
         if run == count, isAllDirect { context.giveNativeCredit() }
         return run
     }
 
-    /// Whether the kernel takes it without waiting, or refuses it.
-    private mutating func isForKernel(blockAt place: UInt) -> Bool {
-        guard known.canRead(place, 8), let pointer = UnsafeRawPointer(bitPattern: place) else { return true }
+    /// More blocks are another run.
+    private static var runMax: Int { 1024 }
+
+    /// The control block whose address is at `place`. nil if one of both cannot be read, which the kernel answers with EFAULT.
+    private mutating func block(at place: UInt) -> ck_iocb? {
+        guard known.canRead(place, 8), let pointer = UnsafeRawPointer(bitPattern: place) else { return nil }
         let address = pointer.loadUnaligned(as: UInt.self)
         guard known.canRead(address, MemoryLayout<ck_iocb>.size), let block = UnsafeRawPointer(bitPattern: address)
-        else { return true }
-        let copy = block.loadUnaligned(as: ck_iocb.self)
+        else { return nil }
+        return block.loadUnaligned(as: ck_iocb.self)
+    }
+
+    /// Whether the kernel takes it without waiting, or refuses it.
+    private mutating func isForKernel(_ copy: ck_iocb) -> Bool {
         switch copy.opcode {
         case CK_IOCB_CMD_PREAD, CK_IOCB_CMD_PWRITE, CK_IOCB_CMD_PREADV, CK_IOCB_CMD_PWRITEV:
             let number = Int32(bitPattern: copy.descriptor)
