@@ -16,7 +16,9 @@ extension Operation {
                 return with(plain).blockingResult()
             }
             // Some files take no offset and do not look it, such as what procfs lets write.
-            guard result == -Int(ESPIPE), transfer.offset >= 0, transfer.descriptor.kind != .stream else { return result }
+            guard result == -Int(ESPIPE), transfer.offset >= 0, transfer.descriptor.kind != .stream else {
+                return result
+            }
             return atCurrentPosition.blockingResult()
         case .sync(let descriptor, .data):
             return Kernel.fdatasync(descriptor.number)

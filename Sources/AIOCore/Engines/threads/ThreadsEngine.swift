@@ -167,7 +167,8 @@ struct ThreadsEngine: ~Copyable, Engine {
         var isVectored = false
         if case .readVectored = operation { isVectored = true }
         // At the current position a read that got a part could not be begun again.
-        guard transfer.flags.isDisjoint(with: [.cacheMissed, .throughPageCache]), transfer.offset != Transfer.currentPosition,
+        guard transfer.flags.isDisjoint(with: [.cacheMissed, .throughPageCache]),
+            transfer.offset != Transfer.currentPosition,
             transfer.byteCount(isVectored: isVectored) <= Transfer.inlineLimit
         else { return nil }
         let result = operation.attemptWithoutWaiting(transfer)
