@@ -31,9 +31,9 @@ struct WorkItem: BitwiseCopyable {
     init(_ operation: Operation, _ token: Token) {
         self.operation = operation
         self.token = token
-        isRemote = operation.mayWaitForOthers || operation.isFutexWait
-        isWaiting = operation.isWaitingWork && !isRemote
-        isQuick = operation.isQuick && !isRemote
+        isWaiting = operation.isWaitingWork
+        isRemote = !isWaiting && (operation.mayWaitForOthers || operation.isFutexWait)
+        isQuick = operation.isQuick && !isRemote && !isWaiting
     }
 
     var slot: Int { Int(token.slot) }

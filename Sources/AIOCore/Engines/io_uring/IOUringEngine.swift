@@ -135,7 +135,15 @@ struct IOUringEngine: ~Copyable, Engine {
     /// What does not go into the ring, or not yet: of the file systems that know no NOWAIT the ring would have every
     /// read done by one of the kernel's workers.
     private mutating func isStagedElsewhere(_ operation: Operation, _ token: Token) -> Bool {
-        if operation.mayWaitForOthers { return !remote.enter(operation, token) }
+        if operation.mayWaitForOthers {
+            // A write to a terminal is a worker's of ours: a ring that is told of room too early waits in the write, and one
+            // of the kernel's workers now and then never ends it.
+            guard operation.descriptor?.kind != .stream else {
+                sendToWorker(operation, token)
+                return true
+            }
+            return !remote.enter(operation, token)
+        }
         guard let result = operation.resultInMemory() else { return false }
         completeHere(token, Int32(truncatingIfNeeded: result))
         return true
