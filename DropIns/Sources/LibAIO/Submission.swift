@@ -200,6 +200,12 @@ struct Submission: ~Copyable {
         record.pointee.operation = .poll(descriptor, events: events)
         // Those of mem(4) have no poll either.
         guard descriptor.kind != .stream || descriptor.backing == .memory else {
+            // What is so already is an event when the call returns.
+            let ready = Kernel.readyEvents(descriptor.number, events)
+            guard ready == 0 else {
+                context.complete(record, Int(ready), .call)
+                return 0
+            }
             guard let loop = library.pointee.loop() else { return -Int(EAGAIN) }
             guard record.pointee.hold(file, loop) else { return -Int(EBADF) }
             return context.carryCancellable(record, loop, isItsTurn: true) ? 0 : -Int(EINVAL)

@@ -118,7 +118,7 @@ extension Kernel {
     }
 
     /// ppoll(2) that does not wait: which of `events`, and of errors and hang-ups, hold.
-    static func readyEvents(_ descriptor: Int32, _ events: UInt32) -> UInt32 {
+    public static func readyEvents(_ descriptor: Int32, _ events: UInt32) -> UInt32 {
         var entry = ck_pollfd(
             descriptor: descriptor, events: Int16(truncatingIfNeeded: events), returned: 0)
         var zero = ck_timespec()

@@ -25,9 +25,8 @@ static bool has_buffered_transfer(long index) {
     for (int number = 0; number < operation_count; number++) {
         const struct operation *one = &operations[number];
         bool is_transfer = one->is_reading || one->is_writing;
-        bool is_waited_for = kinds[one->kind].backing == STREAM || (kinds[one->kind].backing == REGULAR && !one->is_direct);
-        if (context_of[number] == index && is_pending(number) && is_transfer && is_waited_for
-            && one->state == IN_FLIGHT) { return true; }
+        if (context_of[number] == index && is_pending(number) && is_transfer && kinds[one->kind].backing == REGULAR
+            && one->state == IN_FLIGHT && !one->is_direct) { return true; }
     }
     return false;
 }
