@@ -114,8 +114,9 @@ struct Submission {
     private func refusal(_ transfer: Transfer, isWrite: Bool) -> Int {
         let number = transfer.descriptor.number
         guard let base = transfer.base else {
-            guard Kernel.openFlags(number) >= 0 else { return -Int(EBADF) }
-            return -Int(transfer.offset < 0 ? EINVAL : EFAULT)
+            // The kernel looks at the offset first.
+            guard transfer.offset >= 0 else { return -Int(EINVAL) }
+            return -Int(Kernel.openFlags(number) < 0 ? EBADF : EFAULT)
         }
         let result =
             isWrite

@@ -41,6 +41,9 @@ final class Admission: Sendable {
         _ operation: Operation, _ deadline: Nanoseconds, wake: @Sendable () -> Void
     ) async -> Answer {
         let place = Line.Place(Waiter(operation), deadline: deadline)
+        // Acquire: what the loop wrote to the place in its table happened before. So it did by the continuation, which
+        // ThreadSanitizer does not see if that was resumed before its task waited.
+        defer { _ = count.load(ordering: .acquiring) }
         return await withTaskCancellationHandler {
             await withUnsafeContinuation { continuation in
                 let refusal = state.withLock { state -> IOError.Code? in
@@ -68,8 +71,8 @@ final class Admission: Sendable {
         if isWaiting { Self.answer(place, .failed(.cancelled)) }
     }
 
-    /// Under the lock.
-    private func note(_ waiterCount: Int) { count.store(waiterCount, ordering: .relaxed) }
+    /// Under the lock. Release: for `wait`.
+    private func note(_ waiterCount: Int) { count.store(waiterCount, ordering: .releasing) }
 
     /// For one that was taken out of the line, by whoever took it: once.
     private static func answer(_ place: Line.Place, _ answer: Answer) {
