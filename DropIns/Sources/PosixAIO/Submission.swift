@@ -113,11 +113,8 @@ struct Submission {
     /// The result of a transfer that no file takes.
     private func refusal(_ transfer: Transfer, isWrite: Bool) -> Int {
         let number = transfer.descriptor.number
-        guard let base = transfer.base else {
-            // The kernel looks at the offset first.
-            guard transfer.offset >= 0 else { return -Int(EINVAL) }
-            return -Int(Kernel.openFlags(number) < 0 ? EBADF : EFAULT)
-        }
+        // A buffer of such a length, and an offset below zero, the kernel refuses before it looks at the address.
+        let base = transfer.base ?? UnsafeMutableRawPointer(bitPattern: 1)!
         let result =
             isWrite
             ? Kernel.pwrite(number, base, transfer.count, transfer.offset)

@@ -43,6 +43,13 @@ static bool is_staged(long kind) {
     return false;
 }
 
+static bool is_strange_one_pending(long kind) {
+    for (int number = 0; number < operation_count; number++) {
+        if (operations[number].kind == kind && operations[number].is_strange && is_pending(number)) { return true; }
+    }
+    return false;
+}
+
 /// KIND FLAGS: at any time. What was submitted goes on as it was.
 static void set_flags(const long *arguments) {
     int descriptor = use(arguments[0]);
@@ -51,6 +58,9 @@ static void set_flags(const long *arguments) {
     before_change(arguments[0]);
     // A fault that is left: what was accepted as direct is carried out as the flags are then.
     if (has_blocking_form && fcntl(descriptor, F_GETFL) & O_DIRECT) { join_all(NULL); }
+    // A fault that is left: what was accepted as buffered is carried out direct, if it can be, and that fails, or is
+    // cut, another way.
+    if (arguments[1] & O_DIRECT && is_strange_one_pending(arguments[0])) { join_all(NULL); }
     long flags = arguments[1] | (has_blocking_form ? 0 : O_NONBLOCK);
     int result = fcntl(descriptor, F_SETFL, flags);
     tell("%s, %#lx: %s", kinds[arguments[0]].name, flags, result == 0 ? "0" : error_name(errno));

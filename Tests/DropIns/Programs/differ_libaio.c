@@ -150,6 +150,8 @@ static void stage(const long *arguments) {
     struct operation one = described(arguments);
     bool waits = !(arguments[4] & RWF_NOWAIT) && is_blocking(descriptor);
     one.is_direct = fcntl(descriptor, F_GETFL) & O_DIRECT;
+    one.is_strange = arguments[3] < 0 || arguments[3] > 1 << 20 || arguments[4] != 0 || arguments[5] > AT_END
+        || (has_vectors(arguments[1]) && (arguments[7] % 13 == 0 || arguments[7] % 17 == 0));
     one.extent = described_extent(arguments);
     if (kinds[kind].backing == STREAM && is_slow_stream(kind) && one.is_writing && !waits) {
         tell("%s: left out, since how much finds room is a matter of time", one.text);

@@ -30,6 +30,8 @@ struct operation {
     bool is_reading, is_writing;
     /// Its file was open for direct I/O when it was staged: the kernel carries it out later as well.
     bool is_direct;
+    /// With flags, of much, or of memory that is not all there.
+    bool is_strange;
     /// A blocking write to a stream: somebody has to take what it writes.
     bool needs_drain;
     struct buffer buffer;

@@ -29,6 +29,8 @@ static void counts_that_overflow(void) {
     fact_result("2^31", io_submit(context, 1L << 31, list));
     fact_result("2^62", io_submit(context, 1L << 62, list));
     fact_result("greatest", io_submit(context, INT64_MAX, list));
+    fact_result("2^57 with a bad array", io_submit(context, 1L << 57, HIGH_ADDRESS));
+    fact_result("greatest with an array of the kernel's", io_submit(context, INT64_MAX, KERNEL_ADDRESS));
     fact_result("events", event_count_now(context));
 }
 
