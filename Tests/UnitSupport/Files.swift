@@ -1,3 +1,4 @@
+import Dispatch
 import Glibc
 
 /// A regular file without a name, closed when dropped. On a disk file system (AIO_TEST_DIRECTORY, or /var/tmp), since
@@ -102,14 +103,24 @@ public final class DescriptorPair {
 
 /// What the process has open now. In a process where nothing else runs: in an exit test.
 public func openDescriptors() -> Set<Int32> {
-    Set(entries(of: "/proc/self/fd")).filter { fcntl($0, F_GETFD) >= 0 }
+    dispatchHasStarted
+    return Set(entries(of: "/proc/self/fd")).filter { fcntl($0, F_GETFD) >= 0 }
 }
 
 /// The threads of the process by number, as `openDescriptors`; not the kernel's own for io_uring, of which it keeps
 /// one as long as the thread that had the ring.
 public func threads() -> Set<Int32> {
-    Set(entries(of: "/proc/self/task")).filter { !threadName($0).hasPrefix("iou-") }
+    dispatchHasStarted
+    return Set(entries(of: "/proc/self/task")).filter { !threadName($0).hasPrefix("iou-") }
 }
+
+/// Dispatch opens descriptors of its own, and starts a thread, at the first timer of the process: a test's time limit sets
+/// one at any moment.
+private let dispatchHasStarted: Void = {
+    let isUp = DispatchSemaphore(value: 0)
+    DispatchQueue.global().asyncAfter(deadline: .now() + .milliseconds(1)) { isUp.signal() }
+    isUp.wait()
+}()
 
 private func threadName(_ thread: Int32) -> String {
     guard let file = fopen("/proc/self/task/\(thread)/comm", "r") else { return "" }
