@@ -115,6 +115,7 @@ static const int32_t CK_F_SETFL = 4;
 static const int32_t CK_F_DUPFD_QUERY = 1027;
 // kcmp(2)
 static const int32_t CK_KCMP_FILE = 0;
+static const int32_t CK_KCMP_FILES = 2;
 static const int32_t CK_F_DUPFD_CLOEXEC = 1030;
 
 // statx(2)

@@ -7,7 +7,7 @@ import UnitSupport
     static let programs = [
         "contexts", "submit", "getevents", "operations", "holds", "polls", "queues", "rings", "threads", "forks",
         "streams", "unwinding", "thread_ends",
-        "raw_calls", "data", "flags", "whole_writes", "closes", "scarcity",
+        "raw_calls", "data", "flags", "whole_writes", "closes", "scarcity", "tables",
     ].map { Program($0, .libaio) }
 
     @Test(arguments: Way.all)

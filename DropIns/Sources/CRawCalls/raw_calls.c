@@ -2,6 +2,7 @@
 #include "raw_calls.h"
 
 #include "closes.h"
+#include "file_tables.h"
 
 #include <dlfcn.h>
 #include <errno.h>
@@ -41,10 +42,12 @@ ASSEMBLY long raw_calls_linux_aio(long number, long a, long b, long c, long d, l
     return returned(result);
 }
 
-/// The calls that close a number: around those that are the library's own. libc's functions of these names set errno.
+/// The calls that close a number, around those that are the library's own, and the one that makes another table of them.
+/// libc's functions of these names set errno.
 ASSEMBLY long raw_calls_closing(long number, long a, long b, long c) {
     switch ((int)number) {
     case SYS_close: return drop_in_close((int)a);
+    case SYS_unshare: return drop_in_unshare((int)a);
     case SYS_close_range: return drop_in_close_range((unsigned)a, (unsigned)b, (int)c);
 #ifdef SYS_dup2
     case SYS_dup2: return drop_in_dup2((int)a, (int)b);
@@ -63,7 +66,8 @@ ASSEMBLY long raw_calls_closing(long number, long a, long b, long c) {
 // change anyway is used, and the stack is left alone.
 #if defined(__x86_64__)
 _Static_assert(SYS_io_setup == 206 && SYS_io_cancel == 210 && SYS_io_pgetevents == 333, "as in the assembly");
-_Static_assert(SYS_close == 3 && SYS_dup2 == 33 && SYS_dup3 == 292 && SYS_close_range == 436, "as in the assembly");
+_Static_assert(SYS_close == 3 && SYS_dup2 == 33 && SYS_dup3 == 292 && SYS_close_range == 436 && SYS_unshare == 272,
+    "as in the assembly");
 __asm__(
     ".pushsection .text.raw_calls,\"ax\",@progbits\n"
     ".p2align 4\n"
@@ -81,6 +85,8 @@ __asm__(
     "    cmpl $3, %edi\n"
     "    je raw_calls_closing\n"
     "    cmpl $436, %edi\n"
+    "    je raw_calls_closing\n"
+    "    cmpl $272, %edi\n"
     "    je raw_calls_closing\n"
     "    cmpl $33, %edi\n"
     "    je raw_calls_closing\n"
@@ -108,7 +114,7 @@ __asm__(
     ".popsection\n");
 #elif defined(__aarch64__)
 _Static_assert(SYS_io_setup == 0 && SYS_io_getevents == 4 && SYS_io_pgetevents == 292, "as in the assembly");
-_Static_assert(SYS_close == 57 && SYS_dup3 == 24 && SYS_close_range == 436, "as in the assembly");
+_Static_assert(SYS_close == 57 && SYS_dup3 == 24 && SYS_close_range == 436 && SYS_unshare == 97, "as in the assembly");
 __asm__(
     ".pushsection .text.raw_calls,\"ax\",@progbits\n"
     ".p2align 4\n"
@@ -125,6 +131,8 @@ __asm__(
     "    cmp w0, #57\n"
     "    b.eq 4f\n"
     "    cmp w0, #436\n"
+    "    b.eq 4f\n"
+    "    cmp w0, #97\n"
     "    b.eq 4f\n"
     "    cmp w0, #24\n"
     "    b.eq 4f\n"

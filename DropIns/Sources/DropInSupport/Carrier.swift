@@ -64,6 +64,12 @@ public final class Carrier<Record: CarriedOperation>: LoopClient, @unchecked Sen
 
     // MARK: Any thread
 
+    /// Whether the numbers of the caller's descriptors mean the same to the library's threads: not after unshare(CLONE_FILES).
+    public var knowsCallersFiles: Bool {
+        guard drop_in_has_own_files() else { return true }
+        return loop?.sharesCallersFiles ?? false
+    }
+
     /// Joins the hold of a file or block device that other operations hold already. nil if there is none by this
     /// number.
     public func join(_ number: Int32) -> (descriptor: Descriptor, file: FileIdentity)? {

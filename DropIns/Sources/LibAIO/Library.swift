@@ -52,15 +52,15 @@ struct Library: ~Copyable {
     }
 
     /// The loop, started when first needed. nil if no thread, descriptor or memory could be had for it; that is tried again
-    /// a tenth of a second later.
+    /// a tenth of a second later. nil as well if the caller's descriptors have no numbers there.
     borrowing func loop() -> Carrier<Record>? {
-        if let running = runningLoop() { return running }
+        if let running = runningLoop() { return running.knowsCallersFiles ? running : nil }
         // Relaxed: a try more, or less, does no harm.
         let pause = nextStart.pointee.load(ordering: .relaxed)
         if pause != 0, Kernel.now() < pause { return nil }
         startLock.lock()
         defer { startLock.unlock() }
-        if let running = runningLoop() { return running }
+        if let running = runningLoop() { return running.knowsCallersFiles ? running : nil }
         guard let started = try? Carrier<Record>.startChosen() else {
             nextStart.pointee.store(Kernel.now() &+ Self.startPause, ordering: .relaxed)
             return nil

@@ -64,9 +64,18 @@ struct Library: BitwiseCopyable {
         return started.carrier
     }
 
-    /// The loop for files, if it has been started.
+    /// The same for the caller's descriptors. nil as well if these have no numbers there.
+    func carrierForCaller(mayWaitForEver: Bool) -> Carrier<Request>? {
+        guard let carrier = carrier(mayWaitForEver: mayWaitForEver), carrier.knowsCallersFiles else { return nil }
+        return carrier
+    }
+
+    /// The loop for files, if it has been started and the caller's descriptors have numbers there.
     @inline(__always)
-    var runningFiles: Carrier<Request>? { Self.running(state.pointee.files) }
+    var runningFiles: Carrier<Request>? {
+        guard let running = Self.running(state.pointee.files), running.knowsCallersFiles else { return nil }
+        return running
+    }
 
     /// Hands requests over whose turn it is. Without the lock.
     func carry(_ ready: inout RequestChain) {

@@ -88,7 +88,7 @@ struct Submission {
                 transfer.count = min(transfer.count, 0x7fff_f000)
             } else {
                 transfer.fixFlags(
-                    openFlags, knowsNoAppend: library.carrier(mayWaitForEver: false)?.knowsNoAppend ?? false)
+                    openFlags, knowsNoAppend: library.carrierForCaller(mayWaitForEver: false)?.knowsNoAppend ?? false)
             }
         }
         let operation: Operation = isWrite ? .write(transfer) : .read(transfer)
@@ -182,7 +182,7 @@ struct Submission {
         _ operation: Operation, _ file: FileIdentity, _ lane: Place.Lane, isCovered: Bool, mayWaitForEver: Bool = false,
         isHeld: Bool = false
     ) -> Int32 {
-        guard let carrier = library.carrier(mayWaitForEver: mayWaitForEver) else {
+        guard let carrier = library.carrierForCaller(mayWaitForEver: mayWaitForEver) else {
             // No thread or descriptor is to be had: a file's operation is carried out here. Of a stream's nobody knows how
             // long that takes; libc refuses those as well.
             return mayWaitForEver ? withdraw() : complete(operation.blockingResult())

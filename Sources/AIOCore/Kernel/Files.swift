@@ -112,6 +112,12 @@ extension Kernel {
         return call(CK_NR_kcmp, thread, thread, Int(CK_KCMP_FILE), Int(descriptor), Int(other)) == 0
     }
 
+    /// kcmp(2) with KCMP_FILES: whether the caller and another thread have one table of descriptors. False where it is not to
+    /// be had.
+    static func sharesFiles(with thread: Int32) -> Bool {
+        call(CK_NR_kcmp, Int(threadID()), Int(thread), Int(CK_KCMP_FILES)) == 0
+    }
+
     /// Whether the kernel knows RWF_NOAPPEND (6.9): told by F_DUPFD_QUERY, which came right after.
     public static func knowsNoAppend(_ anyDescriptor: Int32) -> Bool {
         call(CK_NR_fcntl, Int(anyDescriptor), Int(CK_F_DUPFD_QUERY), Int(anyDescriptor)) == 1

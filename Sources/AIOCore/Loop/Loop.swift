@@ -21,6 +21,8 @@ public final class Loop<Client: LoopClient>: @unchecked Sendable {
     private let deliveries: UnsafeMutableBufferPointer<Delivery>
     /// The one that it runs on. Another takes over if a ring is lost (`handOver`).
     private let thread: Atomic<UInt>
+    /// The same by its number with the kernel, for other threads.
+    private let kernelThread: Atomic<Int32>
     private var shutdown = LoopShutdown()
     private var hasToldOfLoss = false
     private let phase = Atomic<UInt8>(Phase.running.rawValue)
@@ -51,6 +53,7 @@ public final class Loop<Client: LoopClient>: @unchecked Sendable {
         cancels = CancelRequests(capacity: configuration.placeCount)
         deliveries = .allocate(capacity: 256)
         thread = Atomic(Kernel.currentThread())
+        kernelThread = Atomic(Kernel.threadID())
     }
 
     deinit {
@@ -66,6 +69,10 @@ public final class Loop<Client: LoopClient>: @unchecked Sendable {
         // Relaxed: only this thread itself has stored what it finds equal.
         thread.load(ordering: .relaxed) == Kernel.currentThread()
     }
+
+    /// Whether the caller and the loop have one table of descriptors: not after unshare(2) with CLONE_FILES. False where
+    /// that cannot be told.
+    public var sharesCallersFiles: Bool { Kernel.sharesFiles(with: kernelThread.load(ordering: .relaxed)) }
 
     /// Whether new operations are accepted.
     public var isRunning: Bool { phase.load(ordering: .acquiring) == Phase.running.rawValue }
@@ -178,6 +185,7 @@ public final class Loop<Client: LoopClient>: @unchecked Sendable {
     fileprivate func goOn() {
         Kernel.nameThread("aio-loop")
         thread.store(Kernel.currentThread(), ordering: .relaxed)
+        kernelThread.store(Kernel.threadID(), ordering: .relaxed)
         queue.pointee.goOnAfterThread()
         run()
     }
