@@ -172,7 +172,13 @@ extension Submission {
         let name = CallOrder.Name(descriptor: number, file: file, isWrite: isWrite)
         switch transfer.descriptor.kind {
         case .other: return -Int(EINVAL)
-        case .stream: return handStream(record, transfer, name, openFlags, loop)
+        case .stream:
+            if isWrite, bytes == 0 {
+                // writev(2) would not ask the file.
+                (transfer.base, transfer.count) = (nil, 0)
+                record.pointee.operation = .write(transfer)
+            }
+            return handStream(record, transfer, name, openFlags, loop)
         case .buffered, .direct, .unknown: return handFile(record, transfer, bytes, name, openFlags, loop)
         }
     }

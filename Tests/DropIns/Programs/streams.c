@@ -118,11 +118,43 @@ static void memory_files(void) {
     fact_performed("sync", context, block(IOCB_CMD_FSYNC, file, NULL, 0, 0));
 }
 
+/// write(2) of nothing asks a socket, pwritev2(2) of nothing does not: it sends an empty message, or says what is broken.
+static void nothing_on_sockets(void) {
+    begin();
+    signal(SIGPIPE, SIG_IGN);
+    static const int types[] = {SOCK_SEQPACKET, SOCK_DGRAM, SOCK_STREAM};
+    struct iovec none[2] = {{bytes, 0}, {NULL, 0}};
+    for (int index = 0; index < 6; index++) {
+        bool is_nonblocking = index >= 3;
+        int pair[2], type = types[index % 3] | (is_nonblocking ? SOCK_NONBLOCK : 0);
+        if (socketpair(AF_UNIX, type, 0, pair) != 0) { broken("socketpair"); }
+        char what[96];
+        const char *name = index % 3 == 0 ? "packets" : index % 3 == 1 ? "datagrams" : "stream";
+        const char *mode = is_nonblocking ? "nonblocking" : "blocking";
+        struct iocb forms[] = {block(IOCB_CMD_PWRITE, pair[0], bytes, 0, 0),
+            block(IOCB_CMD_PWRITEV, pair[0], none, 2, 0), block(IOCB_CMD_PWRITEV, pair[0], none, 0, 0)};
+        for (int form = 0; form < 3; form++) {
+            snprintf(what, sizeof what, "%s, %s, %d", name, mode, form);
+            fact_performed(what, context, forms[form]);
+            long came = recv(pair[1], bytes, 10, MSG_DONTWAIT);
+            snprintf(what, sizeof what, "%s, %s, %d, received", name, mode, form);
+            fact_result(what, came < 0 ? -errno : came);
+        }
+        close(pair[1]);
+        for (int form = 0; form < 3; form++) {
+            snprintf(what, sizeof what, "%s, %s, %d, nobody there", name, mode, form);
+            fact_performed(what, context, forms[form]);
+        }
+        close(pair[0]);
+    }
+}
+
 static const struct test_case cases[] = {
     {"pipes", pipes},
     {"broken-pipe", broken_pipe},
     {"full-pipe", full_pipe},
     {"sockets", sockets},
+    {"nothing-on-sockets", nothing_on_sockets},
     {"eventfds-as-files", eventfds_as_files},
     {"timers-as-files", timers_as_files},
     {"terminals", terminals},

@@ -52,7 +52,7 @@ static void *in_own_table(void *way) {
     transfers("own table", context, NUMBER, 5);
     io_context_t second = new_context(4);
     transfers("own table, own context", second, NUMBER, 5);
-    fact_result("destroy", io_destroy(second));
+    fact_result("destroy of its own", io_destroy(second));
     int ends[2];
     pipe(ends);
     snprintf(what, sizeof what, "pipe");
