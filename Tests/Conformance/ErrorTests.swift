@@ -113,6 +113,33 @@ import Testing
         }
     }
 
+    /// A ring may say EAGAIN of such a write, however often it is made: to the end of a file on XFS.
+    @Test(arguments: engines, FileSystem.allCases)
+    func aDirectWriteOfMemoryThatIsNotThereEndsAsPwriteDoes(
+        _ engine: EngineKind, _ fileSystem: FileSystem
+    ) async throws {
+        try await withScratch(on: fileSystem) { scratch in
+            let size = 97 * 512
+            let path = try scratch.file("direct", [UInt8](repeating: 9, count: size))
+            let descriptor = try openDescriptor(path, O_RDWR | Int32(CK_O_DIRECT))
+            defer { closeDescriptor(descriptor) }
+            let nowhere = try #require(UnsafeMutableRawPointer(bitPattern: 4096))
+            try await withRuntime(engine) { runtime in
+                for flags: TransferFlags in [[], .append] {
+                    let written = pwrite(descriptor, nowhere, 8192, off_t(size))
+                    let expected = written < 0 ? -Int(errno) : written
+                    let transfer = Transfer(
+                        Descriptor(descriptor, kind: .direct), nowhere, count: 8192, offset: Int64(size), flags: flags)
+                    do throws(IOError) {
+                        #expect(Int(try await runtime.perform(.write(transfer))) == expected)
+                    } catch {
+                        #expect(-Int(error.errno?.rawValue ?? 0) == expected)
+                    }
+                }
+            }
+        }
+    }
+
     @Test(arguments: ways)
     func aBadPathPointerFailsWithEFAULT(_ way: Way) async throws {
         guard let nowhere = UnsafePointer<CChar>(bitPattern: 8) else { return }

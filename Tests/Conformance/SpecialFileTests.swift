@@ -56,6 +56,19 @@ import Testing
     }
 
     @Test(arguments: ways)
+    func devicesThatCannotBeAskedWithoutWaitingAreRead(_ way: Way) async throws {
+        for name in ["/dev/full", "/dev/urandom"] {
+            let device = try openDescriptor(name, O_RDWR | O_NONBLOCK)
+            defer { closeDescriptor(device) }
+            try await way.run { performer in
+                let memory = Memory([UInt8](repeating: 1, count: 100))
+                try await performer.expect(.read(memory.transfer(device)), completesWith: 100)
+                #expect(memory.bytes != [UInt8](repeating: 1, count: 100))
+            }
+        }
+    }
+
+    @Test(arguments: ways)
     func writingToAFullDeviceFailsWithENOSPC(_ way: Way) async throws {
         let full = try openDescriptor("/dev/full", O_RDWR)
         defer { closeDescriptor(full) }

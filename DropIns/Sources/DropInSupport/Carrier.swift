@@ -82,8 +82,8 @@ public final class Carrier<Record: CarriedOperation>: LoopClient, @unchecked Sen
         guard let descriptor = operation.descriptor else { return .noPlace }
         let isFile = descriptor.kind == .buffered || descriptor.kind == .direct
         if isFile, duplicates.canShare || operation.isBufferedWrite { return duplicates.hold(descriptor, file) }
-        // A worker makes the call, by a number.
-        if descriptor.kind == .stream, descriptor.backing == .remote { return duplicates.hold(descriptor) }
+        // A character device: the call may have to be made by a number.
+        if descriptor.kind == .stream, descriptor.backing != .device { return duplicates.hold(descriptor) }
         switch loop?.holds?.hold(descriptor) ?? .noPlace {
         // The ring has fewer places than there may be operations that wait for theirs.
         case .noPlace: return duplicates.hold(descriptor)

@@ -28,7 +28,7 @@ extension EngineQueue {
             return finish(token, isInterrupted ? -ECANCELED : result(completion), completion.flags)
         }
         if wasAwaiting, completion.result >= 0 {
-            return stageAgain(operation, token, isReady: true)
+            return attemptReady(operation, token)
         }
         guard operation.waits(after: completion.result) else { return retryUnlessFinal(completion, slot) }
         guard let readiness = operation.readiness(after: completion.result) else { return pause(token) }
@@ -99,6 +99,26 @@ extension EngineQueue {
 
     private func result(_ completion: Completion) -> Int32 {
         Int(completion.result) == Splice.outputIsFull ? -EAGAIN : completion.result
+    }
+
+    /// The descriptor is ready. A ring says EAGAIN, however ready it is, of what is open with O_NONBLOCK and cannot be asked
+    /// without waiting (/dev/full), and of some direct writes from memory that is not there (XFS, to the end of the file):
+    /// so it is the system call that is tried, for a file, which is always ready, by a worker.
+    private mutating func attemptReady(_ operation: Operation, _ token: Token) {
+        guard engine.kind == .ioUring, !table[token].pointee.isInSteps, let (transfer, isWrite) = operation.transfer,
+            !transfer.descriptor.isRegistered
+        else { return stageAgain(operation, token, isReady: true) }
+        guard transfer.descriptor.kind == .stream else {
+            hasStagedAgain = true
+            return engine.stageWithWorker(operation, token)
+        }
+        switch StreamAttempt(operation, transfer, isWrite: isWrite) {
+        case .done(let result): settle(Completion(token, result: Int32(truncatingIfNeeded: result)))
+        case .notReady: settle(Completion(token, result: -EAGAIN))
+        case .needsWorker:
+            hasStagedAgain = true
+            engine.stageWithWorker(operation, token)
+        }
     }
 
     /// Tries again a little later.
