@@ -6,7 +6,7 @@ internal import DropInSupport
 /// takes, what it gives, and what goes to the end of a file. The kernel's own Linux AIO does them one by one within
 /// io_submit, from whichever context.
 ///
-/// By descriptor, file and direction; the operations of a lane are linked through their records. Its lock is taken after a
+/// By descriptor, file and direction, appends by the file alone; the operations of a lane are linked through their records. Its lock is taken after a
 /// context's, never before.
 struct CallOrder: ~Copyable {
     typealias RecordPointer = UnsafeMutablePointer<Record>
@@ -24,6 +24,7 @@ struct CallOrder: ~Copyable {
 
     /// What the operations of a lane have in common.
     struct Name: BitwiseCopyable, Equatable {
+        /// -1 for writes to the end of a file, which is the same by whatever descriptor.
         var descriptor: Int32
         var file: FileIdentity
         var isWrite: Bool
@@ -137,6 +138,7 @@ struct CallOrder: ~Copyable {
     }
 
     private static func bucket(_ name: Name) -> Int {
-        (Int(UInt32(bitPattern: name.descriptor)) * 2 + (name.isWrite ? 1 : 0)) & (bucketCount - 1)
+        let number = Int(UInt32(bitPattern: name.descriptor)) &+ Int(truncatingIfNeeded: name.file.inode)
+        return (number &* 2 &+ (name.isWrite ? 1 : 0)) & (bucketCount - 1)
     }
 }

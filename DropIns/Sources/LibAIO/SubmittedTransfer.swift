@@ -210,7 +210,8 @@ extension Submission {
             if bytes <= Self.smallWrite { quickWriteCount += 1 }
         }
         guard record.pointee.hold(name.file, loop) else { return -Int(EBADF) }
-        let isItsTurn = isAppend ? library.pointee.order.enter(record, name) : .runs
+        let end = CallOrder.Name(descriptor: -1, file: name.file, isWrite: true)
+        let isItsTurn = isAppend ? library.pointee.order.enter(record, end) : .runs
         guard isItsTurn != .noMemory else { return -Int(ENOMEM) }
         context.carry(record, loop, isItsTurn: isItsTurn == .runs)
         return 0

@@ -62,6 +62,8 @@ static void set_flags(const long *arguments) {
     // cut, another way.
     if (arguments[1] & O_DIRECT && is_strange_one_pending(arguments[0])) { join_all(NULL); }
     long flags = arguments[1] | (has_blocking_form ? 0 : O_NONBLOCK);
+    // A pipe of packets drops what a reader has no room for, and how much that is, is a matter of time.
+    if (kinds[arguments[0]].backing == STREAM) { flags &= ~O_DIRECT; }
     int result = fcntl(descriptor, F_SETFL, flags);
     tell("%s, %#lx: %s", kinds[arguments[0]].name, flags, result == 0 ? "0" : error_name(errno));
 }
@@ -92,7 +94,7 @@ static void reopen(const long *arguments) {
 /// KIND OTHER: the number names another file from now on.
 static void replace(const long *arguments) {
     long kind = arguments[0], other = arguments[1];
-    if (kinds[kind].backing != REGULAR || kinds[other].backing != REGULAR) { return; }
+    if (kinds[kind].backing != REGULAR || kinds[other].backing != REGULAR || kinds[kind].flags & O_PATH) { return; }
     use(kind);
     before_change(kind);
     // Nothing is submitted through the number any more: the model would take it for the file that it was.

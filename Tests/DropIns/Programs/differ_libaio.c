@@ -220,7 +220,7 @@ static int certain(long index) {
 static void take_events(struct context *context, int count) {
     struct io_event events[64];
     while (count > 0 && context->outstanding > 0) {
-        struct timespec limit = {2, 0};
+        struct timespec limit = {10, 0};
         long result = io_getevents(context->context, 1, count < 64 ? count : 64, events, &limit);
         if (result == -EINTR) { continue; }
         if (result <= 0) {

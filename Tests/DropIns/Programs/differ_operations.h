@@ -96,9 +96,13 @@ static inline bool reads_in_flight(long kind) {
     return false;
 }
 
-/// A thread that takes what others write would change how much of this transfer finds room, or what it finds.
+/// A thread that takes what others write would change how much of this transfer finds room, or what it finds, or what a
+/// watch sees when it begins.
 static inline bool disturbs_drain(const struct operation *one, bool waits) {
     if (kinds[one->kind].backing != STREAM) { return false; }
+    if (one->extent.access == WATCHES) {
+        return far_ends[one->kind].isDrained || far_ends[other_end(one->kind)].isDrained;
+    }
     return (one->is_writing && !waits && far_ends[other_end(one->kind)].isDrained)
         || (one->is_reading && far_ends[one->kind].isDrained);
 }

@@ -207,7 +207,7 @@ static void add_request(struct fuzz_random *random, const struct theme *theme, s
     // How much of a write to a stream comes before memory that is not there is up to the kernel's pieces.
     if (kinds[kind].backing == STREAM && size > 1000000) { size = 1000000; }
     // A writer whom the line discipline put to sleep for want of room is woken by the kernel, or it forgets him.
-    if (kinds[kind].backing == STREAM && kinds[kind].index == TERMINAL) { size %= 4000; }
+    if (kinds[kind].backing == STREAM && kinds[kind].index == TERMINAL) { size = 1 + size % 4000; }
     // If libc cannot send a signal, it forgets what it read, and what is left in the stream could not be told.
     if (kinds[kind].backing == STREAM && notification > THREAD) { notification = NONE; }
     // With priorities the order of a stream's requests, and of writes that append, would be a matter of time.
