@@ -3,7 +3,9 @@
 #include "raw_calls.h"
 #include "sleeps.h"
 
+#include <errno.h>
 #include <pthread.h>
+#include <sys/syscall.h>
 
 #include "../../../Sources/CKernel/sleeping_call.h"
 
@@ -11,6 +13,17 @@ struct reaping {
     struct ck_sleeping_call call;
     long words[LIBAIO_REAPING_WORDS];
 };
+
+/// ppoll(2) of nothing: lets the signals of a mask in.
+static void let_signals_in(struct ck_sleeping_call *call, unsigned long mask, int type) {
+    call->time = (struct ck_timespec){0, 0};
+    call->number = SYS_ppoll;
+    call->arguments[0] = call->arguments[1] = 0;
+    call->arguments[2] = (long)&call->time;
+    call->arguments[3] = (long)mask;
+    call->arguments[4] = 8;
+    drop_in_sleep(call, type);
+}
 
 long libaio_reap(
     unsigned long context, long least, long most, unsigned long events, unsigned long timeout, unsigned long mask,
@@ -22,6 +35,8 @@ long libaio_reap(
     pthread_setcanceltype(PTHREAD_CANCEL_DEFERRED, &before);
     long result = libaio_begin_reaping(&reaping, context, least, most, events, timeout, mask, looks_first);
     while (result == DROP_IN_SLEEPS) { result = libaio_go_on_reaping(&reaping, drop_in_sleep(&reaping.call, before)); }
+    // The kernel sets the mask before it looks at the other arguments.
+    if (result == -EINVAL && mask) { let_signals_in(&reaping.call, mask, before); }
     if (before != PTHREAD_CANCEL_DEFERRED) { pthread_setcanceltype(before, NULL); }
     return result;
 }

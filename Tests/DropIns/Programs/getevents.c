@@ -299,6 +299,21 @@ static void mask_without_time(void) {
     fact_result("handled", handled);
 }
 
+/// The mask is set before the other arguments are looked at.
+static void mask_with_arguments_that_are_refused(void) {
+    struct io_event event;
+    struct timespec soon = {0, 1000};
+    sigset_t blocked = set_of(SIGUSR1), open = set_of(0);
+    catch(SIGUSR1, 0);
+    pthread_sigmask(SIG_BLOCK, &blocked, NULL);
+    raise(SIGUSR1);
+    fact_result("more than asked", io_pgetevents(new_context(4), 2, 1, &event, &soon, &open));
+    fact_result("handled once", handled);
+    raise(SIGUSR1);
+    fact_result("no context", io_pgetevents(NULL, 1, 1, &event, &soon, &open));
+    fact_result("handled twice", handled);
+}
+
 static void mask_keeps_a_signal_out(void) {
     io_context_t context = new_context(4);
     struct io_event event;
@@ -375,6 +390,7 @@ static const struct test_case cases[] = {
     {"mask-lets-a-pending-signal-in", mask_lets_a_pending_signal_in},
     {"mask-with-events-there", mask_with_events_there},
     {"mask-without-time", mask_without_time},
+    {"mask-with-arguments-that-are-refused", mask_with_arguments_that_are_refused},
     {"mask-keeps-a-signal-out", mask_keeps_a_signal_out},
     {"mask-pointers", mask_pointers},
     {"time-limit-at-the-last-address-with-a-mask", time_limit_at_the_last_address_with_a_mask},
