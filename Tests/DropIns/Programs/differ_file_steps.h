@@ -14,6 +14,7 @@ static void forget_staged(void);
 
 static long clamped(long value, long most) { return value > most ? most : value; }
 
+/// Once nothing is in flight.
 static void end_all_drains(void) {
     for (long kind = FIRST_STREAM; kind < FIRST_COUNTER; kind++) {
         if (is_open[kind]) { end_draining(kind); }
@@ -146,7 +147,7 @@ static void feed_stream(const long *arguments) {
     if (kinds[kind].backing != STREAM) { return; }
     use(kind);
     settle(kind, true);
-    end_all_drains();
+    end_draining(kind), end_draining(other_end(kind));
     tell("%s: %ld", kinds[kind].name, feed(kind, (size_t)arguments[1]));
 }
 
@@ -156,7 +157,7 @@ static void take_from_stream(const long *arguments) {
     if (kinds[kind].backing != STREAM) { return; }
     use(kind);
     settle(kind, false);
-    end_all_drains();
+    end_draining(kind), end_draining(other_end(kind));
     // What staged reads count on stays.
     int64_t most = readable(kind) - far_ends[kind].claimed;
     ssize_t count = take(kind, (size_t)clamped(arguments[1], most > 0 ? most : 0));
