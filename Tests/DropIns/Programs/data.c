@@ -129,16 +129,15 @@ static void large(void) {
     fact_bool("what was written", pread(file, memory, PART, PART) == PART && is_known(memory, PART, PART, 4));
 }
 
-/// Appends through one context: each lands once and whole, whatever the order.
-static void appends(void) {
+/// Appends through one context, by turns to both descriptors of one file: each lands once, whole, and where its turn was.
+static void append_to(int file, int other) {
     enum { COUNT = 64, PART = 1000 };
-    int file = new_file(O_RDWR | O_APPEND, 0, 1);
     context = new_context(COUNT);
     memory = aligned_memory(COUNT * PART);
     struct iocb writes[COUNT], *list[COUNT];
     for (int index = 0; index < COUNT; index++) {
         memset(memory + index * PART, index + 1, PART);
-        writes[index] = block(IOCB_CMD_PWRITE, file, memory + index * PART, PART, 0);
+        writes[index] = block(IOCB_CMD_PWRITE, index % 2 ? other : file, memory + index * PART, PART, 0);
         list[index] = &writes[index];
     }
     fact_result("submit", io_submit(context, COUNT, list));
@@ -158,6 +157,18 @@ static void appends(void) {
     fact_bool("in the order of submission", isInOrder);
 }
 
+static void appends(void) {
+    int file = new_file(O_RDWR | O_APPEND, 0, 1);
+    append_to(file, file);
+}
+
+static void appends_to_two_open_files(void) {
+    char path[64];
+    int file = new_file(O_RDWR | O_APPEND, 0, 1);
+    snprintf(path, sizeof path, "/proc/self/fd/%d", file);
+    append_to(file, open(path, O_WRONLY | O_APPEND));
+}
+
 static const struct test_case cases[] = {
     {"buffered", buffered},
     {"buffered-vectored", buffered_vectored},
@@ -166,6 +177,7 @@ static const struct test_case cases[] = {
     {"synchronous", synchronous},
     {"large", large},
     {"appends", appends},
+    {"appends-to-two-open-files", appends_to_two_open_files},
 };
 
 int main(int count, char **arguments) { return run_cases(count, arguments, cases, CASE_COUNT(cases)); }
