@@ -1,4 +1,3 @@
-import Dispatch
 import Glibc
 
 /// A regular file without a name, closed when dropped. On a disk file system (AIO_TEST_DIRECTORY, or /var/tmp), since
@@ -102,25 +101,25 @@ public final class DescriptorPair {
 }
 
 /// What the process has open now. In a process where nothing else runs: in an exit test.
+///
+/// Without what Dispatch opens for itself, at the first timer of each clock, which may be at any moment: an epoll
+/// descriptor, an eventfd and timerfds with low numbers. The library's own have high ones, where the limit is not low.
 public func openDescriptors() -> Set<Int32> {
-    dispatchHasStarted
-    return Set(entries(of: "/proc/self/fd")).filter { fcntl($0, F_GETFD) >= 0 }
+    Set(entries(of: "/proc/self/fd")).filter { fcntl($0, F_GETFD) >= 0 && ($0 >= 256 || !isOfDispatch($0)) }
+}
+
+private func isOfDispatch(_ number: Int32) -> Bool {
+    var target = [CChar](repeating: 0, count: 64)
+    guard readlink("/proc/self/fd/\(number)", &target, 63) > 0 else { return false }
+    let name = String(decoding: target.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
+    return ["anon_inode:[eventpoll]", "anon_inode:[eventfd]", "anon_inode:[timerfd]"].contains(name)
 }
 
 /// The threads of the process by number, as `openDescriptors`; not the kernel's own for io_uring, of which it keeps
 /// one as long as the thread that had the ring.
 public func threads() -> Set<Int32> {
-    dispatchHasStarted
-    return Set(entries(of: "/proc/self/task")).filter { !threadName($0).hasPrefix("iou-") }
+    Set(entries(of: "/proc/self/task")).filter { !threadName($0).hasPrefix("iou-") }
 }
-
-/// Dispatch opens descriptors of its own, and starts a thread, at the first timer of the process: a test's time limit sets
-/// one at any moment.
-private let dispatchHasStarted: Void = {
-    let isUp = DispatchSemaphore(value: 0)
-    DispatchQueue.global().asyncAfter(deadline: .now() + .milliseconds(1)) { isUp.signal() }
-    isUp.wait()
-}()
 
 private func threadName(_ thread: Int32) -> String {
     guard let file = fopen("/proc/self/task/\(thread)/comm", "r") else { return "" }
