@@ -111,9 +111,9 @@ int drop_in_close(int number) {
 }
 
 int drop_in_close_range(unsigned first, unsigned last, int flags) {
+    if (flags & CLOSE_RANGE_UNSHARE) { drop_in_note_own_files(); }
     // What is wrong is libc's to say. Ours are closed on exec(2) already.
     if (first > last || (flags & CLOSE_RANGE_CLOEXEC)) { return close_range_now(first, last, flags); }
-    if (flags & CLOSE_RANGE_UNSHARE) { drop_in_note_own_files(); }
     struct closing asked = {.first = first, .last = last, .flags = flags};
     drop_in_with_numbers(close_some, &asked);
     return asked.result;

@@ -5,7 +5,6 @@
 
 #include <errno.h>
 #include <pthread.h>
-#include <sys/syscall.h>
 
 #include "../../../Sources/CKernel/sleeping_call.h"
 
@@ -13,17 +12,6 @@ struct reaping {
     struct ck_sleeping_call call;
     long words[LIBAIO_REAPING_WORDS];
 };
-
-/// ppoll(2) of nothing: lets the signals of a mask in.
-static void let_signals_in(struct ck_sleeping_call *call, unsigned long mask, int type) {
-    call->time = (struct ck_timespec){0, 0};
-    call->number = SYS_ppoll;
-    call->arguments[0] = call->arguments[1] = 0;
-    call->arguments[2] = (long)&call->time;
-    call->arguments[3] = (long)mask;
-    call->arguments[4] = 8;
-    drop_in_sleep(call, type);
-}
 
 long libaio_reap(
     unsigned long context, long least, long most, unsigned long events, unsigned long timeout, unsigned long mask,
@@ -34,9 +22,9 @@ long libaio_reap(
     int before;
     pthread_setcanceltype(PTHREAD_CANCEL_DEFERRED, &before);
     long result = libaio_begin_reaping(&reaping, context, least, most, events, timeout, mask, looks_first);
+    // Refused: the call is the one that delivers the signals that the mask lets in. The kernel sets the mask first of all.
+    if (result == -EINVAL && mask) { drop_in_sleep(&reaping.call, before); }
     while (result == DROP_IN_SLEEPS) { result = libaio_go_on_reaping(&reaping, drop_in_sleep(&reaping.call, before)); }
-    // The kernel sets the mask before it looks at the other arguments.
-    if (result == -EINVAL && mask) { let_signals_in(&reaping.call, mask, before); }
     if (before != PTHREAD_CANCEL_DEFERRED) { pthread_setcanceltype(before, NULL); }
     return result;
 }

@@ -41,10 +41,19 @@ struct Reaping: BitwiseCopyable {
 
     /// Returns the number of events at `events`, or a negative errno. `timeout` is a timespec's address or 0; `mask` a
     /// signal mask's, or 0. `looksFirst`: as libaio, which asks for nothing if it sees that there is nothing. Or it
-    /// sleeps.
+    /// sleeps. Refused with EINVAL, with a mask, the call is set to deliver the signals that the mask lets in.
     static func begin(
         _ frame: ReapingFrame, _ address: UInt, _ countMin: Int, _ countMax: Int, _ events: UInt, _ timeout: UInt,
         mask: UInt, looksFirst: Bool
+    ) -> Int {
+        let result = beginUnlessRefused(frame, address, countMin, countMax, events, timeout, mask, looksFirst)
+        if result == -Int(EINVAL), mask != 0 { frame.call.deliverSignals(mask) }
+        return result
+    }
+
+    private static func beginUnlessRefused(
+        _ frame: ReapingFrame, _ address: UInt, _ countMin: Int, _ countMax: Int, _ events: UInt, _ timeout: UInt,
+        _ mask: UInt, _ looksFirst: Bool
     ) -> Int {
         guard let timeout = Timeout(timeout), mask == 0 || Kernel.canRead(mask, 8) else { return -Int(EFAULT) }
         guard let library = Library.shared(), let context = library.pointee.table.enter(address) else {

@@ -101,9 +101,9 @@ extension EngineQueue {
         Int(completion.result) == Splice.outputIsFull ? -EAGAIN : completion.result
     }
 
-    /// The descriptor is ready. A ring says EAGAIN, however ready it is, of what is open with O_NONBLOCK and cannot be asked
-    /// without waiting (/dev/full), and of some direct writes from memory that is not there (XFS, to the end of the file):
-    /// so it is the system call that is tried, for a file, which is always ready, by a worker.
+    /// The descriptor has become ready. A ring may go on returning EAGAIN all the same: for a file that is open with
+    /// O_NONBLOCK and does not support RWF_NOWAIT (/dev/full), and for a direct write from unmapped memory to the end of a file
+    /// on XFS. So the next attempt is the system call itself. A regular file is always ready, and may block: a worker makes it.
     private mutating func attemptReady(_ operation: Operation, _ token: Token) {
         guard engine.kind == .ioUring, !table[token].pointee.isInSteps, let (transfer, isWrite) = operation.transfer,
             !transfer.descriptor.isRegistered

@@ -21,7 +21,8 @@ public final class Loop<Client: LoopClient>: @unchecked Sendable {
     private let deliveries: UnsafeMutableBufferPointer<Delivery>
     /// The one that it runs on. Another takes over if a ring is lost (`handOver`).
     private let thread: Atomic<UInt>
-    /// The same by its number with the kernel, for other threads.
+    /// The same thread's gettid(2), for kcmp(2). Relaxed: after a hand-over the old number names no thread, and "not shared" is
+    /// the safe answer.
     private let kernelThread: Atomic<Int32>
     private var shutdown = LoopShutdown()
     private var hasToldOfLoss = false

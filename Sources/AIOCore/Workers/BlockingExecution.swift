@@ -92,7 +92,9 @@ extension Operation {
         case .read:
             return Kernel.preadv2(number, &single, 1, offset, flags)
         case .write:
-            if transfer.count == 0, transfer.descriptor.kind == .stream, let result = sendNothing(number, flags) {
+            if transfer.count == 0, transfer.descriptor.kind == .stream, flags & ~CK_RWF_NOWAIT == 0,
+                let result = sendNothing(number, flags)
+            {
                 return result
             }
             return Kernel.pwritev2(number, &single, 1, offset, flags)
@@ -105,8 +107,8 @@ extension Operation {
 }
 
 extension Operation {
-    /// A write of nothing to a socket, which write(2) passes on, so that an empty message is sent, or what is broken is told;
-    /// pwritev2(2) does not ask the file. nil if it is no socket.
+    /// A write of zero bytes to a socket. write(2) reaches the socket, which sends an empty message or reports that the
+    /// connection is broken; pwritev2(2) returns 0 without calling it. nil if it is no socket.
     private func sendNothing(_ number: Int32, _ flags: UInt32) -> Int? {
         let result = Kernel.send(number, nil, 0, flags & CK_RWF_NOWAIT != 0 ? CK_MSG_DONTWAIT : 0)
         return result == -Int(ENOTSOCK) ? nil : result

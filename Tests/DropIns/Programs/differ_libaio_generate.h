@@ -40,7 +40,7 @@ static void add_operation(struct fuzz_random *random, const struct theme *theme,
     if (kinds[kind].backing == STREAM && !one_in(random, 8)) { offset = 0; }
     // How much of a write to a stream comes before memory that is not there is up to the kernel's pieces.
     if (kinds[kind].backing == STREAM && opcode != IOCB_CMD_POLL && size > 1000000) { size = 1000000; }
-    // A writer whom the line discipline put to sleep for want of room is woken by the kernel, or it forgets him.
+    // The kernel may lose the wake-up of a writer that sleeps in a terminal's line discipline for want of room.
     if (opcode != IOCB_CMD_POLL && kinds[kind].backing == STREAM && kinds[kind].index == TERMINAL) { size %= 4000; }
     if (is_direct && !one_in(random, 6)) {
         offset &= ~511l;

@@ -206,7 +206,7 @@ static void add_request(struct fuzz_random *random, const struct theme *theme, s
     if (size > 1l << 32) { size = 60000; }
     // How much of a write to a stream comes before memory that is not there is up to the kernel's pieces.
     if (kinds[kind].backing == STREAM && size > 1000000) { size = 1000000; }
-    // A writer whom the line discipline put to sleep for want of room is woken by the kernel, or it forgets him.
+    // The kernel may lose the wake-up of a writer that sleeps in a terminal's line discipline for want of room.
     if (kinds[kind].backing == STREAM && kinds[kind].index == TERMINAL) { size = 1 + size % 4000; }
     // If libc cannot send a signal, it forgets what it read, and what is left in the stream could not be told.
     if (kinds[kind].backing == STREAM && notification > THREAD) { notification = NONE; }

@@ -11,13 +11,12 @@
 enum { NUMBER = 100 };
 
 static io_context_t context;
-/// Of the main thread, by the same number as the other thread's file.
-static int others;
 
 static long take_own_table(int way) {
     switch (way) {
     case 0: return unshare(CLONE_FILES);
     case 1: return close_range(NUMBER, NUMBER, CLOSE_RANGE_UNSHARE);
+    case 2: return close_range(NUMBER, NUMBER, CLOSE_RANGE_UNSHARE | CLOSE_RANGE_CLOEXEC);
     default: return syscall(SYS_unshare, CLONE_FILES);
     }
 }
@@ -45,7 +44,7 @@ static void transfers(const char *who, io_context_t used, int number, uint64_t s
 }
 
 static void *in_own_table(void *way) {
-    char what[96];
+    char bytes[] = "pipe";
     fact_result("a table of its own", take_own_table((int)(intptr_t)way));
     int file = new_file(O_RDWR, 1 << 20, 5);
     fact_result("number", dup2(file, NUMBER));
@@ -55,15 +54,15 @@ static void *in_own_table(void *way) {
     fact_result("destroy of its own", io_destroy(second));
     int ends[2];
     pipe(ends);
-    snprintf(what, sizeof what, "pipe");
-    fact_performed("pipe, write", context, block(IOCB_CMD_PWRITE, ends[1], what, 4, 0));
-    fact_performed("pipe, read", context, block(IOCB_CMD_PREAD, ends[0], what, 4, 0));
+    fact_performed("pipe, write", context, block(IOCB_CMD_PWRITE, ends[1], bytes, 4, 0));
+    fact_performed("pipe, read", context, block(IOCB_CMD_PREAD, ends[0], bytes, 4, 0));
     return NULL;
 }
 
 static void run(int way) {
-    others = new_file(O_RDWR, 1 << 20, 9);
-    dup2(others, NUMBER);
+    // Another file by the number that the other thread's has.
+    int file = new_file(O_RDWR, 1 << 20, 9);
+    dup2(file, NUMBER);
     context = new_context(8);
     transfers("shared table", context, NUMBER, 9);
     pthread_t thread;
@@ -71,18 +70,20 @@ static void run(int way) {
     pthread_join(thread, NULL);
     transfers("shared table again", context, NUMBER, 9);
     uint8_t byte = 0;
-    pread(others, &byte, 1, 65536 + 65535);
+    pread(file, &byte, 1, 65536 + 65535);
     fact("written by its own", "%d", byte);
     fact_result("destroy", io_destroy(context));
 }
 
 static void unshared(void) { run(0); }
 static void closed_range(void) { run(1); }
-static void called(void) { run(2); }
+static void marked_range(void) { run(2); }
+static void called(void) { run(3); }
 
 static const struct test_case cases[] = {
     {"unshare", unshared},
     {"close-range", closed_range},
+    {"close-range-on-exec", marked_range},
     {"system-call", called},
 };
 
