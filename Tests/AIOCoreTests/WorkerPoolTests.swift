@@ -72,6 +72,21 @@ import UnitSupport
         #expect(pool.completions(1).map(\.result) == [0])
     }
 
+    /// None of them was the last when it began to wait.
+    @Test func oneThreadStaysThoughTheTimeOfAllIsUpAtOnce() {
+        for _ in 0..<200 {
+            let pool = TestedPool(capacity: 8, limit: 64, idleTime: 100_000)
+            let pipes = pool.addBlockedReads(8)
+            for pipe in pipes { pipe.send([1]) }
+            _ = pool.completions(8)
+            #expect(eventually { pool.pool.threadCount <= 1 })
+            // As long as it would take the last one to go.
+            let end = Kernel.now() + 400_000
+            while Kernel.now() < end, pool.pool.threadCount == 1 {}
+            #expect(pool.pool.threadCount == 1)
+        }
+    }
+
     /// A worker whose time is up just as work comes must not go without looking: the call was meant for it.
     @Test func workThatComesAsTheLastThreadGoesIsDone() {
         let pool = TestedPool(capacity: 1, limit: 1, idleTime: 20_000)

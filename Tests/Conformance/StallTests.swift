@@ -11,6 +11,7 @@ import UnitSupport
         try await StallingFileSystem.with { fileSystem in
             try await withRuntime(engine) { runtime in
                 try await withFile(Path(fileSystem.hang), runtime: runtime) { hanging in
+                    defer { fileSystem.release() }
                     let stalled = Task { try await hanging.read(count: 4096, at: 0) }
                     try await eventually { runtime.inFlightCount == 1 }
                     try await withFile(Path(fileSystem.fast), runtime: runtime) { file in
@@ -36,6 +37,7 @@ import UnitSupport
                 }
             ) { runtime in
                 try await withFile(Path(fileSystem.hang), runtime: runtime) { hanging in
+                    defer { fileSystem.release() }
                     // Far apart, so that no read is served by the pages of another.
                     let stalled = (0..<12).map { index in
                         Task { try await hanging.read(count: 100, at: Int64(index) << 24) }
@@ -59,7 +61,10 @@ import UnitSupport
         try await StallingFileSystem.with { fileSystem in
             try await withQueue(engine, { $0.workerLimit = 2 }) { queue in
                 let file = try openDescriptor(fileSystem.hang)
-                defer { closeDescriptor(file) }
+                defer {
+                    fileSystem.release()
+                    closeDescriptor(file)
+                }
                 let memories = (0..<8).map { _ in Memory(count: 512) }
                 for (index, memory) in memories.enumerated() {
                     var transfer = memory.transfer(file, at: Int64(index) << 24)
@@ -86,6 +91,7 @@ import UnitSupport
         try await StallingFileSystem.with { fileSystem in
             try await withRuntime(engine) { runtime in
                 try await withFile(Path(fileSystem.hangDirect), runtime: runtime) { hanging in
+                    defer { fileSystem.release() }
                     let cancelled = Task { try await hanging.read(count: 4096, at: 0) }
                     let kept = Task { try await hanging.read(count: 4096, at: 1 << 24) }
                     try await eventually { runtime.inFlightCount == 2 }

@@ -253,10 +253,10 @@ class WorkerPool: ThreadBody, @unchecked Sendable {
     /// Under the lock: waits to be called, as the watcher if there is none. False if this worker is not needed.
     private func waitForWork() -> Bool {
         guard needsWatcher else {
-            // The last one stays. With its time up another looks once more: somebody may have called just then, and counts
-            // on it.
-            let isLast = state.pointee.threadCount == 1
-            return wait(isLast ? .never : Kernel.now() &+ idleTime) || hasWork || needsWatcher
+            let wasCalled = wait(isLast ? .never : Kernel.now() &+ idleTime)
+            // The last one stays, which it may have become meanwhile: the time of all is up at once. Another looks once
+            // more: somebody may have called just then, and counts on it.
+            return wasCalled || isLast || hasWork || needsWatcher
         }
         state.pointee.isWatched = true
         let before = state.pointee.quickProgress
@@ -282,6 +282,7 @@ class WorkerPool: ThreadBody, @unchecked Sendable {
     private var remoteWanted: Int {
         min(state.pointee.remote.count, remoteLimit - state.pointee.remoteWorkers)
     }
+    private var isLast: Bool { state.pointee.threadCount == 1 }
     private var needsWatcher: Bool { state.pointee.quickWorkers > 0 && !state.pointee.isWatched }
 
     /// How long quick work may stand still before another worker helps.
