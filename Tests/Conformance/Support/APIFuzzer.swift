@@ -138,7 +138,7 @@ private final class Party: @unchecked Sendable {
     }
 
     private func step(_ file: File) async throws {
-        switch Int.random(in: 0..<12, using: &random) {
+        switch Int.random(in: 0..<14, using: &random) {
         case 0, 1: try await write(file)
         case 2, 3: try await read(file)
         case 4: try await file.sync(Bool.random(using: &random) ? .data : .full, deadline: deadline())
@@ -151,6 +151,8 @@ private final class Party: @unchecked Sendable {
             let buffer = try await runtime.acquireBuffer(count: size)
             #expect(buffer.count == size)
         case 10: _ = try await Paths.status(of: path, runtime: runtime, deadline: deadline())
+        case 11: try await device()
+        case 12: try await memoryThatIsNotThere()
         default: try await lines()
         }
     }
@@ -218,6 +220,50 @@ private final class Party: @unchecked Sendable {
         defer { _ = own.description.withCString { unlink($0) } }
         try await Paths.replaceFile(own, bytes, durability: .none, runtime: runtime, deadline: deadline())
         #expect(try await Paths.readFile(own, runtime: runtime) == bytes)
+    }
+
+    /// Some of them cannot say whether they would wait.
+    private func device() async throws {
+        let name = ["/dev/zero", "/dev/null", "/dev/urandom", "/dev/full"][Int.random(in: 0..<4, using: &random)]
+        let descriptor = try openDescriptor(name, O_RDWR | (Bool.random(using: &random) ? O_NONBLOCK : 0))
+        defer { closeDescriptor(descriptor) }
+        let memory = Memory([UInt8](repeating: 1, count: 300))
+        if Bool.random(using: &random) {
+            let count = try await runtime.perform(.read(memory.transfer(descriptor)), deadline: deadline())
+            #expect(count == (name == "/dev/null" ? 0 : 300))
+        } else {
+            let write = Operation.write(memory.transfer(descriptor))
+            try await expect(name == "/dev/full" ? -ENOSPC : 300, write)
+        }
+    }
+
+    /// On a file, past the page cache or through it: the answer is the kernel's, and nothing is changed.
+    private func memoryThatIsNotThere() async throws {
+        var flags = O_RDWR
+        if Bool.random(using: &random) { flags |= Int32(CK_O_DIRECT) }
+        if Bool.random(using: &random) { flags |= O_NONBLOCK }
+        let descriptor = try openDescriptor(path.description, flags)
+        defer { closeDescriptor(descriptor) }
+        let nowhere = try #require(UnsafeMutableRawPointer(bitPattern: 4096))
+        let inFile = Descriptor.classify(descriptor)
+        if Bool.random(using: &random) {
+            let offset = Int64(index * Self.regionSize)
+            try await expect(-EFAULT, .read(Transfer(inFile, nowhere, count: 8192, offset: offset)))
+        } else {
+            let end = Int64(Self.regionSize * 8)
+            let flags: TransferFlags = Bool.random(using: &random) ? .append : []
+            try await expect(-EFAULT, .write(Transfer(inFile, nowhere, count: 8192, offset: end, flags: flags)))
+        }
+    }
+
+    /// Performs an operation that completes with this, a negative errno for a failure, unless it is given up before.
+    private func expect(_ expected: Int32, _ operation: Operation) async throws {
+        do throws(IOError) {
+            #expect(try await runtime.perform(operation, deadline: deadline()) == expected)
+        } catch {
+            guard let errno = error.errno?.rawValue, errno != ECANCELED else { throw error }
+            #expect(-errno == expected, "\(operation)")
+        }
     }
 
     /// What never comes, until somebody gives up.
