@@ -19,13 +19,13 @@ struct Context: BitwiseCopyable, Equatable {
     /// Whether it is in use.
     var isAlive: Bool { address.pointee.load(ordering: .sequentiallyConsistent) != 0 }
 
-    /// Whether there is no event to be taken.
+    /// Whether there is no event to be taken, nor would be had the kernel done the transfers within io_submit.
     var isEmpty: Bool {
         state.pointee.lock.lock()
         defer { state.pointee.lock.unlock() }
         if isNative { return EventRing.isEmpty(at: address.pointee.load(ordering: .sequentiallyConsistent)) }
         guard let ring = state.pointee.ring else { return false }
-        return ring.count == 0 && ring.header.magic == EventRing.Header.magic
+        return ring.count == 0 && state.pointee.transferCount == 0 && ring.header.magic == EventRing.Header.magic
     }
 
     /// Whether there are operations in flight that end by themselves, other than the kernel's own.
@@ -72,6 +72,7 @@ struct ContextState: ~Copyable {
     var transferCount = 0
     var writes = WriteOrder()
     var waiters = Waiters()
+    var lastEvents = LastEvents()
     var records = RecordPool()
     /// By which the kernel knows its context, once the loop does all; 0 if there is none.
     var kernelAddress: UInt = 0
@@ -301,7 +302,6 @@ extension Context {
                 while requestCancel(library, loop, where: { !$0.pointee.operation.isWrite }) {}
                 stopTicking(loop)
             }
-            dismissWaiters()
         }
         leave(1)
         // A signal handler must not take this thread elsewhere: the kernel's wait cannot be interrupted either.
@@ -312,9 +312,24 @@ extension Context {
                 _ = Kernel.futexWait(references, while: count, until: .never)
             }
         }
-        if !wasNative { endRing(programAddress: known) }
+        if !wasNative {
+            keepLastEvents()
+            endRing(programAddress: known)
+        }
+        // Whoever wakes finds that the one he knew has ended.
+        state.pointee.lives.pointee.wrappingAdd(1, ordering: .sequentiallyConsistent)
+        if !wasNative { dismissWaiters() }
         library.pointee.table.recycle(self)
         return true
+    }
+
+    /// For those who sleep. As many as nobody has taken of what is done: in the kernel as well they look once more.
+    private func keepLastEvents() {
+        state.pointee.lock.lock()
+        defer { state.pointee.lock.unlock() }
+        let isSleptOn = state.pointee.isSleptOn.pointee.load(ordering: .sequentiallyConsistent) != 0
+        guard let ring = state.pointee.ring, isSleptOn || state.pointee.waiters.maskedCount > 0 else { return }
+        state.pointee.lastEvents.keep(ring, life)
     }
 
     /// Nobody is inside any more.

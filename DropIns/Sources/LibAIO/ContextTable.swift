@@ -151,7 +151,6 @@ struct ContextTable: ~Copyable {
     /// The end of a context whose address and rings were taken away and that nobody is in any more.
     borrowing func recycle(_ context: Context) {
         context.state.pointee.waiters.reset()
-        context.state.pointee.lives.pointee.wrappingAdd(1, ordering: .sequentiallyConsistent)
         lock.lock()
         depthSum.pointee -= UInt64(context.state.pointee.depth)
         context.state.pointee.depth = 0

@@ -82,7 +82,7 @@ struct Reaping: BitwiseCopyable {
     mutating func goOn(_ call: SleepingCall, _ slept: Int) -> Int {
         if case .signals(let result) = pause { return result == 0 && slept == -Int(EINTR) ? slept : result }
         if case .native = pause { return goOnNative(call, slept) }
-        guard context.enterAgain(life) else { return taken > 0 ? taken : -Int(EINVAL) }
+        guard context.enterAgain(life) else { return takeLast() }
         if case .maskedNews = pause {
             noteMasked()
             return reap(call, ended: slept == 0 ? -Int(ETIMEDOUT) : min(slept, 0))
@@ -139,15 +139,30 @@ struct Reaping: BitwiseCopyable {
     /// Under the lock: takes what is there. Returns a negative errno if the memory for it is not there, or the context
     /// is not any more.
     private mutating func take() -> Int {
-        guard let ring = context.state.pointee.ring, context.isAlive else { return -Int(EINVAL) }
-        let count = min(ring.count, countMax - taken)
+        guard let ring = context.state.pointee.ring else { return -Int(EINVAL) }
+        let refused = take(atMost: ring.count) { ring.take($0, into: $1) }
+        return refused < 0 || context.isAlive ? refused : -Int(EINVAL)
+    }
+
+    /// Of a context that ended while this slept. As the whole call.
+    private mutating func takeLast() -> Int {
+        let state = context.state
+        state.pointee.lock.lock()
+        defer { state.pointee.lock.unlock() }
+        let refused = take(atMost: state.pointee.lastEvents.count(life)) { state.pointee.lastEvents.take($0, into: $1) }
+        return taken > 0 ? taken : refused < 0 ? refused : -Int(EINVAL)
+    }
+
+    /// Under the lock: 0, or a negative errno if the memory for the events is not there.
+    private mutating func take(atMost most: Int, _ move: (Int, UnsafeMutablePointer<ck_io_event>) -> Void) -> Int {
+        let count = min(most, countMax - taken)
         guard count > 0 else { return 0 }
         let size = MemoryLayout<ck_io_event>.stride
         let place = events &+ UInt(taken * size)
         guard KnownMemory.isThere(place, count * size) || Kernel.canOverwrite(place, count * size),
             let target = UnsafeMutablePointer<ck_io_event>(bitPattern: place)
         else { return -Int(EFAULT) }
-        ring.take(count, into: target)
+        move(count, target)
         taken += count
         return 0
     }

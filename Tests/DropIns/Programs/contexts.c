@@ -150,6 +150,40 @@ static void end_wakes_waiters(void) {
     fact_result("second waiter", waiter_results[1]);
 }
 
+/// INDEX 1 waits with a signal mask.
+static void *wait_for_more(void *argument) {
+    long index = (long)argument;
+    struct io_event events[8];
+    sigset_t none;
+    sigemptyset(&none);
+    __atomic_store_n(&waiters[index], gettid(), __ATOMIC_SEQ_CST);
+    int count = index ? io_pgetevents(shared_context, 4, 8, events, NULL, &none)
+        : io_getevents(shared_context, 4, 8, events, NULL);
+    waiter_results[index] = count;
+    for (int event = 0; event < count; event++) { waiter_results[index] += (int)events[event].res; }
+    return NULL;
+}
+
+/// What is done, but too little for one that waits, is given to him at the end.
+static void end_gives_waiters_what_is_there(void) {
+    int file = new_file(O_RDWR, 4096, 1);
+    static char bytes[3][1000];
+    for (long index = 0; index < 2; index++) {
+        shared_context = new_context(8);
+        waiters[index] = 0;
+        pthread_t thread = start_thread(wait_for_more, (void *)index);
+        while (__atomic_load_n(&waiters[index], __ATOMIC_SEQ_CST) == 0) { sched_yield(); }
+        waits_in_kernel(waiters[index]);
+        for (int each = 0; each < 3; each++) {
+            struct iocb read = block(IOCB_CMD_PREAD, file, bytes[each], 100 + each, 0);
+            if (submit_one(shared_context, &read) != 1) { broken("io_submit"); }
+        }
+        fact_result(index ? "end with a mask" : "end", io_destroy(shared_context));
+        pthread_join(thread, NULL);
+        fact_result(index ? "with a mask" : "without", waiter_results[index]);
+    }
+}
+
 static pthread_barrier_t start;
 
 static void *end_shared(void *result) {
@@ -245,6 +279,7 @@ static const struct test_case cases[] = {
     {"end-with-reads-in-flight", end_with_reads_in_flight},
     {"end-with-events-not-taken", end_with_events_not_taken},
     {"end-wakes-waiters", end_wakes_waiters},
+    {"end-gives-waiters-what-is-there", end_gives_waiters_what_is_there},
     {"ends-at-once", ends_at_once},
     {"thousands", thousands},
     {"made-and-ended-in-turn", made_and_ended_in_turn},

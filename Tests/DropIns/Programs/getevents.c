@@ -299,6 +299,28 @@ static void mask_without_time(void) {
     fact_result("handled", handled);
 }
 
+/// The kernel has done it within io_submit, so that libaio sees an event, and makes the call. Where the transfer is not
+/// done yet the signals are let in all the same.
+static void mask_without_time_after_a_transfer(void) {
+    static char bytes[8 << 20];
+    struct io_event event;
+    struct timespec now = {0, 0};
+    sigset_t blocked = set_of(SIGUSR1), open = set_of(0);
+    int descriptor = new_file(O_RDWR, 0, 1);
+    catch(SIGUSR1, 0);
+    pthread_sigmask(SIG_BLOCK, &blocked, NULL);
+    for (int turn = 0; turn < 20; turn++) {
+        io_context_t context = new_context(4);
+        struct iocb write = block(IOCB_CMD_PWRITE, descriptor, bytes, sizeof bytes, 0);
+        if (submit_one(context, &write) != 1) { broken("io_submit"); }
+        raise(SIGUSR1);
+        long count = io_pgetevents(context, 0, 1, &event, &now, &open);
+        if (count < 0 && count != -EINTR) { broken("io_pgetevents"); }
+        io_destroy(context);
+    }
+    fact_result("handled", handled);
+}
+
 /// The mask is set before the other arguments are looked at.
 static void mask_with_arguments_that_are_refused(void) {
     struct io_event event;
@@ -390,6 +412,7 @@ static const struct test_case cases[] = {
     {"mask-lets-a-pending-signal-in", mask_lets_a_pending_signal_in},
     {"mask-with-events-there", mask_with_events_there},
     {"mask-without-time", mask_without_time},
+    {"mask-without-time-after-a-transfer", mask_without_time_after_a_transfer},
     {"mask-with-arguments-that-are-refused", mask_with_arguments_that_are_refused},
     {"mask-keeps-a-signal-out", mask_keeps_a_signal_out},
     {"mask-pointers", mask_pointers},

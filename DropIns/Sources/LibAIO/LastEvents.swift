@@ -1,0 +1,35 @@
+internal import CDropIns
+internal import CKernel
+
+/// The events that nobody had taken when a context ended, for those who slept in it. They wake when the ring is gone, if they
+/// ever do: a signal handler may have taken them elsewhere. So these stay until the next context in the same place ends.
+struct LastEvents: BitwiseCopyable {
+    private var memory: UnsafeMutablePointer<ck_io_event>?
+    private var life: UInt32 = 0
+    private var next = 0
+    private var end = 0
+
+    /// Takes all events out of the ring of a context that ends. Without memory for them they are lost.
+    mutating func keep(_ ring: EventRing, _ life: UInt32) {
+        free(memory)
+        memory = nil
+        (self.life, next, end) = (life, 0, ring.count)
+        guard end > 0 else { return }
+        guard let room = malloc(end * MemoryLayout<ck_io_event>.stride) else {
+            end = 0
+            return
+        }
+        let events = room.bindMemory(to: ck_io_event.self, capacity: end)
+        ring.take(end, into: events)
+        memory = events
+    }
+
+    /// How many are left of the context that had this life.
+    func count(_ life: UInt32) -> Int { life == self.life ? end - next : 0 }
+
+    mutating func take(_ count: Int, into target: UnsafeMutablePointer<ck_io_event>) {
+        guard let memory else { return }
+        target.update(from: memory + next, count: count)
+        next += count
+    }
+}
