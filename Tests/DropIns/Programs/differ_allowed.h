@@ -32,8 +32,16 @@ static const char may_have_to_wait[] =
     "whether a transfer of a file has to wait depends on locks and pages of that moment; so does the kernel's answer";
 static const char can_be_cancelled[] =
     "the kernel has carried it out when the submission returns; ours has not, and a cancel takes back the whole of it";
+static const char comes_when_it_comes[] =
+    "what is written to a terminal is passed on by a thread of the kernel's: a read gets what has come by then";
+static const char ends_at_a_signal[] = "a read of /dev/zero ends early when its thread has something else to do";
 
 static const struct allowed allowed[] = {
+    {"*", "*terminal*, read* of *", "result [!-]*", "result [!-]*", true, comes_when_it_comes},
+    {"*", "*again: terminal*, read* of *", "0, [!-]*", "0, [!-]*", true, comes_when_it_comes},
+    {"*", "*terminal* at the end", "*", "*", true, comes_when_it_comes},
+    {"*", "*take: terminal*", "*", "*", true, comes_when_it_comes},
+    {"*", "*/dev/zero, read* of *", "result [!-]*", "result [!-]*", false, ends_at_a_signal},
     {"differ_libaio", "*submit*", "-EINVAL, not eventfd*write*", "[!-]*", true, has_plain_calls},
     {"differ_libaio", "*submit*", "-EINVAL, not /dev/full*write*", "[!-]*", true, has_plain_calls},
     {"differ_libaio", "*submit*", "-EINVAL, not epoll*", "[!-]*", true, has_plain_calls},

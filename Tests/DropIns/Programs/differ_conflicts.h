@@ -24,8 +24,10 @@ static inline struct extent extent_of(long kind, enum access access, int64_t off
     return extent;
 }
 
-static inline bool both_append(const struct extent *one, const struct extent *other) {
-    return one->access == APPENDS && other->access == APPENDS;
+/// In order: Linux AIO appends within io_submit, but POSIX AIO knows an order of a descriptor's operations alone.
+static inline bool are_ordered(const struct extent *one, const struct extent *other) {
+    return one->access == APPENDS && other->access == APPENDS && (APPENDS_OF_A_FILE_ARE_ORDERED
+        || one->what == other->what);
 }
 
 static inline bool is_writing(const struct extent *one) { return one->access == WRITES || one->access == APPENDS; }
@@ -33,7 +35,7 @@ static inline bool is_writing(const struct extent *one) { return one->access == 
 static inline bool conflict_in_file(const struct extent *one, const struct extent *other) {
     if (one->what->index != other->what->index || one->access == SYNCS || other->access == SYNCS) { return false; }
     if (!is_writing(one) && !is_writing(other)) { return false; }
-    if (both_append(one, other)) { return false; }
+    if (are_ordered(one, other)) { return false; }
     if (one->access == APPENDS || other->access == APPENDS) { return true; }
     if ((is_writing(one) && one->touches_end) || (is_writing(other) && other->touches_end)) { return true; }
     // Whole blocks, since a direct transfer and a buffered one of one page are not ordered either.

@@ -1,4 +1,6 @@
 // The differential test of Linux AIO: runs programs over whichever libaio there is, and tells what happened.
+#define APPENDS_OF_A_FILE_ARE_ORDERED true
+
 #include "aio_abi.h"
 #include "differ_file_steps.h"
 
