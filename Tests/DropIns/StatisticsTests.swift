@@ -111,6 +111,13 @@ import UnitSupport
         #expect(outcome.errors.contains("\n    engine  none: it could not start: "), "\(outcome.errors)")
     }
 
+    /// Direct transfers, syncs, and polls of what is always ready.
+    @Test func whatTheKernelDoesWithoutWaitingNeedsNoEngine() async throws {
+        let outcome = try await run(["kernels"], ["AIO_STATS": "1"])
+        #expect(outcome.ending == Self.ending, "\(outcome.errors)")
+        #expect(outcome.errors.contains("\n    engine  none: it was not needed\n"), "\(outcome.errors)")
+    }
+
     @Test func onValgrindTheEngineIsThreads() async throws {
         guard let valgrind = Environment.path(ofTool: "valgrind") else {
             try Test.cancel("\(skipped("no valgrind is installed"))")

@@ -104,8 +104,10 @@ struct Submission: ~Copyable {
             if library.pointee.direct.isDirect(number) { return true }
             isAllDirect = false
             return copy.rw_flags & CK_RWF_NOWAIT != 0 || isRefused(number)
-        // Those that wait for long are the loop's: see `takePlaceOfKernelsRing`.
-        case CK_IOCB_CMD_POLL: return false
+        // Those that wait for long are the loop's: see `takePlaceOfKernelsRing`. Files and folders are always ready.
+        case CK_IOCB_CMD_POLL:
+            isAllDirect = false
+            return Self.isAlwaysReady(Descriptor.identify(Int32(bitPattern: copy.descriptor)).0)
         default:
             isAllDirect = false
             return true
@@ -191,6 +193,11 @@ struct Submission: ~Copyable {
         return 0
     }
 
+    /// What has no poll(2) of its own: those of mem(4) have none either.
+    private static func isAlwaysReady(_ descriptor: Descriptor) -> Bool {
+        descriptor.kind != .stream || descriptor.backing == .memory
+    }
+
     private func acceptPoll(_ block: ck_iocb, _ record: UnsafeMutablePointer<Record>) -> Int {
         guard block.address <= 0xffff, block.offset == 0, block.count == 0, block.rw_flags == 0 else {
             return -Int(EINVAL)
@@ -198,8 +205,7 @@ struct Submission: ~Copyable {
         let events = UInt32(block.address) | CK_POLLERR | CK_POLLHUP
         let (descriptor, file) = Descriptor.identify(Int32(bitPattern: block.descriptor))
         record.pointee.operation = .poll(descriptor, events: events)
-        // Those of mem(4) have no poll either.
-        guard descriptor.kind != .stream || descriptor.backing == .memory else {
+        guard Self.isAlwaysReady(descriptor) else {
             // What is so already is an event when the call returns.
             let ready = Kernel.readyEvents(descriptor.number, events)
             guard ready == 0 else {

@@ -1,6 +1,7 @@
 // Uses the library a known number of times and then ends in the way that its second argument names: for the summary.
 #include "libaio_cases.h"
 
+#include <poll.h>
 #include <sys/resource.h>
 
 enum { READ_COUNT = 40 };
@@ -66,6 +67,21 @@ static void use_without_threads(void) {
     submit_one(context, &sync);
 }
 
+/// What the kernel's own does without waiting, or refuses.
+static void use_what_is_the_kernels(void) {
+    int file = new_file(O_RDWR | O_DIRECT, 8192, 1), folder = open(scratch_folder, O_RDONLY | O_CLOEXEC);
+    io_context_t context = new_context(8);
+    void *memory = aligned_memory(4096);
+    struct iocb poll = block(IOCB_CMD_POLL, file, (void *)POLLIN, 0, 0), other = poll;
+    other.descriptor = (uint32_t)folder;
+    if (perform(context, poll) <= 0 || perform(context, other) <= 0) { broken("poll"); }
+    struct iocb bad = block(IOCB_CMD_POLL, -1, (void *)POLLIN, 0, 0);
+    if (submit_one(context, &bad) != -EBADF) { broken("a bad descriptor"); }
+    if (perform(context, block(IOCB_CMD_FSYNC, file, NULL, 0, 0)) != 0) { broken("fsync"); }
+    if (perform(context, block(IOCB_CMD_PREAD, file, memory, 4096, 4096)) != 4096) { broken("read"); }
+    io_destroy(context);
+}
+
 int main(int count, char **arguments) {
     scratch_folder = arguments[1];
     const char *way = count > 2 ? arguments[2] : "return";
@@ -74,6 +90,10 @@ int main(int count, char **arguments) {
     if (strcmp(way, "broken-pipe") == 0) { put_broken_pipe_in_place_of_errors(); }
     if (strcmp(way, "no-threads") == 0) {
         use_without_threads();
+        return 3;
+    }
+    if (strcmp(way, "kernels") == 0) {
+        use_what_is_the_kernels();
         return 3;
     }
     use();
