@@ -26,6 +26,8 @@ import Testing
         "posix_streams: a-terminal-that-waits-both-ways/the write ends": Better("yes", because: oneAtATime),
         "posix_streams: waiting-reads-hold-up-nobody/a write ends": Better("yes", because: twentyThreads),
         "posix_streams: waiting-reads-hold-up-nobody/a sync ends": Better("yes", because: twentyThreads),
+        "posix_streams: nothing/eventfd": Better("0", "-EINVAL", because: ringsAskNoPlainCalls),
+        "posix_streams: nothing//dev/full": Better("0", "-ENOSPC", because: ringsAskNoPlainCalls),
         "posix_notify: thread-ids/of a write": Better(
             "signal minimum + 1, code -4, value 9, of this process",
             because: "libc knows SIGEV_THREAD_ID for timers, and sends nothing here"),
@@ -55,6 +57,8 @@ import Testing
         "posix_process: a-close-before-a-sync/sync": Better("0", because: numberIsUsedLater),
     ]
 
+    private static let ringsAskNoPlainCalls =
+        "a ring does not ask files whose driver has the plain calls alone when there is nothing to write"
     private static let oneAtATime = "libc carries out one request at a time per descriptor, whichever direction it has"
     private static let twentyThreads = "libc has 20 threads, and those that wait hold one each"
     private static let leftOnTheStack =

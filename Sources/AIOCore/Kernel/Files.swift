@@ -44,7 +44,7 @@ extension Kernel {
     }
 
     /// write(2).
-    public static func write(_ descriptor: Int32, _ buffer: UnsafeRawPointer, _ count: Int) -> Int {
+    public static func write(_ descriptor: Int32, _ buffer: UnsafeRawPointer?, _ count: Int) -> Int {
         call(CK_NR_write, Int(descriptor), address(buffer), count)
     }
 

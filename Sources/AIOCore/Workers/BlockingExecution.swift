@@ -92,10 +92,8 @@ extension Operation {
         case .read:
             return Kernel.preadv2(number, &single, 1, offset, flags)
         case .write:
-            if transfer.count == 0, transfer.descriptor.kind == .stream, flags & ~CK_RWF_NOWAIT == 0,
-                let result = sendNothing(number, flags)
-            {
-                return result
+            if transfer.count == 0, transfer.descriptor.kind == .stream, flags & ~CK_RWF_NOWAIT == 0 {
+                return writeNothing(transfer.descriptor, isWaiting: flags & CK_RWF_NOWAIT == 0)
             }
             return Kernel.pwritev2(number, &single, 1, offset, flags)
         case .readVectored:
@@ -107,11 +105,15 @@ extension Operation {
 }
 
 extension Operation {
-    /// A write of zero bytes to a socket. write(2) reaches the socket, which sends an empty message or reports that the
-    /// connection is broken; pwritev2(2) returns 0 without calling it. nil if it is no socket.
-    private func sendNothing(_ number: Int32, _ flags: UInt32) -> Int? {
-        let result = Kernel.send(number, nil, 0, flags & CK_RWF_NOWAIT != 0 ? CK_MSG_DONTWAIT : 0)
-        return result == -Int(ENOTSOCK) ? nil : result
+    /// A write of zero bytes to a stream. send(2) and write(2) reach the file: a socket sends an empty message or reports that
+    /// the connection is broken, a terminal that it has hung up; pwritev2(2) returns 0 without calling it.
+    private func writeNothing(_ descriptor: Descriptor, isWaiting: Bool) -> Int {
+        let number = descriptor.number
+        let sent = Kernel.send(number, nil, 0, isWaiting ? 0 : CK_MSG_DONTWAIT)
+        guard sent == -Int(ENOTSOCK) else { return sent }
+        // A terminal with a writer in it makes the next one wait.
+        let isReady = isWaiting || descriptor.backing != .remote || Kernel.readyEvents(number, CK_POLLOUT) != 0
+        return isReady ? Kernel.write(number, nil, 0) : 0
     }
 
     /// The read or write on this thread, with its own flags and no others: blocks unless the descriptor is open with
@@ -123,7 +125,9 @@ extension Operation {
 
     /// What a buffered read at an offset comes to without waiting; nil if it has to wait, or the file cannot tell.
     func resultWithoutWaiting() -> Int? {
-        guard let (transfer, isWrite) = transfer, !isWrite, transfer.offset >= 0 else { return nil }
+        guard let (transfer, isWrite) = transfer, !isWrite, transfer.offset >= 0,
+            !transfer.flags.contains(.throughPageCache)
+        else { return nil }
         let result = attemptWithoutWaiting(transfer)
         if result == -Int(EINVAL), transfer.mayHaveBecomeDirect { return nil }
         return result == -Int(EAGAIN) || result == -Int(EOPNOTSUPP) ? nil : result

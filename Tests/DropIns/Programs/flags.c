@@ -210,32 +210,41 @@ static void appending_is_given_up_afterwards(void) {
     fact("pieces that are not in the order of their submission", "%d", disordered);
 }
 
-static void direct_is_set_afterwards(bool isWrite) {
+/// TOGETHER transfers in one call: a worker that has several asks for them without waiting first.
+static void direct_is_set_afterwards(bool isWrite, int together) {
     io_context_t context = context_of(true);
     int file = new_file(O_RDWR, 1 << 22, 5), failed = 0, wrong = 0;
-    uint8_t *memory = aligned_memory(4096);
+    uint8_t *memory = aligned_memory(8 * 4096);
+    struct iocb blocks[8], *list[8];
     for (int round = 0; round < 60; round++) {
         int64_t offset = (int64_t)round * 65536 + 100;
         fcntl(file, F_SETFL, O_RDWR);
-        if (isWrite) {
-            fill_known(memory, 1000, (uint64_t)offset, 6);
-        } else {
-            make_cold(file);
+        if (!isWrite) { make_cold(file); }
+        for (int index = 0; index < together; index++) {
+            uint8_t *piece = memory + index * 4096;
+            if (isWrite) { fill_known(piece, 1000, (uint64_t)offset + index * 4096, 6); }
+            blocks[index] = block(isWrite ? IOCB_CMD_PWRITE : IOCB_CMD_PREAD, file, piece, 1000, offset + index * 4096);
+            list[index] = &blocks[index];
         }
-        struct iocb one = block(isWrite ? IOCB_CMD_PWRITE : IOCB_CMD_PREAD, file, memory, 1000, offset);
-        if (submit_one(context, &one) != 1) { broken("io_submit"); }
+        if (io_submit(context, together, list) != together) { broken("io_submit"); }
         fcntl(file, F_SETFL, O_RDWR | O_DIRECT);
-        failed += next_event(context).res != 1000;
+        for (int index = 0; index < together; index++) { failed += next_event(context).res != 1000; }
         fcntl(file, F_SETFL, O_RDWR);
-        if (isWrite && pread(file, memory, 1000, offset) != 1000) { broken("pread"); }
-        wrong += !is_known(memory, 1000, (uint64_t)offset, isWrite ? 6 : 5);
+        for (int index = 0; index < together; index++) {
+            int64_t place = offset + index * 4096;
+            uint8_t *piece = memory + index * 4096;
+            if (isWrite && pread(file, piece, 1000, place) != 1000) { broken("pread"); }
+            wrong += !is_known(piece, 1000, (uint64_t)place, isWrite ? 6 : 5);
+        }
     }
     fact("failed", "%d", failed);
     fact("wrong", "%d", wrong);
 }
 
-static void direct_is_set_after_reads(void) { direct_is_set_afterwards(false); }
-static void direct_is_set_after_writes(void) { direct_is_set_afterwards(true); }
+static void direct_is_set_after_a_read(void) { direct_is_set_afterwards(false, 1); }
+static void direct_is_set_after_a_write(void) { direct_is_set_afterwards(true, 1); }
+static void direct_is_set_after_reads(void) { direct_is_set_afterwards(false, 8); }
+static void direct_is_set_after_writes(void) { direct_is_set_afterwards(true, 8); }
 
 static const struct test_case cases[] = {
     {"files", files},
@@ -246,6 +255,8 @@ static const struct test_case cases[] = {
     {"no-waiting-on-streams", no_waiting_on_streams},
     {"appending-is-set-afterwards", appending_is_set_afterwards},
     {"appending-is-given-up-afterwards", appending_is_given_up_afterwards},
+    {"direct-is-set-after-a-read", direct_is_set_after_a_read},
+    {"direct-is-set-after-a-write", direct_is_set_after_a_write},
     {"direct-is-set-after-reads", direct_is_set_after_reads},
     {"direct-is-set-after-writes", direct_is_set_after_writes},
 };

@@ -2,6 +2,7 @@
 #include "posix_cases.h"
 
 #include <sys/stat.h>
+#include <sys/timerfd.h>
 #include <termios.h>
 
 static char buffer[1 << 16];
@@ -208,6 +209,29 @@ static void a_terminal_that_waits_both_ways(void) {
     fact_result("write", finish(&writing));
 }
 
+/// write(2) of nothing asks most files, pwritev2(2) of nothing none.
+static void nothing(void) {
+    int ends[2], pair[2], one = posix_openpt(O_RDWR | O_NOCTTY), other = posix_openpt(O_RDWR | O_NOCTTY);
+    if (one < 0 || other < 0 || unlockpt(one) != 0 || unlockpt(other) != 0) { broken("posix_openpt"); }
+    int terminal = open(ptsname(one), O_RDWR | O_NOCTTY), left = open(ptsname(other), O_RDWR | O_NOCTTY);
+    close(other);
+    new_pipe(ends);
+    new_socket_pair(pair);
+    const struct {
+        const char *what;
+        int descriptor;
+    } files[] = {{"pipe", ends[1]}, {"socket", pair[0]}, {"terminal", terminal}, {"its other end", one},
+        {"terminal that has hung up", left}, {"eventfd", eventfd(0, EFD_CLOEXEC)}, {"/dev/full", open("/dev/full", O_RDWR)},
+        {"/dev/null", open("/dev/null", O_RDWR)}, {"timer", timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC)}};
+    for (size_t index = 0; index < CASE_COUNT(files); index++) {
+        fact_result(files[index].what, write_now(files[index].descriptor, buffer, 0, 0));
+    }
+    close(ends[0]);
+    fact_result("pipe that nobody reads", write_now(ends[1], buffer, 0, 0));
+    fcntl(left, F_SETFL, O_NONBLOCK);
+    fact_result("hung up and not blocking", write_now(left, buffer, 0, 0));
+}
+
 int main(int count, char **arguments) {
     signal(SIGPIPE, SIG_IGN);
     const struct test_case cases[] = {
@@ -216,7 +240,7 @@ int main(int count, char **arguments) {
         {"reads-in-call-order", reads_in_call_order}, {"writes-in-call-order", writes_in_call_order},
         {"a-waiting-read-holds-up-no-write", a_waiting_read_holds_up_no_write},
         {"waiting-reads-hold-up-nobody", waiting_reads_hold_up_nobody}, {"fifos", fifos}, {"terminals", terminals},
-        {"a-terminal-that-waits-both-ways", a_terminal_that_waits_both_ways},
+        {"a-terminal-that-waits-both-ways", a_terminal_that_waits_both_ways}, {"nothing", nothing},
     };
     return run_cases(count, arguments, cases, CASE_COUNT(cases));
 }

@@ -103,6 +103,11 @@ static void terminals(void) {
     fact_bool("poll", (perform(context, block(IOCB_CMD_POLL, terminal, (void *)POLLIN, 0, 0)) & POLLIN) != 0);
     fact_performed("read of a line", context, block(IOCB_CMD_PREAD, terminal, bytes, 100, 0));
     fact_performed("write", context, block(IOCB_CMD_PWRITE, terminal, "hi", 2, 0));
+    fact_performed("write of nothing", context, block(IOCB_CMD_PWRITE, terminal, "hi", 0, 0));
+    close(master);
+    fact_performed("write of nothing to one that has hung up", context,
+        block(IOCB_CMD_PWRITE, terminal, "hi", 0, 0));
+    fact_performed("write to one that has hung up", context, block(IOCB_CMD_PWRITE, terminal, "hi", 2, 0));
 }
 
 static void memory_files(void) {
