@@ -140,6 +140,40 @@ import Testing
         }
     }
 
+    /// pwrite(2) writes what fits; a ring on Btrfs says EINVAL. Where no file can be as long it is a plain append.
+    @Test(arguments: engines, FileSystem.allCases)
+    func aDirectAppendBeyondTheLongestFileEndsAsPwriteDoes(
+        _ engine: EngineKind, _ fileSystem: FileSystem
+    ) async throws {
+        try await withScratch(on: fileSystem) { scratch in
+            let bytes = UnsafeMutableRawPointer.allocate(byteCount: 8192, alignment: 4096)
+            bytes.initializeMemory(as: UInt8.self, repeating: 7, count: 8192)
+            defer { bytes.deallocate() }
+            var results: [Int] = []
+            for name in ["expected", "found"] {
+                let descriptor = try openDescriptor(
+                    try scratch.file(name, []), O_RDWR | O_APPEND | Int32(CK_O_DIRECT))
+                defer { closeDescriptor(descriptor) }
+                ftruncate(descriptor, off_t.max - 4095)
+                if name == "expected" {
+                    let written = pwrite(descriptor, bytes, 8192, 0)
+                    results.append(written < 0 ? -Int(errno) : written)
+                } else {
+                    try await withRuntime(engine) { runtime in
+                        let write = Operation.write(
+                            Transfer(Descriptor(descriptor, kind: .direct), bytes, count: 8192, offset: 0))
+                        do throws(IOError) {
+                            results.append(Int(try await runtime.perform(write)))
+                        } catch {
+                            results.append(-Int(error.errno?.rawValue ?? 0))
+                        }
+                    }
+                }
+            }
+            #expect(results[0] == results[1])
+        }
+    }
+
     @Test(arguments: ways)
     func aBadPathPointerFailsWithEFAULT(_ way: Way) async throws {
         guard let nowhere = UnsafePointer<CChar>(bitPattern: 8) else { return }

@@ -55,6 +55,10 @@ extension EngineQueue {
             slot.pointee.operation = operation.atCurrentPosition
             return stageAgain(slot.pointee.operation, token)
         case -EINVAL:
+            if isForTheCallToSay(completion, operation) {
+                hasStagedAgain = true
+                return engine.stageWithWorker(operation, token)
+            }
             // Somebody has set O_DIRECT since: a worker looks whether that is why.
             guard var (transfer, _) = operation.transfer, transfer.mayHaveBecomeDirect else { break }
             transfer.flags.insert(.throughPageCache)
@@ -95,6 +99,14 @@ extension EngineQueue {
     private func isForWantOfThread(_ completion: Completion, _ operation: Operation) -> Bool {
         completion.result == -ECANCELED && engine.kind == .ioUring && !completion.flags.contains(.usedWorker)
             && operation.isWorkForAnyWorker
+    }
+
+    /// Whether a ring has refused a direct write: what would end beyond 2^63 it refuses where pwrite(2) writes what fits.
+    private func isForTheCallToSay(_ completion: Completion, _ operation: Operation) -> Bool {
+        guard engine.kind == .ioUring, !completion.flags.contains(.usedWorker),
+            let (transfer, isWrite) = operation.transfer
+        else { return false }
+        return isWrite && transfer.descriptor.kind == .direct && !transfer.descriptor.isRegistered
     }
 
     private func result(_ completion: Completion) -> Int32 {
