@@ -413,12 +413,14 @@ extension Context {
 
     /// Under the lock.
     func publish(_ record: UnsafeMutablePointer<Record>, _ result: Int32) {
+        // What io_destroy takes back is nobody's event any more: see `keepLastEvents`.
+        let isTakenBack = result == -ECANCELED && record.pointee.isCancelRequested && !isAlive
         // A cancelled poll ends with no events, as the kernel's does.
         let result = record.pointee.isPoll && result == -ECANCELED ? 0 : result
         record.pointee.account.complete(result: Int(result))
         let event = ck_io_event(
             data: record.pointee.data, object: UInt64(record.pointee.block), result: Int64(result), result2: 0)
-        state.pointee.ring?.publish(event)
+        if !isTakenBack { state.pointee.ring?.publish(event) }
         let descriptor = record.pointee.event
         if result == -EFBIG { record.pointee.operation.signalFileSizeLimit() }
         release(record)

@@ -137,11 +137,12 @@ struct Reaping: BitwiseCopyable {
     }
 
     /// Under the lock: takes what is there. Returns a negative errno if the memory for it is not there, or the context
-    /// is not any more.
+    /// is not any more, and nothing will come that the kernel would have done by now.
     private mutating func take() -> Int {
         guard let ring = context.state.pointee.ring else { return -Int(EINVAL) }
         let refused = take(atMost: ring.count) { ring.take($0, into: $1) }
-        return refused < 0 || context.isAlive ? refused : -Int(EINVAL)
+        let mayGoOn = context.isAlive || context.state.pointee.transferCount > 0
+        return refused < 0 || mayGoOn ? refused : -Int(EINVAL)
     }
 
     /// Of a context that ended while this slept. As the whole call.

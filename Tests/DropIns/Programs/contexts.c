@@ -1,6 +1,7 @@
 // Making and ending contexts: sizes, bad pointers, double and concurrent ends.
 #include "libaio_cases.h"
 
+#include <poll.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 
@@ -157,8 +158,8 @@ static void *wait_for_more(void *argument) {
     sigset_t none;
     sigemptyset(&none);
     __atomic_store_n(&waiters[index], gettid(), __ATOMIC_SEQ_CST);
-    int count = index ? io_pgetevents(shared_context, 4, 8, events, NULL, &none)
-        : io_getevents(shared_context, 4, 8, events, NULL);
+    int count = index ? io_pgetevents(shared_context, 5, 8, events, NULL, &none)
+        : io_getevents(shared_context, 5, 8, events, NULL);
     waiter_results[index] = count;
     for (int event = 0; event < count; event++) { waiter_results[index] += (int)events[event].res; }
     return NULL;
@@ -168,12 +169,17 @@ static void *wait_for_more(void *argument) {
 static void end_gives_waiters_what_is_there(void) {
     int file = new_file(O_RDWR, 4096, 1);
     static char bytes[3][1000];
+    int ends[2];
+    if (pipe(ends) != 0) { broken("pipe"); }
     for (long index = 0; index < 2; index++) {
         shared_context = new_context(8);
         waiters[index] = 0;
         pthread_t thread = start_thread(wait_for_more, (void *)index);
         while (__atomic_load_n(&waiters[index], __ATOMIC_SEQ_CST) == 0) { sched_yield(); }
         waits_in_kernel(waiters[index]);
+        // What the end takes back is not among it.
+        struct iocb poll = block(IOCB_CMD_POLL, ends[0], (void *)POLLIN, 0, 0);
+        if (submit_one(shared_context, &poll) != 1) { broken("io_submit"); }
         for (int each = 0; each < 3; each++) {
             struct iocb read = block(IOCB_CMD_PREAD, file, bytes[each], 100 + each, 0);
             if (submit_one(shared_context, &read) != 1) { broken("io_submit"); }

@@ -14,20 +14,22 @@ struct extent {
     int64_t start, end;
     /// It reads to, or writes beyond, the end of the file as it is.
     bool touches_end;
+    bool is_direct;
 };
 
 static inline struct extent extent_of(long kind, enum access access, int64_t offset, uint64_t size) {
-    struct extent extent = {&kinds[kind], access, offset, INT64_MAX, false};
+    struct extent extent = {&kinds[kind], access, offset, INT64_MAX, false, false};
     if (offset < 0) { extent.start = 0; }
     if (size < (uint64_t)(INT64_MAX - extent.start)) { extent.end = extent.start + (int64_t)size; }
     if (kinds[kind].backing == REGULAR) { extent.touches_end = extent.end > file_size(kinds[kind].index); }
     return extent;
 }
 
-/// In order: Linux AIO appends within io_submit, but POSIX AIO knows an order of a descriptor's operations alone.
+/// In order: Linux AIO appends within io_submit, though not what it appends directly, which may all go to one place; POSIX
+/// AIO knows an order of a descriptor's operations alone.
 static inline bool are_ordered(const struct extent *one, const struct extent *other) {
-    return one->access == APPENDS && other->access == APPENDS && (APPENDS_OF_A_FILE_ARE_ORDERED
-        || one->what == other->what);
+    if (one->access != APPENDS || other->access != APPENDS) { return false; }
+    return IS_LINUX_AIO ? !one->is_direct && !other->is_direct : one->what == other->what;
 }
 
 static inline bool is_writing(const struct extent *one) { return one->access == WRITES || one->access == APPENDS; }

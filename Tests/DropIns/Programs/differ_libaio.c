@@ -1,5 +1,5 @@
 // The differential test of Linux AIO: runs programs over whichever libaio there is, and tells what happened.
-#define APPENDS_OF_A_FILE_ARE_ORDERED true
+#define IS_LINUX_AIO true
 
 #include "aio_abi.h"
 #include "differ_file_steps.h"
@@ -155,6 +155,7 @@ static void stage(const long *arguments) {
     one.is_strange = arguments[3] < 0 || arguments[3] > 1 << 20 || arguments[4] != 0 || arguments[5] > AT_END
         || (has_vectors(arguments[1]) && (arguments[7] % 13 == 0 || arguments[7] % 17 == 0));
     one.extent = described_extent(arguments);
+    one.extent.is_direct = one.is_direct;
     if (kinds[kind].backing == STREAM && is_slow_stream(kind) && one.is_writing && !waits) {
         tell("%s: left out, since how much finds room is a matter of time", one.text);
         return;
@@ -164,6 +165,7 @@ static void stage(const long *arguments) {
     if (is_shared || conflicts_with_flights(&one.extent) || disturbs_drain(&one, waits)) { join_all(NULL); }
     // The file's size may be another.
     one.extent = described_extent(arguments);
+    one.extent.is_direct = one.is_direct;
     bool is_full = operation_count >= (is_filling ? MOST_OPERATIONS : MOST_STAGED_OPERATIONS);
     if (is_full || conflicts_with_flights(&one.extent)) {
         tell("%s: left out, since it is not ordered with others", one.text);

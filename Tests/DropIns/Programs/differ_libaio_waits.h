@@ -20,18 +20,21 @@ static struct timespec *time_limit(long kind, struct timespec *limit) {
     }
 }
 
-static bool has_transfer(long index, bool is_direct) {
+static bool is_buffered_transfer(const struct operation *one) {
+    bool is_transfer = one->is_reading || one->is_writing;
+    return is_transfer && kinds[one->kind].backing == REGULAR && !one->is_direct;
+}
+
+/// Whether something is in flight that the kernel does within io_submit, so that ours waits for it; or else something
+/// that it does not.
+static bool has_in_flight(long index, bool is_buffered) {
     for (int number = 0; number < operation_count; number++) {
         const struct operation *one = &operations[number];
-        bool is_transfer = one->is_reading || one->is_writing;
-        if (context_of[number] == index && is_pending(number) && is_transfer && kinds[one->kind].backing == REGULAR
-            && one->state == IN_FLIGHT && one->is_direct == is_direct) { return true; }
+        if (context_of[number] == index && is_pending(number) && one->state == IN_FLIGHT
+            && is_buffered_transfer(one) == is_buffered) { return true; }
     }
     return false;
 }
-
-/// Of what a submission to the kernel's own leaves nothing to do, and ours waits for.
-static bool has_buffered_transfer(long index) { return has_transfer(index, false); }
 
 /// How few events are right where the kernel's own submission has done the work, and gives `all`.
 ///
@@ -41,7 +44,7 @@ static bool has_buffered_transfer(long index) { return has_transfer(index, false
 static long fewest(long index, long least, long all, long limit) {
     if (limit != NO_LIMIT && limit != SECONDS) { return 0; }
     long asked = least < all ? least : all;
-    return limit == SECONDS && asked == 0 && all > 0 && has_buffered_transfer(index) ? 1 : asked;
+    return limit == SECONDS && asked == 0 && all > 0 && has_in_flight(index, true) ? 1 : asked;
 }
 
 /// After a wait that may have given fewer than all: the rest is taken, so that what follows is the same everywhere.
@@ -106,7 +109,7 @@ static void wait_with_mask(const long *arguments) {
     int during = signals_seen;
     pthread_sigmask(SIG_SETMASK, &old, NULL);
     // The system's library makes no call when it sees no event yet.
-    bool is_open = limit == NO_TIME && contexts[index].is_there && has_transfer(index, true);
+    bool is_open = limit == NO_TIME && contexts[index].is_there && has_in_flight(index, false);
     if (!is_open) { tell("signals during it, and after: %d, %d", during, signals_seen); }
     tell_wait(index, least, most, limit, arguments[4] == 1, result, events);
 }

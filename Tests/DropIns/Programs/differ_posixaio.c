@@ -1,5 +1,5 @@
 // The differential test of POSIX AIO: runs programs over libc's or ours, and tells what happened.
-#define APPENDS_OF_A_FILE_ARE_ORDERED false
+#define IS_LINUX_AIO false
 
 #include "differ_file_steps.h"
 
@@ -115,6 +115,8 @@ static int prepare(const long *arguments) {
     int descriptor = use(kind);
     struct operation one = described(arguments);
     bool waits = is_blocking(descriptor);
+    int flags = fcntl(descriptor, F_GETFL);
+    one.is_direct = flags >= 0 && flags & O_DIRECT;
     if (kinds[kind].backing == STREAM && is_slow_stream(kind) && one.is_writing && !waits) { return -1; }
     one.extent = described_extent(arguments);
     if (is_cut_in_stream(&one, waits, (int)arguments[4], false, 0)) { return -1; }
