@@ -1,13 +1,14 @@
 internal import AIOCore
 internal import CDropIns
 internal import DropInSupport
+internal import Synchronization
 
 /// Operations that have to be carried out one after the other, in the order in which they were submitted: what a stream
 /// takes, what it gives, and what goes to the end of a file. The kernel's own Linux AIO does them one by one within
 /// io_submit, from whichever context.
 ///
-/// By descriptor, file and direction, appends by the file alone; the operations of a lane are linked through their records. Its lock is taken after a
-/// context's, never before.
+/// By descriptor, file and direction, appends by the file alone; the operations of a lane are linked through their
+/// records. Its lock is taken after a context's, never before.
 struct CallOrder: ~Copyable {
     typealias RecordPointer = UnsafeMutablePointer<Record>
     fileprivate typealias LanePointer = UnsafeMutablePointer<Lane>
@@ -42,6 +43,8 @@ struct CallOrder: ~Copyable {
     private let lock = Lock()
     private let buckets: UnsafeMutablePointer<LanePointer?>
     private let free: UnsafeMutablePointer<LanePointer?>
+    /// Lanes with operations in them. Changes under the lock.
+    private let laneCount = Atomic<Int>(0)
 
     private static var bucketCount: Int { 256 }
 
@@ -53,6 +56,17 @@ struct CallOrder: ~Copyable {
     }
 
     enum Entering { case runs, waits, noMemory }
+
+    /// Whether no lane has operations. Relaxed: a thread sees what it has put there itself, and others have no order.
+    var isEmpty: Bool { laneCount.load(ordering: .relaxed) == 0 }
+
+    /// Whether a record would have to wait behind others.
+    borrowing func isBusy(_ name: Name) -> Bool {
+        guard !isEmpty else { return false }
+        lock.lock()
+        defer { lock.unlock() }
+        return find(name) != nil
+    }
 
     /// Puts a record behind those that came before it. One that waits is given out by `leave` of the one before it.
     borrowing func enter(_ record: RecordPointer, _ name: Name) -> Entering {
@@ -121,6 +135,7 @@ struct CallOrder: ~Copyable {
         let bucket = Self.bucket(name)
         lane.initialize(to: Lane(name: name, first: nil, last: nil, next: buckets[bucket]))
         buckets[bucket] = lane
+        laneCount.wrappingAdd(1, ordering: .relaxed)
         return lane
     }
 
@@ -135,6 +150,7 @@ struct CallOrder: ~Copyable {
         }
         lane.pointee.next = free.pointee
         free.pointee = lane
+        laneCount.wrappingSubtract(1, ordering: .relaxed)
     }
 
     private static func bucket(_ name: Name) -> Int {

@@ -14,7 +14,7 @@ extension Submission {
         var refused = TransferRules.check(block, isWrite: isWrite)
         guard refused == 0 else { return refused }
         let isDirect = openFlags & CK_O_DIRECT != 0
-        let isAttempt = !isDirect && block.rw_flags & CK_RWF_NOWAIT != 0
+        let isAttempt = !isDirect && block.rw_flags & CK_RWF_NOWAIT != 0 && !isBehindOthers(block, isWrite: isWrite)
         if !isAttempt, block.rw_flags & ~TransferRules.plainFlags != 0 {
             refused = library.pointee.probe.refusal(block, isWrite: isWrite)
             guard refused == 0 else { return refused }
@@ -101,6 +101,16 @@ extension Submission {
                 : Kernel.preadv2(number, vectors, count, block.offset, block.rw_flags)
         }
         return result == -Int(EOPNOTSUPP) || result == -Int(EBADF) ? result : finish(record, result)
+    }
+
+    /// Whether others are before it in a stream's order: then it may not be in the middle of a write that has come half way, or
+    /// get what an earlier read waits for. The kernel would be at those still.
+    private func isBehindOthers(_ block: ck_iocb, isWrite: Bool) -> Bool {
+        guard !library.pointee.order.isEmpty else { return false }
+        let number = Int32(bitPattern: block.descriptor)
+        let (descriptor, file) = Descriptor.identify(number)
+        guard descriptor.kind == .stream else { return false }
+        return library.pointee.order.isBusy(CallOrder.Name(descriptor: number, file: file, isWrite: isWrite))
     }
 
     /// What the page cache holds is read here and now: the result, or nil if this is for the loop.
@@ -225,19 +235,21 @@ extension Submission {
     ) -> Int {
         var transfer = transfer
         if transfer.offset != 0, Descriptor.isSocket(transfer.descriptor.number) { return finish(record, -Int(ESPIPE)) }
-        if openFlags & CK_O_NONBLOCK != 0 {
+        let isNonBlocking = openFlags & CK_O_NONBLOCK != 0
+        if isNonBlocking, !library.pointee.order.isBusy(name) {
             record.pointee.operation = record.pointee.operation.with(transfer)
             return finish(record, record.pointee.operation.attemptOnce(transfer))
         }
-        // Without O_NONBLOCK a write returns when all is written.
-        if name.isWrite { transfer.flags.insert(.whole) }
+        // Otherwise a write returns when all is written.
+        let isWhole = name.isWrite && !isNonBlocking && !transfer.flags.contains(.noWait)
+        if isWhole { transfer.flags.insert(.whole) }
         record.pointee.operation = record.pointee.operation.with(transfer)
         let entering = library.pointee.order.enter(record, name)
         guard entering != .noMemory else { return -Int(ENOMEM) }
         if entering == .runs,
             case .done(let result) = StreamAttempt(record.pointee.operation, transfer, isWrite: name.isWrite)
         {
-            let rest = name.isWrite && result > 0 ? record.pointee.operation.rest(after: result) : nil
+            let rest = isWhole && result > 0 ? record.pointee.operation.rest(after: result) : nil
             guard let rest else { return finish(record, result) }
             record.pointee.takeOff(result, leaving: rest)
         }

@@ -70,6 +70,32 @@ static void a_vector(void) {
     }
 }
 
+/// Whatever comes of it, it is not in the middle of the other. By RWF_NOWAIT, and by O_NONBLOCK that is set in between.
+static void a_write_that_may_not_wait_comes_after(void) {
+    fill();
+    for (int round = 0; round < 2 * STREAM_KINDS; round++) {
+        int ends[2], kind = round / 2;
+        bool is_flag = round % 2;
+        stream_pair(kind, ends);
+        struct drain drain = {.descriptor = ends[0], .limit = LARGE + 1000};
+        pthread_t reader = start_drain(&drain);
+        io_context_t context = new_context(4);
+        struct iocb one = block(IOCB_CMD_PWRITE, ends[1], a, LARGE, 0), two = block(IOCB_CMD_PWRITE, ends[1], b, 1000, 0);
+        if (is_flag) { two.rw_flags = RWF_NOWAIT; }
+        if (submit_one(context, &one) != 1) { broken("io_submit"); }
+        if (!is_flag) { fcntl(ends[1], F_SETFL, fcntl(ends[1], F_GETFL) | O_NONBLOCK); }
+        // A terminal takes no such flag.
+        long submitted = submit_one(context, &two);
+        for (long left = submitted < 0 ? 1 : 2; left > 0; left--) { next_event(context); }
+        close(ends[1]);
+        pthread_join(reader, NULL);
+        fact(stream_kinds[kind], "%s: %s, %.9s", is_flag ? "by its flag" : "by the file's", result_name(submitted),
+            drain.runs);
+        io_destroy(context);
+        close(ends[0]);
+    }
+}
+
 /// What was accepted is written, though nobody waits for the event.
 static void the_context_ends(void) {
     fill();
@@ -155,6 +181,7 @@ static void reads_in_order(void) {
 static const struct test_case cases[] = {
     {"large-ones", large_ones},
     {"a-vector", a_vector},
+    {"a-write-that-may-not-wait-comes-after", a_write_that_may_not_wait_comes_after},
     {"the-context-ends", the_context_ends},
     {"from-two-contexts", from_two_contexts},
     {"the-reader-goes", the_reader_goes},
