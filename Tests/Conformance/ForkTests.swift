@@ -3,6 +3,7 @@ import CKernel
 import Glibc
 import Synchronization
 import Testing
+import UnitSupport
 
 /// After fork(2) without exec a child has neither the rings nor the threads of its parent: it is told so, and may make
 /// its own. Each case forks in a process of its own, whose other threads it need not care for.
@@ -116,16 +117,7 @@ private func configuration(_ name: String) throws -> IOQueue.Configuration {
 }
 
 /// Runs `body` in a forked child. True if it returned true there.
-private func inChild(_ body: () -> Bool) -> Bool {
-    typealias Fork = @convention(c) () -> pid_t
-    // Glibc's module hides fork, since little works after it: which is what this is about.
-    guard let symbol = dlsym(nil, "fork") else { return false }
-    let child = unsafeBitCast(symbol, to: Fork.self)()
-    if child == 0 { _exit(body() ? 0 : 1) }
-    var status: Int32 = 0
-    while waitpid(child, &status, 0) < 0, errno == EINTR {}
-    return child > 0 && status == 0
-}
+private func inChild(_ body: () -> Bool) -> Bool { exitStatusOfChild { body() ? 0 : 1 } == 0 }
 
 private func code<R>(_ body: () throws -> R) -> IOError.Code? {
     do { _ = try body() } catch { return (error as? IOError)?.code }
