@@ -91,9 +91,10 @@ import UnitSupport
     func whatWasHalfMadeIsRemoved(_ engine: EngineKind, _ end: End) async throws {
         try await withScratch { scratch in
             let runtime = try runtime(engine, 64)
-            let hasBegun = Counter()
+            let (hasBegun, hasEnded) = (Counter(), Counter())
             let tasks = (0..<8).map { index in
                 Task {
+                    defer { hasEnded.increment() }
                     try await Paths.replaceFile(Path(scratch.path("file\(index)")), runtime: runtime) { file in
                         try await file.writeAll([1, 2, 3], at: 0)
                         hasBegun.increment()
@@ -103,6 +104,7 @@ import UnitSupport
             }
             let folders = (0..<4).map { _ in
                 Task {
+                    defer { hasEnded.increment() }
                     try await withTemporaryDirectory(in: Path(scratch.folder), runtime: runtime) { folder in
                         try await Paths.writeFile(Path("\(folder)/file"), [1], runtime: runtime)
                         hasBegun.increment()
@@ -113,8 +115,8 @@ import UnitSupport
             try await eventually { hasBegun.count == 12 }
             switch end {
             case .requestCancelAll:
-                // Those that have not begun to sleep yet are reached by the next one.
-                while runtime.inFlightCount > 0 {
+                // Those that have not begun to sleep yet are reached by the next one: none may be in flight meanwhile.
+                while hasEnded.count < 12 {
                     _ = try await runtime.requestCancelAll()
                     await Task.yield()
                 }
