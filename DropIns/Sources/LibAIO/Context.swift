@@ -162,7 +162,7 @@ extension Context {
     }
 
     /// What reading `life` later than that is compared with. Inside the context.
-    var life: UInt32 { state.pointee.lives.pointee.load(ordering: .relaxed) }
+    var life: UInt32 { state.pointee.lives.pointee.load(ordering: .sequentiallyConsistent) }
 
     /// A reference to the same context after a time without one. False if it has ended.
     func enterAgain(_ life: UInt32) -> Bool {
@@ -323,13 +323,11 @@ extension Context {
         return true
     }
 
-    /// For those who sleep. As many as nobody has taken of what is done: in the kernel as well they look once more.
+    /// For those who sleep, wherever they do: in the kernel as well they look once more.
     private func keepLastEvents() {
         state.pointee.lock.lock()
         defer { state.pointee.lock.unlock() }
-        let isSleptOn = state.pointee.isSleptOn.pointee.load(ordering: .sequentiallyConsistent) != 0
-        guard let ring = state.pointee.ring, isSleptOn || state.pointee.waiters.maskedCount > 0 else { return }
-        state.pointee.lastEvents.keep(ring, life)
+        if let ring = state.pointee.ring { state.pointee.lastEvents.keep(ring, life) }
     }
 
     /// Nobody is inside any more.

@@ -145,6 +145,18 @@ struct Reaping: BitwiseCopyable {
         return refused < 0 || mayGoOn ? refused : -Int(EINVAL)
     }
 
+    /// Of a context that ends just now, or has: sleeps until it has. As the whole call.
+    private mutating func takeAtEnd(_ call: SleepingCall) -> Int {
+        let state = context.state
+        let news = state.pointee.news.pointee.load(ordering: .sequentiallyConsistent)
+        state.pointee.isSleptOn.pointee.store(1, ordering: .sequentiallyConsistent)
+        // The end changes the life first, then the news: if not seen here, it wakes us.
+        guard context.life == life else { return takeLast() }
+        pause = .news
+        call.waitForWord(state.pointee.news, while: news, until: .never, isInterruptible: true)
+        return Self.sleeps
+    }
+
     /// Of a context that ended while this slept. As the whole call.
     private mutating func takeLast() -> Int {
         let state = context.state
@@ -244,7 +256,11 @@ struct Reaping: BitwiseCopyable {
     private mutating func goOnNative(_ call: SleepingCall, _ count: Int) -> Int {
         context.endNativeReaping()
         guard count >= 0 else { return count }
-        guard context.enterAgain(life) else { return Context.dropMarkers(events, count) }
+        guard context.enterAgain(life) else {
+            taken = Context.dropMarkers(events, count)
+            // Without a marker it had not turned, and this is the kernel's answer.
+            return count > taken ? takeAtEnd(call) : taken
+        }
         guard !context.isNative else { return end(count) }
         taken = Context.dropMarkers(events, count)
         return reap(call, ended: 0)
