@@ -89,8 +89,9 @@ static void a_write_that_may_not_wait_comes_after(void) {
         for (long left = submitted < 0 ? 1 : 2; left > 0; left--) { next_event(context); }
         close(ends[1]);
         pthread_join(reader, NULL);
-        fact(stream_kinds[kind], "%s: %s, %.9s", is_flag ? "by its flag" : "by the file's", result_name(submitted),
-            drain.runs);
+        char what[64];
+        snprintf(what, sizeof what, "%s, by %s flag", stream_kinds[kind], is_flag ? "its" : "the file's");
+        fact(what, "%s, %.9s", result_name(submitted), drain.runs);
         io_destroy(context);
         close(ends[0]);
     }
