@@ -161,7 +161,8 @@ extension Context {
         state.pointee.inFlightCount -= 1
     }
 
-    /// What reading `life` later than that is compared with. Inside the context.
+    /// What reading `life` later than that is compared with. Sequentially consistent with `news`, which changes after it
+    /// when the context ends.
     var life: UInt32 { state.pointee.lives.pointee.load(ordering: .sequentiallyConsistent) }
 
     /// A reference to the same context after a time without one. False if it has ended.

@@ -1,8 +1,9 @@
 internal import CDropIns
 internal import CKernel
 
-/// The events that nobody had taken when a context ended, for those who slept in it. They wake when the ring is gone, if they
-/// ever do: a signal handler may have taken them elsewhere. So these stay until the next context in the same place ends.
+/// The events that nobody had taken when a context was destroyed, for threads that slept in io_getevents. They wake when
+/// the ring is gone, if they ever do: a signal handler may have left the call by siglongjmp(3). So the events are kept
+/// until the next context that uses the same state is destroyed.
 struct LastEvents: BitwiseCopyable {
     private var memory: UnsafeMutablePointer<ck_io_event>?
     private var life: UInt32 = 0

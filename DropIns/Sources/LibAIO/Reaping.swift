@@ -82,7 +82,7 @@ struct Reaping: BitwiseCopyable {
     mutating func goOn(_ call: SleepingCall, _ slept: Int) -> Int {
         if case .signals(let result) = pause { return result == 0 && slept == -Int(EINTR) ? slept : result }
         if case .native = pause { return goOnNative(call, slept) }
-        guard context.enterAgain(life) else { return takeLast() }
+        guard context.enterAgain(life) else { return slept == -Int(EINTR) ? takeLast() : takeAtEnd(call) }
         if case .maskedNews = pause {
             noteMasked()
             return reap(call, ended: slept == 0 ? -Int(ETIMEDOUT) : min(slept, 0))
@@ -145,15 +145,16 @@ struct Reaping: BitwiseCopyable {
         return refused < 0 || mayGoOn ? refused : -Int(EINVAL)
     }
 
-    /// Of a context that ends just now, or has: sleeps until it has. As the whole call.
+    /// Of a context that is being destroyed, or has been: sleeps until it has, or until the deadline. What completes meanwhile
+    /// may wake it before that. As the whole call.
     private mutating func takeAtEnd(_ call: SleepingCall) -> Int {
         let state = context.state
         let news = state.pointee.news.pointee.load(ordering: .sequentiallyConsistent)
         state.pointee.isSleptOn.pointee.store(1, ordering: .sequentiallyConsistent)
         // The end changes the life first, then the news: if not seen here, it wakes us.
-        guard context.life == life else { return takeLast() }
+        guard context.life == life, Kernel.now() < deadline else { return takeLast() }
         pause = .news
-        call.waitForWord(state.pointee.news, while: news, until: .never, isInterruptible: true)
+        call.waitForWord(state.pointee.news, while: news, until: deadline, isInterruptible: true)
         return Self.sleeps
     }
 
