@@ -28,6 +28,8 @@ import Testing
         "posix_streams: waiting-reads-hold-up-nobody/a sync ends": Better("yes", because: twentyThreads),
         "posix_streams: nothing/eventfd": Better("0", "-EINVAL", because: ringsAskNoPlainCalls),
         "posix_streams: nothing//dev/full": Better("0", "-ENOSPC", because: ringsAskNoPlainCalls),
+        "posix_streams: nothing/timer, an address of the kernel's": Better(
+            "-EFAULT", "-EINVAL", because: ringsAskNoPlainCalls),
         "posix_notify: thread-ids/of a write": Better(
             "signal minimum + 1, code -4, value 9, of this process",
             because: "libc knows SIGEV_THREAD_ID for timers, and sends nothing here"),

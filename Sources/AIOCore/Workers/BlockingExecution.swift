@@ -93,7 +93,7 @@ extension Operation {
             return Kernel.preadv2(number, &single, 1, offset, flags)
         case .write:
             if transfer.count == 0, transfer.descriptor.kind == .stream, flags & ~CK_RWF_NOWAIT == 0 {
-                return writeNothing(transfer.descriptor, isWaiting: flags & CK_RWF_NOWAIT == 0)
+                return writeNothing(transfer, isWaiting: flags & CK_RWF_NOWAIT == 0)
             }
             return Kernel.pwritev2(number, &single, 1, offset, flags)
         case .readVectored:
@@ -106,14 +106,19 @@ extension Operation {
 
 extension Operation {
     /// A write of zero bytes to a stream. send(2) and write(2) reach the file: a socket sends an empty message or reports that
-    /// the connection is broken, a terminal that it has hung up; pwritev2(2) returns 0 without calling it.
-    private func writeNothing(_ descriptor: Descriptor, isWaiting: Bool) -> Int {
+    /// the connection is broken, a terminal that it has hung up; pwritev2(2) returns 0 without calling it. The address is
+    /// passed on, since the kernel refuses one of its own (EFAULT) for zero bytes too.
+    private func writeNothing(_ transfer: Transfer, isWaiting: Bool) -> Int {
+        let descriptor = transfer.descriptor
         let number = descriptor.number
-        let sent = Kernel.send(number, nil, 0, isWaiting ? 0 : CK_MSG_DONTWAIT)
-        guard sent == -Int(ENOTSOCK) else { return sent }
-        // A terminal with a writer in it makes the next one wait.
+        let sent = Kernel.send(number, transfer.base, 0, isWaiting ? 0 : CK_MSG_DONTWAIT)
+        // sendto(2) looks at the address before it looks whether this is a socket.
+        guard sent == -Int(ENOTSOCK) || sent == -Int(EFAULT) else { return sent }
+        // A terminal with a writer in it makes the next one wait; pwritev2(2) looks at the address alone.
         let isReady = isWaiting || descriptor.backing != .remote || Kernel.readyEvents(number, CK_POLLOUT) != 0
-        return isReady ? Kernel.write(number, nil, 0) : 0
+        if isReady { return Kernel.write(number, transfer.base, 0) }
+        var none = iovec(iov_base: transfer.base, iov_len: 0)
+        return Kernel.pwritev2(number, &none, 1, -1, 0)
     }
 
     /// The read or write on this thread, with its own flags and no others: blocks unless the descriptor is open with

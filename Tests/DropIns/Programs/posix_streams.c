@@ -225,6 +225,9 @@ static void nothing(void) {
         {"/dev/null", open("/dev/null", O_RDWR)}, {"timer", timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC)}};
     for (size_t index = 0; index < CASE_COUNT(files); index++) {
         fact_result(files[index].what, write_now(files[index].descriptor, buffer, 0, 0));
+        char what[64];
+        snprintf(what, sizeof what, "%s, an address of the kernel's", files[index].what);
+        fact_result(what, write_now(files[index].descriptor, (void *)0xffff888000000000u, 0, 0));
     }
     close(ends[0]);
     fact_result("pipe that nobody reads", write_now(ends[1], buffer, 0, 0));
