@@ -57,7 +57,7 @@ struct LongPath: ~Copyable {
 
 extension Path {
     /// openat2(2), of a path of any length: on a worker's thread. A descriptor, or a negative errno.
-    package func openOfAnyLength(_ flags: UInt64) -> Int {
+    @_spi(AIOCommand) public func openOfAnyLength(_ flags: UInt64) -> Int {
         withCString { memory in
             let place = LongPath(memory, count: count)
             guard place.result == 0 else { return place.result }

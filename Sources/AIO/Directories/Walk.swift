@@ -55,15 +55,15 @@ public struct WalkEntry: Sendable {
 
 extension WalkEntry {
     /// Its name in the directory that it lies in, from a walk that tells directories: to open it without its whole path.
-    package var nameInDirectory: NameInDirectory? { parent.map { NameInDirectory(directory: $0, name: path.lastName) } }
+    @_spi(AIOCommand) public var nameInDirectory: NameInDirectory? { parent.map { NameInDirectory(directory: $0, name: path.lastName) } }
 }
 
-package struct NameInDirectory: Sendable {
+@_spi(AIOCommand) public struct NameInDirectory: Sendable {
     let directory: TreeDirectory
     let name: Path
 
     /// openat2(2), on a worker's thread. A descriptor, or a negative errno.
-    package func open(_ flags: UInt64) -> Int {
+    @_spi(AIOCommand) public func open(_ flags: UInt64) -> Int {
         switch directory.open() {
         case .failure(let failure): return failure.result
         case .success(let open):
@@ -89,7 +89,7 @@ public struct Walk: AsyncSequence, Sendable {
     let runtime: IORuntime
     let deadline: Deadline
     /// Entries know their directories.
-    package var tellsDirectories = false
+    @_spi(AIOCommand) public var tellsDirectories = false
     /// And those stay open until whoever walks says that they are done with; for copies.
     var keepsDirectories = false
     /// Holds no more directories open than it must.

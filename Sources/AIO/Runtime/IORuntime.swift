@@ -28,7 +28,7 @@ public final class IORuntime: Sendable {
         /// Takes one line about something that went wrong and has nobody else to tell. To standard error by default.
         public var log: @Sendable (String) -> Void = { line in writeToStandardError("swift-aio: \(line)\n") }
         /// Called on a loop's thread whenever a job has run on it: for measurements.
-        package var jobEnded: (@Sendable () -> Void)?
+        @_spi(AIOCommand) public var jobEnded: (@Sendable () -> Void)?
 
         public init() {}
     }

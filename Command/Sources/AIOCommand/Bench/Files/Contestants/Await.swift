@@ -1,4 +1,4 @@
-import AIO
+@_spi(AIOCommand) import AIO
 import AIOCore
 
 /// This library's `await file.read`, by one engine: tasks on the runtime's loop, one operation each at a time.

@@ -6,7 +6,7 @@ import Synchronization
 import Testing
 import UnitSupport
 
-@testable import aio
+@testable import AIOCommand
 
 /// The load generator, before servers that do not do what they should.
 @Suite(.timeLimit(.minutes(1))) struct EchoClientTests {

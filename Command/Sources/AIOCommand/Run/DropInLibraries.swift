@@ -32,15 +32,16 @@ struct DropInLibraries {
         if paths.count != Self.names.count { return nil }
     }
 
-    /// `lib/swift-aio` beside `bin`, and `dropins` in the `.build` that the executable lies in.
+    /// `lib/swift-aio` beside `bin`; or else `.build/dropins` of the repository, where the executable lies in the `.build`
+    /// of this package, a folder of the repository.
     private static var folders: [String] {
         guard let executable = realpath("/proc/self/exe", nil) else { return [] }
         defer { free(executable) }
         var parents = String(cString: executable).split(separator: "/").dropLast()
         var folders = parents.last == "bin" ? ["/\(parents.dropLast().joined(separator: "/"))/lib/swift-aio"] : []
         while let last = parents.last {
-            if last == ".build" { folders.append("/\(parents.joined(separator: "/"))/dropins") }
             parents.removeLast()
+            if last == ".build" { folders.append("/\(parents.dropLast().joined(separator: "/"))/.build/dropins") }
         }
         return folders
     }

@@ -2,7 +2,7 @@ import Foundation
 import Testing
 import UnitSupport
 
-@testable import aio
+@testable import AIOCommand
 
 /// `aio hash --check` beside `sha256sum --check`: what lists it takes, and what it says.
 @Suite(.timeLimit(.minutes(10))) struct HashCheckTests {

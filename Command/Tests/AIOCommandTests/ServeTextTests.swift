@@ -1,7 +1,7 @@
 import AIO
 import Testing
 
-@testable import aio
+@testable import AIOCommand
 
 @Suite struct ServeTextTests {
     /// Sun, 06 Nov 1994 08:49:37 GMT.

@@ -2,7 +2,7 @@ import Foundation
 import Testing
 import UnitSupport
 
-@testable import aio
+@testable import AIOCommand
 
 @Suite struct ELFFileTests {
     @Test func whatIsKnownOfAProgramIsRead() throws {

@@ -1,4 +1,4 @@
-import AIO
+@_spi(AIOCommand) import AIO
 import AIOCore
 import CKernel
 import Crypto

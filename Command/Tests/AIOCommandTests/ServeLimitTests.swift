@@ -3,7 +3,7 @@ import Foundation
 import Testing
 import UnitSupport
 
-@testable import aio
+@testable import AIOCommand
 
 /// `aio serve` at its limits: numbers, lengths, listings, and those who do not read.
 @Suite(.timeLimit(.minutes(10))) struct ServeLimitTests {

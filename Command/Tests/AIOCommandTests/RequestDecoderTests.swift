@@ -1,7 +1,7 @@
 import Testing
 import UnitSupport
 
-@testable import aio
+@testable import AIOCommand
 
 @Suite struct RequestDecoderTests {
     private let decoder = RequestDecoder(headSizeMax: 4096)

@@ -1,4 +1,4 @@
-import AIO
+@_spi(AIOCommand) import AIO
 import ArgumentParser
 
 /// `aio hash`: SHA-256 of files.

@@ -1,6 +1,6 @@
 import Testing
 
-@testable import aio
+@testable import AIOCommand
 
 /// What the notes under a table say of the machine.
 @Suite struct MachineLoadTests {

@@ -1,7 +1,7 @@
 import AIO
 import Testing
 
-@testable import aio
+@testable import AIOCommand
 
 @Suite struct TreeTextTests {
     @Test func sizesAreRoundedUpAsDuDoes() {
