@@ -145,7 +145,7 @@ extension Submission {
         guard guess.pointee.isWorthAsking() else { return nil }
         var attempt = transfer
         attempt.flags.insert(.noWait)
-        let result = record.pointee.operation.attemptOnce(attempt)
+        let result = record.pointee.operation.attempt(attempt)
         switch result {
         case bytes:
             guess.pointee.noteHit()
@@ -238,7 +238,7 @@ extension Submission {
         let isNonBlocking = openFlags & CK_O_NONBLOCK != 0
         if isNonBlocking, !library.pointee.order.isBusy(name) {
             record.pointee.operation = record.pointee.operation.with(transfer)
-            return finish(record, record.pointee.operation.attemptOnce(transfer))
+            return finish(record, record.pointee.operation.attempt(transfer))
         }
         // Otherwise a write returns when all is written.
         let isWhole = name.isWrite && !isNonBlocking && !transfer.flags.contains(.noWait)

@@ -72,7 +72,7 @@ class WorkerPool: ThreadBody, @unchecked Sendable {
         results = .allocate(capacity: capacity)
         finished = Inbox(capacity: capacity)
         self.limit = max(limit, 1)
-        remoteLimit = Self.remoteLimit(self.limit)
+        remoteLimit = EngineConfiguration.remoteLimit(ofWorkers: self.limit)
         self.idleTime = idleTime
         self.waker = waker
     }
@@ -82,9 +82,6 @@ class WorkerPool: ThreadBody, @unchecked Sendable {
         items.deallocate()
         results.deallocate()
     }
-
-    /// Of so many threads, how many may be at remote files at once.
-    static func remoteLimit(_ limit: Int) -> Int { max(limit * 3 / 4, 1) }
 
     // MARK: The engine's side
 

@@ -6,11 +6,6 @@ internal import CKernel
 /// direction are carried out in the order in which they came. An entry outlives its waiters: whoever waits for the same
 /// descriptor soon again, as those do who serve connections, arms what is registered already.
 struct PollSet: ~Copyable {
-    /// What an operation waits for.
-    enum Interest: UInt8, BitwiseCopyable {
-        case reading, writing, polling
-    }
-
     private struct Waiter: BitwiseCopyable {
         var operation = Operation.nop
         var token = Token(rawValue: .max)

@@ -112,7 +112,7 @@ struct ThreadsEngine: ~Copyable, Engine {
 
     /// For what waits and is no transfer.
     private mutating func tryOrWait(
-        _ operation: Operation, _ token: Token, _ descriptor: Descriptor, _ interest: PollSet.Interest
+        _ operation: Operation, _ token: Token, _ descriptor: Descriptor, _ interest: Interest
     ) {
         // Those that came first go first; but nothing can be sent before a connection was begun.
         guard mayTry(operation, descriptor, interest) || operation.isWithoutWaiting || operation.isConnect else {
@@ -127,7 +127,7 @@ struct ThreadsEngine: ~Copyable, Engine {
         }
     }
 
-    private func mayTry(_ operation: Operation, _ descriptor: Descriptor, _ interest: PollSet.Interest) -> Bool {
+    private func mayTry(_ operation: Operation, _ descriptor: Descriptor, _ interest: Interest) -> Bool {
         if case .socket(let call) = operation, call.waitsFirst { return false }
         return !pollSet.hasWaiters(descriptor.number, interest)
     }
@@ -141,7 +141,7 @@ struct ThreadsEngine: ~Copyable, Engine {
     private mutating func stage(_ operation: Operation, _ token: Token, _ transfer: Transfer, isWrite: Bool) {
         switch transfer.descriptor.kind {
         case .stream:
-            let interest: PollSet.Interest = isWrite ? .writing : .reading
+            let interest: Interest = isWrite ? .writing : .reading
             // Those that came first go first.
             guard !pollSet.hasWaiters(transfer.descriptor.number, interest) || transfer.flags.contains(.noWait) else {
                 return wait(operation, token, transfer.descriptor, interest, 0)
@@ -176,7 +176,7 @@ struct ThreadsEngine: ~Copyable, Engine {
     }
 
     private mutating func wait(
-        _ operation: Operation, _ token: Token, _ descriptor: Descriptor, _ interest: PollSet.Interest,
+        _ operation: Operation, _ token: Token, _ descriptor: Descriptor, _ interest: Interest,
         _ events: UInt32
     ) {
         let result = pollSet.add(operation, token, descriptor.number, interest, completed: &completed)

@@ -1,4 +1,3 @@
-internal import CKernel
 internal import Synchronization
 
 /// Several system calls that make one operation: handed over once, and carried out by a worker in one go.
@@ -9,9 +8,9 @@ open class BlockingWork: @unchecked Sendable {
     // @unchecked: before the operation is staged, and after its completion is drained, it is its maker's; in between
     // the worker's alone. `requestEnd` is made for any thread.
 
-    private let endRequest = Atomic<Bool>(false)
-    private let isDone = Atomic<Bool>(false)
-    private let deadline: Nanoseconds
+    let endRequest = Atomic<Bool>(false)
+    let isDone = Atomic<Bool>(false)
+    let deadline: Nanoseconds
     /// Whether it gives something up, and so is carried out whatever is asked for (`Operation.isRelease`).
     public let isRelease: Bool
 
@@ -24,12 +23,6 @@ open class BlockingWork: @unchecked Sendable {
     /// device does, but not for ever, and stops with ECANCELED between two calls when `shouldEnd`.
     open func run() -> Int { 0 }
 
-    /// On a worker's thread. What is to end by then is not begun.
-    final func carryOut() -> Int {
-        defer { isDone.store(true, ordering: .releasing) }
-        return shouldEnd ? -Int(ECANCELED) : run()
-    }
-
     /// On the caller's thread, for what no loop takes any more.
     public final func carryOutHere() -> Int { run() }
 
@@ -41,8 +34,4 @@ open class BlockingWork: @unchecked Sendable {
     public final func requestEnd() {
         if !isRelease { endRequest.store(true, ordering: .relaxed) }
     }
-
-    public final var isDeadlinePassed: Bool { deadline != .never && Kernel.now() >= deadline }
-
-    public final var shouldEnd: Bool { endRequest.load(ordering: .relaxed) || isDeadlinePassed }
 }

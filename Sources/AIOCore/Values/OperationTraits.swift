@@ -1,3 +1,5 @@
+internal import CKernel
+
 /// The descriptor that an operation works on, for what treats all operations alike.
 extension Operation {
     /// nil for operations on none, or on a path.
@@ -157,6 +159,9 @@ extension Operation {
         return descriptor.kind != .stream || isWrite
     }
 
+    /// Whether it writes to its descriptor.
+    public var isWrite: Bool { transfer?.isWrite ?? false }
+
     /// The read or write, and its direction.
     @inline(__always)
     var transfer: (transfer: Transfer, isWrite: Bool)? {
@@ -165,5 +170,46 @@ extension Operation {
         case .write(let transfer), .writeVectored(let transfer): (transfer, true)
         default: nil
         }
+    }
+}
+
+/// Operations that may wait for another party.
+extension Operation {
+    /// Whether what it does is mostly to wait for somebody else, or for the clock. There may be as many of these as a
+    /// program has connections, without one of them being work for a device.
+    @inline(__always)
+    public var isWait: Bool {
+        switch self {
+        case .read(let transfer), .write(let transfer), .readVectored(let transfer), .writeVectored(let transfer):
+            transfer.descriptor.kind == .stream
+        case .socket, .waitForChild, .futexWait, .poll, .pollEach, .timeout, .repeatingTimeout: true
+        case .splice(let splice), .tee(let splice): splice.input.kind == .stream
+        default: false
+        }
+    }
+
+    /// What it waits for behind a poll set, where its attempts are made one after the other; nil for all else.
+    var interest: Interest? {
+        switch self {
+        case .socket(let call): call.interest
+        case .waitForChild: .reading
+        case .poll: .polling
+        default: transfer.map { $0.isWrite ? .writing : .reading }
+        }
+    }
+
+    /// Whether an EAGAIN is for the caller, who wants no waiting.
+    var isWithoutWaiting: Bool {
+        switch self {
+        case .socket(let call): call.isWithoutWaiting
+        case .splice(let splice), .tee(let splice): splice.flags & CK_SPLICE_F_NONBLOCK != 0
+        case .waitForChild(_, _, let options): options & CK_WNOHANG != 0
+        default: transfer.map { $0.transfer.flags.contains(.noWait) } ?? true
+        }
+    }
+
+    /// Whether trying again now and then is all that can be done after an EAGAIN (`SocketCall.isPacedByTime`).
+    var isPacedByTime: Bool {
+        if case .socket(let call) = self { call.isPacedByTime } else { false }
     }
 }

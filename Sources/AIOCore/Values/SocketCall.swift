@@ -95,7 +95,7 @@ extension SocketCall {
     }
 
     /// What the call waits for; nil if it does not wait.
-    var interest: PollSet.Interest? {
+    var interest: Interest? {
         switch self {
         case .create, .bind, .listen, .shutdown: nil
         case .accept, .acceptEach, .receive, .receiveBuffered, .receiveMessage: .reading
@@ -140,51 +140,4 @@ extension SocketCall {
     /// The flags as the kernel gets them.
     static func sendFlags(_ flags: Int32) -> Int32 { receiveFlags(flags) | CK_MSG_NOSIGNAL }
     static func receiveFlags(_ flags: Int32) -> Int32 { flags & ~(CK_MSG_WAITALL | waitsFirst) }
-}
-
-extension SocketCall {
-    /// The call on this thread, without waiting for another party: EAGAIN where it would, EINPROGRESS from a connect
-    /// that has begun. An accept alone waits, on a socket without O_NONBLOCK, if somebody else takes the connection
-    /// that there was a moment ago: that is a worker's (`StreamAttempt.needsWorker`).
-    func attempt() -> Int {
-        switch self {
-        case .create(let domain, let type, let number):
-            return Kernel.socket(domain, type, number)
-        case .bind(let socket, let address, let count):
-            return Kernel.bind(socket.number, address, count)
-        case .listen(let socket, let backlog):
-            return Kernel.listen(socket.number, backlog)
-        case .accept(let socket, let address, let count, let flags):
-            return Self.accept(socket.number, address, count, flags)
-        case .connect(let socket, let address, let count):
-            return Kernel.connectWithoutWaiting(socket.number, address, count)
-        case .receive(let socket, let buffer, let count, let flags):
-            return Kernel.receive(socket.number, buffer, count, Self.receiveFlags(flags) | CK_MSG_DONTWAIT)
-        case .send(let socket, let bytes, let count, let flags),
-            .sendZeroCopy(let socket, let bytes, let count, let flags):
-            return Kernel.send(socket.number, bytes, count, Self.sendFlags(flags) | CK_MSG_DONTWAIT)
-        case .receiveMessage(let socket, let message, let flags):
-            return Kernel.receiveMessage(socket.number, message, Self.receiveFlags(flags) | CK_MSG_DONTWAIT)
-        case .sendMessage(let socket, let message, let flags):
-            return Kernel.sendMessage(socket.number, message, Self.sendFlags(flags) | CK_MSG_DONTWAIT)
-        case .shutdown(let socket, let how):
-            return Kernel.shutdown(socket.number, how)
-        case .acceptEach, .receiveBuffered:
-            // The queue makes single steps of these.
-            return -Int(EINVAL)
-        }
-    }
-
-    private static func accept(
-        _ socket: Int32, _ address: UnsafeMutableRawPointer?, _ count: UnsafeMutablePointer<UInt32>?, _ flags: Int32
-    ) -> Int {
-        guard !mayBlock(accepting: socket) || Kernel.readyEvents(socket, CK_POLLIN) != 0 else { return -Int(EAGAIN) }
-        return Kernel.accept4(socket, address, count, flags)
-    }
-
-    /// Whether accept4(2) waits on this descriptor when there is no connection. What does not listen is refused at once.
-    static func mayBlock(accepting socket: Int32) -> Bool {
-        let flags = Kernel.openFlags(socket)
-        return flags >= 0 && flags & Int(CK_O_NONBLOCK) == 0 && Kernel.isListening(socket)
-    }
 }

@@ -1,0 +1,34 @@
+/// One system call as a value, for a worker to carry out: what rings do not have, but for some of the calls on extended
+/// attributes.
+///
+/// It names descriptors by their number, never by their index among the registered ones. Pointers in it are borrowed
+/// until the completion is drained. It is as large as a `Transfer`, so that operations are no larger for it: the fifth
+/// argument has 32 bits, and no call here has a sixth.
+public struct BlockingCall: BitwiseCopyable, @unchecked Sendable {
+    // @unchecked: the pointers are handed over with the operation, as in `Operation`.
+
+    /// Named as the system calls are.
+    public enum Kind: UInt8, BitwiseCopyable, Sendable {
+        case readlinkat, fchmod, fchmodat2, fchown, fchownat, utimensat, statfs, fstatfs
+        case getxattr, lgetxattr, fgetxattr, setxattr, lsetxattr, fsetxattr
+        case listxattr, llistxattr, flistxattr, removexattr, lremovexattr, fremovexattr
+        case lseek, getdents64, copyFileRange, ioctl, fcntl
+    }
+
+    public let kind: Kind
+    let fifth: Int32
+    let first: Int
+    let second: Int
+    let third: Int
+    let fourth: Int
+
+    init(_ kind: Kind, _ first: Int, _ second: Int = 0, _ third: Int = 0, _ fourth: Int = 0, _ fifth: Int32 = 0) {
+        self.kind = kind
+        self.first = first
+        self.second = second
+        self.third = third
+        self.fourth = fourth
+        self.fifth = fifth
+    }
+
+}
