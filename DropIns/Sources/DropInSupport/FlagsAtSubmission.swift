@@ -8,14 +8,20 @@ extension Transfer {
     /// RWF_NOAPPEND is there from Linux 6.9 on; before that, O_APPEND set later sends the write to the end of the file.
     public mutating func fixFlags(_ openFlags: UInt64, knowsNoAppend: Bool) {
         if openFlags & CK_O_APPEND == 0 {
-            if knowsNoAppend, flags.isDisjoint(with: [.append, .noAppend]) { flags.insert([.noAppend, .dropsAppend]) }
-        } else if flags.isDisjoint(with: [.append, .noAppend]) {
-            flags.insert([.append, .dropsAppend])
+            if knowsNoAppend { setAppending(.noAppend) }
+        } else {
+            setAppending(.append)
         }
         if openFlags & CK_O_SYNC == CK_O_SYNC {
             flags.insert(.sync)
         } else if openFlags & CK_O_DSYNC != 0 {
             flags.insert(.dataSync)
         }
+    }
+
+    private mutating func setAppending(_ flag: TransferFlags) {
+        guard flags.isDisjoint(with: [.append, .noAppend]) else { return }
+        flags.insert(flag)
+        dropsAppendFlags = true
     }
 }

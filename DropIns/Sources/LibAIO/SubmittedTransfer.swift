@@ -26,11 +26,12 @@ extension Submission {
         var transfer = Transfer(
             Descriptor(Int32(bitPattern: block.descriptor), kind: .buffered),
             UnsafeMutableRawPointer(bitPattern: UInt(block.address)),
-            count: Int(block.count), offset: block.offset, flags: TransferFlags(rawValue: block.rw_flags))
+            count: Int(block.count), offset: block.offset, flags: TransferFlags(rawValue: block.rw_flags),
+            direction: isWrite ? .writing : .reading,
+            isVectored: block.opcode == CK_IOCB_CMD_PREADV || block.opcode == CK_IOCB_CMD_PWRITEV)
         if block.flags & CK_IOCB_FLAG_IOPRIO != 0 { transfer.priority = UInt16(bitPattern: block.priority) }
-        let isVectored = block.opcode == CK_IOCB_CMD_PREADV || block.opcode == CK_IOCB_CMD_PWRITEV
         var bytes = transfer.count
-        if isVectored {
+        if transfer.isVectored {
             refused = copyVectors(&transfer, &bytes, record)
             guard refused == 0 else { return refused }
         } else {
@@ -40,21 +41,12 @@ extension Submission {
         }
         refused = TransferRules.checkRange(block.offset, bytes)
         guard refused == 0 else { return refused }
-        record.pointee.operation = Self.operation(transfer, isWrite: isWrite, isVectored: isVectored)
-        if !isDirect, !isWrite, let result = served(record, transfer, bytes) {
+        record.pointee.operation = .transfer(transfer)
+        if !isDirect, !isWrite, let result = served(transfer, bytes) {
             context.complete(record, result, result < 0 ? .call : .pageCache)
             return 0
         }
-        return hand(record, transfer, bytes, openFlags, isWrite: isWrite)
-    }
-
-    private static func operation(_ transfer: Transfer, isWrite: Bool, isVectored: Bool) -> Operation {
-        switch (isWrite, isVectored) {
-        case (false, false): .read(transfer)
-        case (false, true): .readVectored(transfer)
-        case (true, false): .write(transfer)
-        case (true, true): .writeVectored(transfer)
-        }
+        return hand(record, transfer, bytes, openFlags)
     }
 
     /// Copies the iovecs, of which the program may make others once the call has returned.
@@ -114,11 +106,11 @@ extension Submission {
     }
 
     /// What the page cache holds is read here and now: the result, or nil if this is for the loop.
-    private func served(_ record: UnsafeMutablePointer<Record>, _ transfer: Transfer, _ bytes: Int) -> Int? {
+    private func served(_ transfer: Transfer, _ bytes: Int) -> Int? {
         guard bytes <= Transfer.inlineLimit else { return nil }
         let guess = library.pointee.guess(transfer.descriptor.number, isWrite: false)
         guard guess.pointee.isWorthAsking() else { return nil }
-        let result = record.pointee.operation.attemptWithoutWaiting(transfer)
+        let result = transfer.attemptWithoutWaiting()
         if result >= 0 {
             guess.pointee.noteHit()
             return result
@@ -129,7 +121,7 @@ extension Submission {
             // It may be a file in memory: asking is cheaper than the loop.
             var known = transfer
             known.descriptor = .classify(transfer.descriptor.number)
-            if let result = record.pointee.operation.with(known).resultInMemory() { return result }
+            if let result = known.resultInMemory() { return result }
             guess.pointee.noteUnsupported()
         case -Int(ESPIPE): break
         default: return result
@@ -145,7 +137,7 @@ extension Submission {
         guard guess.pointee.isWorthAsking() else { return nil }
         var attempt = transfer
         attempt.flags.insert(.noWait)
-        let result = record.pointee.operation.attempt(attempt)
+        let result = attempt.attempt()
         switch result {
         case bytes:
             guess.pointee.noteHit()
@@ -164,11 +156,11 @@ extension Submission {
     // MARK: To the loop
 
     private mutating func hand(
-        _ record: UnsafeMutablePointer<Record>, _ transfer: Transfer, _ bytes: Int, _ openFlags: UInt64, isWrite: Bool
+        _ record: UnsafeMutablePointer<Record>, _ transfer: Transfer, _ bytes: Int, _ openFlags: UInt64
     ) -> Int {
         guard let loop = library.pointee.loop() else { return carryOutHere(record, transfer) }
         var transfer = transfer
-        transfer.flags.insert(.cacheMissed)
+        transfer.cacheMissed = true
         let number = transfer.descriptor.number
         let file: FileIdentity
         if let joined = loop.join(number) {
@@ -179,14 +171,13 @@ extension Submission {
         } else {
             (transfer.descriptor, file) = Descriptor.identify(number)
         }
-        let name = CallOrder.Name(descriptor: number, file: file, isWrite: isWrite)
+        let name = CallOrder.Name(descriptor: number, file: file, isWrite: transfer.isWrite)
         switch transfer.descriptor.kind {
         case .other: return -Int(EINVAL)
         case .stream:
-            if isWrite, bytes == 0 {
+            if transfer.isWrite, bytes == 0 {
                 // writev(2) would not ask the file.
-                (transfer.base, transfer.count) = (nil, 0)
-                record.pointee.operation = .write(transfer)
+                (transfer.base, transfer.count, transfer.isVectored) = (nil, 0, false)
             }
             return handStream(record, transfer, name, openFlags, loop)
         case .buffered, .direct, .unknown: return handFile(record, transfer, bytes, name, openFlags, loop)
@@ -198,7 +189,7 @@ extension Submission {
         var transfer = transfer
         transfer.descriptor = .classify(transfer.descriptor.number)
         guard transfer.descriptor.kind != .other else { return -Int(EINVAL) }
-        record.pointee.operation = record.pointee.operation.with(transfer)
+        record.pointee.operation = .transfer(transfer)
         context.complete(record, record.pointee.operation.blockingResult(), .call)
         return 0
     }
@@ -209,7 +200,7 @@ extension Submission {
     ) -> Int {
         var transfer = transfer
         if name.isWrite { transfer.fixFlags(openFlags, knowsNoAppend: loop.knowsNoAppend) }
-        record.pointee.operation = record.pointee.operation.with(transfer)
+        record.pointee.operation = .transfer(transfer)
         context.noteTransfer(record)
         let isAppend = name.isWrite && transfer.flags.contains(.append)
         if record.pointee.operation.isBufferedWrite, !isAppend {
@@ -237,17 +228,17 @@ extension Submission {
         if transfer.offset != 0, Descriptor.isSocket(transfer.descriptor.number) { return finish(record, -Int(ESPIPE)) }
         let isNonBlocking = openFlags & CK_O_NONBLOCK != 0
         if isNonBlocking, !library.pointee.order.isBusy(name) {
-            record.pointee.operation = record.pointee.operation.with(transfer)
-            return finish(record, record.pointee.operation.attempt(transfer))
+            record.pointee.operation = .transfer(transfer)
+            return finish(record, transfer.attempt())
         }
         // Otherwise a write returns when all is written.
         let isWhole = name.isWrite && !isNonBlocking && !transfer.flags.contains(.noWait)
-        if isWhole { transfer.flags.insert(.whole) }
-        record.pointee.operation = record.pointee.operation.with(transfer)
+        transfer.isWhole = isWhole
+        record.pointee.operation = .transfer(transfer)
         let entering = library.pointee.order.enter(record, name)
         guard entering != .noMemory else { return -Int(ENOMEM) }
         if entering == .runs,
-            case .done(let result) = StreamAttempt(record.pointee.operation, transfer, isWrite: name.isWrite)
+            case .done(let result) = StreamAttempt(transfer)
         {
             let rest = isWhole && result > 0 ? record.pointee.operation.rest(after: result) : nil
             guard let rest else { return finish(record, result) }

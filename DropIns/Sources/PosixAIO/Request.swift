@@ -29,9 +29,7 @@ struct Request: CarriedOperation, Pooled {
     var result = 0
     var nextFree: RequestPointer?
 
-    var isWrite: Bool {
-        if case .write = operation { true } else { false }
-    }
+    var isWrite: Bool { operation.isWrite }
 
     private init(index: Int32) { self.index = index }
 

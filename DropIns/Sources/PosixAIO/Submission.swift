@@ -36,8 +36,8 @@ struct Submission {
         }
         guard (0...priorityMax).contains(block.address.pointee.aio_reqprio) else { return block.refuse(EINVAL) }
         switch opcode & 127 {
-        case read: return submission.acceptTransfer(isWrite: false)
-        case write: return submission.acceptTransfer(isWrite: true)
+        case read: return submission.acceptTransfer(.reading)
+        case write: return submission.acceptTransfer(.writing)
         default: return submission.complete(-Int(EINVAL))
         }
     }
@@ -53,14 +53,15 @@ struct Submission {
 
     // MARK: Reads and writes
 
-    private mutating func acceptTransfer(isWrite: Bool) -> Int32 {
+    private mutating func acceptTransfer(_ direction: Transfer.Direction) -> Int32 {
+        let isWrite = direction == .writing
         account.begin(isWrite ? .write : .read)
         let number = block.address.pointee.aio_fildes
         var transfer = Transfer(
             Descriptor(number, kind: .buffered), block.buffer, count: block.address.pointee.aio_nbytes,
-            offset: Int64(block.address.pointee.aio_offset))
+            offset: Int64(block.address.pointee.aio_offset), direction: direction)
         // What no file takes: the system call says why, and cannot wait. It means no more to the engines either.
-        guard transfer.offset >= 0, transfer.count >= 0 else { return complete(refusal(transfer, isWrite: isWrite)) }
+        guard transfer.offset >= 0, transfer.count >= 0 else { return complete(refusal(transfer)) }
         if !isWrite, let result = knownCached(transfer) { return complete(result, .pageCache) }
         let flags = Kernel.openFlags(number)
         guard flags >= 0, Self.isOpen(UInt64(flags), isWrite: isWrite) else { return complete(-Int(EBADF)) }
@@ -69,38 +70,37 @@ struct Submission {
             library.guess(number).pointee.noteBuffered(number)
             if let result = cached(transfer) { return complete(result, .pageCache) }
         }
-        transfer.flags.insert(.cacheMissed)
+        transfer.cacheMissed = true
         let isAppend = isWrite && openFlags & CK_O_APPEND != 0
         if let joined = library.runningFiles?.join(number) {
             transfer.descriptor = joined.descriptor
             if isWrite { transfer.fixFlags(openFlags, knowsNoAppend: library.runningFiles?.knowsNoAppend ?? false) }
             transfer.descriptor.kind = openFlags & CK_O_DIRECT != 0 ? .direct : .buffered
             return start(
-                isWrite ? .write(transfer) : .read(transfer), joined.file, isAppend ? .writing : .parallel,
-                isCovered: true, isHeld: true)
+                .transfer(transfer), joined.file, isAppend ? .writing : .parallel, isCovered: true, isHeld: true)
         }
         let (descriptor, file) = Descriptor.identify(number)
         transfer.descriptor = descriptor
         if isWrite {
             if descriptor.kind == .stream {
                 // As glibc's own write(2), which blocks until all of it is written.
-                transfer.flags.insert(.whole)
+                transfer.isWhole = true
                 transfer.count = min(transfer.count, 0x7fff_f000)
             } else {
                 transfer.fixFlags(
                     openFlags, knowsNoAppend: library.carrierForCaller(mayWaitForEver: false)?.knowsNoAppend ?? false)
             }
         }
-        let operation: Operation = isWrite ? .write(transfer) : .read(transfer)
         switch transfer.descriptor.kind {
         case .stream where openFlags & CK_O_NONBLOCK != 0:
             // The program asked for EAGAIN rather than waiting.
-            guard isWrite else { return complete(operation.attempt(transfer)) }
-            return complete(Kernel.withoutBrokenPipeSignal { operation.attempt(transfer) })
+            guard isWrite else { return complete(transfer.attempt()) }
+            return complete(Kernel.withoutBrokenPipeSignal { transfer.attempt() })
         case .stream:
-            return start(operation, file, isWrite ? .writing : .reading, isCovered: isWrite, mayWaitForEver: true)
+            return start(
+                .transfer(transfer), file, isWrite ? .writing : .reading, isCovered: isWrite, mayWaitForEver: true)
         default:
-            return start(operation, file, isAppend ? .writing : .parallel, isCovered: true)
+            return start(.transfer(transfer), file, isAppend ? .writing : .parallel, isCovered: true)
         }
     }
 
@@ -111,7 +111,8 @@ struct Submission {
     }
 
     /// The result of a transfer that no file takes.
-    private func refusal(_ transfer: Transfer, isWrite: Bool) -> Int {
+    private func refusal(_ transfer: Transfer) -> Int {
+        let isWrite = transfer.isWrite
         let number = transfer.descriptor.number
         // A buffer of such a length, and an offset below zero, the kernel refuses before it looks at the address.
         let base = transfer.base ?? UnsafeMutableRawPointer(bitPattern: 1)!
@@ -137,14 +138,14 @@ struct Submission {
         guard transfer.count <= Transfer.inlineLimit else { return nil }
         let guess = library.guess(transfer.descriptor.number)
         guard guess.pointee.cache.isWorthAsking() else { return nil }
-        let result = transfer.attemptWithoutWaiting(isWrite: false)
+        let result = transfer.attemptWithoutWaiting()
         switch result {
         case -Int(EAGAIN): guess.pointee.cache.noteMiss()
         case -Int(EOPNOTSUPP):
             // It may be a file in memory: asking is cheaper than the loop.
             var known = transfer
             known.descriptor = .classify(transfer.descriptor.number)
-            if let result = Operation.read(known).resultInMemory() { return result }
+            if let result = known.resultInMemory() { return result }
             guess.pointee.cache.noteUnsupported()
         case -Int(ESPIPE), -Int(EINTR): break
         default:

@@ -55,7 +55,9 @@ public struct WalkEntry: Sendable {
 
 extension WalkEntry {
     /// Its name in the directory that it lies in, from a walk that tells directories: to open it without its whole path.
-    @_spi(AIOCommand) public var nameInDirectory: NameInDirectory? { parent.map { NameInDirectory(directory: $0, name: path.lastName) } }
+    @_spi(AIOCommand) public var nameInDirectory: NameInDirectory? {
+        parent.map { NameInDirectory(directory: $0, name: path.lastName) }
+    }
 }
 
 @_spi(AIOCommand) public struct NameInDirectory: Sendable {

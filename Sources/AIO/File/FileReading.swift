@@ -79,8 +79,9 @@ extension File {
         into vector: inout IOVector, at offset: Int64, flags: TransferFlags = [],
         deadline: Deadline = .never
     ) async throws(IOError) -> Int {
-        let transfer = Transfer(descriptor, vector.vectors, count: vector.count, offset: offset, flags: flags)
-        return try await perform(.readVectored, transfer, deadline)
+        let transfer = Transfer(
+            descriptor, vector.vectors, count: vector.count, offset: offset, flags: flags, isVectored: true)
+        return try await perform(transfer, deadline)
     }
 
     /// Uninitialized memory for `count` bytes.
@@ -99,7 +100,7 @@ extension File {
         _ deadline: Deadline
     ) async throws(IOError) -> Int {
         let transfer = Transfer(descriptor, base, count: count, offset: offset, flags: flags)
-        return try await perform(.read, transfer, deadline)
+        return try await perform(transfer, deadline)
     }
 
     /// `readExactly`, as the one above.

@@ -1,87 +1,67 @@
 internal import AIOCore
 internal import CKernel
 
-/// The four kinds of transfer, for what they have in common.
-enum TransferKind {
-    case read, write, readVectored, writeVectored
-
-    /// The operation. Made only for what goes to a loop.
-    func operation(_ transfer: Transfer) -> Operation {
-        switch self {
-        case .read: .read(transfer)
-        case .write: .write(transfer)
-        case .readVectored: .readVectored(transfer)
-        case .writeVectored: .writeVectored(transfer)
-        }
-    }
-
-    var name: String {
-        switch self {
-        case .read, .readVectored: "read"
-        case .write, .writeVectored: "write"
-        }
-    }
-}
-
 extension File {
     /// The way of every read and write: tried where the caller stands, then handed to a loop.
     ///
     /// Always inlined: the first attempt is a plain call then, and a hit costs one async frame, the caller's.
     @inline(__always)
     func perform(
-        _ kind: TransferKind, _ transfer: Transfer, _ deadline: Deadline
+        _ transfer: Transfer, _ deadline: Deadline
     ) async throws(IOError) -> Int {
         var transfer = transfer
-        if let result = try serveNow(kind, &transfer, deadline) { return result }
-        return try await handOver(kind, transfer, deadline)
+        if let result = try serveNow(&transfer, deadline) { return result }
+        return try await handOver(transfer, deadline)
     }
 
     private func handOver(
-        _ kind: TransferKind, _ transfer: Transfer, _ deadline: Deadline
+        _ transfer: Transfer, _ deadline: Deadline
     ) async throws(IOError) -> Int {
-        try begin(kind.name)
+        try begin(transfer.name)
         defer { lease.end() }
         return Int(
-            try await runtime.perform(kind.operation(transfer), deadline.nanoseconds, kind.name, path).result)
+            try await runtime.perform(.transfer(transfer), deadline.nanoseconds, transfer.name, path).result)
     }
 
     /// preadv2(2) or pwritev2(2) with RWF_NOWAIT on the calling thread. nil if the operation has to go to a loop;
     /// `transfer` then says whether the page cache was asked in vain.
     @inline(__always)
     private func serveNow(
-        _ kind: TransferKind, _ transfer: inout Transfer, _ deadline: Deadline
+        _ transfer: inout Transfer, _ deadline: Deadline
     ) throws(IOError) -> Int? {
-        try begin(kind.name, deadline)
+        try begin(transfer.name, deadline)
         defer { lease.end() }
         guard transfer.offset >= 0 || descriptor.kind == .stream else {
-            throw IOError(.invalidArgument, kind.name, path: path, advice: "the offset is negative")
+            throw IOError(.invalidArgument, transfer.name, path: path, advice: "the offset is negative")
         }
-        guard mayServeNow(kind, transfer.count), guess.isWorthAsking() else { return nil }
+        guard mayServeNow(transfer), guess.isWorthAsking() else { return nil }
         // A task that is served again and again without suspending would keep its loop from everybody else.
         if guess.isTurnUsedUp(), runtime.isOnLoop { return nil }
-        let result = kind == .write ? writeNow(transfer) : transfer.attemptWithoutWaiting(isWrite: false)
+        let result = transfer.isWrite ? writeNow(transfer) : transfer.attemptWithoutWaiting()
         if result >= 0 {
             guess.noteHit()
             return result
         }
         guard isMiss(result, &transfer) else {
-            throw IOError(result: Int32(truncatingIfNeeded: result), kind.name, path: path)
+            throw IOError(result: Int32(truncatingIfNeeded: result), transfer.name, path: path)
         }
         return nil
     }
 
     /// To a stream.
     private func writeNow(_ transfer: Transfer) -> Int {
-        runtime.withoutBrokenPipeSignal { transfer.attemptWithoutWaiting(isWrite: true) }
+        runtime.withoutBrokenPipeSignal { transfer.attemptWithoutWaiting() }
     }
 
     /// Buffered reads, and streams; not what takes too long to copy on the caller's thread.
     @inline(__always)
-    private func mayServeNow(_ kind: TransferKind, _ count: Int) -> Bool {
-        guard runtime.configuration.inlineAttempts, count <= Transfer.inlineLimit else { return false }
+    private func mayServeNow(_ transfer: Transfer) -> Bool {
+        guard runtime.configuration.inlineAttempts, !transfer.isVectored, transfer.count <= Transfer.inlineLimit else {
+            return false
+        }
         return switch descriptor.kind {
-        case .buffered: kind == .read
-        case .stream: kind == .read || kind == .write
+        case .buffered: !transfer.isWrite
+        case .stream: true
         case .unknown, .direct, .other: false
         }
     }
@@ -93,7 +73,7 @@ extension File {
         case -Int(EAGAIN) where mayWait:
             // A stream that is not ready says nothing about the next time.
             if descriptor.kind == .buffered { guess.noteMiss() }
-            transfer.flags.insert(.cacheMissed)
+            transfer.cacheMissed = true
             return true
         case -Int(EOPNOTSUPP):
             // This file system cannot tell; or it does not know one of the flags, which the engine will say.
@@ -106,4 +86,10 @@ extension File {
             return false
         }
     }
+}
+
+extension Transfer {
+    /// The word that errors use.
+    @inline(__always)
+    fileprivate var name: String { isWrite ? "write" : "read" }
 }

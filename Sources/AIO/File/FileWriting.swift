@@ -50,8 +50,10 @@ extension File {
         _ vector: borrowing IOVector, at offset: Int64, flags: TransferFlags = [],
         deadline: Deadline = .never
     ) async throws(IOError) -> Int {
-        let transfer = Transfer(descriptor, vector.vectors, count: vector.count, offset: offset, flags: flags)
-        return try await perform(.writeVectored, transfer, deadline)
+        let transfer = Transfer(
+            descriptor, vector.vectors, count: vector.count, offset: offset, flags: flags, direction: .writing,
+            isVectored: true)
+        return try await perform(transfer, deadline)
     }
 
     @inline(__always)
@@ -61,8 +63,9 @@ extension File {
     ) async throws(IOError) -> Int {
         // The kernel only reads through it.
         let transfer = Transfer(
-            descriptor, UnsafeMutableRawPointer(mutating: base), count: count, offset: offset, flags: flags)
-        return try await perform(.write, transfer, deadline)
+            descriptor, UnsafeMutableRawPointer(mutating: base), count: count, offset: offset, flags: flags,
+            direction: .writing)
+        return try await perform(transfer, deadline)
     }
     /// `writeAll` from memory that the caller keeps where it is until this returns.
     func writeAll(

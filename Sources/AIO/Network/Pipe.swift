@@ -70,7 +70,7 @@ public final class StreamReader: ReadableStream {
         try handle.begin("read", deadline)
         defer { handle.end() }
         let result = try handle.transferNow(transfer, handle.readGuess, "read") { transfer in
-            transfer.attemptWithoutWaiting(isWrite: false)
+            transfer.attemptWithoutWaiting()
         }
         if let result { return result }
         return try await handle.performBegun(.read(transfer), deadline, "read")
@@ -113,11 +113,12 @@ public final class StreamWriter: WritableStream {
         guard count > 0 else { return 0 }
         // The kernel only reads through it.
         let transfer = Transfer(
-            handle.descriptor, UnsafeMutableRawPointer(mutating: base), count: count, offset: Transfer.currentPosition)
+            handle.descriptor, UnsafeMutableRawPointer(mutating: base), count: count, offset: Transfer.currentPosition,
+            direction: .writing)
         try handle.begin("write", deadline)
         defer { handle.end() }
         let result = try handle.transferNow(transfer, handle.writeGuess, "write") { transfer in
-            runtime.withoutBrokenPipeSignal { transfer.attemptWithoutWaiting(isWrite: true) }
+            runtime.withoutBrokenPipeSignal { transfer.attemptWithoutWaiting() }
         }
         if let result { return result }
         return try await handle.performBegun(.write(transfer), deadline, "write")

@@ -16,7 +16,8 @@ extension StreamHandle {
         try begin("read", deadline)
         defer { end() }
         if let result = try receiveNow(base, count) { return result }
-        let call = SocketCall.receive(descriptor, base, count: min(count, Self.transferMax), flags: waitFlags)
+        let count = min(count, Self.transferMax)
+        let call = SocketCall.receive(descriptor, base, count: count, flags: 0, waitsFirst: waitsFirst)
         return try await performBegun(.socket(call), deadline, "read")
     }
 
@@ -34,7 +35,8 @@ extension StreamHandle {
         try begin("write", deadline)
         defer { end() }
         if let result = try sendNow(base, count) { return result }
-        let call = SocketCall.send(descriptor, base, count: min(count, Self.transferMax), flags: waitFlags)
+        let count = min(count, Self.transferMax)
+        let call = SocketCall.send(descriptor, base, count: count, flags: 0, waitsFirst: waitsFirst)
         return try await performBegun(.socket(call), deadline, "write")
     }
 
@@ -65,7 +67,7 @@ extension StreamHandle {
 
     /// Of what goes to a loop: there is little sense in its trying at once again.
     @inline(__always)
-    private var waitFlags: Int32 { runtime.configuration.inlineAttempts ? SocketCall.waitsFirst : 0 }
+    private var waitsFirst: Bool { runtime.configuration.inlineAttempts }
 
     /// Whether to try on this thread: not if it mostly was in vain, and not if a task that is served again and again would
     /// keep its loop from everybody else.

@@ -16,14 +16,14 @@ extension SocketCall {
             return Self.accept(socket.number, address, count, flags)
         case .connect(let socket, let address, let count):
             return Kernel.connectWithoutWaiting(socket.number, address, count)
-        case .receive(let socket, let buffer, let count, let flags):
+        case .receive(let socket, let buffer, let count, let flags, _):
             return Kernel.receive(socket.number, buffer, count, Self.receiveFlags(flags) | CK_MSG_DONTWAIT)
-        case .send(let socket, let bytes, let count, let flags),
+        case .send(let socket, let bytes, let count, let flags, _),
             .sendZeroCopy(let socket, let bytes, let count, let flags):
             return Kernel.send(socket.number, bytes, count, Self.sendFlags(flags) | CK_MSG_DONTWAIT)
-        case .receiveMessage(let socket, let message, let flags):
+        case .receiveMessage(let socket, let message, let flags, _):
             return Kernel.receiveMessage(socket.number, message, Self.receiveFlags(flags) | CK_MSG_DONTWAIT)
-        case .sendMessage(let socket, let message, let flags):
+        case .sendMessage(let socket, let message, let flags, _):
             return Kernel.sendMessage(socket.number, message, Self.sendFlags(flags) | CK_MSG_DONTWAIT)
         case .shutdown(let socket, let how):
             return Kernel.shutdown(socket.number, how)
@@ -55,7 +55,7 @@ extension SocketCall {
         }
         let result = attempt()
         switch result {
-        case -Int(EAGAIN): return isWithoutWaiting || isPacedByTime ? .done(result) : .notReady
+        case -Int(EAGAIN): return traits.isWithoutWaiting || isPacedByTime ? .done(result) : .notReady
         case -Int(EINPROGRESS), -Int(EALREADY):
             if case .connect = self { return .notReady }
             return .done(result)

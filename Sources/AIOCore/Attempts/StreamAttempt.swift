@@ -8,27 +8,26 @@ public enum StreamAttempt: BitwiseCopyable, Sendable {
     /// Ready, but this file can only be used by a call that might block after all (a terminal, say).
     case needsWorker
 
-    public init(_ operation: Operation, _ transfer: Transfer, isWrite: Bool) {
-        let flags = transfer.flags.kernelFlags
-        let result = operation.attempt(transfer, flags: flags | CK_RWF_NOWAIT)
+    public init(_ transfer: Transfer) {
+        let result = transfer.attempt(flags: transfer.flags.rawValue | CK_RWF_NOWAIT)
         switch result {
         case -Int(EAGAIN):
             self = transfer.flags.contains(.noWait) ? .done(result) : .notReady
         case -Int(EOPNOTSUPP) where !transfer.flags.contains(.noWait):
-            self = Self.withoutNoWait(operation, transfer, isWrite: isWrite)
+            self = Self.withoutNoWait(transfer)
         default:
             self = .done(result)
         }
     }
 
     /// For files that do not know RWF_NOWAIT: O_NONBLOCK says the same; without it, ask poll(2) first.
-    private static func withoutNoWait(_ operation: Operation, _ transfer: Transfer, isWrite: Bool) -> StreamAttempt {
+    private static func withoutNoWait(_ transfer: Transfer) -> StreamAttempt {
         let number = transfer.descriptor.number
         if UInt64(max(0, Kernel.openFlags(number))) & CK_O_NONBLOCK != 0 {
-            let result = operation.attempt(transfer, flags: transfer.flags.kernelFlags)
+            let result = transfer.attempt()
             return result == -Int(EAGAIN) ? .notReady : .done(result)
         }
-        var entry = ck_pollfd(descriptor: number, events: Int16(isWrite ? CK_POLLOUT : CK_POLLIN), returned: 0)
+        var entry = ck_pollfd(descriptor: number, events: Int16(transfer.isWrite ? CK_POLLOUT : CK_POLLIN), returned: 0)
         var zero = ck_timespec()
         return Kernel.ppoll(&entry, 1, &zero) > 0 ? .needsWorker : .notReady
     }

@@ -1,53 +1,53 @@
 internal import CKernel
 
-extension Operation {
-    /// The read or write on this thread, which waits unless the file was opened with O_NONBLOCK.
-    public func attempt(_ transfer: Transfer) -> Int { attempt(transfer, flags: transfer.flags.kernelFlags) }
+/// A transfer as the system call on this thread.
+extension Transfer {
+    /// Waits unless its flags, or those of the open file, say otherwise.
+    public func attempt() -> Int { attempt(flags: flags.rawValue) }
 
-    /// The read or write as preadv2(2) or pwritev2(2) with these flags.
+    /// preadv2(2) or pwritev2(2) with these flags.
     @inline(__always)
-    func attempt(_ transfer: Transfer, flags: UInt32) -> Int {
-        var single = iovec(iov_base: transfer.base, iov_len: transfer.count)
-        let number = transfer.descriptor.number
-        let offset = transfer.effectiveOffset
-        switch self {
-        case .read:
-            return Kernel.preadv2(number, &single, 1, offset, flags)
-        case .write:
-            if transfer.count == 0, transfer.descriptor.kind == .stream, flags & ~CK_RWF_NOWAIT == 0 {
-                return writeNothing(transfer, isWaiting: flags & CK_RWF_NOWAIT == 0)
-            }
-            return Kernel.pwritev2(number, &single, 1, offset, flags)
-        case .readVectored:
-            return Kernel.preadv2(number, transfer.vectors, transfer.count, offset, flags)
-        default:
-            return Kernel.pwritev2(number, transfer.vectors, transfer.count, offset, flags)
+    func attempt(flags: UInt32) -> Int {
+        let number = descriptor.number
+        let offset = effectiveOffset
+        if isVectored {
+            return isWrite
+                ? Kernel.pwritev2(number, vectors, count, offset, flags)
+                : Kernel.preadv2(number, vectors, count, offset, flags)
         }
+        var single = iovec(iov_base: base, iov_len: count)
+        guard isWrite else { return Kernel.preadv2(number, &single, 1, offset, flags) }
+        if count == 0, descriptor.kind == .stream, flags & ~CK_RWF_NOWAIT == 0 {
+            return writeNothing(isWaiting: flags & CK_RWF_NOWAIT == 0)
+        }
+        return Kernel.pwritev2(number, &single, 1, offset, flags)
     }
-}
 
-extension Operation {
     /// A write of zero bytes to a stream. send(2) and write(2) reach the file: a socket sends an empty message or reports that
     /// the connection is broken, a terminal that it has hung up; pwritev2(2) returns 0 without calling it. The address is
     /// passed on, since the kernel refuses one of its own (EFAULT) for zero bytes too.
-    private func writeNothing(_ transfer: Transfer, isWaiting: Bool) -> Int {
-        let descriptor = transfer.descriptor
+    private func writeNothing(isWaiting: Bool) -> Int {
         let number = descriptor.number
-        let sent = Kernel.send(number, transfer.base, 0, isWaiting ? 0 : CK_MSG_DONTWAIT)
+        let sent = Kernel.send(number, base, 0, isWaiting ? 0 : CK_MSG_DONTWAIT)
         // sendto(2) looks at the address before it looks whether this is a socket.
         guard sent == -Int(ENOTSOCK) || sent == -Int(EFAULT) else { return sent }
         // A terminal with a writer in it makes the next one wait; pwritev2(2) looks at the address alone.
         let isReady = isWaiting || descriptor.backing != .remote || Kernel.readyEvents(number, CK_POLLOUT) != 0
-        if isReady { return Kernel.write(number, transfer.base, 0) }
-        var none = iovec(iov_base: transfer.base, iov_len: 0)
+        if isReady { return Kernel.write(number, base, 0) }
+        var none = iovec(iov_base: base, iov_len: 0)
         return Kernel.pwritev2(number, &none, 1, -1, 0)
     }
-}
 
-extension Transfer {
     /// A stream has no offset: the kernel would refuse it with ESPIPE.
     @inline(__always)
     var effectiveOffset: Int64 { descriptor.kind == .stream ? Transfer.currentPosition : offset }
+
+    /// The same transfer at the descriptor's own position.
+    var atCurrentPosition: Transfer {
+        var transfer = self
+        transfer.offset = Transfer.currentPosition
+        return transfer
+    }
 
     /// `base` as the iovecs of a vectored transfer. nil goes to the kernel as it is, which answers EFAULT.
     var vectors: UnsafePointer<iovec>? {
@@ -56,8 +56,11 @@ extension Transfer {
 
     /// Bytes to transfer. Reads the iovecs of a vectored one; `Int.max` if they cannot be read, which the kernel then
     /// answers with EFAULT.
-    func byteCount(isVectored: Bool) -> Int {
-        guard isVectored, let base else { return count }
+    @inline(__always)
+    var byteCount: Int { isVectored ? vectoredByteCount : count }
+
+    private var vectoredByteCount: Int {
+        guard let base else { return count }
         let vectorCount = max(0, min(count, 1024))
         return withUnsafeTemporaryAllocation(of: iovec.self, capacity: vectorCount) { vectors in
             let copy = UnsafeMutableRawBufferPointer(vectors)

@@ -103,8 +103,7 @@ public struct EngineQueue: ~Copyable {
             if slot.pointee.deadline != .never { deadlines.insert(token.slot, slot.pointee.deadline) }
             slot.pointee.operation = .futexWait(futexCancels.prepare(wait, token.slot))
             engine.stage(slot.pointee.operation, token)
-        case .write(let transfer) where transfer.flags.contains(.whole),
-            .writeVectored(let transfer) where transfer.flags.contains(.whole):
+        case .transfer(let transfer) where transfer.isWrite && transfer.isWhole:
             stageWholeWrite(token)
         case let operation:
             if slot.pointee.deadline != .never { deadlines.insert(token.slot, slot.pointee.deadline) }

@@ -47,12 +47,12 @@ extension EngineQueue {
         let operation = slot.pointee.operation
         switch completion.result {
         case -EAGAIN:
-            guard let (transfer, _) = operation.transfer else { break }
-            return finish(token, refusal(operation, transfer), completion.flags)
+            guard let transfer = operation.transfer else { break }
+            return finish(token, refusal(transfer), completion.flags)
         case -ESPIPE:
             // Some files take no offset and do not look it: a socket that nobody classified, what procfs lets write.
-            guard let (transfer, _) = operation.transfer, transfer.offset >= 0 else { break }
-            slot.pointee.operation = operation.atCurrentPosition
+            guard let transfer = operation.transfer, transfer.offset >= 0 else { break }
+            slot.pointee.operation = .transfer(transfer.atCurrentPosition)
             return stageAgain(slot.pointee.operation, token)
         case -EINVAL:
             if isForTheCallToSay(completion, operation) {
@@ -60,20 +60,20 @@ extension EngineQueue {
                 return engine.stageWithWorker(operation, token)
             }
             // Somebody has set O_DIRECT since: a worker looks whether that is why.
-            guard var (transfer, _) = operation.transfer, transfer.mayHaveBecomeDirect else { break }
-            transfer.flags.insert(.throughPageCache)
-            slot.pointee.operation = operation.with(transfer)
+            guard var transfer = operation.transfer, transfer.mayHaveBecomeDirect else { break }
+            transfer.throughPageCache = true
+            slot.pointee.operation = .transfer(transfer)
             return stageAgain(slot.pointee.operation, token)
         case -EOPNOTSUPP:
-            if let plain = operation.transfer?.transfer.withoutAppendFlags {
-                slot.pointee.operation = operation.with(plain)
+            if let plain = operation.transfer?.withoutAppendFlags {
+                slot.pointee.operation = .transfer(plain)
                 return stageAgain(slot.pointee.operation, token)
             }
             // Not every kind of socket sends from the caller's memory.
             guard case .socket(.sendZeroCopy(let socket, let bytes, let count, let flags)) = operation else { break }
             slot.pointee.operation = .socket(.send(socket, bytes, count: count, flags: flags))
             return stageAgain(slot.pointee.operation, token)
-        case -EINTR where operation.mayBeInterrupted:
+        case -EINTR where operation.traits.restartsAfterInterrupt:
             return stageAgain(operation, token)
         case -EINTR where operation.isRelease:
             // The descriptor is gone all the same, and its number may be another file's by now.
@@ -98,15 +98,14 @@ extension EngineQueue {
     /// says then. A worker of ours tries it once.
     private func isForWantOfThread(_ completion: Completion, _ operation: Operation) -> Bool {
         completion.result == -ECANCELED && engine.kind == .ioUring && !completion.flags.contains(.usedWorker)
-            && operation.isWorkForAnyWorker
+            && operation.traits.isForAnyWorker
     }
 
     /// Whether a ring has refused a direct write: what would end beyond 2^63 it refuses where pwrite(2) writes what fits.
     private func isForTheCallToSay(_ completion: Completion, _ operation: Operation) -> Bool {
-        guard engine.kind == .ioUring, !completion.flags.contains(.usedWorker),
-            let (transfer, isWrite) = operation.transfer
+        guard engine.kind == .ioUring, !completion.flags.contains(.usedWorker), let transfer = operation.transfer
         else { return false }
-        return isWrite && transfer.descriptor.kind == .direct && !transfer.descriptor.isRegistered
+        return transfer.isWrite && transfer.descriptor.kind == .direct && !transfer.descriptor.isRegistered
     }
 
     private func result(_ completion: Completion) -> Int32 {
@@ -117,14 +116,14 @@ extension EngineQueue {
     /// O_NONBLOCK and does not support RWF_NOWAIT (/dev/full), and for a direct write from unmapped memory to the end of a file
     /// on XFS. So the next attempt is the system call itself. A regular file is always ready, and may block: a worker makes it.
     private mutating func attemptReady(_ operation: Operation, _ token: Token) {
-        guard engine.kind == .ioUring, !table[token].pointee.isInSteps, let (transfer, isWrite) = operation.transfer,
+        guard engine.kind == .ioUring, !table[token].pointee.isInSteps, let transfer = operation.transfer,
             !transfer.descriptor.isRegistered
         else { return stageAgain(operation, token, isReady: true) }
         guard transfer.descriptor.kind == .stream else {
             hasStagedAgain = true
             return engine.stageWithWorker(operation, token)
         }
-        switch StreamAttempt(operation, transfer, isWrite: isWrite) {
+        switch StreamAttempt(transfer) {
         case .done(let result): settle(Completion(token, result: Int32(truncatingIfNeeded: result)))
         case .notReady: settle(Completion(token, result: -EAGAIN))
         case .needsWorker:
@@ -151,9 +150,9 @@ extension EngineQueue {
 
     /// What the system call says where the engine said EAGAIN and the caller wants no waiting: io_uring says so too of
     /// a file that cannot tell, which is EOPNOTSUPP.
-    private func refusal(_ operation: Operation, _ transfer: Transfer) -> Int32 {
+    private func refusal(_ transfer: Transfer) -> Int32 {
         guard engine.kind == .ioUring, !transfer.descriptor.isRegistered else { return -EAGAIN }
-        let result = operation.attempt(transfer, flags: transfer.flags.kernelFlags)
+        let result = transfer.attempt()
         // A stream that nobody classified takes no offset; the engine, which heeds that, has said what there is to say.
         return result == -Int(ESPIPE) ? -EAGAIN : Int32(truncatingIfNeeded: result)
     }
@@ -168,13 +167,7 @@ extension EngineQueue {
 extension Operation {
     /// Whether this result says that it has to wait, and it wants to.
     fileprivate func waits(after result: Int32) -> Bool {
-        guard !isWithoutWaiting else { return false }
+        guard !traits.isWithoutWaiting else { return false }
         return result == -EAGAIN && isPacedByTime || readiness(after: result) != nil
-    }
-
-    /// Whether it did nothing if it says EINTR: the submitting thread had a signal or task work pending.
-    fileprivate var mayBeInterrupted: Bool {
-        if case .socket = self { return true }
-        return transfer != nil
     }
 }

@@ -97,15 +97,3 @@ extension EngineQueue {
         pace.noteSleep(Kernel.now() &- start)
     }
 }
-
-extension Operation {
-    /// Whether its completion is news from somebody else: it waits, but neither for the clock nor for room to write.
-    @inline(__always)
-    var isMessage: Bool {
-        switch self {
-        case .timeout, .repeatingTimeout, .write, .writeVectored: false
-        case .socket(let call): call.interest == .reading
-        default: isWait
-        }
-    }
-}

@@ -102,15 +102,6 @@ extension EngineQueue {
 }
 
 extension Operation {
-    /// Whether it completes more than once.
-    public var isRepeating: Bool {
-        switch self {
-        case .pollEach, .repeatingTimeout, .socket(.acceptEach): true
-        case .socket(.receiveBuffered(_, _, _, let isRepeating)): isRepeating
-        default: false
-        }
-    }
-
     /// Whether a completion with this result, which is no error, is not its last.
     fileprivate func goesOn(after result: Int32) -> Bool {
         if case .socket(.receiveBuffered) = self, result == 0 { return false }

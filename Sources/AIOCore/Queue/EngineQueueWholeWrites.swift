@@ -1,6 +1,6 @@
 internal import CKernel
 
-/// Writes that complete when all is written (`TransferFlags.whole`): a stream takes what it has room for, and an engine
+/// Writes that complete when all is written (`Transfer.isWhole`): a stream takes what it has room for, and an engine
 /// completes with that. The rest follows, the same on every engine, until an error, a cancel or the deadline ends the
 /// write; what was written before is then its result, as it is of write(2).
 ///
@@ -25,25 +25,21 @@ extension EngineQueue {
 }
 
 extension Operation {
-    var isWholeWrite: Bool { transfer.map { $0.isWrite && $0.transfer.flags.contains(.whole) } ?? false }
+    var isWholeWrite: Bool { transfer.map { $0.isWrite && $0.isWhole } ?? false }
 
     /// The rest of a write of which `count` bytes are written; nil if that is all. The iovecs of a vectored one are moved
     /// on where they lie.
     public func rest(after count: Int) -> Operation? {
-        switch self {
-        case .write(var transfer):
+        guard var transfer, transfer.isWrite else { return nil }
+        if transfer.isVectored {
+            guard transfer.moveVectors(by: count) else { return nil }
+        } else {
             guard count < transfer.count else { return nil }
             transfer.base = transfer.base.map { $0 + count }
             transfer.count -= count
-            transfer.advanceOffset(by: count)
-            return .write(transfer)
-        case .writeVectored(var transfer):
-            guard transfer.moveVectors(by: count) else { return nil }
-            transfer.advanceOffset(by: count)
-            return .writeVectored(transfer)
-        default:
-            return nil
         }
+        transfer.advanceOffset(by: count)
+        return .transfer(transfer)
     }
 }
 

@@ -41,7 +41,7 @@ final class InFlightTable: @unchecked Sendable {
         fileprivate(set) var state = State.unstaged
         fileprivate(set) var isCancelRequested = false
         var isDeadlinePassed = false
-        /// Of a write that is to be whole (`TransferFlags.whole`): what is written already.
+        /// Of a write that is to be whole (`Transfer.isWhole`): what is written already.
         var progress = 0
         /// Whether it is carried out in steps, and the buffer that the present one has.
         fileprivate(set) var isInSteps = false

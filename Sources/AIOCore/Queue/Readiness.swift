@@ -14,8 +14,9 @@ extension Operation {
             // The connection is on its way; the same call then says what became of it.
             return result == -EINPROGRESS || result == -EALREADY ? .poll(socket, events: CK_POLLOUT) : nil
         default:
-            guard result == -EAGAIN, let descriptor else { return nil }
-            switch interest {
+            let traits = traits
+            guard result == -EAGAIN, let descriptor = traits.descriptor else { return nil }
+            switch traits.interest {
             case .reading?: return .poll(descriptor, events: CK_POLLIN)
             case .writing?: return .poll(descriptor, events: CK_POLLOUT)
             case .polling?, nil: return nil

@@ -32,3 +32,36 @@ public struct BlockingCall: BitwiseCopyable, @unchecked Sendable {
     }
 
 }
+
+extension BlockingCall.Kind {
+    /// As the system call.
+    var name: StaticString {
+        switch self {
+        case .readlinkat: "readlinkat"
+        case .fchmod: "fchmod"
+        case .fchmodat2: "fchmodat2"
+        case .fchown: "fchown"
+        case .fchownat: "fchownat"
+        case .utimensat: "utimensat"
+        case .statfs: "statfs"
+        case .fstatfs: "fstatfs"
+        case .getxattr: "getxattr"
+        case .lgetxattr: "lgetxattr"
+        case .fgetxattr: "fgetxattr"
+        case .setxattr: "setxattr"
+        case .lsetxattr: "lsetxattr"
+        case .fsetxattr: "fsetxattr"
+        case .listxattr: "listxattr"
+        case .llistxattr: "llistxattr"
+        case .flistxattr: "flistxattr"
+        case .removexattr: "removexattr"
+        case .lremovexattr: "lremovexattr"
+        case .fremovexattr: "fremovexattr"
+        case .lseek: "lseek"
+        case .getdents64: "getdents64"
+        case .copyFileRange: "copyFileRange"
+        case .ioctl: "ioctl"
+        case .fcntl: "fcntl"
+        }
+    }
+}

@@ -14,14 +14,9 @@ public enum Operation: BitwiseCopyable, @unchecked Sendable {
 
     /// Completes with 0.
     case nop
-    /// preadv2(2) into one buffer. Completes with the bytes read; 0 is the end of the file.
-    case read(Transfer)
-    /// pwritev2(2) from one buffer. Completes with the bytes written.
-    case write(Transfer)
-    /// preadv2(2): `base` points at `count` iovecs.
-    case readVectored(Transfer)
-    /// pwritev2(2): `base` points at `count` iovecs.
-    case writeVectored(Transfer)
+    /// preadv2(2) or pwritev2(2), as the transfer says. Completes with the bytes read or written; a read that completes with
+    /// 0 is at the end of the file.
+    case transfer(Transfer)
     /// fsync(2) or fdatasync(2).
     case sync(Descriptor, SyncLevel)
     /// sync_file_range(2). `flags` are its SYNC_FILE_RANGE_ flags; `count` 0 means to the end of the file.
@@ -86,4 +81,22 @@ public enum Operation: BitwiseCopyable, @unchecked Sendable {
     /// Asks to cancel `target`. Completes with 0 (asked), ENOENT (no such operation: it may have completed) or
     /// EALREADY (asked before, or `target` releases something). What becomes of the target is told by the target's own completion alone.
     case cancel(target: Token)
+}
+
+extension Operation {
+    /// preadv2(2) into one buffer. Completes with the bytes read; 0 is the end of the file.
+    public static func read(_ transfer: Transfer) -> Operation { .transfer(transfer.to(.reading)) }
+
+    /// pwritev2(2) from one buffer. Completes with the bytes written.
+    public static func write(_ transfer: Transfer) -> Operation { .transfer(transfer.to(.writing)) }
+
+    /// preadv2(2): `base` points at `count` iovecs.
+    public static func readVectored(_ transfer: Transfer) -> Operation {
+        .transfer(transfer.to(.reading, isVectored: true))
+    }
+
+    /// pwritev2(2): `base` points at `count` iovecs.
+    public static func writeVectored(_ transfer: Transfer) -> Operation {
+        .transfer(transfer.to(.writing, isVectored: true))
+    }
 }

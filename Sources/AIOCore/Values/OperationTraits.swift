@@ -1,215 +1,174 @@
 internal import CKernel
 
-/// The descriptor that an operation works on, for what treats all operations alike.
-extension Operation {
-    /// nil for operations on none, or on a path.
-    public var descriptor: Descriptor? {
-        switch self {
-        case .read(let transfer), .write(let transfer), .readVectored(let transfer), .writeVectored(let transfer):
-            transfer.descriptor
-        case .sync(let descriptor, _), .syncRange(let descriptor, _, _, _), .allocate(let descriptor, _, _, _),
-            .truncate(let descriptor, _), .advise(let descriptor, _, _, _), .poll(let descriptor, _),
-            .pollEach(let descriptor, _):
-            descriptor
-        case .socket(let call): call.descriptor
-        case .splice(let splice), .tee(let splice): splice.input
-        case .waitForChild(let child, _, _): child
-        case .nop, .open, .close, .status, .rename, .unlink, .makeDirectory, .link, .symbolicLink, .call, .work,
-            .futexWait, .timeout, .repeatingTimeout, .buffers, .cancel, .cancelAll:
-            nil
-        }
-    }
-
+/// What there is to know of an operation without knowing which it is.
+///
+/// `Operation.traits` is the one table, without a `default`: an operation that is added has a row, or nothing compiles. What
+/// treats operations alike (tables, deadlines, retries, workers, names in errors) reads it.
+public struct OperationTraits: BitwiseCopyable, Sendable {
+    /// What it is called in errors and reports: as the system call.
+    public let name: StaticString
+    /// What it works on; nil for operations on none, or on a path.
+    let descriptor: Descriptor?
     /// The second descriptor of an operation on two.
-    var otherDescriptor: Descriptor? {
-        switch self {
-        case .splice(let splice), .tee(let splice): splice.output
-        default: nil
-        }
-    }
-
-    /// The same operation with another second descriptor.
-    func onOther(_ other: Descriptor) -> Operation {
-        switch self {
-        case .splice(var splice):
-            splice.output = other
-            return .splice(splice)
-        case .tee(var splice):
-            splice.output = other
-            return .tee(splice)
-        default:
-            return self
-        }
-    }
-
-    /// Whether an engine made of system calls has to know what its descriptor is. What is for sockets is refused elsewhere.
-    var needsKind: Bool {
-        switch self {
-        case .socket, .waitForChild: false
-        default: true
-        }
-    }
-
-    var isConnect: Bool {
-        if case .socket(.connect) = self { true } else { false }
-    }
-
-    /// Whether it is an operation on this descriptor.
-    package func isOn(_ other: Descriptor) -> Bool {
-        if let descriptor, descriptor.isSame(as: other) { return true }
-        return otherDescriptor.map { $0.isSame(as: other) } ?? false
-    }
-
+    let otherDescriptor: Descriptor?
+    /// What it waits for if it cannot go on at once; nil if it is done then, or waits for a device in a call that blocks.
+    let awaits: Awaited?
+    /// Whether what it does is mostly to wait for somebody else, or for the clock. There may be as many of these as a
+    /// program has connections, without one of them being work for a device.
+    let isWait: Bool
+    /// Whether an EAGAIN is for the caller, who wants no waiting.
+    let isWithoutWaiting: Bool
+    /// Whether it completes more than once.
+    let isRepeating: Bool
+    /// Whether it completes with a descriptor that is then its owner's to close.
+    let makesDescriptor: Bool
     /// Whether it gives something up that would otherwise be kept for ever: a descriptor, or what was half made. Such an
     /// operation is carried out whatever is asked for: no cancel takes it back, and no deadline ends it.
-    public var isRelease: Bool {
-        switch self {
-        case .close: true
-        case .buffers(.provide), .buffers(.unregister): true
-        case .work(let work): work.takeUnretainedValue().isRelease
-        default: false
-        }
-    }
-
-    /// Whether it completes with a descriptor that is then its owner's to close.
-    package var makesDescriptor: Bool {
-        switch self {
-        case .open, .socket(.create), .socket(.accept), .socket(.acceptEach): true
-        default: false
-        }
-    }
-
-    /// The same operation with another transfer, if it has one.
-    public func with(_ transfer: Transfer) -> Operation {
-        switch self {
-        case .read: .read(transfer)
-        case .write: .write(transfer)
-        case .readVectored: .readVectored(transfer)
-        case .writeVectored: .writeVectored(transfer)
-        default: self
-        }
-    }
-
-    /// The read or write at the descriptor's own position.
-    var atCurrentPosition: Operation {
-        guard var (transfer, _) = transfer else { return self }
-        transfer.offset = Transfer.currentPosition
-        return with(transfer)
-    }
-
-    /// The same operation on another descriptor.
-    public func on(_ other: Descriptor) -> Operation {
-        if var (transfer, _) = transfer {
-            transfer.descriptor = other
-            return with(transfer)
-        }
-        switch self {
-        case .sync(_, let level): return .sync(other, level)
-        case .syncRange(_, let offset, let count, let flags):
-            return .syncRange(other, offset: offset, count: count, flags: flags)
-        case .allocate(_, let mode, let offset, let count):
-            return .allocate(other, mode: mode, offset: offset, count: count)
-        case .truncate(_, let size): return .truncate(other, size: size)
-        case .advise(_, let offset, let count, let advice):
-            return .advise(other, offset: offset, count: count, advice: advice)
-        case .poll(_, let events): return .poll(other, events: events)
-        case .pollEach(_, let events): return .pollEach(other, events: events)
-        case .socket(let call): return .socket(call.on(other))
-        case .splice(var splice):
-            splice.input = other
-            return .splice(splice)
-        case .tee(var splice):
-            splice.input = other
-            return .tee(splice)
-        case .waitForChild(_, let status, let options):
-            return .waitForChild(other, status: status, options: options)
-        case .read, .write, .readVectored, .writeVectored, .nop, .open, .close, .status, .rename, .unlink,
-            .makeDirectory, .link, .symbolicLink, .call, .work, .futexWait, .timeout, .cancel,
-            .repeatingTimeout, .buffers, .cancelAll:
-            return self
-        }
-    }
-
-    /// Whether it is a write through the page cache, to be durable later.
-    public var isBufferedWrite: Bool {
-        guard let (transfer, isWrite) = transfer, isWrite else { return false }
-        return transfer.descriptor.kind == .buffered && transfer.flags.isDisjoint(with: [.sync, .dataSync])
-    }
-
+    let isRelease: Bool
+    /// Whether it did nothing if it says EINTR, and is begun again: the submitting thread had a signal or task work pending.
+    let restartsAfterInterrupt: Bool
     /// Whether a worker can carry it out by itself, and ends with its result.
-    var isWorkForAnyWorker: Bool {
-        switch self {
-        case .read(let transfer), .write(let transfer), .readVectored(let transfer), .writeVectored(let transfer):
-            transfer.descriptor.kind != .stream
-        case .sync, .syncRange, .open, .close, .status, .allocate, .truncate, .advise, .rename, .unlink, .makeDirectory,
-            .link, .symbolicLink, .call:
-            true
-        case .nop, .work, .socket, .splice, .tee, .waitForChild, .futexWait, .poll, .pollEach, .timeout,
-            .repeatingTimeout, .buffers, .cancel, .cancelAll:
-            false
-        }
+    let isForAnyWorker: Bool
+    /// Whether how it is carried out depends on the kind of its descriptor. What is for sockets alone is refused elsewhere.
+    let needsKind: Bool
+
+    @inline(__always)
+    fileprivate init(
+        _ name: StaticString, on descriptor: Descriptor? = nil, and other: Descriptor? = nil,
+        awaits: Awaited? = nil, isWait: Bool = false, isWithoutWaiting: Bool = true,
+        isRepeating: Bool = false, makesDescriptor: Bool = false, isRelease: Bool = false,
+        restartsAfterInterrupt: Bool = false, isForAnyWorker: Bool = false, needsKind: Bool = true
+    ) {
+        self.name = name
+        self.descriptor = descriptor
+        self.otherDescriptor = other
+        self.awaits = awaits
+        self.isWait = isWait
+        self.isWithoutWaiting = isWithoutWaiting
+        self.isRepeating = isRepeating
+        self.makesDescriptor = makesDescriptor
+        self.isRelease = isRelease
+        self.restartsAfterInterrupt = restartsAfterInterrupt
+        self.isForAnyWorker = isForAnyWorker
+        self.needsKind = needsKind
     }
 
-    /// Whether it may hold a worker for as long as somebody else pleases.
+    /// What it wants of its descriptor, if that is what it waits for.
     @inline(__always)
-    var mayWaitForOthers: Bool {
-        guard let descriptor, descriptor.backing == .remote else { return false }
-        if case .poll = self { return false }
-        // A stream is read when it is ready.
-        return descriptor.kind != .stream || isWrite
+    var interest: Interest? {
+        if case .descriptor(let interest)? = awaits { interest } else { nil }
     }
 
-    /// Whether it writes to its descriptor.
-    public var isWrite: Bool { transfer?.isWrite ?? false }
-
-    /// The read or write, and its direction.
+    /// Work for a device or a file system.
     @inline(__always)
-    var transfer: (transfer: Transfer, isWrite: Bool)? {
+    fileprivate static func work(
+        _ name: StaticString, on descriptor: Descriptor? = nil, makesDescriptor: Bool = false, isRelease: Bool = false
+    ) -> OperationTraits {
+        OperationTraits(
+            name, on: descriptor, makesDescriptor: makesDescriptor, isRelease: isRelease, isForAnyWorker: true)
+    }
+}
+
+extension Operation {
+    @inline(__always)
+    public var traits: OperationTraits {
         switch self {
-        case .read(let transfer), .readVectored(let transfer): (transfer, false)
-        case .write(let transfer), .writeVectored(let transfer): (transfer, true)
-        default: nil
+        case .nop: OperationTraits("nop")
+        case .transfer(let transfer): transfer.traits
+        case .sync(let file, .full): .work("fsync", on: file)
+        case .sync(let file, .data): .work("fdatasync", on: file)
+        case .syncRange(let file, _, _, _): .work("sync_file_range", on: file)
+        case .open: .work("open", makesDescriptor: true)
+        case .close: .work("close", isRelease: true)
+        case .status: .work("statx")
+        case .allocate(let file, _, _, _): .work("fallocate", on: file)
+        case .truncate(let file, _): .work("truncate", on: file)
+        case .advise(let file, _, _, _): .work("fadvise", on: file)
+        case .rename: .work("rename")
+        case .unlink(_, _, let flags): .work(flags & CK_AT_REMOVEDIR != 0 ? "rmdir" : "unlink")
+        case .makeDirectory: .work("mkdir")
+        case .link: .work("link")
+        case .symbolicLink: .work("symlink")
+        case .call(let call): .work(call.kind.name)
+        case .work(let work): OperationTraits("work", isRelease: work.takeUnretainedValue().isRelease)
+        case .socket(let call): call.traits
+        case .splice(let splice): splice.traits("splice")
+        case .tee(let splice): splice.traits("tee")
+        case .waitForChild(let child, _, let options):
+            OperationTraits(
+                "waitid", on: child, awaits: .descriptor(.reading), isWait: true,
+                isWithoutWaiting: options & CK_WNOHANG != 0,
+                needsKind: false)
+        case .futexWait: OperationTraits("futex", awaits: .wakeUp, isWait: true)
+        case .poll(let file, _): OperationTraits("poll", on: file, awaits: .descriptor(.polling), isWait: true)
+        case .pollEach(let file, _):
+            OperationTraits("poll", on: file, awaits: .descriptor(.polling), isWait: true, isRepeating: true)
+        case .timeout: OperationTraits("timeout", awaits: .clock, isWait: true)
+        case .repeatingTimeout: OperationTraits("timeout", awaits: .clock, isWait: true, isRepeating: true)
+        case .buffers(let call): OperationTraits("buffers", isRelease: call.isRelease)
+        case .cancelAll, .cancel: OperationTraits("cancel")
         }
     }
 }
 
-/// Operations that may wait for another party.
-extension Operation {
-    /// Whether what it does is mostly to wait for somebody else, or for the clock. There may be as many of these as a
-    /// program has connections, without one of them being work for a device.
+extension Transfer {
     @inline(__always)
-    public var isWait: Bool {
+    fileprivate var traits: OperationTraits {
+        OperationTraits(
+            isWrite ? "write" : "read", on: descriptor, awaits: .descriptor(isWrite ? .writing : .reading),
+            isWait: descriptor.kind == .stream, isWithoutWaiting: flags.contains(.noWait), restartsAfterInterrupt: true,
+            isForAnyWorker: descriptor.kind != .stream)
+    }
+}
+
+extension Splice {
+    @inline(__always)
+    fileprivate func traits(_ name: StaticString) -> OperationTraits {
+        OperationTraits(
+            name, on: input, and: output, awaits: .descriptor(.reading), isWait: input.kind == .stream,
+            isWithoutWaiting: flags & CK_SPLICE_F_NONBLOCK != 0)
+    }
+}
+
+extension BufferGroupCall {
+    fileprivate var isRelease: Bool {
         switch self {
-        case .read(let transfer), .write(let transfer), .readVectored(let transfer), .writeVectored(let transfer):
-            transfer.descriptor.kind == .stream
-        case .socket, .waitForChild, .futexWait, .poll, .pollEach, .timeout, .repeatingTimeout: true
-        case .splice(let splice), .tee(let splice): splice.input.kind == .stream
-        default: false
+        case .register: false
+        case .provide, .unregister: true
+        }
+    }
+}
+
+extension SocketCall {
+    @inline(__always)
+    var traits: OperationTraits {
+        switch self {
+        case .create: Self.traits("socket", makesDescriptor: true)
+        case .bind(let socket, _, _): Self.traits("bind", socket)
+        case .listen(let socket, _): Self.traits("listen", socket)
+        case .accept(let socket, _, _, _): Self.traits("accept", socket, .reading, makesDescriptor: true)
+        case .acceptEach(let socket, _):
+            Self.traits("accept", socket, .reading, isRepeating: true, makesDescriptor: true)
+        case .connect(let socket, _, _): Self.traits("connect", socket, .writing)
+        case .receive(let socket, _, _, let flags, _): Self.traits("receive", socket, .reading, flags: flags)
+        case .receiveBuffered(let socket, _, let flags, let isRepeating):
+            Self.traits("receive", socket, .reading, flags: flags, isRepeating: isRepeating)
+        case .receiveMessage(let socket, _, let flags, _): Self.traits("receive", socket, .reading, flags: flags)
+        case .send(let socket, _, _, let flags, _): Self.traits("send", socket, .writing, flags: flags)
+        case .sendZeroCopy(let socket, _, _, let flags): Self.traits("send", socket, .writing, flags: flags)
+        case .sendMessage(let socket, _, let flags, _): Self.traits("send", socket, .writing, flags: flags)
+        case .shutdown(let socket, _): Self.traits("shutdown", socket)
         }
     }
 
-    /// What it waits for behind a poll set, where its attempts are made one after the other; nil for all else.
-    var interest: Interest? {
-        switch self {
-        case .socket(let call): call.interest
-        case .waitForChild: .reading
-        case .poll: .polling
-        default: transfer.map { $0.isWrite ? .writing : .reading }
-        }
-    }
-
-    /// Whether an EAGAIN is for the caller, who wants no waiting.
-    var isWithoutWaiting: Bool {
-        switch self {
-        case .socket(let call): call.isWithoutWaiting
-        case .splice(let splice), .tee(let splice): splice.flags & CK_SPLICE_F_NONBLOCK != 0
-        case .waitForChild(_, _, let options): options & CK_WNOHANG != 0
-        default: transfer.map { $0.transfer.flags.contains(.noWait) } ?? true
-        }
-    }
-
-    /// Whether trying again now and then is all that can be done after an EAGAIN (`SocketCall.isPacedByTime`).
-    var isPacedByTime: Bool {
-        if case .socket(let call) = self { call.isPacedByTime } else { false }
+    @inline(__always)
+    private static func traits(
+        _ name: StaticString, _ socket: Descriptor? = nil, _ interest: Interest? = nil, flags: Int32 = 0,
+        isRepeating: Bool = false, makesDescriptor: Bool = false
+    ) -> OperationTraits {
+        OperationTraits(
+            name, on: socket, awaits: interest.map { .descriptor($0) }, isWait: true,
+            isWithoutWaiting: flags & CK_MSG_DONTWAIT != 0,
+            isRepeating: isRepeating, makesDescriptor: makesDescriptor, restartsAfterInterrupt: true, needsKind: false)
     }
 }

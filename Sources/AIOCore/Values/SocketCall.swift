@@ -4,7 +4,8 @@ public import CKernel
 ///
 /// Addresses and messages are the kernel's structures; what they and the buffers lie in is borrowed until the
 /// completion is drained. Calls that wait do so whether or not the socket has O_NONBLOCK, and hold no worker meanwhile;
-/// MSG_DONTWAIT makes one complete with EAGAIN instead. MSG_WAITALL is not heeded: transfers may be short.
+/// MSG_DONTWAIT makes one complete with EAGAIN instead. MSG_WAITALL is not heeded: transfers may be short. A receive or
+/// send that `waitsFirst` was tried a moment ago in vain, or would be, so it waits before it is tried.
 public enum SocketCall: BitwiseCopyable, @unchecked Sendable {
     // @unchecked: the pointers are handed over with the operation, as in `Operation`. No case is larger than a
     // `Transfer`, so that operations are no larger for them.
@@ -26,118 +27,21 @@ public enum SocketCall: BitwiseCopyable, @unchecked Sendable {
     /// socket.
     case connect(Descriptor, address: UnsafeRawPointer, count: UInt32)
     /// recv(2). Completes with the bytes received; 0 is the end of a stream.
-    case receive(Descriptor, UnsafeMutableRawPointer?, count: Int, flags: Int32)
+    case receive(Descriptor, UnsafeMutableRawPointer?, count: Int, flags: Int32, waitsFirst: Bool = false)
     /// recv(2) into a buffer of a group (`Operation.buffers`), which is taken when there is something to receive; which one
     /// it was, `CompletionFlags.buffer` tells. Completes with the bytes; 0 is the end, and then there is no buffer. ENOBUFS
     /// if there is something to receive and no buffer is free. Repeating, if it is said to be. Nothing is said about the
     /// order of several on one socket.
     case receiveBuffered(Descriptor, group: UInt16, flags: Int32, isRepeating: Bool)
     /// send(2), never with SIGPIPE. Completes with the bytes sent, which may be fewer.
-    case send(Descriptor, UnsafeRawPointer?, count: Int, flags: Int32)
+    case send(Descriptor, UnsafeRawPointer?, count: Int, flags: Int32, waitsFirst: Bool = false)
     /// As `send`; but a ring (6.0) sends from the bytes where they lie, and completes when it is done with them. For what
     /// is large: the second answer of the kernel's costs more than a small copy.
     case sendZeroCopy(Descriptor, UnsafeRawPointer?, count: Int, flags: Int32)
     /// recvmsg(2): with the sender's address, control messages, into several buffers. Completes with the bytes.
-    case receiveMessage(Descriptor, UnsafeMutablePointer<ck_message>, flags: Int32)
+    case receiveMessage(Descriptor, UnsafeMutablePointer<ck_message>, flags: Int32, waitsFirst: Bool = false)
     /// sendmsg(2), never with SIGPIPE: to an address, with control messages, from several buffers.
-    case sendMessage(Descriptor, UnsafePointer<ck_message>, flags: Int32)
+    case sendMessage(Descriptor, UnsafePointer<ck_message>, flags: Int32, waitsFirst: Bool = false)
     /// shutdown(2). `how` is its SHUT_ value.
     case shutdown(Descriptor, how: Int32)
-}
-
-extension SocketCall {
-    /// In the flags of a receive or send, and not the kernel's: it was tried a moment ago in vain, or would be, so it waits
-    /// before it is tried.
-    public static var waitsFirst: Int32 { .min }
-
-    /// Whether it is so.
-    var waitsFirst: Bool {
-        switch self {
-        case .receive(_, _, _, let flags), .send(_, _, _, let flags), .receiveMessage(_, _, let flags),
-            .sendMessage(_, _, let flags):
-            flags & Self.waitsFirst != 0
-        default: false
-        }
-    }
-
-    /// nil for `create`.
-    public var descriptor: Descriptor? {
-        switch self {
-        case .create: nil
-        case .bind(let socket, _, _), .listen(let socket, _), .accept(let socket, _, _, _),
-            .connect(let socket, _, _), .receive(let socket, _, _, _), .send(let socket, _, _, _),
-            .receiveMessage(let socket, _, _), .sendMessage(let socket, _, _), .shutdown(let socket, _),
-            .acceptEach(let socket, _), .receiveBuffered(let socket, _, _, _), .sendZeroCopy(let socket, _, _, _):
-            socket
-        }
-    }
-
-    /// The same call on another socket.
-    func on(_ other: Descriptor) -> SocketCall {
-        switch self {
-        case .create: self
-        case .bind(_, let address, let count): .bind(other, address: address, count: count)
-        case .listen(_, let backlog): .listen(other, backlog: backlog)
-        case .accept(_, let address, let count, let flags):
-            .accept(other, address: address, count: count, flags: flags)
-        case .acceptEach(_, let flags): .acceptEach(other, flags: flags)
-        case .connect(_, let address, let count): .connect(other, address: address, count: count)
-        case .receive(_, let buffer, let count, let flags): .receive(other, buffer, count: count, flags: flags)
-        case .receiveBuffered(_, let group, let flags, let isRepeating):
-            .receiveBuffered(other, group: group, flags: flags, isRepeating: isRepeating)
-        case .send(_, let bytes, let count, let flags): .send(other, bytes, count: count, flags: flags)
-        case .sendZeroCopy(_, let bytes, let count, let flags):
-            .sendZeroCopy(other, bytes, count: count, flags: flags)
-        case .receiveMessage(_, let message, let flags): .receiveMessage(other, message, flags: flags)
-        case .sendMessage(_, let message, let flags): .sendMessage(other, message, flags: flags)
-        case .shutdown(_, let how): .shutdown(other, how: how)
-        }
-    }
-
-    /// What the call waits for; nil if it does not wait.
-    var interest: Interest? {
-        switch self {
-        case .create, .bind, .listen, .shutdown: nil
-        case .accept, .acceptEach, .receive, .receiveBuffered, .receiveMessage: .reading
-        case .connect, .send, .sendZeroCopy, .sendMessage: .writing
-        }
-    }
-
-    /// Whether it is to say EAGAIN rather than wait.
-    var isWithoutWaiting: Bool {
-        switch self {
-        case .receive(_, _, _, let flags), .send(_, _, _, let flags), .receiveMessage(_, _, let flags),
-            .sendMessage(_, _, let flags), .receiveBuffered(_, _, let flags, _),
-            .sendZeroCopy(_, _, _, let flags):
-            flags & CK_MSG_DONTWAIT != 0
-        case .create, .bind, .listen, .accept, .acceptEach, .connect, .shutdown: false
-        }
-    }
-
-    /// Whether it looks names up in a file system, or may: that can take its time.
-    var isForWorker: Bool {
-        switch self {
-        case .bind(_, let address, _): Self.isUnixDomain(address)
-        default: isPacedByTime
-        }
-    }
-
-    /// Whether no poll tells when it can go on: a Unix-domain listener without room is found so by trying again, and so is
-    /// a receiver of datagrams that the socket is not connected to.
-    var isPacedByTime: Bool {
-        switch self {
-        case .connect(_, let address, _): Self.isUnixDomain(address)
-        case .sendMessage(_, let message, _): message.pointee.name.map { Self.isUnixDomain($0) } ?? false
-        default: false
-        }
-    }
-
-    /// An address begins with its family, 16 bits in the machine's order.
-    private static func isUnixDomain(_ address: UnsafeRawPointer) -> Bool {
-        address.loadUnaligned(as: UInt16.self) == UInt16(CK_AF_UNIX)
-    }
-
-    /// The flags as the kernel gets them.
-    static func sendFlags(_ flags: Int32) -> Int32 { receiveFlags(flags) | CK_MSG_NOSIGNAL }
-    static func receiveFlags(_ flags: Int32) -> Int32 { flags & ~(CK_MSG_WAITALL | waitsFirst) }
 }

@@ -1,8 +1,16 @@
 internal import CKernel
 
-/// What `Operation.read`, `.write` and their vectored forms carry.
+/// One read or write: `Operation.read`, `.write` and their vectored forms make an operation of it.
 public struct Transfer: BitwiseCopyable {
+    @frozen public enum Direction: UInt8, BitwiseCopyable, Sendable {
+        /// From the descriptor into memory.
+        case reading
+        /// From memory to the descriptor.
+        case writing
+    }
+
     public var descriptor: Descriptor
+    public var direction: Direction
     /// The buffer, or the iovecs.
     public var base: UnsafeMutableRawPointer?
     /// Bytes in the buffer, or iovecs at `base`.
@@ -14,20 +22,48 @@ public struct Transfer: BitwiseCopyable {
     public var bufferIndex: UInt16
     /// The I/O priority, as ioprio_set(2) has it: class and level; 0 for the submitting thread's.
     public var priority: UInt16 = 0
+    /// Whether `base` points at `count` iovecs.
+    public var isVectored: Bool
+    /// Whether the page cache was asked a moment ago and did not have it: it is not asked again.
+    public var cacheMissed = false
+    /// Whether this write to a stream completes when all of it is written, as write(2) does without O_NONBLOCK, or with what
+    /// was written before an error or a cancel. A vectored one moves its iovecs on. At most 2 GiB less a page, which is what
+    /// a completion can tell of.
+    public var isWhole = false
+    /// Whether it goes through the page cache although the file is open with O_DIRECT by now.
+    public var throughPageCache = false
+    /// Whether `TransferFlags.append` and `noAppend` are dropped where the file knows no flags at all (some of procfs).
+    public var dropsAppendFlags = false
 
     public static var currentPosition: Int64 { -1 }
     public static var unregistered: UInt16 { .max }
 
     public init(
         _ descriptor: Descriptor, _ base: UnsafeMutableRawPointer?, count: Int, offset: Int64,
-        flags: TransferFlags = [], bufferIndex: UInt16 = Transfer.unregistered
+        flags: TransferFlags = [], bufferIndex: UInt16 = Transfer.unregistered, direction: Direction = .reading,
+        isVectored: Bool = false
     ) {
         self.descriptor = descriptor
+        self.direction = direction
         self.base = base
         self.count = count
         self.offset = offset
         self.flags = flags
         self.bufferIndex = bufferIndex
+        self.isVectored = isVectored
+    }
+
+    public var isWrite: Bool {
+        @inline(__always) get { direction == .writing }
+    }
+
+    /// The same transfer in this direction and form.
+    @inline(__always)
+    public func to(_ direction: Direction, isVectored: Bool = false) -> Transfer {
+        var transfer = self
+        transfer.direction = direction
+        transfer.isVectored = isVectored
+        return transfer
     }
 }
 
@@ -54,22 +90,6 @@ public struct TransferFlags: OptionSet, BitwiseCopyable, Sendable {
     public static let atomic = TransferFlags(rawValue: CK_RWF_ATOMIC)
     /// The page cache drops the pages when the transfer is done (6.14).
     public static let dontCache = TransferFlags(rawValue: CK_RWF_DONTCACHE)
-
-    /// Not the kernel's: the page cache was asked a moment ago and did not have it; do not ask again.
-    public static let cacheMissed = TransferFlags(rawValue: 1 << 31)
-    /// Not the kernel's: this write to a stream completes when all of it is written, as write(2) does without O_NONBLOCK,
-    /// or with what was written before an error or a cancel. A vectored one moves its iovecs on. At most 2 GiB less a page,
-    /// which is what a completion can tell of.
-    public static let whole = TransferFlags(rawValue: 1 << 30)
-    /// Not the kernel's: goes through the page cache although the file is open with O_DIRECT by now.
-    public static let throughPageCache = TransferFlags(rawValue: 1 << 29)
-
-    /// Not the kernel's: `append` and `noAppend` are dropped where the file knows no flags at all (some of procfs).
-    public static let dropsAppend = TransferFlags(rawValue: 1 << 28)
-
-    /// The part that is the kernel's.
-    @inline(__always)
-    var kernelFlags: UInt32 { rawValue & 0x0fff_ffff }
 }
 
 /// How much an `Operation.sync` makes durable.

@@ -8,18 +8,8 @@ extension Operation {
         switch self {
         case .nop:
             return 0
-        case .read(let transfer), .readVectored(let transfer), .write(let transfer), .writeVectored(let transfer):
-            if transfer.flags.contains(.throughPageCache) { return resultThroughPageCache(transfer) }
-            let result = attempt(transfer, flags: transfer.flags.kernelFlags)
-            if result == -Int(EINVAL), transfer.mayHaveBecomeDirect { return resultThroughPageCache(transfer) }
-            if result == -Int(EOPNOTSUPP), let plain = transfer.withoutAppendFlags {
-                return with(plain).blockingResult()
-            }
-            // Some files take no offset and do not look it, such as what procfs lets write.
-            guard result == -Int(ESPIPE), transfer.offset >= 0, transfer.descriptor.kind != .stream else {
-                return result
-            }
-            return atCurrentPosition.blockingResult()
+        case .transfer(let transfer):
+            return transfer.blockingResult()
         case .sync(let descriptor, .data):
             return Kernel.fdatasync(descriptor.number)
         case .sync(let descriptor, .full):

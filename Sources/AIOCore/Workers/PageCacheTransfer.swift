@@ -1,13 +1,24 @@
 internal import CKernel
 
-extension Operation {
-    /// On a worker: the transfer through the page cache.
-    func resultThroughPageCache(_ transfer: Transfer) -> Int {
-        var transfer = transfer
-        transfer.flags.remove(.throughPageCache)
+extension Transfer {
+    /// On a worker.
+    func blockingResult() -> Int {
+        if throughPageCache { return resultThroughPageCache() }
+        let result = attempt()
+        if result == -Int(EINVAL), mayHaveBecomeDirect { return resultThroughPageCache() }
+        if result == -Int(EOPNOTSUPP), let plain = withoutAppendFlags { return plain.blockingResult() }
+        // Some files take no offset and do not look it, such as what procfs lets write.
+        guard result == -Int(ESPIPE), offset >= 0, descriptor.kind != .stream else { return result }
+        return atCurrentPosition.blockingResult()
+    }
+
+    /// The transfer through the page cache, although the file is open with O_DIRECT.
+    private func resultThroughPageCache() -> Int {
+        var transfer = self
+        transfer.throughPageCache = false
         let number = transfer.descriptor.number
         let openFlags = UInt64(max(0, Kernel.openFlags(number)))
-        guard openFlags & CK_O_DIRECT != 0 else { return attempt(transfer, flags: transfer.flags.kernelFlags) }
+        guard openFlags & CK_O_DIRECT != 0 else { return transfer.attempt() }
         // The close of another descriptor of the file would let go of the process's record locks.
         if !Kernel.hasRecordLocks(number) {
             let kept = openFlags & (CK_O_ACCMODE | CK_O_APPEND | CK_O_SYNC | CK_O_DSYNC)
@@ -15,12 +26,12 @@ extension Operation {
             if other >= 0 {
                 defer { Kernel.close(Int32(other)) }
                 transfer.descriptor.number = Int32(other)
-                return attempt(transfer, flags: transfer.flags.kernelFlags)
+                return transfer.attempt()
             }
         }
         // Without /proc, without the right to open it again, or with locks: for the time of the call the flag is not set.
         Kernel.setOpenFlags(number, Int(openFlags & ~CK_O_DIRECT))
         defer { Kernel.setOpenFlags(number, Int(openFlags)) }
-        return attempt(transfer, flags: transfer.flags.kernelFlags)
+        return transfer.attempt()
     }
 }

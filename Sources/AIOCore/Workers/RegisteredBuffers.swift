@@ -26,12 +26,8 @@ struct RegisteredBuffers: ~Copyable {
     /// Whether the transfer lies within the buffer that it names, if it names one.
     @inline(__always)
     func allows(_ operation: Operation) -> Bool {
-        switch operation {
-        case .read(let transfer), .write(let transfer):
-            return transfer.bufferIndex == Transfer.unregistered || contains(transfer)
-        default:
-            return true
-        }
+        guard let transfer = operation.transfer, !transfer.isVectored else { return true }
+        return transfer.bufferIndex == Transfer.unregistered || contains(transfer)
     }
 
     private func contains(_ transfer: Transfer) -> Bool {

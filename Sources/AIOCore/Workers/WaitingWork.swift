@@ -86,12 +86,8 @@ private final class WaitingWorker: ThreadBody {
 extension Operation {
     /// Whether it is known to be of this kind.
     var isWaitingWork: Bool {
-        switch self {
-        case .read(let transfer), .write(let transfer), .readVectored(let transfer), .writeVectored(let transfer):
-            transfer.descriptor.kind == .stream
-        case .socket(.accept): true
-        default: false
-        }
+        if case .socket(.accept) = self { return true }
+        return transfer.map { $0.descriptor.kind == .stream } ?? false
     }
 
     /// On a worker: whether it is an open that waits for another party, since it is of a FIFO, a terminal or another

@@ -95,16 +95,12 @@ struct ReadaheadRange: BitwiseCopyable {
 
     /// nil for what is not a buffered read at an offset.
     init?(_ operation: Operation) {
-        guard case (let transfer, false)? = operation.transfer, transfer.descriptor.kind == .buffered,
+        guard let transfer = operation.transfer, !transfer.isWrite, transfer.descriptor.kind == .buffered,
             transfer.offset >= 0
         else { return nil }
         descriptor = transfer.descriptor.number
         offset = transfer.offset
-        if case .readVectored = operation {
-            count = transfer.byteCount(isVectored: true)
-        } else {
-            count = transfer.count
-        }
+        count = transfer.byteCount
     }
 
     func start() { _ = Kernel.readahead(descriptor, offset, count) }
@@ -117,7 +113,7 @@ extension Operation {
 
     /// Whether it is quick work, as `WorkerPool` means it.
     fileprivate var isQuick: Bool {
-        guard let (transfer, isWrite) = transfer, transfer.descriptor.kind == .buffered else { return false }
-        return !isWrite || transfer.flags.isDisjoint(with: [.sync, .dataSync])
+        guard let transfer, transfer.descriptor.kind == .buffered else { return false }
+        return !transfer.isWrite || transfer.flags.isDisjoint(with: [.sync, .dataSync])
     }
 }

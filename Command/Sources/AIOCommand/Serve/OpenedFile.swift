@@ -69,7 +69,7 @@ struct OpenedFile {
     private func readNow(_ memory: UnsafeMutableRawBufferPointer, _ offset: Int64) -> Int? {
         let transfer = Transfer(
             descriptor, memory.baseAddress, count: min(memory.count, Transfer.inlineLimit), offset: offset)
-        let count = transfer.attemptWithoutWaiting(isWrite: false)
+        let count = transfer.attemptWithoutWaiting()
         return count >= 0 ? count : nil
     }
 

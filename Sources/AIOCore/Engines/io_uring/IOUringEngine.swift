@@ -144,7 +144,7 @@ struct IOUringEngine: ~Copyable, Engine {
             }
             return !remote.enter(operation, token)
         }
-        guard let result = operation.resultInMemory() else { return false }
+        guard let result = operation.transfer?.resultInMemory() else { return false }
         completeHere(token, Int32(truncatingIfNeeded: result))
         return true
     }

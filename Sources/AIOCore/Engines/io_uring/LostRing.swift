@@ -61,10 +61,10 @@ extension IOUringEngine {
             return
         }
         var operation = resolved(operation)
-        if var (transfer, _) = operation.transfer {
+        if var transfer = operation.transfer {
             // The memory is registered with the ring alone.
             transfer.bufferIndex = Transfer.unregistered
-            operation = operation.with(transfer)
+            operation = .transfer(transfer)
         }
         standIn.pointee.stage(operation, token)
     }

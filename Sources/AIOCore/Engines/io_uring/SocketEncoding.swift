@@ -39,13 +39,13 @@ extension ck_uring_submission {
 
     private mutating func encodeTransfer(_ call: SocketCall, supported opcodes: UInt64) {
         switch call {
-        case .receive(let socket, let buffer, let count, let flags):
+        case .receive(let socket, let buffer, let count, let flags, _):
             encode(socket, CK_URING_OP_RECV, buffer, count, SocketCall.receiveFlags(flags))
-        case .send(let socket, let bytes, let count, let flags):
+        case .send(let socket, let bytes, let count, let flags, _):
             encode(socket, CK_URING_OP_SEND, bytes, count, SocketCall.sendFlags(flags))
-        case .receiveMessage(let socket, let message, let flags):
+        case .receiveMessage(let socket, let message, let flags, _):
             encode(socket, CK_URING_OP_RECVMSG, message, 1, SocketCall.receiveFlags(flags))
-        case .sendMessage(let socket, let message, let flags):
+        case .sendMessage(let socket, let message, let flags, _):
             encode(socket, CK_URING_OP_SENDMSG, message, 1, SocketCall.sendFlags(flags))
         default:
             break

@@ -10,18 +10,9 @@ extension ck_uring_submission {
         switch operation {
         case .nop:
             opcode = CK_URING_OP_NOP
-        case .read(let transfer):
-            encode(transfer, transfer.isInRegisteredBuffer ? CK_URING_OP_READ_FIXED : CK_URING_OP_READ)
-            return !transfer.flags.contains(.throughPageCache)
-        case .write(let transfer):
-            encode(transfer, transfer.isInRegisteredBuffer ? CK_URING_OP_WRITE_FIXED : CK_URING_OP_WRITE)
-            return !transfer.flags.contains(.throughPageCache)
-        case .readVectored(let transfer):
-            encode(transfer, CK_URING_OP_READV, isVectored: true)
-            return !transfer.flags.contains(.throughPageCache)
-        case .writeVectored(let transfer):
-            encode(transfer, CK_URING_OP_WRITEV, isVectored: true)
-            return !transfer.flags.contains(.throughPageCache)
+        case .transfer(let transfer):
+            encode(transfer)
+            return !transfer.throughPageCache
         case .poll(let file, let events):
             encode(file, CK_URING_OP_POLL_ADD)
             operation_flags = events
@@ -147,18 +138,18 @@ extension ck_uring_submission {
     }
 
     @inline(__always)
-    private mutating func encode(_ transfer: Transfer, _ opcode: UInt8, isVectored: Bool = false) {
-        encode(transfer.descriptor, opcode, offset: transfer.effectiveOffset)
+    private mutating func encode(_ transfer: Transfer) {
+        encode(transfer.descriptor, transfer.ringOpcode, offset: transfer.effectiveOffset)
         address = UInt64(UInt(bitPattern: transfer.base))
         // The kernel transfers at most 2 GiB less a page at once, so a longer one is short anyway.
         count = UInt32(clamping: min(transfer.count, Int(Int32.max) & ~4095))
         // RWF_HIPRI is for rings made with IOPOLL alone; here the kernel would refuse what is only a hint.
-        operation_flags = transfer.flags.kernelFlags & ~CK_RWF_HIPRI
+        operation_flags = transfer.flags.rawValue & ~CK_RWF_HIPRI
         io_priority = transfer.priority
         if transfer.isInRegisteredBuffer { buffer_index = transfer.bufferIndex }
         // The kernel copies from the page cache on the submitting thread: too long for a large transfer.
         if transfer.descriptor.kind == .buffered, !transfer.flags.contains(.noWait),
-            transfer.byteCount(isVectored: isVectored) > Transfer.inlineLimit
+            transfer.byteCount > Transfer.inlineLimit
         {
             flags |= CK_URING_SQE_ASYNC
         }
@@ -175,4 +166,11 @@ extension ck_uring_submission {
 extension Transfer {
     @inline(__always)
     fileprivate var isInRegisteredBuffer: Bool { bufferIndex != Transfer.unregistered }
+
+    @inline(__always)
+    fileprivate var ringOpcode: UInt8 {
+        if isVectored { return isWrite ? CK_URING_OP_WRITEV : CK_URING_OP_READV }
+        guard isInRegisteredBuffer else { return isWrite ? CK_URING_OP_WRITE : CK_URING_OP_READ }
+        return isWrite ? CK_URING_OP_WRITE_FIXED : CK_URING_OP_READ_FIXED
+    }
 }

@@ -143,7 +143,7 @@ struct LinuxAIOEngine: ~Copyable, Engine {
 
 extension Operation {
     /// Whether it is one that waits if need be, rather than say EAGAIN.
-    fileprivate var mayWait: Bool { transfer.map { !$0.transfer.flags.contains(.noWait) } ?? false }
+    fileprivate var mayWait: Bool { transfer.map { !$0.flags.contains(.noWait) } ?? false }
 }
 
 extension ck_iocb {
@@ -151,10 +151,7 @@ extension ck_iocb {
     fileprivate init?(_ operation: Operation) {
         self.init()
         switch operation {
-        case .read(let transfer): self.init(transfer, CK_IOCB_CMD_PREAD)
-        case .write(let transfer): self.init(transfer, CK_IOCB_CMD_PWRITE)
-        case .readVectored(let transfer): self.init(transfer, CK_IOCB_CMD_PREADV)
-        case .writeVectored(let transfer): self.init(transfer, CK_IOCB_CMD_PWRITEV)
+        case .transfer(let transfer): self.init(transfer)
         case .sync(let descriptor, let level):
             guard descriptor.kind == .buffered || descriptor.kind == .direct else { return nil }
             opcode = level == .data ? CK_IOCB_CMD_FDSYNC : CK_IOCB_CMD_FSYNC
@@ -171,19 +168,26 @@ extension ck_iocb {
 
     /// Direct transfers alone, and as attempts: what cannot go on without waiting (for extents, for a free request)
     /// ends with EAGAIN, and a worker carries it out.
-    private init?(_ transfer: Transfer, _ opcode: UInt16) {
+    private init?(_ transfer: Transfer) {
         guard transfer.descriptor.kind == .direct, transfer.descriptor.backing == .device, transfer.offset >= 0
         else { return nil }
         self.init()
-        self.opcode = opcode
+        opcode = transfer.linuxAIOOpcode
         descriptor = UInt32(bitPattern: transfer.descriptor.number)
         address = UInt64(UInt(bitPattern: transfer.base))
         count = UInt64(transfer.count)
         offset = transfer.offset
-        rw_flags = transfer.flags.kernelFlags | CK_RWF_NOWAIT
+        rw_flags = transfer.flags.rawValue | CK_RWF_NOWAIT
         if transfer.priority != 0 {
             flags |= CK_IOCB_FLAG_IOPRIO
             priority = Int16(bitPattern: transfer.priority)
         }
+    }
+}
+
+extension Transfer {
+    fileprivate var linuxAIOOpcode: UInt16 {
+        if isVectored { return isWrite ? CK_IOCB_CMD_PWRITEV : CK_IOCB_CMD_PREADV }
+        return isWrite ? CK_IOCB_CMD_PWRITE : CK_IOCB_CMD_PREAD
     }
 }

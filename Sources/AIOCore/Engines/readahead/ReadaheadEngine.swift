@@ -38,10 +38,10 @@ struct ReadaheadEngine: ~Copyable, Engine {
 
     mutating func stage(_ operation: Operation, _ token: Token) {
         guard let admitted = threads.admit(operation, token) else { return }
-        guard let (transfer, isWrite) = admitted.transfer, !isWrite, transfer.descriptor.kind == .buffered,
-            isForPageCache(admitted, transfer)
+        guard let transfer = admitted.transfer, !transfer.isWrite, transfer.descriptor.kind == .buffered,
+            isForPageCache(transfer)
         else { return threads.stage(admitted: admitted, token) }
-        if let result = cachedRead(admitted, transfer) { return threads.complete(token, result) }
+        if let result = cachedRead(transfer) { return threads.complete(token, result) }
         guard transfer.descriptor.backing != .remote else { return threads.sendToWorker(admitted, token) }
         items[Int(token.slot)] = WorkItem(admitted, token)
         items[Int(token.slot)].state = .queued
@@ -49,20 +49,18 @@ struct ReadaheadEngine: ~Copyable, Engine {
     }
 
     /// What the page cache holds, if it is worth asking. nil if it does not hold it.
-    private func cachedRead(_ operation: Operation, _ transfer: Transfer) -> Int? {
+    private func cachedRead(_ transfer: Transfer) -> Int? {
         let number = transfer.descriptor.number
         guard guesses.isWorthAsking(number) else { return nil }
-        let result = threads.cachedRead(operation, transfer)
+        let result = threads.cachedRead(transfer)
         guesses.note(isHit: result != nil, number)
         return result
     }
 
     /// What is too much to be copied here, and what cannot be tried twice, is a worker's.
-    private func isForPageCache(_ operation: Operation, _ transfer: Transfer) -> Bool {
-        var isVectored = false
-        if case .readVectored = operation { isVectored = true }
-        return transfer.offset >= 0 && transfer.flags.isDisjoint(with: [.noWait, .throughPageCache])
-            && transfer.byteCount(isVectored: isVectored) <= Transfer.inlineLimit
+    private func isForPageCache(_ transfer: Transfer) -> Bool {
+        transfer.offset >= 0 && !transfer.flags.contains(.noWait) && !transfer.throughPageCache
+            && transfer.byteCount <= Transfer.inlineLimit
     }
 
     mutating func requestCancel(_ token: Token) {
@@ -120,8 +118,8 @@ struct ReadaheadEngine: ~Copyable, Engine {
         var next = coming.first
         while let slot = next, misses < missesMax {
             next = coming.after(slot, items)
-            guard let (transfer, _) = items[slot].operation.transfer else { continue }
-            let result = items[slot].operation.attemptWithoutWaiting(transfer)
+            guard let transfer = items[slot].operation.transfer else { continue }
+            let result = transfer.attemptWithoutWaiting()
             if result == -Int(EAGAIN) {
                 misses += 1
                 continue

@@ -346,8 +346,8 @@ struct PollSet: ~Copyable {
 extension Operation {
     /// What waited is tried again.
     fileprivate func attemptReady() -> StreamAttempt {
-        guard let (transfer, isWrite) = transfer else { return attemptWaiting(isBegun: true) }
-        return StreamAttempt(self, transfer, isWrite: isWrite)
+        guard let transfer else { return attemptWaiting(isBegun: true) }
+        return StreamAttempt(transfer)
     }
 
     /// What a poll waits for.

@@ -68,7 +68,7 @@ struct ThreadsEngine: ~Copyable, Engine {
     /// The operation on a descriptor by its number and with its kind. nil if it is refused, and has completed.
     mutating func admit(_ operation: Operation, _ token: Token) -> Operation? {
         guard let descriptor = operation.descriptor else { return operation }
-        guard let known = operation.needsKind ? known(descriptor) : files.resolve(descriptor) else {
+        guard let known = operation.traits.needsKind ? known(descriptor) : files.resolve(descriptor) else {
             complete(token, -Int(EBADF))
             return nil
         }
@@ -91,10 +91,7 @@ struct ThreadsEngine: ~Copyable, Engine {
         switch operation {
         case .nop: complete(token, 0)
         case .poll(let descriptor, let events): wait(operation, token, descriptor, .polling, events)
-        case .read(let transfer), .readVectored(let transfer):
-            stage(operation, token, transfer, isWrite: false)
-        case .write(let transfer), .writeVectored(let transfer):
-            stage(operation, token, transfer, isWrite: true)
+        case .transfer(let transfer): stage(operation, token, transfer)
         case .socket(let call): stage(call, operation, token)
         case .waitForChild(let child, _, _): tryOrWait(operation, token, child, .reading)
         default: outgoing.append(WorkItem(operation, token))
@@ -104,7 +101,8 @@ struct ThreadsEngine: ~Copyable, Engine {
     private mutating func stage(_ call: SocketCall, _ operation: Operation, _ token: Token) {
         // A name in the file system has to be looked up there.
         guard !call.isForWorker else { return outgoing.append(WorkItem(operation, token)) }
-        guard let interest = call.interest, let descriptor = call.descriptor else {
+        let traits = call.traits
+        guard let interest = traits.interest, let descriptor = traits.descriptor else {
             return complete(token, call.attempt())
         }
         tryOrWait(operation, token, descriptor, interest)
@@ -115,7 +113,7 @@ struct ThreadsEngine: ~Copyable, Engine {
         _ operation: Operation, _ token: Token, _ descriptor: Descriptor, _ interest: Interest
     ) {
         // Those that came first go first; but nothing can be sent before a connection was begun.
-        guard mayTry(operation, descriptor, interest) || operation.isWithoutWaiting || operation.isConnect else {
+        guard mayTry(operation, descriptor, interest) || operation.traits.isWithoutWaiting || operation.isConnect else {
             return wait(operation, token, descriptor, interest, 0)
         }
         switch operation.attemptWaiting(isBegun: false) {
@@ -138,23 +136,23 @@ struct ThreadsEngine: ~Copyable, Engine {
         return resolved.kind == .unknown ? .classify(resolved.number) : resolved
     }
 
-    private mutating func stage(_ operation: Operation, _ token: Token, _ transfer: Transfer, isWrite: Bool) {
+    private mutating func stage(_ operation: Operation, _ token: Token, _ transfer: Transfer) {
         switch transfer.descriptor.kind {
         case .stream:
-            let interest: Interest = isWrite ? .writing : .reading
+            let interest: Interest = transfer.isWrite ? .writing : .reading
             // Those that came first go first.
             guard !pollSet.hasWaiters(transfer.descriptor.number, interest) || transfer.flags.contains(.noWait) else {
                 return wait(operation, token, transfer.descriptor, interest, 0)
             }
-            switch StreamAttempt(operation, transfer, isWrite: isWrite) {
+            switch StreamAttempt(transfer) {
             case .done(let result): complete(token, result)
             case .notReady: wait(operation, token, transfer.descriptor, interest, 0)
             case .needsWorker:
                 pollSet.addWithWorker(operation, token, transfer.descriptor.number, interest)
                 outgoing.append(WorkItem(operation, token))
             }
-        case .buffered where !isWrite:
-            if let result = cachedRead(operation, transfer) { return complete(token, result) }
+        case .buffered where !transfer.isWrite:
+            if let result = cachedRead(transfer) { return complete(token, result) }
             outgoing.append(WorkItem(operation, token))
         default:
             outgoing.append(WorkItem(operation, token))
@@ -162,16 +160,13 @@ struct ThreadsEngine: ~Copyable, Engine {
     }
 
     /// What the page cache holds is read on the spot. nil if it does not hold it, or cannot tell.
-    func cachedRead(_ operation: Operation, _ transfer: Transfer) -> Int? {
-        if transfer.flags.contains(.noWait) { return operation.attempt(transfer, flags: transfer.flags.kernelFlags) }
-        var isVectored = false
-        if case .readVectored = operation { isVectored = true }
+    func cachedRead(_ transfer: Transfer) -> Int? {
+        if transfer.flags.contains(.noWait) { return transfer.attempt() }
         // At the current position a read that got a part could not be begun again.
-        guard transfer.flags.isDisjoint(with: [.cacheMissed, .throughPageCache]),
-            transfer.offset != Transfer.currentPosition,
-            transfer.byteCount(isVectored: isVectored) <= Transfer.inlineLimit
+        guard !transfer.cacheMissed, !transfer.throughPageCache, transfer.offset != Transfer.currentPosition,
+            transfer.byteCount <= Transfer.inlineLimit
         else { return nil }
-        let result = operation.attemptWithoutWaiting(transfer)
+        let result = transfer.attemptWithoutWaiting()
         return result == -Int(EAGAIN) || result == -Int(EOPNOTSUPP) ? nil : result
     }
 

@@ -1,4 +1,0 @@
-/// What an operation waits for.
-enum Interest: UInt8, BitwiseCopyable {
-    case reading, writing, polling
-}
