@@ -31,7 +31,13 @@ struct Building: Sendable {
     /// From the ground up.
     let floors: [String]
 
-    private var folder: String { "\(SourceTree.root)/Sources/\(module)" }
+    var folder: String
+
+    init(module: String, floors: [String]) {
+        self.module = module
+        self.floors = floors
+        folder = "\(SourceTree.root)/Sources/\(module)"
+    }
 
     func folders() throws -> [String] {
         let manager = FileManager.default

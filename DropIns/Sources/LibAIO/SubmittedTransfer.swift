@@ -42,7 +42,8 @@ extension Submission {
         refused = TransferRules.checkRange(block.offset, bytes)
         guard refused == 0 else { return refused }
         record.pointee.operation = .transfer(transfer)
-        if !isDirect, !isWrite, let result = served(transfer, bytes) {
+        let guess = library.pointee.guess(transfer.descriptor.number, isWrite: false)
+        if !isDirect, let result = transfer.servedInTheCall(guess.pointee, byteCount: bytes) {
             context.complete(record, result, result < 0 ? .call : .pageCache)
             return 0
         }
@@ -103,30 +104,6 @@ extension Submission {
         let (descriptor, file) = Descriptor.identify(number)
         guard descriptor.kind == .stream else { return false }
         return library.pointee.order.isBusy(CallOrder.Name(descriptor: number, file: file, isWrite: isWrite))
-    }
-
-    /// What the page cache holds is read here and now: the result, or nil if this is for the loop.
-    private func served(_ transfer: Transfer, _ bytes: Int) -> Int? {
-        guard bytes <= Transfer.inlineLimit else { return nil }
-        let guess = library.pointee.guess(transfer.descriptor.number, isWrite: false)
-        guard guess.pointee.isWorthAsking() else { return nil }
-        let result = transfer.attemptWithoutWaiting()
-        if result >= 0 {
-            guess.pointee.noteHit()
-            return result
-        }
-        switch result {
-        case -Int(EAGAIN): guess.pointee.noteMiss()
-        case -Int(EOPNOTSUPP):
-            // It may be a file in memory: asking is cheaper than the loop.
-            var known = transfer
-            known.descriptor = .classify(transfer.descriptor.number)
-            if let result = known.resultInMemory() { return result }
-            guess.pointee.noteUnsupported()
-        case -Int(ESPIPE): break
-        default: return result
-        }
-        return nil
     }
 
     /// A small write that the file system takes without waiting (XFS, Btrfs) is done here, unless others are before it.

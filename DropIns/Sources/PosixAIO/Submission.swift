@@ -133,26 +133,8 @@ struct Submission {
         return cached(transfer)
     }
 
-    /// What the page cache holds is read here and now. nil if it does not, or cannot tell.
     private func cached(_ transfer: Transfer) -> Int? {
-        guard transfer.count <= Transfer.inlineLimit else { return nil }
-        let guess = library.guess(transfer.descriptor.number)
-        guard guess.pointee.cache.isWorthAsking() else { return nil }
-        let result = transfer.attemptWithoutWaiting()
-        switch result {
-        case -Int(EAGAIN): guess.pointee.cache.noteMiss()
-        case -Int(EOPNOTSUPP):
-            // It may be a file in memory: asking is cheaper than the loop.
-            var known = transfer
-            known.descriptor = .classify(transfer.descriptor.number)
-            if let result = known.resultInMemory() { return result }
-            guess.pointee.cache.noteUnsupported()
-        case -Int(ESPIPE), -Int(EINTR): break
-        default:
-            if result >= 0 { guess.pointee.cache.noteHit() }
-            return result
-        }
-        return nil
+        transfer.servedInTheCall(library.guess(transfer.descriptor.number).pointee.cache, byteCount: transfer.count)
     }
 
     // MARK: Syncs

@@ -6,85 +6,36 @@ extension File {
     ///
     /// Always inlined: the first attempt is a plain call then, and a hit costs one async frame, the caller's.
     @inline(__always)
-    func perform(
-        _ transfer: Transfer, _ deadline: Deadline
-    ) async throws(IOError) -> Int {
+    func perform(_ transfer: Transfer, _ deadline: Deadline) async throws(IOError) -> Int {
+        try begin(transfer.name, deadline)
+        defer { lease.end() }
         var transfer = transfer
-        if let result = try serveNow(&transfer, deadline) { return result }
+        if let result = try serveNow(&transfer) { return result }
         return try await handOver(transfer, deadline)
     }
 
-    private func handOver(
-        _ transfer: Transfer, _ deadline: Deadline
-    ) async throws(IOError) -> Int {
-        try begin(transfer.name)
-        defer { lease.end() }
-        return Int(
-            try await runtime.perform(.transfer(transfer), deadline.nanoseconds, transfer.name, path).result)
+    private func handOver(_ transfer: Transfer, _ deadline: Deadline) async throws(IOError) -> Int {
+        Int(try await runtime.perform(.transfer(transfer), deadline.nanoseconds, transfer.name, path).result)
     }
 
-    /// preadv2(2) or pwritev2(2) with RWF_NOWAIT on the calling thread. nil if the operation has to go to a loop;
-    /// `transfer` then says whether the page cache was asked in vain.
+    /// The page cache or the stream, asked on the calling thread. nil if the operation has to go to a loop; `transfer` then
+    /// says whether it was asked in vain.
     @inline(__always)
-    private func serveNow(
-        _ transfer: inout Transfer, _ deadline: Deadline
-    ) throws(IOError) -> Int? {
-        try begin(transfer.name, deadline)
-        defer { lease.end() }
+    private func serveNow(_ transfer: inout Transfer) throws(IOError) -> Int? {
         guard transfer.offset >= 0 || descriptor.kind == .stream else {
             throw IOError(.invalidArgument, transfer.name, path: path, advice: "the offset is negative")
         }
-        guard mayServeNow(transfer), guess.isWorthAsking() else { return nil }
+        // What a vectored one comes to would have to be read from its vectors.
+        guard runtime.configuration.inlineAttempts, !transfer.isVectored else { return nil }
         // A task that is served again and again without suspending would keep its loop from everybody else.
         if guess.isTurnUsedUp(), runtime.isOnLoop { return nil }
-        let result = transfer.isWrite ? writeNow(transfer) : transfer.attemptWithoutWaiting()
-        if result >= 0 {
-            guess.noteHit()
-            return result
-        }
-        guard isMiss(result, &transfer) else {
-            throw IOError(result: Int32(truncatingIfNeeded: result), transfer.name, path: path)
+        switch transfer.ask(guess, withoutSignal: transfer.isWrite && !runtime.isOnLoop) {
+        case .done(let result)? where result >= 0: return result
+        case .done(let result)?: throw IOError(result: Int32(truncatingIfNeeded: result), transfer.name, path: path)
+        case .wait?: transfer.cacheMissed = true
+        case .refused?, nil: break
         }
         return nil
-    }
-
-    /// To a stream.
-    private func writeNow(_ transfer: Transfer) -> Int {
-        runtime.withoutBrokenPipeSignal { transfer.attemptWithoutWaiting() }
-    }
-
-    /// Buffered reads, and streams; not what takes too long to copy on the caller's thread.
-    @inline(__always)
-    private func mayServeNow(_ transfer: Transfer) -> Bool {
-        guard runtime.configuration.inlineAttempts, !transfer.isVectored, transfer.count <= Transfer.inlineLimit else {
-            return false
-        }
-        return switch descriptor.kind {
-        case .buffered: !transfer.isWrite
-        case .stream: true
-        case .unknown, .direct, .other: false
-        }
-    }
-
-    /// Whether a failed attempt says no more than that this is for a loop. Learns from it.
-    private func isMiss(_ result: Int, _ transfer: inout Transfer) -> Bool {
-        let mayWait = !transfer.flags.contains(.noWait)
-        switch result {
-        case -Int(EAGAIN) where mayWait:
-            // A stream that is not ready says nothing about the next time.
-            if descriptor.kind == .buffered { guess.noteMiss() }
-            transfer.cacheMissed = true
-            return true
-        case -Int(EOPNOTSUPP):
-            // This file system cannot tell; or it does not know one of the flags, which the engine will say.
-            if mayWait { guess.noteUnsupported() }
-            return true
-        case -Int(ESPIPE):
-            // It takes no offset though it looks like a file, which the engine heeds.
-            return true
-        default:
-            return false
-        }
     }
 }
 

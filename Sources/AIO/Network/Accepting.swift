@@ -35,7 +35,7 @@ extension Listener {
         defer { handle.end() }
         guard handle.mayTryNow(handle.readGuess) else { return nil }
         let result = Kernel.accept4(handle.number, peer.base, peer.countPointer, CK_SOCK_CLOEXEC)
-        return try handle.attempted(result, handle.readGuess, "accept").map(Int32.init)
+        return try handle.attempted(Answer(ofSocket: result), handle.readGuess, "accept").map(Int32.init)
     }
 
     /// The connections that come, one after the other: `for try await connection in listener.connections`.

@@ -69,10 +69,7 @@ public final class StreamReader: ReadableStream {
         let transfer = Transfer(handle.descriptor, base, count: count, offset: Transfer.currentPosition)
         try handle.begin("read", deadline)
         defer { handle.end() }
-        let result = try handle.transferNow(transfer, handle.readGuess, "read") { transfer in
-            transfer.attemptWithoutWaiting()
-        }
-        if let result { return result }
+        if let result = try handle.transferNow(transfer, handle.readGuess, "read") { return result }
         return try await handle.performBegun(.read(transfer), deadline, "read")
     }
 
@@ -117,10 +114,7 @@ public final class StreamWriter: WritableStream {
             direction: .writing)
         try handle.begin("write", deadline)
         defer { handle.end() }
-        let result = try handle.transferNow(transfer, handle.writeGuess, "write") { transfer in
-            runtime.withoutBrokenPipeSignal { transfer.attemptWithoutWaiting() }
-        }
-        if let result { return result }
+        if let result = try handle.transferNow(transfer, handle.writeGuess, "write") { return result }
         return try await handle.performBegun(.write(transfer), deadline, "write")
     }
 

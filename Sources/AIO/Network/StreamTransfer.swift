@@ -25,7 +25,7 @@ extension StreamHandle {
     private func receiveNow(_ base: UnsafeMutableRawPointer?, _ count: Int) throws(IOError) -> Int? {
         guard mayTryNow(readGuess) else { return nil }
         let result = Kernel.receive(number, base, min(count, Transfer.inlineLimit), CK_MSG_DONTWAIT)
-        return try attempted(result, readGuess, "read")
+        return try attempted(Answer(ofSocket: result), readGuess, "read")
     }
 
     /// send(2), never with SIGPIPE.
@@ -45,24 +45,18 @@ extension StreamHandle {
         guard mayTryNow(writeGuess) else { return nil }
         let flags = CK_MSG_DONTWAIT | CK_MSG_NOSIGNAL
         let result = Kernel.send(number, base, min(count, Transfer.inlineLimit), flags)
-        return try attempted(result, writeGuess, "write")
+        return try attempted(Answer(ofSocket: result), writeGuess, "write")
     }
 
-    /// A transfer on a stream that need not be a socket, by `attempt`, which does not wait; nil if it is for the loop.
+    /// A transfer on a stream that need not be a socket; nil if it is for the loop.
     @inline(__always)
     func transferNow(
-        _ transfer: Transfer, _ guess: borrowing CacheGuess, _ name: String, _ attempt: (Transfer) -> Int
+        _ transfer: Transfer, _ guess: borrowing CacheGuess, _ name: String
     ) throws(IOError) -> Int? {
         guard transfer.descriptor.kind == .stream, mayTryNow(guess) else { return nil }
         var transfer = transfer
         transfer.count = min(transfer.count, Transfer.inlineLimit)
-        let result = attempt(transfer)
-        if result == -Int(EOPNOTSUPP) {
-            // This kind of stream cannot tell.
-            guess.noteUnsupported()
-            return nil
-        }
-        return try attempted(result, guess, name)
+        return try attempted(transfer.ask(withoutSignal: transfer.isWrite && !runtime.isOnLoop), guess, name)
     }
 
     /// Of what goes to a loop: there is little sense in its trying at once again.
@@ -79,19 +73,18 @@ extension StreamHandle {
 
     /// What an attempt came to; nil if it is for the loop.
     @inline(__always)
-    func attempted(_ result: Int, _ guess: borrowing CacheGuess, _ name: String) throws(IOError) -> Int? {
-        if result >= 0 {
+    func attempted(_ answer: Answer, _ guess: borrowing CacheGuess, _ name: String) throws(IOError) -> Int? {
+        switch answer {
+        case .done(let result) where result >= 0:
             guess.noteHit()
             return result
-        }
-        switch result {
-        case -Int(EAGAIN):
+        case .done(let result): throw error(result: result, name)
+        case .wait:
             // For a task on a loop, an attempt in vain is a good part of what waiting costs. For one elsewhere it is little
             // beside the change of thread that follows, and much is saved if the next one finds something.
             if runtime.isOnLoop { guess.noteMiss() }
-            return nil
-        case -Int(EINTR): return nil
-        default: throw error(result: result, name)
+        case .refused: guess.noteUnsupported()
         }
+        return nil
     }
 }

@@ -193,14 +193,9 @@ public final class IORuntime: Sendable {
         try process.check(operation())
     }
 
-    /// Whether the caller runs on one of the loops.
+    /// Whether the caller runs on one of the loops. Those block all signals: elsewhere a write to a pipe that nobody reads
+    /// brings the caller's thread SIGPIPE, which ends the program.
     var isOnLoop: Bool { loops.contains { $0.core.isCurrent } }
-
-    /// Calls `body`, a write where the caller stands: a pipe that nobody reads would bring SIGPIPE to that thread, and end the
-    /// program. Loops block all signals.
-    func withoutBrokenPipeSignal(_ body: () -> Int) -> Int {
-        isOnLoop ? body() : Kernel.withoutBrokenPipeSignal(body)
-    }
 
     // MARK: The end
 

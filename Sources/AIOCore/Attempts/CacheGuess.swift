@@ -46,6 +46,16 @@ public struct CacheGuess: ~Copyable, Sendable {
         score.store(misses >= Self.missesMax ? -Self.pause : misses, ordering: .relaxed)
     }
 
+    /// What asking came to. A stream that is not ready says nothing about the next time.
+    @inline(__always)
+    public borrowing func note(_ answer: Answer, isStream: Bool) {
+        switch answer {
+        case .done(let result): if result >= 0 { noteHit() }
+        case .wait: if !isStream { noteMiss() }
+        case .refused: noteUnsupported()
+        }
+    }
+
     /// The file system cannot tell (EOPNOTSUPP), and will not learn it soon.
     public borrowing func noteUnsupported() { score.store(.min, ordering: .relaxed) }
 }

@@ -14,11 +14,7 @@ struct CacheGuesses: ~Copyable {
         guesses.deallocate()
     }
 
-    func isWorthAsking(_ number: Int32) -> Bool { guess(number).pointee.isWorthAsking() }
-
-    func note(isHit: Bool, _ number: Int32) {
-        if isHit { guess(number).pointee.noteHit() } else { guess(number).pointee.noteMiss() }
-    }
+    func ask(_ transfer: Transfer) -> Answer? { transfer.ask(guess(transfer.descriptor.number).pointee) }
 
     private func guess(_ number: Int32) -> UnsafeMutablePointer<CacheGuess> {
         guesses + Int(UInt32(bitPattern: number)) % Self.count

@@ -1,37 +1,80 @@
 internal import CKernel
 
-/// Transfers that do not wait: what the page cache or the memory of tmpfs holds, what a stream has.
+/// What a transfer came to that was asked for without waiting.
+public enum Answer: BitwiseCopyable, Sendable {
+    /// It is done: the bytes, or an error that waiting would not change.
+    case done(Int)
+    /// What it needs is not there yet, or it is no file with offsets although it looks like one: it is to be done where it may
+    /// wait.
+    case wait
+    /// The file cannot tell (no RWF_NOWAIT), or is open with O_DIRECT by now.
+    case refused
+}
+
+extension Answer {
+    /// What recv(2), send(2) and their like return with MSG_DONTWAIT.
+    @inline(__always)
+    public init(ofSocket result: Int) {
+        self = result == -Int(EAGAIN) || result == -Int(EINTR) ? .wait : .done(result)
+    }
+}
+
+/// The page cache first: what need not wait is done where the caller stands. Whether to ask, the question, and what the
+/// answer means are here for all who ask: files and streams, engines and workers, the drop-in libraries.
 extension Transfer {
-    /// The transfer with RWF_NOWAIT: EAGAIN if it would wait, EOPNOTSUPP if the file cannot tell.
+    /// Whether to ask at all: not if it has been asked a moment ago, goes past the page cache, could not be begun again after
+    /// a part (at the descriptor's own position), or is too much to be copied where the caller stands. `known`: its bytes, if
+    /// the caller knows them, which spares a look at the vectors of a vectored one.
+    @inline(__always)
+    public func mayBeAsked(byteCount known: Int? = nil) -> Bool {
+        switch descriptor.kind {
+        case .buffered: guard !isWrite, offset >= 0, !cacheMissed, !throughPageCache else { return false }
+        case .stream: break
+        case .unknown, .direct, .other: return false
+        }
+        return flags.contains(.noWait) || (known ?? byteCount) <= Self.inlineLimit
+    }
+
+    /// The transfer with RWF_NOWAIT, where the kernel and the file know it.
     ///
-    /// Where only the first part of a file's range is cached, the kernel returns that part. It is not taken for a
-    /// short read, which would mean the end of the file, but for EAGAIN as well, unless the caller asked for
-    /// `noWait` and so for what is there.
-    public func attemptWithoutWaiting() -> Int {
-        if isReadOfMemory { return attemptInMemory() }
-        let result = attempt(flags: flags.rawValue | CK_RWF_NOWAIT)
-        return isCutOff(result) ? -Int(EAGAIN) : result
+    /// Where only the first part of a file's range is cached, the kernel returns that part. It is not taken for a short read,
+    /// which would mean the end of the file: the transfer has to wait then as well, unless it has `TransferFlags.noWait`,
+    /// and so wants what is there. `withoutSignal`: a write that nobody will read brings this thread no SIGPIPE.
+    public func ask(byteCount known: Int? = nil, withoutSignal: Bool = false) -> Answer {
+        let result = withoutSignal ? Kernel.withoutBrokenPipeSignal(attemptWithoutWaiting) : attemptWithoutWaiting()
+        if result >= 0 { return isCutOff(result, known) ? .wait : .done(result) }
+        return answer(to: result)
     }
 
-    /// What a buffered read at an offset comes to without waiting; nil if it has to wait, or the file cannot tell.
-    func resultWithoutWaiting() -> Int? {
-        guard !isWrite, offset >= 0, !throughPageCache else { return nil }
-        let result = attemptWithoutWaiting()
-        if result == -Int(EINVAL), mayHaveBecomeDirect { return nil }
-        return result == -Int(EAGAIN) || result == -Int(EOPNOTSUPP) ? nil : result
+    @inline(__always)
+    private func attemptWithoutWaiting() -> Int {
+        isReadOfMemory ? attemptInMemory() : attempt(flags: flags.rawValue | CK_RWF_NOWAIT)
     }
 
-    /// What a read of a file in memory (`Descriptor.Backing`) comes to where the caller stands; nil for anything else, and
-    /// for what has to wait.
-    public func resultInMemory() -> Int? {
-        guard isReadOfMemory, !cacheMissed, byteCount <= Transfer.inlineLimit else { return nil }
-        return resultWithoutWaiting()
+    private func answer(to error: Int) -> Answer {
+        guard !flags.contains(.noWait) else { return .done(error) }
+        switch error {
+        case -Int(EAGAIN), -Int(EINTR): return .wait
+        case -Int(EOPNOTSUPP): return .refused
+        case -Int(ESPIPE) where descriptor.kind != .stream: return .wait
+        case -Int(EINVAL) where mayHaveBecomeDirect: return .refused
+        default: return .done(error)
+        }
+    }
+
+    /// Asks if that may be of use and mostly was, and learns from the answer. nil if nothing was asked.
+    @inline(__always)
+    public func ask(_ guess: borrowing CacheGuess, withoutSignal: Bool = false) -> Answer? {
+        guard mayBeAsked(), guess.isWorthAsking() else { return nil }
+        let answer = ask(withoutSignal: withoutSignal)
+        guess.note(answer, isStream: descriptor.kind == .stream)
+        return answer
     }
 
     /// Whether it reads a file that is nowhere but in memory: those file systems know no RWF_NOWAIT, and yet wait for
     /// nothing but what is swapped out.
     @inline(__always)
-    private var isReadOfMemory: Bool {
+    var isReadOfMemory: Bool {
         descriptor.backing == .memory && descriptor.kind == .buffered && offset >= 0 && !isWrite
             && !flags.contains(.noWait)
     }
@@ -54,10 +97,10 @@ extension Transfer {
 
     /// Whether a read of the page cache got less than it asked for, and not because the file ends there.
     @inline(__always)
-    private func isCutOff(_ result: Int) -> Bool {
-        guard result > 0, descriptor.kind == .buffered, !isWrite, !flags.contains(.noWait), result < byteCount else {
-            return false
-        }
+    private func isCutOff(_ result: Int, _ known: Int?) -> Bool {
+        guard result > 0, descriptor.kind == .buffered, !isWrite, !flags.contains(.noWait),
+            result < known ?? byteCount
+        else { return false }
         return !isEndOfFile(at: offset + Int64(result))
     }
 

@@ -15,7 +15,10 @@ extension Operation {
             let result = Kernel.waitForChild(child.number, status, options | CK_WNOHANG)
             let isWaiting = result == 0 && status.pointee.process == 0 && options & CK_WNOHANG == 0
             return isWaiting ? .notReady : .done(result)
-        default:
+        case .nop, .transfer, .sync, .syncRange, .open, .close, .status, .allocate, .truncate, .advise, .rename,
+            .unlink,
+            .makeDirectory, .link, .symbolicLink, .call, .work, .splice, .tee, .futexWait, .poll, .pollEach, .timeout,
+            .repeatingTimeout, .buffers, .cancelAll, .cancel:
             return .done(-Int(EINVAL))
         }
     }

@@ -83,31 +83,40 @@ public struct EngineQueue: ~Copyable {
         guard table.stage(token) == .submit else { return deliver(token, -ECANCELED, []) }
         slot.pointee.issuerChanges = issuerChanges
         if slot.pointee.deadline != .never, !mayBegin(token) { return }
-        switch slot.pointee.operation {
-        case .timeout(let deadline):
-            slot.pointee.deadline = min(deadline, slot.pointee.deadline)
-            deadlines.insert(token.slot, slot.pointee.deadline)
+        switch slot.pointee.operation.traits.handling {
+        case .engine, .work, .sleep: stageWithEngine(token)
+        case .steps: stageSteps(token)
+        case .timer:
+            stageTimer(token)
             exported?.arm(deadlines.earliest)
-        case .cancel(let target):
-            finish(token, requestCancel(target), [])
+        case .queue: finish(token, resultAtOnce(token), [])
+        }
+    }
+
+    /// What the queue carries out by itself.
+    private mutating func resultAtOnce(_ token: Token) -> Int32 {
+        switch table[token].pointee.operation {
+        case .cancel(let target): requestCancel(target)
         case .cancelAll(let descriptor):
-            finish(token, Int32(truncatingIfNeeded: requestCancelAll(on: descriptor, except: token)), [])
-        case .repeatingTimeout(let first, let interval):
-            stageTimer(token, first: first, interval: interval)
-            exported?.arm(deadlines.earliest)
-        case .buffers(let call):
-            finish(token, groups.perform(call), [])
-        case .pollEach, .socket(.acceptEach), .socket(.receiveBuffered):
-            stageSteps(token)
-        case .futexWait(let wait):
-            if slot.pointee.deadline != .never { deadlines.insert(token.slot, slot.pointee.deadline) }
+            Int32(truncatingIfNeeded: requestCancelAll(on: descriptor, except: token))
+        case .buffers(let call): groups.perform(call)
+        // The traits name no other.
+        default: -EINVAL
+        }
+    }
+
+    @inline(__always)
+    private mutating func stageWithEngine(_ token: Token) {
+        let slot = table[token]
+        if slot.pointee.deadline != .never { deadlines.insert(token.slot, slot.pointee.deadline) }
+        if case .futexWait(let wait) = slot.pointee.operation {
             slot.pointee.operation = .futexWait(futexCancels.prepare(wait, token.slot))
+        }
+        if slot.pointee.operation.isWholeWrite {
+            table.setWriting(token)
             engine.stage(slot.pointee.operation, token)
-        case .transfer(let transfer) where transfer.isWrite && transfer.isWhole:
-            stageWholeWrite(token)
-        case let operation:
-            if slot.pointee.deadline != .never { deadlines.insert(token.slot, slot.pointee.deadline) }
-            stageInPace(operation, token)
+        } else {
+            stageInPace(slot.pointee.operation, token)
         }
     }
 
@@ -139,20 +148,18 @@ public struct EngineQueue: ~Copyable {
             return 0
         case .askEngine: break
         }
-        switch table[token].pointee.operation {
-        case .timeout, .repeatingTimeout:
+        let operation = table[token].pointee.operation
+        switch operation.traits.handling {
+        case .timer, .queue:
             finish(token, -ECANCELED, [])
-        case .work(let work):
+            return 0
+        case .work:
             // What no worker has begun, the engine takes back; what runs, looks for this between two calls.
-            work.takeUnretainedValue().requestEnd()
-            engine.requestCancel(token)
-        case .futexWait:
-            // The same for a worker that sleeps.
-            futexCancels.cancel(token.slot)
-            engine.requestCancel(token)
-        default:
-            engine.requestCancel(token)
+            if case .work(let work) = operation { work.takeUnretainedValue().requestEnd() }
+        case .sleep: futexCancels.cancel(token.slot)
+        case .engine, .steps: break
         }
+        engine.requestCancel(token)
         return 0
     }
 

@@ -80,10 +80,18 @@ extension EngineQueue {
 
     // MARK: Timers
 
-    mutating func stageTimer(_ token: Token, first: Nanoseconds, interval: Nanoseconds) {
-        guard interval > 0 else { return finish(token, -EINVAL, []) }
-        table.setStepping(token)
-        deadlines.insert(token.slot, min(first, table[token].pointee.deadline))
+    mutating func stageTimer(_ token: Token) {
+        let slot = table[token]
+        switch slot.pointee.operation {
+        case .timeout(let deadline):
+            slot.pointee.deadline = min(deadline, slot.pointee.deadline)
+            deadlines.insert(token.slot, slot.pointee.deadline)
+        case .repeatingTimeout(let first, let interval) where interval > 0:
+            table.setStepping(token)
+            deadlines.insert(token.slot, min(first, slot.pointee.deadline))
+        // An interval of nothing; the traits name no other operation.
+        default: finish(token, -EINVAL, [])
+        }
     }
 
     /// A repeating timer's time has come, or its deadline has passed.

@@ -6,13 +6,6 @@ internal import CKernel
 ///
 /// Nothing is said about the order of several on one stream: whoever needs one stages them one after the other.
 extension EngineQueue {
-    mutating func stageWholeWrite(_ token: Token) {
-        table.setWriting(token)
-        let slot = table[token]
-        if slot.pointee.deadline != .never { deadlines.insert(token.slot, slot.pointee.deadline) }
-        engine.stage(slot.pointee.operation, token)
-    }
-
     /// Some of it is written.
     mutating func continueWrite(_ completion: Completion, _ slot: UnsafeMutablePointer<InFlightTable.Slot>) {
         slot.pointee.progress += Int(completion.result)

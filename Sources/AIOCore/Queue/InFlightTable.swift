@@ -54,7 +54,7 @@ final class InFlightTable: @unchecked Sendable {
         fileprivate init(generation: UInt32) { self.generation = generation }
     }
 
-    enum State: UInt8, BitwiseCopyable {
+    enum State: UInt8, BitwiseCopyable, CaseIterable {
         /// Free, or acquired and not yet with the owner.
         case unstaged
         /// With the engine. Left by `complete`, or for `awaitingReadiness`.
@@ -73,6 +73,32 @@ final class InFlightTable: @unchecked Sendable {
         case resting
         /// Its result is known and waits to be drained. Left by `release`.
         case completed
+
+        /// The table of successors.
+        func mayBecome(_ next: State) -> Bool {
+            switch self {
+            case .unstaged: next == .submitted || next == .completed
+            case .submitted:
+                switch next {
+                case .awaitingReadiness, .pausing, .held, .stepping, .writing, .completed: true
+                case .unstaged, .submitted, .resting: false
+                }
+            case .awaitingReadiness:
+                next == .submitted || next == .stepping || next == .writing || next == .completed
+            case .pausing, .held: next == .submitted || next == .completed
+            case .stepping: next == .awaitingReadiness || next == .resting || next == .completed
+            case .writing: next == .awaitingReadiness || next == .completed
+            case .resting: next == .stepping
+            case .completed: next == .unstaged
+            }
+        }
+    }
+
+    /// Where every change of state is made.
+    @inline(__always)
+    private func change(_ slot: UnsafeMutablePointer<Slot>, to next: State) {
+        assert(slot.pointee.state.mayBecome(next))
+        slot.pointee.state = next
     }
 
     // MARK: Any thread
@@ -113,14 +139,13 @@ final class InFlightTable: @unchecked Sendable {
     /// unstaged → submitted; or → completed if a cancel came first.
     func stage(_ token: Token) -> Staging {
         let slot = self[token]
-        assert(slot.pointee.state == .unstaged)
         // Only now is the operation the owner's to look at.
         if slot.pointee.isCancelRequested, slot.pointee.operation.isRelease { slot.pointee.isCancelRequested = false }
         guard !slot.pointee.isCancelRequested else {
-            slot.pointee.state = .completed
+            change(slot, to: .completed)
             return .cancelledBefore
         }
-        slot.pointee.state = .submitted
+        change(slot, to: .submitted)
         return .submit
     }
 
@@ -128,40 +153,33 @@ final class InFlightTable: @unchecked Sendable {
     func setAwaitingReadiness(_ token: Token, _ isAwaiting: Bool) {
         let slot = self[token]
         if isAwaiting {
-            slot.pointee.state = .awaitingReadiness
+            change(slot, to: .awaitingReadiness)
         } else if slot.pointee.isInSteps {
-            slot.pointee.state = .stepping
+            change(slot, to: .stepping)
         } else {
-            slot.pointee.state = slot.pointee.operation.isWholeWrite ? .writing : .submitted
+            change(slot, to: slot.pointee.operation.isWholeWrite ? .writing : .submitted)
         }
     }
 
     /// submitted → writing.
-    func setWriting(_ token: Token) { self[token].pointee.state = .writing }
+    func setWriting(_ token: Token) { change(self[token], to: .writing) }
 
     /// submitted, resting → stepping.
     func setStepping(_ token: Token) {
         self[token].pointee.isInSteps = true
-        self[token].pointee.state = .stepping
+        change(self[token], to: .stepping)
     }
 
     /// stepping → resting.
-    func setResting(_ token: Token) {
-        assert(self[token].pointee.state == .stepping)
-        self[token].pointee.state = .resting
-    }
+    func setResting(_ token: Token) { change(self[token], to: .resting) }
 
     /// Between submitted and pausing.
-    func setPausing(_ token: Token, _ isPausing: Bool) {
-        self[token].pointee.state = isPausing ? .pausing : .submitted
-    }
+    func setPausing(_ token: Token, _ isPausing: Bool) { change(self[token], to: isPausing ? .pausing : .submitted) }
 
     func isPausing(_ token: Token) -> Bool { self[token].pointee.state == .pausing }
 
     /// Between submitted and held.
-    func setHeld(_ token: Token, _ isHeld: Bool) {
-        self[token].pointee.state = isHeld ? .held : .submitted
-    }
+    func setHeld(_ token: Token, _ isHeld: Bool) { change(self[token], to: isHeld ? .held : .submitted) }
 
     enum Cancelling {
         /// No such operation, or its result is known already.
@@ -189,17 +207,13 @@ final class InFlightTable: @unchecked Sendable {
     }
 
     /// submitted, awaitingReadiness, pausing, held, stepping, writing → completed.
-    func complete(_ token: Token) {
-        assert(self[token].pointee.state != .unstaged && self[token].pointee.state != .completed)
-        self[token].pointee.state = .completed
-    }
+    func complete(_ token: Token) { change(self[token], to: .completed) }
 
     /// completed → unstaged, under the next generation. 31 bits of it: the top bit of a token is the engines'.
     func release(_ token: Token) {
         let slot = self[token]
-        assert(slot.pointee.state == .completed)
+        change(slot, to: .unstaged)
         slot.pointee.generation = (slot.pointee.generation &+ 1) & 0x7fff_ffff
-        slot.pointee.state = .unstaged
         slot.pointee.isCancelRequested = false
         slot.pointee.isDeadlinePassed = false
         slot.pointee.isInSteps = false

@@ -7,6 +7,7 @@ internal import CKernel
 public struct OperationTraits: BitwiseCopyable, Sendable {
     /// What it is called in errors and reports: as the system call.
     public let name: StaticString
+    let handling: Handling
     /// What it works on; nil for operations on none, or on a path.
     let descriptor: Descriptor?
     /// The second descriptor of an operation on two.
@@ -32,14 +33,32 @@ public struct OperationTraits: BitwiseCopyable, Sendable {
     /// Whether how it is carried out depends on the kind of its descriptor. What is for sockets alone is refused elsewhere.
     let needsKind: Bool
 
+    /// Who carries it out, and what a cancel has to reach.
+    enum Handling: UInt8, BitwiseCopyable {
+        /// An engine, which a cancel asks for an end.
+        case engine
+        /// An engine, on a worker that looks now and then whether it is to end (`BlockingWork.requestEnd`).
+        case work
+        /// An engine; where that is a worker, it sleeps, and a cancel wakes it.
+        case sleep
+        /// An engine, one step at a time (`EngineQueueSteps`).
+        case steps
+        /// The queue, when the time comes.
+        case timer
+        /// The queue, at once.
+        case queue
+    }
+
     @inline(__always)
     fileprivate init(
-        _ name: StaticString, on descriptor: Descriptor? = nil, and other: Descriptor? = nil,
+        _ name: StaticString, by handling: Handling = .engine, on descriptor: Descriptor? = nil,
+        and other: Descriptor? = nil,
         awaits: Awaited? = nil, isWait: Bool = false, isWithoutWaiting: Bool = true,
         isRepeating: Bool = false, makesDescriptor: Bool = false, isRelease: Bool = false,
         restartsAfterInterrupt: Bool = false, isForAnyWorker: Bool = false, needsKind: Bool = true
     ) {
         self.name = name
+        self.handling = handling
         self.descriptor = descriptor
         self.otherDescriptor = other
         self.awaits = awaits
@@ -90,7 +109,7 @@ extension Operation {
         case .link: .work("link")
         case .symbolicLink: .work("symlink")
         case .call(let call): .work(call.kind.name)
-        case .work(let work): OperationTraits("work", isRelease: work.takeUnretainedValue().isRelease)
+        case .work(let work): OperationTraits("work", by: .work, isRelease: work.takeUnretainedValue().isRelease)
         case .socket(let call): call.traits
         case .splice(let splice): splice.traits("splice")
         case .tee(let splice): splice.traits("tee")
@@ -99,14 +118,15 @@ extension Operation {
                 "waitid", on: child, awaits: .descriptor(.reading), isWait: true,
                 isWithoutWaiting: options & CK_WNOHANG != 0,
                 needsKind: false)
-        case .futexWait: OperationTraits("futex", awaits: .wakeUp, isWait: true)
+        case .futexWait: OperationTraits("futex", by: .sleep, awaits: .wakeUp, isWait: true)
         case .poll(let file, _): OperationTraits("poll", on: file, awaits: .descriptor(.polling), isWait: true)
         case .pollEach(let file, _):
-            OperationTraits("poll", on: file, awaits: .descriptor(.polling), isWait: true, isRepeating: true)
-        case .timeout: OperationTraits("timeout", awaits: .clock, isWait: true)
-        case .repeatingTimeout: OperationTraits("timeout", awaits: .clock, isWait: true, isRepeating: true)
-        case .buffers(let call): OperationTraits("buffers", isRelease: call.isRelease)
-        case .cancelAll, .cancel: OperationTraits("cancel")
+            OperationTraits(
+                "poll", by: .steps, on: file, awaits: .descriptor(.polling), isWait: true, isRepeating: true)
+        case .timeout: OperationTraits("timeout", by: .timer, awaits: .clock, isWait: true)
+        case .repeatingTimeout: OperationTraits("timeout", by: .timer, awaits: .clock, isWait: true, isRepeating: true)
+        case .buffers(let call): OperationTraits("buffers", by: .queue, isRelease: call.isRelease)
+        case .cancelAll, .cancel: OperationTraits("cancel", by: .queue)
         }
     }
 }
@@ -148,11 +168,11 @@ extension SocketCall {
         case .listen(let socket, _): Self.traits("listen", socket)
         case .accept(let socket, _, _, _): Self.traits("accept", socket, .reading, makesDescriptor: true)
         case .acceptEach(let socket, _):
-            Self.traits("accept", socket, .reading, isRepeating: true, makesDescriptor: true)
+            Self.traits("accept", by: .steps, socket, .reading, isRepeating: true, makesDescriptor: true)
         case .connect(let socket, _, _): Self.traits("connect", socket, .writing)
         case .receive(let socket, _, _, let flags, _): Self.traits("receive", socket, .reading, flags: flags)
         case .receiveBuffered(let socket, _, let flags, let isRepeating):
-            Self.traits("receive", socket, .reading, flags: flags, isRepeating: isRepeating)
+            Self.traits("receive", by: .steps, socket, .reading, flags: flags, isRepeating: isRepeating)
         case .receiveMessage(let socket, _, let flags, _): Self.traits("receive", socket, .reading, flags: flags)
         case .send(let socket, _, _, let flags, _): Self.traits("send", socket, .writing, flags: flags)
         case .sendZeroCopy(let socket, _, _, let flags): Self.traits("send", socket, .writing, flags: flags)
@@ -163,11 +183,12 @@ extension SocketCall {
 
     @inline(__always)
     private static func traits(
-        _ name: StaticString, _ socket: Descriptor? = nil, _ interest: Interest? = nil, flags: Int32 = 0,
+        _ name: StaticString, by handling: OperationTraits.Handling = .engine, _ socket: Descriptor? = nil,
+        _ interest: Interest? = nil, flags: Int32 = 0,
         isRepeating: Bool = false, makesDescriptor: Bool = false
     ) -> OperationTraits {
         OperationTraits(
-            name, on: socket, awaits: interest.map { .descriptor($0) }, isWait: true,
+            name, by: handling, on: socket, awaits: interest.map { .descriptor($0) }, isWait: true,
             isWithoutWaiting: flags & CK_MSG_DONTWAIT != 0,
             isRepeating: isRepeating, makesDescriptor: makesDescriptor, restartsAfterInterrupt: true, needsKind: false)
     }

@@ -38,6 +38,14 @@ struct WorkItem: BitwiseCopyable {
 
     var slot: Int { Int(token.slot) }
 
+    /// What a read comes to whose pages have been asked for; nil if they are still to come.
+    func resultOfPageCache() -> Int? {
+        guard let transfer = operation.transfer, transfer.offset >= 0, !transfer.throughPageCache,
+            case .done(let result) = transfer.ask()
+        else { return nil }
+        return result
+    }
+
     var isRead: Bool { operation.transfer.map { !$0.isWrite } ?? false }
 }
 

@@ -343,8 +343,7 @@ class WorkerPool: ThreadBody, @unchecked Sendable {
         var hasToWake = false
         for index in 0..<count {
             let slot = slots[index]
-            let result = misses < Self.missesMax ? items[slot].operation.transfer?.resultWithoutWaiting() : nil
-            if let result {
+            if misses < Self.missesMax, let result = items[slot].resultOfPageCache() {
                 hasToWake = publish(slot, result) || hasToWake
                 misses = 0
             } else {

@@ -69,8 +69,8 @@ struct OpenedFile {
     private func readNow(_ memory: UnsafeMutableRawBufferPointer, _ offset: Int64) -> Int? {
         let transfer = Transfer(
             descriptor, memory.baseAddress, count: min(memory.count, Transfer.inlineLimit), offset: offset)
-        let count = transfer.attemptWithoutWaiting()
-        return count >= 0 ? count : nil
+        guard case .done(let count) = transfer.ask(), count >= 0 else { return nil }
+        return count
     }
 
     /// The file as the library has it: what is done with it goes through a loop if it has to wait.

@@ -144,7 +144,9 @@ struct IOUringEngine: ~Copyable, Engine {
             }
             return !remote.enter(operation, token)
         }
-        guard let result = operation.transfer?.resultInMemory() else { return false }
+        guard let transfer = operation.transfer, transfer.isReadOfMemory, transfer.mayBeAsked(),
+            case .done(let result) = transfer.ask()
+        else { return false }
         completeHere(token, Int32(truncatingIfNeeded: result))
         return true
     }

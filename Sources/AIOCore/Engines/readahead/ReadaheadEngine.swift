@@ -38,29 +38,21 @@ struct ReadaheadEngine: ~Copyable, Engine {
 
     mutating func stage(_ operation: Operation, _ token: Token) {
         guard let admitted = threads.admit(operation, token) else { return }
-        guard let transfer = admitted.transfer, !transfer.isWrite, transfer.descriptor.kind == .buffered,
-            isForPageCache(transfer)
-        else { return threads.stage(admitted: admitted, token) }
-        if let result = cachedRead(transfer) { return threads.complete(token, result) }
+        guard let transfer = admitted.transfer, isForPageCache(transfer) else {
+            return threads.stage(admitted: admitted, token)
+        }
+        if case .done(let result)? = guesses.ask(transfer) { return threads.complete(token, result) }
         guard transfer.descriptor.backing != .remote else { return threads.sendToWorker(admitted, token) }
         items[Int(token.slot)] = WorkItem(admitted, token)
         items[Int(token.slot)].state = .queued
         fresh.append(Int(token.slot), items)
     }
 
-    /// What the page cache holds, if it is worth asking. nil if it does not hold it.
-    private func cachedRead(_ transfer: Transfer) -> Int? {
-        let number = transfer.descriptor.number
-        guard guesses.isWorthAsking(number) else { return nil }
-        let result = threads.cachedRead(transfer)
-        guesses.note(isHit: result != nil, number)
-        return result
-    }
-
     /// What is too much to be copied here, and what cannot be tried twice, is a worker's.
     private func isForPageCache(_ transfer: Transfer) -> Bool {
-        transfer.offset >= 0 && !transfer.flags.contains(.noWait) && !transfer.throughPageCache
-            && transfer.byteCount <= Transfer.inlineLimit
+        var unasked = transfer
+        unasked.cacheMissed = false
+        return transfer.descriptor.kind == .buffered && !transfer.flags.contains(.noWait) && unasked.mayBeAsked()
     }
 
     mutating func requestCancel(_ token: Token) {
@@ -119,16 +111,14 @@ struct ReadaheadEngine: ~Copyable, Engine {
         while let slot = next, misses < missesMax {
             next = coming.after(slot, items)
             guard let transfer = items[slot].operation.transfer else { continue }
-            let result = transfer.attemptWithoutWaiting()
-            if result == -Int(EAGAIN) {
-                misses += 1
-                continue
-            }
-            take(slot)
-            // A worker sees to what has become direct meanwhile.
-            if result == -Int(EOPNOTSUPP) || result == -Int(EINVAL) {
+            switch transfer.ask() {
+            case .wait: misses += 1
+            case .refused:
+                // A worker sees to what has become direct meanwhile.
+                take(slot)
                 threads.sendToWorker(items[slot].operation, items[slot].token)
-            } else {
+            case .done(let result):
+                take(slot)
                 threads.complete(items[slot].token, result)
                 misses = 0
             }

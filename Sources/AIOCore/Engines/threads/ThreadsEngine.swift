@@ -152,22 +152,11 @@ struct ThreadsEngine: ~Copyable, Engine {
                 outgoing.append(WorkItem(operation, token))
             }
         case .buffered where !transfer.isWrite:
-            if let result = cachedRead(transfer) { return complete(token, result) }
+            if transfer.mayBeAsked(), case .done(let result) = transfer.ask() { return complete(token, result) }
             outgoing.append(WorkItem(operation, token))
         default:
             outgoing.append(WorkItem(operation, token))
         }
-    }
-
-    /// What the page cache holds is read on the spot. nil if it does not hold it, or cannot tell.
-    func cachedRead(_ transfer: Transfer) -> Int? {
-        if transfer.flags.contains(.noWait) { return transfer.attempt() }
-        // At the current position a read that got a part could not be begun again.
-        guard !transfer.cacheMissed, !transfer.throughPageCache, transfer.offset != Transfer.currentPosition,
-            transfer.byteCount <= Transfer.inlineLimit
-        else { return nil }
-        let result = transfer.attemptWithoutWaiting()
-        return result == -Int(EAGAIN) || result == -Int(EOPNOTSUPP) ? nil : result
     }
 
     private mutating func wait(
