@@ -129,15 +129,14 @@ import UnitSupport
         ]
         withUnsafeMutableBytes(of: &vectors) { vectors in
             let transfer = Transfer(Self.one, vectors.baseAddress, count: 3, offset: 0)
-            #expect(transfer.to(.reading, isVectored: true).byteCount == 321)
+            #expect(transfer.to(.vectored).byteCount == 321)
             #expect(transfer.byteCount == 3)
         }
     }
 
     @Test func whatIsOursIsNotAmongTheFlagsForTheKernel() {
         var transfer = Transfer(Self.one, nil, count: 2, offset: 3, flags: .append)
-        (transfer.cacheMissed, transfer.isWhole, transfer.throughPageCache) = (true, true, true)
-        transfer.dropsAppendFlags = true
+        transfer.form = [.cacheMissed, .whole, .throughPageCache, .dropsAppendFlags]
         #expect(transfer.flags.rawValue == CK_RWF_APPEND)
     }
 }

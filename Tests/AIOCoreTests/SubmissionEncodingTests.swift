@@ -113,7 +113,7 @@ import Testing
     @Test func theKernelsFlagsArePassedOnAndOursAreNot() throws {
         let all: TransferFlags = [.dataSync, .sync, .noWait, .append, .noAppend, .atomic, .dontCache]
         var flagged = transfer(flags: all)
-        flagged.cacheMissed = true
+        flagged.form.insert(.cacheMissed)
         let entry = try #require(encoded(.write(flagged)))
         #expect(
             entry.operation_flags == CK_RWF_DSYNC | CK_RWF_SYNC | CK_RWF_NOWAIT | CK_RWF_APPEND | CK_RWF_NOAPPEND

@@ -3,7 +3,7 @@ import CKernel
 import Glibc
 import Testing
 
-/// Writes to streams that complete when all is written (`Transfer.isWhole`).
+/// Writes to streams that complete when all is written (`Transfer.Form.whole`).
 @Suite(.timeLimit(.minutes(10))) struct WholeWriteTests {
     private static let size = 1 << 20
 
@@ -24,7 +24,7 @@ import Testing
         try await withRuntime(engine) { runtime in
             try await Ends.with { ends in
                 var transfer = vectors.transfer(ends.writing)
-                transfer.isWhole = true
+                transfer.form.insert(.whole)
                 let write = Operation.writeVectored(transfer)
                 let task = Task { try await runtime.perform(write) }
                 let read = try await Self.read(ends, Self.size)
@@ -67,7 +67,7 @@ import Testing
         try await withRuntime(engine) { runtime in
             try await Ends.with(kind) { ends in
                 var transfer = memory.transfer(ends.writing)
-                transfer.isWhole = true
+                transfer.form.insert(.whole)
                 transfer.descriptor = .classify(ends.writing)
                 let operation = Operation.write(transfer)
                 let task = Task { try await runtime.perform(operation) }

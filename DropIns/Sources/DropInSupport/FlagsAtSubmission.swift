@@ -22,6 +22,6 @@ extension Transfer {
     private mutating func setAppending(_ flag: TransferFlags) {
         guard flags.isDisjoint(with: [.append, .noAppend]) else { return }
         flags.insert(flag)
-        dropsAppendFlags = true
+        form.insert(.dropsAppendFlags)
     }
 }

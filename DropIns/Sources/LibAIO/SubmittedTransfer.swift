@@ -10,7 +10,7 @@ extension Submission {
     mutating func acceptTransfer(
         _ block: ck_iocb, _ openFlags: UInt64, _ record: UnsafeMutablePointer<Record>
     ) -> Int {
-        let isWrite = block.opcode == CK_IOCB_CMD_PWRITE || block.opcode == CK_IOCB_CMD_PWRITEV
+        let isWrite = Transfer.Form(opcode: block.opcode).contains(.writing)
         var refused = TransferRules.check(block, isWrite: isWrite)
         guard refused == 0 else { return refused }
         let isDirect = openFlags & CK_O_DIRECT != 0
@@ -27,8 +27,7 @@ extension Submission {
             Descriptor(Int32(bitPattern: block.descriptor), kind: .buffered),
             UnsafeMutableRawPointer(bitPattern: UInt(block.address)),
             count: Int(block.count), offset: block.offset, flags: TransferFlags(rawValue: block.rw_flags),
-            direction: isWrite ? .writing : .reading,
-            isVectored: block.opcode == CK_IOCB_CMD_PREADV || block.opcode == CK_IOCB_CMD_PWRITEV)
+            form: Transfer.Form(opcode: block.opcode))
         if block.flags & CK_IOCB_FLAG_IOPRIO != 0 { transfer.priority = UInt16(bitPattern: block.priority) }
         var bytes = transfer.count
         if transfer.isVectored {
@@ -84,7 +83,7 @@ extension Submission {
         }
         var vector = iovec(
             iov_base: UnsafeMutableRawPointer(bitPattern: UInt(block.address)), iov_len: numericCast(block.count))
-        let isVectored = block.opcode == CK_IOCB_CMD_PREADV || block.opcode == CK_IOCB_CMD_PWRITEV
+        let isVectored = Transfer.Form(opcode: block.opcode).contains(.vectored)
         let number = Int32(bitPattern: block.descriptor)
         let result = withUnsafePointer(to: &vector) { single in
             let vectors = isVectored ? UnsafePointer<iovec>(bitPattern: UInt(block.address)) : single
@@ -137,7 +136,7 @@ extension Submission {
     ) -> Int {
         guard let loop = library.pointee.loop() else { return carryOutHere(record, transfer) }
         var transfer = transfer
-        transfer.cacheMissed = true
+        transfer.form.insert(.cacheMissed)
         let number = transfer.descriptor.number
         let file: FileIdentity
         if let joined = loop.join(number) {
@@ -154,7 +153,8 @@ extension Submission {
         case .stream:
             if transfer.isWrite, bytes == 0 {
                 // writev(2) would not ask the file.
-                (transfer.base, transfer.count, transfer.isVectored) = (nil, 0, false)
+                (transfer.base, transfer.count) = (nil, 0)
+                transfer.form.remove(.vectored)
             }
             return handStream(record, transfer, name, openFlags, loop)
         case .buffered, .direct, .unknown: return handFile(record, transfer, bytes, name, openFlags, loop)
@@ -210,7 +210,7 @@ extension Submission {
         }
         // Otherwise a write returns when all is written.
         let isWhole = name.isWrite && !isNonBlocking && !transfer.flags.contains(.noWait)
-        transfer.isWhole = isWhole
+        if isWhole { transfer.form.insert(.whole) }
         record.pointee.operation = .transfer(transfer)
         let entering = library.pointee.order.enter(record, name)
         guard entering != .noMemory else { return -Int(ENOMEM) }
@@ -249,4 +249,15 @@ extension Submission {
 
     private static var quickTime: Nanoseconds { 20_000 }
     private static var quickWritesMax: Int { 4 }
+}
+
+extension Transfer.Form {
+    fileprivate init(opcode: UInt16) {
+        switch opcode {
+        case CK_IOCB_CMD_PREADV: self = .vectored
+        case CK_IOCB_CMD_PWRITE: self = .writing
+        case CK_IOCB_CMD_PWRITEV: self = [.writing, .vectored]
+        default: self = []
+        }
+    }
 }

@@ -36,8 +36,8 @@ struct Submission {
         }
         guard (0...priorityMax).contains(block.address.pointee.aio_reqprio) else { return block.refuse(EINVAL) }
         switch opcode & 127 {
-        case read: return submission.acceptTransfer(.reading)
-        case write: return submission.acceptTransfer(.writing)
+        case read: return submission.acceptTransfer(isWrite: false)
+        case write: return submission.acceptTransfer(isWrite: true)
         default: return submission.complete(-Int(EINVAL))
         }
     }
@@ -53,13 +53,12 @@ struct Submission {
 
     // MARK: Reads and writes
 
-    private mutating func acceptTransfer(_ direction: Transfer.Direction) -> Int32 {
-        let isWrite = direction == .writing
+    private mutating func acceptTransfer(isWrite: Bool) -> Int32 {
         account.begin(isWrite ? .write : .read)
         let number = block.address.pointee.aio_fildes
         var transfer = Transfer(
             Descriptor(number, kind: .buffered), block.buffer, count: block.address.pointee.aio_nbytes,
-            offset: Int64(block.address.pointee.aio_offset), direction: direction)
+            offset: Int64(block.address.pointee.aio_offset), form: isWrite ? .writing : [])
         // What no file takes: the system call says why, and cannot wait. It means no more to the engines either.
         guard transfer.offset >= 0, transfer.count >= 0 else { return complete(refusal(transfer)) }
         if !isWrite, let result = knownCached(transfer) { return complete(result, .pageCache) }
@@ -70,7 +69,7 @@ struct Submission {
             library.guess(number).pointee.noteBuffered(number)
             if let result = cached(transfer) { return complete(result, .pageCache) }
         }
-        transfer.cacheMissed = true
+        transfer.form.insert(.cacheMissed)
         let isAppend = isWrite && openFlags & CK_O_APPEND != 0
         if let joined = library.runningFiles?.join(number) {
             transfer.descriptor = joined.descriptor
@@ -84,7 +83,7 @@ struct Submission {
         if isWrite {
             if descriptor.kind == .stream {
                 // As glibc's own write(2), which blocks until all of it is written.
-                transfer.isWhole = true
+                transfer.form.insert(.whole)
                 transfer.count = min(transfer.count, 0x7fff_f000)
             } else {
                 transfer.fixFlags(

@@ -80,7 +80,7 @@ extension File {
         deadline: Deadline = .never
     ) async throws(IOError) -> Int {
         let transfer = Transfer(
-            descriptor, vector.vectors, count: vector.count, offset: offset, flags: flags, isVectored: true)
+            descriptor, vector.vectors, count: vector.count, offset: offset, flags: flags, form: .vectored)
         return try await perform(transfer, deadline)
     }
 

@@ -51,8 +51,8 @@ extension File {
         deadline: Deadline = .never
     ) async throws(IOError) -> Int {
         let transfer = Transfer(
-            descriptor, vector.vectors, count: vector.count, offset: offset, flags: flags, direction: .writing,
-            isVectored: true)
+            descriptor, vector.vectors, count: vector.count, offset: offset, flags: flags,
+            form: [.writing, .vectored])
         return try await perform(transfer, deadline)
     }
 
@@ -64,7 +64,7 @@ extension File {
         // The kernel only reads through it.
         let transfer = Transfer(
             descriptor, UnsafeMutableRawPointer(mutating: base), count: count, offset: offset, flags: flags,
-            direction: .writing)
+            form: .writing)
         return try await perform(transfer, deadline)
     }
     /// `writeAll` from memory that the caller keeps where it is until this returns.

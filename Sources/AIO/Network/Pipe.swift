@@ -111,7 +111,7 @@ public final class StreamWriter: WritableStream {
         // The kernel only reads through it.
         let transfer = Transfer(
             handle.descriptor, UnsafeMutableRawPointer(mutating: base), count: count, offset: Transfer.currentPosition,
-            direction: .writing)
+            form: .writing)
         try handle.begin("write", deadline)
         defer { handle.end() }
         if let result = try handle.transferNow(transfer, handle.writeGuess, "write") { return result }

@@ -2,5 +2,5 @@ internal import AIOCore
 
 extension Operation {
     /// The word that errors use.
-    var name: String { "\(traits.name)" }
+    var name: String { traits.name.description }
 }

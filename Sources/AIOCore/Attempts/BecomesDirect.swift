@@ -6,7 +6,7 @@ internal import CKernel
 extension Transfer {
     /// Whether that may be why it ended with EINVAL.
     var mayHaveBecomeDirect: Bool {
-        guard descriptor.kind == .buffered, !descriptor.isRegistered, !throughPageCache else {
+        guard descriptor.kind == .buffered, !descriptor.isRegistered, !form.contains(.throughPageCache) else {
             return false
         }
         return isDirectByNow
@@ -20,10 +20,10 @@ extension Transfer {
 extension Transfer {
     /// Without the flags that are to be dropped where the file knows none. nil if there are no such.
     var withoutAppendFlags: Transfer? {
-        guard dropsAppendFlags else { return nil }
+        guard form.contains(.dropsAppendFlags) else { return nil }
         var plain = self
         plain.flags.remove([.append, .noAppend])
-        plain.dropsAppendFlags = false
+        plain.form.remove(.dropsAppendFlags)
         return plain
     }
 }

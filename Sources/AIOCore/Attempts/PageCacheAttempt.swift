@@ -28,11 +28,12 @@ extension Transfer {
     @inline(__always)
     public func mayBeAsked(byteCount known: Int? = nil) -> Bool {
         switch descriptor.kind {
-        case .buffered: guard !isWrite, offset >= 0, !cacheMissed, !throughPageCache else { return false }
+        case .buffered:
+            guard offset >= 0, form.isDisjoint(with: [.writing, .cacheMissed, .throughPageCache]) else { return false }
         case .stream: break
         case .unknown, .direct, .other: return false
         }
-        return flags.contains(.noWait) || (known ?? byteCount) <= Self.inlineLimit
+        return (known ?? byteCount) <= Self.inlineLimit || flags.contains(.noWait)
     }
 
     /// The transfer with RWF_NOWAIT, where the kernel and the file know it.
@@ -41,9 +42,15 @@ extension Transfer {
     /// which would mean the end of the file: the transfer has to wait then as well, unless it has `TransferFlags.noWait`,
     /// and so wants what is there. `withoutSignal`: a write that nobody will read brings this thread no SIGPIPE.
     public func ask(byteCount known: Int? = nil, withoutSignal: Bool = false) -> Answer {
-        let result = withoutSignal ? Kernel.withoutBrokenPipeSignal(attemptWithoutWaiting) : attemptWithoutWaiting()
-        if result >= 0 { return isCutOff(result, known) ? .wait : .done(result) }
-        return answer(to: result)
+        asked(known, withoutSignal: withoutSignal)
+    }
+
+    @inline(__always)
+    private func asked(_ known: Int?, withoutSignal: Bool) -> Answer {
+        let result = withoutSignal ? attemptWithoutSignal() : attemptWithoutWaiting()
+        guard result >= 0 else { return answer(to: result) }
+        guard !isWrite, result < known ?? byteCount, isCutOff(result) else { return .done(result) }
+        return .wait
     }
 
     @inline(__always)
@@ -51,6 +58,10 @@ extension Transfer {
         isReadOfMemory ? attemptInMemory() : attempt(flags: flags.rawValue | CK_RWF_NOWAIT)
     }
 
+    @inline(never)
+    private func attemptWithoutSignal() -> Int { Kernel.withoutBrokenPipeSignal { attemptWithoutWaiting() } }
+
+    @inline(never)
     private func answer(to error: Int) -> Answer {
         guard !flags.contains(.noWait) else { return .done(error) }
         switch error {
@@ -63,10 +74,23 @@ extension Transfer {
     }
 
     /// Asks if that may be of use and mostly was, and learns from the answer. nil if nothing was asked.
-    @inline(__always)
     public func ask(_ guess: borrowing CacheGuess, withoutSignal: Bool = false) -> Answer? {
+        // The same twice, for the compiler: in a plain read of a file on a device most of the questions have their answer.
+        if descriptor.kind == .buffered, descriptor.backing == .device, form.isEmpty {
+            return askIfWorthIt(guess, withoutSignal: false)
+        }
+        return askOther(guess, withoutSignal: withoutSignal)
+    }
+
+    @inline(never)
+    private func askOther(_ guess: borrowing CacheGuess, withoutSignal: Bool) -> Answer? {
+        askIfWorthIt(guess, withoutSignal: withoutSignal)
+    }
+
+    @inline(__always)
+    private func askIfWorthIt(_ guess: borrowing CacheGuess, withoutSignal: Bool) -> Answer? {
         guard mayBeAsked(), guess.isWorthAsking() else { return nil }
-        let answer = ask(withoutSignal: withoutSignal)
+        let answer = asked(nil, withoutSignal: withoutSignal)
         guess.note(answer, isStream: descriptor.kind == .stream)
         return answer
     }
@@ -95,20 +119,14 @@ extension Transfer {
         return status.evicted == 0 ? 0 : -Int(EAGAIN)
     }
 
-    /// Whether a read of the page cache got less than it asked for, and not because the file ends there.
-    @inline(__always)
-    private func isCutOff(_ result: Int, _ known: Int?) -> Bool {
-        guard result > 0, descriptor.kind == .buffered, !isWrite, !flags.contains(.noWait),
-            result < known ?? byteCount
-        else { return false }
-        return !isEndOfFile(at: offset + Int64(result))
-    }
-
-    private func isEndOfFile(at offset: Int64) -> Bool {
+    /// Whether a read got less than it asked for since the page cache has no more, and not because the file ends there.
+    @inline(never)
+    private func isCutOff(_ result: Int) -> Bool {
+        guard result > 0, descriptor.kind == .buffered, !flags.contains(.noWait) else { return false }
         var byte: UInt8 = 0
         return withUnsafeMutablePointer(to: &byte) { byte in
             var single = iovec(iov_base: byte, iov_len: 1)
-            return Kernel.preadv2(descriptor.number, &single, 1, offset, CK_RWF_NOWAIT) == 0
+            return Kernel.preadv2(descriptor.number, &single, 1, offset + Int64(result), CK_RWF_NOWAIT) != 0
         }
     }
 

@@ -84,7 +84,16 @@ public struct EngineQueue: ~Copyable {
         slot.pointee.issuerChanges = issuerChanges
         if slot.pointee.deadline != .never, !mayBegin(token) { return }
         switch slot.pointee.operation.traits.handling {
-        case .engine, .work, .sleep: stageWithEngine(token)
+        case .engine, .work:
+            noteDeadline(token)
+            stageInPace(slot.pointee.operation, token)
+        case .sleep:
+            noteDeadline(token)
+            stageSleep(token)
+        case .wholeWrite:
+            noteDeadline(token)
+            table.setWriting(token)
+            engine.stage(slot.pointee.operation, token)
         case .steps: stageSteps(token)
         case .timer:
             stageTimer(token)
@@ -106,18 +115,17 @@ public struct EngineQueue: ~Copyable {
     }
 
     @inline(__always)
-    private mutating func stageWithEngine(_ token: Token) {
+    private mutating func noteDeadline(_ token: Token) {
+        let deadline = table[token].pointee.deadline
+        if deadline != .never { deadlines.insert(token.slot, deadline) }
+    }
+
+    private mutating func stageSleep(_ token: Token) {
         let slot = table[token]
-        if slot.pointee.deadline != .never { deadlines.insert(token.slot, slot.pointee.deadline) }
         if case .futexWait(let wait) = slot.pointee.operation {
             slot.pointee.operation = .futexWait(futexCancels.prepare(wait, token.slot))
         }
-        if slot.pointee.operation.isWholeWrite {
-            table.setWriting(token)
-            engine.stage(slot.pointee.operation, token)
-        } else {
-            stageInPace(slot.pointee.operation, token)
-        }
+        engine.stage(slot.pointee.operation, token)
     }
 
     /// Whether an operation with a deadline may begin: not after it. What gives something up heeds none.
@@ -157,7 +165,7 @@ public struct EngineQueue: ~Copyable {
             // What no worker has begun, the engine takes back; what runs, looks for this between two calls.
             if case .work(let work) = operation { work.takeUnretainedValue().requestEnd() }
         case .sleep: futexCancels.cancel(token.slot)
-        case .engine, .steps: break
+        case .engine, .wholeWrite, .steps: break
         }
         engine.requestCancel(token)
         return 0

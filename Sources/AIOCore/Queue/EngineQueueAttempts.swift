@@ -61,7 +61,7 @@ extension EngineQueue {
             }
             // Somebody has set O_DIRECT since: a worker looks whether that is why.
             guard var transfer = operation.transfer, transfer.mayHaveBecomeDirect else { break }
-            transfer.throughPageCache = true
+            transfer.form.insert(.throughPageCache)
             slot.pointee.operation = .transfer(transfer)
             return stageAgain(slot.pointee.operation, token)
         case -EOPNOTSUPP:

@@ -1,6 +1,6 @@
 internal import CKernel
 
-/// Writes that complete when all is written (`Transfer.isWhole`): a stream takes what it has room for, and an engine
+/// Writes that complete when all is written (`Transfer.Form.whole`): a stream takes what it has room for, and an engine
 /// completes with that. The rest follows, the same on every engine, until an error, a cancel or the deadline ends the
 /// write; what was written before is then its result, as it is of write(2).
 ///
@@ -18,7 +18,7 @@ extension EngineQueue {
 }
 
 extension Operation {
-    var isWholeWrite: Bool { transfer.map { $0.isWrite && $0.isWhole } ?? false }
+    var isWholeWrite: Bool { transfer.map { $0.isWholeWrite } ?? false }
 
     /// The rest of a write of which `count` bytes are written; nil if that is all. The iovecs of a vectored one are moved
     /// on where they lie.

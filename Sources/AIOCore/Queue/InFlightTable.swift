@@ -41,7 +41,7 @@ final class InFlightTable: @unchecked Sendable {
         fileprivate(set) var state = State.unstaged
         fileprivate(set) var isCancelRequested = false
         var isDeadlinePassed = false
-        /// Of a write that is to be whole (`Transfer.isWhole`): what is written already.
+        /// Of a write that is to be whole (`Transfer.Form.whole`): what is written already.
         var progress = 0
         /// Whether it is carried out in steps, and the buffer that the present one has.
         fileprivate(set) var isInSteps = false
@@ -139,14 +139,19 @@ final class InFlightTable: @unchecked Sendable {
     /// unstaged → submitted; or → completed if a cancel came first.
     func stage(_ token: Token) -> Staging {
         let slot = self[token]
-        // Only now is the operation the owner's to look at.
-        if slot.pointee.isCancelRequested, slot.pointee.operation.isRelease { slot.pointee.isCancelRequested = false }
-        guard !slot.pointee.isCancelRequested else {
+        if slot.pointee.isCancelRequested, isCancelledBefore(slot) {
             change(slot, to: .completed)
             return .cancelledBefore
         }
         change(slot, to: .submitted)
         return .submit
+    }
+
+    /// Only now is the operation the owner's to look at: what gives something up is carried out all the same.
+    @inline(never)
+    private func isCancelledBefore(_ slot: UnsafeMutablePointer<Slot>) -> Bool {
+        if slot.pointee.operation.isRelease { slot.pointee.isCancelRequested = false }
+        return slot.pointee.isCancelRequested
     }
 
     /// Between submitted, stepping or writing, and awaitingReadiness.

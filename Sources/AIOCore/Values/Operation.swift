@@ -85,18 +85,18 @@ public enum Operation: BitwiseCopyable, @unchecked Sendable {
 
 extension Operation {
     /// preadv2(2) into one buffer. Completes with the bytes read; 0 is the end of the file.
-    public static func read(_ transfer: Transfer) -> Operation { .transfer(transfer.to(.reading)) }
+    public static func read(_ transfer: Transfer) -> Operation { .transfer(transfer.to([])) }
 
     /// pwritev2(2) from one buffer. Completes with the bytes written.
     public static func write(_ transfer: Transfer) -> Operation { .transfer(transfer.to(.writing)) }
 
     /// preadv2(2): `base` points at `count` iovecs.
     public static func readVectored(_ transfer: Transfer) -> Operation {
-        .transfer(transfer.to(.reading, isVectored: true))
+        .transfer(transfer.to(.vectored))
     }
 
     /// pwritev2(2): `base` points at `count` iovecs.
     public static func writeVectored(_ transfer: Transfer) -> Operation {
-        .transfer(transfer.to(.writing, isVectored: true))
+        .transfer(transfer.to([.writing, .vectored]))
     }
 }

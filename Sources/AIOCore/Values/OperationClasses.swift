@@ -72,6 +72,11 @@ extension Operation {
     }
 }
 
+extension Transfer {
+    @inline(__always)
+    var isWholeWrite: Bool { form.isSuperset(of: [.writing, .whole]) }
+}
+
 extension SocketCall {
     /// nil for `create`.
     public var descriptor: Descriptor? { traits.descriptor }

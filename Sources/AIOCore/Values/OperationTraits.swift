@@ -41,6 +41,8 @@ public struct OperationTraits: BitwiseCopyable, Sendable {
         case work
         /// An engine; where that is a worker, it sleeps, and a cancel wakes it.
         case sleep
+        /// An engine, until all is written (`EngineQueueWholeWrites`).
+        case wholeWrite
         /// An engine, one step at a time (`EngineQueueSteps`).
         case steps
         /// The queue, when the time comes.
@@ -135,7 +137,8 @@ extension Transfer {
     @inline(__always)
     fileprivate var traits: OperationTraits {
         OperationTraits(
-            isWrite ? "write" : "read", on: descriptor, awaits: .descriptor(isWrite ? .writing : .reading),
+            isWrite ? "write" : "read", by: isWholeWrite ? .wholeWrite : .engine, on: descriptor,
+            awaits: .descriptor(isWrite ? .writing : .reading),
             isWait: descriptor.kind == .stream, isWithoutWaiting: flags.contains(.noWait), restartsAfterInterrupt: true,
             isForAnyWorker: descriptor.kind != .stream)
     }

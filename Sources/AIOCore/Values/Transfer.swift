@@ -2,15 +2,9 @@ internal import CKernel
 
 /// One read or write: `Operation.read`, `.write` and their vectored forms make an operation of it.
 public struct Transfer: BitwiseCopyable {
-    @frozen public enum Direction: UInt8, BitwiseCopyable, Sendable {
-        /// From the descriptor into memory.
-        case reading
-        /// From memory to the descriptor.
-        case writing
-    }
-
     public var descriptor: Descriptor
-    public var direction: Direction
+    /// What it is, in the byte that the descriptor leaves free.
+    public var form: Form
     /// The buffer, or the iovecs.
     public var base: UnsafeMutableRawPointer?
     /// Bytes in the buffer, or iovecs at `base`.
@@ -22,47 +16,53 @@ public struct Transfer: BitwiseCopyable {
     public var bufferIndex: UInt16
     /// The I/O priority, as ioprio_set(2) has it: class and level; 0 for the submitting thread's.
     public var priority: UInt16 = 0
-    /// Whether `base` points at `count` iovecs.
-    public var isVectored: Bool
-    /// Whether the page cache was asked a moment ago and did not have it: it is not asked again.
-    public var cacheMissed = false
-    /// Whether this write to a stream completes when all of it is written, as write(2) does without O_NONBLOCK, or with what
-    /// was written before an error or a cancel. A vectored one moves its iovecs on. At most 2 GiB less a page, which is what
-    /// a completion can tell of.
-    public var isWhole = false
-    /// Whether it goes through the page cache although the file is open with O_DIRECT by now.
-    public var throughPageCache = false
-    /// Whether `TransferFlags.append` and `noAppend` are dropped where the file knows no flags at all (some of procfs).
-    public var dropsAppendFlags = false
 
     public static var currentPosition: Int64 { -1 }
     public static var unregistered: UInt16 { .max }
 
     public init(
         _ descriptor: Descriptor, _ base: UnsafeMutableRawPointer?, count: Int, offset: Int64,
-        flags: TransferFlags = [], bufferIndex: UInt16 = Transfer.unregistered, direction: Direction = .reading,
-        isVectored: Bool = false
+        flags: TransferFlags = [], bufferIndex: UInt16 = Transfer.unregistered, form: Form = []
     ) {
         self.descriptor = descriptor
-        self.direction = direction
+        self.form = form
         self.base = base
         self.count = count
         self.offset = offset
         self.flags = flags
         self.bufferIndex = bufferIndex
-        self.isVectored = isVectored
     }
 
-    public var isWrite: Bool {
-        @inline(__always) get { direction == .writing }
+    /// What a transfer is, beside the kernel's flags. Empty: a read into one buffer.
+    public struct Form: OptionSet, BitwiseCopyable, Sendable {
+        public let rawValue: UInt8
+        @inlinable public init(rawValue: UInt8) { self.rawValue = rawValue }
+
+        /// It writes.
+        @inlinable public static var writing: Form { Form(rawValue: 1 << 0) }
+        /// `base` points at `count` iovecs.
+        @inlinable public static var vectored: Form { Form(rawValue: 1 << 1) }
+        /// The page cache was asked a moment ago and did not have it: it is not asked again.
+        @inlinable public static var cacheMissed: Form { Form(rawValue: 1 << 2) }
+        /// It goes through the page cache although the file is open with O_DIRECT by now.
+        @inlinable public static var throughPageCache: Form { Form(rawValue: 1 << 3) }
+        /// This write to a stream completes when all of it is written, as write(2) does without O_NONBLOCK, or with what was
+        /// written before an error or a cancel. A vectored one moves its iovecs on. At most 2 GiB less a page, which is what a
+        /// completion can tell of.
+        @inlinable public static var whole: Form { Form(rawValue: 1 << 4) }
+        /// `TransferFlags.append` and `noAppend` are dropped where the file knows no flags at all (some of procfs).
+        @inlinable public static var dropsAppendFlags: Form { Form(rawValue: 1 << 5) }
     }
 
-    /// The same transfer in this direction and form.
-    @inline(__always)
-    public func to(_ direction: Direction, isVectored: Bool = false) -> Transfer {
+    @inlinable public var isWrite: Bool { form.contains(.writing) }
+    @inlinable public var isVectored: Bool { form.contains(.vectored) }
+
+    /// The same transfer as a read or a write, of one buffer or of several.
+    @inlinable
+    public func to(_ direction: Form) -> Transfer {
         var transfer = self
-        transfer.direction = direction
-        transfer.isVectored = isVectored
+        transfer.form.remove([.writing, .vectored])
+        transfer.form.formUnion(direction)
         return transfer
     }
 }

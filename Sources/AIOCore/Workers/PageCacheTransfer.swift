@@ -3,7 +3,7 @@ internal import CKernel
 extension Transfer {
     /// On a worker.
     func blockingResult() -> Int {
-        if throughPageCache { return resultThroughPageCache() }
+        if form.contains(.throughPageCache) { return resultThroughPageCache() }
         let result = attempt()
         if result == -Int(EINVAL), mayHaveBecomeDirect { return resultThroughPageCache() }
         if result == -Int(EOPNOTSUPP), let plain = withoutAppendFlags { return plain.blockingResult() }
@@ -15,7 +15,7 @@ extension Transfer {
     /// The transfer through the page cache, although the file is open with O_DIRECT.
     private func resultThroughPageCache() -> Int {
         var transfer = self
-        transfer.throughPageCache = false
+        transfer.form.remove(.throughPageCache)
         let number = transfer.descriptor.number
         let openFlags = UInt64(max(0, Kernel.openFlags(number)))
         guard openFlags & CK_O_DIRECT != 0 else { return transfer.attempt() }

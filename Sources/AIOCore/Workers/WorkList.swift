@@ -40,7 +40,7 @@ struct WorkItem: BitwiseCopyable {
 
     /// What a read comes to whose pages have been asked for; nil if they are still to come.
     func resultOfPageCache() -> Int? {
-        guard let transfer = operation.transfer, transfer.offset >= 0, !transfer.throughPageCache,
+        guard let transfer = operation.transfer, transfer.offset >= 0, !transfer.form.contains(.throughPageCache),
             case .done(let result) = transfer.ask()
         else { return nil }
         return result

@@ -12,7 +12,7 @@ extension ck_uring_submission {
             opcode = CK_URING_OP_NOP
         case .transfer(let transfer):
             encode(transfer)
-            return !transfer.throughPageCache
+            return !transfer.form.contains(.throughPageCache)
         case .poll(let file, let events):
             encode(file, CK_URING_OP_POLL_ADD)
             operation_flags = events

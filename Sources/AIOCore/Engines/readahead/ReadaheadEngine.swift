@@ -51,7 +51,7 @@ struct ReadaheadEngine: ~Copyable, Engine {
     /// What is too much to be copied here, and what cannot be tried twice, is a worker's.
     private func isForPageCache(_ transfer: Transfer) -> Bool {
         var unasked = transfer
-        unasked.cacheMissed = false
+        unasked.form.remove(.cacheMissed)
         return transfer.descriptor.kind == .buffered && !transfer.flags.contains(.noWait) && unasked.mayBeAsked()
     }
 
