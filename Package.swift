@@ -22,15 +22,16 @@ let package = Package(
             // An async function runs where its caller stands: a cached read changes no thread.
             swiftSettings: [.enableUpcomingFeature("NonisolatedNonsendingByDefault")]),
 
-        .executableTarget(name: "first-steps", dependencies: ["AIO"], path: "Examples/FirstSteps"),
+        .executableTarget(name: "first-steps", dependencies: ["AIO", "AIOCore"], path: "Examples/FirstSteps"),
         .executableTarget(name: "echo-server", dependencies: ["AIO"], path: "Examples/EchoServer"),
         .executableTarget(name: "tcp-proxy", dependencies: ["AIO"], path: "Examples/TCPProxy"),
         .executableTarget(name: "log-writer", dependencies: ["AIO"], path: "Examples/LogWriter"),
-        .executableTarget(name: "dispatch-loop", dependencies: ["AIO"], path: "Examples/DispatchLoop"),
+        .executableTarget(name: "dispatch-loop", dependencies: ["AIO", "AIOCore"], path: "Examples/DispatchLoop"),
 
         .target(name: "CAllocationCount", path: "Tests/CAllocationCount"),
         .executableTarget(
-            name: "allocation-counter", dependencies: ["AIO", "CAllocationCount"], path: "Tests/AllocationCounter",
+            name: "allocation-counter", dependencies: ["AIO", "AIOCore", "CAllocationCount"],
+            path: "Tests/AllocationCounter",
             swiftSettings: [.enableUpcomingFeature("NonisolatedNonsendingByDefault")]),
         .target(name: "UnitSupport", path: "Tests/UnitSupport"),
         // What the tests kill while it replaces a file.

@@ -30,7 +30,9 @@ let package = Package(
                 .product(name: "NIOEmbedded", package: "swift-nio"),
                 .product(name: "NIOHTTP1", package: "swift-nio"),
             ],
-            swiftSettings: swiftSettings),
+            swiftSettings: swiftSettings,
+            // swift-crypto is C++ inside, and does not say so to the linker.
+            linkerSettings: [.linkedLibrary("stdc++")]),
         // The folder and the files that are links are the library's own tests'.
         .target(name: "UnitSupport", path: "Tests/UnitSupport"),
         .testTarget(

@@ -1,6 +1,7 @@
 // Reads files in libdispatch's loop, without tasks: `dispatch-loop FILE...` prints how many lines each has. A queue's
 // descriptor is one like any other: GLib's g_unix_fd_add, libuv's uv_poll_t or a bare epoll take it just as well.
 import AIO
+import AIOCore
 import Dispatch
 import Glibc
 
@@ -20,7 +21,7 @@ struct Reading {
         memory = .allocate(byteCount: 256 << 10, alignment: 4096)
     }
 
-    var next: AIO.Operation { .read(Transfer(descriptor, memory.baseAddress, count: memory.count, offset: offset)) }
+    var next: Operation { .read(Transfer(descriptor, memory.baseAddress, count: memory.count, offset: offset)) }
 
     /// False at the end, or after an error.
     mutating func take(_ result: Int32) -> Bool {

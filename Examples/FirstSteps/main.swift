@@ -1,5 +1,6 @@
 // The README's screen of Swift, as a program: copies /etc/hostname into a file and reads it back three ways.
 import AIO
+import AIOCore
 
 // Opens, reads, closes. A cached read does not suspend.
 let greeting = try await withFile("/etc/hostname") { file in

@@ -34,7 +34,7 @@ struct Rule: Sendable, CustomTestStringConvertible {
         Rule(
             name: "AIO does without Foundation",
             applies: { $0.module == "AIO" },
-            pattern: importBut + #"(?:AIOCore|CKernel|Glibc|Synchronization)\b)\w+"#,
+            pattern: importBut + #"(?:AIOCore|CKernel|Glibc|Musl|Synchronization)\b)\w+"#,
             broken: "import Foundation", kept: "internal import Glibc"),
         Rule(
             name: "the library does not end the program by force or on an error",

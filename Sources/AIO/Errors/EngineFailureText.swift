@@ -1,5 +1,10 @@
 public import AIOCore
-internal import Glibc
+
+#if canImport(Musl)
+    internal import Musl
+#else
+    internal import Glibc
+#endif
 
 extension IOError {
     /// Why an engine could not be made, and what to do about it.

@@ -1,4 +1,8 @@
-internal import Glibc
+#if canImport(Musl)
+    internal import Musl
+#else
+    internal import Glibc
+#endif
 
 /// An error number of the operating system, errno(3).
 public struct Errno: RawRepresentable, Hashable, Sendable, CustomStringConvertible {

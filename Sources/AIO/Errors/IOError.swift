@@ -1,5 +1,10 @@
 internal import AIOCore
-internal import Glibc
+
+#if canImport(Musl)
+    internal import Musl
+#else
+    internal import Glibc
+#endif
 
 /// What went wrong with an operation, or with setting up what carries operations out.
 ///

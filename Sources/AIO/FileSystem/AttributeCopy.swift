@@ -1,6 +1,11 @@
 internal import AIOCore
 internal import CKernel
-internal import Glibc
+
+#if canImport(Musl)
+    internal import Musl
+#else
+    internal import Glibc
+#endif
 
 /// Gives one file extended attributes of another, on a worker's thread.
 struct AttributeCopy {

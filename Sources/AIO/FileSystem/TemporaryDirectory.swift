@@ -1,4 +1,8 @@
-internal import Glibc
+#if canImport(Musl)
+    internal import Musl
+#else
+    internal import Glibc
+#endif
 
 extension FileSystem {
     /// Where temporary files go: what the environment says as TMPDIR, if that is an absolute path, or /tmp.

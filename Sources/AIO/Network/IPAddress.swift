@@ -1,4 +1,8 @@
-internal import Glibc
+#if canImport(Musl)
+    internal import Musl
+#else
+    internal import Glibc
+#endif
 
 /// An address of the Internet Protocol, version 4.
 public struct IPv4Address: Hashable, Sendable, CustomStringConvertible {

@@ -1,6 +1,11 @@
 internal import AIOCore
 internal import CKernel
-internal import Glibc
+
+#if canImport(Musl)
+    internal import Musl
+#else
+    internal import Glibc
+#endif
 
 extension SocketAddress {
     /// The addresses of a host by its name, in the order in which they are to be tried (RFC 6724), each with `port`. A host

@@ -1,4 +1,8 @@
-internal import Glibc
+#if canImport(Musl)
+    internal import Musl
+#else
+    internal import Glibc
+#endif
 
 /// Where a socket is: an address and a port, or a name of this machine.
 public enum SocketAddress: Hashable, Sendable {

@@ -1,5 +1,10 @@
 internal import CKernel
-internal import Glibc
+
+#if canImport(Musl)
+    internal import Musl
+#else
+    internal import Glibc
+#endif
 
 /// Something that one thread waits for and another says, once: a POSIX semaphore.
 final class BlockingSignal: @unchecked Sendable {

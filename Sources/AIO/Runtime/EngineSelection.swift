@@ -1,5 +1,10 @@
 public import AIOCore
-internal import Glibc
+
+#if canImport(Musl)
+    internal import Musl
+#else
+    internal import Glibc
+#endif
 
 /// Which engine is asked for.
 public enum EngineChoice: Sendable, Hashable {

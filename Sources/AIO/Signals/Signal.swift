@@ -1,5 +1,10 @@
 internal import CKernel
-internal import Glibc
+
+#if canImport(Musl)
+    internal import Musl
+#else
+    internal import Glibc
+#endif
 
 /// A signal by its number, signal(7).
 public struct Signal: RawRepresentable, Hashable, Sendable, CustomStringConvertible {

@@ -1,7 +1,12 @@
 internal import AIOCore
 internal import CKernel
-internal import Glibc
 internal import Synchronization
+
+#if canImport(Musl)
+    internal import Musl
+#else
+    internal import Glibc
+#endif
 
 /// Which signals this process receives for whom: one handler for all of them, which is there while somebody wants the
 /// signal.

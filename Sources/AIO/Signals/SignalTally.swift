@@ -1,7 +1,12 @@
 internal import AIOCore
 internal import CKernel
-internal import Glibc
 internal import Synchronization
+
+#if canImport(Musl)
+    internal import Musl
+#else
+    internal import Glibc
+#endif
 
 /// What has come for one `Signals`, in memory that a signal handler may write to.
 struct SignalTally: ~Copyable {

@@ -1,4 +1,8 @@
-internal import Glibc
+#if canImport(Musl)
+    internal import Musl
+#else
+    internal import Glibc
+#endif
 
 /// Reads a file or a stream piece by piece, with few calls of the kernel's.
 ///

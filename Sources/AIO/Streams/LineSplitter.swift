@@ -1,4 +1,8 @@
-internal import Glibc
+#if canImport(Musl)
+    internal import Musl
+#else
+    internal import Glibc
+#endif
 
 /// Puts lines together out of pieces. Looks at each byte once, and copies it once.
 struct LineSplitter {

@@ -5,13 +5,13 @@ import CKernel
 /// Every operation once, to ask an engine about; none is carried out.
 enum OperationSample {
     /// The name, a value of the kind, and where the engine `threads` does it.
-    static let all: [(String, AIO.Operation, String)] = {
+    static let all: [(String, AIOCore.Operation, String)] = {
         let file = Descriptor(0, kind: .buffered)
         let transfer = Transfer(file, nil, count: 0, offset: 0)
         let path = UnsafePointer<CChar>(bitPattern: 8)
         let how = UnsafePointer<ck_open_how>(bitPattern: 8)
         let status = UnsafeMutablePointer<ck_statx>(bitPattern: 8)
-        var samples: [(String, AIO.Operation, String)] = [
+        var samples: [(String, AIOCore.Operation, String)] = [
             ("read", .read(transfer), "cache, else worker; streams epoll"),
             ("write", .write(transfer), "worker; streams epoll"),
             ("readv", .readVectored(transfer), "cache, else worker; streams epoll"),
@@ -33,7 +33,7 @@ enum OperationSample {
         return samples
     }()
 
-    private static func naming(_ path: UnsafePointer<CChar>) -> [(String, AIO.Operation, String)] {
+    private static func naming(_ path: UnsafePointer<CChar>) -> [(String, AIOCore.Operation, String)] {
         [
             ("renameat2", .rename(directory: -1, path: path, newDirectory: -1, newPath: path, flags: 0), "worker"),
             ("unlinkat", .unlink(directory: -1, path: path, flags: 0), "worker"),

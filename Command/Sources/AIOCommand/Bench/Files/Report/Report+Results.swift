@@ -1,6 +1,6 @@
 extension Report {
     init(
-        plan: Plan, file: TestFile, device: String?, load machineLoad: MachineLoad, sections: [aio.Section],
+        plan: Plan, file: TestFile, device: String?, load machineLoad: MachineLoad, sections: [AIOCommand.Section],
         notes: [String]
     ) {
         machine = .current
@@ -16,7 +16,7 @@ extension Report {
 
 extension Report.Section {
     /// nil if the section was not measured.
-    init?(_ section: aio.Section) {
+    init?(_ section: AIOCommand.Section) {
         let measured = section.rows.filter { !$0.turns.isEmpty }
         guard !measured.isEmpty else { return nil }
         cache = section.cache.rawValue
