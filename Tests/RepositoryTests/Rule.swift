@@ -18,7 +18,7 @@ struct Rule: Sendable, CustomTestStringConvertible {
     private static let code = "^(?:(?!//).)*?"
     /// An import of a module that is not among those that follow.
     private static let importBut =
-        #"^\s*(?:@\w+\s+)*(?:(?:public|package|internal|private|fileprivate)\s+)?import\s+(?!"#
+        #"^\s*(?:@\w+\s+)*(?:(?:public|package|internal|private|fileprivate)\s+)?import\s+(?:(?:enum|struct)\s+)?+(?!"#
 
     static let all: [Rule] = [
         Rule(

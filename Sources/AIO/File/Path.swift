@@ -1,5 +1,10 @@
 /// A path of the file system: any bytes but NUL, as Linux has it, so also names that are not valid UTF-8.
-public struct Path: Hashable, Sendable, ExpressibleByStringLiteral, CustomStringConvertible {
+///
+/// `"\(path)"` is its text as it is, so that what is built of it names the same file. For a message to people there is
+/// `quoted`, which no name can mislead.
+public struct Path: Hashable, Comparable, Sendable, ExpressibleByStringLiteral, CustomStringConvertible,
+    CustomDebugStringConvertible
+{
     /// NUL-terminated.
     private var storage: [CChar]
 
@@ -19,8 +24,16 @@ public struct Path: Hashable, Sendable, ExpressibleByStringLiteral, CustomString
 
     public var bytes: [UInt8] { storage.dropLast().map { UInt8(bitPattern: $0) } }
 
-    /// With invalid UTF-8 replaced, and in quotes if it holds spaces or what a terminal would not show.
-    public var description: String { String(decoding: bytes, as: UTF8.self).visible }
+    /// The text. Bytes that are not valid UTF-8 are replaced by U+FFFD: then `string` is nil, and only `bytes` are exact.
+    public var description: String { String(decoding: bytes, as: UTF8.self) }
+
+    /// The text, which `Path(_:)` makes the same path of; nil if the bytes are not valid UTF-8.
+    public var string: String? { String(validating: bytes, as: UTF8.self) }
+
+    /// For messages: in one line, and in quotes and escaped if it is empty, or holds spaces or what a terminal would not show.
+    public var quoted: String { description.visible }
+
+    public var debugDescription: String { quoted }
 
     /// Bytes in it.
     var count: Int { storage.count - 1 }
@@ -62,7 +75,7 @@ public struct Path: Hashable, Sendable, ExpressibleByStringLiteral, CustomString
     }
 
     /// In the order of their bytes.
-    static func < (left: Path, right: Path) -> Bool {
+    public static func < (left: Path, right: Path) -> Bool {
         left.storage.lexicographicallyPrecedes(right.storage) { UInt8(bitPattern: $0) < UInt8(bitPattern: $1) }
     }
 

@@ -9,13 +9,13 @@ public struct AttributeName: Hashable, Sendable, ExpressibleByStringLiteral, Cus
 
     public var bytes: [UInt8] { path.bytes }
 
-    /// With invalid UTF-8 replaced, and in quotes if it holds spaces or what a terminal would not show.
+    /// The text, with invalid UTF-8 replaced.
     public var description: String { path.description }
 
     /// As `Path.copyCString`.
     func copyCString(for operation: String) throws(IOError) -> UnsafeMutablePointer<CChar> {
         guard !path.hasInteriorNUL else {
-            throw IOError(.invalidArgument, operation, advice: "the name \(self) holds a NUL byte")
+            throw IOError(.invalidArgument, operation, advice: "the name \(path) holds a NUL byte")
         }
         return path.copyCString()
     }

@@ -28,4 +28,21 @@ public struct Deadline: Sendable, Comparable, Hashable, BitwiseCopyable {
         let sum = Int128(deadline.nanoseconds) + duration.attoseconds / 1_000_000_000
         return Deadline(nanoseconds: Nanoseconds(clamping: sum))
     }
+
+    /// `never` stays as it is.
+    public static func - (deadline: Deadline, duration: Duration) -> Deadline { deadline + (.zero - duration) }
+
+    public static func += (deadline: inout Deadline, duration: Duration) { deadline = deadline + duration }
+    public static func -= (deadline: inout Deadline, duration: Duration) { deadline = deadline - duration }
+
+    /// The time from one to the other; negative if `end` comes first. To or from `never` it is some 584 years.
+    public static func - (end: Deadline, start: Deadline) -> Duration {
+        let distance = Int128(end.nanoseconds) - Int128(start.nanoseconds)
+        return Duration(attoseconds: distance * 1_000_000_000)
+    }
+
+    /// The time that is left; negative if it has passed.
+    public var remaining: Duration { self - .now }
+
+    public var hasPassed: Bool { self <= .now }
 }
