@@ -13,7 +13,8 @@ public struct IOError: Error, Sendable, CustomStringConvertible {
     public enum Code: Sendable, Hashable {
         case notFound, permissionDenied, alreadyExists, isDirectory, notDirectory, readOnly
         case invalidArgument, badDescriptor, fileClosed, notSupported
-        /// The operation was cancelled, or its deadline passed, before it was done. Nothing of it happened.
+        /// The operation was cancelled, or its deadline passed, before it was done. Nothing of a single operation has happened
+        /// then; a call that consists of several (`writeAll`, `readExactly`, `removeRecursively`, `copy`) may have done some.
         case cancelled, deadlineExceeded
         /// The file ended before as much was read as was asked for.
         case unexpectedEndOfFile

@@ -1,24 +1,66 @@
 internal import CKernel
+internal import Synchronization
 
 /// A mutual exclusion lock: libc's, since sanitizers and debuggers know it.
 ///
 /// Its memory is allocated once and never moves; the owner of the lock owns that memory.
 public struct Lock: ~Copyable {
     fileprivate let mutex: UnsafeMutablePointer<pthread_mutex_t>
+    #if DEBUG
+        /// The thread that holds it, or 0. Relaxed: a thread finds its own name there only if it has written it.
+        private let holder: UnsafeMutablePointer<Atomic<UInt>>
+    #endif
 
     public init() {
         mutex = .allocate(capacity: 1)
         mutex.initialize(to: pthread_mutex_t())
         pthread_mutex_init(mutex, nil)
+        #if DEBUG
+            holder = .allocate(capacity: 1)
+            holder.initialize(to: Atomic(0))
+        #endif
     }
 
     deinit {
         pthread_mutex_destroy(mutex)
         mutex.deallocate()
+        #if DEBUG
+            holder.deallocate()
+        #endif
     }
 
-    @inline(__always) public borrowing func lock() { pthread_mutex_lock(mutex) }
-    @inline(__always) public borrowing func unlock() { pthread_mutex_unlock(mutex) }
+    @inline(__always)
+    public borrowing func lock() {
+        #if DEBUG
+            assert(!isHeld, "the thread has the lock already")
+        #endif
+        pthread_mutex_lock(mutex)
+        noteHolder(true)
+    }
+
+    @inline(__always)
+    public borrowing func unlock() {
+        assert(isHeld, "the thread does not have the lock")
+        noteHolder(false)
+        pthread_mutex_unlock(mutex)
+    }
+
+    /// For assertions: whether the calling thread holds it. Without them, in release builds, always true.
+    @inline(__always)
+    public var isHeld: Bool {
+        #if DEBUG
+            holder.pointee.load(ordering: .relaxed) == Kernel.currentThread()
+        #else
+            true
+        #endif
+    }
+
+    @inline(__always)
+    fileprivate borrowing func noteHolder(_ isHeld: Bool) {
+        #if DEBUG
+            holder.pointee.store(isHeld ? Kernel.currentThread() : 0, ordering: .relaxed)
+        #endif
+    }
 }
 
 /// What threads wait for under a `Lock`, with deadlines on the monotonic clock.
@@ -40,7 +82,13 @@ struct Condition: ~Copyable {
         condition.deallocate()
     }
 
-    borrowing func wait(_ lock: borrowing Lock) { pthread_cond_wait(condition, lock.mutex) }
+    /// Gives the lock up, and has it again afterwards.
+    borrowing func wait(_ lock: borrowing Lock) {
+        assert(lock.isHeld)
+        lock.noteHolder(false)
+        pthread_cond_wait(condition, lock.mutex)
+        lock.noteHolder(true)
+    }
 
     /// Returns false when the deadline passed first.
     borrowing func wait(_ lock: borrowing Lock, until deadline: Nanoseconds) -> Bool {
@@ -49,6 +97,9 @@ struct Condition: ~Copyable {
             return true
         }
         var time = timespec(tv_sec: Int(deadline / 1_000_000_000), tv_nsec: Int(deadline % 1_000_000_000))
+        assert(lock.isHeld)
+        lock.noteHolder(false)
+        defer { lock.noteHolder(true) }
         return pthread_cond_timedwait(condition, lock.mutex, &time) == 0
     }
 

@@ -10,6 +10,7 @@ internal import Synchronization
 extension WorkerPool {
     /// Under the lock: wakes nobody, since these threads go when they have nothing to do.
     func callWaitingWorkers() {
+        assert(lock.isHeld)
         while state.pointee.waitingStarting < state.pointee.waiting.count, state.pointee.waitingThreads < limit {
             guard Kernel.startThread(WaitingWorker(self)) == 0 else {
                 shortage.store(true, ordering: .relaxed)
@@ -22,6 +23,7 @@ extension WorkerPool {
 
     /// Under the lock: what a worker has found to be of this kind.
     func queueAsWaiting(_ slot: Int) {
+        assert(lock.isHeld)
         items[slot].isWaiting = true
         guard !items[slot].isCancelRequested else {
             items[slot].state = .idle
@@ -46,6 +48,7 @@ extension WorkerPool {
 
     /// Under the lock, which it gives up meanwhile.
     private func runInterruptibly(_ slot: Int) {
+        assert(lock.isHeld)
         let operation = items[slot].operation
         items[slot].state = .running
         items[slot].thread = Kernel.threadID()
@@ -63,6 +66,7 @@ extension WorkerPool {
     /// Under the lock, which it gives up meanwhile: interrupts a thread that waits. A signal that comes just before the thread
     /// begins to wait is lost, so there is another until it has ended its waiting, which takes some microseconds mostly.
     func interrupt(_ item: UnsafeMutablePointer<WorkItem>, _ token: Token) {
+        assert(lock.isHeld)
         for attempt in 0..<Self.interruptions {
             guard item.pointee.token == token, item.pointee.thread != 0 else { return }
             Interruption.interrupt(item.pointee.thread)

@@ -104,6 +104,7 @@ class WorkerPool: ThreadBody, @unchecked Sendable {
 
     /// Under the lock.
     private func enqueue(_ item: WorkItem) {
+        assert(lock.isHeld)
         items[item.slot] = item
         items[item.slot].state = .queued
         if item.isWaiting {
@@ -199,6 +200,7 @@ class WorkerPool: ThreadBody, @unchecked Sendable {
 
     /// Under the lock: wakes or starts as many workers as the queued work asks for.
     func callWorkers() {
+        assert(lock.isHeld)
         callWaitingWorkers()
         var wanted = state.pointee.blocking.count + remoteWanted
         if state.pointee.quickWorkers == 0, hasQuickWork { wanted += 1 }
@@ -213,6 +215,7 @@ class WorkerPool: ThreadBody, @unchecked Sendable {
 
     /// Under the lock. False if the system refuses another thread; work then waits for those there are.
     private func startWorker() -> Bool {
+        assert(lock.isHeld)
         guard Kernel.startThread(self) == 0 else {
             shortage.store(true, ordering: .relaxed)
             return false
@@ -249,6 +252,7 @@ class WorkerPool: ThreadBody, @unchecked Sendable {
 
     /// Under the lock: waits to be called, as the watcher if there is none. False if this worker is not needed.
     private func waitForWork() -> Bool {
+        assert(lock.isHeld)
         guard needsWatcher else {
             let wasCalled = wait(isLast ? .never : Kernel.now() &+ idleTime)
             // The last one stays, which it may have become meanwhile: the time of all is up at once. Another looks once
@@ -265,6 +269,7 @@ class WorkerPool: ThreadBody, @unchecked Sendable {
 
     /// Under the lock, which it gives up meanwhile. False when the deadline passed.
     private func wait(_ deadline: Nanoseconds) -> Bool {
+        assert(lock.isHeld)
         state.pointee.idleCount += 1
         defer { state.pointee.idleCount -= 1 }
         return condition.wait(lock, until: deadline)
@@ -289,6 +294,7 @@ class WorkerPool: ThreadBody, @unchecked Sendable {
 
     /// Under the lock, which it gives up while it works.
     private func run(_ slot: Int) {
+        assert(lock.isHeld)
         items[slot].state = .running
         let operation = items[slot].operation
         lock.unlock()
@@ -303,6 +309,7 @@ class WorkerPool: ThreadBody, @unchecked Sendable {
 
     /// Under the lock, which it gives up while it works: serves quick work until there is none.
     private func serveQuick() {
+        assert(lock.isHeld)
         state.pointee.quickWorkers += 1
         if needsWatcher { callWatcher() }
         while true {
@@ -318,8 +325,9 @@ class WorkerPool: ThreadBody, @unchecked Sendable {
     /// Under the lock, which it gives up meanwhile: completes reads whose pages have come, together, so that the engine
     /// is woken once for all of them. False if there were none.
     private func collectReady() -> Bool {
+        assert(lock.isHeld)
         // Above 1 KiB the memory would come from the heap.
-        withUnsafeTemporaryAllocation(of: Int.self, capacity: 32) { slots in
+        return withUnsafeTemporaryAllocation(of: Int.self, capacity: 32) { slots in
             var count = 0
             while count < slots.count, let slot = state.pointee.advised.first, items[slot].isRead {
                 _ = state.pointee.advised.popFirst(items)
@@ -337,6 +345,7 @@ class WorkerPool: ThreadBody, @unchecked Sendable {
 
     /// Under the lock, which it gives up meanwhile. Leaves what is not ready in `slots`, in order.
     private func attempt(_ slots: UnsafeMutableBufferPointer<Int>, _ count: inout Int) -> Int {
+        assert(lock.isHeld)
         lock.unlock()
         var kept = 0
         var misses = 0
@@ -360,6 +369,7 @@ class WorkerPool: ThreadBody, @unchecked Sendable {
 
     /// Under the lock: it waits again, as the first.
     private func putBack(_ slot: Int) {
+        assert(lock.isHeld)
         guard !items[slot].isCancelRequested else {
             items[slot].state = .idle
             finish(slot, -Int(ECANCELED))
@@ -382,6 +392,7 @@ class WorkerPool: ThreadBody, @unchecked Sendable {
 
     /// Under the lock, which it gives up meanwhile: asks for the pages of all reads that came in.
     private func advise() {
+        assert(lock.isHeld)
         guard !state.pointee.incoming.isEmpty else { return }
         // Above 1 KiB the memory would come from the heap.
         withUnsafeTemporaryAllocation(of: ReadaheadRange.self, capacity: 32) { ranges in
