@@ -1,4 +1,4 @@
-// The README's screen of Swift, as a program: copies /etc/hostname into a file and reads it back three ways.
+// The README's samples under More Swift, as a program: copies /etc/hostname into a file and reads it back three ways.
 import AIO
 import AIOCore
 

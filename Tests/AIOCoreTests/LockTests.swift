@@ -1,5 +1,4 @@
 import Testing
-import UnitSupport
 
 @testable import AIOCore
 
@@ -8,20 +7,22 @@ import UnitSupport
     #if DEBUG
         @Test func aLockTellsWhetherItsThreadHasIt() {
             let lock = Lock()
-            #expect(!lock.isHeld)
+            let before = lock.isHeld
             lock.lock()
-            #expect(lock.isHeld)
+            let inBetween = lock.isHeld
             lock.unlock()
-            #expect(!lock.isHeld)
+            let after = lock.isHeld
+            #expect([before, inBetween, after] == [false, true, false])
         }
 
         @Test func whoeverWaitsForAConditionHasTheLockAgainAfterwards() {
             let lock = Lock()
             let condition = Condition()
             lock.lock()
-            #expect(!condition.wait(lock, until: 1))
-            #expect(lock.isHeld)
+            let isSignalled = condition.wait(lock, until: 1)
+            let isHeld = lock.isHeld
             lock.unlock()
+            #expect(!isSignalled && isHeld)
         }
 
         @Test func anUnlockWithoutTheLockEndsADebugBuild() async {

@@ -8,36 +8,58 @@ import Testing
         floors: [
             "Values", "Collections", "Kernel", "Attempts", "Workers", "Ring", "Engines", "Queue", "Loop", "Guests",
         ])
+    static let library = Building(
+        module: "AIO",
+        floors: [
+            "Values", "Runtime", "Handles", "File", "FileSystem", "Directories", "Changes", "Copy", "Network",
+            "Streams",
+            "Signals", "Processes", "Queue",
+        ], above: core, options: ["-enable-upcoming-feature", "NonisolatedNonsendingByDefault"])
+    static let buildings = [core, library]
 
-    @Test func everyFolderIsAFloor() throws {
-        #expect(Set(try Self.core.folders()) == Set(Self.core.floors))
+    @Test(arguments: buildings)
+    func everyFolderIsAFloor(_ building: Building) throws {
+        #expect(Set(try building.folders()) == Set(building.floors))
     }
 
-    @Test(arguments: core.floors.indices)
-    func eachFloorNeedsOnlyThoseBelow(_ index: Int) throws {
-        let errors = try Self.core.errors(compiling: Self.core.floors[...index])
-        #expect(errors == "", "\(Self.core.floors[index]) names what is above it")
+    @Test(arguments: buildings)
+    func eachFloorNeedsOnlyThoseBelow(_ building: Building) throws {
+        try building.withModulesBelow { below in
+            for index in building.floors.indices {
+                let errors = try building.errors(compiling: building.floors[...index], below)
+                #expect(errors == "", "\(building.floors[index]) names what is above it")
+            }
+        }
     }
 
     /// Without this the others could hold because nothing is compiled.
-    @Test func aFloorWithoutTheOneBelowIsFound() throws {
-        #expect(try Self.core.errors(compiling: ["Values", "Collections", "Attempts"]).contains("error: cannot find"))
+    @Test(arguments: buildings)
+    func aFloorWithoutThoseBelowIsFound(_ building: Building) throws {
+        try building.withModulesBelow { below in
+            let errors = try building.errors(compiling: building.floors[3...3], below)
+            #expect(errors.contains("error: cannot find"))
+        }
     }
 }
 
 /// A target that is built of floors.
-struct Building: Sendable {
+struct Building: Sendable, CustomTestStringConvertible {
     let module: String
     /// From the ground up.
     let floors: [String]
-
     var folder: String
+    private let below: [Building]
+    private let options: [String]
 
-    init(module: String, floors: [String]) {
+    init(module: String, floors: [String], above below: Building? = nil, options: [String] = []) {
         self.module = module
         self.floors = floors
+        self.options = options
+        self.below = below.map { [$0] } ?? []
         folder = "\(SourceTree.root)/Sources/\(module)"
     }
+
+    var testDescription: String { module }
 
     func folders() throws -> [String] {
         let manager = FileManager.default
@@ -47,14 +69,33 @@ struct Building: Sendable {
         }
     }
 
+    /// Calls `body` with a folder that has the modules that this one is built on.
+    func withModulesBelow(_ body: (String) throws -> Void) throws {
+        let manager = FileManager.default
+        let modules = manager.temporaryDirectory.appending(path: "aio-modules-\(UUID().uuidString)")
+        try manager.createDirectory(at: modules, withIntermediateDirectories: false)
+        defer { try? manager.removeItem(at: modules) }
+        for building in below {
+            let path = "\(modules.path)/\(building.module).swiftmodule"
+            let options = ["-emit-module", "-emit-module-path", path]
+            try #require(try building.errors(building.floors[...], options, modules.path) == "")
+        }
+        try body(modules.path)
+    }
+
     /// What the compiler has to say against these floors alone.
-    func errors(compiling floors: ArraySlice<String>) throws -> String {
+    func errors(compiling floors: ArraySlice<String>, _ modules: String) throws -> String {
+        try errors(floors, ["-typecheck"], modules)
+    }
+
+    private func errors(_ floors: ArraySlice<String>, _ mode: [String], _ modules: String) throws -> String {
         let compiler = Process()
         let output = Pipe()
         compiler.executableURL = URL(filePath: "/usr/bin/env")
         compiler.arguments =
-            ["swiftc", "-typecheck", "-whole-module-optimization", "-swift-version", "6", "-package-name", "swift_aio"]
-            + ["-module-name", module, "-Xcc", "-fmodule-map-file=\(SourceTree.root)/Sources/CKernel/module.modulemap"]
+            ["swiftc"] + mode + ["-whole-module-optimization", "-swift-version", "6", "-package-name", "swift_aio"]
+            + ["-module-name", module, "-I", modules, "-parse-as-library"] + options
+            + ["-Xcc", "-fmodule-map-file=\(SourceTree.root)/Sources/CKernel/module.modulemap"]
             + floors.flatMap { sources(of: $0) }
         compiler.standardError = output
         try compiler.run()

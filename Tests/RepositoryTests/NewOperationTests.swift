@@ -39,7 +39,7 @@ import Testing
         try changed.write(toFile: path, atomically: true, encoding: .utf8)
         var core = FloorTests.core
         core.folder = "\(copy.path)/AIOCore"
-        let errors = try core.errors(compiling: core.floors[...])
+        let errors = try core.errors(compiling: core.floors[...], copy.path)
         return errors.split(separator: "\n").filter { $0.contains("must be exhaustive") && $0.hasPrefix("/") }
             .compactMap { $0.split(separator: ":").first?.split(separator: "/").last.map(String.init) }.sorted()
     }

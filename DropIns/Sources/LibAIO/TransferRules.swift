@@ -17,7 +17,7 @@ enum TransferRules {
             let refused = checkPriority(UInt16(bitPattern: block.priority))
             guard refused == 0 else { return refused }
         }
-        // The upper bits are ours (`TransferFlags`); the kernel has no use for them yet.
+        // The kernel has none there yet.
         guard block.rw_flags >> 28 == 0 else { return -Int(EOPNOTSUPP) }
         let both = CK_RWF_APPEND | CK_RWF_NOAPPEND
         guard block.rw_flags & both != both else { return -Int(EINVAL) }

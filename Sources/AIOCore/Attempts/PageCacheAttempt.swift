@@ -63,11 +63,12 @@ extension Transfer {
 
     @inline(never)
     private func answer(to error: Int) -> Answer {
+        // It takes no offset though it looks like a file: what comes after, who may wait finds out.
+        if error == -Int(ESPIPE), descriptor.kind != .stream { return .wait }
         guard !flags.contains(.noWait) else { return .done(error) }
         switch error {
         case -Int(EAGAIN), -Int(EINTR): return .wait
         case -Int(EOPNOTSUPP): return .refused
-        case -Int(ESPIPE) where descriptor.kind != .stream: return .wait
         case -Int(EINVAL) where mayHaveBecomeDirect: return .refused
         default: return .done(error)
         }

@@ -2,9 +2,10 @@ internal import CKernel
 
 /// A way of carrying operations out.
 ///
-/// One thread at a time drives an engine; only `wake` may be called from any. An engine takes plain values
-/// and returns plain values; it neither retries nor interprets a result. It accepts at most as many
-/// operations as it was made for, which `EngineQueue` counts, so staging always finds room.
+/// One thread at a time drives an engine; only `wake` may be called from any. An engine takes plain values and returns plain
+/// values. `EngineQueue` decides what a result means for the operation; an engine itself tries again only what it has polled
+/// for, and hands what would block to a worker. It accepts at most as many operations as it was made for, which
+/// `EngineQueue` counts, so that staging finds room.
 protocol Engine: ~Copyable {
     /// Readable (as poll(2) has it) when there is something to drain, once `exportDescriptor` was called.
     var descriptor: Int32 { get }

@@ -3,7 +3,8 @@ internal import CKernel
 /// The one door to the kernel: a function a system call, and nothing else calls it.
 ///
 /// Every function returns what the kernel returned: a value, or a negative errno. None reads or
-/// writes libc's `errno`, none is a cancellation point, and none retries.
+/// writes libc's `errno`, and none is a cancellation point. None tries again, but for another form of a call that a filter
+/// refuses (`Refusals.swift`).
 public enum Kernel {
     @inline(__always)
     static func call(

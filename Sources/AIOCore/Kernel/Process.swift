@@ -47,11 +47,6 @@ extension Kernel {
         call(CK_NR_getrusage, Int(who), address(result))
     }
 
-    /// prctl(PR_SET_NAME): names the calling thread, 15 bytes at most.
-    static func nameThread(_ name: StaticString) {
-        _ = call(CK_NR_prctl, Int(CK_PR_SET_NAME), address(name.utf8Start))
-    }
-
     /// prctl(PR_SET_PDEATHSIG): the kernel sends the signal to this process when the thread that started it ends; also after
     /// an exec.
     @discardableResult

@@ -158,15 +158,33 @@ extension Kernel {
     }
 }
 
-/// What debuggers show. The drop-in libraries tell their threads from the program's by the names (last_thread.c).
+/// What debuggers show. The drop-in libraries tell their threads from the program's by the names (last_thread.c), so that
+/// every thread has one of these.
 enum ThreadName {
-    #if hasFeature(Embedded)
-        static var loop: StaticString { "aio-dropin-loop" }
-        static var worker: StaticString { "aio-dropin-work" }
-    #else
-        static var loop: StaticString { "aio-loop" }
-        static var worker: StaticString { "aio-worker" }
-    #endif
+    case loop, worker, waiting
+
+    fileprivate var text: StaticString {
+        #if hasFeature(Embedded)
+            switch self {
+            case .loop: "aio-dropin-loop"
+            case .worker: "aio-dropin-work"
+            case .waiting: "aio-dropin-wait"
+            }
+        #else
+            switch self {
+            case .loop: "aio-loop"
+            case .worker: "aio-worker"
+            case .waiting: "aio-waiting"
+            }
+        #endif
+    }
+}
+
+extension Kernel {
+    /// prctl(PR_SET_NAME): names the calling thread, in 15 bytes at most.
+    static func nameThread(_ name: ThreadName) {
+        _ = call(CK_NR_prctl, Int(CK_PR_SET_NAME), address(name.text.utf8Start))
+    }
 }
 
 /// What a thread runs. A class, since a C function can take neither a closure nor a generic one.

@@ -19,7 +19,7 @@ public final class Loop<Client: LoopClient>: @unchecked Sendable {
     private let inbox: Inbox
     private let cancels: CancelRequests
     private let deliveries: UnsafeMutableBufferPointer<Delivery>
-    /// The one that it runs on. Another takes over if a ring is lost (`handOver`).
+    /// The one that it runs on. Another takes over if a ring is lost (`goesOnElsewhere`).
     private let thread: Atomic<UInt>
     /// The same thread's gettid(2), for kcmp(2). Relaxed: after a hand-over the old number names no thread, and "not shared" is
     /// the safe answer.
@@ -184,7 +184,7 @@ public final class Loop<Client: LoopClient>: @unchecked Sendable {
 
     /// On the new thread.
     fileprivate func goOn() {
-        Kernel.nameThread("aio-loop")
+        Kernel.nameThread(.loop)
         thread.store(Kernel.currentThread(), ordering: .relaxed)
         kernelThread.store(Kernel.threadID(), ordering: .relaxed)
         queue.pointee.goOnAfterThread()

@@ -58,7 +58,7 @@ private final class LoopStart<Client: LoopClient>: ThreadBody, @unchecked Sendab
 
     /// On the new thread.
     override func run() {
-        Kernel.nameThread(ThreadName.loop)
+        Kernel.nameThread(.loop)
         let queue = UnsafeMutablePointer<EngineQueue>.allocate(capacity: 1)
         do throws(EngineFailure) {
             queue.initialize(to: try EngineQueue(kind, configuration))

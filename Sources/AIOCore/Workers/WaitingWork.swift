@@ -36,7 +36,7 @@ extension WorkerPool {
 
     /// The life of a thread for these.
     fileprivate func runWaiting() {
-        Kernel.nameThread("aio-waiting")
+        Kernel.nameThread(.waiting)
         lock.lock()
         state.pointee.waitingStarting -= 1
         while let slot = state.pointee.waiting.popFirst(items) { runInterruptibly(slot) }

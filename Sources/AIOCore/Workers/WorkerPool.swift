@@ -226,7 +226,7 @@ class WorkerPool: ThreadBody, @unchecked Sendable {
 
     /// A worker's life.
     override func run() {
-        Kernel.nameThread(ThreadName.worker)
+        Kernel.nameThread(.worker)
         lock.lock()
         while true {
             if let slot = state.pointee.blocking.popFirst(items) {

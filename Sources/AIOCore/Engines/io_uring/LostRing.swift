@@ -5,7 +5,7 @@ internal import CKernel
 /// What the kernel has not taken is staged again, with the engine `threads`, and so is what comes. What it has taken it
 /// carries out, and the results are in the completion ring, which is memory: it is looked at now and then. But a ring with
 /// deferred task work puts them there in io_uring_enter(2) alone, or when its thread goes: so the loop then goes on in
-/// another thread (`Loop.handOver`). A cancel of what the kernel has taken cannot reach it any more.
+/// another thread (`Loop.goesOnElsewhere`). A cancel of what the kernel has taken cannot reach it any more.
 extension IOUringEngine {
     var isLost: Bool { lostErrno != 0 }
 
