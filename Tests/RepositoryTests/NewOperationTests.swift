@@ -4,13 +4,13 @@ import Testing
 /// An operation that is added is named by the compiler wherever it has to be known.
 @Suite struct NewOperationTests {
     @Test func theCompilerNamesEveryPlaceThatHasToKnowANewOperation() throws {
-        let errors = try Self.errorsWithANewCase(in: "Operation.swift", before: "    /// Completes with 0.\n")
+        let errors = try Self.errorsWithANewCase(in: "Operation.swift", before: "    case nop\n")
         #expect(errors.count == Self.placesOfAnOperation.count)
         #expect(Set(errors) == Set(Self.placesOfAnOperation))
     }
 
     @Test func theCompilerNamesEveryPlaceThatHasToKnowANewCallOnSockets() throws {
-        let errors = try Self.errorsWithANewCase(in: "SocketCall.swift", before: "    /// socket(2).")
+        let errors = try Self.errorsWithANewCase(in: "SocketCall.swift", before: "    case create(")
         #expect(Set(errors) == Set(Self.placesOfASocketCall))
     }
 

@@ -48,7 +48,7 @@ struct Library: ~Copyable {
 
     /// Whether the page cache is worth asking to read or write without waiting. By descriptor; several may share one guess.
     borrowing func guess(_ descriptor: Int32, isWrite: Bool) -> UnsafeMutablePointer<CacheGuess> {
-        guesses + (Int(descriptor) * 2 + (isWrite ? 1 : 0)) % Self.guessCount
+        guesses + (Int(UInt32(bitPattern: descriptor)) * 2 + (isWrite ? 1 : 0)) % Self.guessCount
     }
 
     /// The loop, started when first needed. nil if no thread, descriptor or memory could be had for it; that is tried again

@@ -33,7 +33,7 @@ struct Library: BitwiseCopyable {
     /// By descriptor; several may share one guess.
     @inline(__always)
     func guess(_ descriptor: Int32) -> UnsafeMutablePointer<FileGuess> {
-        state.pointee.guesses + Int(descriptor) % LibraryState.guessCount
+        state.pointee.guesses + Int(UInt32(bitPattern: descriptor)) % LibraryState.guessCount
     }
 
     /// The watch of the request that a control block in progress belongs to. nil if there is none: the block was never

@@ -156,7 +156,7 @@ public final class Loop<Client: LoopClient>: @unchecked Sendable {
 
     func run() {
         while true {
-            if queue.pointee.lostErrno != 0, goesOnElsewhere() { return }
+            if queue.pointee.lostErrno != 0, goesOnElsewhere() { return forgetThread() }
             acceptInbox()
             let hasMore = client.runJobs()
             let phase = phase.load(ordering: .acquiring)
@@ -170,7 +170,11 @@ public final class Loop<Client: LoopClient>: @unchecked Sendable {
         while wakers.load(ordering: .sequentiallyConsistent) > 0 { Kernel.yieldThread() }
         queue.deinitialize(count: 1)
         client.loopEnded()
+        forgetThread()
     }
+
+    /// The thread is about to exit, and libc may give its name to a new one.
+    private func forgetThread() { thread.store(0, ordering: .relaxed) }
 
     /// The engine has lost its ring. True if the loop goes on in another thread, and this one ends.
     private func goesOnElsewhere() -> Bool {

@@ -158,8 +158,11 @@ public struct EngineQueue: ~Copyable {
         }
         let operation = table[token].pointee.operation
         switch operation.traits.handling {
-        case .timer, .queue:
+        case .timer:
             finish(token, -ECANCELED, [])
+            return 0
+        case .queue:
+            // A cancel whose target is itself: `stage` completes it.
             return 0
         case .work:
             // What no worker has begun, the engine takes back; what runs, looks for this between two calls.
