@@ -1,8 +1,9 @@
 public import AIOCore
 
 extension Transfer {
-    /// What the page cache holds is read in the call; nil if the transfer is to be handed over. The file has not been
-    /// classified: it is taken for one on a device until it cannot tell, and looked at then, since it may be one in memory.
+    /// Carries out a read in the call if the page cache holds the data. nil if the transfer is to be handed over. The
+    /// file has not been classified: it is assumed to be on a device, and is classified only if it refuses the attempt,
+    /// since it may be in memory (tmpfs).
     public func servedInTheCall(_ guess: borrowing CacheGuess, byteCount: Int) -> Int? {
         guard mayBeAsked(byteCount: byteCount), guess.isWorthAsking() else { return nil }
         let answer = ask(byteCount: byteCount)
@@ -20,7 +21,7 @@ extension Transfer {
             {
                 return result
             }
-            // A stream says nothing about the file that has its number next.
+            // Its outcome is not noted for a stream: the next file with this number may be of another kind.
             if known.descriptor.kind != .stream { guess.note(answer, isStream: false) }
         }
         return nil

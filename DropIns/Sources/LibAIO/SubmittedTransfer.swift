@@ -4,8 +4,8 @@ internal import CKernel
 internal import DropInSupport
 internal import Synchronization
 
-/// Reads and writes that are not the kernel's: checked as the kernel checks them, carried out in the call where that does not
-/// wait, and handed over where it would.
+/// Reads and writes that are not the kernel's. They are checked as the kernel checks them, carried out in the call if
+/// that does not wait, and handed over otherwise.
 extension Submission {
     mutating func acceptTransfer(
         _ block: ck_iocb, _ openFlags: UInt64, _ record: UnsafeMutablePointer<Record>
@@ -22,7 +22,7 @@ extension Submission {
         if isAttempt { return attempt(block, openFlags, record, isWrite: isWrite) }
         let access = openFlags & CK_O_ACCMODE
         guard access == CK_O_RDWR || access == (isWrite ? CK_O_WRONLY : CK_O_RDONLY) else { return -Int(EBADF) }
-        // What it is, is asked when it has to be known; with most it is this.
+        // The descriptor is classified only when its kind must be known. Mostly it is a buffered file.
         var transfer = Transfer(
             Descriptor(Int32(bitPattern: block.descriptor), kind: .buffered),
             UnsafeMutableRawPointer(bitPattern: UInt(block.address)),
@@ -49,11 +49,11 @@ extension Submission {
         return hand(record, transfer, bytes, openFlags)
     }
 
-    /// Copies the iovecs, of which the program may make others once the call has returned.
+    /// Copies the iovecs, since the program may change them once the call has returned.
     private mutating func copyVectors(
         _ transfer: inout Transfer, _ bytes: inout Int, _ record: UnsafeMutablePointer<Record>
     ) -> Int {
-        // Of the number of iovecs the kernel looks at 32 bits.
+        // The kernel uses only 32 bits of the number of iovecs.
         transfer.count &= 0xffff_ffff
         let count = transfer.count
         guard count <= TransferRules.vectorsMax else { return -Int(EINVAL) }
@@ -71,14 +71,14 @@ extension Submission {
 
     // MARK: In the call
 
-    /// The program wants no waiting (RWF_NOWAIT): the kernel is asked, and whatever it says is so.
+    /// Carries out a transfer that must not wait (RWF_NOWAIT). The kernel's answer is the result.
     private func attempt(
         _ block: ck_iocb, _ openFlags: UInt64, _ record: UnsafeMutablePointer<Record>, isWrite: Bool
     ) -> Int {
         switch library.pointee.probe.attempt(block) {
         case .refused(let error): return error
         case .done(let result): return finish(record, result)
-        // The plain call says the same, but not whether that is a refusal.
+        // The plain call gives the same answer, but does not tell whether it is a refusal.
         case .unknown: break
         }
         var vector = iovec(
@@ -95,8 +95,8 @@ extension Submission {
         return result == -Int(EOPNOTSUPP) || result == -Int(EBADF) ? result : finish(record, result)
     }
 
-    /// Whether others are before it in a stream's order: then it may not be in the middle of a write that has come half way, or
-    /// get what an earlier read waits for. The kernel would be at those still.
+    /// Whether others are before it in a stream's order. Then it must not interrupt a write that is half done, or take
+    /// the data that an earlier read waits for. The kernel would still be inside of their io_submit.
     private func isBehindOthers(_ block: ck_iocb, isWrite: Bool) -> Bool {
         guard !library.pointee.order.isEmpty else { return false }
         let number = Int32(bitPattern: block.descriptor)
@@ -105,8 +105,8 @@ extension Submission {
         return library.pointee.order.isBusy(CallOrder.Name(descriptor: number, file: file, isWrite: isWrite))
     }
 
-    /// A small write that the file system takes without waiting (XFS, Btrfs) is done here, unless others are before it.
-    /// nil if all or the rest of it is to be handed over.
+    /// Makes a small write in the call if the file system takes it without waiting (XFS, Btrfs) and no other write is
+    /// in flight. nil if all or the rest of it is to be handed over.
     private func written(_ record: UnsafeMutablePointer<Record>, _ transfer: Transfer, _ bytes: Int) -> Int? {
         guard bytes <= Self.smallWrite, context.writeCount.pointee.load(ordering: .acquiring) == 0 else { return nil }
         let guess = library.pointee.guess(transfer.descriptor.number, isWrite: true)
@@ -121,7 +121,7 @@ extension Submission {
         case 1...:
             if let rest = record.pointee.operation.rest(after: result) { record.pointee.takeOff(result, leaving: rest) }
         case -Int(EAGAIN): guess.pointee.noteMiss()
-        // What is wrong with it, the write that may wait will say.
+        // The write that may wait reports any error.
         default: guess.pointee.noteUnsupported()
         }
         return nil
@@ -152,7 +152,7 @@ extension Submission {
         case .other: return -Int(EINVAL)
         case .stream:
             if transfer.isWrite, bytes == 0 {
-                // writev(2) would not ask the file.
+                // writev(2) without bytes would return before it asks the file.
                 (transfer.base, transfer.count) = (nil, 0)
                 transfer.form.remove(.vectored)
             }
@@ -161,7 +161,7 @@ extension Submission {
         }
     }
 
-    /// Without a thread the call waits, as the kernel's own does.
+    /// Without a loop the call waits, as the kernel's own Linux AIO does.
     private func carryOutHere(_ record: UnsafeMutablePointer<Record>, _ transfer: Transfer) -> Int {
         var transfer = transfer
         transfer.descriptor = .classify(transfer.descriptor.number)
@@ -195,8 +195,8 @@ extension Submission {
         return 0
     }
 
-    /// What a stream takes or gives without waiting, which is all if it was opened so. So it is the submitting thread
-    /// that SIGPIPE comes to. What has to be waited for may take for ever, so that the end of its context has to end it.
+    /// First takes or gives what the stream transfers without waiting; with O_NONBLOCK that is all. So SIGPIPE goes to
+    /// the submitting thread. The rest may wait for ever, and is cancelled when its context is destroyed.
     private func handStream(
         _ record: UnsafeMutablePointer<Record>, _ transfer: Transfer, _ name: CallOrder.Name, _ openFlags: UInt64,
         _ loop: Carrier<Record>
@@ -208,7 +208,7 @@ extension Submission {
             record.pointee.operation = .transfer(transfer)
             return finish(record, transfer.attempt())
         }
-        // Otherwise a write returns when all is written.
+        // Without O_NONBLOCK or RWF_NOWAIT a write returns when all is written.
         let isWhole = name.isWrite && !isNonBlocking && !transfer.flags.contains(.noWait)
         if isWhole { transfer.form.insert(.whole) }
         record.pointee.operation = .transfer(transfer)
@@ -236,9 +236,9 @@ extension Submission {
         return 0
     }
 
-    /// A worker that is awake has a small write done in less time than it takes to be told of its end: so the call looks for
-    /// a moment, and the event is there when it returns, as it always is with the kernel's own. No longer than that, and not
-    /// where there is no processor to spare.
+    /// Spins for up to 20 us, so that the event is present when the call returns, as with the kernel's own Linux AIO.
+    /// An awake worker finishes a small write in less time than a wake-up takes. Does nothing without a second
+    /// processor.
     func waitForQuickWrites() {
         guard library.pointee.processors > 1, quickWriteCount <= Self.quickWritesMax else { return }
         let deadline = Kernel.now() &+ Self.quickTime

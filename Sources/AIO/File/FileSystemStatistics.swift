@@ -1,27 +1,27 @@
 internal import CKernel
 
-/// The size of a file system and what is free of it, statfs(2).
+/// The size and free space of a file system, as statfs(2) reports them.
 public struct FileSystemStatistics: Sendable {
-    /// What the file system is, as a number of <linux/magic.h>.
+    /// The type of the file system, a magic number of <linux/magic.h>.
     public let type: UInt64
-    /// Bytes that a transfer should be a multiple of.
+    /// The preferred transfer size in bytes.
     public let blockSize: Int
     /// Bytes.
     public let size: UInt64
     public let freeSize: UInt64
-    /// Bytes that are free for those who are not the super user.
+    /// Bytes available to unprivileged users.
     public let availableSize: UInt64
-    /// Files that there can be, and that can still be made; 0 where the file system has no such limit.
+    /// The maximum number of files, and how many can still be created; 0 if the file system has no such limit.
     public let fileCountMax: UInt64
     public let freeFileCount: UInt64
-    /// Bytes in a name.
+    /// The maximum length of a name in bytes.
     public let nameLengthMax: Int
     public let isReadOnly: Bool
 
     init(_ status: ck_statfs) {
         type = UInt64(bitPattern: status.type)
         blockSize = Int(status.block_size)
-        // Blocks are counted in fragments, which the kernel may leave out.
+        // The block counts are in fragments. The kernel may report a fragment size of 0; then the unit is the block.
         let unit = UInt64(clamping: status.fragment_size > 0 ? status.fragment_size : status.block_size)
         size = status.blocks &* unit
         freeSize = status.blocks_free &* unit

@@ -2,9 +2,9 @@ internal import AIOCore
 internal import CKernel
 
 extension File {
-    /// The way of every read and write: tried where the caller stands, then handed to a loop.
+    /// The common path of every read and write: an attempt on the calling thread, and then a loop.
     ///
-    /// Always inlined: the first attempt is a plain call then, and a hit costs one async frame, the caller's.
+    /// Always inlined: the first attempt is then a plain call, and a cache hit costs one async frame, the caller's.
     @inline(__always)
     func perform(_ transfer: Transfer, _ deadline: Deadline) async throws(IOError) -> Int {
         try begin(transfer.name, deadline)
@@ -27,11 +27,11 @@ extension File {
         return Int(try await runtime.perform(.transfer(transfer), deadline.nanoseconds, transfer.name, path).result)
     }
 
-    /// The page cache or the stream, asked on the calling thread.
+    /// Asks the page cache or the stream on the calling thread.
     @inline(__always)
     private func serveNow(_ transfer: Transfer) throws(IOError) -> Answer? {
         guard runtime.configuration.inlineAttempts else { return nil }
-        // A task that is served again and again without suspending would keep its loop from everybody else.
+        // A task that is always served without suspending would starve the other tasks of its loop.
         if guess.isTurnUsedUp(), runtime.isOnLoop { return nil }
         let answer = transfer.form.isEmpty ? transfer.ask(guess) : askWithForm(transfer)
         if case .done(let result)? = answer, result < 0 {
@@ -41,14 +41,14 @@ extension File {
     }
 
     private func askWithForm(_ transfer: Transfer) -> Answer? {
-        // What a vectored one comes to would have to be read from its vectors.
+        // The byte count of a vectored transfer is not known without reading its vectors.
         guard !transfer.isVectored else { return nil }
         return transfer.ask(guess, withoutSignal: transfer.isWrite && !runtime.isOnLoop)
     }
 }
 
 extension Transfer {
-    /// The word that errors use.
+    /// The operation's name in errors.
     @inline(__always)
     fileprivate var name: String { isWrite ? "write" : "read" }
 }

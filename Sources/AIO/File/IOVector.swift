@@ -1,16 +1,16 @@
 internal import CKernel
 
-/// Several buffers that are read into, or written from, as one range of a file: readv(2), writev(2).
+/// Several buffers that one transfer fills or writes in order: the vectors of readv(2) and writev(2).
 public struct IOVector: ~Copyable, @unchecked Sendable {
-    // @unchecked: the buffers are this value's alone.
+    // @unchecked: this value alone owns the buffers.
 
     private let buffers: UnsafeMutablePointer<IOBuffer>
     let vectors: UnsafeMutablePointer<iovec>
     public let capacity: Int
-    /// Buffers in it.
+    /// The number of buffers in the vector.
     public private(set) var count = 0
 
-    /// For `capacity` buffers at most: 1 to 1024, the kernel's limit. Of what is out of that, the nearest.
+    /// For up to `capacity` buffers. The capacity is clamped to 1...1024, the kernel's limit.
     public init(capacity: Int) {
         let capacity = min(max(capacity, 1), 1024)
         self.capacity = capacity
@@ -24,7 +24,7 @@ public struct IOVector: ~Copyable, @unchecked Sendable {
         vectors.deallocate()
     }
 
-    /// Adds a buffer at the end: `buffer.count` of its bytes take part.
+    /// Appends a buffer, of which `buffer.count` bytes take part in transfers.
     public mutating func append(_ buffer: consuming IOBuffer) {
         precondition(count < capacity, "the vector is full")
         (vectors + count).initialize(to: iovec(iov_base: buffer.base, iov_len: buffer.count))
@@ -32,17 +32,17 @@ public struct IOVector: ~Copyable, @unchecked Sendable {
         count += 1
     }
 
-    /// Takes the last buffer out.
+    /// Removes the last buffer and returns it.
     public mutating func removeLast() -> IOBuffer? {
         guard count > 0 else { return nil }
         count -= 1
         return (buffers + count).move()
     }
 
-    /// Bytes in all buffers together.
+    /// The total number of bytes in all buffers.
     public var byteCount: Int { (0..<count).reduce(0) { $0 + vectors[$1].iov_len } }
 
-    /// The bytes of one buffer, for C. The pointer must not outlive the call.
+    /// Gives `body` the bytes of one buffer. The pointer must not outlive the call.
     public func withUnsafeBytes<R, E: Error>(
         ofBufferAt index: Int, _ body: (UnsafeRawBufferPointer) throws(E) -> R
     ) throws(E) -> R {

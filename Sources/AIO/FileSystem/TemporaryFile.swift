@@ -2,9 +2,9 @@ internal import AIOCore
 internal import CKernel
 
 extension File {
-    /// Opens a new file without a name in `folder`, or where `FileSystem.temporaryDirectory` says. It is gone when it
-    /// is closed, or the process ends, unless `link` gives it a name. Throws `notSupported` where the file system
-    /// cannot do that. openat2(2) with O_TMPFILE.
+    /// Opens a new file without a name in `folder`, by default in `FileSystem.temporaryDirectory`. The file is gone
+    /// when it is closed or the process ends, unless `link` gives it a name. Throws `notSupported` if the file system
+    /// cannot create such files. Kernel call: openat2(2) with O_TMPFILE.
     public static func temporary(
         in folder: Path? = nil, permissions: UInt16 = 0o600, runtime: IORuntime = .shared, deadline: Deadline = .never
     ) async throws(IOError) -> File {
@@ -13,8 +13,9 @@ extension File {
         return try await open(request, in: CK_AT_FDCWD, folder, runtime, deadline)
     }
 
-    /// Gives the file a name, on the file system that it lies on: a temporary one its first. Never replaces; throws
-    /// `alreadyExists`. linkat(2), by way of /proc, or without that by AT_EMPTY_PATH, which asks for privileges.
+    /// Gives the file a name on its file system; a temporary file gets its first. The call never replaces a file: it
+    /// throws `alreadyExists`. Kernel call: linkat(2) through /proc/thread-self/fd, or without /proc with
+    /// AT_EMPTY_PATH, which requires privileges.
     public func link(to path: Path, deadline: Deadline = .never) async throws(IOError) {
         do throws(IOError) {
             let open = Path("/proc/thread-self/fd/\(descriptor.number)")

@@ -1,17 +1,17 @@
 internal import Synchronization
 
-/// Counts a file's users, so that its descriptor is closed once, and under nobody's hands.
+/// Counts a file's users, so that its descriptor is closed exactly once, and never while it is in use.
 struct FileLease: ~Copyable {
-    /// The users now, and `closing` once nobody may begin any more.
+    /// The number of users, and the bit `closing` once no new user may begin.
     private let state = Atomic<UInt64>(0)
     private let closer = Guarded<UnsafeContinuation<Void, Never>?>(nil)
 
     private static var closing: UInt64 { 1 << 63 }
 
-    /// False if the file is closed, or about to be.
+    /// Registers a user. Returns false if the file is closed or being closed.
     @inline(__always)
     borrowing func begin() -> Bool {
-        // Acquire, and `end` releases: the close comes after everything that users did.
+        // Acquiring, and `end` releases: the close is ordered after everything that users did.
         let old = state.wrappingAdd(1, ordering: .acquiring).oldValue
         guard old & Self.closing == 0 else {
             end()
@@ -20,7 +20,7 @@ struct FileLease: ~Copyable {
         return true
     }
 
-    /// One user more, by somebody who is one: so also while a close waits.
+    /// Adds a user on behalf of an existing one, which is possible even while a close waits.
     borrowing func extend() {
         // Relaxed: the caller's own `begin` came before, and the new user's `end` releases.
         state.wrappingAdd(1, ordering: .relaxed)
@@ -40,16 +40,17 @@ struct FileLease: ~Copyable {
         continuation?.resume()
     }
 
-    /// Nobody begins from now on. False if somebody else has closed already.
+    /// Refuses new users from now on. Returns false if the file was closed already.
     borrowing func close() -> Bool {
         state.bitwiseOr(Self.closing, ordering: .acquiringAndReleasing).oldValue & Self.closing == 0
     }
 
-    /// After `close`, by whoever got true: waits until the last user has ended.
+    /// Waits until the last user has ended. Called after `close`, by the caller for which it returned true.
     borrowing func waitForUsers() async {
         await withUnsafeContinuation { continuation in
             let isUnused = closer.withLock { closer in
-                // A user that ends after this sees the closer; one that ended before is seen here.
+                // A user that ends later finds the continuation; one that ended earlier is seen by this load
+                // (acquiring).
                 if state.load(ordering: .acquiring) == Self.closing { return true }
                 closer = continuation
                 return false

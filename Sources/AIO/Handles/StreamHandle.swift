@@ -1,23 +1,24 @@
 internal import AIOCore
 internal import CKernel
 
-/// A descriptor with one owner, on which operations wait: what connections, listeners, datagram sockets and the ends of
-/// pipes have in common.
+/// A descriptor with one owner, on which operations wait: the base of connections, listeners, datagram sockets and pipe
+/// ends.
 ///
-/// A close ends the operations that wait, and closes the descriptor when the last of them has: so none of them ever meets
-/// another file under the same number.
+/// A close ends the operations that wait, and closes the descriptor when the last of them has ended. Therefore no
+/// operation can hit another file that was opened under the same number.
 final class StreamHandle: Sendable {
     let runtime: IORuntime
     let descriptor: Descriptor
-    /// What it is, for the log: "connection".
+    /// The kind of stream, for the log: "connection".
     private let noun: String
-    /// Where it leads, for errors and the log.
+    /// The remote or local address, for errors and the log.
     let address: SocketAddress?
-    /// Whether the descriptor is the process's, as standard input is: then it is neither closed nor missed.
+    /// Whether the descriptor belongs to the process, as standard input does. It is then neither closed nor reported as
+    /// dropped.
     private let isBorrowed: Bool
     private let lease = FileLease()
     private let waiting = WaitingOperations()
-    /// Whether to try before waiting, in either direction.
+    /// Whether an attempt before a wait is worth it, for each direction.
     let readGuess = CacheGuess()
     let writeGuess = CacheGuess()
 
@@ -43,8 +44,8 @@ final class StreamHandle: Sendable {
 
     // MARK: Operations
 
-    /// Begins something on the descriptor; `end` ends it. Throws `cancelled` in a cancelled task and `deadlineExceeded`
-    /// after the deadline, so that neither transfers anything.
+    /// Begins an operation on the descriptor; `end` ends it. Throws `cancelled` in a cancelled task and
+    /// `deadlineExceeded` after the deadline, before anything is transferred.
     @inline(__always)
     func begin(_ name: @autoclosure () -> String, _ deadline: Deadline = .never) throws(IOError) {
         try runtime.check(name())
@@ -58,7 +59,7 @@ final class StreamHandle: Sendable {
     @inline(__always)
     func end() { lease.end() }
 
-    /// The way of everything that may have to wait.
+    /// Carries out an operation that may wait.
     @inline(__always)
     func perform(_ operation: Operation, _ deadline: Deadline, _ name: String) async throws(IOError) -> Int {
         try begin(name, deadline)
@@ -66,21 +67,22 @@ final class StreamHandle: Sendable {
         return try await performBegun(operation, deadline, name)
     }
 
-    /// The same after `begin`, which is the caller's to end. All of the way to the loop is inlined here: each async frame
-    /// of its own costs an allocation from the task's memory, and at a thousand connections that memory is not in the cache.
+    /// The same after `begin`; the caller calls `end`. Everything up to the loop is inlined here: each further async
+    /// frame costs an allocation from the task's memory, and with a thousand connections that memory is not in the CPU
+    /// cache.
     func performBegun(_ operation: Operation, _ deadline: Deadline, _ name: String) async throws(IOError) -> Int {
         do throws(IOError) {
             return Int(try await runtime.perform(operation, deadline.nanoseconds, name, noting: waiting).result)
         } catch {
             var error = error
             error.address = address?.description
-            // It was the close that asked it to end.
+            // The close requested the cancellation.
             if error.code == .cancelled, !Task.isCancelled, waiting.isEnded { error.code = .fileClosed }
             throw error
         }
     }
 
-    /// A system call that does not wait, on this thread.
+    /// Makes a system call that does not wait, on this thread.
     func call(_ name: String, _ body: (Int32) -> Int) throws(IOError) -> Int {
         try runtime.check(name)
         guard lease.begin() else { throw error(.fileClosed, name) }
@@ -102,7 +104,7 @@ final class StreamHandle: Sendable {
 
     // MARK: Closing
 
-    /// Asks what waits to end, waits until nobody uses the descriptor, and closes it.
+    /// Cancels the operations that wait, waits until nobody uses the descriptor, and closes it.
     func close() async throws(IOError) {
         try runtime.check("close")
         guard lease.close() else { throw error(.fileClosed, "close") }
@@ -112,7 +114,7 @@ final class StreamHandle: Sendable {
         if !isBorrowed { try await runtime.close(number, nil) }
     }
 
-    /// For one that was made and not handed out: nobody else has it. Does not wait.
+    /// Closes a descriptor that was created and not handed out. Does not wait.
     func abandon() {
         guard lease.close(), !isBorrowed else { return }
         runtime.closeUnobserved(number)
@@ -120,8 +122,8 @@ final class StreamHandle: Sendable {
 }
 
 extension IORuntime {
-    /// As `perform`; the operation is noted in `waiting` as long as it is in flight. The caller has just seen that the task is
-    /// not cancelled.
+    /// As `perform`, with the operation recorded in `waiting` while it is in flight. The caller has just checked that
+    /// the task is not cancelled.
     @inline(__always)
     func perform(
         _ operation: Operation, _ deadline: Nanoseconds, _ name: String, noting waiting: borrowing WaitingOperations

@@ -1,9 +1,9 @@
-/// Aligned memory that is used again: sizes in powers of two from 4 KiB to 16 MiB, with a limit on all of it.
+/// A pool of aligned memory in power-of-two sizes from 4 KiB to 16 MiB, with a limit on the total.
 final class BufferPool: Sendable {
     private struct State: ~Copyable, @unchecked Sendable {
-        // @unchecked: the pointers name memory that is nobody else's while it lies here.
+        // @unchecked: the pool alone owns the memory that these pointers refer to.
         var free: [[UnsafeMutableRawPointer]] = Array(repeating: [], count: BufferPool.classCount)
-        /// Bytes that buffers have, and bytes that lie ready.
+        /// The bytes in buffers, and the bytes that are free for reuse.
         var usedSize = 0
         var freeSize = 0
         var waiters = Line()
@@ -20,7 +20,7 @@ final class BufferPool: Sendable {
     private typealias Line = WaitingLine<Waiter>
 
     private struct Address: @unchecked Sendable {
-        // @unchecked: handed over from the pool to one buffer.
+        // @unchecked: passes ownership from the pool to one buffer.
         let base: UnsafeMutableRawPointer
     }
 
@@ -43,13 +43,13 @@ final class BufferPool: Sendable {
         }
     }
 
-    /// Callers that wait now.
+    /// The number of callers that wait.
     var waiterCount: Int { state.withLock { $0.waiters.count } }
 
-    /// Bytes that buffers have now.
+    /// The number of bytes in buffers.
     var usedSize: Int { state.withLock { $0.usedSize } }
 
-    /// A buffer if there is one without waiting.
+    /// A buffer, or nil if the caller would have to wait.
     func acquireNow(count: Int) throws(IOError) -> IOBuffer? {
         try check(count)
         let sizeClass = Self.sizeClass(count)
@@ -89,12 +89,12 @@ final class BufferPool: Sendable {
         for (place, address) in served { Self.answer(place, .success(address)) }
     }
 
-    /// For one that was taken out of the line, by whoever took it: once.
+    /// Resumes a waiter that was removed from the line. Called exactly once, by the side that removed it.
     private static func answer(_ place: Line.Place, _ answer: Result<Address, IOError>) {
         place.value.continuation?.resume(returning: answer)
     }
 
-    /// Gives to those who wait, in order, as far as it goes. The caller resumes them, outside the lock.
+    /// Assigns memory to waiters, in order, as far as the limit permits. The caller resumes them outside the lock.
     private func serveWaiters(_ state: inout State) -> [(Line.Place, Address)] {
         var served: [(Line.Place, Address)] = []
         while let first = state.waiters.first, let address = take(first.value.sizeClass, &state) {
@@ -109,12 +109,12 @@ final class BufferPool: Sendable {
         return Int.bitWidth - (pages - 1).leadingZeroBitCount
     }
 
-    /// nil at the limit, and for those who came after somebody who waits: who wants much would wait for ever otherwise.
+    /// nil at the limit, and if others wait. Without the second condition, a waiter for a large buffer would starve.
     private func takeUnlessOthersWait(_ sizeClass: Int, _ state: inout State) -> Address? {
         state.waiters.isEmpty ? take(sizeClass, &state) : nil
     }
 
-    /// nil at the limit. What lies ready in other sizes is given up before that.
+    /// nil at the limit. Free memory of other sizes is deallocated first.
     private func take(_ sizeClass: Int, _ state: inout State) -> Address? {
         let size = Self.smallest << sizeClass
         guard state.usedSize + size <= sizeMax else { return nil }
@@ -141,7 +141,7 @@ final class BufferPool: Sendable {
             await withUnsafeContinuation { continuation in
                 let answer = state.withLock { state -> Result<Address, IOError>? in
                     if place.hasLeft { return .failure(IOError(.cancelled, "buffer")) }
-                    // One may have come back since.
+                    // Memory may have been released in the meantime.
                     if let address = takeUnlessOthersWait(sizeClass, &state) { return .success(address) }
                     place.value.continuation = continuation
                     state.waiters.append(place)
@@ -158,7 +158,7 @@ final class BufferPool: Sendable {
         let (isWaiting, served) = state.withLock { state -> (Bool, [(Line.Place, Address)]) in
             place.hasLeft = true
             guard state.waiters.remove(place) else { return (false, []) }
-            // Those behind it may want less.
+            // The waiters behind it may need less memory.
             return (true, serveWaiters(&state))
         }
         if isWaiting { Self.answer(place, .failure(IOError(.cancelled, "buffer"))) }

@@ -1,11 +1,11 @@
-/// Memory for reads and writes, aligned to 4096 bytes as direct I/O wants it. It belongs to its owner alone and goes
-/// back to its pool when that drops it; where a span would be in the way (child tasks, queues), pass the buffer on.
+/// Memory for reads and writes, aligned to 4096 bytes for direct I/O. It has one owner, and returns to its pool when
+/// the owner drops it. Use it where a span cannot be passed on, as in child tasks and queues.
 public struct IOBuffer: ~Copyable, @unchecked Sendable {
-    // @unchecked: the memory is this value's alone, and the value is not copyable.
+    // @unchecked: this value alone owns the memory, and it is not copyable.
 
-    /// Bytes that fit.
+    /// The size of the memory in bytes.
     public let capacity: Int
-    /// Bytes that hold data: set by a read, and by whoever fills the buffer.
+    /// The number of valid bytes: set by a read, or by the code that fills the buffer.
     public var count: Int {
         didSet { precondition(count >= 0 && count <= capacity, "count is 0 to capacity") }
     }
@@ -21,12 +21,12 @@ public struct IOBuffer: ~Copyable, @unchecked Sendable {
 
     deinit { pool.release(base, capacity) }
 
-    /// The data.
+    /// Gives `body` the valid bytes.
     public func withBytes<R: ~Copyable, E: Error>(_ body: (RawSpan) throws(E) -> R) throws(E) -> R {
         try body(UnsafeRawBufferPointer(start: base, count: count).bytes)
     }
 
-    /// The data, for changing it. Set `count` first to fill more of the buffer.
+    /// Gives `body` the valid bytes for modification. Set `count` first to fill more of the buffer.
     public mutating func withMutableBytes<R: ~Copyable, E: Error>(
         _ body: (inout MutableRawSpan) throws(E) -> R
     ) throws(E) -> R {
@@ -34,14 +34,14 @@ public struct IOBuffer: ~Copyable, @unchecked Sendable {
         return try body(&span)
     }
 
-    /// The data, for C. The pointer must not outlive the call.
+    /// Gives `body` the valid bytes as a pointer, which must not outlive the call.
     public func withUnsafeBytes<R: ~Copyable, E: Error>(
         _ body: (UnsafeRawBufferPointer) throws(E) -> R
     ) throws(E) -> R {
         try body(UnsafeRawBufferPointer(start: base, count: count))
     }
 
-    /// All of the memory, for C. The pointer must not outlive the call.
+    /// Gives `body` the whole memory as a pointer, which must not outlive the call.
     public mutating func withUnsafeMutableBytes<R: ~Copyable, E: Error>(
         _ body: (UnsafeMutableRawBufferPointer) throws(E) -> R
     ) throws(E) -> R {

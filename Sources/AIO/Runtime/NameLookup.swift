@@ -8,14 +8,15 @@ internal import CKernel
 #endif
 
 extension SocketAddress {
-    /// The addresses of a host by its name, in the order in which they are to be tried (RFC 6724), each with `port`. A host
-    /// that is an address in digits is that address.
+    /// Resolves a host name to its addresses, each with `port`, in the order in which they should be tried (RFC 6724).
+    /// A numeric address resolves to itself.
     ///
-    /// getaddrinfo(3) on a worker, so as this machine is set up: files, DNS and whatever else there is. It cannot be
-    /// interrupted: a cancelled task, or one whose deadline passes, gets `cancelled` or `deadlineExceeded` at once, and the
-    /// worker goes on until the name servers have answered or libc gives up. At most a quarter of the workers of a loop
-    /// look names up at once; more names wait their turn. Throws `nameNotFound`, or `nameLookupFailed` if name servers do
-    /// not answer.
+    /// getaddrinfo(3) runs on a worker and uses the system's configuration: files, DNS, other sources. It cannot be
+    /// interrupted. After a cancellation or a deadline the call throws at once, and the worker continues until the name
+    /// servers answer or libc gives up. At most a quarter of a loop's workers resolve names at the same time; further
+    /// names wait.
+    ///
+    /// - Throws: `nameNotFound`; `nameLookupFailed` if the name servers do not answer; `cancelled`; `deadlineExceeded`.
     public static func resolve(
         _ host: String, port: UInt16, runtime: IORuntime = .shared, deadline: Deadline = .never
     ) async throws(IOError) -> [SocketAddress] {
@@ -37,7 +38,7 @@ extension SocketAddress {
     }
 }
 
-/// Looks a name up: getaddrinfo(3), which blocks.
+/// Resolves a name with getaddrinfo(3), which blocks.
 final class NameLookup: BlockingWork, @unchecked Sendable {
     // @unchecked: as BlockingWork says.
     private let host: String
@@ -54,7 +55,7 @@ final class NameLookup: BlockingWork, @unchecked Sendable {
 
     override func run() -> Int {
         var hints = addrinfo()
-        // One answer an address, and not one for each type of socket.
+        // One result per address instead of one for each socket type.
         hints.ai_socktype = CK_SOCK_STREAM
         var list: UnsafeMutablePointer<addrinfo>?
         failure = getaddrinfo(host, nil, &hints, &list)
@@ -73,7 +74,7 @@ final class NameLookup: BlockingWork, @unchecked Sendable {
         return 0
     }
 
-    /// Once it has been taken back.
+    /// The result. Valid once the work has been taken back.
     var outcome: PendingLookup.Outcome {
         switch failure {
         case 0 where !addresses.isEmpty: return .found(addresses)
@@ -90,7 +91,7 @@ final class NameLookup: BlockingWork, @unchecked Sendable {
     }
 }
 
-/// A name that somebody waits for: answered once, by the worker, a cancel or the deadline.
+/// A name that a caller waits for. It is answered once: by the worker, a cancellation or the deadline.
 final class PendingLookup: Sendable {
     enum Outcome: Sendable {
         case found([SocketAddress])
@@ -110,7 +111,7 @@ final class PendingLookup: Sendable {
 
     var isAnswered: Bool { state.withLock { if case .answered = $0 { true } else { false } } }
 
-    /// The first answer counts.
+    /// Sets the result. The first answer counts.
     func answer(_ outcome: Outcome) {
         let waiter = state.withLock { state -> UnsafeContinuation<Outcome, Never>? in
             switch state {
@@ -141,12 +142,12 @@ final class PendingLookup: Sendable {
     }
 }
 
-/// The names that a runtime looks up: so many at once that workers are left for files.
+/// The name lookups of a runtime, limited so that workers remain for files.
 final class NameLookups: Sendable {
     private typealias Line = WaitingLine<PendingLookup>
 
     private struct State: ~Copyable, @unchecked Sendable {
-        // @unchecked: what lies in the line is touched under the lock alone.
+        // @unchecked: the line's lookups are accessed under the lock alone.
         var runningCount = 0
         var waiting = Line()
     }
@@ -166,7 +167,7 @@ final class NameLookups: Sendable {
         defer { if let alarm { loop.removeAlarm(alarm) } }
         let place = Line.Place(lookup)
         if begins(place) { carryOut(lookup, runtime) }
-        // Who gave up stands in nobody's way.
+        // A caller that gave up must not stay in the line.
         defer { state.withLock { _ = $0.waiting.remove(place) } }
         return await withTaskCancellationHandler {
             await lookup.wait()
@@ -186,7 +187,7 @@ final class NameLookups: Sendable {
         }
     }
 
-    /// The next one that somebody still waits for; nil if there is none, and then one fewer runs.
+    /// The next lookup that a caller still waits for. If there is none, returns nil and counts one running task less.
     private func next() -> PendingLookup? {
         state.withLock { state in
             while let place = state.waiting.popFirst() {
@@ -197,7 +198,7 @@ final class NameLookups: Sendable {
         }
     }
 
-    /// In a task of its own, which sees the lookup to its end when nobody waits for it any more.
+    /// Runs in a task of its own, which completes the lookup even if its caller has given up.
     private func carryOut(_ first: PendingLookup, _ runtime: IORuntime) {
         Task.detached { [self] in
             var lookup: PendingLookup? = first

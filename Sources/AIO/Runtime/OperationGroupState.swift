@@ -1,14 +1,14 @@
 internal import AIOCore
 
-/// What a group and its operations in flight share. It stays until the last of these has completed.
+/// The state that a group shares with its operations in flight. It lives until the last of them has completed.
 final class OperationGroupState: @unchecked Sendable {
-    // @unchecked: `places` is touched under the lock of `state` alone, and never moves.
+    // @unchecked: `places` never moves, and its contents are accessed under the lock of `state` alone.
 
-    /// What tells of completions.
+    /// How completions are signalled.
     enum Event {
-        /// The group's own, closed with it.
+        /// The group's own descriptor, closed with it.
         case own(MarkedTimer)
-        /// An eventfd of the caller's.
+        /// An eventfd of the caller.
         case borrowed(Int32)
     }
 
@@ -16,9 +16,9 @@ final class OperationGroupState: @unchecked Sendable {
     private let places: UnsafeMutablePointer<Place>
     private let state: Guarded<State>
 
-    /// One operation. Its address is what the loop gets for a context.
+    /// The state of one operation. Its address is the operation's context on the loop.
     struct Place {
-        /// Kept alive by each operation in flight.
+        /// Each operation in flight retains the group.
         let group: Unmanaged<OperationGroupState>
         let index: Int
         fileprivate var loop: IOLoop?
@@ -31,16 +31,16 @@ final class OperationGroupState: @unchecked Sendable {
 
     struct State: Sendable {
         var free: [Int]
-        /// A ring of places that have completed, oldest first.
+        /// A ring of completed places, oldest first.
         var ready: [Int]
         var firstReady = 0
         var readyCount = 0
     }
 
-    /// A place that its holder alone knows.
+    /// A place that was acquired and is not in use yet.
     struct Handle {
         fileprivate let index: Int
-        /// Tells the loop that no task waits: a continuation's address is even.
+        /// Odd, which tells the loop that no task waits: a continuation's address is even.
         let context: UInt
     }
 
@@ -54,7 +54,7 @@ final class OperationGroupState: @unchecked Sendable {
     }
 
     deinit {
-        // Nothing is in flight: what lies here was not drained.
+        // Nothing is in flight; these completions were never drained.
         while pop(closingDescriptors: true) != nil {}
         places.deinitialize(count: state.withLock { $0.ready.count })
         places.deallocate()
@@ -68,7 +68,7 @@ final class OperationGroupState: @unchecked Sendable {
         }
     }
 
-    /// Before the look: what comes after it makes the descriptor readable again.
+    /// Called before completions are popped: one that arrives later makes the descriptor readable again.
     func clearEvent() {
         guard case .own(let timer) = event else { return }
         timer.set(nil)
@@ -110,10 +110,10 @@ final class OperationGroupState: @unchecked Sendable {
 
     // MARK: Completions
 
-    /// On the loop's thread.
+    /// Called on the loop's thread.
     static func complete(_ context: UInt, _ completion: Completion) {
         guard let place = UnsafeMutablePointer<Place>(bitPattern: context & ~1) else { return }
-        // What `begin` kept; the group may go at the end of this.
+        // Balances the retain in `begin`; this may be the last reference to the group.
         let group = place.pointee.group.takeRetainedValue()
         group.complete(place, completion)
     }
@@ -121,7 +121,7 @@ final class OperationGroupState: @unchecked Sendable {
     private func complete(_ place: UnsafeMutablePointer<Place>, _ completion: Completion) {
         state.withLock { state in
             place.pointee.completion = completion
-            // Its token names nothing from here on.
+            // The token is stale from here on.
             place.pointee.token = nil
             place.pointee.loop = nil
             state.ready[(state.firstReady + state.readyCount) % state.ready.count] = place.pointee.index
@@ -133,7 +133,7 @@ final class OperationGroupState: @unchecked Sendable {
         }
     }
 
-    /// The oldest completion, whose place is free again.
+    /// The oldest completion; its place becomes free.
     func pop(closingDescriptors: Bool = false) -> (Completion, UInt)? {
         state.withLock { state in
             guard state.readyCount > 0 else { return nil }

@@ -1,15 +1,15 @@
 internal import AIOCore
 
-/// The operations in flight on a handle, for its close to end.
+/// The operations in flight on a handle, which its close cancels.
 struct WaitingOperations: ~Copyable {
-    // Not private: Swift 6.3 then makes invalid code of a class in another file that holds this value.
+    // Not private: Swift 6.3 otherwise generates invalid code for a class in another file that stores this value.
     struct Entry: Sendable {
         var loop: IOLoop
         var token: Token
     }
 
     struct State: Sendable {
-        /// Few: mostly one that reads and one that writes. The array keeps its room.
+        /// Usually one read and one write. The array keeps its capacity.
         var entries: [Entry] = []
         var isEnded = false
     }
@@ -18,7 +18,7 @@ struct WaitingOperations: ~Copyable {
 
     var isEnded: Bool { state.withLock { $0.isEnded } }
 
-    /// Notes a prepared operation. One that comes after the end is asked to end itself.
+    /// Records a prepared operation. If `end` was called before, the operation is cancelled.
     borrowing func add(_ token: Token, _ loop: IOLoop) {
         let isEnded = state.withLock { state in
             state.entries.append(Entry(loop: loop, token: token))
@@ -35,13 +35,13 @@ struct WaitingOperations: ~Copyable {
         }
     }
 
-    /// Asks all of them to end, and those that are still to come.
+    /// Cancels all recorded operations, and every operation that is added later.
     borrowing func end() {
         let entries = state.withLock { state in
             state.isEnded = true
             return state.entries
         }
-        // A token whose operation has completed meanwhile names nothing.
+        // A token whose operation has completed in the meantime is stale and has no effect.
         for entry in entries { entry.loop.core.requestCancel(entry.token) }
     }
 }

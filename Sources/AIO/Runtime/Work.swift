@@ -1,7 +1,7 @@
 internal import AIOCore
 
 extension IORuntime {
-    /// Has a worker carry out several system calls in one go.
+    /// Carries out work of several system calls on one worker.
     func perform(
         _ work: BlockingWork, _ name: String, _ path: Path, _ deadline: Deadline
     ) async throws(IOError) -> Int32 {
@@ -10,14 +10,15 @@ extension IORuntime {
             return try await perform(.work(.passUnretained(work)), deadline.nanoseconds, name, path).result
         } catch {
             var error = error
-            // It looks at the clock by itself, and may have seen the deadline pass before the queue did.
+            // The work checks the clock itself, and may see the deadline pass before the queue does.
             if error.code == .cancelled, work.isDeadlinePassed { error.code = .deadlineExceeded }
             throw error
         }
     }
 
-    /// Has a worker give something up (`BlockingWork.isRelease`), whatever becomes of the task and of the runtime meanwhile.
-    /// With the loops gone, it is this thread that does it. Returns what the work does, and why no loop did it.
+    /// Carries out a release (`BlockingWork.isRelease`) on a worker, regardless of cancellation and shutdown. If the
+    /// loops have ended, the calling thread carries it out. Returns the result, and the reason why no loop carried it
+    /// out.
     @discardableResult
     func performToTheEnd(
         _ work: BlockingWork, _ name: String

@@ -1,22 +1,22 @@
-// What an error is, as properties: Swift 6.3 does not compile `catch let error as IOError where ...` in a function whose calls
-// throw typed errors (the compiler crashes), and `catch { if error.isNotFound ... }` reads as well.
+// Error tests as properties. Swift 6.3 crashes when it compiles `catch let error as IOError where ...` in a function
+// whose calls have typed throws; `catch { if error.isNotFound ... }` reads as well.
 extension IOError {
-    /// There is no such file, directory or name.
+    /// No such file, directory or name exists.
     public var isNotFound: Bool { code == .notFound }
     public var isAlreadyExists: Bool { code == .alreadyExists }
     /// EACCES or EPERM.
     public var isPermissionDenied: Bool { code == .permissionDenied }
-    /// The task was cancelled, or somebody asked for an end to the operation.
+    /// The task was cancelled, or cancellation of the operation was requested.
     public var isCancelled: Bool { code == .cancelled }
     public var isDeadlineExceeded: Bool { code == .deadlineExceeded }
     /// The file, connection or listener was closed on this side.
     public var isClosed: Bool { code == .fileClosed }
-    /// The other side is gone: it has closed, or ended the connection by force.
+    /// The peer has closed or reset the connection.
     public var isDisconnected: Bool { code == .connectionReset || code == .brokenPipe || code == .connectionAborted }
 }
 
-/// Calls `body`, and throws `CancellationError` where an operation in it ended as `cancelled` in a cancelled task: for code
-/// around it that tells a cancellation by that, as Swift's own functions do. All other errors are passed on as they are.
+/// Calls `body`, and throws `CancellationError` in place of a `cancelled` error in a cancelled task, for callers that
+/// expect what Swift's own functions throw. All other errors are rethrown unchanged.
 public func throwingCancellationError<Result>(
     isolation: isolated (any Actor)? = #isolation, _ body: () async throws -> Result
 ) async throws -> Result {

@@ -1,16 +1,16 @@
 internal import CKernel
 
-/// The entries that getdents64(2) has put into memory, but for `.` and `..`.
+/// The entries in the memory that getdents64(2) filled, except for `.` and `..`.
 struct DirectoryRecords: Sequence, IteratorProtocol {
     struct Record {
         var name: [UInt8]
-        /// As CK_DT_DIR; CK_DT_UNKNOWN where the file system does not say.
+        /// CK_DT_DIR and the like; CK_DT_UNKNOWN if the file system does not report the type.
         var type: UInt8
         var inode: UInt64
     }
 
     private var rest: UnsafeRawBufferPointer
-    /// Where in the directory the last record ends: an lseek(2) there, and the next one is read.
+    /// The directory offset after the last record: an lseek(2) to it continues with the next record.
     private(set) var position: Int64 = 0
 
     init(_ memory: UnsafeRawBufferPointer) { rest = memory }

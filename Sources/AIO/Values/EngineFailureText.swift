@@ -7,7 +7,7 @@ public import AIOCore
 #endif
 
 extension IOError {
-    /// Why an engine could not be made, and what to do about it.
+    /// Describes why an engine could not be started, and what to do about it.
     public init(_ failure: EngineFailure) {
         let errno = failure.errno == 0 ? nil : Errno(rawValue: failure.errno)
         self.init(failure.code, failure.step.phrase(failure.engine), errno: errno, advice: failure.advice)

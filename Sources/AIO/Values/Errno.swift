@@ -4,13 +4,13 @@
     internal import Glibc
 #endif
 
-/// An error number of the operating system, errno(3).
+/// An errno(3) value of the operating system.
 public struct Errno: RawRepresentable, Hashable, Sendable, CustomStringConvertible {
     public let rawValue: Int32
 
     public init(rawValue: Int32) { self.rawValue = rawValue }
 
-    /// "No such file or directory (ENOENT)".
+    /// For example "No such file or directory (ENOENT)".
     public var description: String {
         var buffer = [CChar](repeating: 0, count: 256)
         guard strerror_r(rawValue, &buffer, buffer.count) == 0 else { return "error \(rawValue)" }
@@ -18,7 +18,7 @@ public struct Errno: RawRepresentable, Hashable, Sendable, CustomStringConvertib
         return Self.names[rawValue].map { "\(sentence) (\($0))" } ?? "\(sentence) (errno \(rawValue))"
     }
 
-    /// The names of those that file systems and rings return.
+    /// The names of the values that file systems, sockets and rings return.
     private static let names: [Int32: String] = [
         EPERM: "EPERM", ENOENT: "ENOENT", ESRCH: "ESRCH", ECHILD: "ECHILD", EINTR: "EINTR", EIO: "EIO", ENXIO: "ENXIO",
         E2BIG: "E2BIG", EBADF: "EBADF",

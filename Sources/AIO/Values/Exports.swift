@@ -1,6 +1,6 @@
-// The plain values of AIOCore that the async API takes and gives come with AIO, as the same declarations: an alias would be
-// a second name for whoever imports both. Whoever drives an `IOQueue`, or puts operations together, also imports AIOCore:
-// `Operation`, `Transfer`, `Descriptor`, `Token`, `Completion` and their like.
+// AIO re-exports those plain values of AIOCore that the async API uses. They are the same declarations; with a type
+// alias, a program that imports both modules would see two names. Programs that use an `IOQueue` or construct
+// operations import AIOCore as well: `Operation`, `Transfer`, `Descriptor`, `Token`, `Completion` and others.
 @_exported public import enum AIOCore.EngineKind
 @_exported public import enum AIOCore.SyncLevel
 @_exported public import struct AIOCore.TransferFlags

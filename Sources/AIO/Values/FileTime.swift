@@ -1,11 +1,11 @@
 internal import CKernel
 
-/// What a file's time is set to.
+/// A new value for a file's timestamp.
 public enum FileTime: Sendable, Hashable {
     case now
-    /// As it is.
+    /// Leaves the timestamp as it is.
     case unchanged
-    /// Since 1970-01-01T00:00:00Z, cut to what the file system can keep.
+    /// Time since 1970-01-01T00:00:00Z, truncated to the resolution of the file system.
     case at(Duration)
 
     var timespec: ck_timespec {
@@ -15,7 +15,7 @@ public enum FileTime: Sendable, Hashable {
         case .unchanged:
             return ck_timespec(seconds: 0, nanoseconds: CK_UTIME_OMIT)
         case .at(let duration):
-            // Nanoseconds count forward, also before 1970. In 128 bits, in which no duration is too long.
+            // The nanoseconds of a timespec are non-negative, also before 1970. 128 bits hold every duration.
             let nanoseconds = duration.attoseconds / 1_000_000_000
             var (seconds, rest) = nanoseconds.quotientAndRemainder(dividingBy: 1_000_000_000)
             if rest < 0 { (seconds, rest) = (seconds - 1, rest + 1_000_000_000) }
@@ -24,7 +24,7 @@ public enum FileTime: Sendable, Hashable {
     }
 }
 
-/// The two times that utimensat(2) sets, as memory that stays where it is. The caller deallocates it.
+/// The two timestamps for utimensat(2), at an address that stays fixed. The caller deallocates it.
 func copyTimes(access: FileTime, modification: FileTime) -> UnsafeMutablePointer<(ck_timespec, ck_timespec)> {
     let memory = UnsafeMutablePointer<(ck_timespec, ck_timespec)>.allocate(capacity: 1)
     memory.initialize(to: (access.timespec, modification.timespec))

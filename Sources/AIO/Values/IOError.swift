@@ -6,66 +6,68 @@ internal import AIOCore
     internal import Glibc
 #endif
 
-/// What went wrong with an operation, or with setting up what carries operations out.
+/// The failure of an operation, or of starting a runtime or queue.
 ///
-/// `description` is one line that says what failed, on what, why and, where that is known, what to do.
+/// `description` is one line: what failed, on what, why and, where that is known, what to do.
 public struct IOError: Error, Sendable, CustomStringConvertible {
+    /// The kind of an error, for switches. Most correspond to one errno.
     public enum Code: Sendable, Hashable {
         case notFound, permissionDenied, alreadyExists, isDirectory, notDirectory, readOnly
         case invalidArgument, badDescriptor, fileClosed, notSupported
-        /// The operation was cancelled, or its deadline passed, before it was done. Nothing of a single operation has happened
-        /// then; a call that consists of several (`writeAll`, `readExactly`, `removeRecursively`, `copy`) may have done some.
+        /// The operation was cancelled, or its deadline passed, before it was done. A single operation has then had no
+        /// effect. A call that consists of several operations (`writeAll`, `readExactly`, `removeRecursively`, `copy`)
+        /// may have done some.
         case cancelled, deadlineExceeded
-        /// The file ended before as much was read as was asked for.
+        /// The file or stream ended before the requested number of bytes was read.
         case unexpectedEndOfFile
-        /// A line, or what was to be read up to a delimiter, is longer than the limit that was given.
+        /// A line, or the data up to a delimiter, exceeds the given limit.
         case lineTooLong
-        /// As many operations (or buffers) as the configuration allows are in use, and the caller asked not to wait.
+        /// All slots or buffers that the configuration permits are in use, and the caller does not want to wait.
         case limitReached
-        /// It would have had to wait, and `TransferFlags.noWait` was given.
+        /// The operation would have to wait, and `TransferFlags.noWait` was given.
         case wouldBlock
         case noSpace, fileTooLarge, outOfMemory, tooManyOpenFiles, inputOutput
-        /// Nobody listens at the address.
+        /// No socket listens on the address.
         case connectionRefused
-        /// The other side ended the connection by force, or is gone.
+        /// The peer reset the connection, or no longer exists.
         case connectionReset
         /// A connection ended before it was accepted.
         case connectionAborted
-        /// A write to what nobody reads any more: the other side has closed, or this one has shut its writing down.
+        /// A write without a reader: the peer has closed, or this side has shut down writing.
         case brokenPipe
-        /// The other side did not answer in the kernel's time. For a deadline of the caller's there is `deadlineExceeded`.
+        /// The peer did not answer within the kernel's own time limit. A caller's deadline gives `deadlineExceeded`.
         case timedOut
         case hostUnreachable, networkUnreachable
-        /// Somebody else has the address.
+        /// Another socket uses the address.
         case addressInUse
-        /// This machine has no such address.
+        /// The address does not belong to this machine.
         case addressNotAvailable
         case notConnected, alreadyConnected
-        /// A datagram larger than the protocol, or the socket's buffer, takes.
+        /// The datagram is larger than the protocol or the socket's buffer permits.
         case messageTooLarge
-        /// There is no host of this name, or it has no address.
+        /// The host name does not exist or has no address.
         case nameNotFound
-        /// Name servers did not answer, or not with sense: whether there is a host of this name is not known.
+        /// The name servers gave no usable answer; whether the name exists is not known.
         case nameLookupFailed
-        /// There is no such process, or no such child; or not any more.
+        /// The process or child does not exist, or no longer exists.
         case noSuchProcess
         /// The runtime is shut down.
         case runtimeShutDown
-        /// This process was forked from the one that the runtime or queue belongs to.
+        /// This process was forked from the one that created the runtime or queue.
         case forked
         case engineUnavailable
-        /// An earlier sync of the file failed: what was written before it may be lost, whatever a later sync says.
+        /// An earlier sync of the file failed. Data written before it may be lost, even if a later sync succeeds.
         case syncFailedBefore
         case other
     }
 
     public var code: Code
-    /// The system's own number for it, if a system call failed.
+    /// The errno, if a system call failed.
     public var errno: Errno?
-    /// What was attempted, in a word: "read", "open".
+    /// The operation in a word: "read", "open".
     public var operation: String
     public var path: Path?
-    /// The network address or the host, as text, if the operation was on one.
+    /// The network address or host name as text, if the operation had one.
     public var address: String?
     public var advice: String?
 
@@ -143,7 +145,7 @@ extension IOError.Code {
         }
     }
 
-    /// For errors that are not the system's.
+    /// The text for errors without an errno.
     fileprivate var sentence: String {
         switch self {
         case .fileClosed: "the file is closed"

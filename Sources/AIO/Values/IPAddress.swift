@@ -4,9 +4,9 @@
     internal import Glibc
 #endif
 
-/// An address of the Internet Protocol, version 4.
+/// An IPv4 address.
 public struct IPv4Address: Hashable, Sendable, CustomStringConvertible {
-    /// The four bytes, the first one the most significant.
+    /// The four bytes as a number, the first byte the most significant.
     public let bits: UInt32
 
     public init(bits: UInt32) { self.bits = bits }
@@ -15,7 +15,7 @@ public struct IPv4Address: Hashable, Sendable, CustomStringConvertible {
         bits = UInt32(a) << 24 | UInt32(b) << 16 | UInt32(c) << 8 | UInt32(d)
     }
 
-    /// "192.0.2.1"; nil for anything else, such as numbers with leading zeros, which others take for octal.
+    /// Parses "192.0.2.1". nil for anything else, including leading zeros, which other parsers read as octal.
     public init?(_ text: some StringProtocol) {
         let parts = text.split(separator: ".", omittingEmptySubsequences: false)
         guard parts.count == 4 else { return nil }
@@ -27,9 +27,9 @@ public struct IPv4Address: Hashable, Sendable, CustomStringConvertible {
         self.bits = bits
     }
 
-    /// 0.0.0.0: every address of this machine.
+    /// 0.0.0.0: all local addresses.
     public static var any: IPv4Address { IPv4Address(bits: 0) }
-    /// 127.0.0.1: this machine itself.
+    /// 127.0.0.1.
     public static var loopback: IPv4Address { IPv4Address(127, 0, 0, 1) }
 
     public var isMulticast: Bool { bits >> 28 == 0b1110 }
@@ -37,9 +37,9 @@ public struct IPv4Address: Hashable, Sendable, CustomStringConvertible {
     public var description: String { "\(bits >> 24).\(bits >> 16 & 255).\(bits >> 8 & 255).\(bits & 255)" }
 }
 
-/// An address of the Internet Protocol, version 6.
+/// An IPv6 address.
 public struct IPv6Address: Hashable, Sendable, CustomStringConvertible {
-    /// The sixteen bytes as two numbers, the first byte the most significant of `high`.
+    /// The sixteen bytes as two numbers; the first byte is the most significant of `high`.
     public let high: UInt64
     public let low: UInt64
 
@@ -48,7 +48,7 @@ public struct IPv6Address: Hashable, Sendable, CustomStringConvertible {
         self.low = low
     }
 
-    /// "2001:db8::1", as inet_pton(3) reads it; nil for anything else.
+    /// Parses "2001:db8::1" with inet_pton(3); nil for anything else.
     public init?(_ text: some StringProtocol) {
         var address = in6_addr()
         guard !text.utf8.contains(0), inet_pton(AF_INET6, String(text), &address) == 1 else { return nil }
@@ -61,16 +61,16 @@ public struct IPv6Address: Hashable, Sendable, CustomStringConvertible {
         low = UInt64(bigEndian: bytes.loadUnaligned(fromByteOffset: 8, as: UInt64.self))
     }
 
-    /// ::, every address of this machine.
+    /// ::, all local addresses.
     public static var any: IPv6Address { IPv6Address(high: 0, low: 0) }
-    /// ::1, this machine itself.
+    /// ::1.
     public static var loopback: IPv6Address { IPv6Address(high: 0, low: 1) }
 
     public var isMulticast: Bool { high >> 56 == 0xff }
-    /// fe80::/10, which means something with an interface only.
+    /// fe80::/10. Such an address is valid only together with an interface.
     public var isLinkLocal: Bool { high >> 54 == 0xfe80 >> 6 }
 
-    /// As RFC 5952 has it.
+    /// The text form of RFC 5952.
     public var description: String {
         var bytes = (high.bigEndian, low.bigEndian)
         return withUnsafeTemporaryAllocation(of: CChar.self, capacity: Int(INET6_ADDRSTRLEN)) { text in
@@ -83,7 +83,7 @@ public struct IPv6Address: Hashable, Sendable, CustomStringConvertible {
 }
 
 extension FixedWidthInteger {
-    /// From decimal digits and nothing else: no sign, no leading zero.
+    /// Parses decimal digits without a sign or leading zeros.
     init?(decimal text: some StringProtocol) {
         guard let first = text.utf8.first, text.utf8.allSatisfy({ (48...57).contains($0) }),
             first != 48 || text.utf8.count == 1

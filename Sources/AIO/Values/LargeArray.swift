@@ -1,20 +1,20 @@
-/// Arrays for counts that the caller gives: what is asked for may be more than there is, and more than any memory holds. An
-/// array that cannot be had ends the program; so a large one grows with what comes.
+/// Arrays for sizes that a caller requests. A request may exceed the available data and memory, and a failed allocation
+/// ends the program; therefore a large array grows with the data that arrives.
 enum LargeArray {
-    /// Up to here an array is made at once.
+    /// Arrays up to this size are allocated at once.
     static var pieceSize: Int { 16 << 20 }
-    /// One system call transfers no more.
+    /// The maximum number of bytes that one read(2) or write(2) transfers (MAX_RW_COUNT).
     static var transferMax: Int { Int(Int32.max) & ~4095 }
 
-    /// An array of `count` bytes that begins with these. `read` fills a piece of memory whole, which begins `done` bytes behind
-    /// them, or throws.
+    /// An array of `count` bytes that starts with `beginning`. `read` fills all of `base`, which starts at the offset
+    /// `done` behind `beginning`, or throws.
     static func fill(
         _ count: Int, after beginning: [UInt8],
         _ read: (_ base: UnsafeMutableRawPointer, _ done: Int, _ room: Int) async throws(IOError) -> Void
     ) async throws(IOError) -> [UInt8] {
         var array = beginning
         while array.count < count {
-            // As much again as there is, so that copying what there is costs no more than reading it.
+            // Doubles the array, so that copying costs no more than reading.
             let room = min(count - array.count, max(array.count, pieceSize), 1 << 30)
             let piece = UnsafeMutableRawBufferPointer.allocate(byteCount: room, alignment: 4096)
             defer { piece.deallocate() }
@@ -27,7 +27,7 @@ enum LargeArray {
 }
 
 extension IOError {
-    /// Beyond the largest offset, 2^63 - 1.
+    /// The range extends beyond the largest offset, 2^63 - 1.
     static func beyondOffsets(_ operation: String, _ path: Path?) -> IOError {
         IOError(.invalidArgument, operation, path: path, advice: "offset and count go beyond 2^63 - 1")
     }

@@ -1,6 +1,6 @@
 internal import AIOCore
 
 extension Operation {
-    /// The word that errors use.
+    /// The operation's name in errors.
     var name: String { traits.name.description }
 }

@@ -1,23 +1,23 @@
 extension Path {
-    /// The path of `name` in the directory that `directory` is. `name` is appended whatever it begins with, so that the result
-    /// lies below `directory` unless `name` has `..` in it.
+    /// The path of `name` in `directory`. `name` is appended even if it begins with a slash, so the result lies below
+    /// `directory` unless `name` contains `..`.
     public static func / (directory: Path, name: Path) -> Path { directory.appending(name) }
 
     public static func / (directory: Path, name: String) -> Path { directory.appending(Path(name)) }
 
-    /// Whether it begins at the root.
+    /// Whether the path begins with a slash.
     public var isAbsolute: Bool { bytes.first == UInt8(ascii: "/") }
 
-    /// The names between the slashes, `.` and `..` among them; none of the root. Nothing is resolved.
+    /// The names between the slashes, including `.` and `..`; empty for the root. Nothing is resolved.
     public var components: [Path] {
         bytes.split(separator: UInt8(ascii: "/")).map { Path(bytes: $0) }
     }
 
-    /// The last of the components; nil of the root and of an empty path.
+    /// The last component; nil for the root and for an empty path.
     public var lastComponent: Path? { components.last }
 
-    /// The path without its last component, which is the directory that this lies in if that is neither `.` nor `..`. Of a
-    /// single name it is empty; nil of the root and of an empty path.
+    /// The path without its last component. That is the parent directory, unless the last component is `.` or `..`.
+    /// Empty for a single name; nil for the root and for an empty path.
     public var parent: Path? {
         let bytes = bytes
         let slash = UInt8(ascii: "/")
@@ -27,7 +27,8 @@ extension Path {
         return Path(bytes: bytes[...end])
     }
 
-    /// What follows the last dot of the last component; nil if there is none, and of names that begin with their only dot.
+    /// The part of the last component after its last dot; nil if there is no dot, or if the only dot is the first
+    /// character.
     public var `extension`: Path? {
         guard let name = lastComponent?.bytes, let dot = Self.dot(of: name) else { return nil }
         return Path(bytes: name[(dot + 1)...])
@@ -46,6 +47,6 @@ extension Path {
 }
 
 extension String.StringInterpolation {
-    /// In messages of the library's.
+    /// Paths in the library's messages are quoted.
     mutating func appendInterpolation(_ path: Path) { appendLiteral(path.quoted) }
 }

@@ -4,16 +4,17 @@
     internal import Glibc
 #endif
 
-/// Where a socket is: an address and a port, or a name of this machine.
+/// The address of a socket: an IP address and port, or a Unix-domain name.
 public enum SocketAddress: Hashable, Sendable {
     case v4(IPv4Address, port: UInt16)
-    /// `scope` is the number of the interface that a link-local address belongs to; 0 for others.
+    /// `scope` is the interface index of a link-local address, 0 for other addresses.
     case v6(IPv6Address, port: UInt16, scope: UInt32 = 0)
-    /// A Unix-domain socket in the file system. The path has 107 bytes at most.
+    /// A Unix-domain socket in the file system. The path has at most 107 bytes.
     case unix(Path)
-    /// A Unix-domain socket whose name is in no file system, and goes with it. It has 107 bytes at most, any bytes.
+    /// A Unix-domain socket in the abstract namespace (unix(7)). The name is not in a file system and disappears with
+    /// the socket; it has at most 107 arbitrary bytes.
     case abstract([UInt8])
-    /// A Unix-domain socket without a name. To bind to it has the kernel choose an abstract one.
+    /// An unnamed Unix-domain socket. Binding to it makes the kernel choose an abstract name.
     case unnamed
 
     /// nil for a Unix-domain socket.
@@ -24,7 +25,7 @@ public enum SocketAddress: Hashable, Sendable {
         }
     }
 
-    /// The same address with another port. Unix-domain sockets have none, and stay as they are.
+    /// The same address with another port. Unix-domain addresses have no port and are returned unchanged.
     public func with(port: UInt16) -> SocketAddress {
         switch self {
         case .v4(let address, _): .v4(address, port: port)
@@ -47,7 +48,7 @@ extension SocketAddress: CustomStringConvertible {
         }
     }
 
-    /// Reads what `description` writes; a scope may also be an interface's name. Looks up no name of a host: see
+    /// Parses the format of `description`; a scope may also be an interface name. Host names are not resolved; see
     /// `resolve`. Throws `invalidArgument`.
     public init(_ text: String) throws(IOError) {
         guard let address = Self.parse(text) else {
@@ -72,7 +73,7 @@ extension SocketAddress: CustomStringConvertible {
         return numeric(host.dropFirst().dropLast(), port).flatMap { if case .v6 = $0 { $0 } else { nil } }
     }
 
-    /// From an address without a port and brackets, as a host may be given.
+    /// Parses an address without port and brackets, as in a host name.
     static func numeric(_ host: some StringProtocol, _ port: UInt16) -> SocketAddress? {
         if let address = IPv4Address(host) { return .v4(address, port: port) }
         let parts = host.split(separator: "%", maxSplits: 1, omittingEmptySubsequences: false)
@@ -82,7 +83,7 @@ extension SocketAddress: CustomStringConvertible {
         return .v6(address, port: port, scope: scope)
     }
 
-    /// An interface by its number or its name: if_nametoindex(3). nil if there is none.
+    /// An interface index from a number or a name, if_nametoindex(3); nil if there is none.
     static func interfaceNumber(_ name: some StringProtocol) -> UInt32? {
         if let number = UInt32(decimal: name) { return number }
         let number = if_nametoindex(String(name))

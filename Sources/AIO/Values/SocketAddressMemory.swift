@@ -1,14 +1,14 @@
 internal import CKernel
 
-// Addresses as the kernel has them: struct sockaddr_in, sockaddr_in6 and sockaddr_un, of which the numbers are in the
-// network's order.
+// Addresses in the kernel's format: struct sockaddr_in, sockaddr_in6 and sockaddr_un, with numbers in network byte
+// order.
 extension SocketAddress {
-    /// Bytes of the largest name of a Unix-domain socket, without the zero that begins or ends it.
+    /// The maximum length of a Unix-domain name in bytes, without its leading or terminating NUL.
     static var nameMax: Int { 107 }
-    /// Where an address of a Unix-domain socket has its name.
+    /// The offset of the name in struct sockaddr_un.
     private static var nameStart: Int { 2 }
 
-    /// AF_INET and its like.
+    /// The address family: AF_INET, AF_INET6 or AF_UNIX.
     var family: Int32 {
         switch self {
         case .v4: CK_AF_INET
@@ -17,7 +17,7 @@ extension SocketAddress {
         }
     }
 
-    /// The address in memory of 128 bytes that are zero. Returns its bytes.
+    /// Writes the address to 128 zeroed bytes. Returns its length in bytes.
     func store(in memory: UnsafeMutableRawPointer, for operation: String) throws(IOError) -> UInt32 {
         memory.storeBytes(of: UInt16(family), as: UInt16.self)
         switch self {
@@ -56,7 +56,7 @@ extension SocketAddress {
         UnsafeMutableRawBufferPointer(start: memory, count: bytes.count).copyBytes(from: bytes)
     }
 
-    /// From what the kernel wrote; nil for families that this library does not know, and where there is no address.
+    /// Reads an address that the kernel wrote. nil for an unknown family, and if there is no address.
     init?(memory: UnsafeRawPointer, count: UInt32) {
         guard count >= 2 else { return nil }
         switch (Int32(memory.loadUnaligned(as: UInt16.self)), count) {
@@ -68,7 +68,7 @@ extension SocketAddress {
             let scope = memory.loadUnaligned(fromByteOffset: 24, as: UInt32.self)
             self = .v6(address, port: Self.port(memory), scope: scope)
         case (CK_AF_UNIX, _):
-            // The kernel may tell of more than there was room for, and may add a zero to a path.
+            // The kernel may report more bytes than fit, and may append a NUL to a path.
             let count = min(Int(count), 110) - Self.nameStart
             let name = UnsafeRawBufferPointer(start: memory + Self.nameStart, count: count)
             if name.isEmpty {
@@ -88,26 +88,26 @@ extension SocketAddress {
 }
 
 extension SocketAddress {
-    /// Calls `body` with the address as bind(2) and connect(2) want it (a `sockaddr`), which is borrowed for the call.
-    /// Throws `invalidArgument` for a name that is too long.
+    /// Calls `body` with a `sockaddr` for bind(2) and connect(2) and its length. The memory is valid during the call
+    /// only. Throws `invalidArgument` for a name that is too long.
     public func withSystemAddress<R>(_ body: (UnsafeRawPointer, UInt32) -> R) throws(IOError) -> R {
         let memory = try AddressMemory(self, for: "address")
         return body(memory.base, memory.count)
     }
 
-    /// From a `sockaddr` of `count` bytes. nil for another family than the three that there are cases for.
+    /// Reads a `sockaddr` of `count` bytes. nil for families other than the three supported ones.
     public init?(systemAddress: UnsafeRawPointer, count: UInt32) { self.init(memory: systemAddress, count: count) }
 }
 
-/// Memory for an address that stays where it is while an operation is in flight.
+/// Memory for an address, at an address that stays fixed while an operation is in flight.
 struct AddressMemory: ~Copyable {
     let base: UnsafeMutableRawPointer
-    /// Bytes of the address; before the kernel has written one, the room for it.
+    /// The length of the address; until the kernel writes one, the size of the memory.
     private let length: UnsafeMutablePointer<UInt32>
 
     static var room: UInt32 { UInt32(MemoryLayout<ck_socket_address>.size) }
 
-    /// Room for an address.
+    /// Empty memory for the kernel to write to.
     init() {
         base = .allocate(byteCount: Int(Self.room), alignment: MemoryLayout<ck_socket_address>.alignment)
         base.initializeMemory(as: UInt8.self, repeating: 0, count: Int(Self.room))

@@ -1,6 +1,6 @@
-/// Text from outside (paths, the environment) in messages, which are one line and do nothing to a terminal.
+/// Text from outside (paths, the environment) in messages, which are one line and must not affect a terminal.
 extension String {
-    /// The text itself; in quotes and escaped if it is empty, or holds spaces or what would not be seen.
+    /// The text itself; quoted and escaped if it is empty or contains spaces or invisible characters.
     var visible: String {
         guard isEmpty || unicodeScalars.contains(where: { $0 == " " || $0.isInvisible }) else { return self }
         return "\"" + unicodeScalars.map(\.escaped).joined() + "\""
@@ -8,7 +8,7 @@ extension String {
 }
 
 extension Unicode.Scalar {
-    /// A control character, a line break, a change of writing direction, or a space that is not the usual one.
+    /// A control character, a line break, a change of writing direction, or an unusual space.
     fileprivate var isInvisible: Bool {
         switch properties.generalCategory {
         case .control, .format, .lineSeparator, .paragraphSeparator: true

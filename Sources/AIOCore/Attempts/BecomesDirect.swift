@@ -1,10 +1,10 @@
 internal import CKernel
 
-/// A transfer that was accepted while its file was open without O_DIRECT, and that the program has set since: the flags
-/// of an open file are shared by all its descriptors, and no flag of a transfer overrides this one. Unaligned, it would
-/// end with EINVAL; the kernel's own Linux AIO looks at the flags once, at submission.
+/// A transfer that was accepted while its file was open without O_DIRECT, which the program has set since: all
+/// descriptors of an open file share its flags, and no transfer flag overrides this one. An unaligned transfer would
+/// fail with EINVAL. The kernel's own Linux AIO checks the flag once, at submission.
 extension Transfer {
-    /// Whether that may be why it ended with EINVAL.
+    /// Whether that may be the reason for EINVAL.
     var mayHaveBecomeDirect: Bool {
         guard descriptor.kind == .buffered, !descriptor.isRegistered, !form.contains(.throughPageCache) else {
             return false
@@ -18,7 +18,7 @@ extension Transfer {
 }
 
 extension Transfer {
-    /// Without the flags that are to be dropped where the file knows none. nil if there are no such.
+    /// The transfer without the flags to drop where the file supports none; nil if it has none of these.
     var withoutAppendFlags: Transfer? {
         guard form.contains(.dropsAppendFlags) else { return nil }
         var plain = self

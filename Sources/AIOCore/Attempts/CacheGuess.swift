@@ -1,13 +1,14 @@
 internal import Synchronization
 
-/// Whether asking the page cache first is worth it for a file: one that keeps missing is not asked for a while.
+/// A per-file estimate of whether the page cache is worth a system call: after consecutive misses, attempts are skipped
+/// for a while.
 ///
-/// Other tasks may change the guess in between; it is a guess, so relaxed loads and stores are enough.
+/// Concurrent tasks may lose each other's updates. It is an estimate, so relaxed loads and stores suffice.
 public struct CacheGuess: ~Copyable, Sendable {
-    /// Misses in a row, or if negative the attempts still to be left out.
+    /// Consecutive misses; if negative, the number of attempts to skip.
     private let score = Atomic<Int32>(0)
 
-    /// Reads served without suspending, roughly.
+    /// An approximate count of reads served without suspension.
     private let served = Atomic<UInt32>(0)
 
     public init() {}
@@ -15,20 +16,21 @@ public struct CacheGuess: ~Copyable, Sendable {
     private static var missesMax: Int32 { 4 }
     private static var pause: Int32 { 32 }
 
+    /// Whether to attempt; false while attempts are skipped.
     @inline(__always)
     public borrowing func isWorthAsking() -> Bool {
         let score = score.load(ordering: .relaxed)
         guard score < 0 else { return true }
-        // The next miss after a pause is enough for another pause.
+        // After a pause, a single miss starts the next pause.
         self.score.store(score == -1 ? Self.missesMax - 1 : score + 1, ordering: .relaxed)
         return false
     }
 
-    /// Whether the last attempt found the data there.
+    /// Whether the last attempt was a hit.
     @inline(__always)
     public var isHitting: Bool { score.load(ordering: .relaxed) == 0 }
 
-    /// True now and then: time to look whether the caller keeps a loop's thread to itself.
+    /// True for one call in 128: the caller then checks whether it monopolizes a loop's thread.
     @inline(__always)
     public borrowing func isTurnUsedUp() -> Bool {
         let count = served.load(ordering: .relaxed) &+ 1
@@ -46,7 +48,7 @@ public struct CacheGuess: ~Copyable, Sendable {
         score.store(misses >= Self.missesMax ? -Self.pause : misses, ordering: .relaxed)
     }
 
-    /// What asking came to. A stream that is not ready says nothing about the next time.
+    /// Records the outcome of an attempt. A stream that was not ready predicts nothing.
     @inline(__always)
     public borrowing func note(_ answer: Answer, isStream: Bool) {
         switch answer {
@@ -56,6 +58,6 @@ public struct CacheGuess: ~Copyable, Sendable {
         }
     }
 
-    /// The file system cannot tell (EOPNOTSUPP), and will not learn it soon.
+    /// The file system does not support non-blocking reads (EOPNOTSUPP), which does not change.
     public borrowing func noteUnsupported() { score.store(.min, ordering: .relaxed) }
 }

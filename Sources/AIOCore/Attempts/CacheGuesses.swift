@@ -1,5 +1,4 @@
-/// Whether the page cache is worth asking for what an engine was given, by the number of the descriptor: several share
-/// a guess.
+/// The cache guesses of an engine, by descriptor number; several numbers share a guess.
 struct CacheGuesses: ~Copyable {
     private let guesses: UnsafeMutablePointer<CacheGuess>
     private static var count: Int { 64 }

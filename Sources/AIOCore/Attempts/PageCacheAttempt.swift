@@ -1,30 +1,32 @@
 internal import CKernel
 
-/// What a transfer came to that was asked for without waiting.
+/// The outcome of a non-blocking attempt.
 public enum Answer: BitwiseCopyable, Sendable {
-    /// It is done: the bytes, or an error that waiting would not change.
+    /// Completed: the byte count, or a negative errno that waiting would not change.
     case done(Int)
-    /// What it needs is not there yet, or it is no file with offsets although it looks like one: it is to be done where it may
-    /// wait.
+    /// The transfer would block, or the file takes no offset although it was classified as a regular file: execute it
+    /// where it may block.
     case wait
-    /// The file cannot tell (no RWF_NOWAIT), or is open with O_DIRECT by now.
+    /// The file does not support RWF_NOWAIT, or has since been switched to O_DIRECT.
     case refused
 }
 
 extension Answer {
-    /// What recv(2), send(2) and their like return with MSG_DONTWAIT.
+    /// The outcome of recv(2), send(2) or a similar call with MSG_DONTWAIT.
     @inline(__always)
     public init(ofSocket result: Int) {
         self = result == -Int(EAGAIN) || result == -Int(EINTR) ? .wait : .done(result)
     }
 }
 
-/// The page cache first: what need not wait is done where the caller stands. Whether to ask, the question, and what the
-/// answer means are here for all who ask: files and streams, engines and workers, the drop-in libraries.
+/// Page cache first: a transfer that need not wait completes on the caller's thread. Whether to attempt, the attempt,
+/// and the interpretation of its result are here for all users: files and streams, engines and workers, the drop-in
+/// libraries.
 extension Transfer {
-    /// Whether to ask at all: not if it has been asked a moment ago, goes past the page cache, could not be begun again after
-    /// a part (at the descriptor's own position), or is too much to be copied where the caller stands. `known`: its bytes, if
-    /// the caller knows them, which spares a look at the vectors of a vectored one.
+    /// Whether the transfer qualifies for an attempt. It does not if the cache has just missed, if it bypasses the page
+    /// cache, if it cannot be retried after a partial result (at the descriptor's own position), or if copying would
+    /// take too long on the caller's thread. `known` is its byte count, if known, which saves reading the iovecs of a
+    /// vectored transfer.
     @inline(__always)
     public func mayBeAsked(byteCount known: Int? = nil) -> Bool {
         switch descriptor.kind {
@@ -36,11 +38,11 @@ extension Transfer {
         return (known ?? byteCount) <= Self.inlineLimit || flags.contains(.noWait)
     }
 
-    /// The transfer with RWF_NOWAIT, where the kernel and the file know it.
+    /// Attempts the transfer with RWF_NOWAIT where the kernel and the file support it.
     ///
-    /// Where only the first part of a file's range is cached, the kernel returns that part. It is not taken for a short read,
-    /// which would mean the end of the file: the transfer has to wait then as well, unless it has `TransferFlags.noWait`,
-    /// and so wants what is there. `withoutSignal`: a write that nobody will read brings this thread no SIGPIPE.
+    /// If only the first part of the range is cached, the kernel returns that part. This is not reported as a short
+    /// read, which would mean the end of the file: the answer is `wait`, unless the transfer has `TransferFlags.noWait`
+    /// and wants what is there. With `withoutSignal`, a write to a broken pipe raises no SIGPIPE on this thread.
     public func ask(byteCount known: Int? = nil, withoutSignal: Bool = false) -> Answer {
         asked(known, withoutSignal: withoutSignal)
     }
@@ -63,7 +65,7 @@ extension Transfer {
 
     @inline(never)
     private func answer(to error: Int) -> Answer {
-        // It takes no offset though it looks like a file: what comes after, who may wait finds out.
+        // It takes no offset although it was classified as a regular file: a blocking execution finds out more.
         if error == -Int(ESPIPE), descriptor.kind != .stream { return .wait }
         guard !flags.contains(.noWait) else { return .done(error) }
         switch error {
@@ -74,9 +76,9 @@ extension Transfer {
         }
     }
 
-    /// Asks if that may be of use and mostly was, and learns from the answer. nil if nothing was asked.
+    /// Attempts the transfer if it qualifies and the guess favours it, and updates the guess. nil without an attempt.
     public func ask(_ guess: borrowing CacheGuess, withoutSignal: Bool = false) -> Answer? {
-        // The same twice, for the compiler: in a plain read of a file on a device most of the questions have their answer.
+        // The same call twice, for the optimizer: for a plain read of a file on a device most conditions are constant.
         if descriptor.kind == .buffered, descriptor.backing == .device, form.isEmpty {
             return askIfWorthIt(guess, withoutSignal: false)
         }
@@ -96,8 +98,8 @@ extension Transfer {
         return answer
     }
 
-    /// Whether it reads a file that is nowhere but in memory: those file systems know no RWF_NOWAIT, and yet wait for
-    /// nothing but what is swapped out.
+    /// Whether the transfer reads a file whose content is only in memory. Those file systems do not support RWF_NOWAIT,
+    /// but block only on pages that are swapped out.
     @inline(__always)
     var isReadOfMemory: Bool {
         descriptor.backing == .memory && descriptor.kind == .buffered && offset >= 0 && !isWrite
@@ -109,8 +111,8 @@ extension Transfer {
         return refused < 0 ? refused : attempt()
     }
 
-    /// cachestat(2): 0 if none of the file's next bytes is swapped out; EAGAIN if one is, EOPNOTSUPP where the kernel
-    /// does not tell (before 6.5, and of others' files).
+    /// Residency by cachestat(2): 0 if none of the range is swapped out; -EAGAIN if something is; -EOPNOTSUPP where the
+    /// kernel does not tell (before 6.5, and for files of other users).
     private func residency() -> Int {
         let byteCount = byteCount
         guard byteCount > 0 else { return 0 }
@@ -120,7 +122,7 @@ extension Transfer {
         return status.evicted == 0 ? 0 : -Int(EAGAIN)
     }
 
-    /// Whether a read got less than it asked for since the page cache has no more, and not because the file ends there.
+    /// Whether a read was short because the rest is not cached, rather than because the file ends there.
     @inline(never)
     private func isCutOff(_ result: Int) -> Bool {
         guard result > 0, descriptor.kind == .buffered, !flags.contains(.noWait) else { return false }
@@ -131,6 +133,7 @@ extension Transfer {
         }
     }
 
-    /// Above this, a copy from the page cache is left to a worker: some 20 us of the caller's or the loop's time.
+    /// Above this, copying from the page cache is left to a worker: it takes some 20 us of the caller's or the loop's
+    /// time.
     public static var inlineLimit: Int { 256 * 1024 }
 }

@@ -1,9 +1,9 @@
 internal import CKernel
 
 extension SocketCall {
-    /// The call on this thread, without waiting for another party: EAGAIN where it would, EINPROGRESS from a connect
-    /// that has begun. An accept alone waits, on a socket without O_NONBLOCK, if somebody else takes the connection
-    /// that there was a moment ago: that is a worker's (`StreamAttempt.needsWorker`).
+    /// Executes the call on this thread without waiting for a peer: -EAGAIN if it would block, -EINPROGRESS for a
+    /// connect that has begun. The exception is an accept on a socket without O_NONBLOCK, which blocks if another
+    /// process takes the pending connection first; it goes to a worker (`StreamAttempt.needsWorker`).
     func attempt() -> Int {
         switch self {
         case .create(let domain, let type, let number):
@@ -28,7 +28,7 @@ extension SocketCall {
         case .shutdown(let socket, let how):
             return Kernel.shutdown(socket.number, how)
         case .acceptEach, .receiveBuffered:
-            // The queue makes single steps of these.
+            // The queue issues these as single steps.
             return -Int(EINVAL)
         }
     }
@@ -40,7 +40,8 @@ extension SocketCall {
         return Kernel.accept4(socket, address, count, flags)
     }
 
-    /// Whether accept4(2) waits on this descriptor when there is no connection. What does not listen is refused at once.
+    /// Whether accept4(2) blocks on this descriptor without a pending connection. A socket that does not listen fails
+    /// at once.
     static func mayBlock(accepting socket: Int32) -> Bool {
         let flags = Kernel.openFlags(socket)
         return flags >= 0 && flags & Int(CK_O_NONBLOCK) == 0 && Kernel.isListening(socket)
@@ -50,7 +51,7 @@ extension SocketCall {
 extension SocketCall {
     func streamAttempt() -> StreamAttempt {
         if case .accept(let socket, _, _, _) = self, Self.mayBlock(accepting: socket.number) {
-            // Even where there is a connection: another process may take it first.
+            // Even with a connection pending: another process may take it first.
             return Kernel.readyEvents(socket.number, CK_POLLIN) == 0 ? .notReady : .needsWorker
         }
         let result = attempt()

@@ -1,9 +1,9 @@
 internal import CKernel
 
 extension Splice {
-    /// On a worker, without waiting: EAGAIN if there is nothing to move, `outputIsFull` if there is no room for it. A
-    /// stream without O_NONBLOCK would have splice(2) wait for the other end in spite of SPLICE_F_NONBLOCK, so both ends
-    /// are asked before.
+    /// Executes the call on a worker without waiting: -EAGAIN if the input has no data, `outputIsFull` if the output
+    /// has no room. On a stream without O_NONBLOCK, splice(2) blocks despite SPLICE_F_NONBLOCK, so both ends are polled
+    /// first.
     func result(isTee: Bool) -> Int {
         guard Kernel.readyEvents(input.number, CK_POLLIN) != 0 else { return -Int(EAGAIN) }
         guard Kernel.readyEvents(output.number, CK_POLLOUT) != 0 else { return Self.outputIsFull }
@@ -15,6 +15,6 @@ extension Splice {
         return result == -Int(EAGAIN) ? Self.outputIsFull : result
     }
 
-    /// For the queue alone, which makes EAGAIN of it: beyond all errnos, which end at 4095.
+    /// For the queue only, which converts it to EAGAIN. Outside of the range of errnos, which end at 4095.
     static var outputIsFull: Int { -4096 - Int(EAGAIN) }
 }

@@ -1,11 +1,11 @@
 internal import CKernel
 
-/// A read or write on a stream, tried without waiting.
+/// The outcome of a read or write on a stream without waiting.
 public enum StreamAttempt: BitwiseCopyable, Sendable {
     case done(Int)
-    /// Nothing to read, or no room to write: wait until the descriptor is ready.
+    /// No data, or no room: poll before retrying.
     case notReady
-    /// Ready, but this file can only be used by a call that might block after all (a terminal, say).
+    /// Ready, but the file supports only calls that may block (a terminal, for example).
     case needsWorker
 
     public init(_ transfer: Transfer) {
@@ -20,7 +20,7 @@ public enum StreamAttempt: BitwiseCopyable, Sendable {
         }
     }
 
-    /// For files that do not know RWF_NOWAIT: O_NONBLOCK says the same; without it, ask poll(2) first.
+    /// For files that do not support RWF_NOWAIT: relies on O_NONBLOCK if it is set, and otherwise polls first.
     private static func withoutNoWait(_ transfer: Transfer) -> StreamAttempt {
         let number = transfer.descriptor.number
         if UInt64(max(0, Kernel.openFlags(number))) & CK_O_NONBLOCK != 0 {

@@ -1,14 +1,15 @@
 internal import CKernel
 
-/// Operations that may wait for another party, and what is done about it without a thread.
+/// Operations that may wait for a peer, attempted without a thread.
 extension Operation {
-    /// What an attempt without waiting comes to, of those operations that have an `interest` and are no transfers. `isBegun`: a connect was begun, and its socket is ready.
+    /// Attempts an operation without waiting, for operations other than transfers that have an `interest`. `isBegun`: a
+    /// connect has begun, and its socket is ready.
     func attemptWaiting(isBegun: Bool) -> StreamAttempt {
         switch self {
         case .socket(let call):
             let attempt = call.streamAttempt()
-            // A connect is made again, which tells what became of the first (and lets the kernel note that it stands, as
-            // SO_ERROR does not); unless another process did so before.
+            // A connect is repeated for its outcome, which also makes the kernel mark the socket as connected, as
+            // SO_ERROR does not. EISCONN: another process has done so before.
             if isBegun, isConnect, case .done(-Int(EISCONN)) = attempt { return .done(0) }
             return attempt
         case .waitForChild(let child, let status, let options):

@@ -1,4 +1,4 @@
-/// The deadlines of a queue's operations, the earliest first: a binary heap in memory allocated once.
+/// The deadlines of a queue's operations, earliest first: a binary heap in memory allocated once.
 struct DeadlineHeap: ~Copyable {
     struct Entry: BitwiseCopyable {
         var deadline: Nanoseconds
@@ -6,7 +6,7 @@ struct DeadlineHeap: ~Copyable {
     }
 
     private let entries: UnsafeMutablePointer<Entry>
-    /// Where each slot's entry lies, or -1.
+    /// By slot, the index of its entry, or -1.
     private let places: UnsafeMutablePointer<Int32>
     private(set) var count = 0
 
@@ -23,21 +23,21 @@ struct DeadlineHeap: ~Copyable {
 
     var earliest: Nanoseconds { count > 0 ? entries[0].deadline : .never }
 
-    /// A slot has one deadline at most.
+    /// Adds a slot's deadline; it must not have one already.
     mutating func insert(_ slot: UInt32, _ deadline: Nanoseconds) {
         assert(places[Int(slot)] < 0)
         count += 1
         siftUp(Entry(deadline: deadline, slot: slot), from: count - 1)
     }
 
-    /// Does nothing if the slot has no deadline here.
+    /// Removes a slot's deadline, if it has one.
     @inline(__always)
     mutating func remove(_ slot: UInt32) {
         guard count > 0, places[Int(slot)] >= 0 else { return }
         removeEntry(at: Int(places[Int(slot)]))
     }
 
-    /// The slot of the earliest deadline, if that is not after `now`.
+    /// Removes the earliest deadline if it is not after `now`, and returns its slot.
     mutating func popPassed(_ now: Nanoseconds) -> UInt32? {
         guard count > 0, entries[0].deadline <= now else { return nil }
         let slot = entries[0].slot

@@ -1,11 +1,11 @@
-/// A first-in first-out queue with a limit, in memory allocated once.
+/// A bounded FIFO queue in memory allocated once.
 struct FixedQueue<Element: BitwiseCopyable>: ~Copyable {
     private let elements: UnsafeMutablePointer<Element>
     private let mask: Int
     private var head = 0
     private var tail = 0
 
-    /// Holds `capacity` elements at least.
+    /// Holds at least `capacity` elements.
     init(capacity: Int) {
         var size = 1
         while size < capacity { size *= 2 }

@@ -1,14 +1,14 @@
 internal import Synchronization
 
-/// Slots on their way from many threads to one, which may sleep.
+/// Slots on their way from many threads to one, which may sleep: a lock-free list with a wake-up protocol.
 ///
-/// One word holds the newest slot, or that there is none, or that there is none *and the reader sleeps*. So a
-/// writer learns in the same step as it writes whether it has to wake the reader, and of many writers only the
-/// first does: one wake-up a batch, none when the reader is awake.
+/// One word holds the newest slot, or that the list is empty, or that it is empty *and the reader sleeps*. A writer
+/// learns with the same atomic operation whether it must wake the reader, and only the first writer does: one wake-up
+/// per batch (no thundering herd), none while the reader is awake.
 struct Inbox: ~Copyable {
     private let head: UnsafeMutablePointer<Atomic<UInt32>>
-    /// The slot below each slot. Plain memory: a writer fills its own entry before it publishes the slot, and the
-    /// reader follows the links only of what it has taken.
+    /// By slot, the next older one. Plain memory: a writer fills its own entry before it publishes the slot, and the
+    /// reader follows only links of what it has taken.
     private let links: UnsafeMutablePointer<UInt32>
 
     private static var empty: UInt32 { .max }
@@ -26,14 +26,15 @@ struct Inbox: ~Copyable {
         head.deallocate()
     }
 
-    /// From any thread. Returns true if the caller must now wake the reader.
+    /// Adds a slot; from any thread. Returns true if the caller must now wake the reader.
     @inline(__always)
     borrowing func put(_ slot: UInt32) -> Bool {
+        // Relaxed: the exchange below checks it.
         var old = head.pointee.load(ordering: .relaxed)
         while true {
             links[Int(slot)] = old == Self.asleep ? Self.empty : old
-            // Sequentially consistent, as all that takes part in falling asleep is: what the writer did before is
-            // seen by the reader, and neither can miss the other.
+            // Sequentially consistent, as everything that takes part in falling asleep, against a lost wake-up. It also
+            // publishes the writer's earlier writes to the reader.
             let (exchanged, original) = head.pointee.weakCompareExchange(
                 expected: old, desired: slot, successOrdering: .sequentiallyConsistent, failureOrdering: .relaxed)
             if exchanged { return old == Self.asleep }
@@ -41,27 +42,28 @@ struct Inbox: ~Copyable {
         }
     }
 
-    /// From any thread: for news that is not in the inbox. Returns true if the caller must wake the reader.
+    /// For news outside of the inbox; from any thread. Returns true if the caller must wake the reader.
     borrowing func wakeIsNeeded() -> Bool {
         head.pointee.compareExchange(
             expected: Self.asleep, desired: Self.empty, ordering: .sequentiallyConsistent
         ).exchanged
     }
 
-    /// The reader: false if something is in the inbox; otherwise writers wake it from now on.
+    /// For the reader: false if the inbox is not empty; otherwise writers wake it from now on.
     borrowing func fallAsleep() -> Bool {
         head.pointee.compareExchange(
             expected: Self.empty, desired: Self.asleep, ordering: .sequentiallyConsistent
         ).exchanged
     }
 
-    /// The reader: awake again, and takes all there is, oldest first.
+    /// For the reader, awake again: takes all slots, oldest first.
     @inline(__always)
     borrowing func take(_ body: (UInt32) -> Void) {
+        // Relaxed: a slot that this load misses keeps `fallAsleep` from succeeding; the exchange below acquires.
         guard head.pointee.load(ordering: .relaxed) != Self.empty else { return }
         var slot = head.pointee.exchange(Self.empty, ordering: .sequentiallyConsistent)
         guard slot < Self.asleep else { return }
-        // The links run from the newest to the oldest: turn them round.
+        // The links run from the newest to the oldest: reverse them.
         var newer = Self.empty
         while slot != Self.empty {
             let older = links[Int(slot)]
@@ -71,7 +73,7 @@ struct Inbox: ~Copyable {
         }
         slot = newer
         while slot != Self.empty {
-            // Read before `body`, after which the slot may be put in again.
+            // Read before `body`, after which the slot may be added again.
             let next = links[Int(slot)]
             body(slot)
             slot = next

@@ -1,10 +1,10 @@
 internal import Synchronization
 
-/// The free slots of a range, as a lock-free stack that any thread may pop and push.
+/// The free slots of a range, as a lock-free stack for any thread.
 struct SlotPool: ~Copyable {
-    /// The first slot: the links are of those from it on.
+    /// The first slot of the range: `links` is indexed relative to it.
     private let first: UInt32
-    /// Upper half: a count of changes. Lower half: the top slot, or `none`.
+    /// Upper half: a change count, against ABA. Lower half: the top slot, or `none`.
     private let head: UnsafeMutablePointer<Atomic<UInt64>>
     private let links: UnsafeMutablePointer<Atomic<UInt32>>
 
@@ -26,13 +26,13 @@ struct SlotPool: ~Copyable {
     }
 
     borrowing func pop() -> UInt32? {
-        // Acquire: whoever pushed the slot is done with it, and what it wrote there is seen.
+        // Acquire: pairs with the release in `push`, so that the previous owner's writes to the slot are visible.
         var old = head.pointee.load(ordering: .acquiring)
         while true {
             let top = UInt32(truncatingIfNeeded: old)
             guard top != Self.none else { return nil }
-            // May be out of date if another thread popped `top` meanwhile; then the exchange fails, because the
-            // count of changes moved on even if `top` is back on top.
+            // Stale if another thread popped `top` meanwhile. The exchange then fails even if `top` is back on top
+            // (ABA), because the change count differs.
             let next = links[Int(top - first)].load(ordering: .relaxed)
             let new = Self.head(next, after: old)
             let (exchanged, original) = head.pointee.weakCompareExchange(
@@ -43,10 +43,11 @@ struct SlotPool: ~Copyable {
     }
 
     borrowing func push(_ slot: UInt32) {
+        // Relaxed: the exchange below checks it.
         var old = head.pointee.load(ordering: .relaxed)
         while true {
             links[Int(slot - first)].store(UInt32(truncatingIfNeeded: old), ordering: .relaxed)
-            // Release: the slot's content and its link are written before a pop can see it.
+            // Release: the slot's content and link are written before a pop can see it.
             let (exchanged, original) = head.pointee.weakCompareExchange(
                 expected: old, desired: Self.head(slot, after: old),
                 successOrdering: .releasing, failureOrdering: .relaxed)

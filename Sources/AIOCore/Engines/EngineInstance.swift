@@ -1,9 +1,9 @@
 internal import CKernel
 
-/// One engine of whichever kind. A handle: `destroy` ends the engine.
+/// An engine of any kind: a handle, which `destroy` ends.
 ///
-/// A switch over pointers to plain structs instead of an existential: it is in the Embedded subset, and costs a
-/// predicted branch an operation.
+/// Dispatch is a switch over pointers to plain structs instead of an existential: it is in the Embedded subset, and
+/// costs one predicted branch per operation.
 struct EngineInstance: BitwiseCopyable {
     private enum Reference: BitwiseCopyable {
         case ioUring(UnsafeMutablePointer<IOUringEngine>)
@@ -13,7 +13,7 @@ struct EngineInstance: BitwiseCopyable {
     }
 
     private let reference: Reference
-    /// What it was asked for as.
+    /// The kind that was requested.
     let kind: EngineKind
 
     init(_ kind: EngineKind, _ configuration: EngineConfiguration) throws(EngineFailure) {
@@ -60,7 +60,8 @@ struct EngineInstance: BitwiseCopyable {
         }
     }
 
-    /// For a guest: holds files for operations that are still to be staged. nil if the engine cannot.
+    /// For a guest: takes holds on files for operations that are yet to be staged; nil if the engine does not support
+    /// it.
     var holds: FileHolds? {
         switch reference {
         case .ioUring(let engine): engine.pointee.holds
@@ -68,7 +69,7 @@ struct EngineInstance: BitwiseCopyable {
         }
     }
 
-    /// Why the engine is not what it was any more; 0 if it is.
+    /// The errno with which the engine lost its ring; 0 while it has not.
     @inline(__always)
     var lostErrno: Int32 {
         switch reference {
@@ -77,7 +78,7 @@ struct EngineInstance: BitwiseCopyable {
         }
     }
 
-    /// Whether its thread has to go, for what it has in flight to come back.
+    /// Whether completions arrive only after the submitting thread has exited.
     var needsNewThread: Bool {
         switch reference {
         case .ioUring(let engine): engine.pointee.needsNewThread
@@ -85,7 +86,7 @@ struct EngineInstance: BitwiseCopyable {
         }
     }
 
-    /// Whether an operation is with what was lost. Giving it up, nothing of it is heard from there.
+    /// Whether an operation is in a lost ring. After `giveUp`, a late completion from there is ignored.
     func isLost(_ token: Token) -> Bool {
         switch reference {
         case .ioUring(let engine): engine.pointee.isLost && engine.pointee.isInRing(token)
@@ -107,7 +108,7 @@ struct EngineInstance: BitwiseCopyable {
         }
     }
 
-    /// Of a ring: gives an operation to a worker of ours in the place of the kernel's.
+    /// For a ring: gives an operation to a pool worker instead of one of the kernel's workers.
     func stageWithWorker(_ operation: Operation, _ token: Token) {
         guard case .ioUring(let engine) = reference else { return stage(operation, token) }
         engine.pointee.sendToWorker(operation, token)

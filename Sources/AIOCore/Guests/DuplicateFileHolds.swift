@@ -1,36 +1,37 @@
 internal import CKernel
 
-/// Holds by a duplicate under a high number (fcntl(2), F_DUPFD_CLOEXEC), for what plain calls are made on.
+/// Holds by duplicates under high numbers (fcntl(2), F_DUPFD_CLOEXEC), for plain system calls.
 ///
-/// Operations on one file share a duplicate while there are any: whether a number still names the file that it named
-/// when the duplicate was made is asked of the kernel each time (F_DUPFD_QUERY, Linux 6.10, or kcmp(2)). Where neither is
-/// to be had, each operation has a duplicate of its own.
+/// Concurrent operations on one file share a duplicate. The kernel is asked each time whether a number still names the
+/// file of the duplicate (F_DUPFD_QUERY, Linux 6.10, or kcmp(2)). Without either, each operation has a duplicate of its
+/// own.
 ///
-/// The close of any descriptor of a file lets go of all record locks that the process has on it (fcntl(2), F_SETLK). So
-/// a duplicate of a file with such locks, whoever has them, is kept until there are none (`KeptDuplicates`). A lock that
-/// another thread takes between the question and the close is lost: the kernel has no close that asks.
+/// Closing any descriptor of a file releases all record locks that the process has on it (fcntl(2), F_SETLK). The
+/// duplicate of a file with such locks, whoever holds them, is therefore kept until there are none (`KeptDuplicates`).
+/// A lock that another thread takes between this check and the close is lost (TOCTOU): the kernel has no conditional
+/// close.
 public final class DuplicateFileHolds: FileHolds, @unchecked Sendable {
-    // @unchecked: all but the constants is used under `lock` only.
+    // @unchecked: everything but the constants is accessed under `lock` only.
 
-    /// A duplicate, and the number that it was made of.
+    /// A duplicate, and the number that it duplicates.
     private struct Shared: BitwiseCopyable {
         var number: Int32 = -1
-        /// The duplicate.
+        /// The duplicate's descriptor.
         var descriptor = Descriptor(-1)
         var file = FileIdentity()
-        /// Operations that it is held for; 0 if the place is free.
+        /// The number of operations that hold it; 0 if the entry is free.
         var users = 0
     }
 
     /// Whether the kernel tells which numbers name one open file.
     public let canShare: Bool
-    /// Whether it knows RWF_NOAPPEND (6.9).
+    /// Whether the kernel supports RWF_NOAPPEND (6.9).
     public let knowsNoAppend: Bool
     private let lock = Lock()
     private let least = Kernel.guestNumbers()
-    /// By the number that the program uses.
+    /// Indexed by the program's number, modulo `sharedMax`.
     private let shared: UnsafeMutablePointer<Shared>
-    /// Which of them a duplicate is, by how far its number is above the least: 255 for none.
+    /// By a duplicate's distance from `least`, its index in `shared`; 255 for none.
     private let places: UnsafeMutablePointer<UInt8>
     private let kept: UnsafeMutablePointer<KeptDuplicates>
 
@@ -65,9 +66,8 @@ public final class DuplicateFileHolds: FileHolds, @unchecked Sendable {
 
     // MARK: Holding
 
-    /// Joins the hold of a file or block device that this number names and that other operations hold already. nil if
-    /// there is none. Whether
-    /// the file is open for direct I/O by now is the caller's to know.
+    /// Joins an existing hold of the file or block device that this number names; nil without one. The caller must find
+    /// out whether the file has been switched to direct I/O.
     public func join(_ number: Int32) -> (descriptor: Descriptor, file: FileIdentity)? {
         guard number >= 0 else { return nil }
         let place = shared + Int(number) % Self.sharedMax
@@ -79,7 +79,8 @@ public final class DuplicateFileHolds: FileHolds, @unchecked Sendable {
         place.pointee.users += 1
         let found = place.pointee
         lock.unlock()
-        // Not under the lock, which the call would stretch: as long as we are among the users it stays open.
+        // Outside of the lock, which the system call would prolong: the duplicate stays open while this call is among
+        // its users.
         guard Kernel.isSameOpenFile(number, found.descriptor.number) else {
             release(found.descriptor.number)
             return nil
@@ -140,7 +141,7 @@ public final class DuplicateFileHolds: FileHolds, @unchecked Sendable {
         lock.unlock()
     }
 
-    /// Under the lock: one user less. Whether there are others.
+    /// Under the lock: removes one user. Returns whether others remain.
     private func leave(_ duplicate: Int32) -> Bool {
         let distance = Int(duplicate - least)
         guard distance < Self.placeMax, places[distance] != 255 else { return false }

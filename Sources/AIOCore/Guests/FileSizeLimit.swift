@@ -1,8 +1,8 @@
 internal import CKernel
 
 extension Operation {
-    /// A write that failed with EFBIG on another thread than the one that wanted it: if it was RLIMIT_FSIZE, the
-    /// kernel has sent SIGXFSZ to that thread, which blocks it. Here the process gets it.
+    /// For a write that failed with EFBIG on a thread of the library: if RLIMIT_FSIZE was the reason, the kernel sent
+    /// SIGXFSZ to that thread, which blocks it. Sends the signal to the process instead.
     public func signalFileSizeLimit() {
         guard let transfer, transfer.isWrite else { return }
         var limit = ck_rlimit()

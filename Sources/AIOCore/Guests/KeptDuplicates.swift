@@ -1,8 +1,8 @@
 internal import CKernel
 
-/// Duplicates of files on which the process has record locks, and that no operation needs at the moment. Their close would
-/// let go of all these locks (fcntl(2), F_SETLK), so they are kept until there are none, and used again for the next
-/// operation on the same open file: a database that locks its files has one for each of them, not one for each operation.
+/// Duplicates that no operation needs, of files on which the process has record locks. Closing one would release all of
+/// these locks (fcntl(2), F_SETLK), so each is kept until there are none, and reused by the next operation on the same
+/// open file: a database that locks its files has one duplicate per file, not one per operation.
 ///
 /// Used under the lock of `DuplicateFileHolds`.
 struct KeptDuplicates: ~Copyable {
@@ -13,19 +13,19 @@ struct KeptDuplicates: ~Copyable {
 
     private let items: UnsafeMutablePointer<Item>
     private(set) var count = 0
-    /// Where the next look at old ones begins.
+    /// Where the next check of old duplicates starts.
     private var next = 0
 
-    /// More than a process has files, by most limits. What finds no place stays open for good.
+    /// More than most limits allow open files. A duplicate beyond it stays open permanently.
     private static var capacity: Int { 4096 }
-    /// So many are looked at when one is added: a system call each.
+    /// The number of duplicates to check when one is added: a system call each.
     private static var looks: Int { 2 }
 
     init() { items = .allocate(capacity: Self.capacity) }
 
     deinit { items.deallocate() }
 
-    /// Takes out a duplicate of the open file that `number` names. nil if there is none.
+    /// Removes and returns a duplicate of the open file that `number` names; nil without one.
     mutating func take(_ number: Int32, _ file: FileIdentity) -> Int32? {
         for index in 0..<count
         where items[index].file == file && Kernel.isSameOpenFile(number, items[index].duplicate) {
@@ -43,7 +43,7 @@ struct KeptDuplicates: ~Copyable {
         count += 1
     }
 
-    /// Closes one if its file has no locks any more.
+    /// Closes the next duplicate if its file has no locks any more.
     private mutating func look() {
         next = next < count ? next : 0
         guard !Kernel.hasRecordLocks(items[next].duplicate) else {

@@ -1,9 +1,10 @@
 internal import CKernel
 
-/// Workers that take quick work (see `WorkerPool`) from any thread, and hand its completions to the client themselves:
-/// no loop lies between, which would cost two more changes of thread.
+/// Workers that accept quick work (see `WorkerPool`) from any thread, and deliver completions to the client themselves.
+/// Without a loop in between, an operation takes two context switches fewer.
 public final class WorkerQueue<Client: LoopClient>: @unchecked Sendable {
-    // @unchecked: `contexts` is written by whoever acquired the place, before the pool gets it, and read by the worker.
+    // @unchecked: `contexts` is written by the thread that acquired the slot, before the pool gets the item, and read
+    // by the worker.
 
     private let pool: DeliveringPool<Client>
 
@@ -11,12 +12,13 @@ public final class WorkerQueue<Client: LoopClient>: @unchecked Sendable {
         pool = DeliveringPool(capacity: capacity, limit: limit, client)
     }
 
-    /// Accepts a buffered read or write of a file that is held by its number. False at the limit.
+    /// Accepts a buffered write of a file that is held by its number; false at the limit. Reads are not supported: the
+    /// pool completes them in batches that bypass `finish`.
     public func carry(_ operation: Operation, context: UInt) -> Bool { pool.carry(operation, context) }
 }
 
 private final class DeliveringPool<Client: LoopClient>: WorkerPool, @unchecked Sendable {
-    // @unchecked: as above.
+    // @unchecked: see `WorkerQueue`.
 
     private let places: SlotPool
     private let contexts: UnsafeMutablePointer<UInt>
@@ -36,17 +38,17 @@ private final class DeliveringPool<Client: LoopClient>: WorkerPool, @unchecked S
         guard let place = places.pop() else { return false }
         contexts[Int(place)] = context
         add(WorkItem(operation, Token(slot: place, generation: 0)))
-        // Without a thread it is the caller who carries out what he gave, or what came before it.
+        // Without any thread, the caller executes its own item, or an earlier one.
         if isShortOfThreads { help() }
         return true
     }
 
-    /// On the worker's thread.
+    /// Runs on the worker's thread.
     override func finish(_ slot: Int, _ result: Int) {
         let completion = Completion(
             Token(slot: UInt32(slot), generation: 0), result: Int32(truncatingIfNeeded: result), flags: .usedWorker)
         var delivery = Delivery(completion: completion, context: contexts[slot])
-        // Free before the client hears of it, who may carry the next one at once.
+        // Freed first: the client may submit the next operation from within `deliver`.
         places.push(UInt32(slot))
         withUnsafePointer(to: &delivery) { client.deliver(UnsafeBufferPointer(start: $0, count: 1)) }
     }

@@ -1,17 +1,17 @@
 internal import CKernel
 
 extension BlockingCall {
-    /// Makes the call on this thread, which may block: workers only.
+    /// Executes the call on the calling thread, which may block; for workers only.
     func blockingResult() -> Int {
         let result = Kernel.call(kind.number, first, second, third, fourth, Int(fifth))
         switch kind {
         case .lseek:
-            // An offset is more than a completion can hold.
+            // A completion cannot hold an offset.
             guard result >= 0, let position = UnsafeMutablePointer<Int64>(bitPattern: fourth) else { return result }
             position.pointee = Int64(result)
             return 0
         case .fchmodat2 where result == -Int(ENOSYS) && fourth == 0:
-            // Before 6.6. What it was made for, not to follow a symbolic link, fchmodat(2) cannot do.
+            // Before 6.6. With flags there is no substitute: fchmodat(2) always follows a symbolic link.
             return Kernel.call(CK_NR_fchmodat, first, second, third)
         default:
             return result

@@ -7,14 +7,14 @@ extension Descriptor {
         return Kernel.status(number, CK_STATX_TYPE, &status) >= 0 && status.mode & CK_S_IFMT == CK_S_IFSOCK
     }
 
-    /// Asks the kernel what `number` is: statx(2), fcntl(2) for O_DIRECT, and fstatfs(2) or statmount(2). `other` for one
-    /// that is not open.
+    /// Classifies `number` by statx(2), fcntl(2) for O_DIRECT, and fstatfs(2) or statmount(2). `other` if it is not
+    /// open.
     public static func classify(_ number: Int32) -> Descriptor { identify(number).descriptor }
 
-    /// The same, and which file it is.
+    /// Classifies and identifies `number`.
     public static func identify(_ number: Int32) -> (descriptor: Descriptor, file: FileIdentity) {
         var status = ck_statx()
-        // What is known locally is enough; a network file system is not to be asked.
+        // Cached attributes suffice; a network file system's server is not asked.
         let flags = CK_AT_EMPTY_PATH | CK_AT_STATX_DONT_SYNC
         var empty: CChar = 0
         guard Kernel.statx(number, &empty, flags, CK_STATX_TYPE | CK_STATX_INO | CK_STATX_MNT_ID_UNIQUE, &status) >= 0
@@ -24,7 +24,7 @@ extension Descriptor {
         let file = FileIdentity(status)
         var descriptor = Descriptor(number, kind: kind(status.mode & CK_S_IFMT, number))
         switch status.mode & CK_S_IFMT {
-        // The file system of a block device's name says nothing about the device.
+        // Not for a block device: the file system of its node says nothing about the device.
         case CK_S_IFREG, CK_S_IFDIR: descriptor.backing = Kernel.backing(number, status)
         case CK_S_IFCHR: descriptor.backing = deviceBacking(status)
         default: break
@@ -32,7 +32,7 @@ extension Descriptor {
         return (descriptor, file)
     }
 
-    /// Terminals and their like say that they are ready, and then wait in the middle of a write. Not the devices of mem(4):
+    /// Terminals and the like poll as ready, and then block in the middle of a write. The devices of mem(4) do not:
     /// null, zero, full, urandom.
     private static func deviceBacking(_ status: ck_statx) -> Backing {
         guard status.special_device_major == 1 else { return .remote }
@@ -47,14 +47,15 @@ extension Descriptor {
         case CK_S_IFREG, CK_S_IFBLK:
             UInt64(max(0, Kernel.openFlags(number))) & CK_O_DIRECT != 0 ? .direct : .buffered
         case CK_S_IFDIR: .other
-        // Anonymous inodes (eventfd, timerfd, signalfd) have no type at all; they wait like a pipe does.
+        // Anonymous inodes (eventfd, timerfd, signalfd) have no file type; they block as pipes do.
         default: .stream
         }
     }
 }
 
 extension FileIdentity {
-    /// Of what `number` names; all zero if that is not open. statx(2), without asking a network file system.
+    /// Identifies the file that `number` names; all zero if it is not open. statx(2), without asking a network file
+    /// system's server.
     public init(ofDescriptor number: Int32) {
         var status = ck_statx()
         var empty: CChar = 0
@@ -65,7 +66,7 @@ extension FileIdentity {
 }
 
 extension Kernel {
-    /// Whether it is of no type: a signalfd, an eventfd, an epoll descriptor and their like.
+    /// Whether the descriptor has no file type: a signalfd, an eventfd, an epoll and the like.
     static func isAnonymous(_ descriptor: Int32) -> Bool {
         var status = ck_statx()
         var empty: CChar = 0

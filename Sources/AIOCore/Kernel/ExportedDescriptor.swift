@@ -1,7 +1,7 @@
 internal import CKernel
 
-/// A queue's descriptor for someone else's poll or epoll: the engine's own, and a timer for deadlines and for what
-/// is ready without the engine's knowing.
+/// A queue's descriptor for poll or epoll elsewhere: an epoll over the engine's descriptor, and over a timer for
+/// deadlines and for completions that the engine's descriptor does not reflect.
 struct ExportedDescriptor: ~Copyable {
     private let epoll: OwnedDescriptor
     private let timer: MarkedTimer
@@ -26,21 +26,21 @@ struct ExportedDescriptor: ~Copyable {
 
     deinit { timer.close() }
 
-    /// From now on it tells of this descriptor too: another engine stands in.
+    /// Also watches this descriptor: that of an engine that stands in.
     func add(_ engineDescriptor: Int32) {
         Kernel.epollControl(epoll.number, CK_EPOLL_CTL_ADD, engineDescriptor, CK_POLLIN, 0)
     }
 
     var number: Int32 { epoll.number }
 
-    /// Readable at the latest at `deadline`.
+    /// Makes the descriptor readable at `deadline` at the latest.
     mutating func arm(_ deadline: Nanoseconds) {
         guard deadline != armed else { return }
         armed = deadline
         timer.set(deadline == .never ? nil : deadline)
     }
 
-    /// Readable now if something is ready, otherwise at the earliest deadline.
+    /// Makes the descriptor readable immediately if something is ready, otherwise at the earliest deadline.
     mutating func settle(isReady: Bool, _ earliest: Nanoseconds) {
         arm(isReady ? 1 : earliest)
     }

@@ -1,7 +1,7 @@
 internal import CKernel
 
-/// An epoll with one owner, and the entry in it by which it is woken: a timer that is always due, and asked for once a
-/// wake-up. So the epoll, too, can be told from any other that has its number by now.
+/// An epoll with one owner, and its wake-up entry: a timer that is always expired, registered one-shot, and rearmed for
+/// each wake-up. The timer also distinguishes this epoll from another that has since got its number.
 struct OwnedEpoll: ~Copyable {
     let number: Int32
     let timer: MarkedTimer
@@ -27,36 +27,36 @@ struct OwnedEpoll: ~Copyable {
         self.timer = timer
     }
 
-    /// Closes what is still this one's.
+    /// Closes the descriptors that are still this owner's.
     deinit {
         guard timer.isOurs else { return }
-        // Whoever has another epoll does not have this timer in it.
+        // Another epoll does not have this timer registered.
         let removed = Kernel.epollControl(number, CK_EPOLL_CTL_DEL, timer.number, 0, 0)
         if removed >= 0 { GuestNumbers.close(number) }
         timer.close()
     }
 
-    /// Asks for the timer's readiness, which is there: the epoll's wait ends. False if it is not this epoll, or not this
-    /// timer, any more; nothing has happened then.
+    /// Rearms the timer's registration, which ends a wait of the epoll. False, without effect, if the number is no
+    /// longer this epoll's, or the timer is gone.
     static func ask(_ epoll: Int32, _ timer: MarkedTimer) -> Bool {
         Kernel.epollControl(
             epoll, CK_EPOLL_CTL_MOD, timer.number, CK_POLLIN | CK_EPOLLONESHOT, data(timer, .wake)) >= 0
     }
 
-    /// Whether both are still there. As a wake-up does, it ends the next wait.
+    /// Whether both descriptors still exist. Ends the next wait, as a wake-up does.
     func check() -> Bool { timer.isOurs && Self.ask(number, timer) }
 
     // MARK: Entries
 
-    /// What an event is about.
+    /// What an event refers to.
     enum Entry: BitwiseCopyable {
         case wake
-        /// Of what the engine watches besides.
+        /// The additional descriptor that the engine watches.
         case signal
         case index(Int32)
     }
 
-    /// The data of an entry: half of it is the timer's, by which events of another epoll are found out.
+    /// The data word of a registration. Its upper half is the timer's tag, which exposes events of another epoll.
     static func data(_ timer: MarkedTimer, _ entry: Entry) -> UInt64 {
         switch entry {
         case .wake: timer.tag | UInt64(UInt32.max)

@@ -1,13 +1,13 @@
 internal import CKernel
 internal import Synchronization
 
-/// A mutual exclusion lock: libc's, since sanitizers and debuggers know it.
+/// A mutual exclusion lock: libc's, which sanitizers and debuggers support.
 ///
-/// Its memory is allocated once and never moves; the owner of the lock owns that memory.
+/// Its memory is allocated once and never moves; the lock owns it.
 public struct Lock: ~Copyable {
     fileprivate let mutex: UnsafeMutablePointer<pthread_mutex_t>
     #if DEBUG
-        /// The thread that holds it, or 0. Relaxed: a thread finds its own name there only if it has written it.
+        /// The thread that holds the lock, or 0. Relaxed: a thread finds its own ID only if it stored it itself.
         private let holder: UnsafeMutablePointer<Atomic<UInt>>
     #endif
 
@@ -45,7 +45,7 @@ public struct Lock: ~Copyable {
         pthread_mutex_unlock(mutex)
     }
 
-    /// For assertions: whether the calling thread holds it. Without them, in release builds, always true.
+    /// For assertions: whether the calling thread holds the lock. Always true in release builds, which do not track it.
     @inline(__always)
     public var isHeld: Bool {
         #if DEBUG
@@ -63,7 +63,7 @@ public struct Lock: ~Copyable {
     }
 }
 
-/// What threads wait for under a `Lock`, with deadlines on the monotonic clock.
+/// A condition variable for a `Lock`, with deadlines on the monotonic clock.
 struct Condition: ~Copyable {
     private let condition: UnsafeMutablePointer<pthread_cond_t>
 
@@ -82,7 +82,7 @@ struct Condition: ~Copyable {
         condition.deallocate()
     }
 
-    /// Gives the lock up, and has it again afterwards.
+    /// Releases the lock while waiting. May return early (spurious wake-ups).
     borrowing func wait(_ lock: borrowing Lock) {
         assert(lock.isHeld)
         lock.noteHolder(false)
@@ -90,7 +90,7 @@ struct Condition: ~Copyable {
         lock.noteHolder(true)
     }
 
-    /// Returns false when the deadline passed first.
+    /// Returns false if the deadline passed.
     borrowing func wait(_ lock: borrowing Lock, until deadline: Nanoseconds) -> Bool {
         guard deadline != .never else {
             wait(lock)
@@ -111,12 +111,12 @@ extension Kernel {
     /// sched_yield(2).
     public static func yieldThread() { sched_yield() }
 
-    /// The calling thread, by the cheapest name that it has.
+    /// The calling thread's pthread_self(3), its cheapest identifier.
     @inline(__always)
     public static func currentThread() -> UInt { UInt(pthread_self()) }
 
-    /// Calls `body` with all signals blocked and the thread not to be cancelled: for what waits, in a call that is no
-    /// cancellation point, and holds what others need.
+    /// Calls `body` with all signals blocked and thread cancellation disabled: for a wait in a call that is no
+    /// cancellation point, while resources are held that others need.
     static func undisturbed(_ body: () -> Void) {
         var all = sigset_t()
         var before = sigset_t()
@@ -131,10 +131,10 @@ extension Kernel {
         body()
     }
 
-    /// Starts a detached thread that runs `body` and keeps it alive meanwhile, with all signals blocked, so that the
+    /// Starts a detached thread that runs `body`, and retains it until then. All signals are blocked, so that the
     /// program's handlers run on its own threads.
     ///
-    /// Returns 0 or, as pthread_create(3) does, a positive errno.
+    /// Returns 0, or a positive errno as pthread_create(3) does.
     static func startThread(_ body: ThreadBody) -> Int32 {
         var attributes = pthread_attr_t()
         pthread_attr_init(&attributes)
@@ -158,8 +158,8 @@ extension Kernel {
     }
 }
 
-/// What debuggers show. The drop-in libraries tell their threads from the program's by the names (last_thread.c), so that
-/// every thread has one of these.
+/// The names that debuggers show. The drop-ins distinguish their threads from the program's by them (last_thread.c), so
+/// every thread has one.
 enum ThreadName {
     case loop, worker, waiting
 
@@ -181,13 +181,13 @@ enum ThreadName {
 }
 
 extension Kernel {
-    /// prctl(PR_SET_NAME): names the calling thread, in 15 bytes at most.
+    /// prctl(PR_SET_NAME): names the calling thread, with at most 15 bytes.
     static func nameThread(_ name: ThreadName) {
         _ = call(CK_NR_prctl, Int(CK_PR_SET_NAME), address(name.text.utf8Start))
     }
 }
 
-/// What a thread runs. A class, since a C function can take neither a closure nor a generic one.
+/// The code of a thread. A class, since a C function pointer can take neither a closure nor a generic type.
 class ThreadBody {
     func run() {}
 }

@@ -1,7 +1,7 @@
 public import CKernel
 
 extension Kernel {
-    /// clock_gettime(2) of CLOCK_MONOTONIC, answered in user space by the vDSO.
+    /// clock_gettime(2) of CLOCK_MONOTONIC, served in user space by the vDSO.
     @inline(__always)
     public static func now() -> Nanoseconds {
         var time = timespec()

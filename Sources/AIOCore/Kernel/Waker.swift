@@ -1,19 +1,19 @@
 internal import CKernel
 internal import Synchronization
 
-/// What ends an engine's wait, from any thread, without a write to a number that may be the program's by now.
+/// Ends an engine's wait, from any thread, without writing to a descriptor number that the program may have reused.
 ///
-/// A ring waits for a word in memory (futex(2), which has no number). An epoll has an entry that is always ready and mostly
-/// not asked for: to ask for it, which is what a wake-up does, fails on every other epoll, since it does not have the entry,
-/// and on every other file. On kernels before 6.7 a ring polls a timer.
+/// A ring waits on a futex word, which has no descriptor. An epoll has an entry that is always ready, and disarmed most
+/// of the time; a wake-up arms it. On another epoll that fails, since it lacks the entry, and so it does on every other
+/// file. On kernels before 6.7 a ring polls a timer.
 final class Waker: @unchecked Sendable {
-    // @unchecked: the pointer is made once, and what it points at is atomic; so is the rest.
+    // @unchecked: the pointer never changes, and the word behind it is atomic, as are the other properties.
 
-    /// What a ring waits for. Counts wake-ups.
+    /// The futex word that a ring waits on: a count of wake-ups.
     let word: UnsafeMutablePointer<Atomic<UInt32>>
-    /// The mark never changes; the numbers may, if the program has closed them.
+    /// The mark never changes; the numbers do if the program has closed them.
     private let mark = Atomic<UInt64>(0)
-    /// An epoll in the upper half and a timer in the lower; -1 for none.
+    /// An epoll's number in the upper half, a timer's in the lower; -1 for none.
     private let numbers = Atomic<UInt64>(.max)
 
     init() {
@@ -23,27 +23,28 @@ final class Waker: @unchecked Sendable {
 
     deinit { word.deallocate() }
 
-    /// From now on it is these that are woken. The engine looks at everything once more after this, since what was woken
-    /// meanwhile may have been what was there before.
+    /// Sets the descriptors to wake. The engine must check everything once afterwards: a wake-up in between may have
+    /// reached the previous descriptors.
     func follow(epoll: Int32, _ timer: MarkedTimer) {
         mark.store(timer.mark, ordering: .relaxed)
         let pair = UInt64(UInt32(bitPattern: epoll)) << 32 | UInt64(UInt32(bitPattern: timer.number))
-        // Release: whoever finds the numbers finds their mark.
+        // Release: whoever loads the numbers sees their mark.
         numbers.store(pair, ordering: .releasing)
     }
 
-    /// Nothing waits for the word from now on.
+    /// Wakes all waits on the word, before its memory is freed.
     func releaseWord() {
         word.pointee.wrappingAdd(1, ordering: .sequentiallyConsistent)
         Kernel.futexWake(word, .max)
     }
 
-    /// False if what was to be woken is not there any more: the engine finds that out for itself.
+    /// False if the descriptors to wake are gone, which the engine detects by itself.
     @discardableResult
     func wake() -> Bool {
+        // Acquire: pairs with the release in `follow`.
         let pair = numbers.load(ordering: .acquiring)
         guard pair != .max else {
-            // Sequentially consistent with the ring's look at the word before it waits for it.
+            // Sequentially consistent with the ring's load of the word before it waits, against a lost wake-up.
             word.pointee.wrappingAdd(1, ordering: .sequentiallyConsistent)
             Kernel.futexWake(word, 1)
             return true

@@ -1,21 +1,21 @@
 internal import CKernel
 
-/// The groups of one queue: which buffers are free.
+/// The buffer groups of one queue, and which of their buffers are free.
 struct BufferGroups: ~Copyable {
     private struct Group: BitwiseCopyable {
         var base: UnsafeMutableRawPointer
         var size: Int
         var count: Int
         var freeCount: Int
-        /// A stack of those that are free; room for all.
+        /// A stack of the free buffers, with room for all.
         var free: UnsafeMutablePointer<UInt16>
         var isOut: UnsafeMutablePointer<Bool>
     }
 
-    /// Made when first needed.
+    /// Allocated on first use.
     private var groups: UnsafeMutablePointer<Group?>?
 
-    /// Most groups at once.
+    /// Maximum number of groups at a time.
     private static var limit: Int { 64 }
 
     deinit {
@@ -29,8 +29,8 @@ struct BufferGroups: ~Copyable {
         group.isOut.deallocate()
     }
 
-    /// A value, or a negative errno: EINVAL for what makes no sense, ENOENT for a group that is not there, ENOSPC for one
-    /// too many, EBUSY.
+    /// Returns a value or a negative errno: EINVAL for invalid arguments, ENOENT for an unknown group, ENOSPC beyond
+    /// the limit of groups, EBUSY.
     mutating func perform(_ call: BufferGroupCall) -> Int32 {
         switch call {
         case .register(let base, let size, let count): register(base, Int(size), Int(count))
@@ -47,7 +47,7 @@ struct BufferGroups: ~Copyable {
                 base: base, size: size, count: count, freeCount: count, free: .allocate(capacity: count),
                 isOut: .allocate(capacity: count))
             group.isOut.initialize(repeating: false, count: count)
-            // The first one is on top.
+            // Buffer 0 is on top of the stack.
             for buffer in 0..<count { (group.free + buffer).initialize(to: UInt16(count - 1 - buffer)) }
             groups[index] = group
             return Int32(index)

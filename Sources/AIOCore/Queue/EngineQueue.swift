@@ -1,35 +1,35 @@
 public import CKernel
 
-/// An engine and the table of what it has in flight: what a loop or an `IOQueue` owns, and where an operation's
-/// way down and its completion's way up meet.
+/// An engine and the table of its operations in flight: the common core of a loop and an `IOQueue`, where submissions
+/// and completions meet.
 ///
-/// One thread at a time uses a queue; `prepare` alone may be called from any. What engines leave undone is done
-/// here, once for all of them: deadlines and timeouts, cancels, waiting for a descriptor after EAGAIN, and carrying
-/// on with what the kernel dropped because the thread that submitted it went away.
+/// One thread at a time uses a queue, but any thread may call `prepare` and `wake`. The queue does what all engines
+/// would need to do: deadlines and timers, cancellation, polling after EAGAIN, and resubmission of what the kernel
+/// dropped because the submitting thread exited.
 public struct EngineQueue: ~Copyable {
     let table: InFlightTable
     let engine: EngineInstance
     private let hasDedicatedThread: Bool
-    /// Completed, not yet drained.
+    /// Completed and not yet drained.
     private var ready: FixedQueue<Delivery>
     var deadlines: DeadlineHeap
-    /// What receives take their buffers from.
+    /// The buffer groups for receives.
     var groups = BufferGroups()
-    /// What ends a wait of a worker's for a futex.
+    /// The words that cancel futex waits on workers.
     private var futexCancels: FutexCancels
     var pace: Pace
     private let scratch: UnsafeMutableBufferPointer<Completion>
-    /// What `descriptor` gave away; made when first asked for.
+    /// What `exportDescriptor` returned; created on first use.
     private var exported: ExportedDescriptor?
 
-    /// Whether it is known that the engine lost its ring.
+    /// Whether the queue has handled the loss of the engine's ring.
     private var hasNotedLoss = false
-    /// Whether `settle` gave the engine something that it has not submitted yet.
+    /// Whether operations were staged outside of a turn's submission, so that the engine has yet to submit them.
     var hasStagedAgain = false
-    /// The thread that submitted last, and how often that has changed.
+    /// The last submitting thread, and how often it changed.
     private var issuer: Int32 = 0
     private(set) var issuerChanges: UInt32 = 0
-    /// Operations accepted and completions drained since the beginning. Both wrap.
+    /// Operations staged and completions drained since the creation. Both counters wrap.
     public private(set) var stagedCount: UInt = 0
     public private(set) var drainedCount: UInt = 0
 
@@ -47,15 +47,16 @@ public struct EngineQueue: ~Copyable {
         scratch = .allocate(capacity: min(configuration.placeCount, 256))
     }
 
-    /// The caller has drained everything: an operation still in flight would write into memory that nobody keeps.
+    /// The caller has drained all operations. One still in flight would write into freed memory (use-after-free).
     deinit {
         engine.destroy()
         scratch.deallocate()
     }
 
+    /// The kind of engine that was requested.
     public var engineKind: EngineKind { engine.kind }
 
-    /// Holds files from other threads; nil unless the configuration says `isGuest` and the engine can.
+    /// Takes holds on files from other threads; nil unless the configuration says `isGuest` and the engine supports it.
     public var holds: FileHolds? { engine.holds }
 
     /// Operations staged and not yet drained.
@@ -63,19 +64,20 @@ public struct EngineQueue: ~Copyable {
 
     var isExported: Bool { exported != nil }
 
-    /// Completions that `drain` would return now.
+    /// The number of completions that `drain` would return now.
     public var readyCount: Int { ready.count }
 
     // MARK: Down
 
-    /// Accepts an operation; nil at the limit. From any thread. `context` comes back with the completion.
+    /// Takes a slot and fills it in; nil at the limit. May be called from any thread. `context` comes back with the
+    /// completion.
     ///
-    /// It must be staged next: an operation prepared and never staged holds its place for ever.
+    /// The caller must stage the token: an operation that is prepared and never staged leaks its slot.
     public borrowing func prepare(_ operation: Operation, context: UInt, deadline: Nanoseconds = .never) -> Token? {
         table.prepare(operation, context: context, deadline: deadline)
     }
 
-    /// Gives a prepared operation to the engine.
+    /// Hands a prepared operation to the engine, or executes it in the queue.
     @inline(__always)
     public mutating func stage(_ token: Token) {
         stagedCount &+= 1
@@ -102,14 +104,14 @@ public struct EngineQueue: ~Copyable {
         }
     }
 
-    /// What the queue carries out by itself.
+    /// Executes the operations that the queue handles itself.
     private mutating func resultAtOnce(_ token: Token) -> Int32 {
         switch table[token].pointee.operation {
         case .cancel(let target): requestCancel(target)
         case .cancelAll(let descriptor):
             Int32(truncatingIfNeeded: requestCancelAll(on: descriptor, except: token))
         case .buffers(let call): groups.perform(call)
-        // The traits name no other.
+        // No other operation has the handling `queue`.
         default: -EINVAL
         }
     }
@@ -128,7 +130,7 @@ public struct EngineQueue: ~Copyable {
         engine.stage(slot.pointee.operation, token)
     }
 
-    /// Whether an operation with a deadline may begin: not after it. What gives something up heeds none.
+    /// Whether an operation with a deadline may start: only before its deadline. A release ignores deadlines.
     private mutating func mayBegin(_ token: Token) -> Bool {
         let slot = table[token]
         guard !slot.pointee.operation.isRelease else {
@@ -141,10 +143,10 @@ public struct EngineQueue: ~Copyable {
         return false
     }
 
-    /// Asks for an end to an operation. What comes of it, its own completion tells.
+    /// Requests cancellation of an operation. Only the operation's own completion tells the outcome.
     ///
-    /// Returns 0 (asked), or negative ENOENT (no such operation, or completed) or EALREADY (asked before, or it gives
-    /// something up, which is not taken back: `Operation.isRelease`).
+    /// Returns 0 (requested), -ENOENT (no such operation, or it has completed) or -EALREADY (requested before, or the
+    /// operation is a release, which is never cancelled: `Operation.isRelease`).
     @discardableResult
     public mutating func requestCancel(_ token: Token) -> Int32 {
         switch table.requestCancel(token) {
@@ -165,7 +167,7 @@ public struct EngineQueue: ~Copyable {
             // A cancel whose target is itself: `stage` completes it.
             return 0
         case .work:
-            // What no worker has begun, the engine takes back; what runs, looks for this between two calls.
+            // The engine takes back work that has not begun; running work checks the request between two system calls.
             if case .work(let work) = operation { work.takeUnretainedValue().requestEnd() }
         case .sleep: futexCancels.cancel(token.slot)
         case .engine, .wholeWrite, .steps: break
@@ -174,8 +176,8 @@ public struct EngineQueue: ~Copyable {
         return 0
     }
 
-    /// Asks for an end to everything that is in flight on a descriptor, or with nil on this queue. Returns how many
-    /// operations were asked, not counting those that had been before.
+    /// Requests cancellation of all operations in flight on a descriptor; with nil, of all on this queue, except
+    /// `exempt`. Returns the number of operations newly asked.
     @discardableResult
     public mutating func requestCancelAll(on descriptor: Descriptor? = nil, except exempt: Token? = nil) -> Int {
         var count = 0
@@ -189,14 +191,14 @@ public struct EngineQueue: ~Copyable {
 
     // MARK: Waiting
 
-    /// Hands everything staged to the kernel or the workers; never waits for a device.
+    /// Submits everything staged to the kernel or the workers, throttled operations included. Never waits for a device.
     public mutating func submit() {
         noteIssuer()
         stageHeld(atMost: .max)
         flush()
     }
 
-    /// One turn without a wait: submits what has room in a turn (`EngineQueuePacing`), and collects.
+    /// One turn without a wait: submits what the pacing allows (`EngineQueuePacing`), and collects completions.
     @inline(__always)
     public mutating func turn() {
         noteIssuer()
@@ -210,7 +212,8 @@ public struct EngineQueue: ~Copyable {
         collect()
     }
 
-    /// One turn: submits, waits until something is ready, `wake` was called or the deadline passed, and collects.
+    /// One turn: submits, waits until a completion is ready, `wake` is called or the deadline passes, and collects
+    /// completions. May return early.
     public mutating func turn(until deadline: Nanoseconds) {
         noteIssuer()
         stageHeld(hasReady: !ready.isEmpty)
@@ -222,8 +225,8 @@ public struct EngineQueue: ~Copyable {
         }
     }
 
-    /// Submits, and waits until `count` completions are ready, nothing is left in flight, or the deadline passed.
-    /// Returns the number ready.
+    /// Submits, and waits until `count` completions are ready, nothing else is in flight, or the deadline passes.
+    /// Returns the number of completions ready.
     public mutating func wait(atLeast count: Int, until deadline: Nanoseconds) -> Int {
         turn()
         while ready.count < min(count, inFlightCount) {
@@ -236,15 +239,17 @@ public struct EngineQueue: ~Copyable {
         return ready.count
     }
 
-    /// Makes a thread in `turn` return. From any thread.
+    /// Makes a thread in `turn(until:)` or `wait(atLeast:until:)` stop its current sleep. May be called from any
+    /// thread.
     public borrowing func wake() { engine.wake() }
 
-    /// Why the engine cannot use its ring any more; 0 as long as it can.
+    /// The errno with which the engine lost its ring; 0 while it has not.
     var lostErrno: Int32 { engine.lostErrno }
     var needsNewThread: Bool { engine.needsNewThread }
 
-    /// On the new thread, when the one before is gone. What waited for somebody else there the kernel carries out no more,
-    /// and says so only when that comes: it is staged again now. Transfers with devices come to their end, and tell.
+    /// Called on the successor thread once the previous one is gone. The kernel dropped that thread's waits, and
+    /// reports each only once its event comes: they are staged again now. Transfers with devices run to completion and
+    /// report it.
     mutating func goOnAfterThread() {
         issuerChanges &+= 1
         for index in 0..<table.capacity {
@@ -255,7 +260,7 @@ public struct EngineQueue: ~Copyable {
         }
     }
 
-    /// A thread's operations end with it; so it is noted which one submits.
+    /// The kernel cancels a thread's operations when the thread exits, so the queue tracks which thread submits.
     @inline(__always)
     private mutating func noteIssuer() {
         guard !hasDedicatedThread else { return }
@@ -277,7 +282,7 @@ public struct EngineQueue: ~Copyable {
         return count
     }
 
-    /// Drops all that is ready, for whoever ends the queue: a descriptor that nobody takes is closed.
+    /// Discards all ready completions, before the queue is destroyed: closes descriptors that nobody will take.
     public mutating func discardReady() {
         while let delivery = ready.popFirst() {
             let token = delivery.completion.token
@@ -296,7 +301,7 @@ public struct EngineQueue: ~Copyable {
         table.release(delivery.completion.token)
     }
 
-    /// The oldest completion, if there is one.
+    /// Removes the oldest ready completion.
     @inline(__always)
     public mutating func popReady() -> Delivery? {
         guard let delivery = ready.popFirst() else {
@@ -307,8 +312,8 @@ public struct EngineQueue: ~Copyable {
         return delivery
     }
 
-    /// Everything is drained, and somebody may wait for the exported descriptor alone: what went on because of that is the
-    /// engine's business now.
+    /// Everything is drained, and the caller may wait on the exported descriptor alone: submits the steps that draining
+    /// started.
     private mutating func settleExported() {
         if hasStagedAgain {
             hasStagedAgain = false
@@ -318,13 +323,13 @@ public struct EngineQueue: ~Copyable {
         exported?.settle(isReady: !ready.isEmpty, deadlines.earliest)
     }
 
-    /// Brings what the engine completed, and what the clock did, to `ready`.
+    /// Moves the engine's completions and passed deadlines to `ready`.
     @inline(__always)
     private mutating func collect() {
         drainEngine()
         let hasAskedToCancel = deadlines.count > 0 && expire(Kernel.now())
         if hasAskedToCancel || hasStagedAgain {
-            // The engine hears of it now: whoever waits for the exported descriptor alone would wait for ever.
+            // Submitted now: a caller that waits on the exported descriptor alone would otherwise never wake up.
             hasStagedAgain = false
             engine.enter(atLeast: 0, until: 0)
             drainEngine()
@@ -336,7 +341,8 @@ public struct EngineQueue: ~Copyable {
     private mutating func drainEngine() {
         if engine.lostErrno != 0, !hasNotedLoss {
             hasNotedLoss = true
-            // As if the thread had changed: what comes back without having been asked to is staged again.
+            // As if the submitting thread had changed: operations that come back without a cancel request are staged
+            // again.
             issuerChanges &+= 1
             exported?.add(engine.descriptor)
         }
@@ -347,7 +353,7 @@ public struct EngineQueue: ~Copyable {
         }
     }
 
-    /// True if an operation is to be cancelled.
+    /// Handles passed deadlines. Returns true if an operation was asked to end.
     private mutating func expire(_ now: Nanoseconds) -> Bool {
         var hasCancelled = false
         while let slot = deadlines.popPassed(now) {
@@ -380,7 +386,7 @@ public struct EngineQueue: ~Copyable {
         let slot = table[token]
         var completion = Completion(token, result: result, flags: flags)
         if result > 0, let events = slot.pointee.operation.polledEvents {
-            // io_uring also reports a hang-up of the other side that was not asked for.
+            // io_uring also reports POLLRDHUP when it was not requested.
             completion.result = result & Int32(bitPattern: events | CK_POLLERR | CK_POLLHUP | CK_POLLNVAL)
         }
         if slot.pointee.isDeadlinePassed, result == -ECANCELED { completion.flags.insert(.deadlinePassed) }
@@ -389,8 +395,8 @@ public struct EngineQueue: ~Copyable {
 
     // MARK: Descriptors and registrations
 
-    /// A descriptor that poll(2) finds readable while there is something to drain. It is the queue's: to be waited
-    /// for, not to be read or closed. Negative: the errno with which making it failed.
+    /// A descriptor that poll(2) reports as readable while there is something to drain. The queue owns it: the caller
+    /// polls it, and neither reads nor closes it. Returns a negative errno if it cannot be created.
     public mutating func exportDescriptor() -> Int32 {
         if let number = exported?.number { return number }
         if pace.isHolding { submit() }
@@ -404,14 +410,18 @@ public struct EngineQueue: ~Copyable {
         return exported?.number ?? -EBADF
     }
 
-    /// Registers files: `Descriptor.registered(index)` then names them without the kernel's looking each up per
-    /// operation. The queue holds them open. io_uring_register(2), IORING_REGISTER_FILES.
+    /// Registers files, for ``Descriptor/registered(_:kind:)``, which saves the kernel a lookup per operation. The
+    /// queue keeps them open until they are unregistered. Returns 0 or a negative errno. io_uring_register(2),
+    /// IORING_REGISTER_FILES.
     public mutating func register(files: UnsafeBufferPointer<Int32>) -> Int { engine.register(files: files) }
+    /// Returns 0, or -ENXIO if nothing is registered.
     public mutating func unregisterFiles() -> Int { engine.unregisterFiles() }
 
-    /// Registers memory: `Transfer.bufferIndex` then spares the kernel pinning it per operation. It counts against
-    /// RLIMIT_MEMLOCK, and stays the caller's. io_uring_register(2), IORING_REGISTER_BUFFERS.
+    /// Registers memory, for ``Transfer/bufferIndex``, which saves the kernel pinning it per operation. It counts
+    /// against RLIMIT_MEMLOCK. The caller keeps ownership. Returns 0 or a negative errno. io_uring_register(2),
+    /// IORING_REGISTER_BUFFERS.
     public mutating func register(buffers: UnsafeBufferPointer<iovec>) -> Int { engine.register(buffers: buffers) }
+    /// Returns 0, or -ENXIO if nothing is registered.
     public mutating func unregisterBuffers() -> Int { engine.unregisterBuffers() }
 }
 

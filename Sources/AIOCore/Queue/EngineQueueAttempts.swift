@@ -1,8 +1,8 @@
 internal import CKernel
 
-/// What an engine's completion means: the end of its operation, or another attempt.
+/// Interprets the results of engines, and retries.
 extension EngineQueue {
-    /// Decides what an engine's completion means: the operation's end, or another attempt.
+    /// Decides whether a completion of the engine ends its operation or leads to another attempt.
     @inline(__always)
     mutating func settle(_ completion: Completion) {
         guard let slot = table.find(completion.token) else { return }
@@ -23,7 +23,8 @@ extension EngineQueue {
         let wasAwaiting = slot.pointee.state == .awaitingReadiness
         if wasAwaiting { table.setAwaitingReadiness(token, false) }
         if slot.pointee.isCancelRequested {
-            // The kernel interrupts one of its workers; and what was not ready yet is not waited for.
+            // EINTR: the kernel interrupted a worker for the cancel. An operation that is still not ready ends here as
+            // well.
             let isInterrupted = wasAwaiting || completion.result == -EINTR || operation.waits(after: completion.result)
             return finish(token, isInterrupted ? -ECANCELED : result(completion), completion.flags)
         }
@@ -32,14 +33,13 @@ extension EngineQueue {
         }
         guard operation.waits(after: completion.result) else { return retryUnlessFinal(completion, slot) }
         guard let readiness = operation.readiness(after: completion.result) else { return pause(token) }
-        // O_NONBLOCK, or a device that was busy, or a worker that does not wait: wait until the descriptor is ready,
-        // then try again.
+        // The file has O_NONBLOCK, the device was busy, or a worker did not wait: poll, then retry.
         table.setAwaitingReadiness(token, true)
         hasStagedAgain = true
         engine.stage(readiness, token)
     }
 
-    /// After what is no matter of waiting: the operation in another form, or once more, or its end.
+    /// After a result that is not about readiness: retries the operation unchanged or in another form, or ends it.
     private mutating func retryUnlessFinal(
         _ completion: Completion, _ slot: UnsafeMutablePointer<InFlightTable.Slot>
     ) {
@@ -50,7 +50,8 @@ extension EngineQueue {
             guard let transfer = operation.transfer else { break }
             return finish(token, refusal(transfer), completion.flags)
         case -ESPIPE:
-            // Some files take no offset and do not look it: a socket that nobody classified, what procfs lets write.
+            // Some files take no offset without looking like a stream: an unclassified socket, writable files of
+            // procfs.
             guard let transfer = operation.transfer, transfer.offset >= 0 else { break }
             slot.pointee.operation = .transfer(transfer.atCurrentPosition)
             return stageAgain(slot.pointee.operation, token)
@@ -59,7 +60,7 @@ extension EngineQueue {
                 hasStagedAgain = true
                 return engine.stageWithWorker(operation, token)
             }
-            // Somebody has set O_DIRECT since: a worker looks whether that is why.
+            // The program may have set O_DIRECT since the submission: a worker checks that.
             guard var transfer = operation.transfer, transfer.mayHaveBecomeDirect else { break }
             transfer.form.insert(.throughPageCache)
             slot.pointee.operation = .transfer(transfer)
@@ -69,18 +70,18 @@ extension EngineQueue {
                 slot.pointee.operation = .transfer(plain)
                 return stageAgain(slot.pointee.operation, token)
             }
-            // Not every kind of socket sends from the caller's memory.
+            // Not every socket type supports zero-copy sends.
             guard case .socket(.sendZeroCopy(let socket, let bytes, let count, let flags)) = operation else { break }
             slot.pointee.operation = .socket(.send(socket, bytes, count: count, flags: flags))
             return stageAgain(slot.pointee.operation, token)
         case -EINTR where operation.traits.restartsAfterInterrupt:
             return stageAgain(operation, token)
         case -EINTR where operation.isRelease:
-            // The descriptor is gone all the same, and its number may be another file's by now.
+            // Not retried: the descriptor is closed despite EINTR, and its number may already belong to another file.
             break
         case -ECANCELED, -EFAULT, -EINTR:
-            // Nobody asked for it. The thread that submitted it has exited, and the kernel with it dropped what it
-            // had not done; the operation is still wanted, and this thread submits it again.
+            // No cancel was requested: the submitting thread exited, and the kernel dropped what it had not executed.
+            // This thread submits the operation again.
             guard slot.pointee.issuerChanges != issuerChanges else {
                 guard isForWantOfThread(completion, operation) else { break }
                 hasStagedAgain = true
@@ -94,14 +95,15 @@ extension EngineQueue {
         finish(token, result(completion), completion.flags)
     }
 
-    /// Whether the kernel may have found no thread for one of its workers, and so took the operation back: that is all it
-    /// says then. A worker of ours tries it once.
+    /// Whether the kernel may have failed to create an io-wq worker, in which case it cancels the operation without
+    /// further indication. A pool worker then tries once.
     private func isForWantOfThread(_ completion: Completion, _ operation: Operation) -> Bool {
         completion.result == -ECANCELED && engine.kind == .ioUring && !completion.flags.contains(.usedWorker)
             && operation.traits.isForAnyWorker
     }
 
-    /// Whether a ring has refused a direct write: what would end beyond 2^63 it refuses where pwrite(2) writes what fits.
+    /// Whether a ring refused a direct write: it refuses one that would end beyond 2^63, where pwrite(2) writes what
+    /// fits.
     private func isForTheCallToSay(_ completion: Completion, _ operation: Operation) -> Bool {
         guard engine.kind == .ioUring, !completion.flags.contains(.usedWorker), let transfer = operation.transfer
         else { return false }
@@ -112,9 +114,10 @@ extension EngineQueue {
         Int(completion.result) == Splice.outputIsFull ? -EAGAIN : completion.result
     }
 
-    /// The descriptor has become ready. A ring may go on returning EAGAIN all the same: for a file that is open with
-    /// O_NONBLOCK and does not support RWF_NOWAIT (/dev/full), and for a direct write from unmapped memory to the end of a file
-    /// on XFS. So the next attempt is the system call itself. A regular file is always ready, and may block: a worker makes it.
+    /// Retries once the descriptor is ready. A ring can return EAGAIN persistently: for a file with O_NONBLOCK that
+    /// does not support RWF_NOWAIT (/dev/full), and for a direct write from unmapped memory at the end of a file on
+    /// XFS. The retry is therefore a plain system call, on a worker for regular files, which always poll as ready and
+    /// may block.
     private mutating func attemptReady(_ operation: Operation, _ token: Token) {
         guard engine.kind == .ioUring, !table[token].pointee.isInSteps, let transfer = operation.transfer,
             !transfer.descriptor.isRegistered
@@ -132,7 +135,7 @@ extension EngineQueue {
         }
     }
 
-    /// Tries again a little later.
+    /// Schedules a retry after `pauseTime`.
     private mutating func pause(_ token: Token) {
         table.setPausing(token, true)
         deadlines.remove(token.slot)
@@ -148,12 +151,12 @@ extension EngineQueue {
         stageAgain(slot.pointee.operation, token)
     }
 
-    /// What the system call says where the engine said EAGAIN and the caller wants no waiting: io_uring says so too of
-    /// a file that cannot tell, which is EOPNOTSUPP.
+    /// The system call's result, for a non-blocking transfer that a ring ended with EAGAIN: a ring also returns EAGAIN
+    /// where a file does not support RWF_NOWAIT, for which the system call returns EOPNOTSUPP.
     private func refusal(_ transfer: Transfer) -> Int32 {
         guard engine.kind == .ioUring, !transfer.descriptor.isRegistered else { return -EAGAIN }
         let result = transfer.attempt()
-        // A stream that nobody classified takes no offset; the engine, which heeds that, has said what there is to say.
+        // An unclassified stream takes no offset. The engine handles that, so its EAGAIN stands.
         return result == -Int(ESPIPE) ? -EAGAIN : Int32(truncatingIfNeeded: result)
     }
 
@@ -165,7 +168,7 @@ extension EngineQueue {
 }
 
 extension Operation {
-    /// Whether this result says that it has to wait, and it wants to.
+    /// Whether this result means that the operation would block, and the caller wants it to wait.
     fileprivate func waits(after result: Int32) -> Bool {
         guard !traits.isWithoutWaiting else { return false }
         return result == -EAGAIN && isPacedByTime || readiness(after: result) != nil

@@ -1,44 +1,44 @@
-/// Work for devices and workers beside what waits for others: the first is plenty and patient, the second a message that
-/// somebody wants answered.
+/// Admission control between two classes of operation: *disk work* is throughput-bound and arrives in bulk; *messages*
+/// (completions on sockets, pipes, children) are latency-bound. While messages arrive, disk work is throttled.
 ///
-/// While messages come, everything else is held, and earns its place by time: an operation may begin for each
-/// `operationTime` that went into messages (`messageTime` for one) or into sleep. So a loop that is busy with messages gives
-/// a fifth of its time to the rest, and one that is idle keeps the device busy. Where no message has come in a few turns, a
-/// turn takes `limit` operations: the next look at sockets is then some 50 us away. What is held is given first in, first
-/// out. After `quietTurnsMax` turns without a message nothing is held, until the next one comes.
+/// Throttled work is held in FIFO order and admitted from a time budget: one operation per `operationTime` spent on
+/// messages (`messageTime` each) or asleep. A loop that is busy with messages thus spends a fifth of its time on disk
+/// work, and an idle one keeps the device busy. After `busyTurns` turns without a message, each turn admits up to
+/// `limit` operations, so that sockets are polled again some 50 us later. After `quietTurnsMax` such turns nothing is
+/// held until the next message.
 struct Pace: ~Copyable {
-    /// In order. A token whose operation was cancelled meanwhile names nothing any more.
+    /// Held operations in FIFO order. The token of an operation that was cancelled meanwhile is stale.
     private var held: FixedQueue<Token>
-    /// Time that no operation has been begun for.
+    /// The unspent time budget.
     private var earned: Nanoseconds = 0
-    /// Turns since the last message with nothing to drain before them.
+    /// Turns since the last message that began with nothing to drain.
     private var quietTurns = Pace.quietTurnsMax
 
     private static var operationTime: Nanoseconds { 50_000 }
     private static var messageTime: Nanoseconds { 3_000 }
     private static var limit: Int { 8 }
-    /// So many turns after a message are still part of its traffic.
+    /// So many turns after a message still count as its traffic.
     private static var busyTurns: Int { 2 }
     private static var quietTurnsMax: Int { 64 }
 
-    /// The longest sleep of a turn that leaves something held: it has earned an operation then.
+    /// The longest sleep while an operation is held: it earns the budget for one.
     fileprivate static var patience: Nanoseconds { operationTime }
 
     init(capacity: Int) { held = FixedQueue(capacity: capacity) }
 
     var isHolding: Bool { !held.isEmpty }
 
-    /// A message was drained (`Operation.isMessage`).
+    /// Called when a message is drained (`Operation.isMessage`).
     @inline(__always)
     mutating func noteMessage() {
         earned &+= Self.messageTime
         quietTurns = 0
     }
 
-    /// The loop slept for so long while something was held.
+    /// Called after a sleep during which operations were held.
     fileprivate mutating func noteSleep(_ time: Nanoseconds) { earned &+= time }
 
-    /// False if it is not to be held.
+    /// Holds an operation. False if it may start at once.
     @inline(__always)
     fileprivate mutating func hold(_ token: Token) -> Bool {
         guard quietTurns < Self.quietTurnsMax, !held.isFull else { return false }
@@ -49,7 +49,7 @@ struct Pace: ~Copyable {
     @inline(__always)
     fileprivate mutating func popFirst() -> Token? { held.popFirst() }
 
-    /// How many operations this turn takes.
+    /// The number of held operations that this turn admits.
     fileprivate mutating func allowance(hasReady: Bool) -> Int {
         guard quietTurns < Self.quietTurnsMax else { return .max }
         let share = Int(earned / Self.operationTime)
@@ -61,15 +61,15 @@ struct Pace: ~Copyable {
 }
 
 extension EngineQueue {
-    /// Gives an operation to the engine, now or in a turn that has room for it.
+    /// Stages an operation, or holds it for a later turn.
     @inline(__always)
     mutating func stageInPace(_ operation: Operation, _ token: Token) {
-        // Whoever waits for the exported descriptor alone takes no turns.
+        // Not with an exported descriptor: a caller that waits on it takes no turns.
         guard !isExported, !operation.isWait, pace.hold(token) else { return engine.stage(operation, token) }
         table.setHeld(token, true)
     }
 
-    /// At the beginning of a turn. `hasReady` if somebody has still to drain what came in the one before.
+    /// Called at the start of a turn. `hasReady`: completions of the previous turn are still to be drained.
     @inline(__always)
     mutating func stageHeld(hasReady: Bool) {
         let allowance = pace.allowance(hasReady: hasReady)
@@ -87,7 +87,7 @@ extension EngineQueue {
         }
     }
 
-    /// Waits for `count` completions; for one, and not for long, if something is held.
+    /// Waits for `count` completions; while operations are held, for one, and at most `Pace.patience`.
     @inline(__always)
     mutating func sleep(atLeast count: Int, until deadline: Nanoseconds) {
         let end = min(deadline, deadlines.earliest)

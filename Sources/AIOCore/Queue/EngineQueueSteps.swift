@@ -1,15 +1,14 @@
 internal import CKernel
 
-/// Operations that complete more than once, and receives that take their buffer late. An engine knows neither: it gets
-/// one step at a time.
+/// Repeating operations, and receives that take their buffer late. Engines support neither: they execute single steps.
 ///
-/// A step that is not the operation's end is delivered with `CompletionFlags.more`, and the next one begins when that
-/// completion is drained. So an operation never has more than one completion waiting, the table's places bound them all,
-/// and whoever does not drain is not flooded. A ring's own multishot forms would save a submission entry a completion,
-/// but bound nothing: what is not drained fills the completion ring and ends the operation in the middle; and a poll in
-/// that form tells only of what is new, so that data left unread would never be told of again.
+/// A step that does not end the operation is delivered with `CompletionFlags.more`, and the next step starts when that
+/// completion is drained. This is backpressure: an operation has at most one undrained completion, so the slots of the
+/// in-flight table bound them all. A ring's multishot operations would save a submission entry per completion, but they
+/// are unbounded: undrained completions fill the completion ring and terminate the operation. Multishot polls are also
+/// edge-triggered, so data left unread would never be reported again.
 extension EngineQueue {
-    /// A first step.
+    /// Starts the first step.
     mutating func stageSteps(_ token: Token) {
         table.setStepping(token)
         let deadline = table[token].pointee.deadline
@@ -17,7 +16,7 @@ extension EngineQueue {
         step(token, isReady: false)
     }
 
-    /// Gives the engine what is to be done next. `isReady`: the descriptor is readable.
+    /// Stages the next step. `isReady`: the descriptor was polled readable.
     mutating func step(_ token: Token, isReady: Bool) {
         let slot = table[token]
         guard case .socket(.receiveBuffered(let socket, let group, let flags, _)) = slot.pointee.operation else {
@@ -32,12 +31,12 @@ extension EngineQueue {
         case .buffer(let buffer, let base, let count):
             slot.pointee.buffer = buffer
             slot.pointee.hasBuffer = true
-            // Data that is there is received at once; for what is not there yet, no buffer is kept.
+            // A non-blocking receive gets data that is already there; without data it does not retain the buffer.
             engine.stage(.socket(.receive(socket, base, count: count, flags: flags | CK_MSG_DONTWAIT)), token)
         }
     }
 
-    /// A step that brought nothing needs no buffer.
+    /// Returns the buffer of a step that received nothing.
     mutating func giveBackBuffer(_ slot: UnsafeMutablePointer<InFlightTable.Slot>) {
         guard slot.pointee.hasBuffer, case .socket(.receiveBuffered(_, let group, _, _)) = slot.pointee.operation
         else { return }
@@ -45,7 +44,7 @@ extension EngineQueue {
         _ = groups.provide(Int(group), Int(slot.pointee.buffer))
     }
 
-    /// A step has come to a result: the operation's end, or one of its completions.
+    /// Handles the result of a step: the operation's end, or one of its completions.
     mutating func endStep(_ completion: Completion, _ slot: UnsafeMutablePointer<InFlightTable.Slot>) {
         let token = completion.token
         var flags = completion.flags
@@ -64,7 +63,7 @@ extension EngineQueue {
         deliver(token, result, flags.union(.more))
     }
 
-    /// One of its completions was drained.
+    /// Continues after one of the operation's completions was drained.
     mutating func goOn(_ token: Token) {
         let slot = table[token]
         table.setStepping(token)
@@ -89,12 +88,12 @@ extension EngineQueue {
         case .repeatingTimeout(let first, let interval) where interval > 0:
             table.setStepping(token)
             deadlines.insert(token.slot, min(first, slot.pointee.deadline))
-        // An interval of nothing; the traits name no other operation.
+        // An interval of zero. No other operation has the handling `timer`.
         default: finish(token, -EINVAL, [])
         }
     }
 
-    /// A repeating timer's time has come, or its deadline has passed.
+    /// A repeating timer is due, or its deadline has passed.
     mutating func expireTimer(_ token: Token, due: Nanoseconds, interval: Nanoseconds, _ now: Nanoseconds) {
         let slot = table[token]
         guard due <= now, due <= slot.pointee.deadline else {
@@ -110,13 +109,13 @@ extension EngineQueue {
 }
 
 extension Operation {
-    /// Whether a completion with this result, which is no error, is not its last.
+    /// Whether the operation continues after this result, which is not an error.
     fileprivate func goesOn(after result: Int32) -> Bool {
         if case .socket(.receiveBuffered) = self, result == 0 { return false }
         return isRepeating
     }
 
-    /// What an engine does of it.
+    /// The operation that the engine executes as one step.
     fileprivate var oneStep: Operation {
         switch self {
         case .pollEach(let descriptor, let events): .poll(descriptor, events: events)

@@ -1,12 +1,12 @@
 internal import CKernel
 
-/// Writes that complete when all is written (`Transfer.Form.whole`): a stream takes what it has room for, and an engine
-/// completes with that. The rest follows, the same on every engine, until an error, a cancel or the deadline ends the
-/// write; what was written before is then its result, as it is of write(2).
+/// Writes that complete when everything is written (`Transfer.Form.whole`). A stream accepts as much as it has room
+/// for, which an engine reports as a short transfer; the queue then stages the rest, on every engine alike, until an
+/// error, a cancel or the deadline ends the write. Its result is then the count written so far, as with write(2).
 ///
-/// Nothing is said about the order of several on one stream: whoever needs one stages them one after the other.
+/// The order of several on one stream is unspecified; a caller that needs one stages them one after the other.
 extension EngineQueue {
-    /// Some of it is written.
+    /// Continues after a short transfer.
     mutating func continueWrite(_ completion: Completion, _ slot: UnsafeMutablePointer<InFlightTable.Slot>) {
         slot.pointee.progress += Int(completion.result)
         guard completion.result > 0, !slot.pointee.isCancelRequested,
@@ -20,8 +20,8 @@ extension EngineQueue {
 extension Operation {
     var isWholeWrite: Bool { transfer.map { $0.isWholeWrite } ?? false }
 
-    /// The rest of a write of which `count` bytes are written; nil if that is all. The iovecs of a vectored one are moved
-    /// on where they lie.
+    /// The rest of a write after its first `count` bytes; nil if nothing is left. Modifies the iovecs of a vectored
+    /// write in place.
     public func rest(after count: Int) -> Operation? {
         guard var transfer, transfer.isWrite else { return nil }
         if transfer.isVectored {
@@ -41,7 +41,7 @@ extension Transfer {
         if offset >= 0, descriptor.kind != .stream { offset += Int64(count) }
     }
 
-    /// False if nothing is left.
+    /// Advances past the written bytes. False if nothing is left.
     fileprivate mutating func moveVectors(by written: Int) -> Bool {
         guard var vector = base?.assumingMemoryBound(to: iovec.self) else { return false }
         var left = written

@@ -1,6 +1,7 @@
 internal import Synchronization
 
-/// A word for each operation of a queue that may be a wait for a futex, for its cancel to wake. Made when first needed.
+/// One word per slot, on which a futex wait that a worker executes also waits: a cancel sets and wakes it. Allocated on
+/// first use.
 struct FutexCancels: ~Copyable {
     private let capacity: Int
     private var words: UnsafeMutablePointer<Atomic<UInt32>>?
@@ -9,10 +10,10 @@ struct FutexCancels: ~Copyable {
 
     deinit { words?.deallocate() }
 
-    /// The wait with its word, which says that nobody asked for an end.
+    /// Returns the wait with its cancel word, reset.
     mutating func prepare(_ wait: FutexWait, _ slot: UInt32) -> FutexWait {
         let words = words ?? makeWords()
-        // Relaxed: the wait's way to its worker publishes it.
+        // Relaxed: the hand-over of the wait to its worker publishes the store.
         words[Int(slot)].store(0, ordering: .relaxed)
         var wait = wait
         wait.cancelWord = words + Int(slot)
@@ -21,6 +22,7 @@ struct FutexCancels: ~Copyable {
 
     func cancel(_ slot: UInt32) {
         guard let words else { return }
+        // Release: pairs with the acquire in `FutexWait.blockingResult`.
         words[Int(slot)].store(1, ordering: .releasing)
         Kernel.futexWake(words + Int(slot), 1)
     }

@@ -1,23 +1,23 @@
 internal import Synchronization
 
-/// Every operation between preparation and drain, by slot and generation. A pure state machine: it calls nothing
-/// and waits for nothing.
+/// All operations between preparation and drain, by slot and generation. A pure state machine: it makes no system calls
+/// and never blocks.
 ///
-/// A slot is *acquired* by any thread, which fills in what is to be done and hands the token to the owner of the
-/// queue; from then on the owner alone drives it: `stage`, `requestCancel`, `complete`, `release`. Releasing
-/// moves the generation on, so that a token kept too long names nothing.
+/// Any thread may *acquire* a slot, fill it in and hand its token to the queue's owner. From then on the owner alone
+/// drives it: `stage`, `requestCancel`, `complete`, `release`. A release increments the generation, so that a stale
+/// token matches nothing.
 final class InFlightTable: @unchecked Sendable {
-    // @unchecked: the pointers are made once; who may touch what they point at, and when, is said at `Slot`.
+    // @unchecked: the pointers never change; `Slot` states who may access the memory behind them, and when.
 
-    /// Slots in all.
+    /// The total number of slots.
     let capacity: Int
-    /// Those up to here are for all operations, those from here on for what waits (`Operation.isWait`).
+    /// Slots below this are for all operations, those from here on for waits (`Operation.isWait`).
     private let queueDepth: Int
     private let slots: UnsafeMutablePointer<Slot>
     private let free: SlotPool
     private let freeForWaits: SlotPool
 
-    /// Every slot begins with `generation`: a test of the wrap begins just before it.
+    /// `generation` is the initial one of all slots: a test of the wrap starts just before it.
     init(capacity queueDepth: Int, waitingCapacity: Int = 0, generation: UInt32 = 0) {
         self.queueDepth = queueDepth
         capacity = queueDepth + waitingCapacity
@@ -29,52 +29,52 @@ final class InFlightTable: @unchecked Sendable {
 
     deinit { slots.deallocate() }
 
-    /// One operation.
+    /// The state of one operation.
     struct Slot: BitwiseCopyable {
-        // Written by whoever acquired the slot, before it hands the token to the owner.
+        // Written by the thread that acquired the slot, before it hands the token to the owner.
         var operation = Operation.nop
         var context: UInt = 0
         var deadline = Nanoseconds.never
 
-        // The owner's alone.
+        // Accessed by the owner alone.
         fileprivate(set) var generation: UInt32 = 0
         fileprivate(set) var state = State.unstaged
         fileprivate(set) var isCancelRequested = false
         var isDeadlinePassed = false
-        /// Of a write that is to be whole (`Transfer.Form.whole`): what is written already.
+        /// For a whole write (`Transfer.Form.whole`): the bytes written so far.
         var progress = 0
-        /// Whether it is carried out in steps, and the buffer that the present one has.
+        /// Whether the operation runs in steps, and the buffer of the current step.
         fileprivate(set) var isInSteps = false
         var hasBuffer = false
         var buffer: UInt16 = 0
-        /// How often the submitting thread had changed when it was staged: the kernel cancels a thread's operations
-        /// when the thread exits.
+        /// The queue's count of issuer changes at staging: the kernel cancels a thread's operations when the thread
+        /// exits.
         var issuerChanges: UInt32 = 0
 
         fileprivate init(generation: UInt32) { self.generation = generation }
     }
 
     enum State: UInt8, BitwiseCopyable, CaseIterable {
-        /// Free, or acquired and not yet with the owner.
+        /// Free, or acquired and not yet handed to the owner.
         case unstaged
-        /// With the engine. Left by `complete`, or for `awaitingReadiness`.
+        /// With the engine, which reports the final result or a reason to retry.
         case submitted
-        /// With the engine as a poll, since the descriptor was not ready; `submitted` again when it is.
+        /// With the engine as a poll, because the descriptor was not ready; retried when it is.
         case awaitingReadiness
-        /// With nobody until its time comes: then it is `submitted` again.
+        /// With nobody until the retry time; then `submitted`.
         case pausing
-        /// With nobody until a turn has room for it (`EngineQueuePacing`): then it is `submitted`.
+        /// With nobody until a turn admits it (`EngineQueuePacing`); then `submitted`.
         case held
-        /// As `submitted`, but a result is not the end of the operation (`EngineQueueSteps`), which may be a timer's.
+        /// Like `submitted`, or a repeating timer; a result need not end the operation (`EngineQueueSteps`).
         case stepping
-        /// As `submitted`, but a short count is not the end of the write (`EngineQueueWholeWrites`).
+        /// Like `submitted`; a short transfer does not end the write (`EngineQueueWholeWrites`).
         case writing
-        /// One of its completions waits to be drained; then it is `stepping` again.
+        /// A completion other than the last awaits its drain; then `stepping`.
         case resting
-        /// Its result is known and waits to be drained. Left by `release`.
+        /// The final completion awaits its drain. Ends with `release`.
         case completed
 
-        /// The table of successors.
+        /// The permitted transitions.
         func mayBecome(_ next: State) -> Bool {
             switch self {
             case .unstaged: next == .submitted || next == .completed
@@ -94,7 +94,7 @@ final class InFlightTable: @unchecked Sendable {
         }
     }
 
-    /// Where every change of state is made.
+    /// The only place that changes a state.
     @inline(__always)
     private func change(_ slot: UnsafeMutablePointer<Slot>, to next: State) {
         assert(slot.pointee.state.mayBecome(next))
@@ -109,7 +109,7 @@ final class InFlightTable: @unchecked Sendable {
         return Token(slot: slot, generation: slots[Int(slot)].generation)
     }
 
-    /// Takes a slot and fills it in.
+    /// Takes a slot and fills it in; nil at the limit.
     @inline(__always)
     func prepare(_ operation: Operation, context: UInt, deadline: Nanoseconds) -> Token? {
         guard let token = acquire(forWait: operation.isWait) else { return nil }
@@ -126,7 +126,7 @@ final class InFlightTable: @unchecked Sendable {
 
     // MARK: The owner
 
-    /// The slot if the token is live: right slot, right generation.
+    /// The slot if the token is live: its slot exists, and the generation matches.
     @inline(__always)
     func find(_ token: Token) -> UnsafeMutablePointer<Slot>? {
         guard token.slot < capacity else { return nil }
@@ -147,7 +147,8 @@ final class InFlightTable: @unchecked Sendable {
         return .submit
     }
 
-    /// Only now is the operation the owner's to look at: what gives something up is carried out all the same.
+    /// Whether the early cancel applies: only now may the owner read the operation, and a release is executed
+    /// regardless.
     @inline(never)
     private func isCancelledBefore(_ slot: UnsafeMutablePointer<Slot>) -> Bool {
         if slot.pointee.operation.isRelease { slot.pointee.isCancelRequested = false }
@@ -187,12 +188,12 @@ final class InFlightTable: @unchecked Sendable {
     func setHeld(_ token: Token, _ isHeld: Bool) { change(self[token], to: isHeld ? .held : .submitted) }
 
     enum Cancelling {
-        /// No such operation, or its result is known already.
+        /// No such operation, or it has completed.
         case unknown
         case requestedBefore
-        /// It gives something up, and is carried out.
+        /// A release, which is not cancelled.
         case isRelease
-        /// Marked; it ends when it is staged, or goes on.
+        /// Marked; ends when it is staged, or when its next step would start.
         case endsWhenStaged
         /// Marked; no engine has it.
         case isWithNobody
@@ -214,7 +215,8 @@ final class InFlightTable: @unchecked Sendable {
     /// submitted, awaitingReadiness, pausing, held, stepping, writing → completed.
     func complete(_ token: Token) { change(self[token], to: .completed) }
 
-    /// completed → unstaged, under the next generation. 31 bits of it: the top bit of a token is the engines'.
+    /// completed → unstaged, with the next generation: 31 bits, since the top bit of a token is reserved for the
+    /// engines.
     func release(_ token: Token) {
         let slot = self[token]
         change(slot, to: .unstaged)
@@ -229,7 +231,7 @@ final class InFlightTable: @unchecked Sendable {
     /// The live token of a slot.
     func token(of slot: UInt32) -> Token { Token(slot: slot, generation: slots[Int(slot)].generation) }
 
-    /// The token at `index` if that operation is staged and has no result yet.
+    /// The token of slot `index` if its operation is staged and has no final result yet.
     func submittedToken(at index: Int) -> Token? {
         switch slots[index].state {
         case .submitted, .awaitingReadiness, .pausing, .held, .stepping, .writing, .resting: token(of: UInt32(index))

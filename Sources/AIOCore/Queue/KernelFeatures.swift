@@ -1,20 +1,20 @@
 public import CKernel
 
-/// What the running kernel offers: a report, asked of the kernel by trying. Ask once and keep it.
+/// The features of the running kernel, detected by trying them. Probe once and keep the result.
 public struct KernelFeatures: BitwiseCopyable, Sendable {
     /// uname(2).
     public private(set) var identity = ck_utsname()
-    /// The features and the opcodes of io_uring, a bit each; 0 without it.
+    /// The features and opcodes of io_uring, one bit each; 0 without it.
     public private(set) var ringFeatures: UInt32 = 0
     public private(set) var ringOpcodes: UInt64 = 0
-    /// Set-up flags that the ring of a loop got.
+    /// The set-up flags that the kernel accepted for a loop's ring.
     public private(set) var ringFlags: UInt32 = 0
-    /// Why an engine cannot be made; nil if it can.
+    /// Why an engine is not available; nil if it is.
     public private(set) var ioUringFailure: EngineFailure?
     public private(set) var threadsFailure: EngineFailure?
     public private(set) var linuxAIOFailure: EngineFailure?
     public private(set) var readaheadFailure: EngineFailure?
-    /// The errno of io_setup(2), or 0: Linux AIO is there.
+    /// The errno of io_setup(2); 0 if Linux AIO is available.
     public private(set) var linuxAIOErrno: Int32 = 0
     /// cachestat(2), 6.5.
     public private(set) var hasCachestat = false
@@ -23,7 +23,8 @@ public struct KernelFeatures: BitwiseCopyable, Sendable {
 
     private init() {}
 
-    /// Asks the kernel. Makes and closes a small ring, an epoll and a Linux AIO context.
+    /// Probes the kernel. Creates and destroys each engine with a small queue depth, and waits up to a second for its
+    /// first operation.
     public static func probe() -> KernelFeatures {
         var features = KernelFeatures()
         _ = Kernel.uname(&features.identity)
@@ -35,6 +36,7 @@ public struct KernelFeatures: BitwiseCopyable, Sendable {
         return features
     }
 
+    /// Why `engine` is not available; nil if it is.
     public func failure(of engine: EngineKind) -> EngineFailure? {
         switch engine {
         case .ioUring: ioUringFailure
@@ -44,7 +46,7 @@ public struct KernelFeatures: BitwiseCopyable, Sendable {
         }
     }
 
-    /// Whether the ring itself can carry `operation` out; otherwise `io_uring` gives it to a worker.
+    /// Whether the ring itself can execute `operation`; otherwise `io_uring` gives it to a worker.
     public func ringSupports(_ operation: Operation) -> Bool {
         var entry = ck_uring_submission()
         guard ioUringFailure == nil, entry.encode(operation, supported: ringOpcodes) else { return false }
@@ -59,7 +61,7 @@ public struct KernelFeatures: BitwiseCopyable, Sendable {
         ringOpcodes = ring.supportedOpcodes()
     }
 
-    /// Makes the engine and carries a nop out: set-up alone may succeed where nothing else does.
+    /// Creates the engine and executes a nop: set-up can succeed where no operation is permitted.
     private static func failure(of kind: EngineKind) -> EngineFailure? {
         do throws(EngineFailure) {
             var queue = try EngineQueue(kind, EngineConfiguration(queueDepth: 4, workerLimit: 1))

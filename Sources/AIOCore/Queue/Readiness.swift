@@ -1,7 +1,8 @@
 internal import CKernel
 
 extension Operation {
-    /// The poll that waits until an operation that completed with `result`, which is no end, can go on. nil if it is.
+    /// Returns the poll to issue before retrying if `result` means that the operation would block (EAGAIN, or
+    /// EINPROGRESS or EALREADY for a connect); nil if `result` is final.
     func readiness(after result: Int32) -> Operation? {
         switch self {
         case .splice(let splice), .tee(let splice):
@@ -11,7 +12,7 @@ extension Operation {
             default: return nil
             }
         case .socket(.connect(let socket, _, _)):
-            // The connection is on its way; the same call then says what became of it.
+            // The connection is in progress; the same call then returns the outcome.
             return result == -EINPROGRESS || result == -EALREADY ? .poll(socket, events: CK_POLLOUT) : nil
         default:
             let traits = traits

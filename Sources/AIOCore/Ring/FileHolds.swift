@@ -1,38 +1,41 @@
 internal import CKernel
 
-/// Open files that are held from the moment an operation on them is accepted until it has completed.
+/// References to open files, held from the acceptance of an operation to its completion.
 ///
-/// A descriptor's number may be closed, and given to another file, before the loop's thread submits or a worker comes
-/// to it. So the accepting thread takes hold of the file, as the kernel does for an operation of its own. From any
+/// A descriptor may be closed, and its number reused, before the loop or a worker executes the operation. The accepting
+/// thread therefore takes a reference, as the kernel does for operations of its own. All calls may be made from any
 /// thread.
 public class FileHolds: @unchecked Sendable {
-    // @unchecked: subclasses say why.
+    // @unchecked: each subclass gives its reason.
 
+    /// The outcome of an attempt to hold a file.
     public enum Outcome: BitwiseCopyable, Sendable {
-        /// `release` has to follow when the operation has completed, before anybody hears of it.
+        /// The hold. `release` must be called once the operation has completed, before anyone learns of that.
         case held(Descriptor)
-        /// No place is free: the number stays what names the file.
+        /// No place is free: the number continues to identify the file.
         case noPlace
-        /// The number names no open file.
+        /// The number is not open.
         case notOpen
     }
 
     init() {}
 
+    /// Takes a reference to the file that `descriptor` names now.
     public func hold(_ descriptor: Descriptor) -> Outcome { .noPlace }
+    /// Drops the reference behind a descriptor that `hold` returned.
     public func release(_ descriptor: Descriptor) {}
 }
 
-/// Holds by registering with a ring (io_uring_register(2), IORING_REGISTER_FILES_UPDATE), which takes a reference as the
-/// operation itself will; it names the place instead of a number. Needs a ring that lets other threads register: not
-/// IORING_SETUP_SINGLE_ISSUER.
+/// Holds by registering files with a ring (io_uring_register(2), IORING_REGISTER_FILES_UPDATE), which takes a reference
+/// as the operation itself does later; operations name the place instead of a number. The ring must permit registration
+/// from other threads, which excludes IORING_SETUP_SINGLE_ISSUER.
 final class RingFileHolds: FileHolds, @unchecked Sendable {
-    // @unchecked: `places` is made for sharing, and the kernel locks the rest.
+    // @unchecked: `places` is thread-safe, and the kernel locks the rest.
 
     private let ring: Int32
     private let places: SlotPool
 
-    /// nil where the kernel has no room for the table: RLIMIT_NOFILE bounds it.
+    /// nil if the kernel refuses the table, which RLIMIT_NOFILE bounds.
     init?(_ ring: borrowing Ring, capacity: Int) {
         let empty = UnsafeMutablePointer<Int32>.allocate(capacity: capacity)
         empty.initialize(repeating: -1, count: capacity)

@@ -1,19 +1,19 @@
-/// What has to happen before an operation can go on that found nothing to do.
+/// The event after which an operation that would block is retried.
 enum Awaited: BitwiseCopyable {
-    /// Its descriptor becomes ready.
+    /// Readiness of its descriptor.
     case descriptor(Interest)
-    /// The clock reaches a time.
+    /// A point on the monotonic clock.
     case clock
-    /// Somebody wakes a word in memory.
+    /// A futex wake-up (FUTEX_WAKE) on a word in memory.
     case wakeUp
 }
 
-/// What an operation wants of its descriptor.
+/// The kind of readiness that an operation needs.
 enum Interest: UInt8, BitwiseCopyable {
-    /// Something to read: data, a connection, a child that has ended.
+    /// Readable: data, a pending connection, a child that changed state.
     case reading
-    /// Room to write, or a connection that stands.
+    /// Writable: room in the send buffer, or an established connection.
     case writing
-    /// One of the events that the operation names.
+    /// One of the poll events that the operation names.
     case polling
 }

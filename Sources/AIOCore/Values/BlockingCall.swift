@@ -1,13 +1,13 @@
-/// One system call as a value, for a worker to carry out: what rings do not have, but for some of the calls on extended
-/// attributes.
+/// One system call as a plain value, executed by a worker: calls without an io_uring opcode, and the calls on extended
+/// attributes, for some of which newer rings have one (5.19).
 ///
-/// It names descriptors by their number, never by their index among the registered ones. Pointers in it are borrowed
-/// until the completion is drained. It is as large as a `Transfer`, so that operations are no larger for it: the fifth
-/// argument has 32 bits, and no call here has a sixth.
+/// Descriptors are plain numbers, never indices of registered files. Memory behind the pointers is borrowed until the
+/// completion is drained. The value is no larger than a `Transfer`, which keeps `Operation` small: the fifth argument
+/// has 32 bits, and no call here has a sixth.
 public struct BlockingCall: BitwiseCopyable, @unchecked Sendable {
     // @unchecked: the pointers are handed over with the operation, as in `Operation`.
 
-    /// Named as the system calls are.
+    /// Each case is named after its system call.
     public enum Kind: UInt8, BitwiseCopyable, Sendable {
         case readlinkat, fchmod, fchmodat2, fchown, fchownat, utimensat, statfs, fstatfs
         case getxattr, lgetxattr, fgetxattr, setxattr, lsetxattr, fsetxattr
@@ -34,7 +34,7 @@ public struct BlockingCall: BitwiseCopyable, @unchecked Sendable {
 }
 
 extension BlockingCall.Kind {
-    /// As the system call.
+    /// The name of the system call.
     var name: StaticString {
         switch self {
         case .readlinkat: "readlinkat"

@@ -1,17 +1,18 @@
 internal import Synchronization
 
-/// Several system calls that make one operation: handed over once, and carried out by a worker in one go.
+/// Several system calls that form one operation, executed by a worker in one go.
 ///
-/// For what would cost a hand-over a call otherwise, as opening, reading and closing a small file does. Whoever makes
-/// one keeps it until the operation's completion is drained.
+/// One hand-over replaces one per call, for example for opening, reading and closing a small file. The creator keeps
+/// the object alive until the operation's completion is drained: `Operation.work` does not retain it.
 open class BlockingWork: @unchecked Sendable {
-    // @unchecked: before the operation is staged, and after its completion is drained, it is its maker's; in between
-    // the worker's alone. `requestEnd` is made for any thread.
+    // @unchecked: the creator owns the object before the operation is staged and after its completion is drained; in
+    // between the worker alone accesses it. `requestEnd` may be called from any thread.
 
     let endRequest = Atomic<Bool>(false)
     let isDone = Atomic<Bool>(false)
     let deadline: Nanoseconds
-    /// Whether it gives something up, and so is carried out whatever is asked for (`Operation.isRelease`).
+    /// Whether the work releases a resource. A release is always executed: cancels and deadlines do not apply to it
+    /// (`Operation.isRelease`).
     public let isRelease: Bool
 
     public init(deadline: Nanoseconds, isRelease: Bool = false) {
@@ -19,19 +20,24 @@ open class BlockingWork: @unchecked Sendable {
         self.isRelease = isRelease
     }
 
-    /// On a worker's thread. Returns a value from 0 to `Int32.max`, or a negative errno. It may block as long as a
-    /// device does, but not for ever, and stops with ECANCELED between two calls when `shouldEnd`.
+    /// Executes the work on a worker's thread; subclasses override it.
+    ///
+    /// Returns a value from 0 to `Int32.max`, or a negative errno. It may block as long as a device takes, but not
+    /// indefinitely. Between two system calls it checks `shouldEnd`, and then returns -ECANCELED.
     open func run() -> Int { 0 }
 
-    /// On the caller's thread, for what no loop takes any more.
+    /// Executes the work on the calling thread, when no loop accepts operations any more.
     public final func carryOutHere() -> Int { run() }
 
-    /// Once the completion is drained: from here on what the worker wrote is its maker's. The completion's way says so
-    /// too; but part of it runs through Swift's runtime, where the sanitizer does not see it.
+    /// Called once the completion is drained: makes the worker's writes visible to the caller. The completion's path
+    /// orders them already, but part of it runs through Swift's runtime, where ThreadSanitizer does not see that.
+    /// Acquire: pairs with the release in `carryOut`.
     public final func takeBack() { _ = isDone.load(ordering: .acquiring) }
 
-    /// Asks for an early end. A cancel of the operation does so too, and ends at once what no worker has begun.
+    /// Requests an early end; a no-op for a release. A cancel of the operation does the same, and completes work that
+    /// no worker has begun at once.
     public final func requestEnd() {
+        // Relaxed: the flag orders nothing.
         if !isRelease { endRequest.store(true, ordering: .relaxed) }
     }
 }

@@ -1,4 +1,5 @@
-/// Names one accepted operation until its completion: a slot of the in-flight table and that slot's generation.
+/// Identifies one accepted operation until its last completion: a slot of the in-flight table and that slot's
+/// generation. A stale token matches no operation.
 public struct Token: BitwiseCopyable, Hashable, Sendable {
     public let rawValue: UInt64
 
@@ -15,10 +16,10 @@ public struct Token: BitwiseCopyable, Hashable, Sendable {
     var generation: UInt32 { UInt32(truncatingIfNeeded: rawValue >> 32) }
 }
 
-/// What an engine returns for an operation.
+/// The outcome of an operation.
 public struct Completion: BitwiseCopyable, Sendable {
     public var token: Token
-    /// The operation's value (bytes, a descriptor, events), or a negative errno.
+    /// The operation's value (a byte count, a descriptor, poll events), or a negative errno.
     public var result: Int32
     public var flags: CompletionFlags
 
@@ -30,20 +31,22 @@ public struct Completion: BitwiseCopyable, Sendable {
     }
 }
 
+/// How an operation completed. The upper 16 bits hold ``buffer``.
 public struct CompletionFlags: OptionSet, BitwiseCopyable, Sendable {
     public let rawValue: UInt32
     public init(rawValue: UInt32) { self.rawValue = rawValue }
 
     /// The operation was cancelled because its deadline passed.
     public static let deadlinePassed = CompletionFlags(rawValue: 1)
-    /// The engine handed the operation to a worker thread.
+    /// A worker thread executed the operation.
     public static let usedWorker = CompletionFlags(rawValue: 2)
-    /// The operation goes on, and completes again: see `Operation`.
+    /// Not the last completion: the operation is repeating and continues (see ``Operation``).
     public static let more = CompletionFlags(rawValue: 4)
-    /// What was received is in a buffer of the operation's group: `buffer`.
+    /// The received data is in a buffer of the operation's group, named by ``buffer``.
     public static let hasBuffer = CompletionFlags(rawValue: 8)
 
-    /// The buffer that holds what was received. It is its taker's until `BufferGroupCall.provide` gives it back.
+    /// The index of the buffer that holds the received data; nil without one. It belongs to the caller until
+    /// ``BufferGroupCall/provide(group:buffer:)`` returns it.
     public var buffer: UInt16? { contains(.hasBuffer) ? UInt16(rawValue >> 16) : nil }
 
     mutating func setBuffer(_ buffer: UInt16) {
@@ -51,9 +54,9 @@ public struct CompletionFlags: OptionSet, BitwiseCopyable, Sendable {
     }
 }
 
-/// A completion on its way to whoever waits for it.
+/// A completion together with the context of its operation.
 public struct Delivery: BitwiseCopyable, Sendable {
     public var completion: Completion
-    /// What the caller gave when it prepared the operation.
+    /// The value that the caller passed to `prepare`.
     public var context: UInt
 }

@@ -1,34 +1,36 @@
 public import CKernel
 
-/// A file descriptor, and what is known of the file behind it.
+/// A file descriptor, and what is known about the file behind it.
 ///
-/// The kind spares an engine a question per operation; `unknown` makes it ask. A descriptor is
-/// borrowed: whoever made it closes it, and not before its operations are drained.
+/// A known kind saves system calls per operation; with `unknown`, an engine that needs the kind determines it. The
+/// descriptor is borrowed: its owner closes it, and only after the operations on it are drained.
 public struct Descriptor: BitwiseCopyable, Sendable, Equatable {
+    /// The type of the file, as far as it determines how operations are executed.
     public enum Kind: UInt8, BitwiseCopyable, Sendable {
-        /// Not asked yet.
+        /// Not determined yet.
         case unknown
-        /// A regular file or block device through the page cache.
+        /// A regular file or block device, accessed through the page cache.
         case buffered
         /// A regular file or block device opened with O_DIRECT.
         case direct
-        /// A pipe, FIFO, socket, terminal or other character device: offsets mean nothing, and it may wait.
+        /// A pipe, FIFO, socket, terminal or other character device: offsets are ignored, and operations may block.
         case stream
-        /// A directory, or something else that can be neither read nor written.
+        /// A directory, or anything else that supports neither reads nor writes.
         case other
     }
 
-    /// Where the content of a file or block device is, when it is not in the page cache.
+    /// Where the content of a file or block device is while it is not in the page cache.
     public enum Backing: UInt8, BitwiseCopyable, Sendable {
         /// On a device of this machine.
         case device
-        /// Nowhere else, unless swapped out: tmpfs, ramfs, files of memfd_create(2).
+        /// Only in memory, or swapped out: tmpfs, ramfs, memfd_create(2).
         case memory
-        /// With another machine, a program (FUSE), or whoever is at a terminal, which may let an operation wait for ever.
+        /// With another party: a network file system's server, a FUSE daemon, the user of a terminal. An operation may
+        /// block indefinitely.
         case remote
     }
 
-    /// The number; for a registered file, its index.
+    /// The descriptor's number, or the index of a registered file.
     public var number: Int32
     public var kind: Kind
     public var backing = Backing.device
@@ -48,12 +50,13 @@ public struct Descriptor: BitwiseCopyable, Sendable, Equatable {
         return descriptor
     }
 
-    /// Whether both are one number, or one index, whatever is known of the file.
+    /// Whether both have the same number, or the same index. Kind and backing are ignored.
     func isSame(as other: Descriptor) -> Bool { number == other.number && isRegistered == other.isRegistered }
 
 }
 
-/// Tells files apart, as long as they are open. Pipes and sockets have one too; eventfds and their like share one.
+/// Identifies a file while it is open, by device and inode. Pipes and sockets have an identity as well; all anonymous
+/// inodes (eventfd and the like) share one.
 public struct FileIdentity: BitwiseCopyable, Sendable, Equatable {
     public var device: UInt64 = 0
     public var inode: UInt64 = 0

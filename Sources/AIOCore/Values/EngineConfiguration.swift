@@ -1,36 +1,37 @@
-/// What an engine is made with.
+/// The limits and the environment of an engine.
 public struct EngineConfiguration: BitwiseCopyable, Sendable {
-    /// Most operations in flight: 1 to `EngineConfiguration.queueDepthMax`.
+    /// Maximum number of operations in flight: 1 to ``queueDepthMax``.
     public var queueDepth: Int
-    /// Most operations in flight, beside those, of the kind that waits for somebody else (`Operation.isWait`): 0 to
-    /// `waitingLimitMax`. With 0 there are no places for these apart.
+    /// Maximum number of waits (`Operation.isWait`) in flight, in slots beside those of `queueDepth`: 0 to
+    /// ``waitingLimitMax``. With 0, waits share the slots of all operations.
     public var waitingLimit = 0
-    /// Most worker threads (of the engine `threads`; of the kernel's pool in `io_uring`).
+    /// Maximum number of worker threads: of the worker pool, and in `io_uring` also of each of the ring's two kernel
+    /// pools (bounded and unbounded work). The pool's threads for waiting work have the same limit again.
     public var workerLimit: Int
-    /// Whether one thread alone, which never exits before the queue is gone, drives the queue.
+    /// Whether a single thread drives the queue, and lives as long as the queue.
     public var hasDedicatedThread: Bool
-    /// Whether the engine lives in a program that knows nothing of it: it then lets other threads hold files where it can
-    /// (`FileHolds`).
+    /// Whether the engine runs inside a program that is unaware of it (a drop-in). Other threads can then take holds on
+    /// files where the engine supports it (`FileHolds`).
     public var isGuest = false
-    /// For tests: whether a ring is woken by a timer, as before Linux 6.7.
+    /// For tests: wakes a ring by a timer, as before Linux 6.7.
     var usesWakeTimer = false
-    /// Whether the engine `threads` gives direct transfers to the kernel's Linux AIO where that is allowed, as
-    /// `linux-aio` does, once there are any.
+    /// Whether the engine `threads` uses the kernel's Linux AIO for direct transfers where that is allowed, as
+    /// `linux-aio` does. The context is created by the first of them.
     public var sendsDirectToLinuxAIO = false
 
-    /// Most operations in flight in all: tokens' slots are below this.
+    /// Maximum number of operations in flight, waits included. The slot of a token is below this.
     var placeCount: Int { queueDepth + waitingLimit }
 
-    /// Most operations at once on files that may let them wait for ever (`Descriptor.Backing.remote`).
+    /// Maximum number of concurrent operations on files that may block indefinitely (`Descriptor.Backing.remote`).
     public var remoteLimit: Int { Self.remoteLimit(ofWorkers: workerLimit) }
 
-    /// Of so many threads, how many may be at remote files at once.
+    /// The share of `limit` threads that remote files may occupy: three quarters, and at least one.
     static func remoteLimit(ofWorkers limit: Int) -> Int { max(limit * 3 / 4, 1) }
 
-    /// io_uring's largest submission ring holds 32,768; half are kept for cancels.
+    /// io_uring's largest submission ring has 32,768 entries; half of them are reserved for cancels.
     public static var queueDepthMax: Int { 16_000 }
 
-    /// What connections one program can have; each place takes about half a kilobyte.
+    /// Covers the connections of one program. Each slot takes about half a kilobyte.
     public static var waitingLimitMax: Int { 1 << 20 }
 
     var isInRange: Bool {

@@ -1,13 +1,14 @@
-/// Why an engine could not be made.
+/// Why an engine could not be created.
 public struct EngineFailure: Error, BitwiseCopyable, Sendable {
+    /// The step that failed.
     public enum Step: UInt8, BitwiseCopyable, Sendable {
-        /// A value in the configuration is out of range.
+        /// A value of the configuration is out of range.
         case configuration
         /// io_uring_setup(2).
         case ringSetup
         /// mmap(2) of the ring.
         case ringMapping
-        /// The kernel's io_uring is older than 5.15 and lacks what is needed.
+        /// The kernel's io_uring lacks a required feature; it is older than 5.15.
         case ringFeatures
         /// io_setup(2).
         case linuxAIOSetup
@@ -21,6 +22,6 @@ public struct EngineFailure: Error, BitwiseCopyable, Sendable {
 
     public var engine: EngineKind
     public var step: Step
-    /// Positive; 0 when no system call failed.
+    /// Positive, or 0 if no system call failed.
     public var errno: Int32
 }

@@ -1,4 +1,4 @@
-/// The engines there are. The spelling is the same in code, on the command line, in logs and in tests.
+/// The available engines. `name` is the spelling on the command line, in logs and in tests.
 public enum EngineKind: UInt8, BitwiseCopyable, Sendable, CaseIterable {
     case ioUring
     case threads

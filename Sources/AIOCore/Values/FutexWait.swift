@@ -1,22 +1,24 @@
 internal import CKernel
 internal import Synchronization
 
-/// What `Operation.futexWait` carries: completes with 0 when somebody wakes the word (FUTEX_WAKE), and with EAGAIN at once
-/// if it does not hold `value`.
+/// The argument of ``Operation/futexWait(_:)``. Completes with 0 after a wake-up (FUTEX_WAKE) of the word, and with
+/// EAGAIN at once if the word does not hold `value`.
 ///
-/// A ring waits by itself (6.7). Elsewhere a worker sleeps for each, and of all workers three quarters at most: a wait that
-/// finds them taken begins when it gets one, so whoever wakes changes the word first, as programs do for the sake of those
-/// who are about to sleep. Without futex_waitv(2) (5.16) a worker looks up now and then, and a wake that comes just then
-/// completes it with EAGAIN, if the word has changed.
+/// A ring waits without a thread (6.7). Elsewhere each wait occupies a worker, and all waits together three quarters of
+/// the workers at most. A wait beyond that starts once a worker is free: a waker must change the word before the
+/// wake-up, as it must against the lost wake-up of any futex. Without futex_waitv(2) (5.16) the worker polls for a
+/// cancel: it sleeps in slices of 20 ms, and a wake-up between two slices completes the wait with EAGAIN if the word
+/// has changed.
 public struct FutexWait: BitwiseCopyable, @unchecked Sendable {
-    // @unchecked: the word is made for several threads; it is borrowed until the completion is drained.
+    // @unchecked: the word is accessed by several threads by design; it is borrowed until the completion is drained.
 
-    /// 32 bits, aligned to them.
+    /// The futex word: 32 bits, naturally aligned.
     public var word: UnsafeMutablePointer<UInt32>
+    /// The value of the word on which to wait.
     public var value: UInt32
-    /// Whether only threads of this process wake it (FUTEX_PRIVATE_FLAG), which costs less.
+    /// Whether the word is private to this process (FUTEX_PRIVATE_FLAG), which is cheaper.
     public var isPrivate: Bool
-    /// What tells a worker to stop: not zero. The queue's.
+    /// Set by the queue: a nonzero value, announced by a wake-up, tells the sleeping worker to stop.
     var cancelWord: UnsafeMutablePointer<Atomic<UInt32>>?
 
     public init(_ word: UnsafeMutablePointer<UInt32>, while value: UInt32, isPrivate: Bool = true) {
@@ -25,7 +27,7 @@ public struct FutexWait: BitwiseCopyable, @unchecked Sendable {
         self.isPrivate = isPrivate
     }
 
-    /// As futex_waitv(2) and rings have them.
+    /// The flags in the form that futex_waitv(2) and rings take.
     var flags: UInt32 { CK_FUTEX2_SIZE_U32 | (isPrivate ? CK_FUTEX2_PRIVATE : 0) }
 
 }

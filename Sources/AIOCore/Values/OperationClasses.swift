@@ -1,40 +1,45 @@
 internal import CKernel
 
-// What follows from the traits (`OperationTraits`), and what is asked often enough to have a name of its own.
+// Shorthands for frequently read traits (`OperationTraits`), and classes derived from them.
 
 extension Operation {
-    /// What it works on; nil for operations on none, or on a path.
+    /// The descriptor that the operation works on; nil if it works on none, or on a path.
     @inline(__always)
     public var descriptor: Descriptor? { traits.descriptor }
 
     @inline(__always)
     var otherDescriptor: Descriptor? { traits.otherDescriptor }
 
-    /// The read or write, if it is one.
+    /// The transfer, if the operation is a read or write.
     @inline(__always)
     public var transfer: Transfer? {
         if case .transfer(let transfer) = self { transfer } else { nil }
     }
 
-    /// Whether it is a read or write that writes.
+    /// Whether the operation is a transfer that writes.
     public var isWrite: Bool { transfer?.isWrite ?? false }
 
+    /// Whether the operation mostly waits for a peer or for the clock.
     @inline(__always)
     public var isWait: Bool { traits.isWait }
 
+    /// Whether the operation releases a resource: it cannot be cancelled, and deadlines do not apply to it.
     public var isRelease: Bool { traits.isRelease }
 
+    /// Whether the operation has several completions.
     public var isRepeating: Bool { traits.isRepeating }
 
+    /// Whether the operation completes with a descriptor, which the caller then owns.
     package var makesDescriptor: Bool { traits.makesDescriptor }
 
-    /// Whether it is an operation on this descriptor.
+    /// Whether the operation works on this descriptor.
     package func isOn(_ other: Descriptor) -> Bool {
         if let descriptor, descriptor.isSame(as: other) { return true }
         return otherDescriptor.map { $0.isSame(as: other) } ?? false
     }
 
-    /// Whether its completion is news from somebody else: it waits, but neither for the clock nor for room to write.
+    /// Whether its completion is a *message*, which a peer causes: the operation is a wait, but neither for the clock
+    /// nor for room to write.
     @inline(__always)
     var isMessage: Bool {
         let traits = traits
@@ -45,20 +50,20 @@ extension Operation {
         }
     }
 
-    /// Whether it is a write through the page cache, to be durable later.
+    /// Whether the operation writes through the page cache without O_DSYNC or O_SYNC semantics.
     public var isBufferedWrite: Bool {
         guard let transfer, transfer.isWrite else { return false }
         return transfer.descriptor.kind == .buffered && transfer.flags.isDisjoint(with: [.sync, .dataSync])
     }
 
-    /// Whether it may hold a worker for as long as somebody else pleases.
+    /// Whether another party determines how long the operation may occupy a worker.
     @inline(__always)
     var mayWaitForOthers: Bool {
         let traits = traits
         guard let descriptor = traits.descriptor, descriptor.backing == .remote, traits.interest != .polling else {
             return false
         }
-        // A stream is read when it is ready.
+        // A stream is read only once it is readable.
         return descriptor.kind != .stream || isWrite
     }
 
@@ -66,7 +71,7 @@ extension Operation {
         if case .socket(.connect) = self { true } else { false }
     }
 
-    /// Whether trying again now and then is all that can be done after an EAGAIN (`SocketCall.isPacedByTime`).
+    /// Whether retrying at intervals is the only option after EAGAIN (`SocketCall.isPacedByTime`).
     var isPacedByTime: Bool {
         if case .socket(let call) = self { call.isPacedByTime } else { false }
     }
@@ -78,10 +83,10 @@ extension Transfer {
 }
 
 extension SocketCall {
-    /// nil for `create`.
+    /// The socket; nil for `create`.
     public var descriptor: Descriptor? { traits.descriptor }
 
-    /// Whether it waits before it is tried.
+    /// Whether the call polls before its first attempt.
     var waitsFirst: Bool {
         switch self {
         case .receive(_, _, _, _, let waitsFirst), .send(_, _, _, _, let waitsFirst),
@@ -91,13 +96,13 @@ extension SocketCall {
         }
     }
 
-    /// Whether it looks names up in a file system, or may: that can take its time.
+    /// Whether the call may look up a path in a file system, which may block.
     var isForWorker: Bool {
         if case .bind(_, let address, _) = self { Self.isUnixDomain(address) } else { isPacedByTime }
     }
 
-    /// Whether no poll tells when it can go on: a Unix-domain listener without room is found so by trying again, and so is
-    /// a receiver of datagrams that the socket is not connected to.
+    /// Whether readiness of the socket does not tell when to retry. EAGAIN then means a full backlog of a Unix-domain
+    /// listener, or a full receive buffer of a Unix-domain datagram peer that the socket is not connected to.
     var isPacedByTime: Bool {
         switch self {
         case .connect(_, let address, _): Self.isUnixDomain(address)
@@ -108,12 +113,12 @@ extension SocketCall {
         }
     }
 
-    /// An address begins with its family, 16 bits in the machine's order.
+    /// A socket address starts with its family, 16 bits in native byte order.
     private static func isUnixDomain(_ address: UnsafeRawPointer) -> Bool {
         address.loadUnaligned(as: UInt16.self) == UInt16(CK_AF_UNIX)
     }
 
-    /// The flags as the kernel gets them.
+    /// The flags that are passed to the kernel.
     static func sendFlags(_ flags: Int32) -> Int32 { receiveFlags(flags) | CK_MSG_NOSIGNAL }
     static func receiveFlags(_ flags: Int32) -> Int32 { flags & ~CK_MSG_WAITALL }
 }

@@ -1,6 +1,6 @@
-/// The same operation on other descriptors.
+/// Replaces the descriptors of an operation.
 extension Operation {
-    /// On another descriptor, if it is on one.
+    /// The operation on another descriptor; unchanged if it works on none.
     public func on(_ other: Descriptor) -> Operation {
         switch self {
         case .transfer(var transfer):
@@ -31,7 +31,7 @@ extension Operation {
         }
     }
 
-    /// With another second descriptor, if it has one.
+    /// The operation with another second descriptor; unchanged if it has none.
     func onOther(_ other: Descriptor) -> Operation {
         switch self {
         case .splice(var splice):
@@ -50,7 +50,7 @@ extension Operation {
 }
 
 extension SocketCall {
-    /// The same call on another socket.
+    /// The call on another socket.
     func on(_ other: Descriptor) -> SocketCall {
         switch self {
         case .create: self

@@ -1,53 +1,56 @@
 internal import CKernel
 
-/// What there is to know of an operation without knowing which it is.
+/// The properties of an operation, independent of its case.
 ///
-/// `Operation.traits` is the one table, without a `default`: an operation that is added has a row, or nothing compiles. What
-/// treats operations alike (tables, deadlines, retries, workers, names in errors) reads it.
+/// `Operation.traits` is the only table, without a `default`: an added operation does not compile without a row. All
+/// code that treats operations uniformly (the in-flight table, deadlines, retries, workers, error texts) reads it.
 public struct OperationTraits: BitwiseCopyable, Sendable {
-    /// What it is called in errors and reports: as the system call.
+    /// The name in errors and reports, close to the system call's.
     public let name: StaticString
     let handling: Handling
-    /// What it works on; nil for operations on none, or on a path.
+    /// The descriptor that the operation works on; nil if it works on none, or on a path.
     let descriptor: Descriptor?
-    /// The second descriptor of an operation on two.
+    /// The second descriptor, of an operation on two.
     let otherDescriptor: Descriptor?
-    /// What it waits for if it cannot go on at once; nil if it is done then, or waits for a device in a call that blocks.
+    /// The event that the operation waits for if it would block; nil if it never does, or blocks in the system call
+    /// until a device is done.
     let awaits: Awaited?
-    /// Whether what it does is mostly to wait for somebody else, or for the clock. There may be as many of these as a
-    /// program has connections, without one of them being work for a device.
+    /// Whether the operation mostly waits for a peer or for the clock. A program may have one of these per connection
+    /// without causing any work for a device.
     let isWait: Bool
-    /// Whether an EAGAIN is for the caller, who wants no waiting.
+    /// Whether EAGAIN is final: the caller asked for a non-blocking operation.
     let isWithoutWaiting: Bool
-    /// Whether it completes more than once.
+    /// Whether the operation has several completions.
     let isRepeating: Bool
-    /// Whether it completes with a descriptor that is then its owner's to close.
+    /// Whether it completes with a descriptor, which the caller then owns.
     let makesDescriptor: Bool
-    /// Whether it gives something up that would otherwise be kept for ever: a descriptor, or what was half made. Such an
-    /// operation is carried out whatever is asked for: no cancel takes it back, and no deadline ends it.
+    /// Whether it releases a resource that would leak otherwise: a descriptor, or a half-finished file. A release is
+    /// always executed: it cannot be cancelled, and deadlines do not apply to it.
     let isRelease: Bool
-    /// Whether it did nothing if it says EINTR, and is begun again: the submitting thread had a signal or task work pending.
+    /// Whether EINTR means that the operation did nothing and can be restarted: the submitting thread had a signal or
+    /// task work pending.
     let restartsAfterInterrupt: Bool
-    /// Whether a worker can carry it out by itself, and ends with its result.
+    /// Whether a worker alone can execute the operation to its final result.
     let isForAnyWorker: Bool
-    /// Whether how it is carried out depends on the kind of its descriptor. What is for sockets alone is refused elsewhere.
+    /// Whether its execution depends on the kind of its descriptor. Calls for sockets alone do not need it: the kernel
+    /// refuses them on other files.
     let needsKind: Bool
 
-    /// Who carries it out, and what a cancel has to reach.
+    /// Who executes the operation, and how a cancel reaches it.
     enum Handling: UInt8, BitwiseCopyable {
-        /// An engine, which a cancel asks for an end.
+        /// An engine. A cancel goes to the engine.
         case engine
-        /// An engine, on a worker that looks now and then whether it is to end (`BlockingWork.requestEnd`).
+        /// A worker, which checks for a requested end between two system calls (`BlockingWork.requestEnd`).
         case work
-        /// An engine; where that is a worker, it sleeps, and a cancel wakes it.
+        /// An engine. If a worker executes it, the worker sleeps, and a cancel wakes it.
         case sleep
-        /// An engine, until all is written (`EngineQueueWholeWrites`).
+        /// An engine, repeatedly until everything is written (`EngineQueueWholeWrites`).
         case wholeWrite
         /// An engine, one step at a time (`EngineQueueSteps`).
         case steps
-        /// The queue, when the time comes.
+        /// The queue, at the deadline.
         case timer
-        /// The queue, at once.
+        /// The queue, immediately.
         case queue
     }
 
@@ -74,13 +77,13 @@ public struct OperationTraits: BitwiseCopyable, Sendable {
         self.needsKind = needsKind
     }
 
-    /// What it wants of its descriptor, if that is what it waits for.
+    /// The readiness that the operation waits for, if it waits for its descriptor.
     @inline(__always)
     var interest: Interest? {
         if case .descriptor(let interest)? = awaits { interest } else { nil }
     }
 
-    /// Work for a device or a file system.
+    /// The traits of work for a device or a file system.
     @inline(__always)
     fileprivate static func work(
         _ name: StaticString, on descriptor: Descriptor? = nil, makesDescriptor: Bool = false, isRelease: Bool = false
@@ -91,6 +94,7 @@ public struct OperationTraits: BitwiseCopyable, Sendable {
 }
 
 extension Operation {
+    /// The row of this operation.
     @inline(__always)
     public var traits: OperationTraits {
         switch self {

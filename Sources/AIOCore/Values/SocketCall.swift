@@ -1,46 +1,47 @@
 public import CKernel
 
-/// One operation on sockets as a value: what `Operation.socket` carries.
+/// One operation on a socket, as a plain value: the argument of ``Operation/socket(_:)``.
 ///
-/// Addresses and messages are the kernel's structures; what they and the buffers lie in is borrowed until the
-/// completion is drained. Calls that wait do so whether or not the socket has O_NONBLOCK, and hold no worker meanwhile;
-/// MSG_DONTWAIT makes one complete with EAGAIN instead. MSG_WAITALL is not heeded: transfers may be short. A receive or
-/// send that `waitsFirst` was tried a moment ago in vain, or would be, so it waits before it is tried.
+/// Addresses and messages are the kernel's structures. They and the buffers are borrowed until the completion is
+/// drained. A call that would block waits, whether or not the socket has O_NONBLOCK, without occupying a worker; with
+/// MSG_DONTWAIT it completes with EAGAIN instead. MSG_WAITALL is ignored: transfers may be short. With `waitsFirst`, a
+/// receive or send polls before its first attempt, which the caller expects to fail with EAGAIN.
 public enum SocketCall: BitwiseCopyable, @unchecked Sendable {
     // @unchecked: the pointers are handed over with the operation, as in `Operation`. No case is larger than a
-    // `Transfer`, so that operations are no larger for them.
+    // `Transfer`, which keeps operations small.
 
-    /// socket(2). Completes with the descriptor, which the caller then owns. `type` may have SOCK_CLOEXEC and
-    /// SOCK_NONBLOCK in it.
+    /// socket(2). Completes with the descriptor, which the caller then owns. `type` may include SOCK_CLOEXEC and
+    /// SOCK_NONBLOCK.
     case create(domain: Int32, type: Int32, protocol: Int32)
     /// bind(2).
     case bind(Descriptor, address: UnsafeRawPointer, count: UInt32)
     /// listen(2).
     case listen(Descriptor, backlog: Int32)
-    /// accept4(2). Completes with the new descriptor, which the caller then owns: also when a cancel was asked for that
-    /// came too late, as with `Operation.open`. `count` is the room at `address`, and then what the address takes.
+    /// accept4(2). Completes with the new descriptor, which the caller then owns, also if a cancel came too late.
+    /// `count` is the room at `address`, and is set to the length of the address.
     case accept(
         Descriptor, address: UnsafeMutableRawPointer?, count: UnsafeMutablePointer<UInt32>?, flags: Int32)
-    /// Repeating: accept4(2) of one connection after the other.
+    /// Repeating: accept4(2), one connection per completion.
     case acceptEach(Descriptor, flags: Int32)
-    /// connect(2). Completes with 0 when the connection stands. A cancelled one may still come to stand: close the
-    /// socket.
+    /// connect(2). Completes with 0 when the connection is established. After a cancel it may still be established:
+    /// close the socket.
     case connect(Descriptor, address: UnsafeRawPointer, count: UInt32)
     /// recv(2). Completes with the bytes received; 0 is the end of a stream.
     case receive(Descriptor, UnsafeMutableRawPointer?, count: Int, flags: Int32, waitsFirst: Bool = false)
-    /// recv(2) into a buffer of a group (`Operation.buffers`), which is taken when there is something to receive; which one
-    /// it was, `CompletionFlags.buffer` tells. Completes with the bytes; 0 is the end, and then there is no buffer. ENOBUFS
-    /// if there is something to receive and no buffer is free. Repeating, if it is said to be. Nothing is said about the
-    /// order of several on one socket.
+    /// recv(2) into a buffer of a group (`Operation.buffers`), taken once there is data; ``CompletionFlags/buffer``
+    /// names it. Completes with the bytes received; 0 is the end of the stream, which has no buffer. ENOBUFS if there
+    /// is data and no buffer is free. Repeating if `isRepeating`. The order of several on one socket is unspecified.
     case receiveBuffered(Descriptor, group: UInt16, flags: Int32, isRepeating: Bool)
-    /// send(2), never with SIGPIPE. Completes with the bytes sent, which may be fewer.
+    /// send(2), with MSG_NOSIGNAL. Completes with the bytes sent, which may be fewer than requested.
     case send(Descriptor, UnsafeRawPointer?, count: Int, flags: Int32, waitsFirst: Bool = false)
-    /// As `send`; but a ring (6.0) sends from the bytes where they lie, and completes when it is done with them. For what
-    /// is large: the second answer of the kernel's costs more than a small copy.
+    /// As `send`, but a ring (6.0) sends from the caller's memory, and completes once the kernel is done with it.
+    /// Worthwhile for large sends only: the second notification costs more than a small copy.
     case sendZeroCopy(Descriptor, UnsafeRawPointer?, count: Int, flags: Int32)
-    /// recvmsg(2): with the sender's address, control messages, into several buffers. Completes with the bytes.
+    /// recvmsg(2): receives the sender's address and control messages, into several buffers. Completes with the bytes
+    /// received.
     case receiveMessage(Descriptor, UnsafeMutablePointer<ck_message>, flags: Int32, waitsFirst: Bool = false)
-    /// sendmsg(2), never with SIGPIPE: to an address, with control messages, from several buffers.
+    /// sendmsg(2), with MSG_NOSIGNAL: sends to an address, with control messages, from several buffers. Completes with
+    /// the bytes sent.
     case sendMessage(Descriptor, UnsafePointer<ck_message>, flags: Int32, waitsFirst: Bool = false)
     /// shutdown(2). `how` is its SHUT_ value.
     case shutdown(Descriptor, how: Int32)

@@ -1,12 +1,13 @@
-/// What `Operation.splice` and `.tee` carry. Waits until there is something to move and room for it, unless `flags` has
-/// SPLICE_F_NONBLOCK: then it completes with EAGAIN. Nothing is said about the order of several on one descriptor.
+/// The argument of ``Operation/splice(_:)`` and ``Operation/tee(_:)``. Waits until the input has data and the output
+/// has room; with SPLICE_F_NONBLOCK in `flags` it completes with EAGAIN instead. The order of several on one descriptor
+/// is unspecified.
 public struct Splice: BitwiseCopyable, Sendable {
     public var input: Descriptor
-    /// Byte in the file; `Transfer.currentPosition` for a pipe or a stream, or the descriptor's own position.
+    /// Byte offset in the file; ``Transfer/currentPosition`` for a pipe, a stream, or the descriptor's own position.
     public var inputOffset: Int64
     public var output: Descriptor
     public var outputOffset: Int64
-    /// Bytes to move.
+    /// Maximum number of bytes to move.
     public var count: UInt32
     /// SPLICE_F_ flags.
     public var flags: UInt32

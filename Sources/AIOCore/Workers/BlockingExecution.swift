@@ -1,7 +1,7 @@
 internal import CKernel
 
 extension Operation {
-    /// Carries the operation out on this thread, which may block: workers only.
+    /// Executes the operation on the calling thread, which may block; for workers only.
     ///
     /// Returns the value or a negative errno.
     public func blockingResult() -> Int {
@@ -46,12 +46,12 @@ extension Operation {
         case .futexWait(let wait):
             return wait.blockingResult()
         case .poll, .pollEach, .timeout, .repeatingTimeout, .buffers, .cancel, .cancelAll:
-            // These wait; the engine and the queue do that without a worker.
+            // The engine or the queue executes these without a worker.
             return -Int(EINVAL)
         }
     }
 
-    /// The operations that give and take away names.
+    /// The operations on names.
     private func namingResult() -> Int {
         switch self {
         case .rename(let directory, let path, let newDirectory, let newPath, let flags):

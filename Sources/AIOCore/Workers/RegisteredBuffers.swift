@@ -1,12 +1,13 @@
 internal import CKernel
 
-/// The memory registered with a queue. Nothing is gained by it here; what is not in it is refused as the kernel would.
+/// The memory registered with a queue. Registration gains nothing here; transfers outside of it are refused as the
+/// kernel would.
 struct RegisteredBuffers: ~Copyable {
     private var vectors = UnsafeMutableBufferPointer<iovec>(start: nil, count: 0)
 
     deinit { vectors.deallocate() }
 
-    /// Returns 0, or EBUSY, EINVAL.
+    /// Returns 0, -EBUSY or -EINVAL.
     mutating func register(_ buffers: UnsafeBufferPointer<iovec>) -> Int {
         guard vectors.isEmpty else { return -Int(EBUSY) }
         guard !buffers.isEmpty else { return -Int(EINVAL) }
@@ -15,7 +16,7 @@ struct RegisteredBuffers: ~Copyable {
         return 0
     }
 
-    /// Returns 0, or ENXIO if there is none.
+    /// Returns 0, or -ENXIO if nothing is registered.
     mutating func unregister() -> Int {
         guard !vectors.isEmpty else { return -Int(ENXIO) }
         vectors.deallocate()
@@ -23,7 +24,7 @@ struct RegisteredBuffers: ~Copyable {
         return 0
     }
 
-    /// Whether the transfer lies within the buffer that it names, if it names one.
+    /// Whether the transfer lies within the registered buffer that it names, if any.
     @inline(__always)
     func allows(_ operation: Operation) -> Bool {
         guard let transfer = operation.transfer, !transfer.isVectored else { return true }

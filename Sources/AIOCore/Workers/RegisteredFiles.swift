@@ -1,13 +1,13 @@
 internal import CKernel
 
-/// The files registered with a queue, for those who carry an operation out by system call: held open under numbers of
-/// their own, so that the caller may close his.
+/// The files registered with a queue, for execution by system call: kept open as duplicates, so that the caller may
+/// close its own descriptors.
 struct RegisteredFiles: ~Copyable {
     private var numbers = UnsafeMutableBufferPointer<Int32>(start: nil, count: 0)
 
     deinit { Self.release(numbers) }
 
-    /// Returns 0, or EBUSY, EINVAL, EBADF, EMFILE. -1 leaves a place empty.
+    /// Returns 0, -EBUSY, -EINVAL, -EBADF or -EMFILE. A number of -1 leaves its index empty.
     mutating func register(_ files: UnsafeBufferPointer<Int32>) -> Int {
         guard numbers.isEmpty else { return -Int(EBUSY) }
         guard !files.isEmpty else { return -Int(EINVAL) }
@@ -24,14 +24,14 @@ struct RegisteredFiles: ~Copyable {
         return 0
     }
 
-    /// Returns 0, or ENXIO if there are none.
+    /// Returns 0, or -ENXIO if nothing is registered.
     mutating func unregister() -> Int {
         guard !numbers.isEmpty else { return -Int(ENXIO) }
         release()
         return 0
     }
 
-    /// The descriptor by its number, if it was given by its index. nil for an index at which there is no file.
+    /// The descriptor with its number instead of a registered index. nil for an index without a file.
     @inline(__always)
     func resolve(_ descriptor: Descriptor) -> Descriptor? {
         guard descriptor.isRegistered else { return descriptor }

@@ -1,26 +1,26 @@
-/// One operation in the pool. Items are kept by slot, so that one can be taken back from the middle of a list.
+/// One work item of the pool. Items are indexed by slot, so that one can be removed from the middle of a list.
 struct WorkItem: BitwiseCopyable {
     enum State: UInt8, BitwiseCopyable {
-        /// Not in the pool, or its result is known.
+        /// Not in the pool, or finished.
         case idle
-        /// In a list. Left when a worker takes it, or when it is cancelled.
+        /// In a list, until a worker takes it or it is cancelled.
         case queued
-        /// A worker has it.
+        /// A worker executes it.
         case running
     }
 
     var operation = Operation.nop
     var token = Token(rawValue: .max)
-    /// Seldom blocks for long: see `WorkerPool`.
+    /// Quick work: see `WorkerPool`.
     var isQuick = false
     var isAdvised = false
-    /// May wait for ever for somebody else: see `WorkerPool`.
+    /// Remote work, which may block indefinitely: see `WorkerPool`.
     var isRemote = false
-    /// Waits until another party comes: see `WorkerPool`.
+    /// Waiting work: see `WorkerPool`.
     var isWaiting = false
-    /// The thread that is at it, if a cancel may interrupt that; 0 otherwise.
+    /// The ID of the thread that executes it, if a cancel may interrupt that; 0 otherwise.
     var thread: Int32 = 0
-    /// Asked to end while a worker had it.
+    /// A cancel was requested while a worker had it.
     var isCancelRequested = false
     var state = State.idle
     fileprivate var next: Int32 = -1
@@ -38,7 +38,7 @@ struct WorkItem: BitwiseCopyable {
 
     var slot: Int { Int(token.slot) }
 
-    /// What a read comes to whose pages have been asked for; nil if they are still to come.
+    /// The result of a read after readahead; nil if its pages are not all there yet.
     func resultOfPageCache() -> Int? {
         guard let transfer = operation.transfer, transfer.offset >= 0, !transfer.form.contains(.throughPageCache),
             case .done(let result) = transfer.ask()
@@ -49,7 +49,7 @@ struct WorkItem: BitwiseCopyable {
     var isRead: Bool { operation.transfer.map { !$0.isWrite } ?? false }
 }
 
-/// A first-in first-out list of items, linked by slot.
+/// A FIFO list of items, linked by slot.
 struct WorkList: BitwiseCopyable {
     private(set) var count = 0
     private var head: Int32 = -1
@@ -95,13 +95,13 @@ struct WorkList: BitwiseCopyable {
     }
 }
 
-/// A range of a file whose pages a read is going to want.
+/// The range of a file that a read needs.
 struct ReadaheadRange: BitwiseCopyable {
     private var descriptor: Int32
     private var offset: Int64
     private var count: Int
 
-    /// nil for what is not a buffered read at an offset.
+    /// nil unless the operation is a buffered read at an offset.
     init?(_ operation: Operation) {
         guard let transfer = operation.transfer, !transfer.isWrite, transfer.descriptor.kind == .buffered,
             transfer.offset >= 0
@@ -119,7 +119,7 @@ extension Operation {
         if case .futexWait = self { true } else { false }
     }
 
-    /// Whether it is quick work, as `WorkerPool` means it.
+    /// Whether the operation is quick work: see `WorkerPool`.
     fileprivate var isQuick: Bool {
         guard let transfer, transfer.descriptor.kind == .buffered else { return false }
         return !transfer.isWrite || transfer.flags.isDisjoint(with: [.sync, .dataSync])

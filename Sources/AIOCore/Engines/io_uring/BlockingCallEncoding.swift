@@ -1,10 +1,11 @@
 internal import CKernel
 
 extension BlockingCall {
-    /// A call that rings have since 5.19. It follows symbolic links; those that do not are for workers.
+    /// The encoding of a call for which rings have an opcode (5.19). The opcodes follow symbolic links; the variants
+    /// that do not go to workers.
     struct RingForm {
         var opcode: UInt8
-        /// -1 if it is on a path.
+        /// -1 for a call on a path.
         var descriptor: Int32 = -1
         var path: UInt64 = 0
         var name: UInt64
@@ -22,7 +23,7 @@ extension BlockingCall {
         case .fsetxattr: opcode = CK_URING_OP_FSETXATTR
         default: return nil
         }
-        // A length that does not fit is for the system call to refuse.
+        // The system call rejects a length that does not fit.
         guard let count = UInt32(exactly: fourth) else { return nil }
         var form = RingForm(
             opcode: opcode, name: UInt64(bitPattern: Int64(second)), value: UInt64(bitPattern: Int64(third)),
