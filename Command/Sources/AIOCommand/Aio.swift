@@ -8,7 +8,7 @@ struct Aio: AsyncParsableCommand {
         commandName: "aio",
         abstract: "Shows what asynchronous I/O this machine can do, measures it, and gives it to other programs.",
         discussion: "Exit status: 0 success, 1 failure, 2 wrong usage, 130 interrupted.",
-        // There is no release yet that a number could stand for.
+        // No release exists yet, so there is no version number.
         version: "aio (swift-aio) unreleased",
         subcommands: [
             BenchCommand.self, ProbeCommand.self, RunCommand.self, CopyCommand.self, DiskUsageCommand.self,
@@ -17,7 +17,7 @@ struct Aio: AsyncParsableCommand {
 
     static func main() async {
         do {
-            // Not `asyncParseAsRoot`, which changes threads: `run` wants the one that the process began with.
+            // Not `asyncParseAsRoot`, which switches threads: `run` needs the thread that the process started with.
             var command = try parseAsRoot()
             if var asynchronous = command as? any AsyncParsableCommand {
                 try await asynchronous.run()
@@ -29,7 +29,7 @@ struct Aio: AsyncParsableCommand {
         }
     }
 
-    /// Says in one line what went wrong. Returns the exit status.
+    /// Writes one line about the error. Returns the exit status.
     private static func report(_ error: any Error) -> Int32 {
         switch error {
         case let failure as Failure:
@@ -51,7 +51,7 @@ struct Aio: AsyncParsableCommand {
     private static func reportUsage(_ error: any Error) -> Int32 {
         let status = exitCode(for: error)
         if status == .success {
-            // A request for help or the version: what was asked for, not a complaint.
+            // The user asked for the help or the version, so this is output and no error.
             do throws(Failure) { try Console.write(fullMessage(for: error) + "\n") } catch {
                 Console.complain(error.message)
                 return 1
@@ -65,7 +65,7 @@ struct Aio: AsyncParsableCommand {
         return isUsage ? 2 : 1
     }
 
-    /// Those that the arguments name: one, or two of `bench`.
+    /// The subcommand that the arguments name; after `bench`, also the bench.
     private static func subcommands(_ arguments: ArraySlice<String>) -> [String] {
         guard let first = arguments.first, ["bench", "run", "copy", "du", "hash", "serve"].contains(first) else {
             return []
@@ -73,7 +73,7 @@ struct Aio: AsyncParsableCommand {
         guard first == "bench" else { return [first] }
         let benches = BenchCommand.configuration.subcommands.compactMap { $0.configuration.commandName }
         let second = arguments.dropFirst().first.flatMap { benches.contains($0) ? $0 : nil }
-        // Without one it is the default's option that was wrong.
+        // Without a name, the option belongs to the default bench.
         return [first, second ?? "files"]
     }
 }

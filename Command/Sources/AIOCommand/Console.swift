@@ -15,10 +15,10 @@ enum Console {
         if result < 0 { throw Failure("standard output", result: result) }
     }
 
-    /// Writes one line to standard error. When that fails there is nobody left to tell.
+    /// Writes one line to standard error. An error is ignored: there is nowhere left to report it.
     static func complain(_ line: String) { _ = put("aio: \(line)\n", to: 2) }
 
-    /// Writes to standard error as it is.
+    /// Writes to standard error without a prefix or a newline.
     static func draw(_ text: String) { _ = put(text, to: 2) }
 
     static var standardErrorIsTerminal: Bool { isatty(2) == 1 }

@@ -1,6 +1,6 @@
 import Glibc
 
-/// Why a command cannot go on, in one line for the person at the terminal.
+/// Why a command failed, in one line for the user.
 struct Failure: Error {
     var message: String
 
@@ -17,6 +17,6 @@ struct Failure: Error {
 /// A signal asked the command to stop.
 struct Interrupted: Error {
     var signal: Int32
-    /// What is left of what it did, for the person at the terminal.
+    /// What the command leaves behind, for the user.
     var remains = "nothing is left behind"
 }

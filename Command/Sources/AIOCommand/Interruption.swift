@@ -2,18 +2,18 @@ import AIO
 import Glibc
 import Synchronization
 
-/// SIGINT, SIGTERM and SIGHUP ask the command to stop; what runs looks here often and ends by itself, so that
-/// what it made is removed on the way out.
+/// SIGINT, SIGTERM and SIGHUP ask the command to stop. Long-running code polls this state and returns early, so that
+/// what it created is cleaned up on the way out.
 enum Interruption {
-    /// The signal that came, or 0. Relaxed suffices: nothing else is published with it.
+    /// The signal that arrived, or 0. Relaxed: it publishes no other data.
     private static let signal = Atomic<Int32>(0)
 
     @inline(__always)
     static var isRequested: Bool { signal.load(ordering: .relaxed) != 0 }
 
-    /// Starts listening. A second signal of the same kind ends the process at once.
+    /// Installs the handlers. A second signal of the same kind ends the process at once.
     static func listen() {
-        // The global is initialised here, since its first use must not be in the handler.
+        // Initialises the global before the handler can run: the lazy initialisation must not happen in the handler.
         signal.store(0, ordering: .relaxed)
         var action = sigaction()
         action.__sigaction_handler.sa_handler = { number in
@@ -26,7 +26,7 @@ enum Interruption {
 
     static let signals: [Signal] = [.interrupt, .terminate, .hangUp]
 
-    /// Whoever started this may have had them blocked, and meant it for itself.
+    /// Unblocks the signals: the parent may have blocked them for its own purposes, and the mask is inherited.
     static func unblock() {
         var listened = sigset_t()
         sigemptyset(&listened)

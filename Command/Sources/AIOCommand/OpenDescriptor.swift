@@ -1,13 +1,13 @@
 import AIOCore
 import CKernel
 
-/// A descriptor that this command opened. It is closed when it goes out of scope.
+/// A descriptor that this command owns. It is closed at the end of its lifetime.
 struct OpenDescriptor: ~Copyable {
     let number: Int32
 
     init(owning number: Int32) { self.number = number }
 
-    /// openat2(2) with close-on-exec. `mode` is for a file that is created.
+    /// Opens a file with openat2(2), close-on-exec. `mode` applies to a file that is created.
     init(_ path: String, _ flags: UInt64, mode: UInt64 = 0, in directory: Int32 = CK_AT_FDCWD) throws(Failure) {
         var how = ck_open_how(flags: flags | CK_O_CLOEXEC, mode: mode, resolve: 0)
         let result = path.withCString { Kernel.openat2(directory, $0, &how) }
@@ -15,7 +15,7 @@ struct OpenDescriptor: ~Copyable {
         number = Int32(result)
     }
 
-    /// Leaves the descriptor open, to the caller.
+    /// Gives up ownership: the caller must close the descriptor.
     consuming func release() -> Int32 {
         let number = number
         discard self

@@ -21,7 +21,7 @@ struct ByteCount: ExpressibleByArgument, Equatable, CustomStringConvertible {
         "g": 0x1p30, "gb": 0x1p30, "gib": 0x1p30, "t": 0x1p40, "tb": 0x1p40, "tib": 0x1p40,
     ]
 
-    /// In the largest unit that leaves a whole number, as in `4 KiB`; above 10 in tenths of a unit.
+    /// The largest unit that gives a whole number, such as `4 KiB`; with one decimal from 10 units on.
     var description: String {
         for (name, size) in [("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)] where bytes >= size {
             if bytes % size == 0 { return "\(bytes / size) \(name)" }

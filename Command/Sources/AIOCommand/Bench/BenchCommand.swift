@@ -1,6 +1,6 @@
 import ArgumentParser
 
-/// `aio bench`: measures this library beside other ways of doing the same.
+/// `aio bench`: measures this library against other interfaces for the same I/O.
 struct BenchCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "bench",

@@ -1,17 +1,18 @@
 import AIOCore
 import Foundation
 
-/// What everybody else takes of the processors: the contestants do not get it, and not equally.
+/// The load that other programs put on the processors. It slows the contestants down, and not equally.
 struct MachineLoad {
-    /// The share of all processors' time, 0 to 1, in use just before the measurement; nil if the kernel does not tell.
+    /// The share of all processors' time, 0 to 1, in use just before the measurement; nil if the kernel does not report
+    /// it.
     let others: Double?
     private let start: Ticks?
 
-    /// Shares above these are worth a note.
+    /// Larger shares get a note.
     private static let noteworthyOthers = 0.1
     private static let noteworthyStolen = 0.01
 
-    /// At the start of a measurement, before which it sleeps for 250 ms.
+    /// Starts the measurement. Blocks for 250 ms to sample the load.
     init() {
         let before = Ticks()
         usleep(250_000)
@@ -19,10 +20,11 @@ struct MachineLoad {
         others = start.flatMap { $0.share(since: before, \.busy) }
     }
 
-    /// The share, 0 to 1, that a hypervisor gave to other machines since the start; nil if the kernel does not tell.
+    /// The share, 0 to 1, that a hypervisor gave to other machines since the start; nil if the kernel does not report
+    /// it.
     func stolen() -> Double? { Ticks()?.share(since: start, \.stolen) }
 
-    /// What a reader of figures taken under this load should know.
+    /// Notes for the reader of figures that were taken under this load.
     static func notes(others: Double?, stolen: Double?) -> [String] {
         var notes: [String] = []
         if let others, others > noteworthyOthers {
@@ -48,7 +50,8 @@ struct MachineLoad {
             guard let text = try? String(contentsOfFile: "/proc/stat", encoding: .utf8),
                 let line = text.split(separator: "\n").first
             else { return nil }
-            // user, nice, system, idle, iowait, irq, softirq, steal; guests are in user and nice already.
+            // The columns are user, nice, system, idle, iowait, irq, softirq and steal. user and nice include guest
+            // time.
             let values = line.split(separator: " ").dropFirst().prefix(8).compactMap { Int($0) }
             guard values.count == 8 else { return nil }
             total = values.reduce(0, +)

@@ -2,9 +2,9 @@ import AIO
 import AIOCore
 import ArgumentParser
 
-/// Names on the command line with commas between them, of things that there is a fixed list of.
+/// Comma-separated names on the command line, from a fixed list.
 enum NameList {
-    /// nil if the option was not given, empty for `none`.
+    /// Returns nil if the option was not given, and an empty array for `none`.
     static func parse<Value: Equatable>(_ text: String?, _ option: String, _ known: [(String, Value)]) throws
         -> [Value]?
     {
@@ -29,10 +29,11 @@ enum NameList {
 /// The engines to measure.
 struct AvailableEngines {
     private(set) var kinds: [EngineKind] = []
-    /// Which are not, and why.
+    /// Which engines are not measured, and why.
     private(set) var notes: [String] = []
 
-    /// One `asked` for by name that is not available is an error; of all (nil), it is a note.
+    /// An engine that was `asked` for by name and is not available is an error. If all are measured (nil), it becomes a
+    /// note.
     init(_ asked: [EngineKind]?, queueDepth: Int) throws(Failure) {
         for engine in asked ?? EngineKind.allCases {
             var configuration = IOQueue.Configuration()

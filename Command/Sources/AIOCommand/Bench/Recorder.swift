@@ -1,8 +1,8 @@
 import Histogram
 
-/// What one turn measures. All times are nanoseconds.
+/// The measurements of one turn. All times are in nanoseconds.
 final class Recorder {
-    /// Times with their percentiles (three digits), their exact sum and their exact maximum.
+    /// A distribution of times: percentiles (three significant digits), the exact sum and the exact maximum.
     struct Times {
         private(set) var histogram = Histogram<UInt64>(
             lowestDiscernibleValue: 1, highestTrackableValue: Times.longest, numberOfSignificantValueDigits: .three)
@@ -10,7 +10,7 @@ final class Recorder {
         private(set) var worst: UInt64 = 0
         private(set) var count: UInt64 = 0
 
-        /// Longer times are counted as this one: 1,000 s.
+        /// The histogram counts longer times as 1,000 s.
         private static let longest: UInt64 = 1_000_000_000_000
 
         @inline(__always)
@@ -33,9 +33,9 @@ final class Recorder {
         func percentile(_ percent: Double) -> UInt64 { histogram.valueAtPercentile(percent) }
     }
 
-    /// From just before the operation was handed over until its caller had the result.
+    /// From just before submission until the caller has the result.
     private(set) var latency = Times()
-    /// How long each call held the thread that made it.
+    /// How long each call held the calling thread.
     private(set) var submitting = Times()
 
     @inline(__always)

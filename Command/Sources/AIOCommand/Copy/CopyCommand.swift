@@ -61,7 +61,7 @@ struct CopyCommand: AsyncParsableCommand {
     }
 }
 
-/// All that one command copies.
+/// All the copies of one command.
 private struct CopyJob {
     private let target: Path
     private let options: CopyOptions
@@ -77,7 +77,7 @@ private struct CopyJob {
         self.display = display
     }
 
-    /// Returns how many failures there were.
+    /// Returns the number of failures.
     func run(_ sources: [Path]) async throws -> Int {
         let isFolder = try await isDirectory(target)
         guard isFolder || sources.count == 1 else {
@@ -85,7 +85,7 @@ private struct CopyJob {
         }
         var seen: Set<Path> = []
         for source in sources {
-            // As cp(1) has it: that is no fault.
+            // As in cp(1), this is no error.
             guard seen.insert(source).inserted else {
                 say { Console.complain("\(source) was given more than once; it is copied once") }
                 continue
@@ -108,7 +108,8 @@ private struct CopyJob {
         guard isFolder else { return target }
         let name = source.lastPart
         let isNamed = !name.isEmpty && name != Array(".".utf8) && name != Array("..".utf8)
-        // What has no name of its own goes into the target itself, also where that is a link.
+        // A source without a name of its own (`.`, `..`, `/`) is copied into the target itself, even if the target is a
+        // link.
         return target.with(isNamed ? name : [])
     }
 

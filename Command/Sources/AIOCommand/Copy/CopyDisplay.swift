@@ -2,8 +2,8 @@ import AIO
 import AIOCore
 import Synchronization
 
-/// The bar on a terminal: how much is copied of what is to be copied, how fast, and how long it will take. What there is
-/// to copy is counted meanwhile, and nothing is counted where nobody looks.
+/// The progress bar of a copy: how much is copied of the total, the rate, and the time left. The total is counted while
+/// the copy runs, and only if standard error is a terminal.
 final class CopyDisplay: Sendable {
     private let progress: CopyProgress
     private let began = Kernel.now()
@@ -26,7 +26,7 @@ final class CopyDisplay: Sendable {
         bar.withLock { $0.show(text.line, share: text.share) }
     }
 
-    /// Takes the bar off, so that a line can be written.
+    /// Clears the bar, so that a line can be written.
     func clear() { bar.withLock { $0.clear() } }
 
     func end() {
@@ -34,11 +34,12 @@ final class CopyDisplay: Sendable {
         clear()
     }
 
-    /// What is shown. A file counts as much as some KiB more, since many small ones take longer than their bytes say.
+    /// The text of the bar. Each file counts as 16 KiB more than its size, because many small files take longer than
+    /// their bytes suggest.
     static func text(
         files: Int, bytes: Int, of total: (files: Int, bytes: Int)?, seconds: Double
     ) -> (line: String, share: Double) {
-        // What is cloned takes no time, and may be as large as a number can say.
+        // Cloned bytes take no time, so the rate can exceed what an Int holds.
         let rate = seconds > 0 ? Int(max(0, min(Double(bytes) / seconds, 0x1p62))) : 0
         let line = "\(files) files, \(ByteCount(bytes)), \(ByteCount(rate & ~1023))/s"
         guard let total else { return (line, 0) }
@@ -51,11 +52,11 @@ final class CopyDisplay: Sendable {
     }
 }
 
-/// How much there is to copy; known when all of it has been counted.
+/// The amount to copy; known once all of it has been counted.
 private final class CopyTotal: Sendable {
     private let files = Atomic<Int>(0)
     private let bytes = Atomic<Int>(0)
-    // Released last, so that the numbers are there when this is seen.
+    // Stored last. Releasing: pairs with the acquiring load in `known`, which then sees the final counts.
     private let isComplete = Atomic<Bool>(false)
 
     var known: (files: Int, bytes: Int)? {
@@ -73,7 +74,7 @@ private final class CopyTotal: Sendable {
                     bytes.wrappingAdd(Int(min(status.size, status.allocatedSize)), ordering: .relaxed)
                 }
             } catch {
-                // The copy itself says what is wrong.
+                // The copy itself reports the error.
                 if error.code == .cancelled { return }
             }
         }

@@ -1,15 +1,15 @@
 import AIO
 
-/// Adds up what a tree takes, and writes a line for each folder when the walk leaves it.
+/// Adds up the space that a tree uses, and writes a line for each folder when the walk leaves it.
 final class DiskUsage: @unchecked Sendable {
-    // @unchecked: one task has it at a time.
+    // @unchecked: only one task uses it at a time.
 
     private struct Folder {
         let path: Path
         let depth: Int
         var size: Int64
 
-        /// Files may say to be as large as a number can be.
+        /// Saturates: sparse files can claim sizes up to the largest Int64.
         mutating func add(_ more: Int64) {
             let (sum, overflows) = size.addingReportingOverflow(more)
             size = overflows ? .max : sum
@@ -29,7 +29,7 @@ final class DiskUsage: @unchecked Sendable {
     private let remembersAll: Bool
 
     private var seen: Set<FileKey> = []
-    /// From the root down to where the walk is.
+    /// The path from the root to the walk's current folder.
     private var folders: [Folder] = []
     private var rootDevice: UInt64 = 0
     private let output = OutputBuffer()
@@ -47,7 +47,7 @@ final class DiskUsage: @unchecked Sendable {
         self.remembersAll = remembersAll
     }
 
-    /// Returns how many failures there were.
+    /// Returns the number of failures.
     func report(_ roots: [Path]) async throws -> Int {
         for root in roots {
             do throws(IOError) { try await add(root) } catch {
@@ -63,7 +63,7 @@ final class DiskUsage: @unchecked Sendable {
     private func add(_ root: Path) async throws(IOError) {
         var options = WalkOptions(.status)
         options.staysOnFileSystem = staysOnFileSystem
-        // Nothing is done between two entries but adding: what is waited for is the device.
+        // Adding up takes almost no time, so the device is the bottleneck.
         options.readahead = 24
         let iterator = FileSystem.walk(root, options: options).makeAsyncIterator()
         while let item = try await iterator.next() {
@@ -81,7 +81,7 @@ final class DiskUsage: @unchecked Sendable {
         }
     }
 
-    /// False for what was counted under another name, or lies on another file system.
+    /// Returns false for a file that was counted under another name or lies on another file system.
     private func isCounted(_ entry: WalkEntry, _ status: FileStatus) -> Bool {
         if staysOnFileSystem, status.deviceNumber != rootDevice { return false }
         guard remembersAll || entry.type != .directory && status.linkCount > 1 else { return true }
@@ -122,6 +122,6 @@ final class DiskUsage: @unchecked Sendable {
 }
 
 extension FileStatus {
-    /// The file system's number as one.
+    /// The device's major and minor number in one word.
     var deviceNumber: UInt64 { UInt64(device.major) << 32 | UInt64(device.minor) }
 }

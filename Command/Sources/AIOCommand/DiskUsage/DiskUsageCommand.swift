@@ -2,7 +2,7 @@ import AIO
 import ArgumentParser
 import Glibc
 
-/// `aio du`: what folders take on the disk.
+/// `aio du`: the disk space that folders use.
 struct DiskUsageCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "du",
@@ -52,14 +52,14 @@ struct DiskUsageCommand: AsyncParsableCommand {
         let usage = DiskUsage(
             isApparent: apparentSize || bytes, staysOnFileSystem: oneFileSystem, showsFiles: all,
             depthMax: summarize ? 0 : maxDepth ?? .max, format: bytes ? .bytes : humanReadable ? .human : .kibibytes,
-            // Only then can a file without a second name be met twice.
+            // Only with several roots can a file with one link be found twice.
             remembersAll: roots.count > 1)
         let failures = try await interruptible { try await usage.report(roots) }
         if failures > 0 { throw ExitCode(1) }
     }
 }
 
-/// How a size is written.
+/// The format of sizes.
 enum SizeFormat {
     case bytes, kibibytes, human
 
@@ -77,7 +77,7 @@ enum SizeFormat {
         let units = ["", "K", "M", "G", "T", "P", "E"]
         while index + 1 < units.count {
             let isBelow10 = bytes <= unit * 10 - unit / 10
-            // What rounds up to 1024 is one of the next unit.
+            // A size that rounds up to 1024 is shown as 1 of the next unit.
             if isBelow10 ? bytes < unit * 1024 : roundedUp(bytes, unit) < 1024 { break }
             unit *= 1024
             index += 1

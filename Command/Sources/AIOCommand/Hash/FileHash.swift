@@ -3,37 +3,37 @@ import AIOCore
 import CKernel
 import Crypto
 
-/// A file that is hashed, or why it was not.
+/// The digest of a file, or why there is none.
 enum FileHash: Sendable {
     case digest([UInt8])
     case failure(IOError)
 
-    /// Whether it was not hashed for want of descriptors.
+    /// Whether the process or the system had no free descriptor for the file.
     var wantsDescriptor: Bool {
         guard case .failure(let error) = self else { return false }
         return error.errno.map { [EMFILE, ENFILE].contains($0.rawValue) } ?? false
     }
 }
 
-/// A file to be hashed, and how it is reached where its path is longer than the kernel takes.
+/// A file to hash. If its path is longer than PATH_MAX, it is opened by its name in its directory.
 struct HashedFile: Sendable {
     var path: Path
     var nameInDirectory: NameInDirectory?
 
-    /// On a worker's thread. A descriptor, or a negative errno.
+    /// Opens the file on a worker's thread. Returns a descriptor or a negative errno.
     func open() -> Int {
         let flags = CK_O_RDONLY | CK_O_NOCTTY | CK_O_NONBLOCK
         guard isTooLong, let nameInDirectory else { return path.openOfAnyLength(flags) }
         return nameInDirectory.open(flags)
     }
 
-    /// For the kernel (PATH_MAX).
+    /// Whether the path exceeds PATH_MAX.
     var isTooLong: Bool { path.bytes.count >= 4096 }
 }
 
-/// Some files, none of them large, read and hashed in one go by one worker: it first asks for the data of all of them.
+/// A batch of small files that one worker reads and hashes. It first starts readahead for all of them.
 final class HashBatch: BlockingWork, @unchecked Sendable {
-    // @unchecked: as BlockingWork says.
+    // @unchecked: see `BlockingWork`.
     private let files: [HashedFile]
     private(set) var hashes: [FileHash]
 
@@ -53,7 +53,7 @@ final class HashBatch: BlockingWork, @unchecked Sendable {
         defer { buffer.deallocate() }
         for index in files.indices {
             guard !shouldEnd else { return -Int(ECANCELED) }
-            // By now others have been closed.
+            // Other files of the batch are closed by now.
             if [-Int(EMFILE), -Int(ENFILE)].contains(descriptors[index]) {
                 descriptors[index] = Self.open(files[index])
             }
@@ -64,7 +64,7 @@ final class HashBatch: BlockingWork, @unchecked Sendable {
         return 0
     }
 
-    /// Opens a file and has it read ahead. What is no regular file by now is not waited for.
+    /// Opens a file and starts its readahead. O_NONBLOCK: a file that has become a FIFO must not block the worker.
     private static func open(_ file: HashedFile) -> Int {
         let result = file.open()
         if result >= 0 { _ = Kernel.readahead(Int32(result), 0, HashJob.largeSize) }
@@ -85,12 +85,12 @@ final class HashBatch: BlockingWork, @unchecked Sendable {
     }
 }
 
-/// What one task hashes: a batch of small files, or a file of any size or kind.
+/// The work of one task: a batch of small files, or one file of any size or type.
 enum HashJob: Sendable {
     case batch([HashedFile])
     case file(HashedFile)
 
-    /// From here on a file is a job of its own.
+    /// A file of this size or more is a job of its own. In bytes.
     static var largeSize: Int { 4 << 20 }
     static var batchCountMax: Int { 16 }
     static var batchSizeMax: Int64 { 4 << 20 }
@@ -102,7 +102,7 @@ enum HashJob: Sendable {
         }
     }
 
-    /// Waits for descriptors if there are none: the other jobs close theirs.
+    /// Hashes the files. Waits if no descriptor is free: the other jobs close theirs.
     @concurrent func run() async -> [FileHash] {
         var hashes: [FileHash]
         switch self {
@@ -118,13 +118,13 @@ enum HashJob: Sendable {
         return hashes
     }
 
-    /// For a descriptor, 10 ms each.
+    /// Attempts to get a descriptor, 10 ms apart.
     private static var attempts: Int { 500 }
 
     private static func hash(_ files: [HashedFile]) async -> [FileHash] {
         let work = HashBatch(files)
         await withTaskCancellationHandler {
-            // What was not hashed by its end says so itself.
+            // Files that were not hashed keep the error that `init` set.
             _ = try? await IORuntime.shared.perform(.work(.passUnretained(work)))
         } onCancel: {
             work.requestEnd()
@@ -168,9 +168,9 @@ enum HashJob: Sendable {
     }
 }
 
-/// Opens what the kernel does not take the path of.
+/// Opens a file whose path exceeds PATH_MAX.
 private final class DeepOpen: BlockingWork, @unchecked Sendable {
-    // @unchecked: as BlockingWork says.
+    // @unchecked: see `BlockingWork`.
     private let file: HashedFile
 
     init(_ file: HashedFile) {

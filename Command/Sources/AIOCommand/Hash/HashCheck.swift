@@ -1,11 +1,11 @@
 import AIO
 
-/// Compares files with what a list says of them.
+/// Compares files with the digests in a list.
 struct HashCheck {
     private let output = OutputBuffer()
     private let complaints = Complaints()
 
-    /// Returns how many files have another hash, or could not be read.
+    /// Returns the number of files that differ or could not be read.
     func run(_ list: Path) async throws -> Int {
         let (lines, badCount) = try await read(list)
         guard !lines.isEmpty else { throw Failure("\(list): no line as `aio hash` or sha256sum writes it") }
@@ -32,7 +32,7 @@ struct HashCheck {
     }
 
     private func report(_ path: Path, _ hash: FileHash, _ expected: [UInt8]) {
-        // To a terminal names go as text that does nothing to it.
+        // On a terminal, names are quoted so that they cannot control it.
         if output.isTerminal { output.add(path) } else { output.add(bytes: HashLine.beginning(path)) }
         switch hash {
         case .digest(let digest) where digest == expected: output.add(": OK\n")
@@ -49,14 +49,14 @@ struct HashCheck {
         var lines: [HashLine] = []
         var badCount = 0
         for line in try await content(of: list).split(separator: UInt8(ascii: "\n")) {
-            // Comments, and lines with nothing but their end.
+            // Skips comments and empty lines with a carriage return.
             if line.first == UInt8(ascii: "#") || line.elementsEqual("\r".utf8) { continue }
             if let line = HashLine(line) { lines.append(line) } else { badCount += 1 }
         }
         return (lines, badCount)
     }
 
-    /// Of a file, a pipe or a terminal.
+    /// Reads the list from a file, a pipe or a terminal.
     private func content(of list: Path) async throws -> [UInt8] {
         do {
             return try await withFile(list.isStandardInput ? "/dev/stdin" : list) { file in
@@ -74,6 +74,6 @@ struct HashCheck {
 }
 
 extension Path {
-    /// A dash alone, as the system's commands have it.
+    /// A single dash, as in the system's commands.
     var isStandardInput: Bool { bytes == [UInt8(ascii: "-")] }
 }

@@ -1,7 +1,7 @@
 @_spi(AIOCommand) import AIO
 import ArgumentParser
 
-/// `aio hash`: SHA-256 of files.
+/// `aio hash`: SHA-256 digests of files.
 struct HashCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "hash",
@@ -36,7 +36,7 @@ struct HashCommand: AsyncParsableCommand {
         if failures > 0 { throw ExitCode(1) }
     }
 
-    /// Returns how many failures there were.
+    /// Returns the number of failures.
     private static func hash(_ roots: [Path]) async throws -> Int {
         let (output, complaints) = (OutputBuffer(), Complaints())
         let queue = HashQueue { path, hash in
@@ -63,7 +63,7 @@ struct HashCommand: AsyncParsableCommand {
             guard status.isDirectory else {
                 return try await queue.add(HashedFile(path: root), size: status.knownSize, &group)
             }
-            // A link to a folder stands for the folder.
+            // A link to a folder that is named on the command line is followed.
             let isLink = try await FileSystem.status(of: root, followLinks: false).isSymbolicLink
             var walk = FileSystem.walk(isLink ? root.with([]) : root, options: WalkOptions([.status, .sorted]))
             walk.tellsDirectories = true
@@ -83,13 +83,13 @@ struct HashCommand: AsyncParsableCommand {
 }
 
 extension FileStatus {
-    /// nil where the size says nothing, as with pipes and devices.
+    /// nil for pipes and devices, whose size means nothing.
     fileprivate var knownSize: Int64? { isRegularFile ? size : nil }
 }
 
 extension OutputBuffer {
     func add(line: HashLine) {
-        // To a terminal names go as text that does nothing to it, which has nothing left to escape.
+        // On a terminal, names are quoted so that they cannot control it. A quoted name needs no escapes.
         add(bytes: isTerminal ? line.visible : line.bytes)
     }
 }

@@ -1,7 +1,7 @@
 import AIO
 
-/// A line as sha256sum(1) writes and reads it: the digest in hexadecimal, two spaces, and the name. Names with a line
-/// break or a backslash are escaped, and the line then begins with a backslash.
+/// A line in the format of sha256sum(1): the digest in hexadecimal, two spaces, and the name. A name with a newline, a
+/// carriage return or a backslash is escaped, and its line then begins with a backslash.
 struct HashLine: Equatable {
     var digest: [UInt8]
     var name: Path
@@ -11,22 +11,22 @@ struct HashLine: Equatable {
         (UInt8(ascii: "\n"), UInt8(ascii: "n")), (UInt8(ascii: "\r"), UInt8(ascii: "r")), (backslash, backslash),
     ]
 
-    /// With the line break at its end.
+    /// The line with its newline.
     var bytes: [UInt8] {
         let escaped = Self.escaped(name.bytes)
         return (escaped == nil ? [] : [Self.backslash]) + Self.hexadecimal(digest) + Array("  ".utf8)
             + (escaped ?? name.bytes) + [UInt8(ascii: "\n")]
     }
 
-    /// What a line about a file begins with: its name, escaped if it would else be more than one line, as
-    /// `sha256sum --check` has it.
+    /// The name at the start of a line about a file. It is escaped only if it contains a newline, as in `sha256sum
+    /// --check`.
     static func beginning(_ name: Path) -> [UInt8] {
         let bytes = name.bytes
         guard bytes.contains(UInt8(ascii: "\n")), let escaped = escaped(bytes) else { return bytes }
         return [backslash] + escaped
     }
 
-    /// The same for a terminal, with the name as text that does nothing to it.
+    /// The line for a terminal: the name is quoted so that it cannot control it.
     var visible: [UInt8] { Self.hexadecimal(digest) + Array("  \(name)\n".utf8) }
 
     init(digest: [UInt8], name: Path) {
@@ -34,8 +34,8 @@ struct HashLine: Equatable {
         self.name = name
     }
 
-    /// nil if it is no such line. As sha256sum(1) reads it: with blanks before it and a carriage return behind it, or as
-    /// `--tag` and openssl(1) write it, `SHA256 (NAME) = DIGEST`.
+    /// Parses a line as sha256sum(1) does: blanks before it and a carriage return after it are allowed, as is the form
+    /// of `--tag` and openssl(1), `SHA256 (NAME) = DIGEST`. nil if the line has none of these forms.
     init?(_ line: ArraySlice<UInt8>) {
         var rest = line.drop(while: Self.isBlank)
         if rest.last == UInt8(ascii: "\r") { rest.removeLast() }
@@ -54,7 +54,8 @@ struct HashLine: Equatable {
             return nil
         }
         let rest = line.dropFirst(65)
-        // A star is what sha256sum has for files read as binary, which all are. md5(1) -r has one blank alone.
+        // sha256sum marks files read in binary mode with a star; the mode makes no difference. md5(1) -r writes only
+        // one blank.
         let isMarked = rest.count > 1 && [UInt8(ascii: " "), UInt8(ascii: "*")].contains(rest.first)
         return (digest, isMarked ? rest.dropFirst() : rest)
     }

@@ -1,16 +1,16 @@
 import AIO
 
-/// Files that are hashed at the same time, and delivered in the order in which they came.
+/// Hashes files concurrently and delivers the results in the order in which the files were added.
 final class HashQueue {
     typealias Group = ThrowingTaskGroup<(Int, [FileHash]), any Error>
 
     private let deliver: (Path, FileHash) throws -> Void
     private var batch: [HashedFile] = []
     private var batchSize: Int64 = 0
-    /// Jobs that have begun, and those that were delivered.
+    /// The number of jobs begun and of jobs delivered.
     private var begun = 0
     private var delivered = 0
-    /// Jobs that have begun and were not delivered: what they hash, and what came of it.
+    /// The paths and results of the jobs that have begun and are not delivered yet.
     private var paths: [Int: [Path]] = [:]
     private var results: [Int: [FileHash]] = [:]
 
@@ -18,7 +18,7 @@ final class HashQueue {
 
     init(_ deliver: @escaping (Path, FileHash) throws -> Void) { self.deliver = deliver }
 
-    /// `size` nil: a job of its own, whatever it is.
+    /// Adds a file. With `size` nil, it becomes a job of its own.
     func add(_ file: HashedFile, size: Int64?, _ group: inout Group) async throws {
         guard let size, size < HashJob.largeSize else {
             try await flush(&group)
@@ -29,7 +29,7 @@ final class HashQueue {
         if batch.count >= HashJob.batchCountMax || batchSize >= HashJob.batchSizeMax { try await flush(&group) }
     }
 
-    /// Delivers all that was added.
+    /// Waits for all jobs and delivers their results.
     func finish(_ group: inout Group) async throws {
         try await flush(&group)
         while delivered < begun { try await takeOne(&group) }
@@ -43,7 +43,7 @@ final class HashQueue {
     }
 
     private func begin(_ job: HashJob, _ group: inout Group) async throws {
-        // What is done waits for what came before it: that counts too, or memory would not be bounded.
+        // A finished job that waits for earlier ones counts as well: otherwise memory would not be bounded.
         while begun - delivered >= Self.width { try await takeOne(&group) }
         try Task.checkCancellation()
         let number = begun

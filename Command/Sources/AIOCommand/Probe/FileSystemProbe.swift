@@ -3,7 +3,7 @@ import AIOCore
 import CKernel
 import Glibc
 
-/// What the file system at a path does, found out by trying it on a file there.
+/// The capabilities of the file system at a path, found out by trying them on a file there.
 struct FileSystemProbe: CustomStringConvertible {
     private let path: String
     private var type = "unknown"
@@ -59,7 +59,7 @@ struct FileSystemProbe: CustomStringConvertible {
     }
 
     private mutating func askReads(_ file: borrowing ProbedFile) {
-        // Brings the page in, so that the next read is of the cache.
+        // Brings the page into the cache for the next read.
         _ = file.read(flags: 0)
         rows.append(
             (
@@ -86,7 +86,7 @@ struct FileSystemProbe: CustomStringConvertible {
         }
     }
 
-    /// By the magic numbers of linux/magic.h.
+    /// The magic numbers are those of linux/magic.h.
     private static func typeName(_ type: Int64) -> String {
         let names: [Int64: String] = [
             0xef53: "ext4", 0x5846_5342: "XFS", 0x9123_683e: "Btrfs", 0x0102_1994: "tmpfs", 0x6573_5546: "FUSE",
@@ -97,7 +97,7 @@ struct FileSystemProbe: CustomStringConvertible {
     }
 }
 
-/// The file that is tried: the one at the path, read-only; or in a folder one without a name, which goes with its
+/// The file that is probed: a read-only file at the path or, in a folder, an unnamed file that disappears with its
 /// descriptor.
 private struct ProbedFile: ~Copyable {
     let isWritable: Bool
@@ -105,7 +105,7 @@ private struct ProbedFile: ~Copyable {
     private let memory: UnsafeMutableRawBufferPointer
 
     init(_ path: String, isDirectory: Bool) throws(Failure) {
-        // A FIFO must not make the command wait.
+        // O_NONBLOCK: opening a FIFO must not block.
         descriptor =
             isDirectory ? try Self.fileWithoutName(path) : try OpenDescriptor(path, CK_O_RDONLY | CK_O_NONBLOCK)
         isWritable = isDirectory
@@ -120,7 +120,7 @@ private struct ProbedFile: ~Copyable {
         if let descriptor = try? OpenDescriptor(folder, CK_O_RDWR | CK_O_TMPFILE | CK_O_DIRECTORY, mode: 0o600) {
             return descriptor
         }
-        // Not every file system makes one: a name that goes at once does as well.
+        // Not every file system supports O_TMPFILE. A named file that is unlinked at once serves as well.
         let path = "\(folder)/.aio-probe-\(UInt64.random(in: 0 ... .max))"
         let descriptor = try OpenDescriptor(path, CK_O_RDWR | CK_O_CREAT | CK_O_EXCL, mode: 0o600)
         unlink(path)

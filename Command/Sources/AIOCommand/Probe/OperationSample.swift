@@ -2,9 +2,9 @@ import AIO
 import AIOCore
 import CKernel
 
-/// Every operation once, to ask an engine about; none is carried out.
+/// One sample of each operation, for asking an engine whether it supports it. None is carried out.
 enum OperationSample {
-    /// The name, a value of the kind, and where the engine `threads` does it.
+    /// The name, a sample, and how the engine `threads` carries it out.
     static let all: [(String, AIOCore.Operation, String)] = {
         let file = Descriptor(0, kind: .buffered)
         let transfer = Transfer(file, nil, count: 0, offset: 0)

@@ -3,7 +3,7 @@ import AIOCore
 import ArgumentParser
 import CKernel
 
-/// `aio probe`: what this kernel, and the file system at a path, can do.
+/// `aio probe`: the capabilities of this kernel and of the file system at a path.
 struct ProbeCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "probe",
@@ -52,7 +52,7 @@ struct ProbeCommand: ParsableCommand {
         do throws(IOError) { return try "\(IOQueue().selection)" } catch { return "\(error)" }
     }
 
-    /// Which operations the ring carries out itself; the rest the engine gives to a worker thread.
+    /// Lists which operations the ring carries out itself. The engine gives the others to a worker thread.
     private static func operations(_ features: KernelFeatures) -> String {
         var text = "\(pad("operations", 22))\(pad("io_uring", 10))threads\n"
         for (name, operation, threads) in OperationSample.all {

@@ -1,14 +1,14 @@
 import AIO
 import AIOCore
 
-/// How the automatic choice serves a file: what it does differs by where the file's content is.
+/// How the automatically selected engine serves a file. This depends on the file's backing.
 struct ServiceText: CustomStringConvertible {
     private let backing: Descriptor.Backing
     private let knowsNoWait: Bool
     private let engine: EngineKind
     private let features = KernelFeatures.probe()
 
-    /// nil if there is no engine at all.
+    /// nil if no engine is available.
     init?(_ number: Int32, knowsNoWait: Bool) {
         guard let engine = try? IOQueue().selection.engine else { return nil }
         self.engine = engine

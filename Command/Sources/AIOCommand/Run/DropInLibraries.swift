@@ -1,14 +1,13 @@
 import Glibc
 
-/// The two libraries that a program is started with.
+/// The two drop-in libraries that `aio run` preloads.
 struct DropInLibraries {
-    /// In the order in which the dynamic linker is to look at them.
+    /// In the order in which the dynamic linker searches them.
     var paths: [String]
 
     static let names = ["libaio.so.1", "libposixaio.so"]
 
-    /// Looks in the folder that AIO_DROPINS names, or else where the build and the installation of this executable
-    /// have them.
+    /// Searches the folder that AIO_DROPINS names; without it, the folders of an installation and of a build.
     static func find() throws(Failure) -> DropInLibraries {
         if let named = getenv("AIO_DROPINS").map({ String(cString: $0) }), !named.isEmpty {
             guard let libraries = DropInLibraries(folder: named) else {
@@ -32,8 +31,8 @@ struct DropInLibraries {
         if paths.count != Self.names.count { return nil }
     }
 
-    /// `lib/swift-aio` beside `bin`; or else `.build/dropins` of the repository, where the executable lies in the `.build`
-    /// of this package, a folder of the repository.
+    /// `lib/swift-aio` next to `bin`, for an installed executable; then `.build/dropins` of the repository, for an
+    /// executable in the `.build` of this package, which is a folder of the repository.
     private static var folders: [String] {
         guard let executable = realpath("/proc/self/exe", nil) else { return [] }
         defer { free(executable) }
@@ -46,9 +45,9 @@ struct DropInLibraries {
         return folders
     }
 
-    /// The value of LD_PRELOAD: these before what is there already.
+    /// The value of LD_PRELOAD: these libraries, then the present value.
     func preload(before present: String?) throws(Failure) -> String {
-        // The dynamic linker knows no way to quote them.
+        // ld.so(8): LD_PRELOAD has no escape for spaces and colons.
         if let path = paths.first(where: { $0.contains(" ") || $0.contains(":") }) {
             throw Failure(
                 "\(path): LD_PRELOAD cannot have spaces or colons in a path; set AIO_DROPINS to another folder")

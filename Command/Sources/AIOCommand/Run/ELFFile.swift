@@ -1,21 +1,21 @@
 import AIOCore
 import CKernel
 
-/// As much of an ELF file as tells how the dynamic linker will treat it, and which of certain functions it takes from
-/// libraries. See elf(5).
+/// The part of an ELF file that determines how the dynamic linker treats it, and which of certain functions it imports.
+/// See elf(5).
 ///
-/// A file may hold anything: what makes no sense there counts as not there, and no size in it is believed.
+/// The file is untrusted: invalid parts count as absent, and no size in the file is trusted.
 struct ELFFile {
-    /// Whether it is made for 64 bits and this machine's kind of processor.
+    /// Whether the file is for 64 bits and this machine's architecture.
     var isForThisMachine = false
     var is32Bit = false
-    /// The dynamic linker that starts it; nil in a program that is started without one, and in a library.
+    /// The dynamic linker; nil for a static program and for a library.
     var interpreter: String?
-    /// The libraries that it asks for.
+    /// The libraries that the file depends on (DT_NEEDED).
     var needed: [String] = []
-    /// Folders in which the dynamic linker looks first, as they stand in the file (`$ORIGIN` and all).
+    /// The folders that the dynamic linker searches first, as written in the file (`$ORIGIN` is not expanded).
     var searchFolders: [String] = []
-    /// The functions among `wanted` that it takes from libraries.
+    /// The functions among `wanted` that the file imports.
     var imports: Set<String> = []
 
     static let linuxAIO: Set<String> = [
@@ -25,7 +25,7 @@ struct ELFFile {
     static let systemCall = "syscall"
     fileprivate static let wanted = linuxAIO.union(posixAIO).union([systemCall])
 
-    /// Nil if it is no ELF file, or not readable.
+    /// nil if the file is not readable or no ELF file.
     init?(path: String) {
         guard let image = Image(path: path), let header = image.bytes(at: 0, count: 64),
             header.starts(with: [0x7F, UInt8(ascii: "E"), UInt8(ascii: "L"), UInt8(ascii: "F")])
@@ -37,7 +37,7 @@ struct ELFFile {
         interpreter = segments.first { $0.type == 3 }.flatMap { image.text(at: $0.offset, limit: $0.size) }
         guard let dynamic = DynamicSection(image, segments) else { return }
         needed = dynamic.texts(1)
-        // DT_RUNPATH, or the older DT_RPATH.
+        // DT_RUNPATH and the older DT_RPATH.
         searchFolders = (dynamic.texts(29) + dynamic.texts(15)).flatMap { $0.split(separator: ":").map(String.init) }
         imports = dynamic.imports(count: Self.symbolCount(image, header))
     }
@@ -56,13 +56,14 @@ struct ELFFile {
         return (0..<count).map { Segment(table, at: 56 * $0) }
     }
 
-    /// How many symbols the section headers know of; nil without them. Nothing in the dynamic section says it.
+    /// The number of dynamic symbols according to the section headers; nil without them. The dynamic section does not
+    /// contain it.
     private static func symbolCount(_ image: Image, _ header: [UInt8]) -> Int? {
         let count = Int(header.number(at: 60, as: UInt16.self))
         guard header.number(at: 58, as: UInt16.self) == 64,
             let table = image.bytes(at: header.number(at: 40, as: UInt64.self), count: 64 * count)
         else { return nil }
-        // SHT_DYNSYM
+        // SHT_DYNSYM.
         let section = (0..<count).first { table.number(at: 64 * $0 + 4, as: UInt32.self) == 11 }
         return section.flatMap { Int(exactly: table.number(at: 64 * $0 + 32, as: UInt64.self) / 24) }
     }
@@ -103,18 +104,18 @@ private struct DynamicSection {
 
     private func first(_ tag: UInt64) -> UInt64? { entries.first { $0.tag == tag }?.value }
 
-    /// The values of a tag that are offsets of texts.
+    /// The strings of all entries with this tag, whose values are offsets in the string table.
     func texts(_ tag: UInt64) -> [String] {
         guard let table = first(5).flatMap(offset(ofAddress:)) else { return [] }
         return entries.filter { $0.tag == tag }.compactMap { image.text(at: table &+ $0.value, limit: 4096) }
     }
 
-    /// Undefined symbols that are wanted.
+    /// The undefined symbols among `wanted`.
     func imports(count known: Int?) -> Set<String> {
         guard let textAddress = first(5), let texts = offset(ofAddress: textAddress), let size = first(10),
             let symbolAddress = first(6), let symbols = offset(ofAddress: symbolAddress)
         else { return [] }
-        // Linkers put the texts right behind the symbols.
+        // Without section headers: linkers place the string table directly after the symbol table.
         let count = known ?? (textAddress > symbolAddress ? Int((textAddress - symbolAddress) / 24) : 0)
         guard let table = image.bytes(at: symbols, count: min(count, 1 << 22) * 24),
             let names = image.bytes(at: texts, count: Int(min(size, 1 << 28)))
@@ -123,7 +124,7 @@ private struct DynamicSection {
         for start in stride(from: 0, to: table.count - 23, by: 24) where table[start + 6] == 0 && table[start + 7] == 0
         {
             let name = names.dropFirst(Int(table.number(at: start, as: UInt32.self))).prefix(16).prefix { $0 != 0 }
-            // Most names are none of these, and need not become strings.
+            // Most symbols start with another letter. Skipping them here avoids creating strings.
             guard let initial = name.first, "ials".utf8.contains(initial) else { continue }
             let text = String(decoding: name, as: UTF8.self)
             if ELFFile.wanted.contains(text) { found.insert(text) }
@@ -131,14 +132,14 @@ private struct DynamicSection {
         return found
     }
 
-    /// Where in the file lies what will be at an address.
+    /// The file offset of an address.
     private func offset(ofAddress address: UInt64) -> UInt64? {
         segments.first { $0.type == 1 && address >= $0.address && address - $0.address < $0.size }
             .map { $0.offset &+ (address - $0.address) }
     }
 }
 
-/// A file's bytes.
+/// Reads from a file.
 private final class Image {
     private let file: OpenDescriptor
 
@@ -147,7 +148,7 @@ private final class Image {
         self.file = file
     }
 
-    /// Nil if there are not so many.
+    /// nil if the file has fewer bytes.
     func bytes(at offset: UInt64, count: Int) -> [UInt8]? {
         guard let offset = Int64(exactly: offset), count >= 0 else { return nil }
         var isWhole = false
@@ -160,9 +161,9 @@ private final class Image {
         return isWhole || count == 0 ? bytes : nil
     }
 
-    /// A text that a zero byte ends.
+    /// A NUL-terminated string.
     func text(at offset: UInt64, limit: UInt64) -> String? {
-        // The last text of a file may have fewer bytes behind it than the limit.
+        // Fewer bytes than the limit may follow the file's last string, so shorter reads are tried.
         var size = Int(min(limit, 4096))
         while size > 0 {
             if let bytes = bytes(at: offset, count: size) {
@@ -175,7 +176,7 @@ private final class Image {
 }
 
 extension [UInt8] {
-    /// A little-endian number; 0 if it would lie beyond the end.
+    /// A little-endian number; 0 if it lies beyond the end.
     fileprivate func number<Number: FixedWidthInteger>(at start: Int, as type: Number.Type) -> Number {
         guard start >= 0, start + MemoryLayout<Number>.size <= count else { return 0 }
         return withUnsafeBytes { Number(littleEndian: $0.loadUnaligned(fromByteOffset: start, as: Number.self)) }

@@ -1,6 +1,6 @@
 import Glibc
 
-/// A program's libraries, as far as is needed to know whether one of them uses Linux AIO or POSIX AIO.
+/// A program's libraries, searched for imports of Linux AIO and POSIX AIO.
 struct LibrarySearch {
     private let program: ELFFile
     private let origin: String
@@ -10,7 +10,7 @@ struct LibrarySearch {
         origin = LibrarySearch.folder(of: path)
     }
 
-    /// Whether the program, or a library that it asks for directly or through others, takes one of the functions.
+    /// Whether the program or one of its direct or indirect dependencies imports one of the functions.
     func importsAsynchronousCalls() -> Bool {
         if Self.imports(program) { return true }
         var left = program.needed
@@ -27,18 +27,19 @@ struct LibrarySearch {
         !file.imports.isDisjoint(with: ELFFile.linuxAIO) || !file.imports.isDisjoint(with: ELFFile.posixAIO)
     }
 
-    /// Those that have the functions, and take them from each other.
+    /// Libraries that define the functions and may import them from each other.
     private static func isProvider(_ name: String) -> Bool {
         ["libc.so", "librt.so", "libaio.so", "ld-linux"].contains { name.hasPrefix($0) }
     }
 
-    /// Where the dynamic linker most likely finds it. Its cache is not read, only what that is made from by default.
+    /// Where the dynamic linker most likely finds the library. This does not read ld.so.cache, but searches the default
+    /// folders that it is built from.
     private func path(of name: String) -> String? {
         guard !name.contains("/") else { return name }
         let folders = program.searchFolders + Self.environmentFolders + Self.systemFolders
         return folders.lazy
             .map { folder in
-                // The two spellings that are in use.
+                // Both spellings are in use.
                 Self.replace("$ORIGIN", in: Self.replace("${ORIGIN}", in: folder, with: origin), with: origin)
             }
             .map { "\($0)/\(name)" }

@@ -1,11 +1,11 @@
 import Glibc
 
-/// The file of a program that is to be started.
+/// The file of a program to start.
 struct ProgramFile {
-    /// With a slash in it.
+    /// Contains a slash.
     var path: String
 
-    /// Looks for a program as a shell does: a name without a slash in the folders of PATH.
+    /// Finds a program as a shell does: a name without a slash is searched for in PATH.
     static func find(_ name: String) throws(NotStarted) -> ProgramFile {
         guard !name.contains("/") else {
             let file = ProgramFile(path: name)
@@ -27,7 +27,7 @@ struct ProgramFile {
         return path.split(separator: ":", omittingEmptySubsequences: false)
     }
 
-    /// Why it cannot be started, as far as its name tells.
+    /// Why the program cannot be started, as far as stat(2) and access(2) tell.
     private var refusal: NotStarted? {
         var state = stat()
         guard stat(path, &state) == 0 else { return refusal(errno) }
@@ -35,16 +35,16 @@ struct ProgramFile {
         return access(path, X_OK) == 0 ? nil : refusal(errno)
     }
 
-    /// For the errno with which it could not be started.
+    /// The refusal for an errno of stat(2), access(2) or execve(2).
     func refusal(_ errno: Int32) -> NotStarted {
         NotStarted(message: "\(path): \(Failure.text(errno: errno))", status: errno == ENOENT ? 127 : 126)
     }
 
-    /// The words of a script's first line; nil if it is no script.
+    /// The words of a script's `#!` line; nil for any other file.
     var interpreterLine: [String]? {
         guard let file = fopen(path, "re") else { return nil }
         defer { fclose(file) }
-        // As much as the kernel looks at.
+        // The kernel also reads 256 bytes (BINPRM_BUF_SIZE).
         var bytes = [UInt8](repeating: 0, count: 256)
         let count = fread(&bytes, 1, bytes.count, file)
         guard bytes.starts(with: "#!".utf8) else { return nil }

@@ -2,25 +2,25 @@ import Glibc
 
 /// Whether the drop-in libraries reach a program, as far as its file tells.
 enum Reach: Equatable {
-    /// It, or a library of its, takes functions from them.
+    /// The program or one of its libraries imports functions of theirs.
     case reached
-    /// It is started as it is, and the reason why they cannot reach it.
+    /// The libraries cannot reach the program, for this reason. It is started with LD_PRELOAD set all the same.
     case notReached(String)
-    /// The same, and they would keep it from starting.
+    /// As `notReached`, but LD_PRELOAD would disturb the program or keep it from starting. It is started without.
     case harmed(String)
-    /// It takes nothing from them but `syscall`, which most programs use for something else.
+    /// The program imports only `syscall`, which most programs use for other calls.
     case perhapsByNumber
-    /// Nothing is to be seen that they would serve.
+    /// The program imports nothing that the libraries define.
     case unused
 
-    /// Follows scripts to what interprets them.
+    /// Follows scripts to their interpreters.
     init(of path: String, depth: Int = 0) {
-        // A program that cannot be looked at is started all the same.
+        // A file that cannot be examined is assumed to be reached.
         self = .reached
-        // The kernel follows four.
+        // The kernel allows four levels of interpreters.
         if depth < 4, let line = ProgramFile(path: path).interpreterLine, let interpreter = line.first {
             let next = Reach.interpreter(interpreter, line).map { Reach(of: $0, depth: depth + 1) }
-            // What a script starts is not to be seen in its interpreter.
+            // The interpreter's file does not show what the script itself starts.
             if let next, next != .unused { self = next }
         } else if let privilege = Privilege.gained(by: path) {
             self = .notReached("is \(privilege): the dynamic linker ignores LD_PRELOAD for it")
@@ -39,7 +39,7 @@ enum Reach: Equatable {
         guard file.isForThisMachine else {
             self =
                 file.is32Bit
-                // Their dynamic linker would complain of each library.
+                // The 32-bit dynamic linker would print an error for each library.
                 ? .harmed("is a 32-bit program, and the libraries are for 64 bits: it is started without them")
                 : .harmed("is made for another kind of processor: it is started without the libraries")
             return
@@ -48,7 +48,7 @@ enum Reach: Equatable {
             self = .notReached("is statically linked: its calls cannot be reached")
             return
         }
-        // musl takes libraries that are made for glibc, and then fails to start the program.
+        // musl loads the libraries, which need glibc, and then fails to start the program.
         guard !linker.contains("musl") else {
             self = .harmed("is linked with musl, and the libraries need glibc: it is started without them")
             return
@@ -68,7 +68,7 @@ enum Reach: Equatable {
         }
     }
 
-    /// For the person at the terminal; nil if there is nothing to say.
+    /// A message for the user; nil if there is nothing to report.
     var remark: String? {
         switch self {
         case .reached: nil

@@ -41,13 +41,13 @@ struct RunCommand: ParsableCommand {
 
     private static let engineNames = (["auto"] + EngineKind.allCases.map { "\($0)" }).joined(separator: ", ")
 
-    /// Whether the program's name may begin with a dash.
+    /// Whether `--` precedes the program's name, which may then begin with a dash.
     private var hasTerminator: Bool { program.first == "--" }
     private var command: ArraySlice<String> { program.dropFirst(hasTerminator ? 1 : 0) }
 
     func validate() throws {
         guard let name = command.first, !name.isEmpty else { throw ValidationError("no program is named") }
-        // The parser leaves to the program what it does not know, and does not know its own.
+        // With `captureForPassthrough` the parser passes unknown options to the program, and `--help` is one of them.
         if !hasTerminator, ["-h", "--help"].contains(name) { throw CleanExit.helpRequest(self) }
         guard hasTerminator || !name.hasPrefix("-") else { throw ValidationError("unknown option \(name)") }
         if let engine, engine != "auto", kind(engine) == nil {
@@ -68,7 +68,7 @@ struct RunCommand: ParsableCommand {
         throw start(file)
     }
 
-    /// A program is not the place to learn that the engine cannot be had.
+    /// Checks that the engine is available, so that the failure is reported here and not inside the program.
     private func checkEngine() throws {
         guard let engine, let kind = kind(engine), let failure = KernelFeatures.probe().failure(of: kind) else {
             return
@@ -91,7 +91,8 @@ struct RunCommand: ParsableCommand {
             setenv("AIO_ENGINE", engine, 1)
         }
         if let statsFile {
-            // The programs that it starts may be in other folders; and 0 and 1 are no names of files there.
+            // The path becomes absolute because the program's children may run in other folders, and because 0 and 1
+            // are not file names in AIO_STATS.
             setenv("AIO_STATS", try absolute(statsFile), 1)
         } else if stats {
             setenv("AIO_STATS", "1", 1)
@@ -102,17 +103,18 @@ struct RunCommand: ParsableCommand {
         if path.hasPrefix("/") { return path }
         guard let folder = getcwd(nil, 0) else { throw Failure("the current folder", result: -Int(errno)) }
         defer { free(folder) }
-        // In the folder's name a per cent sign is none of a pattern.
+        // A per cent sign in the folder's name is not part of the pattern.
         let name = String(cString: folder).split(separator: "%", omittingEmptySubsequences: false).joined(
             separator: "%%")
         return folder[1] == 0 ? "/\(path)" : "\(name)/\(path)"
     }
 
-    /// Puts the program in the place of this process. Returns why that failed.
+    /// Replaces this process with the program. Returns only if that fails, with the reason.
     ///
-    /// On the thread that the process began with, before there are others: their signal masks would be passed on.
+    /// Runs on the initial thread, before any other thread exists, so that the program inherits the original signal
+    /// mask.
     private func start(_ file: ProgramFile) -> NotStarted {
-        // The bytes of the command line, which need not be text.
+        // The raw bytes of the command line, which may be no valid UTF-8.
         let first = Int(CommandLine.argc) - command.count
         let arguments = CommandLine.unsafeArgv + first
         execv(file.path, arguments)
@@ -120,7 +122,7 @@ struct RunCommand: ParsableCommand {
             return NotStarted(message: "\(file.path): its interpreter \(interpreter) is not there", status: 127)
         }
         guard errno == ENOEXEC else { return file.refusal(errno) }
-        // Without a line that names an interpreter: shells have it that such a file is for the shell.
+        // No `#!` line: shells run such a file with the shell.
         var shell = [strdup("/bin/sh"), strdup(file.path)] + (1..<command.count).map { arguments[$0] } + [nil]
         execv("/bin/sh", &shell)
         return file.refusal(ENOEXEC)

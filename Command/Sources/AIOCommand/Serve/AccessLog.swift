@@ -1,13 +1,13 @@
 import AIO
 import Synchronization
 
-/// One line a request on standard output, in the common log format.
+/// The access log: one line per request on standard output, in the common log format.
 final class AccessLog: Sendable {
     private struct State {
         var lines: [UInt8] = []
         var isWriting = false
         var hasFailed = false
-        /// The server is to end: no request waits for room any more, and what finds none is dropped.
+        /// The server is stopping: requests no longer wait for room, and lines beyond the limit are dropped.
         var isStopping = false
         var droppedCount = 0
         var writing: Task<Void, Never>?
@@ -17,7 +17,7 @@ final class AccessLog: Sendable {
     private let writer: StreamWriter
     private let runtime: IORuntime
 
-    /// Bytes that wait to be written; with more than these, requests wait.
+    /// Bytes buffered for writing. Requests wait while the buffer holds more.
     private static var sizeMax: Int { 1 << 20 }
 
     init(_ runtime: IORuntime) {
@@ -25,7 +25,7 @@ final class AccessLog: Sendable {
         writer = .standardOutput(runtime: runtime)
     }
 
-    /// Notes a request, or with nil what was none.
+    /// Logs a request; nil stands for bytes that were not a valid request.
     func note(
         _ client: SocketAddress?, _ request: Request?, _ status: Status, _ bytes: Int64, _ now: Int64
     ) async {
@@ -40,7 +40,7 @@ final class AccessLog: Sendable {
             defer { state.isWriting = true }
             return !state.isWriting
         }
-        // Of its own, so that no request waits for it.
+        // A separate task writes, so that no request waits for the write.
         if begins {
             let task = Task(executorPreference: runtime.loops.first) { await self.write() }
             state.withLock { $0.writing = task }
@@ -50,10 +50,11 @@ final class AccessLog: Sendable {
         }
     }
 
-    /// From now on requests do not wait for it.
+    /// From now on, requests do not wait for the log.
     func beginStop() { state.withLock { $0.isStopping = true } }
 
-    /// Waits until all lines are written, but for no longer than this: there may be nobody who reads them.
+    /// Waits until all lines are written, or until `deadline`: standard output may have no reader. Then cancels the
+    /// write.
     func finish(until deadline: Deadline) async {
         while state.withLock({ $0.isWriting }), Deadline.now < deadline {
             try? await runtime.sleep(until: .after(.milliseconds(5)))
@@ -103,7 +104,7 @@ final class AccessLog: Sendable {
         }
     }
 
-    /// What would end the field, or do something to a terminal, becomes `\xHH`.
+    /// Bytes that could end the field or control a terminal become `\xHH`.
     private static func escape(_ target: String) -> String {
         var text = ""
         for byte in target.utf8 {

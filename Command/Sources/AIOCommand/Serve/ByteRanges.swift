@@ -1,14 +1,14 @@
-/// What a Range field asks of a file. RFC 9110, 14.
+/// The meaning of a Range field for a file. RFC 9110, section 14.
 enum ByteRanges: Equatable {
-    /// There is no such field, or it is to be passed over: then the whole file is sent.
+    /// The field is absent or ignored: the whole file is sent.
     case whole
-    /// One or more, in the order asked for, none of them empty.
+    /// One or more non-empty ranges, in the order of the field.
     case parts([Range<Int64>])
-    /// None of them is in the file.
+    /// No range overlaps the file.
     case unsatisfiable
 
-    /// More parts than this are answered with the whole file, as are parts that together are more than it: they would cost
-    /// more than it does.
+    /// The whole file is sent for more ranges than this, and for ranges that are larger than the file in total: either
+    /// would cost more than the file.
     static var partsMax: Int { 16 }
 
     init(_ field: String?, size: Int64) {
@@ -18,14 +18,14 @@ enum ByteRanges: Equatable {
         }
         var ranges: [Range<Int64>] = []
         for part in parts {
-            // Nothing can be said of a part of nothing, but the suffix of an empty file is all of it.
+            // Every range of an empty file is unsatisfiable, except for a suffix, which selects all of it.
             if size == 0, part.isSuffix, part.number > 0 {
                 self = .whole
                 return
             }
             if let range = part.range(size) { ranges.append(range) }
         }
-        // Each may be as long as a number can say.
+        // The sum can overflow: each range may be as long as the file.
         let total = ranges.reduce(UInt64(0)) { sum, range in
             let (next, overflows) = sum.addingReportingOverflow(UInt64(range.count))
             return overflows ? .max : next
@@ -41,7 +41,7 @@ enum ByteRanges: Equatable {
 
     private struct Specification {
         var isSuffix: Bool
-        /// The first byte, or how many of the last.
+        /// The first byte, or the length of the suffix.
         var number: Int64
         var last: Int64?
 
@@ -52,7 +52,7 @@ enum ByteRanges: Equatable {
         }
     }
 
-    /// nil if the field is to be passed over: another unit, or no valid list.
+    /// nil if the field is ignored: another unit, or an invalid list.
     private static func specifications(_ field: String) -> [Specification]? {
         guard let equals = field.utf8.firstIndex(of: UInt8(ascii: "=")),
             field[..<equals].lowercased() == "bytes"
@@ -60,7 +60,7 @@ enum ByteRanges: Equatable {
         var specifications: [Specification] = []
         for part in field[field.index(after: equals)...].split(separator: ",") {
             let part = part.trimmingBlanks
-            // Lists may have empty members.
+            // Lists may have empty elements (RFC 9110, section 5.6.1).
             if part.isEmpty { continue }
             guard specifications.count <= partsMax, let specification = specification(part) else { return nil }
             specifications.append(specification)
@@ -80,7 +80,7 @@ enum ByteRanges: Equatable {
         return Specification(isSuffix: false, number: first, last: last)
     }
 
-    /// Digits alone; numbers too large to count are as large as can be.
+    /// Digits only. A number that does not fit becomes the largest one.
     private static func number(_ text: Substring) -> Int64? {
         guard !text.isEmpty, text.utf8.allSatisfy({ (UInt8(ascii: "0")...UInt8(ascii: "9")).contains($0) }) else {
             return nil
@@ -90,7 +90,7 @@ enum ByteRanges: Equatable {
 }
 
 extension StringProtocol {
-    /// Without the spaces and tabs at its ends.
+    /// Without leading and trailing spaces and tabs.
     var trimmingBlanks: SubSequence {
         let isBlank = { (character: Character) in character == " " || character == "\t" }
         let start = drop(while: isBlank)

@@ -1,30 +1,30 @@
-/// What tells one state of a file from another.
+/// What distinguishes one state of a file from another: the source of its ETag and Last-Modified fields.
 struct Validators: Equatable {
     private let inode: UInt64
     private let size: UInt64
     private let nanoseconds: UInt32
-    /// Seconds.
+    /// Seconds since 1970.
     let modified: Int64
-    /// The file was changed so short a time ago that it may change again without another tag.
+    /// The file changed so recently that it may change again without a new tag.
     let isWeak: Bool
 
-    /// `modified` and `now` in seconds, `nanoseconds` besides.
+    /// `modified` and `now` are in seconds; `nanoseconds` is the fraction of `modified`.
     init(inode: UInt64, size: Int64, modified: Int64, nanoseconds: UInt32, now: Int64) {
         self.inode = inode
         self.size = UInt64(bitPattern: size)
         self.modified = modified
         self.nanoseconds = nanoseconds
-        // File systems take the time from a clock that ticks every some milliseconds.
+        // Timestamps come from a coarse clock that advances once per timer tick, every few milliseconds.
         isWeak = modified >= now - 1
     }
 
-    /// With its quotes, without the mark of a weak one.
+    /// The tag with its quotes, without the prefix `W/`.
     var tag: String {
         let numbers = [inode, size, UInt64(bitPattern: modified), UInt64(nanoseconds)]
         return "\"" + numbers.map { String($0, radix: 16) }.joined(separator: "-") + "\""
     }
 
-    /// The ETag field's value. As `tag`, without making text of it.
+    /// Appends the value of the ETag field, without creating a string.
     func append(to buffer: ResponseBuffer) {
         buffer.append(isWeak ? "W/\"" : "\"")
         buffer.append(hexadecimal: inode)
@@ -38,7 +38,7 @@ struct Validators: Equatable {
     }
 }
 
-/// The fields of a request that make it depend on the state of the file. RFC 9110, 13.
+/// The conditional fields of a request. RFC 9110, section 13.
 struct Conditions {
     var ifMatch: String?
     var ifNoneMatch: String?
@@ -48,7 +48,7 @@ struct Conditions {
 
     enum Outcome { case proceed, notModified, failed }
 
-    /// In the order of RFC 9110, 13.2.2, for GET and HEAD. A date that is none is passed over.
+    /// Evaluates the fields in the order of RFC 9110, section 13.2.2, for GET and HEAD. Ignores an invalid date.
     func evaluate(_ file: Validators, now: Int64) -> Outcome {
         if let ifMatch {
             guard EntityTags(ifMatch).contain(file, strongly: true) else { return .failed }
@@ -64,7 +64,7 @@ struct Conditions {
         return .proceed
     }
 
-    /// Whether a Range field counts: a part of another state of the file would not fit what the client has.
+    /// Whether the Range field applies (If-Range): a part of a changed file would not fit what the client already has.
     func allowRange(_ file: Validators, now: Int64) -> Bool {
         guard let ifRange else { return true }
         if let date = HTTPDate.seconds(ifRange, now: now) { return date == file.modified && !file.isWeak }
@@ -72,12 +72,12 @@ struct Conditions {
     }
 }
 
-/// A list of tags, or the star that stands for any.
+/// A list of entity tags, or the star, which matches any.
 private struct EntityTags {
     private var isAny = false
     private var tags: [(tag: Substring, isWeak: Bool)] = []
 
-    /// What is no tag ends the list: it then holds those before.
+    /// Parses up to the first invalid tag and keeps the tags before it.
     init(_ field: String) {
         var rest = field.trimmingBlanks
         if rest == "*" {

@@ -1,11 +1,11 @@
 import Synchronization
 
-/// Counts connections, so that there are no more than a limit: at the limit the one who accepts waits.
+/// Limits the number of connections: at the limit, the accepting task waits.
 final class ConnectionSlots: Sendable {
     private struct State {
         var count = 0
         var isStopped = false
-        /// There is one who accepts.
+        /// The only accepting task.
         var waiter: CheckedContinuation<Void, Never>?
     }
 
@@ -16,7 +16,7 @@ final class ConnectionSlots: Sendable {
 
     var count: Int { state.withLock { $0.count } }
 
-    /// Takes a place; waits until there is one. False after a stop.
+    /// Acquires a slot; waits until one is free. Returns false after `stop`.
     func acquire() async -> Bool {
         while true {
             let isTaken = state.withLock { state -> Bool? in
@@ -50,7 +50,7 @@ final class ConnectionSlots: Sendable {
         waiter?.resume()
     }
 
-    /// Nobody gets a place any more.
+    /// From now on, `acquire` returns false.
     func stop() {
         let waiter = state.withLock { state in
             state.isStopped = true

@@ -1,12 +1,12 @@
-/// The media type of a file by the end of its name.
+/// The media type of a file, from the extension of its name.
 enum ContentType {
-    /// `name` is a path or its last part.
+    /// `name` is a path or its last component.
     static func of(_ name: UnsafeBufferPointer<UInt8>) -> StaticString {
         guard let key = key(name) else { return unknown }
         return types[key] ?? unknown
     }
 
-    /// What the content of such a file is compressed by, where its type is that of what comes out.
+    /// The content encoding of a compressed file whose media type is that of the uncompressed content.
     static func encoding(of name: UnsafeBufferPointer<UInt8>) -> StaticString? {
         key(name) == compressedDrawing ? "gzip" : nil
     }
@@ -15,7 +15,7 @@ enum ContentType {
 
     private static var unknown: StaticString { "application/octet-stream" }
 
-    /// What follows the last dot, in lower case, as one number; nil without a dot, or with more letters than any has.
+    /// The extension in lower case, packed into one number. nil without an extension, or if it has more than 8 letters.
     private static func key(_ name: UnsafeBufferPointer<UInt8>) -> UInt64? {
         var key: UInt64 = 0
         for (count, byte) in name.reversed().enumerated() {
@@ -38,7 +38,7 @@ enum ContentType {
         return types
     }()
 
-    /// Text is said to be UTF-8, which nearly all is.
+    /// Text is declared as UTF-8, which nearly all text is.
     private static let table: [(StaticString, StaticString)] = [
         ("html htm", "text/html; charset=utf-8"), ("xhtml", "application/xhtml+xml"),
         ("css", "text/css; charset=utf-8"), ("js mjs", "text/javascript; charset=utf-8"),

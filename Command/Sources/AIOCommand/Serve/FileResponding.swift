@@ -1,8 +1,8 @@
 import AIO
 
-// From a request's target to the file that is sent for it.
+// From the target of a request to the file that is sent.
 extension ServedConnection {
-    /// Sends the file or the folder that a GET or HEAD means, or throws a refusal before anything is sent.
+    /// Sends the file or folder that a GET or HEAD names. Throws a refusal only before anything is sent.
     func sendFile(for request: Request, keepsAlive: Bool) async throws {
         let path = try RequestPath(request.target)
         let now = state.now
@@ -21,7 +21,7 @@ extension ServedConnection {
             if !file.isFolder { return try await sendAndClose(&file, index, request, now, keepsAlive) }
             await file.close(service.runtime)
         }
-        // Without an index: is there such a folder?
+        // There is no index; the folder itself may not exist either.
         var folder = try await service.folder.open(path, now: now)
         do {
             try await sendListing(of: folder, path, request, keepsAlive)
@@ -38,7 +38,7 @@ extension ServedConnection {
         let listing = FolderListing(of: folder, path)
         guard service.listsFolders, let first = await listing.next(service) else { throw Refusal(.forbidden) }
         guard !listing.isAtEnd else { return try await sendPage(first, request, keepsAlive: keepsAlive) }
-        // Its length is known when all of it is put together.
+        // The length is known only at the end, so the listing is sent in pieces.
         try await sendPieces(first, request, keepsAlive: keepsAlive) {
             if listing.isAtEnd { return nil }
             guard let next = await listing.next(self.service) else { throw IOError(.inputOutput, "readdir") }
@@ -79,7 +79,7 @@ extension ServedConnection {
             let name = UnsafeBufferPointer(rebasing: name.dropLast())
             return Representation(type: ContentType.of(name), encoding: ContentType.encoding(of: name))
         }
-        // Ranges are of GET alone.
+        // RFC 9110, section 14.2: Range applies to GET only.
         let isRange = request.method == .get && request.conditions.allowRange(file.validators, now: now)
         switch ByteRanges(isRange ? request.range : nil, size: file.size) {
         case .whole: try await sendWhole(&file, type, request, keepsAlive)
@@ -132,7 +132,8 @@ extension ServedConnection {
         try await send(buffer, then: range, of: &file)
     }
 
-    /// Several parts, each with a head of its own between lines that are in none of them, as far as chance can tell.
+    /// Sends several parts, each with its own fields, separated by a boundary that is random so that no part contains
+    /// it.
     private func sendParts(
         _ ranges: [Range<Int64>], _ file: inout OpenedFile, _ type: Representation, _ request: Request,
         _ keepsAlive: Bool
@@ -145,7 +146,7 @@ extension ServedConnection {
         }
         let tail = "\r\n--\(boundary)--\r\n"
         let overhead = heads.reduce(tail.utf8.count) { $0 + $1.utf8.count }
-        // The parts are no more than the file; but with their heads they may be more than a number can say.
+        // The parts are not larger than the file, but the sum with their fields can overflow.
         let (length, overflows) = ranges.reduce(0) { $0 + $1.count }.addingReportingOverflow(overhead)
         guard !overflows else { return try await sendWhole(&file, type, request, keepsAlive) }
         let buffer = begin(.partialContent)
@@ -184,7 +185,7 @@ extension ServedConnection {
 
     private func add(_ validators: Validators, to buffer: ResponseBuffer) {
         buffer.append("Last-Modified: ")
-        // A file that claims to be of the future was changed now, as far as caches are to know.
+        // RFC 9110, section 8.8.2.1: the field must not be later than the Date field.
         buffer.append(state.modificationText(min(validators.modified, state.now)))
         buffer.append("\r\nETag: ")
         validators.append(to: buffer)
@@ -196,7 +197,7 @@ extension ServedConnection {
     }
 }
 
-/// What a file's bytes are.
+/// The type and the encoding of a file's content.
 struct Representation {
     var type: StaticString
     var encoding: StaticString?

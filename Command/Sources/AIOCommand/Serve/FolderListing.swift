@@ -1,20 +1,20 @@
 import AIO
 
-/// A page with the names in a folder, as links, in the order of their bytes. It comes in pieces, each put together by a
-/// worker: so no loop is held up by it, and no more than a piece of it is in memory, however slowly the client takes it.
+/// A page that lists a folder as links, sorted by the bytes of the names. A worker builds one piece of it at a time: no
+/// loop is blocked, and memory holds only one piece, however slowly the client reads.
 final class FolderListing {
     private let folder: OpenedFile
     private let path: ArraySlice<UInt8>
     private var last: [UInt8]?
     private(set) var isAtEnd = false
 
-    /// The folder is held open by whoever makes this, until the last piece.
+    /// The caller keeps the folder open until the last piece.
     init(of folder: OpenedFile, _ path: RequestPath) {
         self.folder = folder
         self.path = path.bytes == ArraySlice(".".utf8) ? [] : path.bytes
     }
 
-    /// The next piece. nil if the folder cannot be read.
+    /// The next piece; nil if the folder cannot be read.
     func next(_ service: Service) async -> [UInt8]? {
         await service.listings.enter()
         defer { service.listings.leave() }
@@ -29,9 +29,9 @@ final class FolderListing {
     }
 }
 
-/// What a listing is made of.
+/// The HTML of a listing.
 enum ListingText {
-    /// `path` is that of the folder, with a slash at its end; empty for the uppermost.
+    /// `path` is the folder's path with a trailing slash; empty for the root.
     static func head(_ path: ArraySlice<UInt8>) -> [UInt8] {
         let title = "Index of /" + escape(path)
         let head = """
@@ -49,17 +49,17 @@ enum ListingText {
         return Array("</table>\n\(cut)</body></html>\n".utf8)
     }
 
-    /// `size` of a regular file, `modified` in seconds since 1970.
+    /// `size` is in bytes and nil unless the file is regular; `modified` is in seconds since 1970.
     static func row(_ name: [UInt8], isFolder: Bool, size: Int64?, modified: Int64?) -> String {
         let mark = isFolder ? "/" : ""
         let size = size.map { "\($0)" } ?? ""
         let time = modified.map { HTTPDate.text($0) } ?? ""
-        // With the dot in front, no name is taken for a scheme or a host.
+        // The prefix `./` keeps a name from being parsed as a scheme or a host.
         return "<tr><td><a href=\"./\(PercentEncoding.encode(name, keepsSlashes: false))\(mark)\">"
             + "\(escape(name))\(mark)</a></td><td>\(size)</td><td>\(time)</td></tr>\n"
     }
 
-    /// As text in HTML; what is no UTF-8 becomes a sign of its own.
+    /// Escapes text for HTML. Invalid UTF-8 becomes U+FFFD.
     private static func escape(_ bytes: some Sequence<UInt8>) -> String {
         var text = ""
         for scalar in String(decoding: Array(bytes), as: UTF8.self).unicodeScalars {
@@ -69,7 +69,7 @@ enum ListingText {
             case "&": text += "&amp;"
             case "\"": text += "&quot;"
             case "'": text += "&#39;"
-            // Control characters mean nothing good on a page.
+            // Control characters become U+FFFD as well: most are invalid in HTML.
             case _ where scalar.value < 0x20 || scalar.value == 0x7f: text += "\u{fffd}"
             default: text.unicodeScalars.append(scalar)
             }

@@ -1,10 +1,10 @@
 import Synchronization
 
-/// Lets so many in at a time; the others wait in their order.
+/// An asynchronous semaphore: admits a limited number of tasks at a time, the others in FIFO order.
 final class Gate: Sendable {
     private struct State {
         var free: Int
-        /// Those who wait: from `first` on. The rest has gone in.
+        /// The waiting tasks, from `first` on. Those before it have entered.
         var waiting: [CheckedContinuation<Void, Never>?] = []
         var first = 0
     }

@@ -1,4 +1,4 @@
-/// Dates as HTTP has them, in whole seconds since 1970-01-01T00:00:00Z. RFC 9110, 5.6.7.
+/// HTTP dates, in whole seconds since 1970-01-01T00:00:00Z. RFC 9110, section 5.6.7.
 enum HTTPDate {
     private static let days = ["Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"]
     private static let longDays = [
@@ -7,12 +7,12 @@ enum HTTPDate {
     private static let months = [
         "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
     ]
-    /// The first second of the year 1, and the last of 9999: those that the form has room for.
+    /// The first second of year 1 and the last of year 9999, the range of the format.
     private static let range: ClosedRange<Int64> = -62_135_596_800...253_402_300_799
 
     // MARK: Writing
 
-    /// As "Sun, 06 Nov 1994 08:49:37 GMT". What lies outside the years 1 to 9999 becomes their first or last second.
+    /// Such as "Sun, 06 Nov 1994 08:49:37 GMT". Times outside the years 1 to 9999 are clamped.
     static func text(_ seconds: Int64) -> String {
         let seconds = min(max(seconds, range.lowerBound), range.upperBound)
         let date = Civil(seconds)
@@ -20,7 +20,7 @@ enum HTTPDate {
             + "\(two(date.hour)):\(two(date.minute)):\(two(date.second)) GMT"
     }
 
-    /// As the common log format has it: "06/Nov/1994:08:49:37 +0000".
+    /// For the common log format: "06/Nov/1994:08:49:37 +0000".
     static func logText(_ seconds: Int64) -> String {
         let date = Civil(min(max(seconds, range.lowerBound), range.upperBound))
         return "\(two(date.day))/\(months[date.month - 1])/\(four(date.year)):"
@@ -35,8 +35,8 @@ enum HTTPDate {
 
     // MARK: Reading
 
-    /// nil for what is none of the three forms, of which the last two are obsolete but have to be read. `now` decides on the
-    /// century of the second.
+    /// Parses the three formats of RFC 9110; the last two are obsolete, but recipients must accept them. nil for
+    /// anything else. `now` determines the century of the second format.
     static func seconds(_ text: String, now: Int64) -> Int64? {
         guard text.utf8.count <= 64 else { return nil }
         let parts = text.split(separator: " ", omittingEmptySubsequences: false).map(String.init)
@@ -64,7 +64,7 @@ enum HTTPDate {
         }
     }
 
-    /// Of two digits: one that seems to be more than 50 years ahead is the last of that ending in the past.
+    /// The year for two digits. A year more than 50 years ahead means the latest past year with the same digits.
     private static func year(_ short: Int, _ now: Int64) -> Int {
         let present = Civil(min(max(now, range.lowerBound), range.upperBound)).year
         let year = present - present % 100 + short
@@ -76,13 +76,13 @@ enum HTTPDate {
         guard let year, year > 0, let day, let month = months.firstIndex(of: month).map({ $0 + 1 }),
             (1...Civil.length(of: month, year)).contains(day), clock.count == 3, clock.allSatisfy({ $0.count == 2 }),
             let hour = number(clock[0]), let minute = number(clock[1]), let second = number(clock[2]),
-            // The grammar has leap seconds.
+            // The grammar allows leap seconds.
             hour < 24, minute < 60, second <= 60
         else { return nil }
         return Civil.days(year, month, day) * 86400 + Int64(hour * 3600 + minute * 60 + second)
     }
 
-    /// Of digits alone.
+    /// Digits only.
     private static func number(_ text: some StringProtocol) -> Int? {
         guard text.utf8.allSatisfy({ (UInt8(ascii: "0")...UInt8(ascii: "9")).contains($0) }) else { return nil }
         return Int(text)
@@ -101,7 +101,7 @@ struct Civil {
         (hour, minute, second) = (rest / 3600, rest / 60 % 60, rest % 60)
         // 1970-01-01 was a Thursday.
         weekday = Int(((days + 4) % 7 + 7) % 7)
-        // Years that begin in March, so that the leap day is the last: 400 of them have 146,097 days.
+        // Years that begin in March, so that the leap day comes last. 400 such years have 146,097 days.
         let shifted = days + 719_468
         let era = (shifted >= 0 ? shifted : shifted - 146_096) / 146_097
         let dayOfEra = Int(shifted - era * 146_097)
@@ -123,7 +123,7 @@ struct Civil {
         return Int64(era * 146_097 + dayOfEra - 719_468)
     }
 
-    /// Days in a month.
+    /// The number of days in a month.
     static func length(of month: Int, _ year: Int) -> Int {
         switch month {
         case 2: year % 4 == 0 && (year % 100 != 0 || year % 400 == 0) ? 29 : 28

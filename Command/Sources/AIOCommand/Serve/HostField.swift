@@ -1,7 +1,7 @@
-/// The host that a request is for. RFC 9110, 7.2, and RFC 3986, 3.2.2.
+/// The Host field. RFC 9110, section 7.2, and RFC 3986, section 3.2.2.
 enum HostField {
-    /// A name, an address, or nothing, and perhaps a port: nobody is served by what is none of these, since those before
-    /// and behind this server may take it for different hosts.
+    /// Whether the value is a name, an address or empty, with an optional port. Anything else is refused: proxies
+    /// before this server could read it as a different host.
     static func isValid(_ value: some StringProtocol) -> Bool {
         let bytes = Array(value.trimmingBlanks.utf8)
         var host = bytes[...]
@@ -25,7 +25,7 @@ enum HostField {
         return digits.isEmpty || UInt16(String(decoding: digits, as: UTF8.self)) != nil
     }
 
-    /// Unreserved characters, those between parts, and encoded bytes.
+    /// Unreserved characters, sub-delimiters and percent-encoded bytes.
     private static func isName(_ name: ArraySlice<UInt8>) -> Bool {
         var rest = name
         while let byte = rest.popFirst() {
@@ -41,7 +41,7 @@ enum HostField {
         return true
     }
 
-    /// Of an address in brackets: version 6, or one of the future.
+    /// Allowed in a bracketed address: IPv6 with a zone, or a future version.
     private static func isAddressByte(_ byte: UInt8) -> Bool {
         isLetter(byte) || isDigit(byte) || ":.-_~%".utf8.contains(byte)
     }

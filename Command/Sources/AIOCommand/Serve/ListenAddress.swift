@@ -1,8 +1,8 @@
 import AIO
 
-/// Where a server listens, as it is said on the command line.
+/// The address that a server listens on, as given on the command line.
 enum ListenAddress {
-    /// An address, or the name of a host and a port.
+    /// Resolves an address, or a host name and a port.
     static func resolve(_ text: String, _ runtime: IORuntime) async throws -> SocketAddress {
         guard text != "unix:" else { throw Failure("--listen unix: wants a path behind the colon") }
         let failure: IOError

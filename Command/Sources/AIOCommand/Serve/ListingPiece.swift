@@ -1,23 +1,22 @@
 import AIOCore
 import CKernel
 
-/// Some rows of a folder's listing: those behind a name, in the order of names. On a worker's thread.
+/// Some rows of a folder's listing: the names after a given one, in sorted order. Runs on a worker's thread.
 ///
-/// Each piece reads the folder from its beginning, and keeps the next names of it alone: so memory is bounded, for little
-/// more time.
+/// Each piece reads the whole folder and keeps only the next names. This bounds memory for a little more time.
 final class ListingPiece: BlockingWork, @unchecked Sendable {
-    // @unchecked: as BlockingWork says.
+    // @unchecked: see `BlockingWork`.
     private let folder: OpenedFile
     private let lowest: [UInt8]?
     private(set) var rows: [UInt8] = []
     private(set) var lastName: [UInt8]?
     private(set) var isLast = false
-    /// The folder holds more names than are listed.
+    /// Whether the folder holds more names than are listed.
     private(set) var isCut = false
 
-    /// Names of a folder that are looked at: each piece looks at all of them.
+    /// The most names that are read from a folder. Each piece reads all of them.
     static var entriesMax: Int { 10_000 }
-    /// Names of a piece at most, and the bytes with which it ends.
+    /// The most names of a piece, and the size in bytes at which it ends.
     private static var namesMax: Int { 512 }
     private static var sizeMax: Int { 64 << 10 }
 
@@ -26,7 +25,7 @@ final class ListingPiece: BlockingWork, @unchecked Sendable {
         let type: UInt8
     }
 
-    /// The names behind `lowest`, or all.
+    /// The names after `lowest`; nil for all.
     init(_ folder: OpenedFile, behind lowest: [UInt8]?) {
         self.folder = folder
         self.lowest = lowest
@@ -35,7 +34,7 @@ final class ListingPiece: BlockingWork, @unchecked Sendable {
 
     override func run() -> Int {
         var how = ck_open_how(flags: CK_O_RDONLY | CK_O_DIRECTORY | CK_O_CLOEXEC, mode: 0, resolve: 0)
-        // Of its own, so that it begins at the beginning. The name may lead elsewhere by now, the descriptor does not.
+        // A new descriptor starts at the first entry. The path could lead elsewhere by now; the open folder cannot.
         let opened = ".".withCString { Kernel.openat2(folder.number, $0, &how) }
         guard opened >= 0 else { return opened }
         defer { Kernel.close(Int32(opened)) }
@@ -51,11 +50,11 @@ final class ListingPiece: BlockingWork, @unchecked Sendable {
         return 0
     }
 
-    /// The next names, and whether there are others behind them.
+    /// Returns the next names, and whether more follow.
     private func read(_ descriptor: Int32) -> (names: [Name], hasMore: Bool, result: Int) {
         var names: [Name] = []
         var (seen, isOver) = (0, false)
-        // The highest name that there may be room for.
+        // Names from this one on cannot belong to the piece.
         var highest: [UInt8]?
         let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 32768, alignment: 8)
         defer { buffer.deallocate() }
@@ -89,7 +88,7 @@ final class ListingPiece: BlockingWork, @unchecked Sendable {
         return (names, isOver, 0)
     }
 
-    /// Leaves the lowest ones, in their order. Returns whether there were more.
+    /// Sorts the names and keeps the lowest ones. Returns whether any were removed.
     private static func cut(_ names: inout [Name]) -> Bool {
         names.sort { $0.bytes.lexicographicallyPrecedes($1.bytes) }
         guard names.count > namesMax else { return false }
@@ -100,7 +99,7 @@ final class ListingPiece: BlockingWork, @unchecked Sendable {
     private func row(_ name: Name, _ directory: Int32) -> String {
         var status = ck_statx()
         let result = (name.bytes + [0]).withUnsafeBytes { bytes in
-            // Links are not followed: the page tells nothing of what they lead to.
+            // Links are not followed, so that the page reveals nothing about their targets.
             Kernel.statx(
                 directory, bytes.assumingMemoryBound(to: CChar.self).baseAddress!,
                 CK_AT_SYMLINK_NOFOLLOW | CK_AT_NO_AUTOMOUNT, CK_STATX_BASIC_STATS, &status)

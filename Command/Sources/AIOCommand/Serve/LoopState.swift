@@ -1,9 +1,9 @@
 import AIO
 import Glibc
 
-/// What the connections on one loop share.
+/// State that the connections on one loop share.
 final class LoopState: @unchecked Sendable {
-    // @unchecked: once made it is touched by tasks on its loop's thread alone.
+    // @unchecked: after init, only tasks on the loop's thread access it.
     let loop: IOLoop
     private let headSizeMax: Int
     private var decoders: [RequestDecoder] = []
@@ -12,7 +12,7 @@ final class LoopState: @unchecked Sendable {
     private var date: (second: Int64, text: String) = (.min, "")
     private var modification: (second: Int64, text: String) = (.min, "")
 
-    /// Kept for the next request; more are made when they are needed.
+    /// The most decoders and buffers that are kept for reuse.
     private static var keptMax: Int { 64 }
 
     init(_ loop: IOLoop, headSizeMax: Int) {
@@ -20,11 +20,11 @@ final class LoopState: @unchecked Sendable {
         self.headSizeMax = headSizeMax
     }
 
-    // MARK: What is used again
+    // MARK: Reuse
 
     func acquireDecoder() -> RequestDecoder { decoders.popLast() ?? RequestDecoder(headSizeMax: headSizeMax) }
 
-    /// One that is between requests.
+    /// The decoder must be between requests.
     func release(_ decoder: RequestDecoder) { if decoders.count < Self.keptMax { decoders.append(decoder) } }
 
     func acquireBuffer() -> ResponseBuffer { buffers.popLast() ?? ResponseBuffer() }
@@ -34,7 +34,7 @@ final class LoopState: @unchecked Sendable {
         if buffers.count < Self.keptMax { buffers.append(buffer) }
     }
 
-    /// On the loop's thread, which the decoders belong to.
+    /// Must run on the loop's thread, to which the decoders belong.
     func dropKept() { (decoders, buffers) = ([], []) }
 
     // MARK: Time
@@ -42,13 +42,14 @@ final class LoopState: @unchecked Sendable {
     /// Seconds since 1970.
     var now: Int64 { Int64(time(nil)) }
 
-    /// The Date field of a response that is made now.
+    /// The text of the Date field, cached for the current second.
     func dateText(_ now: Int64) -> String {
         if now != date.second { date = (now, HTTPDate.text(now)) }
         return date.text
     }
 
-    /// The same for a file's time: most answers are about the same file as the last.
+    /// The text of a file's modification time, with one cached value: successive responses are mostly about the same
+    /// file.
     func modificationText(_ time: Int64) -> String {
         if time != modification.second { modification = (time, HTTPDate.text(time)) }
         return modification.text
@@ -60,7 +61,7 @@ final class LoopState: @unchecked Sendable {
 
     func remove(_ connection: ServedConnection) { connections[ObjectIdentifier(connection)] = nil }
 
-    /// Ends those that wait for a request, or all.
+    /// Closes the idle connections, or all.
     func endConnections(onlyIdle: Bool) async {
         for connection in Array(connections.values) where connection.isIdle || !onlyIdle { await connection.end() }
     }

@@ -2,16 +2,17 @@ import AIO
 import AIOCore
 import CKernel
 
-/// A file, or a folder, that is open for one response. Whoever has it closes it.
+/// A file or folder that is open for one response. Its owner must close it.
 struct OpenedFile {
     private let descriptor: Descriptor
-    /// For what has to wait; made when it is needed.
+    /// For calls that may have to wait; created on demand.
     private var file: File?
     let isFolder: Bool
     let size: Int64
     let validators: Validators
 
-    /// One that was opened on the caller's thread. Closes it if it is neither a regular file nor a folder.
+    /// Adopts a descriptor that was opened on the calling thread. Closes it if it is neither a regular file nor a
+    /// folder.
     init(adopting number: Int32, _ backing: Descriptor.Backing, now: Int64) throws(Refusal) {
         var status = ck_statx()
         var empty: CChar = 0
@@ -32,7 +33,7 @@ struct OpenedFile {
             inode: status.inode, size: size, modified: time.seconds, nanoseconds: time.nanoseconds, now: now)
     }
 
-    /// The same for one that was opened by a loop.
+    /// Adopts a file that a loop opened; otherwise as above.
     init(_ file: File, now: Int64) async throws(Refusal) {
         let status: FileStatus
         do throws(IOError) {
@@ -56,7 +57,8 @@ struct OpenedFile {
 
     var number: Int32 { descriptor.number }
 
-    /// Reads at `offset` into memory that stays until this returns. Returns the bytes read; zero at the end.
+    /// Reads at `offset` into memory that the caller keeps valid until the call returns. Returns the number of bytes;
+    /// zero at the end.
     mutating func read(into memory: UnsafeMutableRawBufferPointer, at offset: Int64, _ runtime: IORuntime)
         async throws(IOError) -> Int
     {
@@ -65,7 +67,7 @@ struct OpenedFile {
         return try await waitingFile(runtime).read(into: &bytes, at: offset)
     }
 
-    /// nil unless the page cache has it.
+    /// nil unless the page cache can serve the read.
     private func readNow(_ memory: UnsafeMutableRawBufferPointer, _ offset: Int64) -> Int? {
         let transfer = Transfer(
             descriptor, memory.baseAddress, count: min(memory.count, Transfer.inlineLimit), offset: offset)
@@ -73,7 +75,7 @@ struct OpenedFile {
         return count
     }
 
-    /// The file as the library has it: what is done with it goes through a loop if it has to wait.
+    /// The file as an `AIO.File`, whose calls go through a loop if they have to wait.
     mutating func waitingFile(_ runtime: IORuntime) -> File {
         if let file { return file }
         let adopted = File(adopting: descriptor.number, runtime: runtime)
@@ -81,8 +83,9 @@ struct OpenedFile {
         return adopted
     }
 
-    /// close(2). A file that was read without waiting is on a local file system, where nothing is put off until the close of
-    /// what was only read; but its blocks are freed then, if its name is gone meanwhile, and of a large file that is work.
+    /// close(2). A file without `file` was read without waiting, so its file system is local and has nothing to write
+    /// back at the close. But if the file was unlinked meanwhile, the close frees its blocks, which takes time for a
+    /// large file.
     mutating func close(_ runtime: IORuntime) async {
         if file == nil, size <= 1 << 20 {
             Kernel.close(descriptor.number)

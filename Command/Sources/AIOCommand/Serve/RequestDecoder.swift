@@ -2,13 +2,13 @@ import NIOCore
 import NIOEmbedded
 import NIOHTTP1
 
-/// Takes bytes and gives requests: the decoder of NIOHTTP1, in a channel that leads nowhere, as it has to be in one.
+/// Turns bytes into requests: NIOHTTP1's decoder in an embedded channel, because it runs only in a channel.
 ///
-/// On the thread that made it.
+/// Must be used on the thread that created it.
 final class RequestDecoder {
     enum Part {
         case head(HTTPRequestHead)
-        /// So many bytes of a body, which is not kept.
+        /// A number of bytes of a body. The bytes are not kept.
         case body(Int)
         case end
     }
@@ -18,15 +18,15 @@ final class RequestDecoder {
     private var buffer: ByteBuffer
     private let headSizeMax: Int
     private var next = 0
-    /// Whether the bytes taken so far end where a request does: then nothing is kept here.
+    /// Whether the bytes so far end at the end of a request, so that the decoder holds no data.
     private(set) var isBetweenRequests = true
-    /// Since the last request, up to the end of its first line: for telling which part of a head is too large.
+    /// Size of the current request up to the end of its first line: distinguishes a long target from large fields.
     private var lineSize = 0
     private var isLineComplete = false
     private var failure: Refusal?
-    /// What came last.
+    /// The last 8 bytes of the previous calls.
     private var lineEnd: [UInt8] = []
-    /// The last one in the lowest bits.
+    /// The last 4 bytes; the most recent in the lowest bits.
     private var lastBytes: UInt32 = 0
 
     init(headSizeMax: Int) {
@@ -40,11 +40,11 @@ final class RequestDecoder {
         buffer = channel.allocator.buffer(capacity: 2048)
     }
 
-    /// The decoder and its channel hold each other until it is told to go.
+    /// The decoder and its channel retain each other until the channel is finished.
     deinit { _ = try? channel.finish(acceptAlreadyClosed: true) }
 
-    /// Takes bytes; their parts are then to be had by `nextPart`. Not after a refusal, nor after a request that ends its
-    /// connection.
+    /// Decodes bytes; `nextPart` then returns their parts. Must not be called after a refusal or after a request that
+    /// ends its connection.
     func feed(_ bytes: UnsafeRawBufferPointer) {
         if next == collector.parts.count {
             collector.parts.removeAll(keepingCapacity: true)
@@ -58,7 +58,8 @@ final class RequestDecoder {
         if let error = collector.error, failure == nil { failure = refusal(for: error, bytes) }
         lineEnd = Array((lineEnd + bytes.suffix(8)).suffix(8))
         if case .end = collector.parts.last {
-            // What ends with an empty line after a complete request holds nothing of another, but for such lines.
+            // After a complete request, data that ends with an empty line holds nothing of another request except such
+            // lines.
             isBetweenRequests = endsWithEmptyLine && failure == nil
             (lineSize, isLineComplete) = (0, false)
         } else {
@@ -72,26 +73,26 @@ final class RequestDecoder {
         return collector.parts[next]
     }
 
-    /// What was wrong with the bytes, once all parts before it have been had.
+    /// The error in the bytes, once all parts before it have been returned.
     var refusal: Refusal? { next == collector.parts.count ? failure : nil }
 
     private func refusal(for error: any Error, _ bytes: UnsafeRawBufferPointer) -> Refusal {
         switch error as? HTTPParserError {
         case .headerOverflow?: Refusal(lineSize > headSizeMax ? .uriTooLong : .headerFieldsTooLarge)
-        // It stops at a line break without a carriage return, which is no matter of the version.
+        // The parser reports a bare line feed after the version as an invalid version.
         case .invalidVersion? where hasBareLineBreak(bytes): Refusal(.badRequest)
-        // The parser pauses at the preface of HTTP/2.
+        // The parser pauses at the connection preface of HTTP/2.
         case .invalidVersion?, .paused?: Refusal(.versionNotSupported)
-        // The parser knows all methods that are registered; but what is no word at all is no method.
+        // The parser knows all registered methods. A malformed method is a bad request.
         case .invalidMethod?: Refusal(collector.parts.isEmpty && bytes.beginsWithWord ? .notImplemented : .badRequest)
         default: Refusal(.badRequest)
         }
     }
 
-    /// A line break, and one before it. The parser takes none without a carriage return for the end of a head.
+    /// Whether the bytes end with LF CR LF. The parser does not accept a bare line feed as the end of a head.
     private var endsWithEmptyLine: Bool { lastBytes & 0xff_ffff == 0x0a_0d0a }
 
-    /// Whether a request's first line ends with a version and a line feed alone.
+    /// Whether a request line ends with a version and a bare line feed.
     private func hasBareLineBreak(_ bytes: UnsafeRawBufferPointer) -> Bool {
         let text = lineEnd + Array(bytes)
         return text.indices.contains { end in
@@ -109,14 +110,14 @@ final class RequestDecoder {
 }
 
 extension UnsafeRawBufferPointer {
-    /// Letters, and a space behind them.
+    /// Whether the bytes begin with capital letters or dashes and then a space.
     fileprivate var beginsWithWord: Bool {
         let word = prefix { (UInt8(ascii: "A")...UInt8(ascii: "Z")).contains($0) || $0 == UInt8(ascii: "-") }
         return !word.isEmpty && word.count < count && self[word.count] == UInt8(ascii: " ")
     }
 }
 
-/// Keeps what comes out of the decoder.
+/// Collects the decoder's output.
 private final class PartCollector: ChannelInboundHandler {
     typealias InboundIn = HTTPServerRequestPart
 
@@ -131,7 +132,7 @@ private final class PartCollector: ChannelInboundHandler {
         }
     }
 
-    /// Bodies may come in any number of chunks.
+    /// Merges the chunks of a body, of which there can be any number.
     private func add(_ count: Int) {
         if case .body(let before) = parts.last {
             parts[parts.count - 1] = .body(before + count)
@@ -141,7 +142,7 @@ private final class PartCollector: ChannelInboundHandler {
     }
 
     func errorCaught(context: ChannelHandlerContext, error: any Error) {
-        // The first says what was wrong, the second that it ended the parsing.
+        // The first error is the cause; later ones only report that parsing has stopped.
         if self.error == nil { self.error = error }
     }
 }

@@ -1,25 +1,25 @@
-/// The part of a request's target that names a file, as the kernel is to be asked for it.
+/// The part of a request's target that names a file, in the form for openat2(2).
 struct RequestPath: Equatable {
-    /// Relative to the folder, decoded, and NUL-terminated; `.` for the folder itself.
+    /// The decoded path relative to the folder, NUL-terminated; `.` for the folder itself.
     private(set) var cString: [UInt8]
-    /// It names a folder, whose index is meant.
+    /// Whether the path names a folder, for which the index is sent.
     let endsWithSlash: Bool
-    /// What follows the question mark, with it.
+    /// The query with its question mark; empty if there is none.
     let query: Substring
 
     private static var slash: UInt8 { UInt8(ascii: "/") }
-    /// Bytes of a path with its NUL, as the kernel takes it (PATH_MAX).
+    /// PATH_MAX: the size of a path with its NUL.
     private static var sizeMax: Int { 4096 }
 
-    /// Throws a refusal for what is no target, holds a NUL byte, a slash that is encoded, or a `..`: who means another path
-    /// can say so.
+    /// Throws a refusal for an invalid target, and for one with a NUL byte, an encoded slash or a `..` component. A
+    /// client can spell any legitimate path without them.
     init(_ target: String) throws(Refusal) {
-        // What llhttp lets through, or what came as invalid UTF-8.
+        // llhttp allows some invalid characters, and invalid UTF-8 was replaced by other ones.
         guard target.utf8.allSatisfy({ (0x21...0x7e).contains($0) }) else { throw Refusal(.badRequest) }
         var path = try Self.withoutAuthority(target)
         query = path.firstIndex(of: "?").map { path[$0...] } ?? ""
         path = path.dropLast(query.count)
-        // A fragment is the client's own; one that sends it errs, and no file name is meant by it.
+        // RFC 9112, section 3.2: a target has no fragment. A file name with `#` must be percent-encoded.
         guard !path.utf8.contains(UInt8(ascii: "#")) else { throw Refusal(.badRequest) }
         let decoded = try Self.decode(path.utf8.drop { $0 == Self.slash })
         guard decoded.count < Self.sizeMax else { throw Refusal(.uriTooLong) }
@@ -31,7 +31,7 @@ struct RequestPath: Equatable {
     /// The path without its NUL.
     var bytes: ArraySlice<UInt8> { cString.dropLast() }
 
-    /// The path of a name in the folder that this names.
+    /// The path of `name` in this folder.
     func appending(_ name: StaticString) -> RequestPath {
         var path = self
         path.cString.removeLast()
@@ -41,15 +41,15 @@ struct RequestPath: Equatable {
         return path
     }
 
-    /// The target of the same path with a slash at its end: with one slash at its beginning, since two would begin with
-    /// the name of a host, and with nothing in it that could mean something else.
+    /// The target of the same path with a trailing slash. It begins with exactly one slash, because two would start an
+    /// authority; everything else that could have another meaning is encoded.
     var folderTarget: String {
         let isRoot = cString == [UInt8(ascii: "."), 0]
         return "/" + (isRoot ? "" : PercentEncoding.encode(bytes, keepsSlashes: true) + (endsWithSlash ? "" : "/"))
             + query
     }
 
-    /// The path in a target that begins with a scheme and a host, as proxies are sent it.
+    /// The path of a target in absolute form, as proxies receive it (RFC 9112, section 3.2.2).
     private static func withoutAuthority(_ target: String) throws(Refusal) -> Substring {
         if target.utf8.first == slash { return target[...] }
         guard let colon = target.firstIndex(of: ":"), ["http", "https"].contains(target[..<colon].lowercased()),
@@ -75,7 +75,7 @@ struct RequestPath: Equatable {
                 let low = rest.next().flatMap(PercentEncoding.digit)
             else { throw Refusal(.badRequest) }
             let value = high << 4 | low
-            // An encoded slash would be one of the name's, and no name has any.
+            // An encoded slash would be part of a name, and no file name contains one.
             guard value != 0, value != slash else { throw Refusal(.badRequest) }
             decoded.append(value)
         }
@@ -84,15 +84,15 @@ struct RequestPath: Equatable {
 
     private static func leadsUp(_ path: [UInt8]) -> Bool {
         let dots = [UInt8(ascii: "."), UInt8(ascii: ".")]
-        // Most paths hold no two dots in a row.
+        // A quick test: most paths have no two consecutive dots.
         guard zip(path, path.dropFirst()).contains(where: { $0 == dots[0] && $1 == dots[0] }) else { return false }
         return path.split(separator: slash).contains { $0.elementsEqual(dots) }
     }
 }
 
-/// Bytes as URLs have them. RFC 3986, 2.
+/// Percent-encoding. RFC 3986, section 2.
 enum PercentEncoding {
-    /// Everything but letters, digits and `-._~` is encoded.
+    /// Encodes everything except letters, digits and `-._~`.
     static func encode(_ bytes: some Sequence<UInt8>, keepsSlashes: Bool) -> String {
         var text: [UInt8] = []
         for byte in bytes {

@@ -1,8 +1,8 @@
 import AIO
 
-// What is sent: heads, and files behind them.
+// Responses: heads and bodies.
 extension ServedConnection {
-    /// A head without a body, or with that of an error: its own line.
+    /// Sends an error response. Its body is the status line; a HEAD request gets none.
     func sendError(_ status: Status, of request: Request?, keepsAlive: Bool) async throws {
         let buffer = begin(status)
         defer { state.release(buffer) }
@@ -43,7 +43,7 @@ extension ServedConnection {
         try await write(page)
     }
 
-    /// A page that comes in pieces: as chunks, or, to a client of HTTP/1.0, up to the end of the connection.
+    /// Sends a page in pieces: with the chunked coding, or until the end of the connection for HTTP/1.0.
     func sendPieces(
         _ first: [UInt8], _ request: Request, keepsAlive: Bool, _ next: () async throws -> [UInt8]?
     ) async throws {
@@ -70,7 +70,7 @@ extension ServedConnection {
 
     // MARK: Heads
 
-    /// A buffer with the beginning of a head.
+    /// A buffer with the start of a head.
     func begin(_ status: Status) -> ResponseBuffer {
         self.status = status
         isHeadSent = false
@@ -83,7 +83,7 @@ extension ServedConnection {
         return buffer
     }
 
-    /// The end of a head.
+    /// Completes a head.
     func end(_ buffer: ResponseBuffer, of request: Request?, _ keepsAlive: Bool) {
         if !keepsAlive {
             buffer.append("Connection: close\r\n")
@@ -95,14 +95,14 @@ extension ServedConnection {
 
     // MARK: Bytes
 
-    /// Sends what the buffer holds and then a range of the file, in pieces of the buffer's size. Throws a refusal if the file
+    /// Sends the buffer and then a range of the file, in pieces of the buffer's size. Throws a refusal if the file
     /// cannot be read and nothing is sent yet.
     func send(_ buffer: ResponseBuffer, then range: Range<Int64>, of file: inout OpenedFile) async throws {
         var offset = range.lowerBound
         var turnStart = offset
         while offset < range.upperBound {
             if offset - turnStart >= Self.turnSize {
-                // As long as there is room for it, nothing of this waits: others on the loop would.
+                // While the socket has room, nothing here suspends. The yield gives the loop's other tasks their turn.
                 await Task.yield()
                 turnStart = offset
             }
@@ -117,7 +117,7 @@ extension ServedConnection {
         try await flush(buffer)
     }
 
-    /// Bytes that a connection is sent before another one has its turn.
+    /// The most bytes that a connection sends before it yields.
     private static var turnSize: Int64 { 256 << 10 }
 
     private func read(
@@ -130,19 +130,20 @@ extension ServedConnection {
             guard isHeadSent else { throw Refusal(.internalServerError) }
             throw error
         }
-        // The file is shorter now than the head says. Once that is sent, the end of the connection tells the client.
+        // The file is shorter than the head says. After the head is sent, only the end of the connection can tell the
+        // client.
         guard isHeadSent else { throw Refusal(.serviceUnavailable) }
         throw IOError(.unexpectedEndOfFile, "read")
     }
 
-    /// Sends what the buffer holds, and empties it.
+    /// Sends the contents of the buffer and clears it.
     func flush(_ buffer: ResponseBuffer) async throws(IOError) {
         isHeadSent = true
         try await write(buffer.content)
         buffer.clear()
     }
 
-    /// Memory that stays until this returns.
+    /// The memory must stay valid until the call returns.
     private func write(_ bytes: UnsafeRawBufferPointer) async throws(IOError) {
         var done = 0
         while done < bytes.count {

@@ -1,9 +1,9 @@
-/// Memory that a response is put together in: its head, and what fits behind it.
+/// Memory for building a response: the head, and as much of the body as fits.
 final class ResponseBuffer {
     let base: UnsafeMutableRawPointer
     private(set) var count = 0
 
-    /// Bytes: a head, and a piece of a file.
+    /// Bytes for a piece of a file and a head.
     static var capacity: Int { 65536 + 2048 }
 
     init() { base = .allocate(byteCount: Self.capacity, alignment: 64) }
@@ -16,10 +16,10 @@ final class ResponseBuffer {
 
     func clear() { count = 0 }
 
-    /// So many bytes were written to `free`.
+    /// Records that bytes were written to `free`.
     func noteWritten(_ added: Int) { count += added }
 
-    // What does not fit is left out: heads are bounded, and far smaller than the memory.
+    // Bytes that do not fit are dropped. Heads are bounded and far smaller than the buffer.
 
     func append(_ bytes: UnsafeRawBufferPointer) {
         let fitting = min(bytes.count, room)

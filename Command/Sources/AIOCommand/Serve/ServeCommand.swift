@@ -3,7 +3,7 @@ import AIOCore
 import ArgumentParser
 import CKernel
 
-/// `aio serve`: a folder over HTTP.
+/// `aio serve`: serves a folder over HTTP.
 struct ServeCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "serve",
@@ -49,7 +49,7 @@ struct ServeCommand: AsyncParsableCommand {
         let limits = try limits.resolved()
         do {
             let runtime = try makeRuntime(limits)
-            // On a loop, as everything that follows.
+            // Everything from here on runs on a loop.
             try await Task(executorPreference: runtime.loops[0]) {
                 try await serve(RawArguments.paths([folder])[0], limits, runtime)
             }.value
@@ -62,15 +62,15 @@ struct ServeCommand: AsyncParsableCommand {
         var configuration = IORuntime.Configuration()
         configuration.engine = engine.flatMap { EngineKind($0) }.map { .forced($0) } ?? .automatic
         configuration.loops = loops ?? min(Kernel.processorCount(), 256)
-        // Each connection that waits has a place, and so have the listener, the signal and the log.
+        // Every waiting connection takes a slot; the listener, the signals and the log take others.
         configuration.waitingLimit = limits.connections + 16
         configuration.log = { Console.complain($0) }
         return try IORuntime(configuration)
     }
 
-    /// Closes what it opens, whatever happens.
+    /// Serves the folder. Closes the listener and the folder, also after an error.
     private func serve(_ path: Path, _ limits: ServeLimits, _ runtime: IORuntime) async throws {
-        // Before anything is made that would be left behind.
+        // Before anything is created that a signal would leave behind.
         let signals = try Signals(Set(Interruption.signals), runtime: runtime)
         let folder = try await ServedFolder(path, runtime)
         do {
@@ -102,7 +102,7 @@ struct ServeCommand: AsyncParsableCommand {
                 + "engine \(runtime.selection.engine): \(runtime.selection.reason)\n")
     }
 
-    /// Serves until the signal comes, or nothing can be accepted any more.
+    /// Serves until a signal arrives or accepting fails.
     private func run(_ server: Server, until signals: Signals) async throws {
         let runtime = server.service.runtime
         let accepting = Task(executorPreference: runtime.loops[0]) { try await server.accept() }
@@ -117,7 +117,7 @@ struct ServeCommand: AsyncParsableCommand {
         try result.get()
     }
 
-    /// A second one of a kind ends the process at once, as it does without this.
+    /// Waits for the first signal, then restores the default action: a second signal ends the process at once.
     private static func wait(for signals: Signals) async {
         _ = try? await signals.next()
         try? await signals.close()

@@ -25,10 +25,10 @@ struct ServeLimitOptions: ParsableArguments {
     @Option(help: "Time for what is under way when the server is told to end.")
     var shutdownTime = TimeSpan(milliseconds: 30_000)
 
-    /// What one process can wait for at a time, nearly.
+    /// Close to the most operations that one process can wait for.
     private static var connectionsMax: Int { 1_000_000 }
     private static var connectionsDefault: Int { 16_384 }
-    /// Descriptors that connections leave to others: to the loops, and to files, which are open for as long as they are sent.
+    /// Descriptors that are reserved for loops and for files, which are open while they are sent.
     private static func otherDescriptors(of descriptors: Int) -> Int { max(64, descriptors / 8) }
 
     func validate() throws {
@@ -43,7 +43,8 @@ struct ServeLimitOptions: ParsableArguments {
         }
     }
 
-    /// With as many connections as there can be descriptors for. Raises the soft limit of those to the hard one.
+    /// The limits, with the default number of connections derived from RLIMIT_NOFILE. Raises its soft limit to the hard
+    /// limit.
     func resolved() throws(Failure) -> ServeLimits {
         let descriptors = Self.raiseDescriptorLimit()
         let most = max(1, descriptors - Self.otherDescriptors(of: descriptors))
@@ -63,7 +64,7 @@ struct ServeLimitOptions: ParsableArguments {
         return limits
     }
 
-    /// Returns how many there may be.
+    /// Returns the limit in force.
     private static func raiseDescriptorLimit() -> Int {
         var limit = ck_rlimit()
         guard Kernel.limit(CK_RLIMIT_NOFILE, &limit) == 0 else { return 1024 }

@@ -1,19 +1,19 @@
 import AIO
 
-/// What `aio serve` allows its clients.
+/// The limits that `aio serve` imposes on clients.
 struct ServeLimits: Sendable {
-    /// Connections at a time.
+    /// Concurrent connections.
     var connections = 0
-    /// Bytes of a request's first line and fields.
+    /// Bytes of a request line and its fields.
     var headSize = 0
-    /// Bytes of a request's body, which is read and dropped.
+    /// Bytes of a request's body, which is read and discarded.
     var bodySize: Int64 = 0
     /// From the first byte of a request to its last.
     var headTime = Duration.zero
-    /// Without a request.
+    /// The longest wait for a request.
     var idleTime = Duration.zero
-    /// Without a byte that the client takes.
+    /// The longest time in which the client accepts no byte.
     var stallTime = Duration.zero
-    /// From the signal to the end of what is under way.
+    /// From the signal until requests in progress are aborted.
     var shutdownTime = Duration.zero
 }

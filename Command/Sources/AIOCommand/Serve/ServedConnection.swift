@@ -1,27 +1,27 @@
 import AIO
 
-/// One client: its requests, one after the other, and their answers. A task on one loop.
+/// One client connection: reads requests and responds to them, one after the other. Runs as a task on one loop.
 final class ServedConnection {
     let service: Service
     let state: LoopState
     let connection: Connection
     private let input: UnsafeMutableRawBufferPointer
     private var decoder: RequestDecoder?
-    /// Bytes of all requests.
+    /// Bytes received on the connection.
     private var receivedCount: Int64 = 0
-    /// While a request is being read.
+    /// Set while a request is being read.
     private var requestDeadline: Deadline?
-    /// Whether it waits for the first byte of a request.
+    /// Whether the connection waits for the first byte of a request.
     private(set) var isIdle = false
-    /// Whether something of the response is on its way, so that it cannot become another.
+    /// Whether a part of the response has been sent, so that it cannot become an error response.
     var isHeadSent = false
-    /// Whether the end of the connection is the end of the response.
+    /// Whether the end of the connection marks the end of the response.
     var mustEnd = false
-    /// Of the response: for the access log.
+    /// The response's status and size, for the access log.
     var status = Status.ok
     var bodyBytesSent: Int64 = 0
 
-    /// Bytes that are read at once: every connection has them, so that they are few.
+    /// Bytes per read. Small, because every connection has its own buffer.
     private static var inputSize: Int { 2048 }
 
     init(_ service: Service, _ state: LoopState, _ connection: Connection) {
@@ -33,22 +33,22 @@ final class ServedConnection {
 
     deinit { input.deallocate() }
 
-    /// Serves the connection to its end.
+    /// Serves the connection until it ends.
     func run() async {
         state.add(self)
         do {
-            // Answers go out as soon as they are made.
+            // TCP_NODELAY: responses are sent without delay.
             if connection.remoteAddress?.port != nil { try connection.setOption(.noDelay, to: true) }
             if try await serveRequests() { try await linger() }
         } catch {
-            // The client is gone, or does not move: there is nobody to tell.
+            // The client is gone or stalled, so the error cannot be reported to it.
         }
         decoder = nil
         state.remove(self)
         await end()
     }
 
-    /// Ends what waits on the connection, and the connection. A second call does nothing.
+    /// Closes the connection, which ends the operations that wait on it. A second call does nothing.
     func end() async { try? await connection.close() }
 
     // MARK: Requests
@@ -62,14 +62,14 @@ final class ServedConnection {
             }
             return false
         } catch let refusal as Refusal {
-            // Of what could not be read as a request, or not to its end.
+            // Bytes that are no valid request, or an incomplete one.
             try await sendError(refusal.status, of: nil, keepsAlive: false)
             await log(nil)
             return true
         }
     }
 
-    /// nil if the client has ended the connection, or the server is to.
+    /// nil if the client has closed the connection or the server is stopping.
     private func nextRequest() async throws -> Request? {
         while true {
             if let decoder {
@@ -85,7 +85,7 @@ final class ServedConnection {
         }
     }
 
-    /// Reads what there is, for the decoder. False at the end.
+    /// Reads available bytes into the decoder. Returns false at the end.
     private func readMore() async throws -> Bool {
         isIdle = requestDeadline == nil
         defer { isIdle = false }
@@ -107,20 +107,20 @@ final class ServedConnection {
         return true
     }
 
-    // MARK: Answers
+    // MARK: Responses
 
-    /// Returns whether the connection goes on.
+    /// Responds to a request. Returns whether the connection stays open.
     private func answer(_ request: Request) async throws -> Bool {
         var keepsAlive = request.isKeepAlive && !service.isStopping
         bodyBytesSent = 0
         do {
             do {
                 try await check(request)
-                // By then it may have been asked to stop.
+                // The server may have been asked to stop while the body was read.
                 keepsAlive = keepsAlive && !service.isStopping
                 try await sendFile(for: request, keepsAlive: keepsAlive)
             } catch let refusal as Refusal {
-                // A body that was not read would be taken for the next request.
+                // An unread body would be parsed as the next request.
                 keepsAlive = keepsAlive && !refusal.status.endsConnection && !request.hasBody
                 try await sendError(refusal.status, of: request, keepsAlive: keepsAlive)
             }
@@ -132,7 +132,7 @@ final class ServedConnection {
         return keepsAlive && !mustEnd
     }
 
-    /// Refuses what no file is sent for, and reads a body to its end.
+    /// Refuses requests that no file is sent for, and reads the body to its end.
     private func check(_ request: Request) async throws {
         guard request.isHostValid, request.hosts == 1 || request.hosts == 0 && request.isVersion10 else {
             throw Refusal(.badRequest)
@@ -161,7 +161,7 @@ final class ServedConnection {
                 guard size <= service.limits.bodySize else { throw Refusal(.contentTooLarge) }
             }
             if let refusal = decoder.refusal { throw refusal }
-            // What chunks have beside content counts too: extensions, and chunks of a byte, are work for nothing.
+            // The overhead of chunks counts too: extensions and one-byte chunks cost work without content.
             guard received <= limit else { throw Refusal(.contentTooLarge) }
             let before = receivedCount
             guard try await readMore() else { throw IOError(.unexpectedEndOfFile, "read") }
@@ -174,10 +174,10 @@ final class ServedConnection {
         await log.note(connection.remoteAddress, request, status, bodyBytesSent, state.now)
     }
 
-    // MARK: The end
+    // MARK: Closing
 
-    /// Reads on for a while, so that the answer reaches a client that is still sending: a close with bytes that nobody has
-    /// read resets the connection, and what is on its way is lost.
+    /// Reads for a while after the response, so that it reaches a client that is still sending: a close with unread
+    /// bytes resets the connection, and the client can lose the response.
     private func linger() async throws {
         try connection.shutdownWrite()
         let deadline = Deadline.after(min(service.limits.stallTime, .seconds(2)))

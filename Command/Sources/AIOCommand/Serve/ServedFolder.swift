@@ -5,7 +5,8 @@ import CKernel
 /// The folder that is served. No path leads out of it.
 final class ServedFolder: Sendable {
     let file: File
-    /// Whether what lies here may be opened and asked for on a loop's thread: not if somebody else serves it.
+    /// Whether files here may be opened and read on a loop's thread. False for remote file systems, which can block it,
+    /// and if the configuration disables inline attempts.
     private let isLocal: Bool
 
     init(_ path: Path, _ runtime: IORuntime) async throws(IOError) {
@@ -13,11 +14,11 @@ final class ServedFolder: Sendable {
         isLocal = file.descriptor.backing != .remote && runtime.configuration.inlineAttempts
     }
 
-    /// Opens what a path names, which is a regular file or a folder, or throws a refusal.
+    /// Opens the regular file or folder that a path names, or throws a refusal.
     ///
-    /// First where the caller stands, if the kernel need not wait for it: then the path is in the directory cache, and on
-    /// the folder's own file system (RESOLVE_CACHED, since 5.12, and RESOLVE_NO_XDEV). Otherwise by a loop. Neither waits
-    /// for the other end of a FIFO.
+    /// The first attempt runs on the calling thread and succeeds only if the kernel need not wait: the path must be in
+    /// the dentry cache (RESOLVE_CACHED, since 5.12) and on the folder's own file system (RESOLVE_NO_XDEV). Otherwise a
+    /// loop opens the file. O_NONBLOCK keeps both from waiting for the other end of a FIFO.
     func open(_ path: RequestPath, now: Int64) async throws(Refusal) -> OpenedFile {
         if isLocal, let result = openNow(path) {
             guard result >= 0 else { throw Refusal(Self.status(errno: -result)) }
@@ -33,7 +34,7 @@ final class ServedFolder: Sendable {
         return try await OpenedFile(opened, now: now)
     }
 
-    /// openat2(2). nil if it may have to wait, or this kernel cannot tell.
+    /// openat2(2). nil if the call may have to wait, or if the kernel does not support the flags.
     private func openNow(_ path: RequestPath) -> Int? {
         var how = ck_open_how(
             flags: CK_O_RDONLY | CK_O_CLOEXEC | CK_O_NOCTTY | CK_O_NONBLOCK, mode: 0,
@@ -50,7 +51,7 @@ final class ServedFolder: Sendable {
     private static func status(errno: Int) -> Status {
         switch Int32(truncatingIfNeeded: errno) {
         case ENOENT, ENOTDIR, ENAMETOOLONG, ELOOP: .notFound
-        // It leads out of the folder; is not to be read; or is a socket, or a device without a driver.
+        // The path leads out of the folder, the file is not readable, or it is a socket or a device without a driver.
         case EXDEV, EACCES, EPERM, ENXIO, ENODEV: .forbidden
         case EMFILE, ENFILE, ENOMEM, EAGAIN, EBUSY: .serviceUnavailable
         default: .internalServerError

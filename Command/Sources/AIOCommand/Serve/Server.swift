@@ -1,6 +1,6 @@
 import AIO
 
-/// Accepts connections and spreads them over the loops, until it is stopped.
+/// Accepts connections and distributes them over the loops until it is stopped.
 struct Server {
     let service: Service
     let listener: Listener
@@ -14,7 +14,7 @@ struct Server {
         slots = ConnectionSlots(limit: service.limits.connections)
     }
 
-    /// Returns when the listener is closed.
+    /// Accepts until the server is stopped.
     func accept() async throws(IOError) {
         let connections = listener.connections.makeAsyncIterator()
         var turn = 0
@@ -41,8 +41,8 @@ struct Server {
         }
     }
 
-    /// Accepts no more, ends connections that wait for a request, and waits for the others to be answered; for no longer
-    /// than the limit, after which they are ended too.
+    /// Stops accepting, closes idle connections, and waits for the requests in progress. After `shutdownTime` it closes
+    /// all connections.
     func stop() async {
         service.beginStop()
         slots.stop()
@@ -51,7 +51,7 @@ struct Server {
         await waitForConnections(until: service.stopDeadline)
         if slots.count > 0 {
             await endConnections(onlyIdle: false)
-            // What remains then is at a file that does not come.
+            // The remaining connections wait for a file that does not respond.
             await waitForConnections(until: .after(.seconds(1)))
         }
         for state in states { await Task(executorPreference: state.loop) { state.dropKept() }.value }

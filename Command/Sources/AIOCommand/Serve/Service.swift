@@ -1,19 +1,19 @@
 import AIO
 import Synchronization
 
-/// What all connections of a server have in common.
+/// State that all connections of a server share.
 final class Service: Sendable {
     let folder: ServedFolder
     let limits: ServeLimits
     /// Whether folders without an index are listed.
     let listsFolders: Bool
     let log: AccessLog?
-    /// Workers that put listings together: the others are for files.
+    /// Limits the workers that build listings, to leave others for files.
     let listings = Gate(width: 4)
     let runtime: IORuntime
-    /// Relaxed: nothing is published with it.
+    /// Relaxed: it publishes no other data; `stopEnd` has its own lock.
     private let stopping = Atomic(false)
-    /// Up to which what is under way may go on.
+    /// The deadline for requests in progress.
     private let stopEnd = Mutex(Deadline.never)
 
     init(_ folder: ServedFolder, _ limits: ServeLimits, listsFolders: Bool, _ log: AccessLog?, _ runtime: IORuntime) {
@@ -24,10 +24,10 @@ final class Service: Sendable {
         self.runtime = runtime
     }
 
-    /// Whether connections are to end after the request that they are at.
+    /// Whether connections must end after their current request.
     var isStopping: Bool { stopping.load(ordering: .relaxed) }
 
-    /// Once it has been asked to stop: the end of the time for that.
+    /// The end of the shutdown time; `never` before `beginStop`.
     var stopDeadline: Deadline { stopEnd.withLock { $0 } }
 
     func beginStop() {

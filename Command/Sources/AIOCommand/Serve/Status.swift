@@ -1,4 +1,4 @@
-/// What a response says came of the request. RFC 9110, 15.
+/// The status of a response. RFC 9110, section 15.
 enum Status: Int {
     case ok = 200
     case partialContent = 206
@@ -20,7 +20,7 @@ enum Status: Int {
     case serviceUnavailable = 503
     case versionNotSupported = 505
 
-    /// With its number.
+    /// The number and the reason phrase.
     var line: StaticString {
         switch self {
         case .ok: "200 OK"
@@ -45,7 +45,7 @@ enum Status: Int {
         }
     }
 
-    /// Whether nothing is known of where the next request begins, or it is not wanted.
+    /// Whether the connection must end: the start of the next request is unknown, or the client is not to send one.
     var endsConnection: Bool {
         switch self {
         case .badRequest, .requestTimeout, .contentTooLarge, .uriTooLong, .expectationFailed, .headerFieldsTooLarge,
@@ -56,7 +56,7 @@ enum Status: Int {
     }
 }
 
-/// A request that is answered with an error.
+/// A request that gets an error response.
 struct Refusal: Error {
     var status: Status
     init(_ status: Status) { self.status = status }

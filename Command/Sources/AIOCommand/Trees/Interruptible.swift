@@ -1,13 +1,13 @@
 import AIO
 
-/// Runs `body` in a task of its own, which is cancelled when a signal asks the command to stop, and calls `tick` now and
-/// then meanwhile. What `body` made half is gone when this returns; `remains` says what of it is left.
+/// Runs `body` in a task of its own and cancels the task when a signal asks the command to stop. Calls `tick` every 50
+/// ms. `body` must remove incomplete results before it returns; `remains` describes what is left.
 func interruptible<R: Sendable>(
     tick: @escaping @Sendable () -> Void = {}, remains: () -> String = { "nothing is left behind" },
     _ body: @escaping @concurrent @Sendable () async throws -> R
 ) async throws -> R {
     Interruption.listen()
-    // On the loop, where a hand-over to a worker and back changes threads least.
+    // On a loop: a hand-over to a worker and back then switches threads least often.
     let work = Task(executorPreference: IORuntime.shared.loops.first) { try await body() }
     let watcher = Task {
         while !Task.isCancelled {
@@ -23,7 +23,7 @@ func interruptible<R: Sendable>(
     return try result.get()
 }
 
-/// What a command says of each file that it could not do, and that it then ends with 1.
+/// The errors for single files. Each is printed at once; the command then exits with status 1.
 final class Complaints {
     private(set) var count = 0
 

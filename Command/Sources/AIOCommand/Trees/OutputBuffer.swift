@@ -1,7 +1,7 @@
 import AIO
 import Glibc
 
-/// Standard output, collected. Names go out as they are, but to a terminal as text that does nothing to it.
+/// Buffered standard output. Paths are written as they are, but quoted on a terminal, so that they cannot control it.
 final class OutputBuffer {
     private var bytes: [UInt8] = []
     let isTerminal = isatty(1) == 1
@@ -10,7 +10,7 @@ final class OutputBuffer {
 
     func add(_ path: Path) { if isTerminal { add("\(path)") } else { bytes += path.bytes } }
 
-    /// Bytes that are harmless already.
+    /// Adds bytes that need no quoting.
     func add(bytes more: [UInt8]) { bytes += more }
 
     func flushIfLarge() throws(Failure) { if bytes.count > 65536 { try flush() } }

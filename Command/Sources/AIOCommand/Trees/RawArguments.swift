@@ -1,6 +1,6 @@
 import AIO
 
-/// Paths of the command line as they were given: the parser has them as text, which not all are.
+/// The command line's paths as raw bytes: the parser converts arguments to strings, which changes invalid UTF-8.
 enum RawArguments {
     static func paths(_ arguments: [String]) -> [Path] {
         var raw: [String: [[UInt8]]] = [:]
@@ -11,7 +11,7 @@ enum RawArguments {
             raw[String(decoding: bytes, as: UTF8.self), default: []].append(bytes)
         }
         return arguments.map { text in
-            // Those that read alike come in their order.
+            // Arguments with the same string are matched in their order.
             guard let bytes = raw[text]?.first else { return Path(text) }
             raw[text]?.removeFirst()
             return Path(bytes: bytes)
@@ -26,14 +26,14 @@ enum RawArguments {
 }
 
 extension Path {
-    /// The path of `name` in the directory that this is.
+    /// The path of `name` in this directory.
     func with(_ name: [UInt8]) -> Path {
         let slash = UInt8(ascii: "/")
         let folder = bytes
         return Path(bytes: folder + (folder.last == slash ? [] : [slash]) + name)
     }
 
-    /// The last part, without slashes behind it.
+    /// The last component, without trailing slashes.
     var lastPart: [UInt8] {
         let slash = UInt8(ascii: "/")
         let trimmed = bytes.reversed().drop { $0 == slash }

@@ -2,7 +2,7 @@ import AIOCore
 import ArgumentParser
 import Glibc
 
-/// `aio bench server`: a server that the benches start in a process of its own. Not for people.
+/// `aio bench server`: a server that the benches start in a separate process. Hidden from the help.
 struct BenchServerCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "server", abstract: "Echo what comes, for the other benches.", shouldDisplay: false)
@@ -15,12 +15,12 @@ struct BenchServerCommand: ParsableCommand {
 
     func run() throws {
         Kernel.signalWhenParentEnds(SIGTERM)
-        // It may have ended before that.
+        // The parent may have exited before the prctl(2) call.
         guard getppid() == parent else { return }
         do {
             try serve()
         } catch {
-            // To who started this, who has one line to say.
+            // For the process that started this one: it reports the first line of the output.
             try Console.write("\((error as? Failure)?.message ?? "\(error)")\n")
             throw ExitCode(1)
         }
@@ -38,7 +38,7 @@ struct BenchServerCommand: ParsableCommand {
         }
     }
 
-    /// Becomes the other program; returns only if that fails.
+    /// Replaces this process with the other program. Returns only if that fails.
     private func start() throws -> Failure {
         guard let program else { throw Failure("no program") }
         var arguments: [UnsafeMutablePointer<CChar>?] = [strdup(program), strdup("127.0.0.1:0"), nil]
@@ -47,7 +47,7 @@ struct BenchServerCommand: ParsableCommand {
     }
 }
 
-/// Where a server says that it is there: the first line of its output.
+/// The first line of a server's output: the address that it listens on.
 enum Announcement {
     static func make(_ listener: Int32) throws(Failure) {
         try Console.write("listening on \(try LoopbackAddress(of: listener))\n")

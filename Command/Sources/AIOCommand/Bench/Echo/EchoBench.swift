@@ -1,9 +1,9 @@
 import AIOCore
 
-/// Starts the servers, lets them take turns, and reports.
+/// Starts the servers, runs their turns, and reports.
 struct EchoBench {
     let connections: [Int]
-    /// Bytes of a message.
+    /// Bytes per message.
     let size: Int
     let peers: [(name: String, program: ServerProgram)]
     let options: RoundTripOptions

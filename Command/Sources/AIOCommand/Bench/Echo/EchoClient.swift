@@ -2,12 +2,13 @@ import AIOCore
 import CKernel
 import Glibc
 
-/// Puts a load on an echo server: on each connection one message at a time is on its way. A plain epoll loop, the same for
-/// all servers, so that they are compared and not clients. Every byte that comes back is checked.
+/// Generates load on an echo server: each connection has one message in flight at a time. The client is a plain epoll
+/// loop and is the same for all servers, so that the bench compares only the servers. It checks every byte that comes
+/// back.
 final class EchoClient {
     private struct Exchange {
         let socket: Int32
-        /// Which message it is.
+        /// The message's number, which selects its content.
         var sequence = 0
         var start: Nanoseconds = 0
         /// Bytes.
@@ -16,22 +17,22 @@ final class EchoClient {
         var isUnderWay = false
     }
 
-    /// When round trips begin that are not to follow each other at once: all connections in turn, at equal distances.
+    /// Starts round trips at a fixed rate, evenly spaced and round-robin over the connections.
     private struct Pace {
         let interval: Nanoseconds
-        /// When the next one is due.
+        /// When the next round trip is due.
         var due: Nanoseconds
-        /// On which connection.
+        /// The connection of the next round trip.
         var index = 0
     }
 
     private let size: Int
-    /// nil: a new round trip begins as soon as the last one of its connection has ended.
+    /// nil: a new round trip begins as soon as the previous one on its connection ends.
     private let rate: Int?
     private let epoll: OpenDescriptor
     private var exchanges: [Exchange] = []
     private let buffer: BlockMemory
-    /// A message begins somewhere in the first `messageCount` bytes of these.
+    /// Message contents. A message starts at one of the first `messageCount` bytes.
     private let bytes: [UInt8]
     private let events: UnsafeMutablePointer<ck_epoll_event>
     private var underWayCount = 0
@@ -40,10 +41,10 @@ final class EchoClient {
 
     private static let eventCount = 256
     private static let messageCount = 251
-    /// How long a server may be silent.
+    /// How long the server may be silent.
     private static let patience: Nanoseconds = 10_000_000_000
 
-    /// Connects. `size` is the bytes of a message, `rate` how many are to be sent a second on all connections together.
+    /// Connects. `size` is in bytes; `rate` is in messages per second over all connections together.
     init(to server: LoopbackAddress, connections: Int, size: Int, rate: Int? = nil) throws {
         self.size = size
         self.rate = rate
@@ -68,8 +69,8 @@ final class EchoClient {
         events.deallocate()
     }
 
-    /// Exchanges messages until `deadline`, and waits for the answers that are still to come. Returns the times of those
-    /// that came.
+    /// Exchanges messages until `deadline`, then waits for the outstanding answers. Returns the times of all answered
+    /// messages.
     func run(until deadline: Nanoseconds) throws -> Recorder.Times {
         var times = Recorder.Times()
         var heardLast = Kernel.now()
@@ -91,8 +92,8 @@ final class EchoClient {
         }
     }
 
-    /// Begins the round trips that are due. Returns when the next one is; `never` if there is none, or its connection still
-    /// waits for an answer.
+    /// Begins the round trips that are due. Returns when the next one is due; `never` if none is left, or if its
+    /// connection still waits for an answer.
     private func beginDue(_ pace: inout Pace?, _ deadline: Nanoseconds) throws -> Nanoseconds {
         guard var current = pace else { return .never }
         defer { pace = current }
@@ -103,7 +104,7 @@ final class EchoClient {
                 isHeldUp = true
                 return .never
             }
-            // What a late answer held up has waited since it was due.
+            // A round trip that a late answer delayed counts from when it was due (no coordinated omission).
             try begin(current.index, isHeldUp ? current.due : now)
             if current.due + current.interval > now { isHeldUp = false }
             current.due += current.interval
@@ -146,13 +147,13 @@ final class EchoClient {
         guard result >= 0 || result == -Int(EAGAIN) else { throw Failure("send", result: result) }
         exchanges[index].sent += max(result, 0)
         let hasRest = exchanges[index].sent < size
-        // Only a long message has a rest, now or when this was called again.
+        // Only a message that was not sent in one call needs EPOLLOUT, or has it to remove.
         guard hasRest || exchange.sent > 0 else { return }
         let events = hasRest ? CK_POLLIN | CK_POLLOUT : CK_POLLIN
         _ = Kernel.epollControl(epoll.number, CK_EPOLL_CTL_MOD, exchange.socket, events, UInt64(index))
     }
 
-    /// True if the message is complete.
+    /// Returns true if the message is complete.
     private func receive(_ index: Int) throws -> Bool {
         let exchange = exchanges[index]
         let result = Kernel.receive(exchange.socket, buffer[0], size, CK_MSG_DONTWAIT)

@@ -1,7 +1,7 @@
 import AIOCore
 import ArgumentParser
 
-/// `aio bench echo`: echo servers on loopback TCP side by side.
+/// `aio bench echo`: compares echo servers on loopback TCP.
 struct EchoCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "echo",

@@ -10,7 +10,7 @@ struct EchoLoadOptions: ParsableArguments {
     }
 }
 
-/// A list of numbers on the command line: `1,64,1000`.
+/// A comma-separated list of numbers on the command line: `1,64,1000`.
 struct CountList: ExpressibleByArgument {
     var counts: [Int]
 

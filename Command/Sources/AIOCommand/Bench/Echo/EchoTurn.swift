@@ -1,14 +1,14 @@
 import AIOCore
 
-/// One turn with an echo server: connects, warms up, measures.
+/// One turn with an echo server: connect, warm up, measure.
 struct EchoTurn {
     let connections: Int
-    /// Bytes of a message.
+    /// Bytes per message.
     let size: Int
-    /// Messages a second; nil for as many as go.
+    /// Messages per second; nil for no limit.
     var rate: Int?
 
-    /// What a server does in its first moments is not measured.
+    /// The start of a turn is not measured: it includes the server's own warm-up.
     private static let warmUpMax: Nanoseconds = 200_000_000
 
     func take(_ server: ServerProcess, _ length: Nanoseconds, reads: SharedCounter? = nil) throws -> RoundTripTurn {
@@ -25,7 +25,7 @@ struct EchoTurn {
                 readCount: (reads?.value ?? 0) - readsBefore)
         } catch let failure as Failure {
             try Interruption.check()
-            // If the server ended, it says why.
+            // A server that failed prints its reason.
             throw server.complaint().map { Failure($0) } ?? failure
         }
     }

@@ -2,9 +2,9 @@ import AIOCore
 import CKernel
 import Glibc
 
-/// TCP on this machine, by system calls.
+/// TCP on the loopback interface, by system calls.
 enum Loopback {
-    /// Connections that wait to be accepted at most; the sysctl net.core.somaxconn limits it.
+    /// The most connections that wait to be accepted; the sysctl net.core.somaxconn limits it further.
     static let backlog: Int32 = 4096
 
     static func listen() throws(Failure) -> OpenDescriptor {
@@ -32,7 +32,7 @@ enum Loopback {
         return OpenDescriptor(owning: Int32(number))
     }
 
-    /// TCP_NODELAY.
+    /// Sets TCP_NODELAY.
     static func sendAtOnce(_ socket: Int32) {
         var one: Int32 = 1
         _ = Kernel.setOption(socket, CK_IPPROTO_TCP, CK_TCP_NODELAY, &one, 4)
@@ -41,13 +41,13 @@ enum Loopback {
 
 /// An IPv4 address and a port.
 struct LoopbackAddress: CustomStringConvertible {
-    /// In network order.
+    /// In network byte order.
     private var host = UInt32(0x7f00_0001).bigEndian
     private let port: UInt16
 
     init(port: UInt16) { self.port = port }
 
-    /// As `127.0.0.1:7777`.
+    /// Parses text such as `127.0.0.1:7777`.
     init?(_ text: Substring) {
         let parts = text.split(separator: ":", omittingEmptySubsequences: false)
         guard parts.count == 2, let port = UInt16(parts[1]), port > 0 else { return nil }
@@ -57,7 +57,7 @@ struct LoopbackAddress: CustomStringConvertible {
         self.port = port
     }
 
-    /// Of a socket.
+    /// The local address of a socket.
     init(of socket: Int32) throws(Failure) {
         var address = sockaddr_in()
         var count = UInt32(MemoryLayout<sockaddr_in>.size)

@@ -2,17 +2,17 @@ import AIOCore
 import CKernel
 import Glibc
 
-/// A server in a process of its own, which goes with this object, and with this process however that ends.
+/// A server in a separate process. The process ends with this object, and with this process however that ends.
 final class ServerProcess {
     let process: pid_t
     private(set) var address = LoopbackAddress(port: 0)
     private let output: OpenDescriptor
     private let clock: clockid_t
 
-    /// How long a program may take to say where it listens, and to end when it is asked to.
+    /// How long the program may take to announce its address, and to exit after SIGTERM.
     private static let patience: Nanoseconds = 10_000_000_000
 
-    /// Starts it and waits until it listens. `inherited` become its descriptors from 3 on.
+    /// Starts the server and waits until it listens. `inherited` become its descriptors 3 and up.
     init(_ program: ServerProgram, inherited: [Int32] = []) throws {
         var ends: (Int32, Int32) = (-1, -1)
         let made = Kernel.pipe(&ends, CK_PIPE_CLOEXEC)
@@ -28,7 +28,7 @@ final class ServerProcess {
     }
 
     deinit {
-        // It may have ended by itself.
+        // The process may have exited already.
         kill(process, SIGTERM)
         let limit = Kernel.now() + Self.patience
         while waitpid(process, nil, WNOHANG) == 0 {
@@ -44,7 +44,7 @@ final class ServerProcess {
         return UInt64(time.tv_sec) * 1_000_000_000 + UInt64(time.tv_nsec)
     }
 
-    /// What it had to say when it could not go on; nil if it said nothing.
+    /// The line that the server printed when it failed; nil if it printed nothing.
     func complaint() -> String? {
         guard let line = try? Self.readLine(from: output.number, until: Kernel.now() + 1_000_000_000) else {
             return nil
@@ -58,7 +58,7 @@ final class ServerProcess {
         defer { posix_spawn_file_actions_destroy(&actions) }
         posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0)
         posix_spawn_file_actions_adddup2(&actions, output, 1)
-        // SIGTERM is to end it, whatever this process was told to block or to ignore.
+        // SIGTERM must end the server even if this process blocks or ignores it.
         var attributes = posix_spawnattr_t()
         posix_spawnattr_init(&attributes)
         defer { posix_spawnattr_destroy(&attributes) }
@@ -68,7 +68,7 @@ final class ServerProcess {
         sigaddset(&signals, SIGTERM)
         posix_spawnattr_setsigdefault(&attributes, &signals)
         posix_spawnattr_setflags(&attributes, Int16(POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF))
-        // Copies above the places that they are to have, lest one is in another's.
+        // The copies lie above the target numbers, so that no dup2 overwrites a descriptor that is still needed.
         let copies = inherited.map { fcntl($0, F_DUPFD_CLOEXEC, 3 + Int32(inherited.count)) }
         defer { for copy in copies { Kernel.close(copy) } }
         for (index, copy) in copies.enumerated() {
@@ -77,7 +77,7 @@ final class ServerProcess {
         var vector: [UnsafeMutablePointer<CChar>?] = (["aio"] + arguments).map { strdup($0) } + [nil]
         defer { for argument in vector { free(argument) } }
         var process = pid_t()
-        // Under its own name, for those who look at processes.
+        // The resolved path, so that ps(1) shows the command's name and not `exe`.
         let executable = realpath("/proc/self/exe", nil)
         defer { free(executable) }
         guard let executable else { throw Failure("/proc/self/exe", result: -Int(errno)) }
@@ -96,7 +96,7 @@ final class ServerProcess {
                 : "said `\(said.prefix(200))`: a server's first line is `listening on A.B.C.D:PORT`")
     }
 
-    /// Up to the end of the line, or of what there is.
+    /// Reads up to the end of the line or of the output.
     private static func readLine(from output: Int32, until deadline: Nanoseconds) throws -> String {
         var line: [UInt8] = []
         while line.count < 4096 {
@@ -104,7 +104,7 @@ final class ServerProcess {
             let now = Kernel.now()
             guard now < deadline else { break }
             var entry = ck_pollfd(descriptor: output, events: Int16(CK_POLLIN), returned: 0)
-            // Not longer, to look whether a signal came.
+            // In short steps, to notice signals.
             var time = ck_timespec(min(deadline &- now, 100_000_000))
             guard Kernel.ppoll(&entry, 1, &time) > 0 else { continue }
             var byte: UInt8 = 0

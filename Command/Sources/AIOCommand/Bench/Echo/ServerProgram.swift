@@ -2,14 +2,14 @@ import AIOCore
 import ArgumentParser
 import Glibc
 
-/// What runs in a process of its own and echoes.
+/// A program that echoes in a separate process.
 enum ServerProgram {
-    /// A server of this command's.
+    /// A server built into this command.
     case own(EchoServerKind, connections: Int, disk: DiskLoad?)
-    /// Another program: started with the address to listen on.
+    /// Another program, which is started with the address to listen on.
     case peer(path: String)
 
-    /// For this command's `server`, started again.
+    /// The arguments for this command's `bench server`, which becomes the peer's program.
     var arguments: [String] {
         let parent = ["bench", "server", "--parent", "\(Kernel.processID())"]
         switch self {
@@ -19,7 +19,7 @@ enum ServerProgram {
         }
     }
 
-    /// A program that can be started, with its path.
+    /// Finds an executable program by its path, or by its name in PATH.
     static func peer(named name: String) throws(Failure) -> ServerProgram {
         let path = name.contains("/") ? name : try search(name)
         var status = stat()
@@ -43,17 +43,17 @@ enum ServerProgram {
     }
 }
 
-/// How a server of this command's is made: `epoll`, `await:io_uring`, `queue:threads`.
+/// A kind of server, as the command line spells it: `epoll`, `await:io_uring`, `queue:threads`.
 enum EchoServerKind: ExpressibleByArgument, CustomStringConvertible, Equatable {
     /// epoll(7), recv(2) and send(2).
     case epoll
-    /// The same loop, which reads its disk by pread(2).
+    /// The same loop, with disk reads by pread(2).
     case epollPread
-    /// The same loop, which reads its disk by io_submit(2).
+    /// The same loop, with disk reads by io_submit(2).
     case epollLinuxAIO
     case queue(EngineKind)
     case await(EngineKind)
-    /// None of these: the next argument is started instead.
+    /// Another program, named by the next argument.
     case program
 
     init?(argument: String) {

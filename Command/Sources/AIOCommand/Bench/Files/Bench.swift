@@ -1,7 +1,7 @@
 import AIOCore
 import CKernel
 
-/// Makes the file, lets the contestants take turns, and reports.
+/// Creates the file, runs the contestants' turns, and reports.
 struct Bench {
     private let plan: Plan
     private let progress = ProgressBar()
@@ -12,7 +12,7 @@ struct Bench {
         defer { progress.clear() }
         if let path = plan.jsonPath { try JSONFile.check(path) }
         let lineup = try Lineup(plan)
-        // The device outlives the file on it.
+        // The device must outlive the file on it.
         let device = try makeDevice()
         let pattern = Pattern()
         let file = try makeFile(pattern, device)
@@ -61,7 +61,7 @@ struct Bench {
             fileSize: file.size, blockSize: plan.blockSize, order: plan.order, writePercent: plan.writePercent)
     }
 
-    /// Whether the file system can do direct I/O in blocks of this size, if any contestant is to.
+    /// Checks that the file system supports direct I/O in blocks of this size, if any contestant uses it.
     private func checkDirect(_ file: TestFile) throws(Failure) {
         guard plan.isDirect || plan.peers.contains(.linuxAIODirect) else { return }
         var status = ck_statx()

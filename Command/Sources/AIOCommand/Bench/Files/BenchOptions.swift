@@ -1,7 +1,7 @@
 import AIOCore
 import ArgumentParser
 
-/// Which file.
+/// The file to measure.
 struct FileOptions: ParsableArguments {
     @Option(
         help: ArgumentHelp(
@@ -41,7 +41,7 @@ struct FileOptions: ParsableArguments {
     }
 }
 
-/// What is done to it.
+/// The load on the file.
 struct LoadOptions: ParsableArguments {
     @Option(help: ArgumentHelp("Bytes of one operation, a multiple of 512.", valueName: "bytes"))
     var block = ByteCount(4096)
@@ -84,7 +84,7 @@ struct LoadOptions: ParsableArguments {
     }
 }
 
-/// By whom.
+/// The contestants.
 struct ContestantOptions: ParsableArguments {
     @Option(
         help: ArgumentHelp(
@@ -108,6 +108,6 @@ struct ContestantOptions: ParsableArguments {
             ?? Plan.Peer.allCases
     }
 
-    /// nil for all.
+    /// nil for all engines.
     func parsedEngines() throws -> [EngineKind]? { try NameList.parseEngines(engines) }
 }

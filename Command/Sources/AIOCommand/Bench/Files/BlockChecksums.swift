@@ -1,8 +1,8 @@
-/// A checksum for each block of a file whose content is not ours, taken before anything is measured.
+/// A checksum of each block of a file with unknown content, taken before the measurement.
 ///
-/// The sums are Fletcher's over 64-bit words in eight lanes: additions only, so the compiler vectorises them
-/// (about 150 ns for 4 KiB). One wrong byte always changes the first sum of its lane, two words that changed
-/// places in a lane the second, and the lanes are mixed unequally at the end.
+/// The sums are Fletcher's, over 64-bit words in eight lanes. They need additions only, which the compiler vectorises
+/// (about 150 ns for 4 KiB). A single wrong byte always changes the first sum of its lane. Two swapped words in a lane
+/// change the second sum. The lanes are mixed asymmetrically at the end.
 final class BlockChecksums: @unchecked Sendable {
     // @unchecked: written only before it is shared.
 

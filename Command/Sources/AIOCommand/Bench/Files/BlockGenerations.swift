@@ -1,11 +1,11 @@
 import Synchronization
 
-/// What was last written to each block in a mix of reads and writes, so that a lost write is found by the next
-/// read of its block; and which blocks are in flight, since a read beside a write may find either content.
+/// The generation of each block in a mix of reads and writes, so that the next read of a block finds a lost write. Also
+/// tracks which blocks are in flight: a read that overlaps a write may return either content.
 final class BlockGenerations: @unchecked Sendable {
     // @unchecked: the memory behind the pointer is atomic.
 
-    /// A block's generation times two, plus one while it is in flight.
+    /// A block's generation times two, plus one while the block is in flight.
     private let states: UnsafeMutablePointer<Atomic<UInt32>>
     private let blockCount: Int
 
@@ -20,12 +20,13 @@ final class BlockGenerations: @unchecked Sendable {
         states.deallocate()
     }
 
-    /// Takes the block for one operation. Returns the generation that a read will find or a write must leave; nil
-    /// if the block is in flight.
+    /// Acquires the block for one operation. Returns the generation that a read must find or that a write must leave;
+    /// nil if the block is in flight.
     func acquire(_ block: Int, forWriting: Bool) -> UInt32? {
         let state = states[block].load(ordering: .relaxed)
         guard state & 1 == 0 else { return nil }
-        // Acquiring pairs with the releasing store below: the last operation on the block is over.
+        // Acquiring: pairs with the releasing store in `release`, so that the previous operation on the block is over.
+        // The load above and a failed exchange can be relaxed: they lead to no access.
         let taken = states[block].compareExchange(
             expected: state, desired: state | 1, successOrdering: .acquiring, failureOrdering: .relaxed
         ).exchanged
@@ -33,7 +34,7 @@ final class BlockGenerations: @unchecked Sendable {
         return forWriting ? (state >> 1 &+ 1) & 0x7FFF_FFFF : state >> 1
     }
 
-    /// Gives the block back, in the generation that its operation found or left.
+    /// Releases the block, with the generation that its operation found or left. Releasing: pairs with `acquire`.
     func release(_ block: Int, generation: UInt32) {
         states[block].store(generation << 1, ordering: .releasing)
     }

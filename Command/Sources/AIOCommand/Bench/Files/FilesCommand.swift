@@ -2,7 +2,7 @@ import AIOCore
 import ArgumentParser
 import Glibc
 
-/// `aio bench files`: measures every way of reading a file side by side.
+/// `aio bench files`: compares every way of reading a file.
 struct FilesCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "files",

@@ -1,14 +1,14 @@
-/// Who takes part in which section.
+/// The contestants of each section.
 struct Lineup {
     private(set) var sections: [Section] = []
-    /// Who does not, and why.
+    /// Which engines are not measured, and why.
     private(set) var notes: [String] = []
 
     init(_ plan: Plan) throws {
         let available = try AvailableEngines(plan.engines, queueDepth: plan.depth)
         let engines = available.kinds
         notes = available.notes
-        // The same memory for all, since one takes its turn at a time.
+        // All contestants share the memory: only one runs at a time.
         let memory = BlockMemory(blockSize: plan.blockSize, count: max(plan.depth, plan.taskCount))
         var cold = Lineup.peers(plan, memory)
         for engine in engines {
@@ -28,7 +28,7 @@ struct Lineup {
             case .pread: return Pread(plan, memory)
             case .posixAIO: return PosixAIO(plan, memory)
             case .linuxAIO:
-                // With --direct, linux-aio-direct is the same.
+                // With --direct, linux-aio-direct is the same contestant.
                 if plan.isDirect, plan.peers.contains(.linuxAIODirect) { return nil }
                 return LinuxAIO(plan, memory, direct: plan.isDirect)
             case .linuxAIODirect: return LinuxAIO(plan, memory, direct: true)

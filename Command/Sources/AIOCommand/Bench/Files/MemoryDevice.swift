@@ -2,26 +2,26 @@ import AIOCore
 import CKernel
 import Foundation
 
-/// ext4 on a loop device over memory: the real block layer and page cache, without a disk's bursts.
+/// ext4 on a loop device backed by memory: the real block layer and page cache, without a disk's variance.
 ///
-/// Nothing of it has a name that could be left behind: the memory is an unnamed file in /dev/shm, the loop device
-/// goes with its last user, and the file system is mounted nowhere (fsmount(2)); it lives while a descriptor of it
-/// is open. So the end of the process, however it comes, removes it all.
+/// Nothing of it has a name that could be left behind. The memory is an unnamed file in /dev/shm, the loop device
+/// disappears with its last user, and the file system is not mounted anywhere (fsmount(2)): it lives as long as a
+/// descriptor of it is open. The end of the process, however it comes, removes everything.
 final class MemoryDevice {
     /// The root directory of the file system.
     let root: OpenDescriptor
-    /// As in `/dev/loop0`.
+    /// The path of the device: `/dev/loop0`.
     let device: String
 
     private static let memoryDirectory = "/dev/shm"
 
-    /// `size` is the bytes of the file that has to fit.
+    /// `size` is the size in bytes of the largest file that must fit.
     init(size: Int) throws {
         guard Kernel.effectiveUser() == 0 else { throw Failure("--memory-device needs root, to attach a loop device") }
-        // The journal, the inode table and the bitmaps.
+        // Room for the journal, the inode table and the bitmaps.
         let deviceSize = size + size / 64 + 64 << 20
         let memory = try MemoryDevice.reserveMemory(deviceSize)
-        // Its descriptor keeps the device until the mount does.
+        // The descriptor keeps the device attached until the mount does.
         let loop = try MemoryDevice.attach(memory)
         try MemoryDevice.makeFileSystem(on: loop.path)
         root = try MemoryDevice.mount(loop.path)
@@ -76,7 +76,7 @@ final class MemoryDevice {
         else { throw Failure("--memory-device needs mkfs.ext4 (package e2fsprogs)") }
         let process = Process()
         process.executableURL = URL(fileURLWithPath: program)
-        // Everything is initialised now: the kernel would do it later, in the middle of a measurement.
+        // Everything is initialised now: with lazy initialisation the kernel would do it during the measurement.
         process.arguments = [
             "-q", "-F", "-b", "4096", "-m", "0", "-N", "1024", "-J", "size=16",
             "-E", "lazy_itable_init=0,lazy_journal_init=0", path,

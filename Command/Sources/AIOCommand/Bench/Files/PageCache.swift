@@ -1,9 +1,9 @@
 import AIOCore
 import CKernel
 
-/// Putting the file out of the page cache, and into it.
+/// Moves the file out of the page cache and into it.
 extension TestFile {
-    /// Bytes of the file in the page cache; nil before Linux 6.5, which cannot tell.
+    /// Bytes of the file in the page cache; nil before Linux 6.5, which has no cachestat(2).
     var cachedBytes: Int? {
         var range = ck_cachestat_range(offset: 0, count: UInt64(size))
         var status = ck_cachestat()
@@ -11,9 +11,9 @@ extension TestFile {
         return Int(status.cached) * Pattern.pageSize
     }
 
-    /// Drops the file's pages from the page cache, and makes sure that they are gone.
+    /// Drops the file's pages from the page cache, and verifies that they are gone.
     func dropFromCache() throws(Failure) {
-        // Dirty pages would stay.
+        // POSIX_FADV_DONTNEED keeps dirty pages.
         let synced = Kernel.fdatasync(descriptor.number)
         guard synced >= 0 else { throw Failure("\(name): fdatasync", result: synced) }
         let dropped = Kernel.fadvise(descriptor.number, 0, 0, CK_FADV_DONTNEED)
@@ -26,9 +26,9 @@ extension TestFile {
         throw Failure("\(name): \(ByteCount(left)) of its pages stay in the page cache: \(reason)")
     }
 
-    /// Reads what is missing into the page cache. Returns the share that is there afterwards, 0 to 1.
+    /// Reads missing pages into the page cache. Returns the share that is cached afterwards, 0 to 1.
     func bringIntoCache() throws -> Double {
-        // Reclaim takes some pages while others are read, so one pass is not always enough.
+        // Reclaim can evict pages while others are read, so one pass is not always enough.
         for _ in 0..<TestFile.passesMax {
             if cachedShare == 1 { break }
             try readAll()

@@ -1,14 +1,14 @@
 import Glibc
 
-/// What a test file contains: random bytes that follow from the offset, so that every byte of every read can be
-/// checked without keeping a copy of the file.
+/// The content of a test file: random bytes that are a function of the offset, so that every byte of every read can be
+/// checked without a copy of the file.
 ///
-/// A page of random words, the same for all pages, is combined with a key of 64 bits that is hashed from the
-/// page's number and generation. Content from another page differs in every word (the key), and content from
-/// another place in the page likewise (the table). Checking needs the 4 KiB table and what was read, both in the
-/// processor's first cache, and costs about 100 ns a page.
+/// One page of random words, the same for all pages, is XORed with a 64-bit key that is hashed from the page's number
+/// and generation. Content from another page differs in every word because of the key, and content from another place
+/// in the page because of the table. A check needs the 4 KiB table and the data, which both fit the L1 cache, and costs
+/// about 100 ns per page.
 final class Pattern: @unchecked Sendable {
-    // @unchecked: the table is written in init only.
+    // @unchecked: the table is written only in init.
 
     static let pageSize = 4096
 
@@ -25,8 +25,8 @@ final class Pattern: @unchecked Sendable {
 
     deinit { table.deallocate() }
 
-    /// Writes the content of `count` bytes at `offset`, both multiples of 512, into `memory`. A file starts in
-    /// generation 0; whoever overwrites a part of it chooses a new one.
+    /// Writes the content of `count` bytes at `offset` into `memory`. Both are multiples of 512. A file starts in
+    /// generation 0; an overwrite uses a new generation.
     func fill(_ memory: UnsafeMutableRawPointer, count: Int, offset: Int, generation: UInt32) {
         forEachPage(count: count, offset: offset, generation: generation) { position, source, length, key in
             let key = SIMD8<UInt64>(repeating: key)
@@ -37,7 +37,7 @@ final class Pattern: @unchecked Sendable {
         }
     }
 
-    /// Whether `memory` holds the content of `count` bytes at `offset`, both multiples of 512.
+    /// Whether `memory` holds the content of `count` bytes at `offset`. Both are multiples of 512.
     func matches(_ memory: UnsafeRawPointer, count: Int, offset: Int, generation: UInt32) -> Bool {
         var different = SIMD8<UInt64>.zero
         forEachPage(count: count, offset: offset, generation: generation) { position, source, length, key in
@@ -50,8 +50,8 @@ final class Pattern: @unchecked Sendable {
         return different == .zero
     }
 
-    /// Calls `body` for each part of the range that lies in one page: where the part starts in the range, the table
-    /// from there on, the part's length, and the page's key.
+    /// Calls `body` for the part of the range in each page: the part's position in the range, the table from there on,
+    /// the part's length, and the page's key.
     @inline(__always)
     private func forEachPage(
         count: Int, offset: Int, generation: UInt32,
@@ -68,7 +68,7 @@ final class Pattern: @unchecked Sendable {
     }
 }
 
-/// The finaliser of splitmix64: a bijection that spreads every bit of `value` over all of the result.
+/// The finaliser of splitmix64: a bijection in which every bit of `value` affects every bit of the result.
 @inline(__always)
 func mixed(_ value: UInt64) -> UInt64 {
     var value = value &+ 0x9E37_79B9_7F4A_7C15

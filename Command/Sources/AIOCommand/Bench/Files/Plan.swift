@@ -1,6 +1,6 @@
 import AIOCore
 
-/// What is to be measured: the options, checked.
+/// What to measure: the validated options.
 struct Plan: Sendable {
     enum Source: Sendable {
         case temporary(directory: String, size: Int)
@@ -8,7 +8,7 @@ struct Plan: Sendable {
         case memoryDevice(size: Int)
     }
 
-    /// The interfaces that are not this library's.
+    /// The interfaces outside this library.
     enum Peer: String, CaseIterable, Sendable {
         case pread
         case posixAIO = "posix-aio"
@@ -21,17 +21,17 @@ struct Plan: Sendable {
     var blockSize: Int
     /// Operations in flight.
     var depth: Int
-    /// Tasks that await, one operation each at a time.
+    /// Tasks, each of which awaits one operation at a time.
     var taskCount: Int
     var order: WorkloadShape.Order
-    /// Of 100 operations.
+    /// Percentage of operations that write.
     var writePercent: Int
     var isDirect: Bool
-    /// Nanoseconds of one contestant in one round.
+    /// Nanoseconds of one contestant's turn.
     var turnLength: Nanoseconds
     var roundCount: Int
     var peers: [Peer]
-    /// The engines asked for by name; nil for all there are.
+    /// The engines that the user named; nil for all.
     var engines: [EngineKind]?
     var jsonPath: String?
 }

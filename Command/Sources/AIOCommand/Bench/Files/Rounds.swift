@@ -1,6 +1,6 @@
 import AIOCore
 
-/// Runs the sections, in rounds in which each contestant takes one turn.
+/// Runs the sections in rounds, in each of which every contestant takes one turn.
 final class Rounds {
     private let plan: Plan
     private let file: TestFile
@@ -8,10 +8,10 @@ final class Rounds {
     private let content: FileContent
     private let generations: BlockGenerations?
     private let progress: ProgressBar
-    /// What a reader of the table should know.
+    /// Notes for the reader of the table.
     private(set) var notes: [String] = []
 
-    /// Less than this share of the file in the page cache is not called cached; less than the other is told.
+    /// Below `cachedShareMin` the file does not count as cached; below `cachedShareGood` the report has a note.
     private static let cachedShareMin = 0.98
     private static let cachedShareGood = 0.999
 
@@ -33,7 +33,7 @@ final class Rounds {
         for section in sections {
             rounds: for round in 0..<plan.roundCount {
                 for index in section.rows.indices {
-                    // Another one begins each round, lest one contestant always has the same predecessor.
+                    // Each round starts with another contestant, so that no contestant always follows the same one.
                     let row = section.rows[(index + round) % section.rows.count]
                     progress.show(
                         "\(section.cache), round \(round + 1) of \(plan.roundCount): \(row.contestant.name)",
@@ -54,7 +54,7 @@ final class Rounds {
             try await measure(row, section, round)
         } catch {
             await contestant.close()
-            // Its operations may have failed because of the signal.
+            // The signal may be the cause of the failure.
             try Interruption.check()
             throw Failure("\(contestant.name): \((error as? Failure)?.message ?? "\(error)")")
         }

@@ -1,4 +1,4 @@
-/// A part of the table: the same contestants under one state of the page cache.
+/// A part of the table: all contestants under one state of the page cache.
 struct Section {
     enum Cache: String { case cold, cached }
 
@@ -6,12 +6,12 @@ struct Section {
     let rows: [Row]
 }
 
-/// A contestant's line in the table, collected over the rounds.
+/// A contestant's line in the table, accumulated over the rounds.
 final class Row {
-    /// One turn's totals.
+    /// The totals of one turn.
     struct TurnTotals {
         var operationCount: Int
-        /// From the first submit to the last completion.
+        /// From just before the contestant's run to its return.
         var elapsedNs: UInt64
         /// User and system time of the process.
         var processorNs: UInt64
@@ -21,7 +21,7 @@ final class Row {
 
     let contestant: any Contestant
     private(set) var turns: [TurnTotals] = []
-    /// All turns together.
+    /// The times of all turns.
     let times = Recorder()
 
     init(_ contestant: any Contestant) { self.contestant = contestant }
@@ -31,10 +31,10 @@ final class Row {
         times.add(recorder)
     }
 
-    /// The median of the turns.
+    /// The median over the turns.
     var operationsPerSecond: Double { Figures.median(turns.map(\.operationsPerSecond)) }
 
-    /// Of the process, checking included.
+    /// Processor time of the process, including the checks.
     var processorNsPerOperation: Double {
         let operations = turns.reduce(0) { $0 + $1.operationCount }
         let time = turns.reduce(0) { $0 + $1.processorNs }

@@ -2,12 +2,12 @@ import AIOCore
 import CKernel
 import Glibc
 
-/// A temporary file of known content. It has no name from the start, so that not even SIGKILL leaves it behind.
+/// A temporary file with known content. It has no name, so that not even SIGKILL leaves it behind.
 extension TestFile {
-    /// Bytes written at once.
+    /// Bytes per write.
     private static let chunkSize = 1 << 20
 
-    /// Makes the file in `directory`, which `directoryName` is shown for.
+    /// Creates the file in `directory`. Messages call the directory `directoryName`.
     static func create(
         in directory: borrowing OpenDescriptor, directoryName: String, size: Int, order: WorkloadShape.Order,
         pattern: Pattern, progress: ProgressBar
@@ -27,7 +27,7 @@ extension TestFile {
         let result = "/proc/self/fd/\(directory.number)".withCString { Kernel.statfs($0, &status) }
         guard result >= 0 else { throw Failure(name, result: result) }
         let room = Int(clamping: status.blocks_available).multipliedReportingOverflow(by: Int(status.block_size))
-        // A little is left for the file's own metadata, and for everybody else.
+        // 1 % stays free for the file's metadata and for other programs.
         guard !room.overflow, room.partialValue / 100 * 99 < size else { return }
         throw Failure(
             "no room for \(ByteCount(size)) in \(name): \(ByteCount(room.partialValue)) are free there (see --size)")
@@ -43,7 +43,7 @@ extension TestFile {
         return try openAndUnlink(in: directory, name)
     }
 
-    /// For file systems without O_TMPFILE: a name for as long as it takes to open it.
+    /// For file systems without O_TMPFILE: the file has a name only until it is open.
     private static func openAndUnlink(in directory: borrowing OpenDescriptor, _ name: String) throws(Failure)
         -> OpenDescriptor
     {
@@ -55,7 +55,7 @@ extension TestFile {
         return OpenDescriptor(owning: Int32(result))
     }
 
-    /// Has the blocks reserved, so that a full file system says so at once.
+    /// Reserves the blocks, so that a full file system fails at once.
     private func reserve() throws(Failure) {
         let result = Kernel.fallocate(descriptor.number, 0, 0, Int64(size))
         guard result < 0, result != -Int(EOPNOTSUPP) else { return }
@@ -70,7 +70,7 @@ extension TestFile {
             let count = min(TestFile.chunkSize, size - offset)
             pattern.fill(memory[0], count: count, offset: offset, generation: 0)
             try writeAll(UnsafeRawPointer(memory[0]), count: count, at: offset)
-            // Writing back at once keeps the last fdatasync, which cannot be interrupted, short.
+            // Writeback starts at once, which keeps the final fdatasync short: it cannot be interrupted.
             _ = Kernel.syncFileRange(
                 descriptor.number, Int64(offset), Int64(count), CK_SYNC_FILE_RANGE_WRITE)
         }

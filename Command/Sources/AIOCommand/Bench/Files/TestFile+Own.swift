@@ -2,10 +2,10 @@ import AIOCore
 import CKernel
 import Glibc
 
-/// A file of the user's: it is opened for reading alone.
+/// A file that the user names. It is opened for reading only.
 extension TestFile {
     static func open(_ path: String, order: WorkloadShape.Order) throws(Failure) -> TestFile {
-        // O_NONBLOCK: opening a FIFO would wait for its writer; opened again later, the file is without it.
+        // With O_NONBLOCK, opening a FIFO does not wait for a writer. Contestants reopen the file without the flag.
         let descriptor = try OpenDescriptor(path, CK_O_RDONLY | CK_O_NONBLOCK | CK_O_NOCTTY)
         var status = ck_statx()
         let result = Kernel.status(descriptor.number, CK_STATX_TYPE | CK_STATX_SIZE, &status)
@@ -18,7 +18,7 @@ extension TestFile {
         return TestFile(name: path, size: Int(status.size), descriptor: descriptor, isOurs: false, order: order)
     }
 
-    /// Reads the file once and takes a checksum for each block of `shape`.
+    /// Reads the file once and records a checksum of each block of `shape`.
     func takeChecksums(_ shape: WorkloadShape, _ progress: ProgressBar) throws -> BlockChecksums {
         let checksums = BlockChecksums(blockCount: shape.blockCount)
         let memory = BlockMemory(blockSize: shape.blockSize, count: 1)

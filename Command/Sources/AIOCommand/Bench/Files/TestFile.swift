@@ -3,14 +3,14 @@ import CKernel
 
 /// The file that all contestants read.
 final class TestFile {
-    /// As it is shown.
+    /// The name in messages and in the report.
     let name: String
     /// Bytes.
     let size: Int
-    /// For reading; for reading and writing when the file is ours.
+    /// For reading; for reading and writing if the file is ours.
     let descriptor: OpenDescriptor
     let isOurs: Bool
-    /// Given to every descriptor that a contestant uses: posix_fadvise's.
+    /// The posix_fadvise(2) advice for every descriptor that a contestant uses.
     private let advice: Int32
 
     init(name: String, size: Int, descriptor: consuming OpenDescriptor, isOurs: Bool, order: WorkloadShape.Order) {
@@ -18,14 +18,14 @@ final class TestFile {
         self.size = size
         self.descriptor = descriptor
         self.isOurs = isOurs
-        // Without this the kernel's readahead turns some random reads into larger ones, for some contestants.
+        // Without FADV_RANDOM, the kernel's readahead turns some random reads of some contestants into larger ones.
         advice = order == .random ? CK_FADV_RANDOM : CK_FADV_NORMAL
     }
 
-    /// The file under a name that opens it again although it has none of its own.
+    /// A path that reopens the file, which may have no name of its own.
     var path: String { "/proc/self/fd/\(descriptor.number)" }
 
-    /// A descriptor of its own for one contestant: for writing too if the file is ours.
+    /// Opens a separate descriptor for one contestant; for writing too if the file is ours.
     func reopen(direct: Bool) throws(Failure) -> OpenDescriptor {
         let direct = direct ? CK_O_DIRECT : 0
         var how = ck_open_how(flags: (isOurs ? CK_O_RDWR : CK_O_RDONLY) | direct | CK_O_CLOEXEC, mode: 0, resolve: 0)
@@ -38,10 +38,10 @@ final class TestFile {
         return descriptor
     }
 
-    /// Tells the kernel the order in which a descriptor will read.
+    /// Tells the kernel in which order a descriptor will read.
     func advise(_ number: Int32) { _ = Kernel.fadvise(number, 0, 0, advice) }
 
-    /// The file system it lies on, from statfs(2)'s magic number.
+    /// The name of its file system, from the magic number of statfs(2).
     var fileSystem: String {
         var status = ck_statfs()
         let result = path.withCString { Kernel.statfs($0, &status) }

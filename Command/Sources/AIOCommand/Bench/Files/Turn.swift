@@ -1,26 +1,26 @@
 import AIOCore
 
-/// One contestant's share of a round: what it does, and until when.
+/// One contestant's share of a round: its operations and its deadline.
 struct Turn: Sendable {
     let workload: Workload
     let content: FileContent
     /// On the monotonic clock.
     let deadline: Nanoseconds
 
-    /// The next operation, or nil when the turn is over.
+    /// The next operation; nil when the turn is over.
     @inline(__always)
     func next(at now: Nanoseconds) -> BlockOperation? {
         guard now < deadline, !Interruption.isRequested else { return nil }
         return workload.next()
     }
 
-    /// Puts what a write writes into `memory`.
+    /// Fills `memory` with the content that a write writes.
     @inline(__always)
     func prepare(_ operation: BlockOperation, _ memory: UnsafeMutableRawPointer) {
         if operation.isWrite { content.fill(memory, for: operation) }
     }
 
-    /// Checks every byte that a read returned, and makes the block available again.
+    /// Checks every byte that a read returned, and releases the block.
     @inline(__always)
     func finish(_ operation: BlockOperation, _ memory: UnsafeRawPointer) throws(Failure) {
         if !operation.isWrite { try content.check(memory, of: operation) }
@@ -28,7 +28,7 @@ struct Turn: Sendable {
     }
 }
 
-/// What the file contains, known before it is read.
+/// The expected content of the file.
 enum FileContent: Sendable {
     case pattern(Pattern)
     case checksums(BlockChecksums)

@@ -1,13 +1,13 @@
 import Synchronization
 
-/// Which blocks are visited.
+/// The blocks that a turn visits.
 struct WorkloadShape: Sendable {
     enum Order: String, Sendable { case random, sequential }
 
     /// Bytes of one operation.
     var blockSize: Int
-    /// Bytes from one block to the next. At least a page in random order, since a block that shares its page with
-    /// one already read would not be cold.
+    /// Bytes from one block to the next. In random order at least a page: a block whose page holds another block would
+    /// no longer be cold after that one is read.
     var stride: Int
     var blockCount: Int
     var order: Order
@@ -26,11 +26,11 @@ struct WorkloadShape: Sendable {
 final class Workload: Sendable {
     private let shape: WorkloadShape
     private let permutation: Permutation
-    /// Whether the blocks may be visited again when all were.
+    /// Whether blocks may be visited again after all of them were visited.
     private let repeats: Bool
     private let generations: BlockGenerations?
     private let seed: UInt64
-    /// How many blocks were handed out. Relaxed: it orders nothing but itself.
+    /// The next position in the order. Relaxed: only its own value matters.
     private let position = Atomic<Int>(0)
 
     init(_ shape: WorkloadShape, round: Int, repeats: Bool, generations: BlockGenerations?) {
@@ -41,9 +41,9 @@ final class Workload: Sendable {
         permutation = Permutation(count: shape.blockCount, seed: seed)
     }
 
-    /// The next operation, or nil when every block was visited and they may be visited once only.
+    /// The next operation; nil when every block was visited and `repeats` is false.
     func next() -> BlockOperation? {
-        // In a mix a block can still be in flight from the last time round; at most all of them are.
+        // In a mix, a block can still be in flight from the previous pass. At most all blocks are.
         for _ in 0...shape.blockCount {
             let position = position.wrappingAdd(1, ordering: .relaxed).oldValue
             if position >= shape.blockCount, !repeats { return nil }
@@ -62,13 +62,13 @@ final class Workload: Sendable {
         return nil
     }
 
-    /// Says that `operation` is complete, and its block free for another.
+    /// Marks `operation` as complete and releases its block.
     func finish(_ operation: BlockOperation) {
         generations?.release(operation.block, generation: operation.generation)
     }
 }
 
-/// An order of 0..<count that looks random, visits each number once, and needs no memory.
+/// A pseudorandom permutation of 0..<count that needs no memory.
 struct Permutation: Sendable {
     private let count: UInt64
     private let mask: UInt64
@@ -85,7 +85,8 @@ struct Permutation: Sendable {
 
     subscript(index: Int) -> Int {
         var value = UInt64(index)
-        // Each step is a bijection of the numbers below a power of two; those above `count` are walked over.
+        // Each step is a bijection of the numbers below a power of two; cycle walking skips those that are not below
+        // `count`.
         repeat {
             value = (value &* 0xD134_2543_DE82_EF95 &+ seed) & mask
             value ^= value >> shift

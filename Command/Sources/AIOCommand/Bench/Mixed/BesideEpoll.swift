@@ -2,7 +2,7 @@ import AIOCore
 import CKernel
 import Glibc
 
-/// A plain epoll loop that reads its disk by pread(2): one read in each turn, which keeps all connections waiting.
+/// Disk reads by pread(2) on a plain epoll loop: one read per turn, which delays all connections.
 final class PreadBeside: BesideEpoll {
     let descriptor: Int32? = nil
     private let reading: DiskReading
@@ -19,8 +19,8 @@ final class PreadBeside: BesideEpoll {
     }
 }
 
-/// A plain epoll loop that reads its disk, buffered, by Linux AIO: completions come through an eventfd, and as many reads
-/// are submitted again.
+/// Buffered disk reads by Linux AIO on a plain epoll loop: an eventfd signals completions, and each completed read is
+/// replaced by a new one.
 final class LinuxAIOBeside: BesideEpoll {
     private let reading: DiskReading
     private let event: OpenDescriptor
@@ -42,7 +42,7 @@ final class LinuxAIOBeside: BesideEpoll {
     }
 
     deinit {
-        // Waits for what is in flight.
+        // Waits for the operations in flight.
         if context != 0 { Kernel.linuxAIODestroy(context) }
         blocks.deallocate()
         staged.deallocate()

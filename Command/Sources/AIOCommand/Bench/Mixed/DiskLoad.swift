@@ -1,15 +1,15 @@
 import AIOCore
 import ArgumentParser
 
-/// Cold reads that a server is to keep in flight while it echoes: what it is started with.
+/// The cold reads that a server keeps in flight while it echoes, as the parent process describes them.
 struct DiskLoad {
     /// Reads in flight.
     var depth: Int
-    /// Bytes of the file.
+    /// The file's size in bytes.
     var fileSize: Int
-    /// Of the file's content.
+    /// The seed of the file's content.
     var seed: UInt64
-    /// Chooses the order.
+    /// Selects the order of the blocks.
     var round: Int
 
     static let blockSize = 4096
@@ -19,14 +19,14 @@ struct DiskLoad {
     }
 }
 
-/// The same, in the server's process: its file is descriptor 3, its counter of reads descriptor 4.
+/// The same load in the server's process: descriptor 3 is the file, descriptor 4 the counter of reads.
 struct DiskLoadOptions: ParsableArguments {
     @Option var depth = 0
     @Option var fileSize = 0
     @Option var seed: UInt64 = 0
     @Option var round = 0
 
-    /// nil without reads.
+    /// nil if the load has no reads.
     func reading() throws -> DiskReading? {
         guard depth > 0 else { return nil }
         let load = DiskLoad(depth: depth, fileSize: fileSize, seed: seed, round: round)

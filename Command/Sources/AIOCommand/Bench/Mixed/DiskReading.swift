@@ -1,10 +1,10 @@
 import AIO
 import AIOCore
 
-/// The reads of a server that also reads a disk: which come next, and whether what came is right. One read a slot at a
-/// time.
+/// The disk reads of a server: selects the next block of a slot and checks the result. A slot has one read in flight at
+/// a time.
 final class DiskReading: @unchecked Sendable {
-    // @unchecked: each slot is touched by one task or thread at a time; all else is immutable or made for sharing.
+    // @unchecked: one task or thread at a time accesses a slot; everything else is immutable or safe to share.
 
     let depth: Int
     private let file: TestFile
@@ -12,7 +12,7 @@ final class DiskReading: @unchecked Sendable {
     private let memory: BlockMemory
     private let operations: UnsafeMutablePointer<BlockOperation>
     private let counter: SharedCounter
-    /// For those who read by system calls or operations.
+    /// For reads by system calls and `IOQueue` operations.
     private let descriptor: OpenDescriptor?
     private let target: Descriptor
 
@@ -44,10 +44,10 @@ final class DiskReading: @unchecked Sendable {
         return Transfer(target, memory[slot], count: operation.count, offset: Int64(operation.offset))
     }
 
-    /// The slot's read has come to `result`: bytes or a negative errno.
+    /// Completes the slot's read. `result` is bytes or a negative errno.
     func finish(_ slot: Int, _ result: Int) throws {
         let operation = operations[slot]
-        // Short reads of whole pages in the middle of a file do not happen.
+        // A read of whole pages in the middle of a regular file is never short.
         guard result == operation.count else { throw operation.failure(result) }
         try turn.finish(operation, memory[slot])
         counter.increment()
@@ -61,7 +61,7 @@ final class DiskReading: @unchecked Sendable {
         return opened
     }
 
-    /// One task's reads, for ever.
+    /// Runs one task's reads, forever.
     func keepReading(_ opened: File, _ slot: Int) async throws {
         let buffer = UnsafeMutableRawBufferPointer(start: memory[slot], count: DiskLoad.blockSize)
         while true {

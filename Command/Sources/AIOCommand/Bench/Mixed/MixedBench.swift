@@ -1,12 +1,12 @@
 import AIOCore
 import CKernel
 
-/// Makes the file, lets servers with and without reads take turns, and reports.
+/// Creates the file, runs servers with and without disk reads in turns, and reports.
 struct MixedBench {
     private let command: MixedCommand
     private let options: RoundTripOptions
 
-    /// A contestant's two lines.
+    /// A contestant without and with disk reads.
     private struct Pair {
         let alone: RoundTripRow
         let withReads: RoundTripRow

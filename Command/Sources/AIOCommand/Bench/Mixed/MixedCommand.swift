@@ -1,7 +1,7 @@
 import AIOCore
 import ArgumentParser
 
-/// `aio bench mixed`: connections and a disk on one loop.
+/// `aio bench mixed`: network connections and disk reads on one loop.
 struct MixedCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "mixed",

@@ -3,9 +3,9 @@ import CKernel
 import Glibc
 import Synchronization
 
-/// A number that this process and one that it starts have in common: in the first page of an unnamed file in memory.
+/// A counter that this process shares with one that it starts: the first page of an unnamed file in memory.
 final class SharedCounter: @unchecked Sendable {
-    // @unchecked: an atomic; its memory is there as long as this object.
+    // @unchecked: the counter is atomic, and its memory is mapped as long as this object lives.
 
     let file: OpenDescriptor
     private let count: UnsafeMutablePointer<Atomic<Int>>
@@ -17,20 +17,20 @@ final class SharedCounter: @unchecked Sendable {
         try self.init(file)
     }
 
-    /// One that was made before.
+    /// Maps an existing counter's file.
     init(_ file: consuming OpenDescriptor) throws {
         let mapped = Kernel.mmap(4096, CK_PROT_READ | CK_PROT_WRITE, CK_MAP_SHARED, file.number, 0)
         guard mapped > 0, let start = UnsafeMutableRawPointer(bitPattern: mapped) else {
             throw Failure("mmap of a counter", result: mapped)
         }
-        // All bits zero is the atomic zero, which the kernel filled the page with.
+        // The kernel fills the page with zeros, which is a valid atomic with the value 0.
         count = start.assumingMemoryBound(to: Atomic<Int>.self)
         self.file = file
     }
 
     deinit { Kernel.munmap(count, 4096) }
 
-    // Relaxed: nothing else is published with it.
+    // Relaxed: the counter publishes no other data.
     var value: Int { count.pointee.load(ordering: .relaxed) }
     func increment() { count.pointee.wrappingAdd(1, ordering: .relaxed) }
 }

@@ -1,8 +1,8 @@
 import Glibc
 
-/// A thread that runs a party and remembers why that failed.
+/// A thread that runs one party and keeps its error.
 final class PartyThread: @unchecked Sendable {
-    // @unchecked: `failure` is written by the thread, and read when that has been joined.
+    // @unchecked: only the thread writes `failure`, and it is read after pthread_join.
 
     private let body: @Sendable () throws -> Void
     private var failure: (any Error)?
@@ -23,7 +23,7 @@ final class PartyThread: @unchecked Sendable {
         do { try body() } catch { failure = error }
     }
 
-    /// Waits for its end, and returns its failure.
+    /// Waits for the thread to end. Returns its error.
     func join() -> (any Error)? {
         pthread_join(handle, nil)
         return failure

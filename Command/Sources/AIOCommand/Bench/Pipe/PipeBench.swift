@@ -1,8 +1,8 @@
 import AIOCore
 
-/// Lets the contestants take turns, and reports.
+/// Runs the contestants' turns and reports.
 struct PipeBench {
-    /// Bytes of a message.
+    /// Bytes per message.
     let size: Int
     let options: RoundTripOptions
 

@@ -2,9 +2,9 @@ import AIOCore
 import CKernel
 import Glibc
 
-/// Two pipes between two parties: one sends `there`, the other `back`. Closed when dropped.
+/// Two pipes between two parties: the first party sends on `there`, the second on `back`. Closed when dropped.
 final class PipePair: @unchecked Sendable {
-    // @unchecked: immutable but for `endThere`, which one party calls once.
+    // @unchecked: immutable except for `isEnded`, which one party sets once.
 
     struct Ends {
         let reading: Int32
@@ -15,7 +15,7 @@ final class PipePair: @unchecked Sendable {
     let back: Ends
     private var isEnded = false
 
-    /// Pipes in which a message of `size` bytes has room.
+    /// Creates pipes that have room for a message of `size` bytes.
     init(size: Int, nonBlocking: Bool) throws {
         there = try Self.make(size, nonBlocking)
         do { back = try Self.make(size, nonBlocking) } catch {
@@ -29,7 +29,7 @@ final class PipePair: @unchecked Sendable {
         if !isEnded { Kernel.close(there.writing) }
     }
 
-    /// The other party comes to the end of its pipe.
+    /// Closes the write end of `there`: the other party reads the end of the pipe.
     func endThere() {
         isEnded = true
         Kernel.close(there.writing)
@@ -41,7 +41,7 @@ final class PipePair: @unchecked Sendable {
         var ends: (Int32, Int32) = (-1, -1)
         let result = Kernel.pipe(&ends, CK_PIPE_CLOEXEC | (nonBlocking ? CK_PIPE_NONBLOCK : 0))
         guard result >= 0 else { throw Failure("pipe", result: result) }
-        // Mostly it has that room anyway; not for users who have many pipes.
+        // The default size is usually enough, but is reduced for users with many pipes (pipe-user-pages-soft, pipe(7)).
         let room = Kernel.setPipeSize(ends.1, max(size, 4096))
         guard room >= size else {
             close([ends.0, ends.1])
@@ -51,15 +51,15 @@ final class PipePair: @unchecked Sendable {
     }
 }
 
-/// What is sent, and whether that came back.
+/// The messages that are sent, and the check of what comes back.
 final class PipeMessages: @unchecked Sendable {
     // @unchecked: immutable.
 
-    /// Bytes of a message.
+    /// Bytes per message.
     let size: Int
     private let bytes: UnsafeMutableRawPointer
 
-    /// As many different messages there are.
+    /// The number of different messages.
     private static let count = 251
 
     init(size: Int) {

@@ -1,9 +1,9 @@
 import AIOCore
 import Glibc
 
-/// Whole messages by read(2) and write(2).
+/// Transfers whole messages by read(2) and write(2).
 enum PipeTransfer {
-    /// False at the end of the pipe. `wait` is called when there is nothing to read.
+    /// Returns false at the end of the pipe. Calls `wait` when there is nothing to read.
     @inline(__always)
     static func read(
         _ pipe: Int32, _ memory: UnsafeMutableRawPointer, _ size: Int, wait: () throws -> Void
@@ -22,7 +22,7 @@ enum PipeTransfer {
         return true
     }
 
-    /// There is always room: one message at a time is on its way.
+    /// The pipe always has room: one message at a time is in flight.
     @inline(__always)
     static func write(_ pipe: Int32, _ memory: UnsafeRawPointer, _ size: Int) throws {
         var done = 0

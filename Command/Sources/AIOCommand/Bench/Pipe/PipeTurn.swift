@@ -1,6 +1,6 @@
 import AIOCore
 
-/// One turn over a pair of pipes, from the side of who sends first.
+/// One turn over a pair of pipes, from the perspective of the party that sends first.
 struct PipeTurn: Sendable {
     let pipes: PipePair
     let messages: PipeMessages
@@ -12,7 +12,7 @@ struct PipeTurn: Sendable {
     /// Memory for one party's message.
     func makeBuffer() -> BlockMemory { BlockMemory(blockSize: size, count: 1) }
 
-    /// Makes round trips until the turn is over. `exchange` sends the first and receives into the second.
+    /// Makes round trips until the turn is over. `exchange` sends from its first argument and receives into its second.
     @inline(__always)
     func measure(_ exchange: (UnsafeMutableRawPointer, UnsafeMutableRawPointer) throws -> Void) throws -> Recorder.Times
     {
@@ -42,15 +42,15 @@ protocol PipeContestant {
     func run(_ turn: PipeTurn) throws -> Recorder.Times
 }
 
-/// The second party, on a thread of its own.
+/// The second party, in a separate thread.
 enum OtherParty {
-    /// Runs `other` beside `first`, and waits for both. `first` makes the other one end.
+    /// Runs `other` in a thread next to `first`, and waits for both. `first` must make `other` end.
     static func run<Value>(_ other: @escaping @Sendable () throws -> Void, _ first: () throws -> Value) throws -> Value
     {
         let thread = PartyThread(other)
         let result = Result { try first() }
         let failure = thread.join()
-        // The other's failure is mostly why the first one had one.
+        // An error of `other` usually causes the error of `first`.
         if let failure { throw failure }
         return try result.get()
     }

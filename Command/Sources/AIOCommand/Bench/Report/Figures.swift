@@ -1,4 +1,4 @@
-/// Numbers as the tables have them.
+/// Formats numbers for the tables.
 enum Figures {
     /// Three significant digits below 100, whole microseconds above.
     static func microseconds(_ nanoseconds: Double) -> String {
@@ -8,7 +8,7 @@ enum Figures {
 
     static func microseconds(_ nanoseconds: UInt64) -> String { microseconds(Double(nanoseconds)) }
 
-    /// As in `1.25x`.
+    /// Such as `1.25x`.
     static func ratio(_ value: Double) -> String { decimal(value, value < 9.995 ? 2 : 1) + "x" }
 
     static func decimal(_ value: Double, _ digits: Int) -> String {
@@ -18,7 +18,7 @@ enum Figures {
         return "\(scaled / scale)." + String(repeating: "0", count: digits - fraction.count) + fraction
     }
 
-    /// With commas between the thousands.
+    /// With commas as thousands separators.
     static func grouped(_ value: Int) -> String {
         var digits = String(value)
         var position = digits.count - 3
@@ -29,7 +29,7 @@ enum Figures {
         return digits
     }
 
-    /// The middle one, or the mean of the middle two.
+    /// The middle value, or the mean of the two middle values; 0 for no values.
     static func median(_ values: [Double]) -> Double {
         let sorted = values.sorted()
         guard !sorted.isEmpty else { return 0 }

@@ -4,7 +4,7 @@ import Foundation
 
 /// The file that `--json` names.
 enum JSONFile {
-    /// Finds out before anything is measured whether the file can be written.
+    /// Checks before the measurement that the file can be written.
     static func check(_ path: String) throws(Failure) {
         var isDirectory: ObjCBool = false
         if FileManager.default.fileExists(atPath: path, isDirectory: &isDirectory), isDirectory.boolValue {
@@ -15,7 +15,7 @@ enum JSONFile {
         if access(parent, W_OK | X_OK) != 0 { throw Failure(path, result: -Int(errno)) }
     }
 
-    /// Replaces the file as a whole: whoever reads it finds the old report or the new one.
+    /// Replaces the file atomically: a reader finds the old report or the new one.
     static func write(_ report: some Encodable, to path: String) throws(Failure) {
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.prettyPrinted, .sortedKeys]

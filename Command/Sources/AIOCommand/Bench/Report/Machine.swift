@@ -3,7 +3,7 @@ import CKernel
 import Foundation
 
 extension Report.Machine {
-    /// For the head of a table.
+    /// The machine's line at the head of a table.
     var line: String { "Linux \(kernel), \(processorCount) x \(processor)" }
 
     static var current: Report.Machine {
@@ -14,7 +14,7 @@ extension Report.Machine {
             processorCount: Kernel.processorCount())
     }
 
-    /// At the end of a measurement.
+    /// Records the load at the end of a measurement.
     mutating func note(_ load: MachineLoad) {
         loadByOthers = load.others
         stolen = load.stolen()
@@ -22,7 +22,7 @@ extension Report.Machine {
 
     var loadNotes: [String] { MachineLoad.notes(others: loadByOthers, stolen: stolen) }
 
-    /// The C string in a tuple of characters.
+    /// The C string in an imported character array (a tuple).
     private static func text<Tuple>(_ tuple: inout Tuple) -> String {
         withUnsafeBytes(of: &tuple) { String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self) }
     }

@@ -1,10 +1,10 @@
-/// Plain text in columns: the first aligned left, the others right.
+/// A plain-text table: the first column is left-aligned, the others right-aligned.
 struct TextTable {
     private var lines: [[String]] = []
 
     mutating func add(_ cells: [String]) { lines.append(cells) }
 
-    /// Two spaces between columns, each as wide as its widest cell.
+    /// Columns are as wide as their widest cell, with two spaces between them.
     var text: String {
         var widths: [Int] = []
         for line in lines {

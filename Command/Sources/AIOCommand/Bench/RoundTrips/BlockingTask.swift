@@ -1,9 +1,9 @@
 import AIO
 import Dispatch
 
-/// A task that the command's own thread waits for.
+/// Runs a task and blocks the calling thread until it ends.
 enum BlockingTask {
-    /// Runs `body` as a task on the loop, and blocks this thread until it has ended.
+    /// Runs `body` as a task on the loop, and blocks the calling thread until the task ends.
     static func run<Value: Sendable>(on loop: IOLoop, _ body: @escaping @Sendable () async throws -> Value) throws
         -> Value
     {
@@ -19,7 +19,7 @@ enum BlockingTask {
     }
 
     private final class Outcome<Value>: @unchecked Sendable {
-        // @unchecked: written before the signal, read after it.
+        // @unchecked: written before the semaphore is signalled, read after the wait.
         var result: Result<Value, any Error>?
     }
 }

@@ -1,7 +1,7 @@
 import AIOCore
 import ArgumentParser
 
-/// What the benches of round trips have in common.
+/// The options that all round-trip benches share.
 struct RoundTripOptions: ParsableArguments {
     @Option(help: ArgumentHelp("Length of one turn: seconds, or with a unit (500ms).", valueName: "time"))
     var duration = TimeSpan(milliseconds: 500)
@@ -18,7 +18,7 @@ struct RoundTripOptions: ParsableArguments {
     @Option(help: ArgumentHelp("Write all that was measured to FILE as well.", valueName: "file"))
     var json: String?
 
-    /// For the head of a table.
+    /// For the headline of a report.
     var roundsText: String { "\(rounds) round\(rounds == 1 ? "" : "s") of \(duration.nanoseconds / 1_000_000) ms" }
 
     func check() throws {

@@ -1,11 +1,11 @@
-/// All that a bench of round trips measured, as the JSON file has it. Times are nanoseconds, sizes bytes.
+/// The report of a round-trip bench, as in the JSON file. Times are in nanoseconds, sizes in bytes.
 struct RoundTripReport: Codable {
     struct Line: Codable {
         var contestant: String
         /// The median of `roundTripsPerSecondByRound`.
         var roundTripsPerSecond: Double
         var roundTripsPerSecondByRound: [Double]
-        /// To the section's first line: the median of the rounds' ratios.
+        /// Relative to the section's first line: the median of the rounds' ratios.
         var ratioToFirst: Double
         var latency: Report.Times
         var processorNsPerRoundTrip: Double
@@ -30,11 +30,11 @@ struct RoundTripReport: Codable {
         self.notes = notes + machine.loadNotes
     }
 
-    /// Above and below the tables.
+    /// The text above and below the tables.
     var head: String { "\(headline)\n\(machine.line); times are microseconds\n" }
     var foot: String { notes.isEmpty ? "" : "\n" + notes.map { "note: \($0)\n" }.joined() }
 
-    /// For a terminal: at most 120 columns.
+    /// The report as text for a terminal, at most 120 columns wide.
     var table: String { head + sections.map { "\n" + $0.table }.joined() + foot }
 }
 

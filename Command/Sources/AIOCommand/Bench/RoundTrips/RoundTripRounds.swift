@@ -1,6 +1,6 @@
 import AIOCore
 
-/// Runs the sections, in rounds in which each contestant takes one turn.
+/// Runs the sections in rounds, in each of which every contestant takes one turn.
 struct RoundTripRounds {
     let roundCount: Int
     /// Nanoseconds.
@@ -14,7 +14,7 @@ struct RoundTripRounds {
         for section in sections {
             for round in 0..<roundCount {
                 for index in section.rows.indices {
-                    // Another one begins each round, lest one contestant always has the same predecessor.
+                    // Each round starts with another contestant, so that no contestant always follows the same one.
                     let row = section.rows[(index + round) % section.rows.count]
                     progress.show(
                         "\(section.title), round \(round + 1) of \(roundCount): \(row.name)",
@@ -30,7 +30,7 @@ struct RoundTripRounds {
         do {
             try row.take(turnLength)
         } catch {
-            // It may have failed because of the signal.
+            // The signal may be the cause of the failure.
             try Interruption.check()
             throw Failure("\(row.name): \((error as? Failure)?.message ?? "\(error)")")
         }

@@ -1,28 +1,28 @@
 import AIOCore
 
-/// What one turn measured.
+/// The measurements of one turn.
 struct RoundTripTurn {
-    /// Of the round trips that were counted, from the first one's start to the last one's end.
+    /// The time in which the counted round trips ran.
     var elapsedNs: Nanoseconds
-    /// User and system time of who is measured.
+    /// User and system time of the measured process.
     var processorNs: UInt64
     var latency: Recorder.Times
-    /// Reads of a disk by the same loop meanwhile.
+    /// Disk reads that the same loop completed in that time.
     var readCount = 0
 
     var roundTripsPerSecond: Double { Double(latency.count) * 1e9 / Double(max(elapsedNs, 1)) }
     var readsPerSecond: Double { Double(readCount) * 1e9 / Double(max(elapsedNs, 1)) }
 }
 
-/// A contestant's line in the table, collected over the rounds.
+/// A contestant's line in the table, accumulated over the rounds.
 final class RoundTripRow {
     let name: String
     private let takeTurn: (Nanoseconds) throws -> RoundTripTurn
     private(set) var turns: [RoundTripTurn] = []
-    /// All turns together.
+    /// The times of all turns.
     private(set) var latency = Recorder.Times()
 
-    /// `turn` is given its length.
+    /// `turn` runs one turn of the given length.
     init(_ name: String, turn: @escaping (Nanoseconds) throws -> RoundTripTurn) {
         self.name = name
         takeTurn = turn
@@ -38,7 +38,7 @@ final class RoundTripRow {
     var roundTripsPerSecond: Double { Figures.median(turns.map(\.roundTripsPerSecond)) }
     var readsPerSecond: Double { Figures.median(turns.map(\.readsPerSecond)) }
 
-    /// The median of the turns' values.
+    /// The median of the turns' percentiles.
     func percentile(_ percent: Double) -> Double {
         Figures.median(turns.map { Double($0.latency.percentile(percent)) })
     }
@@ -54,7 +54,7 @@ final class RoundTripRow {
     }
 }
 
-/// A part of the table: contestants that take turns with each other. The first is what the others are compared with.
+/// A part of the table: contestants that take turns with each other. The first one is the baseline.
 struct RoundTripSection {
     let title: String
     let rows: [RoundTripRow]

@@ -2,7 +2,7 @@ import AIO
 import AIOCore
 import Glibc
 
-/// This library's `Listener` and `Connection`: one task a connection, on the runtime's loop.
+/// This library's `Listener` and `Connection`: one task per connection, on the runtime's loop.
 final class AwaitEchoServer: Sendable {
     private let runtime: IORuntime
     private let disk: DiskReading?
@@ -13,13 +13,13 @@ final class AwaitEchoServer: Sendable {
         var configuration = IORuntime.Configuration()
         configuration.engine = .forced(engine)
         configuration.queueDepth = max(configuration.queueDepth, disk?.depth ?? 0)
-        // A connection that waits takes a place; those that end and those that come may overlap.
+        // Every waiting connection takes a slot; closing and new connections can overlap.
         configuration.waitingLimit = max(configuration.waitingLimit, 2 * connections + 64)
         runtime = try IORuntime(configuration)
         self.disk = disk
     }
 
-    /// Until the process is ended, or something goes wrong.
+    /// Runs until the process ends or an error occurs.
     func blockingRun() throws {
         try BlockingTask.run(on: runtime.loops[0]) { [self] in
             let file = try await disk?.openFile(runtime)
@@ -55,7 +55,7 @@ final class AwaitEchoServer: Sendable {
                 try await connection.writeAll(buffer.bytes.extracting(first: count))
             }
         } catch {
-            // The other side is gone; whoever measures says so.
+            // The peer is gone; the client reports it.
         }
         try? await connection.close()
     }

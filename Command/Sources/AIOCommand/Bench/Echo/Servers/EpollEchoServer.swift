@@ -2,23 +2,23 @@ import AIOCore
 import CKernel
 import Glibc
 
-/// Reads of a disk that a plain epoll loop makes beside its connections.
+/// Disk reads on a plain epoll loop, next to its connections.
 protocol BesideEpoll: AnyObject {
-    /// Readable when there is something to do; nil if there is in every turn of the loop.
+    /// Readable when a turn has something to do; nil if every turn of the loop has.
     var descriptor: Int32? { get }
     func begin() throws
     func takeTurn() throws
 }
 
-/// A plain epoll loop: what all other servers are compared with.
+/// A plain epoll loop: the baseline for all other servers.
 ///
-/// Level-triggered; each connection is added once. A send that finds no room waits for EPOLLOUT with what is left.
+/// Level-triggered; each connection is added once. When a send does not fit, the rest waits for EPOLLOUT.
 final class EpollEchoServer {
     private let epoll: OpenDescriptor
     private let listener: OpenDescriptor
     private let beside: (any BesideEpoll)?
     private let buffer = BlockMemory(blockSize: EpollEchoServer.bufferSize, count: 1)
-    /// What could not be sent at once, by connection.
+    /// Unsent bytes, by connection.
     private var rests: [Int32: ArraySlice<UInt8>] = [:]
 
     private static let bufferSize = 65536
@@ -34,7 +34,7 @@ final class EpollEchoServer {
         if let descriptor = beside?.descriptor { try watch(descriptor, CK_EPOLL_CTL_ADD, CK_POLLIN) }
     }
 
-    /// Until the process is ended.
+    /// Runs until the process ends.
     func run() throws -> Never {
         try beside?.begin()
         try Announcement.make(listener.number)

@@ -3,16 +3,16 @@ import AIOCore
 import CKernel
 import Glibc
 
-/// A loop of its own over this library's `IOQueue`: for each connection a receive or a send is in flight.
+/// A completion loop over this library's `IOQueue`: each connection has one receive or one send in flight.
 final class QueueEchoServer {
-    /// What a completion belongs to, in the low bits of its context; above them its connection or block.
+    /// What a completion is for, in the low two bits of its context. The connection or block is in the bits above.
     private enum Purpose: UInt {
         case accept, receive, send, disk
     }
 
     private struct Connection {
         var descriptor: Descriptor
-        /// Of the piece that is being sent.
+        /// Progress of the current send: bytes sent, of `count`.
         var sent = 0
         var count = 0
     }
@@ -27,7 +27,7 @@ final class QueueEchoServer {
     private static let bufferSize = 16384
 
     init(_ engine: EngineKind, connections count: Int, _ disk: DiskReading?) throws {
-        // Those that end and those that come may overlap.
+        // Closing and new connections can overlap.
         let capacity = 2 * count + 16
         var configuration = IOQueue.Configuration()
         configuration.engine = .forced(engine)
@@ -41,7 +41,7 @@ final class QueueEchoServer {
         self.disk = disk
     }
 
-    /// Until the process is ended.
+    /// Runs until the process ends.
     func run() throws -> Never {
         try Announcement.make(listener.number)
         try prepareAccept()

@@ -1,7 +1,7 @@
 @_spi(AIOCommand) import AIO
 import AIOCore
 
-/// This library's `await file.read`, by one engine: tasks on the runtime's loop, one operation each at a time.
+/// This library's `await file.read`, on one engine: tasks on the runtime's loop, each with one operation at a time.
 final class Await: Contestant {
     let name: String
     private let engine: EngineKind
@@ -57,7 +57,7 @@ final class Await: Contestant {
         recorder.add(calls.recorder)
     }
 
-    /// One task's share of the turn.
+    /// Runs one task's share of the turn.
     private static func work(_ turn: Turn, _ file: File, _ block: TaskBlock, _ calls: HeldThread) async throws {
         guard let base = block.bytes.baseAddress else { return }
         while let operation = turn.next(at: Kernel.now()) {
@@ -68,7 +68,7 @@ final class Await: Contestant {
                 let rest = UnsafeMutableRawBufferPointer(rebasing: block.bytes[done...])
                 let offset = Int64(operation.offset + done)
                 let count: Int
-                // No function of our own in between: it would be measured too.
+                // The calls are not in a function of the bench: its cost would be measured too.
                 if operation.isWrite {
                     let bytes = rest.bytes
                     let start = calls.began()
@@ -89,21 +89,20 @@ final class Await: Contestant {
     }
 }
 
-/// A block of memory that one task alone uses.
+/// A block of memory that only one task uses.
 private struct TaskBlock: @unchecked Sendable {
     // @unchecked: each block is given to one task, and outlives it.
     let bytes: UnsafeMutableRawBufferPointer
 }
 
-/// Measures how long `await` holds the thread that runs the task: until the task is suspended, or, if it was not,
-/// until the result is there.
+/// Measures how long `await` holds the task's thread: until the task suspends, or until the result if it does not
+/// suspend.
 final class HeldThread: @unchecked Sendable {
-    // @unchecked: all of it is touched on the loop's thread alone while a turn runs, and by the turn's owner before
-    // and after.
+    // @unchecked: only the loop's thread accesses it while a turn runs, and only the turn's owner before and after.
 
     private(set) var recorder = Recorder()
-    /// When the job now running began a call that has not returned; 0: none. Behind a pointer, since the checks of
-    /// exclusive access to a property would be measured too.
+    /// When the current job began a call that has not returned; 0 if there is none. Behind a pointer, because the
+    /// exclusivity checks of a property would be measured too.
     private let openCall: UnsafeMutablePointer<Nanoseconds>
 
     init() {
@@ -118,7 +117,7 @@ final class HeldThread: @unchecked Sendable {
         openCall.pointee = 0
     }
 
-    /// A task is about to await. Returns when.
+    /// Marks that a task is about to await. Returns the time.
     @inline(__always)
     func began() -> Nanoseconds {
         let now = Kernel.now()
@@ -126,18 +125,18 @@ final class HeldThread: @unchecked Sendable {
         return now
     }
 
-    /// The job has ended: the call that it made last has suspended its task.
+    /// Marks the end of a job: its last call has suspended the task.
     func jobEnded() {
         guard openCall.pointee != 0 else { return }
         recorder.callReturned(after: Kernel.now() &- openCall.pointee)
         openCall.pointee = 0
     }
 
-    /// The call that began at `start` has returned. Returns how long it took.
+    /// Marks the return of the call that began at `start`. Returns how long the call took.
     @inline(__always)
     func returned(from start: Nanoseconds) -> Nanoseconds {
         let time = Kernel.now() &- start
-        // Not suspended in between: the whole call held the thread.
+        // The task did not suspend: the whole call held the thread.
         if openCall.pointee == start {
             recorder.callReturned(after: time)
             openCall.pointee = 0

@@ -1,19 +1,20 @@
-/// A way of reading and writing a file that is measured against the others.
+/// A way of reading and writing a file, to be measured against the others.
 protocol Contestant: AnyObject {
-    /// As the table and the JSON file have it.
+    /// The name in the table and in the JSON file.
     var name: String { get }
 
-    /// Gets ready, outside the measurement.
+    /// Prepares for a turn. Not measured.
     func open(_ file: TestFile) async throws
 
-    /// Carries out the turn's operations until it is over and nothing is in flight.
+    /// Carries out the turn's operations. Returns when the turn is over and nothing is in flight.
     func run(_ turn: Turn, _ recorder: Recorder) async throws
 
-    /// Waits for what an error left in flight, then gives back what `open` took.
+    /// Waits for operations that an error left in flight, then releases what `open` acquired.
     func close() async
 }
 
-/// Memory for the blocks in flight, aligned for O_DIRECT and touched, so that no turn pays for its page faults.
+/// Memory for the blocks in flight. It is aligned for O_DIRECT and already touched, so that no turn pays for its page
+/// faults.
 final class BlockMemory: @unchecked Sendable {
     // @unchecked: each block has one user at a time.
 

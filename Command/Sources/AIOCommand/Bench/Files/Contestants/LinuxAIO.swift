@@ -1,7 +1,7 @@
 import AIOCore
 import CKernel
 
-/// The kernel's Linux AIO: io_submit(2) and io_getevents(2), by system call.
+/// The kernel's Linux AIO: io_submit(2) and io_getevents(2), by system calls.
 final class LinuxAIO: Contestant, SubmissionInterface {
     let name: String
     private let isDirect: Bool
@@ -40,7 +40,7 @@ final class LinuxAIO: Contestant, SubmissionInterface {
     }
 
     func close() {
-        // io_destroy waits for what is in flight.
+        // io_destroy(2) waits for the operations in flight.
         if context != 0 { Kernel.linuxAIODestroy(context) }
         context = 0
         stagedCount = 0

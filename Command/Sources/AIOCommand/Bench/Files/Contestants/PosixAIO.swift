@@ -2,7 +2,7 @@ import AIOCore
 import CPosixAIO
 import Glibc
 
-/// glibc's POSIX AIO: aio_read(3), aio_suspend(3), aio_error(3), aio_return(3), on one descriptor.
+/// glibc's POSIX AIO: aio_read(3), aio_suspend(3), aio_error(3) and aio_return(3), on one descriptor.
 final class PosixAIO: Contestant, SubmissionInterface {
     let name = "POSIX AIO (glibc)"
     private let isDirect: Bool
@@ -11,7 +11,7 @@ final class PosixAIO: Contestant, SubmissionInterface {
     private var descriptor: OpenDescriptor?
     private let blocks: UnsafeMutablePointer<aiocb>
     private var staged: [SlotTransfer] = []
-    /// What aio_suspend waits for: the control blocks in flight, densely.
+    /// The control blocks in flight, densely packed, for aio_suspend.
     private let pending: UnsafeMutablePointer<UnsafePointer<aiocb>?>
     private var pendingCount = 0
 

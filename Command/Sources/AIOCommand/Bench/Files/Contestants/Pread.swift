@@ -1,7 +1,7 @@
 import AIOCore
 import CKernel
 
-/// `pread` in a loop: one thread, one operation at a time. What all others are compared with.
+/// `pread` in a loop: one thread, one operation at a time. The baseline for all others.
 final class Pread: Contestant {
     let name = "pread"
     private let isDirect: Bool
@@ -50,7 +50,7 @@ final class Pread: Contestant {
 }
 
 extension BlockOperation {
-    /// What to say when this operation returned `result`: a negative errno, or 0.
+    /// The error for an operation that returned `result`: a negative errno, or 0.
     func failure(_ result: Int) -> Failure {
         let what = "\(isWrite ? "write" : "read") of \(ByteCount(count)) at offset \(offset)"
         return result == 0 ? Failure("\(what): the file ended there") : Failure(what, result: result)

@@ -2,7 +2,7 @@ import AIO
 import AIOCore
 import CKernel
 
-/// This library's `IOQueue`, by one engine.
+/// This library's `IOQueue`, on one engine.
 final class Queue: Contestant, SubmissionInterface {
     let name: String
     private let engine: EngineKind
@@ -33,7 +33,7 @@ final class Queue: Contestant, SubmissionInterface {
 
     func close() {
         if let queue {
-            // Their memory is still ours, and has to be until they are done.
+            // The operations in flight use memory that must stay allocated until they complete.
             while queue.inFlightCount > 0, (try? queue.wait()) != nil { queue.drain { _, _ in } }
         }
         queue = nil

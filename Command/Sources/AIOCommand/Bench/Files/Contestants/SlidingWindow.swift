@@ -1,7 +1,7 @@
 import AIOCore
 import Glibc
 
-/// A transfer that a slot of the window asks for.
+/// The transfer of a slot of the window.
 struct SlotTransfer: BitwiseCopyable {
     var slot: Int
     var memory: UnsafeMutableRawPointer
@@ -12,23 +12,23 @@ struct SlotTransfer: BitwiseCopyable {
     var isWrite: Bool
 }
 
-/// An interface that takes operations in one call and gives their results back in another.
+/// An interface that accepts operations in one call and returns their results in another.
 protocol SubmissionInterface: AnyObject {
     func stage(_ transfer: SlotTransfer) throws
-    /// Hands over all that is staged, and records how long each call for that took.
+    /// Submits everything that is staged, and records how long each call took.
     func submit(_ recorder: Recorder) throws
-    /// Waits for at least one result, then passes all there are: bytes or a negative errno.
+    /// Waits for at least one result, then passes on all available results: bytes or a negative errno.
     func collect(_ body: (_ slot: Int, _ result: Int) -> Void) throws
 }
 
-/// Keeps as many operations in flight as there are slots: what completed is collected, its place refilled, and
-/// all of that submitted in one batch.
+/// Keeps one operation per slot in flight: collects the completions, refills their slots, and submits the new
+/// operations in one batch.
 struct SlidingWindow<Interface: SubmissionInterface>: ~Copyable {
     private struct Slot {
         var operation: BlockOperation
-        /// Just before the batch it was submitted in.
+        /// Taken just before the operation's batch is built.
         var start: Nanoseconds
-        /// Bytes transferred, when a transfer was short.
+        /// Bytes transferred so far, after a short transfer.
         var done: Int
     }
 
@@ -56,7 +56,7 @@ struct SlidingWindow<Interface: SubmissionInterface>: ~Copyable {
 
     deinit { slots.deallocate() }
 
-    /// Runs the turn. When it throws, operations may be in flight; the interface's owner waits for them.
+    /// Runs the turn. When it throws, operations may still be in flight; the interface's owner waits for them.
     mutating func run() throws {
         while true {
             try refill()

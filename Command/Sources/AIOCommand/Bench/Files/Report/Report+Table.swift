@@ -1,5 +1,5 @@
 extension Report {
-    /// The report for a terminal: at most 120 columns.
+    /// The report as text for a terminal, at most 120 columns wide.
     var table: String {
         var text = "\(headline)\n\(machine.line); times are microseconds\n"
         for section in sections { text += "\n" + section.table }

@@ -1,13 +1,13 @@
-/// All that was measured, as the JSON file has it. Times are nanoseconds, sizes bytes.
+/// The report in the JSON file. Times are in nanoseconds, sizes in bytes.
 struct Report: Codable {
     struct Machine: Codable {
         var kernel: String
         var architecture: String
         var processor: String
         var processorCount: Int
-        /// The share of the processors' time, 0 to 1, that others used just before the measurement.
+        /// The share of the processors' time, 0 to 1, that other programs used just before the measurement.
         var loadByOthers: Double?
-        /// The share that a hypervisor gave to other machines during the measurement.
+        /// The share of the processors' time that a hypervisor gave to other machines during the measurement.
         var stolen: Double?
     }
 
@@ -15,7 +15,7 @@ struct Report: Codable {
         var name: String
         var size: Int
         var fileSystem: String
-        /// With --memory-device, the loop device.
+        /// The loop device, with --memory-device.
         var device: String?
     }
 

@@ -1,7 +1,7 @@
 import AIO
 import AIOCore
 
-/// This library's `StreamReader` and `StreamWriter`: a task each, on one loop or on two.
+/// This library's `StreamReader` and `StreamWriter`: one task for each party, on one loop or on two.
 struct AwaitPipes: PipeContestant {
     let engine: EngineKind
     let loopCount: Int
@@ -30,7 +30,7 @@ struct AwaitPipes: PipeContestant {
         }
     }
 
-    /// The reader and the writer are given descriptors of their own, which they close.
+    /// The reader and the writer own and close their descriptors, so they get duplicates.
     private static func duplicate(_ number: Int32) throws -> Int32 {
         let result = Kernel.duplicate(number)
         guard result >= 0 else { throw Failure("dup", result: result) }

@@ -23,7 +23,7 @@ struct BlockingPipes: PipeContestant {
     }
 }
 
-/// A thread with an epoll loop for each party.
+/// Two threads, each with an epoll loop for one party.
 struct EpollPipes: PipeContestant {
     let name = "epoll, 2 loops"
     let isNonBlocking = true
@@ -51,7 +51,7 @@ struct EpollPipes: PipeContestant {
     }
 }
 
-/// One thread whose epoll loop serves both parties.
+/// One thread with an epoll loop for both parties.
 struct EpollPipesTogether: PipeContestant {
     let name = "epoll, 1 loop"
     let isNonBlocking = true
@@ -75,7 +75,7 @@ struct EpollPipesTogether: PipeContestant {
     }
 }
 
-/// An epoll(7) over the reading ends of pipes.
+/// An epoll(7) instance over the read ends of pipes.
 struct PipeEpoll: ~Copyable {
     private let epoll: OpenDescriptor
 
@@ -91,7 +91,7 @@ struct PipeEpoll: ~Copyable {
         self.epoll = epoll
     }
 
-    /// One that can be read.
+    /// Waits for a readable pipe and returns it.
     borrowing func wait() throws -> Int32 {
         var event = ck_epoll_event()
         while true {

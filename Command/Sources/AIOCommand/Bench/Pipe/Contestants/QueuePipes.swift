@@ -1,7 +1,7 @@
 import AIO
 import AIOCore
 
-/// This library's `IOQueue`, one for both parties or one each.
+/// This library's `IOQueue`: one for both parties, or one for each.
 struct QueuePipes: PipeContestant {
     let engine: EngineKind
     let queueCount: Int
@@ -28,7 +28,7 @@ struct QueuePipes: PipeContestant {
                 try makeQueue(), receives: pipes.there.reading, sends: pipes.back.writing, turn.size)
             try party.receive(buffer[0])
             while try party.waitForMessage() {
-                // Both at once: the next message comes when this one has been sent.
+                // The receive follows the send, since both use one buffer.
                 try party.send(buffer[0])
                 try party.waitUntilSent()
                 try party.receive(buffer[0])
@@ -70,15 +70,15 @@ private final class QueueParty {
     private let receiving: Descriptor
     private let sending: Descriptor
     private let size: Int
-    /// Bytes of the message that have come; negative once the pipe has ended.
+    /// Bytes of the message received so far; negative after the end of the pipe.
     private var received = 0
     private var buffer: UnsafeMutableRawPointer?
     private var isSending = false
     private var failure: Failure?
-    /// The party that shares the queue; each unowned by the other.
+    /// The other party on the same queue. Unowned on both sides: `runTogether` keeps both alive.
     unowned(unsafe) var other: QueueParty?
 
-    /// What a completion is of, and whose.
+    /// What a completion is for, in the lowest bit of its context.
     private enum Purpose { static let receive: UInt = 0, send: UInt = 1 }
 
     init(_ queue: IOQueue, receives reading: Int32, sends writing: Int32, _ size: Int) {
@@ -88,7 +88,7 @@ private final class QueueParty {
         self.size = size
     }
 
-    /// The address of this object, with the purpose in its lowest bit.
+    /// The address of this object, with the purpose in the lowest bit.
     private func context(_ purpose: UInt) -> UInt {
         UInt(bitPattern: Unmanaged.passUnretained(self).toOpaque()) | purpose
     }
@@ -111,7 +111,7 @@ private final class QueueParty {
         try queue.prepare(.read(transfer), context: context(Purpose.receive))
     }
 
-    /// False at the end of the pipe.
+    /// Returns false at the end of the pipe.
     func waitForMessage() throws -> Bool {
         while received >= 0, received < size { try wait() }
         return received >= 0
@@ -137,7 +137,7 @@ private final class QueueParty {
         }
         if purpose == Purpose.send {
             isSending = false
-            // A pipe with room takes a message as a whole.
+            // A pipe with enough room accepts a whole message.
             if result < size { failure = Failure("a write to a pipe was short") }
         } else if result == 0 {
             received = -1
