@@ -1,11 +1,11 @@
 import AIO
 
-/// The open connections: at most a fixed number. `endReading` ends the input of all of them.
+/// The connections there are: no more than a limit, and all of them told when the end has come.
 actor Clients {
     private static let limit = 256
     private var connections: [ObjectIdentifier: Connection] = [:]
     private var isEnding = false
-    /// The accepting task, while it waits for room.
+    /// Who accepts, while there are too many.
     private var blocked: CheckedContinuation<Void, Never>?
 
     func add(_ connection: Connection) {
@@ -19,12 +19,12 @@ actor Clients {
         blocked = nil
     }
 
-    /// Waits until the number of connections is below the limit. Only one task at a time may call it.
+    /// For one task at a time.
     func waitForRoom() async {
         while connections.count >= Self.limit { await withCheckedContinuation { blocked = $0 } }
     }
 
-    /// Readers still receive the data that has arrived, then the end of the stream.
+    /// What has come is still taken; then each reader finds the end.
     func endReading() {
         isEnding = true
         for connection in connections.values { try? connection.shutdownRead() }

@@ -1,7 +1,6 @@
-// Writes lines from sockets to a file and acknowledges each line once it is durable: `log-writer FILE [ADDRESS]`, by
-// default 127.0.0.1:7778. A client that reads "ok N" knows that its first N lines are durable, whatever happens to this
-// program or the machine. SIGTERM and SIGINT end the program after it has written and acknowledged the lines received
-// so far.
+// Writes the lines that come over sockets to a file, and acknowledges each once it is on the disk:
+// `log-writer FILE [ADDRESS]`, by default 127.0.0.1:7778. A client that reads "ok N" knows that its first N lines are
+// durable, whatever happens to this program or the machine. SIGTERM and SIGINT end it when what it has taken is done.
 import AIO
 import Glibc
 
@@ -19,7 +18,7 @@ do {
 }
 
 func serve(_ path: Path, _ address: SocketAddress) async throws {
-    // Before anything else, so that no signal ends the program during the start.
+    // From here on, so that none that comes meanwhile ends the program.
     let signals = try Signals([.terminate, .interrupt])
     let log = try await CommitLog.open(path)
     let listener = try await Listener.listen(on: address, replaceStale: true)
@@ -33,7 +32,7 @@ func serve(_ path: Path, _ address: SocketAddress) async throws {
             }
         }
         group.addTask {
-            // nil if the program ends without a signal.
+            // nil when all is over without one.
             if try await signals.next() != nil { await beginEnd(listener, clients) }
         }
         try await serveAll(listener, clients, log)
@@ -43,7 +42,7 @@ func serve(_ path: Path, _ address: SocketAddress) async throws {
     }
 }
 
-/// Returns when the listener is closed and every conversation has ended.
+/// Until the listener is closed, and every conversation has ended.
 func serveAll(_ listener: Listener, _ clients: Clients, _ log: CommitLog) async throws {
     try await withThrowingDiscardingTaskGroup { group in
         for try await connection in listener.connections {
@@ -52,13 +51,13 @@ func serveAll(_ listener: Listener, _ clients: Clients, _ log: CommitLog) async 
                 await converse(connection, log)
                 await clients.remove(connection)
             }
-            // At the limit, further clients wait in the listen backlog.
+            // At the limit who connects waits in the backlog.
             await clients.waitForRoom()
         }
     }
 }
 
-/// Stops accepting; data that has arrived is still processed.
+/// Nobody new comes; what has come is taken to its end.
 func beginEnd(_ listener: Listener, _ clients: Clients) async {
     try? await listener.close()
     await clients.endReading()

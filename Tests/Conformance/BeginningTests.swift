@@ -1,5 +1,4 @@
 import AIO
-import AIOCore
 import CKernel
 import Glibc
 import Synchronization
@@ -117,7 +116,7 @@ import UnitSupport
             let ends = try Ends(.pipe, false)
             ends.put([1])
             let memory = Memory(count: 1)
-            for operation: AIOCore.Operation in [
+            for operation: AIO.Operation in [
                 .nop, .read(memory.transfer(ends.reading)), .timeout(deadline: 1),
                 .poll(Descriptor(ends.reading), events: CK_POLLIN),
             ] {

@@ -1,5 +1,4 @@
 import AIO
-import AIOCore
 import CKernel
 import Glibc
 import Testing
@@ -283,7 +282,7 @@ import UnitSupport
                 let (other, file) = (n.offset(index + 1), Descriptor.classify(opened))
                 let wild = Descriptor(Int32(truncatingIfNeeded: offset) | .min)
                 let moved = UInt32(truncatingIfNeeded: other)
-                let operations: [AIOCore.Operation] = [
+                let operations: [AIO.Operation] = [
                     .read(Transfer(file, memory.base, count: 8, offset: offset)),
                     .read(Transfer(file, nil, count: n.count(index), offset: offset)),
                     .readVectored(Transfer(file, nil, count: n.count(index), offset: offset)),

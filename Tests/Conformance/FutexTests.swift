@@ -1,5 +1,4 @@
 import AIO
-import AIOCore
 import CKernel
 import Glibc
 import Testing
@@ -168,7 +167,7 @@ private final class Word: @unchecked Sendable {
         set { pointer.pointee = newValue }
     }
 
-    func wait(while value: UInt32, isPrivate: Bool = true) -> AIOCore.Operation {
+    func wait(while value: UInt32, isPrivate: Bool = true) -> AIO.Operation {
         .futexWait(FutexWait(pointer, while: value, isPrivate: isPrivate))
     }
 

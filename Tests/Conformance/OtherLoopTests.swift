@@ -1,5 +1,4 @@
 import AIO
-import AIOCore
 import CKernel
 import Dispatch
 import Glibc
@@ -79,7 +78,7 @@ private final class Served {
     }
 
     func begin() {
-        let operations: [AIOCore.Operation] = [
+        let operations: [AIO.Operation] = [
             .read(memory[0].transfer(file)), .read(memory[1].transfer(ends.reading)),
             .timeout(deadline: monotonicNow() + 500_000),
         ]

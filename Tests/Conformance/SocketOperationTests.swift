@@ -1,5 +1,4 @@
 import AIO
-import AIOCore
 import CKernel
 import Glibc
 import Testing
@@ -263,11 +262,11 @@ import Testing
 }
 
 extension Listener {
-    var accept: AIOCore.Operation {
+    var accept: AIO.Operation {
         .socket(.accept(.socket(descriptor), address: nil, count: nil, flags: CK_SOCK_CLOEXEC))
     }
 
-    func connect(_ socket: Int32) -> AIOCore.Operation {
+    func connect(_ socket: Int32) -> AIO.Operation {
         .socket(.connect(.socket(socket), address: name.base, count: name.count.pointee))
     }
 }

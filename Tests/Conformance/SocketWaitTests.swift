@@ -1,5 +1,4 @@
 import AIO
-import AIOCore
 import CKernel
 import Glibc
 import Testing
@@ -59,7 +58,7 @@ import Testing
     }
 
     /// An operation that waits until somebody ends it.
-    private func withWaiting(_ wait: Wait, _ body: (AIOCore.Operation) async throws -> Void) async throws {
+    private func withWaiting(_ wait: Wait, _ body: (AIO.Operation) async throws -> Void) async throws {
         let memory = Memory(count: 64)
         switch wait {
         case .accept:

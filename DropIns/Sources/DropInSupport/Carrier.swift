@@ -2,20 +2,20 @@ public import AIOCore
 internal import CDropIns
 internal import Synchronization
 
-/// What a drop-in library keeps of an operation in flight.
+/// What a drop-in library keeps of an operation while it is carried out.
 public protocol CarriedOperation {
     var operation: Operation { get }
-    /// The carrier's own fields.
+    /// What the carrier keeps here.
     var carriage: Carriage<Self> { get set }
 
-    /// Called on the loop's thread, or a worker's, with completed operations, oldest first. The context of each is the
-    /// address of its record, which belongs to the library again.
+    /// On the loop's thread: what has completed, oldest first. The context of each is the address of its record,
+    /// which is the library's again.
     static func deliver(_ deliveries: UnsafeBufferPointer<Delivery>)
 }
 
-/// The carrier's fields in a record.
+/// A record's place with its carrier.
 public struct Carriage<Record> {
-    /// The token of the operation once the loop has it.
+    /// Names the operation once it is with the loop.
     fileprivate var token = Token(rawValue: 0)
     fileprivate var isWaiting = false
     fileprivate var next: UnsafeMutablePointer<Record>?
@@ -23,17 +23,17 @@ public struct Carriage<Record> {
     public init() {}
 }
 
-/// The loop that carries out a library's operations. It lives as long as the process.
+/// The loop that carries a library's operations out. It lives as long as the process.
 ///
-/// The loop's in-flight table is limited, and programs may submit more than it holds. Further operations wait in a
-/// list, in order. The list is linked through the records, so their number bounds it.
+/// The loop's table has a limit, which the sum of what programs submit may pass: what finds no place waits in a list,
+/// in order. The list runs through the records, so it is bounded by them.
 public final class Carrier<Record: CarriedOperation>: LoopClient, @unchecked Sendable {
-    // @unchecked: `loop` and `workers` are written before the carrier is shared; the list is used under `lock`.
+    // @unchecked: `loop` is written before the carrier is shared, the list under its lock.
 
     public typealias RecordPointer = UnsafeMutablePointer<Record>
 
     private var loop: Loop<Carrier>?
-    /// For operations that the loop would only pass on to a worker.
+    /// For what the loop would only pass on.
     private var workers: WorkerQueue<Carrier>?
     private let duplicates = DuplicateFileHolds()
     private let lock = Lock()
@@ -56,64 +56,64 @@ public final class Carrier<Record: CarriedOperation>: LoopClient, @unchecked Sen
 
     public var engine: EngineKind { loop?.engineKind ?? .threads }
 
-    /// Whether the kernel supports RWF_NOAPPEND.
+    /// Whether the kernel knows RWF_NOAPPEND.
     public var knowsNoAppend: Bool { duplicates.knowsNoAppend }
 
-    /// Whether the caller is on the loop's thread.
+    /// Whether the caller is the loop's thread.
     public var isCurrent: Bool { loop?.isCurrent ?? false }
 
     // MARK: Any thread
 
-    /// Whether the caller shares its descriptor table with the library's threads. It does not after
-    /// unshare(CLONE_FILES).
+    /// Whether the numbers of the caller's descriptors mean the same to the library's threads: not after unshare(CLONE_FILES).
     public var knowsCallersFiles: Bool {
         guard drop_in_has_own_files() else { return true }
         return loop?.sharesCallersFiles ?? false
     }
 
-    /// Joins the hold that other operations have on a file or block device. nil if this number has none.
+    /// Joins the hold of a file or block device that other operations hold already. nil if there is none by this
+    /// number.
     public func join(_ number: Int32) -> (descriptor: Descriptor, file: FileIdentity)? {
         duplicates.join(number)
     }
 
-    /// Holds the open file of an operation that is about to be accepted, until `release`, so that the operation reaches
-    /// this file whatever happens to the number.
+    /// Holds the open file of an operation that is about to be accepted until `release`, so that it meets that file and
+    /// no other.
     public func hold(_ operation: Operation, _ file: FileIdentity) -> FileHolds.Outcome {
         guard let descriptor = operation.descriptor else { return .noPlace }
         let isFile = descriptor.kind == .buffered || descriptor.kind == .direct
         if isFile, duplicates.canShare || operation.isBufferedWrite { return duplicates.hold(descriptor, file) }
-        // A character device: the call may have to be made on a descriptor number.
+        // A character device: the call may have to be made by a number.
         if descriptor.kind == .stream, descriptor.backing != .device { return duplicates.hold(descriptor) }
         switch loop?.holds?.hold(descriptor) ?? .noPlace {
-        // The ring has fewer slots for files than there may be operations that wait for their turn.
+        // The ring has fewer places than there may be operations that wait for theirs.
         case .noPlace: return duplicates.hold(descriptor)
         case let outcome: return outcome
         }
     }
 
-    /// Releases what `hold` has held. Called when the operation has completed, before the program learns of it.
+    /// Lets go of what `hold` holds, once the operation has completed and before the program hears of it.
     public func release(_ descriptor: Descriptor) {
         if descriptor.isRegistered { loop?.holds?.release(descriptor) } else { duplicates.release(descriptor) }
     }
 
-    /// Accepts an operation. The record must not move until it is delivered.
+    /// Accepts an operation. The record stays where it is until it is delivered.
     ///
-    /// Buffered writes go directly to a worker. Most file systems do not support writes without waiting, so that the
-    /// ring, or the loop, would only pass them one by one to a worker of its own.
+    /// Buffered writes go to a worker straight away: most file systems know no write that does not wait, so that the
+    /// ring and the loop would only pass them on, one after the other, to a worker of theirs.
     public func carry(_ record: RecordPointer) {
         if record.pointee.operation.isBufferedWrite, let workers,
             workers.carry(record.pointee.operation, context: UInt(bitPattern: record))
         {
             return
         }
-        // Relaxed: an operation that races with another that begins to wait may overtake it.
+        // Relaxed: who comes while another begins to wait may go first.
         if waitingCount.load(ordering: .relaxed) > 0 || !stage(record) { wait(record) }
     }
 
-    /// Requests the cancellation of an operation that was accepted and whose record has not been reused.
+    /// Asks for an end to an operation that was accepted and whose record is not in use again.
     ///
-    /// Returns true if it was still waiting for a slot: it is withdrawn and will not be delivered. Otherwise its
-    /// completion tells how it ended.
+    /// Returns true if it was still waiting for a place: it is withdrawn and will not be delivered. Otherwise its
+    /// completion tells what came of it.
     public func requestCancel(_ record: RecordPointer) -> Bool {
         lock.lock()
         let isWithdrawn = withdraw(record)
@@ -123,7 +123,7 @@ public final class Carrier<Record: CarriedOperation>: LoopClient, @unchecked Sen
         return isWithdrawn
     }
 
-    /// Withdraws an operation that still waits for a slot. Returns true if it did; then it will not be delivered.
+    /// Takes an operation back if it still waits for a place: true, and it will not be delivered.
     public func withdrawWaiting(_ record: RecordPointer) -> Bool {
         lock.lock()
         defer { lock.unlock() }
@@ -141,7 +141,7 @@ public final class Carrier<Record: CarriedOperation>: LoopClient, @unchecked Sen
         return true
     }
 
-    // MARK: Waiting for a slot
+    // MARK: Waiting for a place
 
     private func wait(_ record: RecordPointer) {
         lock.lock()
@@ -150,17 +150,16 @@ public final class Carrier<Record: CarriedOperation>: LoopClient, @unchecked Sen
         if let last { last.pointee.carriage.next = record } else { first = record }
         last = record
         waitingCount.wrappingAdd(1, ordering: .relaxed)
-        // Slots may have become free before the record was in the list, with no completion to follow: avoid a lost
-        // wake-up.
+        // The places may have become free before it was in the list, and the loop sleep since.
         stageWaiting()
         lock.unlock()
     }
 
-    /// Under the lock.
+    /// With the lock.
     private func stageWaiting() {
         while let record = first {
             let next = record.pointee.carriage.next
-            // Before staging, since the operation may complete at any time afterwards.
+            // Before it is staged: from then on it may complete at any time.
             record.pointee.carriage.isWaiting = false
             guard stage(record) else {
                 record.pointee.carriage.isWaiting = true
@@ -172,7 +171,7 @@ public final class Carrier<Record: CarriedOperation>: LoopClient, @unchecked Sen
         }
     }
 
-    /// Under the lock.
+    /// With the lock.
     private func withdraw(_ record: RecordPointer) -> Bool {
         guard record.pointee.carriage.isWaiting else { return false }
         var before: RecordPointer?
@@ -193,7 +192,7 @@ public final class Carrier<Record: CarriedOperation>: LoopClient, @unchecked Sen
 
     public func deliver(_ deliveries: UnsafeBufferPointer<Delivery>) {
         Record.deliver(deliveries)
-        // The delivered operations have freed their slots.
+        // Their places are free.
         guard waitingCount.load(ordering: .relaxed) > 0 else { return }
         lock.lock()
         stageWaiting()

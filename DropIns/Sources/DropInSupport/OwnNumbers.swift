@@ -1,7 +1,7 @@
 internal import AIOCore
 internal import CDropIns
 
-// The functions that closes.c calls.
+// For closes.c.
 
 @c(drop_in_is_below_own)
 func isBelowOwn(_ number: Int32) -> Bool { GuestNumbers.isBelow(number) }

@@ -4,22 +4,22 @@ internal import CKernel
 internal import DropInSupport
 internal import Synchronization
 
-/// A handle of a context of Linux AIO, which io_setup makes.
+/// A context of Linux AIO: what io_setup makes. A handle.
 ///
-/// The memory of its state is never freed, only reused, so that a late lookup is no use-after-free.
+/// The memory behind it is never given back, only used again: so a lookup that comes too late reads something sound.
 struct Context: BitwiseCopyable, Equatable {
     let state: UnsafeMutablePointer<ContextState>
 
-    /// One while the context is in use, plus one for each operation in flight and each call inside.
+    /// One for being in use, one for each operation in flight and each call inside.
     var references: UnsafeMutablePointer<Atomic<UInt32>> { state.pointee.references }
-    /// Where the program has the ring mapped, which is its ID of the context; 0 while the context is not in use.
+    /// Where the program has the ring, which is its name for the context; 0 while the context is not in use.
     var address: UnsafeMutablePointer<Atomic<UInt>> { state.pointee.address }
     var writeCount: UnsafeMutablePointer<Atomic<UInt32>> { state.pointee.writeCount }
 
     /// Whether it is in use.
     var isAlive: Bool { address.pointee.load(ordering: .sequentiallyConsistent) != 0 }
 
-    /// Whether there is no event to take, and would be none if the kernel had done the transfers within io_submit.
+    /// Whether there is no event to be taken, nor would be had the kernel done the transfers within io_submit.
     var isEmpty: Bool {
         state.pointee.lock.lock()
         defer { state.pointee.lock.unlock() }
@@ -28,7 +28,7 @@ struct Context: BitwiseCopyable, Equatable {
         return ring.count == 0 && state.pointee.transferCount == 0 && ring.header.magic == EventRing.Header.magic
     }
 
-    /// Whether operations of the loop's are in flight that end by themselves.
+    /// Whether there are operations in flight that end by themselves, other than the kernel's own.
     var hasWorkInFlight: Bool {
         state.pointee.lock.lock()
         defer { state.pointee.lock.unlock() }
@@ -44,18 +44,18 @@ struct Context: BitwiseCopyable, Equatable {
 }
 
 struct ContextState: ~Copyable {
-    /// The number in the ring: the kernel's for its context, or one of the library's.
+    /// The number in the ring: the kernel's for its context, or one of ours.
     var id: UInt32
     let address: UnsafeMutablePointer<Atomic<UInt>>
     let references: UnsafeMutablePointer<Atomic<UInt32>>
-    /// The futex word of the threads that wait for events. It changes when they have to look again.
+    /// Changes when those who wait for events have to look.
     let news: UnsafeMutablePointer<Atomic<UInt32>>
-    /// 1 if a thread may sleep on `news`. The waker clears it, never the sleeper: one that has left by siglongjmp(3)
-    /// costs one superfluous futex call.
+    /// 1 if a thread may sleep until it does. Whoever wakes the sleepers takes it back, and no sleeper ever: one that
+    /// is gone for good costs nothing but one wake of nobody.
     let isSleptOn: UnsafeMutablePointer<Atomic<UInt32>>
-    /// How often the context has been reused. A thread that returns from a sleep recognizes its context by it.
+    /// How often the context was used again: who comes back from a sleep knows the one he meant by it.
     let lives: UnsafeMutablePointer<Atomic<UInt32>>
-    /// Small buffered writes that a worker has. io_submit spins briefly until there are none.
+    /// Small buffered writes that a worker has, for a moment's wait in io_submit.
     let writeCount: UnsafeMutablePointer<Atomic<UInt32>>
     /// A `ContextMode`.
     let mode: UnsafeMutablePointer<Atomic<UInt8>>
@@ -63,27 +63,27 @@ struct ContextState: ~Copyable {
     let lock = Lock()
 
     // Under the lock.
-    /// Present while the context belongs to the loop.
+    /// While the loop does all.
     var ring: EventRing?
-    /// The number of operations that the program asked for, unless the kernel accounts for them.
+    /// The operations that the program asked for, if they are not counted by the kernel.
     var depth: UInt32 = 0
     var inFlightCount = 0
-    /// How many of them are reads and writes, which the kernel would have done within io_submit.
+    /// Of those, reads and writes: what the kernel would have done within io_submit.
     var transferCount = 0
     var writes = WriteOrder()
     var waiters = Waiters()
     var lastEvents = LastEvents()
     var records = RecordPool()
-    /// The kernel's address of its context after the switch to the loop; 0 if there is none.
+    /// By which the kernel knows its context, once the loop does all; 0 if there is none.
     var kernelAddress: UInt = 0
-    /// Operations that the kernel has in flight or has completed into its own ring. An upper bound: see `dropMarkers`.
+    /// Operations that the kernel has, or has completed into its own ring; or some more: see `reapNative`.
     var outstandingCount = 0
-    /// The timer that checks on them, created on first use.
+    /// The looks after these, made when first needed.
     var tick: UnsafeMutablePointer<Record>?
     var isTicking = false
     var tickCount = 0
     var tickTime: Nanoseconds = 0
-    /// The next context in the table's free list.
+    /// The next context that is not in use. The table's.
     var nextFree: Context?
 
     init(id: UInt32) {
@@ -112,19 +112,19 @@ struct ContextState: ~Copyable {
 extension Context {
     enum Place {
         case record(UnsafeMutablePointer<Record>)
-        /// The ring has no room for another event.
+        /// The ring could not hold one event more.
         case full
         /// The context is being destroyed.
         case ended
         case noMemory
     }
 
-    /// Acquires a record for an operation.
+    /// A place for an operation.
     func acquire() -> Place {
         state.pointee.lock.lock()
         defer { state.pointee.lock.unlock() }
         guard isAlive, let ring = state.pointee.ring else { return .ended }
-        // One slot of a ring stays unused, since a full ring would look like an empty one.
+        // One place of a ring is never used: full and empty would look the same.
         let taken = state.pointee.inFlightCount + state.pointee.outstandingCount + ring.count
         guard taken < Int(ring.capacity) - 1 else { return .full }
         guard let record = state.pointee.records.acquire(self) else { return .noMemory }
@@ -133,7 +133,7 @@ extension Context {
         return .record(record)
     }
 
-    /// Gives back the record of an operation that was not accepted.
+    /// Gives the place of an operation back that was not accepted after all.
     func abandon(_ record: UnsafeMutablePointer<Record>) {
         let event = record.pointee.event
         record.pointee.account.withdraw()
@@ -150,7 +150,7 @@ extension Context {
         if record.pointee.isQuick {
             record.pointee.isQuick = false
             state.pointee.writes.end(write: record)
-            // Release: a thread that sees the count at zero sees the events.
+            // Release: who sees that there are none any more sees the events.
             writeCount.pointee.wrappingSubtract(1, ordering: .releasing)
         }
         if record.pointee.isTransfer {
@@ -161,23 +161,23 @@ extension Context {
         state.pointee.inFlightCount -= 1
     }
 
-    /// Compared with a later reading of it. Sequentially consistent with `news`, which changes after it when the
-    /// context ends.
+    /// What reading `life` later than that is compared with. Sequentially consistent with `news`, which changes after it
+    /// when the context ends.
     var life: UInt32 { state.pointee.lives.pointee.load(ordering: .sequentiallyConsistent) }
 
-    /// Acquires a reference again after a time without one. False if the context has ended.
+    /// A reference to the same context after a time without one. False if it has ended.
     func enterAgain(_ life: UInt32) -> Bool {
-        // As in `ContextTable.enter`. A new address is stored only after the new life has begun.
+        // As in `ContextTable.enter`. An address that is seen was stored after its life had begun.
         references.pointee.wrappingAdd(1, ordering: .sequentiallyConsistent)
         if isAlive, self.life == life { return true }
         leave(1)
         return false
     }
 
-    /// Releases references. The last but one wakes the thread that destroys the context.
+    /// Gives references up. The last but one lets whoever destroys the context go on.
     func leave(_ count: UInt32) {
-        // Release: accesses under the reference happen before the context is reused. Sequentially consistent with the
-        // address: either the destroyer sees the new count, or this thread sees that it waits.
+        // Release: what was done under the reference is done before the context is used again. Sequentially
+        // consistent with the address: either the destroyer sees the count, or we see that it waits.
         let left = references.pointee.wrappingSubtract(count, ordering: .sequentiallyConsistent).newValue
         if left == 1, address.pointee.load(ordering: .sequentiallyConsistent) == 0 {
             Kernel.futexWake(references, .max)
@@ -188,10 +188,9 @@ extension Context {
 // MARK: Ending
 
 extension Context {
-    /// Hands over an operation on a stream, or a poll, which may be cancelled. False if the context is being destroyed.
+    /// Hands over an operation on a stream, or a poll, whose end may be asked for. False if the context is being destroyed.
     func carryCancellable(_ record: UnsafeMutablePointer<Record>, _ loop: Carrier<Record>, isItsTurn: Bool) -> Bool {
-        // Under the lock, so that a cancelling thread finds either nothing or an operation that the loop or its lane
-        // knows.
+        // Under the lock, so that whoever cancels finds either nothing or an operation that the loop, or its lane, knows.
         state.pointee.lock.lock()
         defer { state.pointee.lock.unlock() }
         guard isAlive else { return false }
@@ -203,7 +202,7 @@ extension Context {
         return true
     }
 
-    /// Hands over an operation on a file, which is not cancelled, or keeps it until its turn comes.
+    /// Hands over an operation on a file, whose end is not asked for; or keeps it until its turn comes.
     func carry(_ record: UnsafeMutablePointer<Record>, _ loop: Carrier<Record>, isItsTurn: Bool) {
         if record.pointee.operation.isBufferedWrite {
             state.pointee.lock.lock()
@@ -220,7 +219,7 @@ extension Context {
         if isItsTurn { loop.carry(record) }
     }
 
-    /// Counts a transfer in, for which io_getevents may wait: see `Reaping.wanted`.
+    /// What io_getevents may wait for a moment for: see `Reaping`.
     func noteTransfer(_ record: UnsafeMutablePointer<Record>) {
         state.pointee.lock.lock()
         record.pointee.isTransfer = true
@@ -228,14 +227,14 @@ extension Context {
         state.pointee.lock.unlock()
     }
 
-    /// Removes an operation that is not accepted from its lane, and starts the next one.
+    /// An operation that is not accepted after all gives its turn on.
     func leaveLane(_ record: UnsafeMutablePointer<Record>) {
         var next = TurnList()
         next.append(leaveOrder(record))
         next.carry()
     }
 
-    /// Carries an operation whose turn in its lane has come (`CallOrder`).
+    /// Its turn has come (`CallOrder`).
     func carryNext(_ record: UnsafeMutablePointer<Record>) {
         guard let loop = Library.shared()?.pointee.runningLoop() else { return }
         state.pointee.lock.lock()
@@ -260,7 +259,7 @@ extension Context {
         }
     }
 
-    /// Requests the cancellation of one cancellable operation for which `condition` holds. False if there is none.
+    /// Asks for an end to one operation for which `condition` holds and which can be ended. False if there is none.
     func requestCancel(
         _ library: UnsafeMutablePointer<Library>, _ loop: Carrier<Record>,
         where condition: (UnsafeMutablePointer<Record>) -> Bool
@@ -269,7 +268,7 @@ extension Context {
         let found = state.pointee.records.firstInFlight { $0.pointee.isCancellable && condition($0) }
         var isWithdrawn = false
         if let found {
-            // Only once: a second cancellation finds nothing.
+            // Once: its second cancel finds nothing.
             found.pointee.isCancellable = false
             found.pointee.isCancelRequested = true
             isWithdrawn =
@@ -280,15 +279,14 @@ extension Context {
         return found != nil
     }
 
-    /// io_destroy(2): refuses new calls, cancels operations that wait, lets the others finish, and waits for all of
-    /// them.
+    /// io_destroy(2): refuses new calls, ends what waits, lets the rest finish, and waits for all of it.
     ///
-    /// The caller is inside the context. False if another thread is destroying it already.
+    /// The caller is inside the context. False if another destroys it already.
     func destroy(_ library: UnsafeMutablePointer<Library>) -> Bool {
         let known = address.pointee.load(ordering: .sequentiallyConsistent)
-        // If the program has moved the ring, the old address is no longer valid, and may belong to other memory.
+        // A program that moved the ring away names nothing by the old address, where another's memory may be by now.
         guard known != 0, isRing(at: known) else { return false }
-        // Under the lock, so that the context does not switch to the loop meanwhile.
+        // Under the lock, so that it does not turn to the loop meanwhile.
         state.pointee.lock.lock()
         let isFirst = address.pointee.compareExchange(
             expected: known, desired: 0, ordering: .sequentiallyConsistent
@@ -297,18 +295,17 @@ extension Context {
         state.pointee.lock.unlock()
         guard isFirst else { return false }
         if wasNative {
-            // Waits for the operations in flight, and wakes the threads that wait for events.
+            // Waits for what is in flight, and lets those go who wait for events.
             Kernel.linuxAIODestroy(known)
         } else {
             if let loop = library.pointee.runningLoop() {
-                // Accepted writes are carried out: with the kernel's own Linux AIO, io_submit would have done them.
+                // What was accepted to be written is written: io_submit of the kernel would have waited for it.
                 while requestCancel(library, loop, where: { !$0.pointee.operation.isWrite }) {}
                 stopTicking(loop)
             }
         }
         leave(1)
-        // Signals are blocked so that no handler leaves by siglongjmp(3). The kernel's wait is not interruptible
-        // either.
+        // A signal handler must not take this thread elsewhere: the kernel's wait cannot be interrupted either.
         Kernel.withSignalsBlocked {
             while true {
                 let count = references.pointee.load(ordering: .sequentiallyConsistent)
@@ -320,31 +317,31 @@ extension Context {
             keepLastEvents()
             endRing(programAddress: known)
         }
-        // From here on a thread that wakes up finds that its context has ended.
+        // Whoever wakes finds that the one he knew has ended.
         state.pointee.lives.pointee.wrappingAdd(1, ordering: .sequentiallyConsistent)
         if !wasNative { dismissWaiters() }
         library.pointee.table.recycle(self)
         return true
     }
 
-    /// Keeps the untaken events for threads that sleep, including those in the kernel, which look once more.
+    /// For those who sleep, wherever they do: in the kernel as well they look once more.
     private func keepLastEvents() {
         state.pointee.lock.lock()
         defer { state.pointee.lock.unlock() }
         if let ring = state.pointee.ring { state.pointee.lastEvents.keep(ring, life) }
     }
 
-    /// Unmaps the ring. No thread is inside the context.
+    /// Nobody is inside any more.
     private func endRing(programAddress: UInt) {
         let kernelAddress = state.pointee.kernelAddress
         let ring = state.pointee.ring
         state.pointee.ring = nil
         if kernelAddress == programAddress {
-            // The kernel unmaps the memory at its ring's address, which is the program's mapping of the library's ring.
+            // It unmaps what is at its ring's place, which is the program's view of ours.
             Kernel.linuxAIODestroy(kernelAddress)
             ring?.unmap()
         } else {
-            // The program has moved the ring. The kernel's context can no longer be found, and ends with the process.
+            // The program has moved our ring; the kernel's context then has no address, and ends with the process.
             ring?.unmap(programAddress: programAddress)
         }
     }
@@ -358,8 +355,7 @@ extension Context {
         if waiters.maskedCount > 0 { Kernel.wake(waiters.descriptor) }
     }
 
-    /// Called after `news` has changed. Sequentially consistent with a thread that goes to sleep, which stores and
-    /// loads in the opposite order.
+    /// After `news` has changed: sequentially consistent with whoever falls asleep, who does it the other way round.
     private func wakeSleepers() {
         if state.pointee.isSleptOn.pointee.exchange(0, ordering: .sequentiallyConsistent) != 0 {
             Kernel.futexWake(state.pointee.news, .max)
@@ -379,7 +375,7 @@ extension Context {
 // MARK: Completing
 
 extension Context {
-    /// Publishes completions. Called on the loop's thread, or a worker's.
+    /// Publishes what has completed. On the loop's thread, or a worker's.
     func complete(_ deliveries: UnsafeBufferPointer<Delivery>) {
         var next = TurnList()
         for delivery in deliveries {
@@ -416,9 +412,9 @@ extension Context {
 
     /// Under the lock.
     func publish(_ record: UnsafeMutablePointer<Record>, _ result: Int32) {
-        // An operation cancelled by io_destroy has no event: see `keepLastEvents`.
+        // What io_destroy takes back is nobody's event any more: see `keepLastEvents`.
         let isTakenBack = result == -ECANCELED && record.pointee.isCancelRequested && !isAlive
-        // As in the kernel, a cancelled poll completes with no events.
+        // A cancelled poll ends with no events, as the kernel's does.
         let result = record.pointee.isPoll && result == -ECANCELED ? 0 : result
         record.pointee.account.complete(result: Int(result))
         let event = ck_io_event(
@@ -428,13 +424,13 @@ extension Context {
         if result == -EFBIG { record.pointee.operation.signalFileSizeLimit() }
         release(record)
         guard descriptor >= 0 else { return }
-        // Only after the event is visible.
+        // After the event can be seen.
         Kernel.wake(descriptor)
         GuestNumbers.close(descriptor)
     }
 
-    /// Under the lock, which it releases. After `count` events: wakes threads that have enough of them, and releases
-    /// references.
+    /// Under the lock, which it gives up: after so many events, wakes those who have something to do, and gives references
+    /// up.
     func finishPublishing(_ count: Int, leaving references: Int) {
         let eventCount = state.pointee.ring?.count ?? 0
         let isNeeded = state.pointee.waiters.isWoken(by: eventCount)
@@ -451,7 +447,7 @@ extension Context {
     }
 }
 
-/// Records whose turn has come, linked through `nextFree`, which is unused while they are in flight.
+/// Records whose turn has come, linked through their `nextFree`, which they do not need while they are in flight.
 private struct TurnList {
     private var first: UnsafeMutablePointer<Record>?
     private var last: UnsafeMutablePointer<Record>?
@@ -466,7 +462,7 @@ private struct TurnList {
     func carry() {
         var current = first
         while let record = current {
-            // Read first: once carried, the record may complete and be reused.
+            // Read before: it may complete, and be another's.
             current = record.pointee.nextFree
             record.pointee.context.carryNext(record)
         }

@@ -1,9 +1,9 @@
 internal import CDropIns
 internal import CKernel
 
-/// The events that were left when a context was destroyed, for threads that slept in io_getevents. These wake up when
-/// the ring is gone, if at all: a signal handler may have left the call by siglongjmp(3). So the events are kept until
-/// the next context that uses the same state is destroyed.
+/// The events that nobody had taken when a context was destroyed, for threads that slept in io_getevents. They wake when
+/// the ring is gone, if they ever do: a signal handler may have left the call by siglongjmp(3). So the events are kept
+/// until the next context that uses the same state is destroyed.
 struct LastEvents: BitwiseCopyable {
     private var memory: UnsafeMutablePointer<ck_io_event>?
     private var life: UInt32 = 0
@@ -25,7 +25,7 @@ struct LastEvents: BitwiseCopyable {
         memory = events
     }
 
-    /// How many events are left of the context that had this life.
+    /// How many are left of the context that had this life.
     func count(_ life: UInt32) -> Int { life == self.life ? end - next : 0 }
 
     mutating func take(_ count: Int, into target: UnsafeMutablePointer<ck_io_event>) {

@@ -5,12 +5,12 @@ internal import CRawCalls
 internal import DropInSupport
 internal import Synchronization
 
-/// io_getevents(2) and io_pgetevents(2): takes events, and waits for them. Its state is in the frame of the C function:
-/// see reaps.h.
+/// io_getevents(2) and io_pgetevents(2): takes events, and waits for them. It lies in the frame of the call, which is
+/// C's: see reaps.h.
 ///
-/// A thread that sleeps here may never return: it may be cancelled, or leave by siglongjmp(3). So it blocks no other
-/// thread. It has left the context, so that io_destroy does not wait for it, and compares the context's `life` when it
-/// wakes up.
+/// A thread that sleeps here is in nobody's way: it is not inside the context while it does, so that io_destroy does
+/// not wait for it, and finds out by itself whether the context is still the one that it knew. For it may never come
+/// back: a signal handler may have taken it elsewhere.
 struct Reaping: BitwiseCopyable {
     let context: Context
     let life: UInt32
@@ -23,15 +23,15 @@ struct Reaping: BitwiseCopyable {
     var taken = 0
     private var pause = Pause.news
 
-    /// What the thread sleeps for.
+    /// What it sleeps for.
     private enum Pause: BitwiseCopyable {
-        /// Events of the loop.
+        /// The loop's.
         case news
-        /// Events of the loop, with a signal mask.
+        /// The same, with a signal mask.
         case maskedNews
-        /// Events of the kernel's own context.
+        /// The events of the kernel's own context.
         case native
-        /// No events: the call only delivers the signals that the mask lets through.
+        /// Nothing more: signals that the mask lets through are delivered.
         case signals(result: Int)
     }
 
@@ -39,10 +39,9 @@ struct Reaping: BitwiseCopyable {
 
     // MARK: The call
 
-    /// Returns the number of events stored at `events`, a negative errno, or DROP_IN_SLEEPS. `timeout` is the address
-    /// of a timespec or 0, `mask` that of a signal mask or 0. With `looksFirst`, as in libaio, the ring is looked at
-    /// first, and an empty one with a zero timeout returns 0 at once. If the result is EINVAL and there is a mask, the
-    /// prepared call delivers the signals that the mask lets through.
+    /// Returns the number of events at `events`, or a negative errno. `timeout` is a timespec's address or 0; `mask` a
+    /// signal mask's, or 0. `looksFirst`: as libaio, which asks for nothing if it sees that there is nothing. Or it
+    /// sleeps. Refused with EINVAL, with a mask, the call is set to deliver the signals that the mask lets in.
     static func begin(
         _ frame: ReapingFrame, _ address: UInt, _ countMin: Int, _ countMax: Int, _ events: UInt, _ timeout: UInt,
         mask: UInt, looksFirst: Bool
@@ -63,7 +62,7 @@ struct Reaping: BitwiseCopyable {
         let isSound = countMin >= 0 && countMin <= countMax
         guard isSound else {
             defer { context.leave(1) }
-            // libaio looks at the ring before it makes the system call.
+            // What libaio looks at before it makes the call.
             return looksFirst && timeout.isZero && context.isEmpty ? 0 : -Int(EINVAL)
         }
         frame.state.initialize(
@@ -79,7 +78,7 @@ struct Reaping: BitwiseCopyable {
         return reapNative(call) ?? reap(call, ended: 0)
     }
 
-    /// Continues after a sleep. Returns what `begin` does.
+    /// After a sleep. As `begin`.
     mutating func goOn(_ call: SleepingCall, _ slept: Int) -> Int {
         if case .signals(let result) = pause { return result == 0 && slept == -Int(EINTR) ? slept : result }
         if case .native = pause { return goOnNative(call, slept) }
@@ -88,11 +87,11 @@ struct Reaping: BitwiseCopyable {
             noteMasked()
             return reap(call, ended: slept == 0 ? -Int(ETIMEDOUT) : min(slept, 0))
         }
-        // EAGAIN: the word has changed, so there is news.
+        // Something else in the word means that there are news.
         return reap(call, ended: slept == -Int(EAGAIN) ? 0 : slept)
     }
 
-    /// Leaves the context and returns the result.
+    /// Leaves the context.
     func end(_ result: Int) -> Int {
         context.leave(1)
         return result
@@ -100,8 +99,8 @@ struct Reaping: BitwiseCopyable {
 
     // MARK: The loop's events
 
-    /// Takes the available events, and sleeps if they are not enough. `ended` is 0, or the negative EINTR or ETIMEDOUT
-    /// with which a sleep ended.
+    /// Takes what is there, and sleeps if that is not enough. `ended`: 0, or the negative EINTR or ETIMEDOUT that a
+    /// sleep ended with.
     private mutating func reap(_ call: SleepingCall, ended: Int) -> Int {
         while true {
             context.state.pointee.lock.lock()
@@ -113,34 +112,32 @@ struct Reaping: BitwiseCopyable {
                 let nothing = interruption < 0 ? interruption : ended == -Int(ETIMEDOUT) ? 0 : ended
                 return end(call, taken > 0 ? taken : nothing)
             }
-            // Other waiters that want more events are woken too early then, and wait again.
+            // A lower number than others want wakes them as well, and they wait again.
             context.state.pointee.waiters.begin(wanting: wanted - taken)
             if mask != 0 { return sleepWithMask(call) }
             if sleepsForNews(call) { return Self.sleeps }
         }
     }
 
-    /// Under the lock: how many events to wait for. A program that submits buffered reads or writes, and then asks for
-    /// at least 0 events within some time expects to find one: the kernel's own Linux AIO would have done the work
-    /// within io_submit.
+    /// Under the lock: how many events to wait for. Programs that submit reads or writes through the page cache and ask for
+    /// no event at least, but give a time, count on finding one: with the kernel's own the work was done within io_submit.
     private var wanted: Int {
         guard countMin == 0, deadline != .never, context.state.pointee.transferCount > 0 else { return countMin }
         return min(1, countMax)
     }
 
-    /// Ends a call in which the kernel's own context took no part.
+    /// The end of a call that the kernel's own context had no part in.
     private mutating func end(_ call: SleepingCall, _ result: Int) -> Int {
         _ = end(result)
         guard mask != 0, result >= 0 else { return result }
-        // The signals are delivered whether the call would have waited or not.
+        // Whether there was anything to wait for or not.
         pause = .signals(result: result)
         call.deliverSignals(mask)
         return Self.sleeps
     }
 
-    /// Under the lock: takes the available events. Returns 0, negative EFAULT if the program's memory cannot be
-    /// written, or negative EINVAL if the context has ended and no transfer is in flight that the kernel would have
-    /// done by now.
+    /// Under the lock: takes what is there. Returns a negative errno if the memory for it is not there, or the context
+    /// is not any more, and nothing will come that the kernel would have done by now.
     private mutating func take() -> Int {
         guard let ring = context.state.pointee.ring else { return -Int(EINVAL) }
         let refused = take(atMost: ring.count) { ring.take($0, into: $1) }
@@ -148,21 +145,20 @@ struct Reaping: BitwiseCopyable {
         return refused < 0 || mayGoOn ? refused : -Int(EINVAL)
     }
 
-    /// For a context that is being destroyed or has been: sleeps until it has been destroyed, or until the deadline.
-    /// Completions may end the sleep earlier. Returns what `begin` does.
+    /// Of a context that is being destroyed, or has been: sleeps until it has, or until the deadline. What completes meanwhile
+    /// may wake it before that. As the whole call.
     private mutating func takeAtEnd(_ call: SleepingCall) -> Int {
         let state = context.state
         let news = state.pointee.news.pointee.load(ordering: .sequentiallyConsistent)
         state.pointee.isSleptOn.pointee.store(1, ordering: .sequentiallyConsistent)
-        // `destroy` changes the life before the news. If the new life is not seen here, the change of the news ends the
-        // sleep.
+        // The end changes the life first, then the news: if not seen here, it wakes us.
         guard context.life == life, Kernel.now() < deadline else { return takeLast() }
         pause = .news
         call.waitForWord(state.pointee.news, while: news, until: deadline, isInterruptible: true)
         return Self.sleeps
     }
 
-    /// For a context that ended during the sleep: takes the events that were kept. Returns what `begin` does.
+    /// Of a context that ended while this slept. As the whole call.
     private mutating func takeLast() -> Int {
         let state = context.state
         state.pointee.lock.lock()
@@ -171,7 +167,7 @@ struct Reaping: BitwiseCopyable {
         return taken > 0 ? taken : refused < 0 ? refused : -Int(EINVAL)
     }
 
-    /// Under the lock. Returns 0, or negative EFAULT if the memory for the events cannot be written.
+    /// Under the lock: 0, or a negative errno if the memory for the events is not there.
     private mutating func take(atMost most: Int, _ move: (Int, UnsafeMutablePointer<ck_io_event>) -> Void) -> Int {
         let count = min(most, countMax - taken)
         guard count > 0 else { return 0 }
@@ -185,17 +181,15 @@ struct Reaping: BitwiseCopyable {
         return 0
     }
 
-    /// Under the lock, which it releases. Prepares a sleep and leaves the context. Returns false, still inside, if
-    /// there is news already.
+    /// Under the lock, which it gives up: false if there are news already, or else it has left the context.
     private mutating func sleepsForNews(_ call: SleepingCall) -> Bool {
         let state = context.state
-        // Relaxed: it changes under the lock only.
+        // Relaxed: it changes under the lock alone.
         let news = state.pointee.news.pointee.load(ordering: .relaxed)
         let isImminent = state.pointee.writes.hasWrites
         state.pointee.lock.unlock()
         if isImminent, hasNews(since: news) { return false }
-        // Sequentially consistent, against a lost wake-up: either the publisher sees that a thread may sleep, or the
-        // kernel sees that the word has changed.
+        // Sequentially consistent with whoever publishes: he sees that we sleep, or the kernel that there are news.
         state.pointee.isSleptOn.pointee.store(1, ordering: .sequentiallyConsistent)
         pause = .news
         // The words are never freed.
@@ -204,7 +198,7 @@ struct Reaping: BitwiseCopyable {
         return true
     }
 
-    /// Spins for about as long as going to sleep and being woken cost both sides, if there is more than one processor.
+    /// Looks for as long as falling asleep and being woken would cost both sides, if there is a processor to spare.
     private func hasNews(since old: UInt32) -> Bool {
         guard Library.shared().map({ $0.pointee.processors > 1 }) == true else { return false }
         let deadline = Kernel.now() &+ 4_000
@@ -214,8 +208,8 @@ struct Reaping: BitwiseCopyable {
         return false
     }
 
-    /// Under the lock, which it releases. The mask must be installed exactly while the call sleeps. ppoll(2) does that,
-    /// and waits for an eventfd.
+    /// Under the lock, which it gives up. The mask must be there exactly while the call sleeps: ppoll(2) does that, for
+    /// which there is an eventfd.
     private mutating func sleepWithMask(_ call: SleepingCall) -> Int {
         let descriptor = context.state.pointee.waiters.beginMasked()
         guard descriptor >= 0 else {
@@ -228,12 +222,12 @@ struct Reaping: BitwiseCopyable {
         return end(Self.sleeps)
     }
 
-    /// Counts the thread out after such a sleep.
+    /// After such a sleep.
     private func noteMasked() {
         let state = context.state
         state.pointee.lock.lock()
         state.pointee.waiters.endMasked()
-        // This clears the eventfd: signal it again if other threads wait on it and there are enough events.
+        // Read empty here; who else waits so is told again, if there is anything for him.
         let waiters = state.pointee.waiters
         Kernel.clearEvent(waiters.descriptor)
         if waiters.maskedCount > 0, state.pointee.ring.map({ $0.count >= waiters.wanted }) != false {
@@ -242,10 +236,10 @@ struct Reaping: BitwiseCopyable {
         state.pointee.lock.unlock()
     }
 
-    // MARK: The kernel's events
+    // MARK: The kernel's
 
-    /// For a context of the kernel's: returns the kernel's answer, or DROP_IN_SLEEPS, and has left the context. nil if
-    /// the context belongs to the loop.
+    /// Of a context that is the kernel's: its answer, or it sleeps; either way it has left the context. nil if the context
+    /// is the loop's.
     private mutating func reapNative(_ call: SleepingCall) -> Int? {
         let mayWait = countMin > 0 && deadline != 0
         guard mayWait || mask != 0 else {
@@ -259,13 +253,13 @@ struct Reaping: BitwiseCopyable {
         return end(Self.sleeps)
     }
 
-    /// Continues after a sleep in the kernel. The context may have switched to the loop meanwhile, or ended.
+    /// After it: the context may have turned to the loop, or ended.
     private mutating func goOnNative(_ call: SleepingCall, _ count: Int) -> Int {
         context.endNativeReaping()
         guard count >= 0 else { return count }
         guard context.enterAgain(life) else {
             taken = Context.dropMarkers(events, count)
-            // Without a marker the context had not switched, and this is the kernel's answer.
+            // Without a marker it had not turned, and this is the kernel's answer.
             return count > taken ? takeAtEnd(call) : taken
         }
         guard !context.isNative else { return end(count) }
@@ -274,7 +268,7 @@ struct Reaping: BitwiseCopyable {
     }
 }
 
-/// The frame of the C function: the system call, followed by Swift's state.
+/// What C's frame has: the system call, and behind it what Swift keeps.
 struct ReapingFrame: BitwiseCopyable {
     let call: SleepingCall
     let state: UnsafeMutablePointer<Reaping>
@@ -302,11 +296,11 @@ func goOnReaping(_ place: UnsafeMutableRawPointer?, _ slept: Int) -> Int {
     return frame.state.pointee.goOn(frame.call, slept)
 }
 
-/// The timeout as the program gave it: relative.
+/// The time to wait, as the program gave it: relative.
 struct Timeout: BitwiseCopyable {
     private let length: Nanoseconds
 
-    /// Reads a timespec; the address 0 means for ever. nil if it cannot be read.
+    /// From a timespec's address; 0 is for ever. nil where there is none.
     init?(_ address: UInt) {
         guard address != 0 else {
             length = .never
@@ -317,7 +311,7 @@ struct Timeout: BitwiseCopyable {
             let raw = UnsafeRawPointer(bitPattern: address)
         else { return nil }
         let time = raw.loadUnaligned(as: ck_timespec.self)
-        // As in the kernel, a negative or too long timeout means for ever.
+        // As the kernel reckons: what is negative, or too long, is for ever.
         let (seconds, overflows) = time.seconds.multipliedReportingOverflow(by: 1_000_000_000)
         let (sum, overflows2) = seconds.addingReportingOverflow(time.nanoseconds)
         length = overflows || overflows2 || sum < 0 ? .never : Nanoseconds(sum)
@@ -326,7 +320,7 @@ struct Timeout: BitwiseCopyable {
     var isZero: Bool { length == 0 }
 
     func deadline() -> Nanoseconds {
-        // Most calls wait for ever or not at all, and do not need the clock.
+        // Most calls wait for ever or not at all, and need no clock.
         if isZero || length == .never { return length }
         let (sum, overflows) = Kernel.now().addingReportingOverflow(length)
         return overflows ? .never : sum

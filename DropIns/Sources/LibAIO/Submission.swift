@@ -3,15 +3,15 @@ internal import CDropIns
 internal import CKernel
 internal import DropInSupport
 
-/// io_submit(2): accepts the operations of one call, in order, until one is refused.
+/// io_submit(2): takes the operations of one call, in order, until one is refused.
 struct Submission: ~Copyable {
     let library: UnsafeMutablePointer<Library>
     let context: Context
     let address: UInt
     var known = KnownMemory()
-    /// Whether all inspected operations were direct transfers, so that more of them are to be expected.
+    /// Whether all that was looked at are direct transfers: more of them are to be expected.
     private var isAllDirect = true
-    /// How many small buffered writes went to a worker.
+    /// Small buffered writes that went to a worker.
     var quickWriteCount = 0
 
     private init(_ library: UnsafeMutablePointer<Library>, _ context: Context, _ address: UInt) {
@@ -20,7 +20,7 @@ struct Submission: ~Copyable {
         self.address = address
     }
 
-    /// Returns how many operations were accepted, or the error of the first.
+    /// Returns how many were accepted, or why the first was not.
     static func submit(_ address: UInt, _ count: Int, _ blocks: UInt) -> Int {
         guard count >= 0 else { return -Int(EINVAL) }
         let began = Statistics.beginSubmit()
@@ -40,20 +40,20 @@ struct Submission: ~Copyable {
             let left = count - taken
             let run = context.takeNativeCredit() ? left : nativeRun(place, atMost: left)
             if run == 0, context.turnToLoop(library) { break }
-            // An operation that cannot go to the loop goes to the kernel after all, which then waits.
+            // What cannot be the loop's is the kernel's after all, which then waits.
             let asked = max(run, 1)
             guard let result = context.submitNative(address, asked, place) else { break }
             guard result >= 0 else { return taken > 0 ? taken : result }
             noteNative(blocksAt: place, result)
             taken += result
-            // The next operation is refused, or the ring has no room for it.
+            // The next one is refused, or there is no room for it.
             if result < asked { return taken }
         }
         return taken < count && !context.isNative ? takeForLoop(from: taken, count, blocks) : taken
     }
 
     private mutating func takeForLoop(from first: Int, _ count: Int, _ blocks: UInt) -> Int {
-        // The ring's capacity bounds how many can be accepted.
+        // More than the ring holds cannot be accepted at once.
         let count = min(count, Int(context.state.pointee.ring?.capacity ?? 0))
         var refused = 0
         var index = first
@@ -66,12 +66,12 @@ struct Submission: ~Copyable {
         return index > 0 ? index : refused
     }
 
-    // MARK: The kernel's operations
+    // MARK: What is the kernel's
 
-    /// How many control blocks from `place` on are for the kernel, while the context is the kernel's.
+    /// How many control blocks from `place` on are for the kernel, while the context is its.
     private mutating func nativeRun(_ place: UInt, atMost count: Int) -> Int {
         var run = 0
-        // `count` may be anything. An unreadable block ends the run, as it ends the kernel's own loop.
+        // The count may be anything: what cannot be read ends a run, as it ends the kernel's own.
         while run < min(count, Self.runMax) {
             guard let block = block(at: place &+ UInt(run * 8)) else {
                 run += 1
@@ -84,11 +84,10 @@ struct Submission: ~Copyable {
         return run
     }
 
-    /// Further blocks are another run.
+    /// More blocks are another run.
     private static var runMax: Int { 1024 }
 
-    /// The control block whose address is at `place`. nil if either cannot be read, which the kernel answers with
-    /// EFAULT.
+    /// The control block whose address is at `place`. nil if one of both cannot be read, which the kernel answers with EFAULT.
     private mutating func block(at place: UInt) -> ck_iocb? {
         guard known.canRead(place, 8), let pointer = UnsafeRawPointer(bitPattern: place) else { return nil }
         let address = pointer.loadUnaligned(as: UInt.self)
@@ -97,7 +96,7 @@ struct Submission: ~Copyable {
         return block.loadUnaligned(as: ck_iocb.self)
     }
 
-    /// Whether the kernel accepts the operation without waiting, or refuses it.
+    /// Whether the kernel takes it without waiting, or refuses it.
     private mutating func isForKernel(_ copy: ck_iocb) -> Bool {
         switch copy.opcode {
         case CK_IOCB_CMD_PREAD, CK_IOCB_CMD_PWRITE, CK_IOCB_CMD_PREADV, CK_IOCB_CMD_PWRITEV:
@@ -105,8 +104,7 @@ struct Submission: ~Copyable {
             if library.pointee.direct.isDirect(number) { return true }
             isAllDirect = false
             return copy.rw_flags & CK_RWF_NOWAIT != 0 || isRefused(number)
-        // Polls that may wait for long go to the loop: see `takePlaceOfKernelsRing`. Files and directories are always
-        // ready.
+        // Those that wait for long are the loop's: see `takePlaceOfKernelsRing`. Files and folders are always ready.
         case CK_IOCB_CMD_POLL:
             isAllDirect = false
             return Self.isAlwaysReady(Descriptor.identify(Int32(bitPattern: copy.descriptor)).0)
@@ -119,7 +117,7 @@ struct Submission: ~Copyable {
     private func noteNative(blocksAt place: UInt, _ count: Int) {
         guard Statistics.isOn else { return }
         for index in 0..<count {
-            // Readable: the kernel has just read it.
+            // The kernel has just read them.
             let address = UnsafeRawPointer(bitPattern: place &+ UInt(index * 8))?.loadUnaligned(as: UInt.self) ?? 0
             guard let block = UnsafeRawPointer(bitPattern: address) else { continue }
             Statistics.noteNative(OperationKind(opcode: block.loadUnaligned(as: ck_iocb.self).opcode))
@@ -131,9 +129,9 @@ struct Submission: ~Copyable {
         return flags < 0 || UInt64(flags) & CK_O_PATH != 0
     }
 
-    // MARK: The loop's operations
+    // MARK: What is the loop's
 
-    /// Accepts the operation whose control block's address is at `place`.
+    /// Takes the operation whose control block's address is at `place`.
     private mutating func take(_ place: UInt) -> Int {
         guard known.canRead(place, 8) else { return -Int(EFAULT) }
         let address = UnsafeRawPointer(bitPattern: place)?.loadUnaligned(as: UInt.self) ?? 0
@@ -156,17 +154,17 @@ struct Submission: ~Copyable {
         }
     }
 
-    /// Carries out the operation or hands it over. Returns a negative errno if it is refused.
+    /// Carries the operation out or hands it over. Returns a negative errno if it is refused.
     private mutating func accept(_ block: ck_iocb, _ record: UnsafeMutablePointer<Record>) -> Int {
         let openFlags = Kernel.openFlags(Int32(bitPattern: block.descriptor))
-        // A descriptor that is open with O_PATH allows no I/O.
+        // Of a file that is open as a place only (O_PATH) nothing can be read.
         guard openFlags >= 0, UInt64(openFlags) & CK_O_PATH == 0 else { return -Int(EBADF) }
         if block.flags & CK_IOCB_FLAG_RESFD != 0 {
             let event = Event.hold(Int32(bitPattern: block.event_descriptor))
             guard event >= 0 else { return event }
             record.pointee.event = Int32(event)
         }
-        // The kernel sets the key of the block, which io_cancel checks.
+        // The kernel marks the block as its own, which io_cancel looks at.
         guard block.key == 0 || known.canWriteKey(of: UInt(record.pointee.block)) else { return -Int(EFAULT) }
         switch block.opcode {
         case CK_IOCB_CMD_PREAD, CK_IOCB_CMD_PWRITE, CK_IOCB_CMD_PREADV, CK_IOCB_CMD_PWRITEV:
@@ -183,7 +181,7 @@ struct Submission: ~Copyable {
     private func acceptSync(_ block: ck_iocb, _ level: SyncLevel, _ record: UnsafeMutablePointer<Record>) -> Int {
         guard block.address == 0, block.offset == 0, block.count == 0, block.rw_flags == 0 else { return -Int(EINVAL) }
         let (descriptor, file) = Descriptor.identify(Int32(bitPattern: block.descriptor))
-        // Pipes, sockets and character devices cannot be synced.
+        // Pipes, sockets and devices have nothing to sync.
         guard descriptor.kind != .stream else { return -Int(EINVAL) }
         record.pointee.operation = .sync(descriptor, level)
         guard let loop = library.pointee.loop() else {
@@ -195,8 +193,7 @@ struct Submission: ~Copyable {
         return 0
     }
 
-    /// Whether poll(2) always finds the file ready. It does where a file has no poll operation, as on the devices of
-    /// mem(4).
+    /// What has no poll(2) of its own: those of mem(4) have none either.
     private static func isAlwaysReady(_ descriptor: Descriptor) -> Bool {
         descriptor.kind != .stream || descriptor.backing == .memory
     }
@@ -209,7 +206,7 @@ struct Submission: ~Copyable {
         let (descriptor, file) = Descriptor.identify(Int32(bitPattern: block.descriptor))
         record.pointee.operation = .poll(descriptor, events: events)
         guard Self.isAlwaysReady(descriptor) else {
-            // If it is ready, the event is present when the call returns.
+            // What is so already is an event when the call returns.
             let ready = Kernel.readyEvents(descriptor.number, events)
             guard ready == 0 else {
                 context.complete(record, Int(ready), .call)
@@ -219,7 +216,7 @@ struct Submission: ~Copyable {
             guard record.pointee.hold(file, loop) else { return -Int(EBADF) }
             return context.carryCancellable(record, loop, isItsTurn: true) ? 0 : -Int(EINVAL)
         }
-        // Files and directories are always ready. To wait for other events of theirs is refused.
+        // Files and folders are always ready; to wait for anything else of them is refused.
         let always = CK_POLLIN | CK_POLLOUT | CK_POLLRDNORM | CK_POLLWRNORM
         guard events & always != 0 else { return -Int(EINVAL) }
         context.complete(record, Int(events & always), .call)
@@ -228,7 +225,7 @@ struct Submission: ~Copyable {
 }
 
 extension OperationKind {
-    /// From the opcode of a control block. An unknown one is refused later.
+    /// Of a control block's operation; what is none is refused.
     fileprivate init(opcode: UInt16) {
         switch opcode {
         case CK_IOCB_CMD_PWRITE: self = .write

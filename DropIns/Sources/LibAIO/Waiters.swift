@@ -1,22 +1,21 @@
 internal import AIOCore
 internal import CDropIns
 
-/// The threads that wait for a context's events.
+/// Those who wait for a context's events.
 struct Waiters: BitwiseCopyable {
-    /// The smallest number of events that one of them wants. A wake-up resets it, unless threads wait with a signal
-    /// mask.
+    /// The least number of events that one of them wants; of those without a signal mask since the last were woken.
     private(set) var wanted = Int.max
-    /// An eventfd for the threads that wait with a signal mask; -1 until one does.
+    /// An eventfd for those who wait with a signal mask; -1 until one does.
     private(set) var descriptor: Int32 = -1
-    /// The number of these threads. It is too high if one has left by siglongjmp(3).
+    /// These; and those that a signal handler took elsewhere, which makes it too high.
     private(set) var maskedCount = 0
-    /// The eventfd of threads that waited when the context ended, and may not have woken up yet.
+    /// Where such threads waited when the context ended, which may not have woken yet.
     private var formerDescriptor: Int32 = -1
 
-    /// Counts in a thread that is about to sleep.
+    /// One is about to sleep.
     mutating func begin(wanting count: Int) { wanted = min(wanted, count) }
 
-    /// Counts in a thread that is about to sleep with a signal mask. Returns the eventfd or a negative errno.
+    /// One is about to sleep with a signal mask. Returns the eventfd, or negative why there is none.
     mutating func beginMasked() -> Int {
         if descriptor < 0 {
             let made = Kernel.eventDescriptor()
@@ -29,16 +28,15 @@ struct Waiters: BitwiseCopyable {
 
     mutating func endMasked() { maskedCount -= 1 }
 
-    /// Whether waiters are to be woken, now that there are `count` events. If so the caller wakes all of them, and they
-    /// count themselves in again. `wanted` stays while threads wait with a signal mask, since each of them may wake
-    /// late.
+    /// Whether there is somebody to be woken, now that there are `count` events. If so the caller wakes all, who then
+    /// begin again; but with a signal mask they may each wake late.
     mutating func isWoken(by count: Int) -> Bool {
         guard count >= wanted else { return false }
         if maskedCount == 0 { wanted = .max }
         return true
     }
 
-    /// The context has ended, and all waiters were woken.
+    /// The context has ended, and all were woken.
     mutating func reset() {
         if maskedCount == 0 {
             if descriptor >= 0 { GuestNumbers.close(descriptor) }

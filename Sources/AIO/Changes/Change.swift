@@ -1,42 +1,40 @@
 internal import CKernel
 
-/// An event on a watched file or directory, or on an entry of a watched directory.
+/// Something that happened to a watched file or directory, or to an entry of a watched directory.
 public struct Change: Sendable, Hashable {
-    /// The kind of a change, as inotify(7) reports it.
     public enum Kind: Sendable, Hashable {
-        /// An entry was created: a file, a directory, or a link.
+        /// An entry was made: a file, a directory, or a link.
         case created
         case deleted
-        /// The content was written or truncated.
+        /// Content was written, or the file cut off.
         case modified
-        /// Permissions, timestamps, owner, extended attributes or the link count changed.
+        /// Permissions, times, owner, extended attributes or the number of links.
         case attributesChanged
         case opened
         case read
-        /// A file that was open for writing was closed: usually the time to read it.
+        /// A file that was open for writing was closed: mostly the moment to look at it.
         case closedAfterWriting
         case closedAfterReading
-        /// An entry was renamed, within the directory or out of it. If both directories are watched, `movedTo` with the
-        /// same cookie follows, usually at once.
+        /// An entry got another name, here or elsewhere. If both folders are watched, `movedTo` with the same cookie
+        /// follows, mostly at once.
         case movedFrom(cookie: UInt32)
         case movedTo(cookie: UInt32)
-        /// The watched path itself was deleted (`selfDeleted`) or renamed (`selfMoved`). After a rename it is still
-        /// watched.
+        /// What is watched is gone, or has another name. In the latter case it is still watched.
         case selfDeleted
         case selfMoved
         case unmounted
-        /// The path is no longer watched: it was deleted or unmounted. No further change of it follows.
+        /// The path is not watched any more: it was deleted or unmounted. Nothing follows for it.
         case ignored
-        /// The kernel's queue overflowed and later events are lost: examine everything again.
+        /// The kernel's queue was full, and what happened since is lost: look at everything anew.
         case overflow
     }
 
     public let kind: Kind
-    /// The watched path as it was given, even if it was renamed since; nil for `overflow`.
+    /// What is watched, as it was given, whatever its name is by now; nil for `overflow`.
     public let path: Path?
-    /// The entry of the watched directory; nil for the watched path itself.
+    /// The entry of the watched directory; nil for what is watched itself.
     public let name: Path?
-    /// Whether the subject of the event is a directory.
+    /// Whether it happened to a directory.
     public let isDirectory: Bool
 
     init(kind: Kind, path: Path?, name: Path?, isDirectory: Bool) {
@@ -47,7 +45,7 @@ public struct Change: Sendable, Hashable {
     }
 }
 
-/// The kinds of change to report. `unmounted`, `ignored` and `overflow` are always reported.
+/// Which changes are to be told. `unmounted`, `ignored` and `overflow` always are.
 public struct ChangeEvents: OptionSet, Sendable, Hashable {
     public let rawValue: UInt32
     public init(rawValue: UInt32) { self.rawValue = rawValue }
@@ -60,21 +58,21 @@ public struct ChangeEvents: OptionSet, Sendable, Hashable {
     public static let read = ChangeEvents(rawValue: CK_IN_ACCESS)
     public static let closedAfterWriting = ChangeEvents(rawValue: CK_IN_CLOSE_WRITE)
     public static let closedAfterReading = ChangeEvents(rawValue: CK_IN_CLOSE_NOWRITE)
-    /// Both `movedFrom` and `movedTo`.
+    /// Both sides.
     public static let moved = ChangeEvents(rawValue: CK_IN_MOVED_FROM | CK_IN_MOVED_TO)
     public static let selfDeleted = ChangeEvents(rawValue: CK_IN_DELETE_SELF)
     public static let selfMoved = ChangeEvents(rawValue: CK_IN_MOVE_SELF)
 
-    /// Everything that changes a file or directory.
+    /// What changes something.
     public static let changes: ChangeEvents = [
         .created, .deleted, .modified, .attributesChanged, .closedAfterWriting, .moved, .selfDeleted, .selfMoved,
     ]
-    /// Changes, and also opens, reads and closes after reading.
+    /// Also what only looks.
     public static let all: ChangeEvents = [.changes, .opened, .read, .closedAfterReading]
 }
 
 extension Change.Kind {
-    /// An event has one kind, and IN_ISDIR if its subject is a directory.
+    /// The kernel says one thing at a time; beside it, whether it was a directory.
     init?(_ event: ck_inotify_event) {
         switch event.mask & ~CK_IN_ISDIR {
         case CK_IN_CREATE: self = .created
@@ -97,7 +95,7 @@ extension Change.Kind {
     }
 }
 
-/// The events in memory that a read of an inotify descriptor filled.
+/// The events that a read of an inotify descriptor has put into memory.
 struct ChangeRecords: Sequence, IteratorProtocol {
     private var rest: UnsafeRawBufferPointer
 

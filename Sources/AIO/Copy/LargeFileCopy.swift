@@ -1,14 +1,14 @@
 internal import AIOCore
 internal import CKernel
 
-/// Copies a large file in ranges, by several workers concurrently.
+/// A large file, copied in ranges by several workers at once.
 struct LargeFileCopy: Sendable {
     let item: CopyItem
     let session: CopySession
     let runtime: IORuntime
     let deadline: Deadline
 
-    /// The number of workers for one file.
+    /// Workers at one file.
     private static var width: Int { 3 }
 
     func run() async -> IOError? {
@@ -61,14 +61,14 @@ struct LargeFileCopy: Sendable {
         return nil
     }
 
-    /// Runs regardless of cancellation and shutdown.
+    /// Whatever becomes of the task and the runtime.
     private func abandon(_ copy: OpenCopy?) async {
         guard let copy else { return }
         await runtime.performToTheEnd(CopyStep(.never, isRelease: true) { _ throws(IOError) in copy.abandon() }, "copy")
     }
 }
 
-/// System calls on a worker, as a closure that throws.
+/// Some system calls on a worker, as a closure that throws.
 final class CopyStep: BlockingWork, @unchecked Sendable {
     // @unchecked: as BlockingWork says.
     private let body: (CopyStep) throws(IOError) -> Void
@@ -91,7 +91,7 @@ final class CopyStep: BlockingWork, @unchecked Sendable {
 }
 
 extension CopyStep {
-    /// Carries out the steps one after the other, in a task that is not cancelled. Errors are ignored.
+    /// One after the other, also when the task is cancelled: by one that is not. What fails is left as it is.
     @concurrent static func carryOutUncancelled(_ steps: [CopyStep], _ runtime: IORuntime, _ path: Path) async {
         let work: @concurrent @Sendable () async -> Void = {
             for step in steps {

@@ -1,15 +1,14 @@
-/// Retries when the process or the system has no free descriptor: waits for a limited time until others have closed
-/// some.
+/// What becomes of work for which the process, or the system, has no descriptor left: it waits for a while until others
+/// have closed some.
 struct DescriptorScarcity {
-    /// Whether descriptors have ever run out. From then on, the caller keeps few of them open.
+    /// Whether there were too few at any time. From then on one does with few.
     private(set) var isKnown = false
-    /// The number of pauses that are left before giving up.
+    /// What waiting was in vain for is not waited for again.
     private var patience = 200
 
     private static var pause: Duration { .milliseconds(10) }
 
-    /// Returns whether another attempt is worth it. The first one is made at once, since the caller has closed its own
-    /// descriptors.
+    /// Returns whether another attempt is worth it: the first one at once, since the caller has let go of its own.
     mutating func wait(_ runtime: IORuntime) async -> Bool {
         defer { isKnown = true }
         guard isKnown else { return true }
@@ -19,6 +18,6 @@ struct DescriptorScarcity {
         return true
     }
 
-    /// Called after a successful attempt.
+    /// An attempt has succeeded.
     mutating func end() { patience = 200 }
 }

@@ -1,27 +1,26 @@
-/// A name in a directory, and what is known about its file.
+/// A name in a directory, and what is known of the file that it stands for.
 public struct DirectoryEntry: Sendable {
-    /// Bytes other than NUL and `/`: a path relative to the directory.
+    /// Any bytes but NUL and `/`. A path relative to the directory.
     public let name: Path
-    /// With `.followLinks`, the type of the file that a symbolic link leads to; `symbolicLink` then means a dangling
-    /// link.
+    /// With links followed, that of the file a symbolic link leads to; `symbolicLink` then means that it leads nowhere.
     public internal(set) var type: FileType
-    /// The inode in the directory's record; for a mount point, that of the covered directory.
+    /// As the directory has it; of a mount point, that of the directory below.
     public let inode: UInt64
-    /// The status, if it was requested; nil if it could not be read.
+    /// Where it was asked for; nil if it could not be had.
     public internal(set) var status: FileStatus?
-    /// The error of the status: ENOENT if the name was removed in the meantime.
+    /// Why `status` could not be had: ENOENT if the name was taken away meanwhile.
     public internal(set) var statusErrno: Errno?
 }
 
-/// What to determine about a directory's entries.
+/// What is to be found out of a directory's entries.
 public struct DirectoryOptions: OptionSet, Sendable {
     public let rawValue: Int
     public init(rawValue: Int) { self.rawValue = rawValue }
 
-    /// Reads the status of every entry, `DirectoryEntry.status`, on the worker that reads the names.
+    /// The status of every entry, with `DirectoryEntry.status`. The same hand-over that reads the names asks for it.
     public static let status = DirectoryOptions(rawValue: 1)
-    /// Reports the type and status of a symbolic link's target.
+    /// Type and status of a symbolic link are those of what it leads to.
     public static let followLinks = DirectoryOptions(rawValue: 2)
-    /// Sorts the entries by the bytes of their names. Each directory is then held in memory as a whole.
+    /// The entries come in the order of their names' bytes. Each directory is then held in memory whole.
     public static let sorted = DirectoryOptions(rawValue: 4)
 }

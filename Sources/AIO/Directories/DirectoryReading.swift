@@ -1,10 +1,10 @@
 internal import AIOCore
 internal import CKernel
 
-/// Reads a directory in batches, each one operation on a worker.
+/// A directory that is read a batch at a time, one hand-over each.
 ///
-/// The directory is open from the first batch to the last, and as long as others keep it open. Between two batches it
-/// may be released; the next batch then opens it again and continues at the saved position.
+/// It is open from the first batch to the last, and as long as others keep it open. Between two batches that can be
+/// given up; the next one then opens the directory again, and goes on where the last one ended.
 final class DirectoryReading: BlockingWork, @unchecked Sendable {
     // @unchecked: as BlockingWork says; one task at a time asks for a batch.
     let path: Path
@@ -12,23 +12,23 @@ final class DirectoryReading: BlockingWork, @unchecked Sendable {
     private let options: DirectoryOptions
     private let runtime: IORuntime
     private let deadline: Deadline
-    /// The only device on which the directory may lie; nil for any.
+    /// The only device that it may lie on, if not nil.
     private let device: UInt64?
 
     private var opened: OpenDirectory?
     private var position: Int64 = 0
     private var entries: [DirectoryEntry] = []
     private(set) var isAtEnd = false
-    /// Whether the directory stays open after its last batch, for opens relative to it.
+    /// Whether it is open beyond its last batch, for what will be opened from it.
     enum Stay { case closes, staysForDirectories, stays }
     private let stay: Stay
     private var hasDirectories = false
 
-    /// The size of the buffer for one getdents64(2).
+    /// A call of getdents64(2) fills no more than this.
     private static var bufferSize: Int { 32768 }
-    /// A batch has at least this many entries, unless the directory ends.
+    /// With fewer entries, and more to come, a batch is not handed back.
     private static var entriesMin: Int { 256 }
-    /// Above this number of entries, several workers read the status.
+    /// Above this, several workers ask for the status.
     private static var sliceSize: Int { 128 }
 
     init(
@@ -45,22 +45,22 @@ final class DirectoryReading: BlockingWork, @unchecked Sendable {
         super.init(deadline: deadline.nanoseconds)
     }
 
-    /// The directory's identity; known after the first batch.
+    /// To tell it from others; known after the first batch.
     var file: FileIdentity { directory.file ?? FileIdentity() }
 
-    /// Closes the directory between two batches.
+    /// Lets the directory go, between two batches.
     func release() {
         opened = nil
         directory.release()
     }
 
-    /// Closes the directory, unless others still use it.
+    /// Closes the directory, unless somebody is at a name in it.
     func end() {
         opened = nil
         directory.end()
     }
 
-    /// The next entries; empty at the end.
+    /// The next entries; none at the end.
     func nextBatch() async throws(IOError) -> [DirectoryEntry] {
         guard !isAtEnd else { return [] }
         _ = try await runtime.perform(self, "readdir", path, deadline)
@@ -80,7 +80,7 @@ final class DirectoryReading: BlockingWork, @unchecked Sendable {
             directory: directory, wantsStatus: options.contains(.status), followLinks: options.contains(.followLinks))
     }
 
-    /// Called after the last batch.
+    /// After the last batch.
     private func leave() {
         opened = nil
         if stay == .closes || stay == .staysForDirectories && !hasDirectories { directory.end() }
@@ -109,7 +109,7 @@ final class DirectoryReading: BlockingWork, @unchecked Sendable {
         return shouldEnd ? -Int(ECANCELED) : 0
     }
 
-    /// Opens the directory, if necessary again at the saved position.
+    /// Opened again, it is read on from where it was left.
     private func open() -> Result<OpenDirectory, DirectoryFailure> {
         if let opened { return .success(opened) }
         return directory.open().flatMap { found in
@@ -119,7 +119,7 @@ final class DirectoryReading: BlockingWork, @unchecked Sendable {
                 end()
                 return .success(found)
             }
-            // Other users of the descriptor only resolve names; the read position belongs to this object.
+            // Others only take names from it: where it is read belongs to this.
             let result = Kernel.lseek(found.number, position, CK_SEEK_SET)
             return result >= 0 ? .success(found) : .failure(DirectoryFailure(result: result))
         }
@@ -127,14 +127,14 @@ final class DirectoryReading: BlockingWork, @unchecked Sendable {
 
     private func read(_ directory: OpenDirectory, _ buffer: UnsafeMutableRawBufferPointer) -> Int {
         let count = Kernel.getdents64(directory.number, buffer.baseAddress!, buffer.count)
-        // ENOENT: the directory has been removed in the meantime.
+        // ENOENT: the directory has been removed meanwhile.
         guard count > 0 else {
             isAtEnd = count == 0 || count == -Int(ENOENT)
             return isAtEnd ? 0 : count
         }
         var records = DirectoryRecords(UnsafeRawBufferPointer(rebasing: buffer[..<count]))
         while let record = records.next() {
-            // An entry of unknown type may be a directory, and a link to one may be followed.
+            // Of a type that is not told it may be one, and links may be followed.
             if [CK_DT_DIR, CK_DT_UNKNOWN, CK_DT_LNK].contains(record.type) { hasDirectories = true }
             entries.append(
                 DirectoryEntry(
@@ -144,7 +144,7 @@ final class DirectoryReading: BlockingWork, @unchecked Sendable {
         return 0
     }
 
-    // MARK: Large batches
+    // MARK: Many entries
 
     private func fillSlices() async throws(IOError) {
         guard let opened else { return }

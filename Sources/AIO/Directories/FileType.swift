@@ -1,12 +1,12 @@
 internal import CKernel
 
-/// The type of a file.
+/// What kind of file a name stands for.
 public enum FileType: Sendable, Hashable {
     case regular, directory, symbolicLink, fifo, socket, characterDevice, blockDevice
-    /// None of these types, or the type could not be determined.
+    /// None of these, or the file system did not say and could not be asked.
     case unknown
 
-    /// From the type in `st_mode` of stat(2).
+    /// From the type in stat(2)'s `st_mode`.
     init(mode: UInt16) {
         switch mode & CK_S_IFMT {
         case CK_S_IFREG: self = .regular
@@ -20,7 +20,7 @@ public enum FileType: Sendable, Hashable {
         }
     }
 
-    /// From the type of a directory record, such as CK_DT_DIR.
+    /// From the type in a directory's entry, as CK_DT_DIR.
     init(entry type: UInt8) {
         switch type {
         case CK_DT_REG: self = .regular

@@ -1,18 +1,18 @@
 internal import AIOCore
 
-/// A directory between the root of a walk and the current entry.
+/// A directory between the root of a walk and where the walk is.
 struct WalkLevel {
     let reading: DirectoryReading
-    /// The depth of its entries.
+    /// Of the entries in it.
     let depth: Int
-    /// The current batch, and the index of the next entry.
+    /// The batch that the walk is in, and the entry that is next.
     private var entries: [DirectoryEntry] = []
     private var index = 0
-    /// The batch after it, in flight.
+    /// The batch after it, on its way.
     private(set) var nextBatch: DirectoryAhead?
-    /// Directories of this batch that are read ahead, with their indices. Few.
+    /// Directories of this batch that are read before their turn, by their index. Few.
     private var ahead: [(index: Int, directory: DirectoryAhead)] = []
-    /// The index of the first entry that was not considered for readahead.
+    /// The first entry that was not looked at for that.
     private var lookedAt = 0
 
     init(_ reading: DirectoryReading, depth: Int, _ entries: [DirectoryEntry]) {
@@ -28,15 +28,15 @@ struct WalkLevel {
         (index, lookedAt, nextBatch) = (0, 0, nil)
     }
 
-    /// Starts to read the next batch, if there is one.
+    /// Has the next batch read, if there is one.
     mutating func readOn(_ runtime: IORuntime) {
         if !reading.isAtEnd, nextBatch == nil { nextBatch = DirectoryAhead(reading, runtime) }
     }
 
-    /// Whether nothing follows this batch. A batch in flight may have found the end already, and must still be taken.
+    /// Whether nothing comes after this batch. One that is on its way may have found the end already, and is not taken.
     var isRead: Bool { nextBatch == nil && reading.isAtEnd }
 
-    /// The next entry, with its directory if that is read ahead.
+    /// The next entry, and the directory it stands for if that is being read already.
     mutating func next() -> (DirectoryEntry, DirectoryAhead?)? {
         guard index < entries.count else { return nil }
         defer { index += 1 }
@@ -45,7 +45,7 @@ struct WalkLevel {
         return (entries[index], first.directory)
     }
 
-    /// The next directory to read ahead.
+    /// The next directory to be read before its turn.
     mutating func nextToRead() -> (index: Int, name: Path)? {
         lookedAt = max(lookedAt, index)
         while lookedAt < entries.count {
@@ -57,6 +57,6 @@ struct WalkLevel {
 
     mutating func add(_ directory: DirectoryAhead, at index: Int) { ahead.append((index, directory)) }
 
-    /// Everything in flight.
+    /// All that is on its way.
     var allAhead: [DirectoryAhead] { ahead.map(\.directory) + (nextBatch.map { [$0] } ?? []) }
 }

@@ -1,7 +1,6 @@
-/// The name of an extended attribute, xattr(7): bytes other than NUL, beginning with the namespace, for example
-/// `user.origin`.
+/// The name of an extended attribute, xattr(7): any bytes but NUL, with the namespace in front, as in `user.origin`.
 public struct AttributeName: Hashable, Sendable, ExpressibleByStringLiteral, CustomStringConvertible {
-    /// An attribute name has the same rules as a path.
+    /// Names have the same rules as paths.
     private let path: Path
 
     public init(_ string: String) { path = Path(string) }
@@ -10,23 +9,23 @@ public struct AttributeName: Hashable, Sendable, ExpressibleByStringLiteral, Cus
 
     public var bytes: [UInt8] { path.bytes }
 
-    /// The name as text, with invalid UTF-8 replaced.
+    /// With invalid UTF-8 replaced, and in quotes if it holds spaces or what a terminal would not show.
     public var description: String { path.description }
 
-    /// A NUL-terminated copy, as `Path.copyCString` makes it.
+    /// As `Path.copyCString`.
     func copyCString(for operation: String) throws(IOError) -> UnsafeMutablePointer<CChar> {
         guard !path.hasInteriorNUL else {
-            throw IOError(.invalidArgument, operation, advice: "the name \(path) holds a NUL byte")
+            throw IOError(.invalidArgument, operation, advice: "the name \(self) holds a NUL byte")
         }
         return path.copyCString()
     }
 }
 
-/// What happens when an attribute is set that exists already, or does not exist.
+/// What setting an extended attribute does if there is one of that name, or none.
 public enum AttributeMode: Sendable {
     case createOrReplace
-    /// Fails with `alreadyExists` if the attribute exists.
+    /// Fails with `alreadyExists` if there is one.
     case create
-    /// Fails with ENODATA if the attribute does not exist.
+    /// Fails with ENODATA if there is none.
     case replace
 }

@@ -1,14 +1,12 @@
 internal import AIOCore
 
 extension Connection {
-    /// Connects to one of several addresses of the same host. The first connection that is established wins.
+    /// Connects to one of several addresses of the same host: the first connection that stands wins.
     ///
-    /// Attempts start one after the other and alternate between the address families, beginning with the family of the
-    /// first address. The next attempt starts when the previous one has failed, and after `attemptDelay` in any case
-    /// (RFC 8305, "Happy Eyeballs"). The sockets of the other attempts are closed.
-    ///
-    /// - Throws: the error of the last attempt that failed, `cancelled`, `deadlineExceeded`, or `invalidArgument` if
-    ///   there is no address.
+    /// The attempts begin one after the other, with addresses of both families by turns, beginning with the first: the next
+    /// one when the one before has failed, and after `attemptDelay` in any case (RFC 8305, "happy eyeballs"). Those that do
+    /// not win leave no socket. Throws what the last one to fail does, `cancelled`, `deadlineExceeded`, and
+    /// `invalidArgument` without an address.
     public static func connect(
         toAnyOf addresses: [SocketAddress], attemptDelay: Duration = .milliseconds(250), runtime: IORuntime = .shared,
         deadline: Deadline = .never
@@ -22,7 +20,7 @@ extension Connection {
     }
 }
 
-/// Staggered connection attempts, of which the first to succeed wins.
+/// Attempts to connect that run at once.
 struct ConnectRace {
     private let addresses: [SocketAddress]
     private let delay: Duration
@@ -39,7 +37,7 @@ struct ConnectRace {
     private enum Event: Sendable {
         case connected(Connection)
         case failed(IOError)
-        /// The attempt before this one has had its head start.
+        /// The head start of the attempt before this one is over.
         case isDue(Int)
     }
 
@@ -58,7 +56,7 @@ struct ConnectRace {
         var error: IOError?
         var begunCount = 0
         var runningCount = 0
-        /// Whether no further attempt starts.
+        /// Whether no more attempts begin.
         var isDecided = false
     }
 
@@ -70,12 +68,12 @@ struct ConnectRace {
                 outcome.connection = connection
                 outcome.isDecided = true
             } else {
-                // Both were established before one could be cancelled.
+                // Both stood before the one could be told that the other does.
                 try? await connection.close()
             }
         case .failed(let error):
             outcome.runningCount -= 1
-            // Once the race is decided, errors come from cancelled attempts.
+            // One that was told to end says nothing new.
             if !outcome.isDecided { outcome.error = error }
             if !error.code.isOfOneAddress { outcome.isDecided = true }
             begin(&outcome, &group)
@@ -85,7 +83,7 @@ struct ConnectRace {
         if outcome.isDecided || outcome.runningCount == 0 { group.cancelAll() }
     }
 
-    /// Starts the next attempt, if there is one.
+    /// The next attempt, if there is one.
     private func begin(_ outcome: inout Outcome, _ group: inout TaskGroup<Event>) {
         guard !outcome.isDecided, outcome.begunCount < addresses.count else { return }
         let address = addresses[outcome.begunCount]
@@ -106,7 +104,7 @@ struct ConnectRace {
         }
     }
 
-    /// Alternates between the address families and keeps the order within each.
+    /// Both families by turns, each in its order.
     static func interleaved(_ addresses: [SocketAddress]) -> [SocketAddress] {
         guard let first = addresses.first else { return [] }
         let same = addresses.filter { $0.family == first.family }
@@ -121,7 +119,7 @@ struct ConnectRace {
 }
 
 extension IOError.Code {
-    /// Whether another address of the same host may succeed.
+    /// Whether another address of the same host may do better.
     fileprivate var isOfOneAddress: Bool {
         switch self {
         case .runtimeShutDown, .forked, .limitReached, .tooManyOpenFiles, .outOfMemory, .cancelled, .deadlineExceeded:

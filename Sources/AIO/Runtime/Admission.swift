@@ -1,9 +1,9 @@
 internal import AIOCore
 internal import Synchronization
 
-/// Callers that wait for a slot in a loop's in-flight table, first come, first served.
+/// Callers that wait for a place in a loop's table, first come first served.
 final class Admission: Sendable {
-    /// The outcome of a wait.
+    /// What a caller that waited is told.
     enum Answer: Sendable {
         case admitted(Token)
         case failed(IOError.Code)
@@ -20,30 +20,29 @@ final class Admission: Sendable {
     private typealias Line = WaitingLine<Waiter>
 
     private struct State: ~Copyable, @unchecked Sendable {
-        // @unchecked: the line's waiters are accessed under the lock alone.
+        // @unchecked: what lies in the line is touched under the lock alone.
         var line = Line()
         var isClosed = false
     }
 
     private let state = Guarded(State())
-    /// The number of waiters, for callers on the fast path and for the loop.
+    /// For the fast path of those who need not wait, and for the loop.
     private let count = Atomic<Int>(0)
 
-    /// Whether nobody waits; otherwise a new caller waits behind the others. Relaxed: a stale value lets a caller
-    /// overtake, and the loop is woken after each new waiter.
+    /// Whether somebody waits: a newcomer then queues up behind.
     @inline(__always)
     var isEmpty: Bool { count.load(ordering: .relaxed) == 0 }
 
-    /// The number of callers that wait.
+    /// Callers that wait now.
     var waiterCount: Int { count.load(ordering: .relaxed) }
 
-    /// Waits for a slot. `wake` makes the loop check this line.
+    /// Waits for a place. `wake` makes the loop look here.
     func wait(
         _ operation: Operation, _ deadline: Nanoseconds, wake: @Sendable () -> Void
     ) async -> Answer {
         let place = Line.Place(Waiter(operation), deadline: deadline)
-        // Acquiring: orders the loop's writes to the slot before this. The continuation orders them as well, but
-        // ThreadSanitizer does not see that if it was resumed before its task suspended.
+        // Acquire: what the loop wrote to the place in its table happened before. So it did by the continuation, which
+        // ThreadSanitizer does not see if that was resumed before its task waited.
         defer { _ = count.load(ordering: .acquiring) }
         return await withTaskCancellationHandler {
             await withUnsafeContinuation { continuation in
@@ -64,7 +63,7 @@ final class Admission: Sendable {
 
     private func cancel(_ place: Line.Place) {
         let isWaiting = state.withLock { state in
-            // The caller does not wait yet, or no longer waits.
+            // Not waiting yet, or not any more.
             place.hasLeft = true
             defer { note(state.line.count) }
             return state.line.remove(place)
@@ -72,17 +71,17 @@ final class Admission: Sendable {
         if isWaiting { Self.answer(place, .failed(.cancelled)) }
     }
 
-    /// Called under the lock. Releasing: pairs with the load in `wait`.
+    /// Under the lock. Release: for `wait`.
     private func note(_ waiterCount: Int) { count.store(waiterCount, ordering: .releasing) }
 
-    /// Resumes a waiter that was removed from the line. Called exactly once, by the side that removed it.
+    /// For one that was taken out of the line, by whoever took it: once.
     private static func answer(_ place: Line.Place, _ answer: Answer) {
         place.value.continuation?.resume(returning: answer)
     }
 
-    // MARK: On the loop's thread
+    // MARK: The loop's thread
 
-    /// Assigns free slots to waiters. Returns true if at least one waiter got a slot.
+    /// Gives free places to those who wait. True if one got a place.
     func admit(_ prepare: (Operation, Nanoseconds) -> Token?) -> Bool {
         guard !isEmpty else { return false }
         var admittedAny = false
@@ -104,7 +103,7 @@ final class Admission: Sendable {
         }
     }
 
-    /// The earliest deadline of the waiters.
+    /// The earliest deadline of those who wait.
     var nextDeadline: Nanoseconds {
         guard !isEmpty else { return .never }
         return state.withLock { $0.line.earliestDeadline }
@@ -122,8 +121,8 @@ final class Admission: Sendable {
         }
     }
 
-    /// Cancels the waits of operations on a descriptor, or with nil of all operations, except for releases. Callable
-    /// from any thread. Returns the number of cancelled waits.
+    /// Ends the waiting of operations on a descriptor, or with nil of all; what gives something up goes on waiting. From any
+    /// thread. Returns how many there were.
     func cancelAll(on descriptor: Descriptor?) -> Int {
         guard !isEmpty else { return 0 }
         let removed = remove { waiter in
@@ -134,7 +133,7 @@ final class Admission: Sendable {
         return removed.count
     }
 
-    /// Refuses all waiters, present and future.
+    /// Nobody is admitted any more.
     func close() {
         state.withLock { $0.isClosed = true }
         for place in remove(where: { _ in true }) { Self.answer(place, .failed(.runtimeShutDown)) }

@@ -1,20 +1,15 @@
 public import AIOCore
+internal import Glibc
 
-#if canImport(Musl)
-    internal import Musl
-#else
-    internal import Glibc
-#endif
-
-/// The requested engine.
+/// Which engine is asked for.
 public enum EngineChoice: Sendable, Hashable {
-    /// The best engine that is available. The environment variable AIO_ENGINE forces one.
+    /// The best that works here and now; the environment variable AIO_ENGINE forces one.
     case automatic
-    /// This engine; it is an error if it is not available.
+    /// This one, or an error.
     case forced(EngineKind)
 }
 
-/// The selected engine and the reason.
+/// Which engine was taken, and why.
 public struct EngineSelection: Sendable, CustomStringConvertible {
     public let engine: EngineKind
     public let reason: String
@@ -25,7 +20,7 @@ public struct EngineSelection: Sendable, CustomStringConvertible {
 extension EngineKind: CustomStringConvertible {
     public var description: String { "\(name)" }
 
-    /// The engine of this name, for example "io_uring" or "threads"; nil for any other string.
+    /// By the name that it has everywhere: "io_uring", "threads".
     public init?(_ name: String) {
         guard let kind = EngineKind.allCases.first(where: { "\($0.name)" == name }) else { return nil }
         self = kind
@@ -33,7 +28,7 @@ extension EngineKind: CustomStringConvertible {
 }
 
 extension EngineChoice {
-    /// Selects the engine and calls `make` with it. `configuration` applies to every engine.
+    /// Makes something with the engine that this choice comes down to. `configuration` is what is common to all.
     func select<Made>(
         _ configuration: EngineConfiguration,
         _ make: (EngineKind, EngineConfiguration) throws(EngineFailure) -> Made
@@ -58,11 +53,11 @@ extension EngineChoice {
             let made = try make(.ioUring, configuration)
             return (EngineSelection(engine: .ioUring, reason: "the kernel offers it"), made)
         } catch {
-            // An error in the configuration does not mean that io_uring is unavailable.
+            // A mistake in the configuration is not the engine's fault.
             if error.step == .configuration { throw IOError(error) }
             let reason = "io_uring is not available: \(IOError(error))"
             var configuration = configuration
-            // Linux AIO is better for direct I/O, and has no effect on anything else.
+            // The better way for direct I/O, and of no consequence for the rest.
             configuration.sendsDirectToLinuxAIO = true
             let made = try self.make(.threads, configuration, make)
             return (EngineSelection(engine: .threads, reason: reason), made)

@@ -1,4 +1,4 @@
-/// Jobs that wait to run, first in, first out: a ring buffer that grows as needed and never shrinks.
+/// Jobs that wait to run, first in first out: a ring that grows as far as it must and stays so.
 struct JobQueue: ~Copyable {
     private var jobs: UnsafeMutablePointer<UnownedJob>
     private var capacity: Int

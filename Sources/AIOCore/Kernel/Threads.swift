@@ -1,69 +1,27 @@
 internal import CKernel
-internal import Synchronization
 
-/// A mutual exclusion lock: libc's, which sanitizers and debuggers support.
+/// A mutual exclusion lock: libc's, since sanitizers and debuggers know it.
 ///
-/// Its memory is allocated once and never moves; the lock owns it.
+/// Its memory is allocated once and never moves; the owner of the lock owns that memory.
 public struct Lock: ~Copyable {
     fileprivate let mutex: UnsafeMutablePointer<pthread_mutex_t>
-    #if DEBUG
-        /// The thread that holds the lock, or 0. Relaxed: a thread finds its own ID only if it stored it itself.
-        private let holder: UnsafeMutablePointer<Atomic<UInt>>
-    #endif
 
     public init() {
         mutex = .allocate(capacity: 1)
         mutex.initialize(to: pthread_mutex_t())
         pthread_mutex_init(mutex, nil)
-        #if DEBUG
-            holder = .allocate(capacity: 1)
-            holder.initialize(to: Atomic(0))
-        #endif
     }
 
     deinit {
         pthread_mutex_destroy(mutex)
         mutex.deallocate()
-        #if DEBUG
-            holder.deallocate()
-        #endif
     }
 
-    @inline(__always)
-    public borrowing func lock() {
-        #if DEBUG
-            assert(!isHeld, "the thread has the lock already")
-        #endif
-        pthread_mutex_lock(mutex)
-        noteHolder(true)
-    }
-
-    @inline(__always)
-    public borrowing func unlock() {
-        assert(isHeld, "the thread does not have the lock")
-        noteHolder(false)
-        pthread_mutex_unlock(mutex)
-    }
-
-    /// For assertions: whether the calling thread holds the lock. Always true in release builds, which do not track it.
-    @inline(__always)
-    public var isHeld: Bool {
-        #if DEBUG
-            holder.pointee.load(ordering: .relaxed) == Kernel.currentThread()
-        #else
-            true
-        #endif
-    }
-
-    @inline(__always)
-    fileprivate borrowing func noteHolder(_ isHeld: Bool) {
-        #if DEBUG
-            holder.pointee.store(isHeld ? Kernel.currentThread() : 0, ordering: .relaxed)
-        #endif
-    }
+    @inline(__always) public borrowing func lock() { pthread_mutex_lock(mutex) }
+    @inline(__always) public borrowing func unlock() { pthread_mutex_unlock(mutex) }
 }
 
-/// A condition variable for a `Lock`, with deadlines on the monotonic clock.
+/// What threads wait for under a `Lock`, with deadlines on the monotonic clock.
 struct Condition: ~Copyable {
     private let condition: UnsafeMutablePointer<pthread_cond_t>
 
@@ -82,24 +40,15 @@ struct Condition: ~Copyable {
         condition.deallocate()
     }
 
-    /// Releases the lock while waiting. May return early (spurious wake-ups).
-    borrowing func wait(_ lock: borrowing Lock) {
-        assert(lock.isHeld)
-        lock.noteHolder(false)
-        pthread_cond_wait(condition, lock.mutex)
-        lock.noteHolder(true)
-    }
+    borrowing func wait(_ lock: borrowing Lock) { pthread_cond_wait(condition, lock.mutex) }
 
-    /// Returns false if the deadline passed.
+    /// Returns false when the deadline passed first.
     borrowing func wait(_ lock: borrowing Lock, until deadline: Nanoseconds) -> Bool {
         guard deadline != .never else {
             wait(lock)
             return true
         }
         var time = timespec(tv_sec: Int(deadline / 1_000_000_000), tv_nsec: Int(deadline % 1_000_000_000))
-        assert(lock.isHeld)
-        lock.noteHolder(false)
-        defer { lock.noteHolder(true) }
         return pthread_cond_timedwait(condition, lock.mutex, &time) == 0
     }
 
@@ -111,12 +60,12 @@ extension Kernel {
     /// sched_yield(2).
     public static func yieldThread() { sched_yield() }
 
-    /// The calling thread's pthread_self(3), its cheapest identifier.
+    /// The calling thread, by the cheapest name that it has.
     @inline(__always)
     public static func currentThread() -> UInt { UInt(pthread_self()) }
 
-    /// Calls `body` with all signals blocked and thread cancellation disabled: for a wait in a call that is no
-    /// cancellation point, while resources are held that others need.
+    /// Calls `body` with all signals blocked and the thread not to be cancelled: for what waits, in a call that is no
+    /// cancellation point, and holds what others need.
     static func undisturbed(_ body: () -> Void) {
         var all = sigset_t()
         var before = sigset_t()
@@ -131,10 +80,10 @@ extension Kernel {
         body()
     }
 
-    /// Starts a detached thread that runs `body`, and retains it until then. All signals are blocked, so that the
+    /// Starts a detached thread that runs `body` and keeps it alive meanwhile, with all signals blocked, so that the
     /// program's handlers run on its own threads.
     ///
-    /// Returns 0, or a positive errno as pthread_create(3) does.
+    /// Returns 0 or, as pthread_create(3) does, a positive errno.
     static func startThread(_ body: ThreadBody) -> Int32 {
         var attributes = pthread_attr_t()
         pthread_attr_init(&attributes)
@@ -158,36 +107,18 @@ extension Kernel {
     }
 }
 
-/// The names that debuggers show. The drop-ins distinguish their threads from the program's by them (last_thread.c), so
-/// every thread has one.
+/// What debuggers show. The drop-in libraries tell their threads from the program's by the names (last_thread.c).
 enum ThreadName {
-    case loop, worker, waiting
-
-    fileprivate var text: StaticString {
-        #if hasFeature(Embedded)
-            switch self {
-            case .loop: "aio-dropin-loop"
-            case .worker: "aio-dropin-work"
-            case .waiting: "aio-dropin-wait"
-            }
-        #else
-            switch self {
-            case .loop: "aio-loop"
-            case .worker: "aio-worker"
-            case .waiting: "aio-waiting"
-            }
-        #endif
-    }
+    #if hasFeature(Embedded)
+        static var loop: StaticString { "aio-dropin-loop" }
+        static var worker: StaticString { "aio-dropin-work" }
+    #else
+        static var loop: StaticString { "aio-loop" }
+        static var worker: StaticString { "aio-worker" }
+    #endif
 }
 
-extension Kernel {
-    /// prctl(PR_SET_NAME): names the calling thread, with at most 15 bytes.
-    static func nameThread(_ name: ThreadName) {
-        _ = call(CK_NR_prctl, Int(CK_PR_SET_NAME), address(name.text.utf8Start))
-    }
-}
-
-/// The code of a thread. A class, since a C function pointer can take neither a closure nor a generic type.
+/// What a thread runs. A class, since a C function can take neither a closure nor a generic one.
 class ThreadBody {
     func run() {}
 }

@@ -1,26 +1,26 @@
-/// One work item of the pool. Items are indexed by slot, so that one can be removed from the middle of a list.
+/// One operation in the pool. Items are kept by slot, so that one can be taken back from the middle of a list.
 struct WorkItem: BitwiseCopyable {
     enum State: UInt8, BitwiseCopyable {
-        /// Not in the pool, or finished.
+        /// Not in the pool, or its result is known.
         case idle
-        /// In a list, until a worker takes it or it is cancelled.
+        /// In a list. Left when a worker takes it, or when it is cancelled.
         case queued
-        /// A worker executes it.
+        /// A worker has it.
         case running
     }
 
     var operation = Operation.nop
     var token = Token(rawValue: .max)
-    /// Quick work: see `WorkerPool`.
+    /// Seldom blocks for long: see `WorkerPool`.
     var isQuick = false
     var isAdvised = false
-    /// Remote work, which may block indefinitely: see `WorkerPool`.
+    /// May wait for ever for somebody else: see `WorkerPool`.
     var isRemote = false
-    /// Waiting work: see `WorkerPool`.
+    /// Waits until another party comes: see `WorkerPool`.
     var isWaiting = false
-    /// The ID of the thread that executes it, if a cancel may interrupt that; 0 otherwise.
+    /// The thread that is at it, if a cancel may interrupt that; 0 otherwise.
     var thread: Int32 = 0
-    /// A cancel was requested while a worker had it.
+    /// Asked to end while a worker had it.
     var isCancelRequested = false
     var state = State.idle
     fileprivate var next: Int32 = -1
@@ -38,18 +38,10 @@ struct WorkItem: BitwiseCopyable {
 
     var slot: Int { Int(token.slot) }
 
-    /// The result of a read after readahead; nil if its pages are not all there yet.
-    func resultOfPageCache() -> Int? {
-        guard let transfer = operation.transfer, transfer.offset >= 0, !transfer.form.contains(.throughPageCache),
-            case .done(let result) = transfer.ask()
-        else { return nil }
-        return result
-    }
-
     var isRead: Bool { operation.transfer.map { !$0.isWrite } ?? false }
 }
 
-/// A FIFO list of items, linked by slot.
+/// A first-in first-out list of items, linked by slot.
 struct WorkList: BitwiseCopyable {
     private(set) var count = 0
     private var head: Int32 = -1
@@ -95,20 +87,24 @@ struct WorkList: BitwiseCopyable {
     }
 }
 
-/// The range of a file that a read needs.
+/// A range of a file whose pages a read is going to want.
 struct ReadaheadRange: BitwiseCopyable {
     private var descriptor: Int32
     private var offset: Int64
     private var count: Int
 
-    /// nil unless the operation is a buffered read at an offset.
+    /// nil for what is not a buffered read at an offset.
     init?(_ operation: Operation) {
-        guard let transfer = operation.transfer, !transfer.isWrite, transfer.descriptor.kind == .buffered,
+        guard case (let transfer, false)? = operation.transfer, transfer.descriptor.kind == .buffered,
             transfer.offset >= 0
         else { return nil }
         descriptor = transfer.descriptor.number
         offset = transfer.offset
-        count = transfer.byteCount
+        if case .readVectored = operation {
+            count = transfer.byteCount(isVectored: true)
+        } else {
+            count = transfer.count
+        }
     }
 
     func start() { _ = Kernel.readahead(descriptor, offset, count) }
@@ -119,9 +115,9 @@ extension Operation {
         if case .futexWait = self { true } else { false }
     }
 
-    /// Whether the operation is quick work: see `WorkerPool`.
+    /// Whether it is quick work, as `WorkerPool` means it.
     fileprivate var isQuick: Bool {
-        guard let transfer, transfer.descriptor.kind == .buffered else { return false }
-        return !transfer.isWrite || transfer.flags.isDisjoint(with: [.sync, .dataSync])
+        guard let (transfer, isWrite) = transfer, transfer.descriptor.kind == .buffered else { return false }
+        return !isWrite || transfer.flags.isDisjoint(with: [.sync, .dataSync])
     }
 }

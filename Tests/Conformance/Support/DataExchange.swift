@@ -1,5 +1,4 @@
 import AIO
-import AIOCore
 import Glibc
 import Testing
 

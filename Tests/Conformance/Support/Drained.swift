@@ -1,5 +1,4 @@
 import AIO
-import AIOCore
 import Testing
 
 /// A completion as a test compares it.

@@ -1,5 +1,4 @@
 import AIO
-import AIOCore
 import Glibc
 
 /// Work that has nothing to do but to wait until it is asked to end.

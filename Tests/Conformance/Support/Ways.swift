@@ -1,5 +1,4 @@
 import AIO
-import AIOCore
 import Testing
 
 /// A way for an operation to be carried out: an engine, behind one of the two interfaces.

@@ -1,35 +1,40 @@
 internal import CKernel
 
-/// Operations that wait for readiness of a descriptor, multiplexed by one epoll.
+/// Operations that wait for a descriptor to become ready, behind one epoll.
 ///
-/// epoll has one registration per file and number, so operations on the same descriptor share an entry; those of one
-/// direction are executed in FIFO order. Registrations are one-shot. An entry outlives its waiters: the next wait for
-/// the same descriptor, typical of a server, only rearms the registration.
+/// epoll keeps one registration a descriptor, so operations on the same one share an entry; those of one
+/// direction are carried out in the order in which they came. An entry outlives its waiters: whoever waits for the same
+/// descriptor soon again, as those do who serve connections, arms what is registered already.
 struct PollSet: ~Copyable {
+    /// What an operation waits for.
+    enum Interest: UInt8, BitwiseCopyable {
+        case reading, writing, polling
+    }
+
     private struct Waiter: BitwiseCopyable {
         var operation = Operation.nop
         var token = Token(rawValue: .max)
         var interest = Interest.polling
         var next: Int32 = -1
-        /// The entry that it waits on; -1 if none.
+        /// The entry that it waits on; -1 if it does not.
         var entry: Int32 = -1
-        /// A worker executes it, because the file supports blocking calls only. Until it is done, no other operation of
-        /// its direction may run: that would find the descriptor ready for data that the first is about to take, and
-        /// block a worker indefinitely.
+        /// A worker carries it out, since the file knows only calls that may block. Until that is over nobody else goes
+        /// the same way: he would find ready what is about to be taken, and block a worker for as long as it pleases
+        /// the other end.
         var isWithWorker = false
     }
 
     private struct Entry: BitwiseCopyable {
         var descriptor: Int32 = -1
-        /// First and last waiter, in FIFO order.
+        /// First and last waiter, in order of arrival.
         var head: Int32 = -1
         var tail: Int32 = -1
-        /// The next entry of the same bucket, or the next free one.
+        /// The next entry in the same bucket, or the next free one.
         var next: Int32 = -1
     }
 
     private var epoll: Int32
-    /// Identifies the epoll's events (`OwnedEpoll`).
+    /// What its entries are told by (`OwnedEpoll`).
     private var timer: MarkedTimer
     private let waiters: UnsafeMutablePointer<Waiter>
     private let entries: UnsafeMutablePointer<Entry>
@@ -37,7 +42,7 @@ struct PollSet: ~Copyable {
     private let bucketMask: Int32
     private var freeEntry: Int32
     private let entryCount: Int32
-    /// Where the search for an idle entry continues once all entries are in use.
+    /// Where the search for an entry without waiters goes on, once all have been used.
     private var hand: Int32 = 0
     private(set) var waiterCount = 0
 
@@ -68,7 +73,7 @@ struct PollSet: ~Copyable {
 
     // MARK: Adding and removing
 
-    /// Whether an operation on this descriptor already waits for this direction.
+    /// Whether an operation on this descriptor already waits to go this way.
     func hasWaiters(_ descriptor: Int32, _ interest: Interest) -> Bool {
         guard waiterCount > 0, let entry = find(descriptor) else { return false }
         var slot = entries[Int(entry)].head
@@ -79,9 +84,9 @@ struct PollSet: ~Copyable {
         return false
     }
 
-    /// Adds a waiter. Returns 0, or the error of epoll_ctl(2): EPERM for a file that is always ready, EBADF, ENOSPC. If
-    /// the descriptor was closed and its number reused, operations that waited on the previous file complete with
-    /// EBADF.
+    /// Returns 0, or what epoll_ctl(2) refused it with: EPERM for a file that is always ready, EBADF, ENOSPC.
+    /// Operations that waited on a file closed meanwhile, whose descriptor's number this operation's file has now,
+    /// complete with EBADF.
     mutating func add(
         _ operation: Operation, _ token: Token, _ descriptor: Int32, _ interest: Interest,
         completed: inout FixedQueue<Completion>
@@ -114,8 +119,7 @@ struct PollSet: ~Copyable {
         return result
     }
 
-    /// Records an operation that goes to a worker immediately, so that others queue behind it. Not recorded for files
-    /// that are always ready: they block nobody.
+    /// Notes an operation that goes to a worker at once. Not for files that are always ready: those block nobody.
     mutating func addWithWorker(_ operation: Operation, _ token: Token, _ descriptor: Int32, _ interest: Interest) {
         if let entry = find(descriptor), isIdle(entry) { forget(entry) }
         let isNew = find(descriptor) == nil
@@ -128,7 +132,7 @@ struct PollSet: ~Copyable {
         release(entry)
     }
 
-    /// Called when a worker has finished an operation, or it was withdrawn: the next one may run.
+    /// A worker is done with an operation, or was spared it: the next one may go.
     mutating func workerEnded(_ token: Token) {
         let waiter = waiters[Int(token.slot)]
         guard waiter.entry >= 0, waiter.token == token, waiter.isWithWorker else { return }
@@ -146,8 +150,8 @@ struct PollSet: ~Copyable {
         return true
     }
 
-    /// Moves all waiters to another epoll, because this one is gone. Operations that cannot be registered there,
-    /// because their descriptor is gone too, complete with the error of epoll_ctl(2).
+    /// Everything that waits is to wait behind another epoll: this one is gone. What cannot be registered there, since its
+    /// descriptor is gone too, completes with what epoll_ctl(2) says.
     mutating func move(to other: borrowing OwnedEpoll, completed: inout FixedQueue<Completion>) {
         epoll = other.number
         timer = other.timer
@@ -173,7 +177,7 @@ struct PollSet: ~Copyable {
 
     // MARK: Readiness
 
-    /// Handles one epoll event: executes the operations that waited for it, or hands them to workers.
+    /// Handles one event of epoll: carries out what was waiting for it, or passes it on to the workers.
     mutating func handle(
         _ entry: Int32, _ events: UInt32, completed: inout FixedQueue<Completion>,
         outgoing: inout FixedQueue<WorkItem>
@@ -206,7 +210,7 @@ struct PollSet: ~Copyable {
         settle(entry)
     }
 
-    /// Attempts the operation. False if the descriptor is no longer ready for its direction, or a worker took over.
+    /// Tries the operation. False if the descriptor has no more for its direction.
     private mutating func serve(
         _ slot: Int32, _ entry: Int32, _ completed: inout FixedQueue<Completion>,
         _ outgoing: inout FixedQueue<WorkItem>
@@ -228,13 +232,13 @@ struct PollSet: ~Copyable {
 
     // MARK: Entries
 
-    /// After an event, which disarmed the one-shot registration: rearms it for the remaining waiters.
+    /// After an event, which disarmed the entry: arms what is still waited for.
     private func settle(_ entry: Int32) {
-        // Even with no events requested, epoll would report a hang-up, again and again.
+        // Armed for nothing, epoll would still report a hang-up, again and again.
         if wantedEvents(entry) != 0 { _ = arm(entry, CK_EPOLL_CTL_MOD) }
     }
 
-    /// After a removal: the registration may be armed for an event that nobody waits for any more.
+    /// After something else than an event: it may be armed for what nobody waits for any more.
     private mutating func settleRemoved(_ entry: Int32) {
         if isIdle(entry) { forget(entry) } else { settle(entry) }
     }
@@ -242,15 +246,15 @@ struct PollSet: ~Copyable {
     private func isIdle(_ entry: Int32) -> Bool { entries[Int(entry)].head < 0 }
 
     private mutating func forget(_ entry: Int32) {
-        // Fails if the descriptor was closed, which removed the registration.
+        // Fails if the descriptor was closed meanwhile, which removed it already.
         Kernel.epollControl(epoll, CK_EPOLL_CTL_DEL, entries[Int(entry)].descriptor, 0, 0)
         release(entry)
     }
 
     private func arm(_ entry: Int32, _ action: Int32) -> Int { control(entry, action, wantedEvents(entry)) }
 
-    /// epoll keys registrations by file and number, and one survives the number's reuse: a file that returns under its
-    /// old number is still registered, although no entry says so. Hence EEXIST, and the MOD.
+    /// epoll knows a file by its number as well, and a number that names another file does not end that: a file that comes
+    /// back under the number is registered already, although no entry says so.
     private func control(_ entry: Int32, _ action: Int32, _ events: UInt32) -> Int {
         let descriptor = entries[Int(entry)].descriptor
         let events = events | CK_EPOLLONESHOT
@@ -260,7 +264,7 @@ struct PollSet: ~Copyable {
         return Kernel.epollControl(epoll, CK_EPOLL_CTL_MOD, descriptor, events, data)
     }
 
-    /// The events of the entry's waiters, without the directions that a worker is serving. 0 if there are none.
+    /// What the entry's waiters wait for, less the directions in which a worker is at it. 0 if that is nothing.
     private func wantedEvents(_ entry: Int32) -> UInt32 {
         var events: UInt32 = 0
         var busy: UInt32 = 0
@@ -293,7 +297,7 @@ struct PollSet: ~Copyable {
         return nil
     }
 
-    /// Takes an entry for a descriptor. There are as many entries as possible waiters: if none is free, one is idle.
+    /// There are as many entries as there can be waiters: if none is free, one is idle.
     private mutating func acquire(_ descriptor: Int32) -> Int32 {
         if freeEntry < 0 {
             while !isIdle(hand) { hand = (hand + 1) % entryCount }
@@ -345,13 +349,13 @@ struct PollSet: ~Copyable {
 }
 
 extension Operation {
-    /// Retries an operation that waited.
+    /// What waited is tried again.
     fileprivate func attemptReady() -> StreamAttempt {
-        guard let transfer else { return attemptWaiting(isBegun: true) }
-        return StreamAttempt(transfer)
+        guard let (transfer, isWrite) = transfer else { return attemptWaiting(isBegun: true) }
+        return StreamAttempt(self, transfer, isWrite: isWrite)
     }
 
-    /// The events that a poll requests.
+    /// What a poll waits for.
     fileprivate var pollEvents: UInt32 {
         if case .poll(_, let events) = self { events } else { 0 }
     }

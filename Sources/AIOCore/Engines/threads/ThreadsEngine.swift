@@ -1,40 +1,39 @@
 internal import CKernel
 
-/// The engine without io_uring: operations that cannot block are executed immediately, operations on pollable
-/// descriptors wait in an epoll, and everything else goes to a bounded pool of workers.
+/// The engine for where io_uring is not allowed: what can be done without waiting is done at once, what can be
+/// polled waits in an epoll, and the rest goes to a bounded pool of workers.
 ///
-/// Other engines build on it and execute some operations themselves: they add their completions to this engine's, and
-/// may register a descriptor in its epoll.
+/// Other engines are made of it, which take some operations for themselves: they put their completions among those
+/// here, and may have a descriptor of theirs in the epoll.
 struct ThreadsEngine: ~Copyable, Engine {
     private var epoll: OwnedEpoll
     private let waker: Waker
     private let pool: WorkerPool
     private var pollSet: PollSet
-    /// Work items for the next `enter`: one lock and one wake-up for the whole batch.
+    /// For the workers at the next `enter`: one lock and one wake-up for all of them.
     private var outgoing: FixedQueue<WorkItem>
-    /// Completed without a worker.
+    /// Completed here, without a worker.
     private var completed: FixedQueue<Completion>
     private var files = RegisteredFiles()
     private var buffers = RegisteredBuffers()
     private let events: UnsafeMutableBufferPointer<ck_epoll_event>
     private var isExported = false
     private var isWoken = false
-    /// Whether the descriptor passed to `watch` was signalled since the last check.
+    /// Whether the descriptor given to `watch` was signalled since it was last asked.
     private var isSignalled = false
 
     private let kind: EngineKind
-    /// How often the engine's descriptors were recreated.
+    /// How often the descriptors were made anew.
     private(set) var renewalCount = 0
-    /// Whether an epoll exists.
+    /// Whether there is an epoll to wait in.
     private var canPoll = true
 
-    /// How long it may take to notice that the program closed the engine's descriptors: nothing reports that, so they
-    /// are checked at this interval.
+    /// So long it may take at most until the engine finds that the program has closed its descriptors, which nothing tells.
     private static var checkTime: Nanoseconds { 500_000_000 }
-    /// The interval of attempts to recreate them while the descriptor limit is reached.
+    /// The same while it has none, for want of numbers.
     private static var retryTime: Nanoseconds { 10_000_000 }
 
-    /// `kind` is the engine that this one is part of; `waker` wakes that engine.
+    /// `kind` is who is made of it, and `waker` what wakes that.
     init(
         _ configuration: EngineConfiguration, for kind: EngineKind = .threads, _ waker: Waker = Waker()
     ) throws(EngineFailure) {
@@ -66,11 +65,10 @@ struct ThreadsEngine: ~Copyable, Engine {
         stage(admitted: admitted, token)
     }
 
-    /// Resolves a registered descriptor and determines its kind if needed. nil if the operation was refused, and has
-    /// completed with an error.
+    /// The operation on a descriptor by its number and with its kind. nil if it is refused, and has completed.
     mutating func admit(_ operation: Operation, _ token: Token) -> Operation? {
         guard let descriptor = operation.descriptor else { return operation }
-        guard let known = operation.traits.needsKind ? known(descriptor) : files.resolve(descriptor) else {
+        guard let known = operation.needsKind ? known(descriptor) : files.resolve(descriptor) else {
             complete(token, -Int(EBADF))
             return nil
         }
@@ -93,7 +91,10 @@ struct ThreadsEngine: ~Copyable, Engine {
         switch operation {
         case .nop: complete(token, 0)
         case .poll(let descriptor, let events): wait(operation, token, descriptor, .polling, events)
-        case .transfer(let transfer): stage(operation, token, transfer)
+        case .read(let transfer), .readVectored(let transfer):
+            stage(operation, token, transfer, isWrite: false)
+        case .write(let transfer), .writeVectored(let transfer):
+            stage(operation, token, transfer, isWrite: true)
         case .socket(let call): stage(call, operation, token)
         case .waitForChild(let child, _, _): tryOrWait(operation, token, child, .reading)
         default: outgoing.append(WorkItem(operation, token))
@@ -101,21 +102,20 @@ struct ThreadsEngine: ~Copyable, Engine {
     }
 
     private mutating func stage(_ call: SocketCall, _ operation: Operation, _ token: Token) {
-        // Looking up a path in a file system may block.
+        // A name in the file system has to be looked up there.
         guard !call.isForWorker else { return outgoing.append(WorkItem(operation, token)) }
-        let traits = call.traits
-        guard let interest = traits.interest, let descriptor = traits.descriptor else {
+        guard let interest = call.interest, let descriptor = call.descriptor else {
             return complete(token, call.attempt())
         }
         tryOrWait(operation, token, descriptor, interest)
     }
 
-    /// For operations that wait for readiness, other than transfers.
+    /// For what waits and is no transfer.
     private mutating func tryOrWait(
-        _ operation: Operation, _ token: Token, _ descriptor: Descriptor, _ interest: Interest
+        _ operation: Operation, _ token: Token, _ descriptor: Descriptor, _ interest: PollSet.Interest
     ) {
-        // FIFO order: earlier waiters go first. A connect is exempt, since no operation can make progress before it.
-        guard mayTry(operation, descriptor, interest) || operation.traits.isWithoutWaiting || operation.isConnect else {
+        // Those that came first go first; but nothing can be sent before a connection was begun.
+        guard mayTry(operation, descriptor, interest) || operation.isWithoutWaiting || operation.isConnect else {
             return wait(operation, token, descriptor, interest, 0)
         }
         switch operation.attemptWaiting(isBegun: false) {
@@ -127,48 +127,62 @@ struct ThreadsEngine: ~Copyable, Engine {
         }
     }
 
-    private func mayTry(_ operation: Operation, _ descriptor: Descriptor, _ interest: Interest) -> Bool {
+    private func mayTry(_ operation: Operation, _ descriptor: Descriptor, _ interest: PollSet.Interest) -> Bool {
         if case .socket(let call) = operation, call.waitsFirst { return false }
         return !pollSet.hasWaiters(descriptor.number, interest)
     }
 
-    /// The descriptor as a number with its kind. nil for an index without a registered file.
+    /// The descriptor by its number and with its kind. nil for an index at which no file is registered.
     private func known(_ descriptor: Descriptor) -> Descriptor? {
         guard let resolved = files.resolve(descriptor) else { return nil }
         return resolved.kind == .unknown ? .classify(resolved.number) : resolved
     }
 
-    private mutating func stage(_ operation: Operation, _ token: Token, _ transfer: Transfer) {
+    private mutating func stage(_ operation: Operation, _ token: Token, _ transfer: Transfer, isWrite: Bool) {
         switch transfer.descriptor.kind {
         case .stream:
-            let interest: Interest = transfer.isWrite ? .writing : .reading
-            // FIFO order: earlier waiters go first.
+            let interest: PollSet.Interest = isWrite ? .writing : .reading
+            // Those that came first go first.
             guard !pollSet.hasWaiters(transfer.descriptor.number, interest) || transfer.flags.contains(.noWait) else {
                 return wait(operation, token, transfer.descriptor, interest, 0)
             }
-            switch StreamAttempt(transfer) {
+            switch StreamAttempt(operation, transfer, isWrite: isWrite) {
             case .done(let result): complete(token, result)
             case .notReady: wait(operation, token, transfer.descriptor, interest, 0)
             case .needsWorker:
                 pollSet.addWithWorker(operation, token, transfer.descriptor.number, interest)
                 outgoing.append(WorkItem(operation, token))
             }
-        case .buffered where !transfer.isWrite:
-            if transfer.mayBeAsked(), case .done(let result) = transfer.ask() { return complete(token, result) }
+        case .buffered where !isWrite:
+            if let result = cachedRead(operation, transfer) { return complete(token, result) }
             outgoing.append(WorkItem(operation, token))
         default:
             outgoing.append(WorkItem(operation, token))
         }
     }
 
+    /// What the page cache holds is read on the spot. nil if it does not hold it, or cannot tell.
+    func cachedRead(_ operation: Operation, _ transfer: Transfer) -> Int? {
+        if transfer.flags.contains(.noWait) { return operation.attempt(transfer, flags: transfer.flags.kernelFlags) }
+        var isVectored = false
+        if case .readVectored = operation { isVectored = true }
+        // At the current position a read that got a part could not be begun again.
+        guard transfer.flags.isDisjoint(with: [.cacheMissed, .throughPageCache]),
+            transfer.offset != Transfer.currentPosition,
+            transfer.byteCount(isVectored: isVectored) <= Transfer.inlineLimit
+        else { return nil }
+        let result = operation.attemptWithoutWaiting(transfer)
+        return result == -Int(EAGAIN) || result == -Int(EOPNOTSUPP) ? nil : result
+    }
+
     private mutating func wait(
-        _ operation: Operation, _ token: Token, _ descriptor: Descriptor, _ interest: Interest,
+        _ operation: Operation, _ token: Token, _ descriptor: Descriptor, _ interest: PollSet.Interest,
         _ events: UInt32
     ) {
         let result = pollSet.add(operation, token, descriptor.number, interest, completed: &completed)
         guard result < 0 else { return }
         guard result == -Int(EPERM) else { return complete(token, result) }
-        // epoll refuses files that are always ready (EPERM).
+        // epoll refuses files that are always ready.
         if interest == .polling {
             complete(token, Int(events & (CK_POLLIN | CK_POLLOUT | CK_POLLRDNORM | CK_POLLWRNORM)))
         } else {
@@ -181,12 +195,12 @@ struct ThreadsEngine: ~Copyable, Engine {
     }
 
     mutating func requestCancel(_ token: Token) {
-        // Staged work is handed to the pool first, so that the pool is the only place to search.
+        // What is staged and not yet with the pool goes there first, so that there is one place to look.
         pool.add(&outgoing)
         if pool.remove(token) {
             pollSet.workerEnded(token)
         } else if !pollSet.remove(token) {
-            // A worker is executing it, and reports the result.
+            // A worker is at it, and its result is the answer.
             return
         }
         complete(token, -Int(ECANCELED))
@@ -197,13 +211,12 @@ struct ThreadsEngine: ~Copyable, Engine {
     /// Completions that can be drained.
     var completedCount: Int { completed.count }
 
-    /// Has a worker execute the operation, from the next `enter` or `flush` on.
+    /// A worker carries it out, from the next `enter` or `flush` on.
     mutating func sendToWorker(_ operation: Operation, _ token: Token) { outgoing.append(WorkItem(operation, token)) }
 
     mutating func flush() { pool.add(&outgoing) }
 
-    /// Collects completions without waiting. Returns whether a wake-up or signal is pending, which would have ended a
-    /// wait.
+    /// Brings in what has completed, without waiting. Whether a wait would have been ended.
     mutating func look() -> Bool {
         poll(until: 0)
         takeFinished()
@@ -214,7 +227,7 @@ struct ThreadsEngine: ~Copyable, Engine {
         return isWoken || isSignalled
     }
 
-    /// From now on a write to this eventfd ends a wait. Edge-triggered.
+    /// From now on a write to this eventfd ends a wait.
     func watch(_ eventDescriptor: Int32) -> Int {
         Kernel.epollControl(
             epoll.number, CK_EPOLL_CTL_ADD, eventDescriptor, CK_POLLIN | CK_EPOLLET,
@@ -229,22 +242,21 @@ struct ThreadsEngine: ~Copyable, Engine {
         takeFinished()
         var hasPolled = false
         while completed.count < count, !isWoken, !isSignalled {
-            // From here on workers wake the engine.
+            // From here on the workers wake us.
             if pool.finished.fallAsleep() {
                 hasPolled = true
                 if !wait(until: deadline) { break }
             }
             takeFinished()
         }
-        // Even if workers are fast enough that no wait happens, each turn polls for the operations that wait for a
-        // descriptor.
+        // However fast the workers are, what waits for a descriptor is looked after in every turn.
         if !hasPolled, pollSet.waiterCount > 0 || isExported { poll(until: 0) }
         takeFinished()
         isWoken = false
         isSignalled = false
     }
 
-    /// Waits for events. False if `enter` must return: the deadline passed, or it is time to check everything.
+    /// Waits for events. False if the caller is to look at everything, since the deadline passed, or it is time for that.
     private mutating func wait(until deadline: Nanoseconds) -> Bool {
         let step = canPoll && !pool.isShortOfThreads ? Self.checkTime : Self.retryTime
         let look = Kernel.now() &+ step
@@ -259,10 +271,10 @@ struct ThreadsEngine: ~Copyable, Engine {
         return now < min(deadline, look)
     }
 
-    /// The program closed the descriptors: creates new ones and moves all waiters to them.
+    /// The program has closed the descriptors: makes others, behind which everything waits that can.
     private mutating func renew() {
         renewalCount += 1
-        // A wake-up of the old descriptors may have been lost: treat it as one.
+        // Whoever was woken in vain meanwhile has left something to be seen.
         isWoken = true
         do throws(EngineFailure) {
             let made = try OwnedEpoll(kind)
@@ -287,7 +299,7 @@ struct ThreadsEngine: ~Copyable, Engine {
         guard canPoll else { return false }
         let count = Kernel.epollWait(epoll.number, events.baseAddress!, events.count, until: deadline)
         guard count > 0 else {
-            // EBADF, or EINVAL if the number belongs to a file that is not an epoll.
+            // EBADF, or EINVAL of what is no epoll.
             guard count < 0, count != -Int(EINTR) else { return false }
             renew()
             return true
@@ -299,7 +311,7 @@ struct ThreadsEngine: ~Copyable, Engine {
             case .index(let entry)?:
                 pollSet.handle(entry, event.events, completed: &completed, outgoing: &outgoing)
             case nil:
-                // An event of another epoll, which now has the number.
+                // Of another epoll, which has the number now.
                 renew()
                 return true
             }
@@ -321,10 +333,10 @@ struct ThreadsEngine: ~Copyable, Engine {
 
     func wake() { waker.wake() }
 
-    /// Takes effect with the drain that follows, as after each `enter`.
+    /// A drain follows, as it does each `enter`.
     mutating func exportDescriptor() { isExported = true }
 
-    /// The first worker to finish makes the descriptor readable; so does a worker that has already finished.
+    /// The first worker to finish makes the descriptor readable; now, if one has already.
     private func callWorkersToWake() {
         if !pool.finished.fallAsleep() { wake() }
     }

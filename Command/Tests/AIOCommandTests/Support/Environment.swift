@@ -1,1 +1,0 @@
-../../../../Tests/DropIns/Support/Environment.swift

@@ -1,0 +1,89 @@
+internal import Glibc
+
+/// An address of the Internet Protocol, version 4.
+public struct IPv4Address: Hashable, Sendable, CustomStringConvertible {
+    /// The four bytes, the first one the most significant.
+    public let bits: UInt32
+
+    public init(bits: UInt32) { self.bits = bits }
+
+    public init(_ a: UInt8, _ b: UInt8, _ c: UInt8, _ d: UInt8) {
+        bits = UInt32(a) << 24 | UInt32(b) << 16 | UInt32(c) << 8 | UInt32(d)
+    }
+
+    /// "192.0.2.1"; nil for anything else, such as numbers with leading zeros, which others take for octal.
+    public init?(_ text: some StringProtocol) {
+        let parts = text.split(separator: ".", omittingEmptySubsequences: false)
+        guard parts.count == 4 else { return nil }
+        var bits: UInt32 = 0
+        for part in parts {
+            guard let byte = UInt8(decimal: part) else { return nil }
+            bits = bits << 8 | UInt32(byte)
+        }
+        self.bits = bits
+    }
+
+    /// 0.0.0.0: every address of this machine.
+    public static var any: IPv4Address { IPv4Address(bits: 0) }
+    /// 127.0.0.1: this machine itself.
+    public static var loopback: IPv4Address { IPv4Address(127, 0, 0, 1) }
+
+    public var isMulticast: Bool { bits >> 28 == 0b1110 }
+
+    public var description: String { "\(bits >> 24).\(bits >> 16 & 255).\(bits >> 8 & 255).\(bits & 255)" }
+}
+
+/// An address of the Internet Protocol, version 6.
+public struct IPv6Address: Hashable, Sendable, CustomStringConvertible {
+    /// The sixteen bytes as two numbers, the first byte the most significant of `high`.
+    public let high: UInt64
+    public let low: UInt64
+
+    public init(high: UInt64, low: UInt64) {
+        self.high = high
+        self.low = low
+    }
+
+    /// "2001:db8::1", as inet_pton(3) reads it; nil for anything else.
+    public init?(_ text: some StringProtocol) {
+        var address = in6_addr()
+        guard !text.utf8.contains(0), inet_pton(AF_INET6, String(text), &address) == 1 else { return nil }
+        self = withUnsafeBytes(of: address) { IPv6Address(bytes: $0) }
+    }
+
+    /// From sixteen bytes.
+    init(bytes: UnsafeRawBufferPointer) {
+        high = UInt64(bigEndian: bytes.loadUnaligned(as: UInt64.self))
+        low = UInt64(bigEndian: bytes.loadUnaligned(fromByteOffset: 8, as: UInt64.self))
+    }
+
+    /// ::, every address of this machine.
+    public static var any: IPv6Address { IPv6Address(high: 0, low: 0) }
+    /// ::1, this machine itself.
+    public static var loopback: IPv6Address { IPv6Address(high: 0, low: 1) }
+
+    public var isMulticast: Bool { high >> 56 == 0xff }
+    /// fe80::/10, which means something with an interface only.
+    public var isLinkLocal: Bool { high >> 54 == 0xfe80 >> 6 }
+
+    /// As RFC 5952 has it.
+    public var description: String {
+        var bytes = (high.bigEndian, low.bigEndian)
+        return withUnsafeTemporaryAllocation(of: CChar.self, capacity: Int(INET6_ADDRSTRLEN)) { text in
+            guard inet_ntop(AF_INET6, &bytes, text.baseAddress, socklen_t(INET6_ADDRSTRLEN)) != nil,
+                let base = text.baseAddress
+            else { return "::" }
+            return String(cString: base)
+        }
+    }
+}
+
+extension FixedWidthInteger {
+    /// From decimal digits and nothing else: no sign, no leading zero.
+    init?(decimal text: some StringProtocol) {
+        guard let first = text.utf8.first, text.utf8.allSatisfy({ (48...57).contains($0) }),
+            first != 48 || text.utf8.count == 1
+        else { return nil }
+        self.init(text)
+    }
+}

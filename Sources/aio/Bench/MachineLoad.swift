@@ -1,0 +1,64 @@
+import AIOCore
+import Foundation
+
+/// What everybody else takes of the processors: the contestants do not get it, and not equally.
+struct MachineLoad {
+    /// The share of all processors' time, 0 to 1, in use just before the measurement; nil if the kernel does not tell.
+    let others: Double?
+    private let start: Ticks?
+
+    /// Shares above these are worth a note.
+    private static let noteworthyOthers = 0.1
+    private static let noteworthyStolen = 0.01
+
+    /// At the start of a measurement, before which it sleeps for 250 ms.
+    init() {
+        let before = Ticks()
+        usleep(250_000)
+        start = Ticks()
+        others = start.flatMap { $0.share(since: before, \.busy) }
+    }
+
+    /// The share, 0 to 1, that a hypervisor gave to other machines since the start; nil if the kernel does not tell.
+    func stolen() -> Double? { Ticks()?.share(since: start, \.stolen) }
+
+    /// What a reader of figures taken under this load should know.
+    static func notes(others: Double?, stolen: Double?) -> [String] {
+        var notes: [String] = []
+        if let others, others > noteworthyOthers {
+            notes.append(
+                "just before the measurement others used \(Int(others * 100)) % of the processors: expect uneven figures"
+            )
+        }
+        if let stolen, stolen > noteworthyStolen {
+            notes.append(
+                "a hypervisor took \(Figures.decimal(stolen * 100, 1)) % of the processors' time away meanwhile: expect long p99s"
+            )
+        }
+        return notes
+    }
+
+    /// The first line of /proc/stat. See proc_stat(5).
+    private struct Ticks {
+        var busy = 0
+        var stolen = 0
+        var total = 0
+
+        init?() {
+            guard let text = try? String(contentsOfFile: "/proc/stat", encoding: .utf8),
+                let line = text.split(separator: "\n").first
+            else { return nil }
+            // user, nice, system, idle, iowait, irq, softirq, steal; guests are in user and nice already.
+            let values = line.split(separator: " ").dropFirst().prefix(8).compactMap { Int($0) }
+            guard values.count == 8 else { return nil }
+            total = values.reduce(0, +)
+            busy = total - values[3] - values[4]
+            stolen = values[7]
+        }
+
+        func share(since start: Ticks?, _ part: (Ticks) -> Int) -> Double? {
+            guard let start, total > start.total else { return nil }
+            return Double(part(self) - part(start)) / Double(total - start.total)
+        }
+    }
+}
