@@ -161,8 +161,8 @@ extension Context {
         state.pointee.inFlightCount -= 1
     }
 
-    /// What reading `life` later than that is compared with. Sequentially consistent with `news`, which changes after it
-    /// when the context ends.
+    /// Compared with a later reading of it. Sequentially consistent with `news`, which changes after it when the
+    /// context ends.
     var life: UInt32 { state.pointee.lives.pointee.load(ordering: .sequentiallyConsistent) }
 
     /// A reference to the same context after a time without one. False if it has ended.
@@ -324,7 +324,7 @@ extension Context {
         return true
     }
 
-    /// For those who sleep, wherever they do: in the kernel as well they look once more.
+    /// Keeps the untaken events for threads that sleep, including those in the kernel, which look once more.
     private func keepLastEvents() {
         state.pointee.lock.lock()
         defer { state.pointee.lock.unlock() }

@@ -1,9 +1,9 @@
 internal import CDropIns
 internal import CKernel
 
-/// The events that nobody had taken when a context was destroyed, for threads that slept in io_getevents. They wake when
-/// the ring is gone, if they ever do: a signal handler may have left the call by siglongjmp(3). So the events are kept
-/// until the next context that uses the same state is destroyed.
+/// The events that were left when a context was destroyed, for threads that slept in io_getevents. These wake up when
+/// the ring is gone, if at all: a signal handler may have left the call by siglongjmp(3). So the events are kept until
+/// the next context that uses the same state is destroyed.
 struct LastEvents: BitwiseCopyable {
     private var memory: UnsafeMutablePointer<ck_io_event>?
     private var life: UInt32 = 0

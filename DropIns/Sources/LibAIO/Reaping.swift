@@ -145,20 +145,21 @@ struct Reaping: BitwiseCopyable {
         return refused < 0 || mayGoOn ? refused : -Int(EINVAL)
     }
 
-    /// Of a context that is being destroyed, or has been: sleeps until it has, or until the deadline. What completes meanwhile
-    /// may wake it before that. As the whole call.
+    /// For a context that is being destroyed or has been: sleeps until it has been destroyed, or until the deadline.
+    /// Completions may end the sleep earlier. Returns what `begin` does.
     private mutating func takeAtEnd(_ call: SleepingCall) -> Int {
         let state = context.state
         let news = state.pointee.news.pointee.load(ordering: .sequentiallyConsistent)
         state.pointee.isSleptOn.pointee.store(1, ordering: .sequentiallyConsistent)
-        // The end changes the life first, then the news: if not seen here, it wakes us.
+        // `destroy` changes the life before the news. If the new life is not seen here, the change of the news ends the
+        // sleep.
         guard context.life == life, Kernel.now() < deadline else { return takeLast() }
         pause = .news
         call.waitForWord(state.pointee.news, while: news, until: deadline, isInterruptible: true)
         return Self.sleeps
     }
 
-    /// Of a context that ended while this slept. As the whole call.
+    /// For a context that ended during the sleep: takes the events that were kept. Returns what `begin` does.
     private mutating func takeLast() -> Int {
         let state = context.state
         state.pointee.lock.lock()
@@ -259,7 +260,7 @@ struct Reaping: BitwiseCopyable {
         guard count >= 0 else { return count }
         guard context.enterAgain(life) else {
             taken = Context.dropMarkers(events, count)
-            // Without a marker it had not turned, and this is the kernel's answer.
+            // Without a marker the context had not switched, and this is the kernel's answer.
             return count > taken ? takeAtEnd(call) : taken
         }
         guard !context.isNative else { return end(count) }

@@ -106,15 +106,15 @@ extension Operation {
 
 extension Operation {
     /// A write of zero bytes to a stream. send(2) and write(2) reach the file: a socket sends an empty message or reports that
-    /// the connection is broken, a terminal that it has hung up; pwritev2(2) returns 0 without calling it. The address is
-    /// passed on, since the kernel refuses one of its own (EFAULT) for zero bytes too.
+    /// the connection is broken, a terminal that it has hung up; pwritev2(2) returns 0 without calling it. The buffer's
+    /// address is passed to the kernel, which rejects an address outside user space (EFAULT) even for zero bytes.
     private func writeNothing(_ transfer: Transfer, isWaiting: Bool) -> Int {
         let descriptor = transfer.descriptor
         let number = descriptor.number
         let sent = Kernel.send(number, transfer.base, 0, isWaiting ? 0 : CK_MSG_DONTWAIT)
-        // sendto(2) looks at the address before it looks whether this is a socket.
+        // sendto(2) checks the address before it checks whether the descriptor is a socket.
         guard sent == -Int(ENOTSOCK) || sent == -Int(EFAULT) else { return sent }
-        // A terminal with a writer in it makes the next one wait; pwritev2(2) looks at the address alone.
+        // write(2) to a terminal waits for a writer that is already in it. pwritev2(2) checks the address alone.
         let isReady = isWaiting || descriptor.backing != .remote || Kernel.readyEvents(number, CK_POLLOUT) != 0
         if isReady { return Kernel.write(number, transfer.base, 0) }
         var none = iovec(iov_base: transfer.base, iov_len: 0)
