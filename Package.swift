@@ -10,16 +10,9 @@ let package = Package(
     products: [
         .library(name: "AIO", targets: ["AIO"]),
         .library(name: "AIOCore", targets: ["AIOCore"]),
-        .executable(name: "aio", targets: ["aio"]),
     ],
     traits: [
         .trait(name: "Embedded", description: "Compile AIOCore as Embedded Swift: no runtime, libc alone.")
-    ],
-    dependencies: [
-        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.6.0"),
-        .package(url: "https://github.com/HdrHistogram/hdrhistogram-swift", from: "0.2.0"),
-        .package(url: "https://github.com/apple/swift-crypto", from: "3.12.3"),
-        .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),
     ],
     targets: [
         .systemLibrary(name: "CKernel", path: "Sources/CKernel"),
@@ -28,31 +21,17 @@ let package = Package(
             name: "AIO", dependencies: ["AIOCore", "CKernel"],
             // An async function runs where its caller stands: a cached read changes no thread.
             swiftSettings: [.enableUpcomingFeature("NonisolatedNonsendingByDefault")]),
-        .systemLibrary(name: "CPosixAIO", path: "Sources/CPosixAIO"),
-        .executableTarget(
-            name: "aio",
-            dependencies: [
-                "AIO", "AIOCore", "CKernel", "CPosixAIO",
-                .product(name: "ArgumentParser", package: "swift-argument-parser"),
-                .product(name: "Histogram", package: "hdrhistogram-swift"),
-                .product(name: "Crypto", package: "swift-crypto"),
-                .product(name: "NIOCore", package: "swift-nio"),
-                .product(name: "NIOEmbedded", package: "swift-nio"),
-                .product(name: "NIOHTTP1", package: "swift-nio"),
-            ],
-            swiftSettings: [.enableUpcomingFeature("NonisolatedNonsendingByDefault")],
-            // swift-crypto is C++ inside, and does not say so to the linker.
-            linkerSettings: [.linkedLibrary("stdc++")]),
 
-        .executableTarget(name: "first-steps", dependencies: ["AIO"], path: "Examples/FirstSteps"),
+        .executableTarget(name: "first-steps", dependencies: ["AIO", "AIOCore"], path: "Examples/FirstSteps"),
         .executableTarget(name: "echo-server", dependencies: ["AIO"], path: "Examples/EchoServer"),
         .executableTarget(name: "tcp-proxy", dependencies: ["AIO"], path: "Examples/TCPProxy"),
         .executableTarget(name: "log-writer", dependencies: ["AIO"], path: "Examples/LogWriter"),
-        .executableTarget(name: "dispatch-loop", dependencies: ["AIO"], path: "Examples/DispatchLoop"),
+        .executableTarget(name: "dispatch-loop", dependencies: ["AIO", "AIOCore"], path: "Examples/DispatchLoop"),
 
         .target(name: "CAllocationCount", path: "Tests/CAllocationCount"),
         .executableTarget(
-            name: "allocation-counter", dependencies: ["AIO", "CAllocationCount"], path: "Tests/AllocationCounter",
+            name: "allocation-counter", dependencies: ["AIO", "AIOCore", "CAllocationCount"],
+            path: "Tests/AllocationCounter",
             swiftSettings: [.enableUpcomingFeature("NonisolatedNonsendingByDefault")]),
         .target(name: "UnitSupport", path: "Tests/UnitSupport"),
         // What the tests kill while it replaces a file.
@@ -64,7 +43,6 @@ let package = Package(
             name: "AIOTests", dependencies: ["AIO", "AIOCore", "CKernel", "UnitSupport"],
             swiftSettings: [.enableUpcomingFeature("NonisolatedNonsendingByDefault")]),
         .testTarget(name: "DropInSupportTests", dependencies: ["UnitSupport"]),
-        .testTarget(name: "CommandTests", dependencies: ["aio", "AIO", "UnitSupport"]),
         .testTarget(name: "RepositoryTests"),
         .testTarget(
             name: "ConformanceTests", dependencies: ["AIO", "AIOCore", "CKernel", "UnitSupport"],
@@ -77,10 +55,3 @@ let package = Package(
     ],
     swiftLanguageModes: [.v6]
 )
-
-// For the sanitizers: what programs of their own do no sanitizer sees, and the command's packages are long to compile.
-if Context.environment["AIO_LIBRARY_ALONE"] == "1" {
-    package.dependencies = []
-    package.products.removeAll { $0.name == "aio" }
-    package.targets.removeAll { ["aio", "CommandTests", "DropInTests"].contains($0.name) }
-}

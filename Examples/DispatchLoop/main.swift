@@ -1,10 +1,11 @@
-// Reads files in libdispatch's loop, without tasks: `dispatch-loop FILE...` prints how many lines each has. A queue's
-// descriptor is one like any other: GLib's g_unix_fd_add, libuv's uv_poll_t or a bare epoll take it just as well.
+// Reads files in libdispatch's loop, without tasks: `dispatch-loop FILE...` prints the number of lines of each file.
+// Other event loops can wait for a queue's descriptor as well: GLib's g_unix_fd_add, libuv's uv_poll_t, or plain epoll.
 import AIO
+import AIOCore
 import Dispatch
 import Glibc
 
-/// One file, read piece by piece into memory of its own.
+/// One file, read in pieces into its own buffer.
 struct Reading {
     let path: String
     let descriptor: Descriptor
@@ -20,9 +21,9 @@ struct Reading {
         memory = .allocate(byteCount: 256 << 10, alignment: 4096)
     }
 
-    var next: AIO.Operation { .read(Transfer(descriptor, memory.baseAddress, count: memory.count, offset: offset)) }
+    var next: Operation { .read(Transfer(descriptor, memory.baseAddress, count: memory.count, offset: offset)) }
 
-    /// False at the end, or after an error.
+    /// Returns false at the end or after an error.
     mutating func take(_ result: Int32) -> Bool {
         guard result > 0 else { return false }
         lines += memory[..<Int(result)].count { $0 == UInt8(ascii: "\n") }
@@ -48,7 +49,7 @@ do {
     var left = readings.count
     let source = DispatchSource.makeReadSource(fileDescriptor: try queue.descriptor(), queue: .main)
     source.setEventHandler {
-        // What `body` prepares goes out with the next drain or submit.
+        // Operations prepared in the closure are submitted with the next drain or submit.
         queue.drain { completion, context in
             let index = Int(context)
             if readings[index].take(completion.result) {

@@ -1,4 +1,4 @@
-// Sends back what comes, on every connection: `echo-server [ADDRESS]`, by default 127.0.0.1:7777.
+// Sends received data back on every connection: `echo-server [ADDRESS]`, by default 127.0.0.1:7777.
 import AIO
 import Glibc
 
@@ -24,7 +24,7 @@ func serve(_ address: SocketAddress) async throws {
 
 func echo(_ connection: Connection) async {
     do {
-        // Empty: the other side has written everything that it has to say.
+        // An empty read means that the client has shut down its side.
         while case let piece = try await connection.read(), !piece.isEmpty {
             try await connection.writeAll(piece, deadline: .after(.seconds(30)))
         }

@@ -1,7 +1,9 @@
-// The README's screen of Swift, as a program: copies /etc/hostname into a file and reads it back three ways.
+// The README's samples under More Swift, as a program: copies /etc/hostname into a file and reads it back, with a task
+// and with a queue.
 import AIO
+import AIOCore
 
-// Opens, reads, closes. A cached read does not suspend.
+// Opens, reads and closes the file. A cached read does not suspend.
 let greeting = try await withFile("/etc/hostname") { file in
     try await file.read(count: 4096, at: 0)
 }
@@ -10,7 +12,7 @@ try await withFile("/tmp/first-steps.log", .readWrite, options: [.create, .trunc
     try await file.writeAll(greeting, at: 0)
     try await file.sync(.data, deadline: .after(.seconds(5)))
 
-    // Into memory of one's own, which is borrowed until the read is done.
+    // Reads into the caller's own memory, which is borrowed until the read completes.
     var block = [UInt8](repeating: 0, count: 512)
     var elements = block.mutableSpan
     var bytes = elements.mutableBytes
@@ -18,13 +20,13 @@ try await withFile("/tmp/first-steps.log", .readWrite, options: [.create, .trunc
     print("read", count, "bytes")
 }
 
-// A loop is a task executor: tasks that prefer it submit without a lock and resume without a change of thread.
+// A loop is a task executor: tasks that prefer it submit without a lock and resume without a thread switch.
 let loop = IORuntime.shared.loops[0]
 await withTaskExecutorPreference(loop) {
     print("on", loop)
 }
 
-// Without tasks, for programs that run their own loop.
+// Without tasks, for programs with their own event loop.
 try await withFile("/tmp/first-steps.log") { file in
     let queue = try IOQueue()
     let memory = UnsafeMutableRawPointer.allocate(byteCount: 4096, alignment: 4096)

@@ -1,11 +1,11 @@
 import AIO
 
-/// The connections there are: no more than a limit, and all of them told when the end has come.
+/// The open connections: at most a fixed number. `endReading` ends the input of all of them.
 actor Clients {
     private static let limit = 256
     private var connections: [ObjectIdentifier: Connection] = [:]
     private var isEnding = false
-    /// Who accepts, while there are too many.
+    /// The accepting task, while it waits for room.
     private var blocked: CheckedContinuation<Void, Never>?
 
     func add(_ connection: Connection) {
@@ -19,12 +19,12 @@ actor Clients {
         blocked = nil
     }
 
-    /// For one task at a time.
+    /// Waits until the number of connections is below the limit. Only one task at a time may call it.
     func waitForRoom() async {
         while connections.count >= Self.limit { await withCheckedContinuation { blocked = $0 } }
     }
 
-    /// What has come is still taken; then each reader finds the end.
+    /// Readers still receive the data that has arrived, then the end of the stream.
     func endReading() {
         isEnding = true
         for connection in connections.values { try? connection.shutdownRead() }

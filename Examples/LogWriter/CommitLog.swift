@@ -1,22 +1,22 @@
 import AIO
 
-/// A file that lines are added to in groups: one write and one sync for all that came while the last ones were on
-/// their way.
+/// A file to which lines are appended in groups: one write and one sync for all lines that arrive while the previous
+/// group is being written.
 actor CommitLog {
     private let file: File
-    /// Bytes of the file that hold whole lines.
+    /// The size of the file in bytes, up to the end of its last durable line.
     private var size: Int64
     private var pending: [UInt8] = []
     private var waiting: [CheckedContinuation<IOError?, Never>] = []
-    /// `run`, while there is nothing to do.
+    /// The task in `run`, while there is nothing to write.
     private var idle: CheckedContinuation<Void, Never>?
     private var isClosed = false
     private var failure: IOError?
 
-    /// Opens the file, or makes it. A line that a killed process left unfinished, which nobody was told of, is cut off.
+    /// Opens or creates the file. Truncates an incomplete last line: it was never acknowledged.
     static func open(_ path: Path) async throws -> CommitLog {
         let file = try await File.open(path, .readWrite, options: .create)
-        // Two that write to one file would write over each other.
+        // Two processes would overwrite each other's lines.
         guard try await file.tryLock(.exclusive) else {
             throw IOError(.alreadyExists, "lock", path: path, advice: "another log-writer has this file")
         }
@@ -42,8 +42,8 @@ actor CommitLog {
         return 0
     }
 
-    /// Adds whole lines, and returns when they are on the disk. Each caller has one call under way: so no more wait than
-    /// there are connections, with what each of them may add.
+    /// Appends whole lines and returns when they are durable. Each connection has one call in flight, which bounds the
+    /// memory.
     func append(_ lines: [UInt8]) async throws {
         if let failure { throw failure }
         pending += lines
@@ -52,8 +52,8 @@ actor CommitLog {
         if let error = await withCheckedContinuation({ waiting.append($0) }) { throw error }
     }
 
-    /// Writes what comes until the log is closed and all is written. After an error nothing more is: what the disk holds
-    /// then is not known.
+    /// Writes groups until the log is closed and everything is written. It stops after an error, because the file's
+    /// state on disk is then unknown.
     func run() async throws {
         while true {
             while pending.isEmpty, !isClosed { await withCheckedContinuation { idle = $0 } }
@@ -81,7 +81,7 @@ actor CommitLog {
         }
     }
 
-    /// Nothing is added from here on.
+    /// No more lines may be appended after this.
     func close() {
         isClosed = true
         idle?.resume()

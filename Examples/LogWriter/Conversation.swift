@@ -1,12 +1,12 @@
 import AIO
 
-/// Takes a connection's lines as they come, and answers when they are durable.
+/// Reads lines from a connection and acknowledges them when they are durable.
 func converse(_ connection: Connection, _ log: CommitLog) async {
     do {
         let reader = try BufferedReader(connection, bufferSize: batchBytesMax)
         var acknowledged = 0
         while let batch = try await nextBatch(reader) {
-            // Meanwhile nothing more is read: a client that is quicker than the disk is held up by its socket.
+            // Nothing is read meanwhile, so the socket's flow control slows down a client that is faster than the disk.
             try await log.append(batch.bytes)
             let answers = (1...batch.lineCount).map { "ok \(acknowledged + $0)\n" }.joined()
             acknowledged += batch.lineCount
@@ -18,7 +18,7 @@ func converse(_ connection: Connection, _ log: CommitLog) async {
     try? await connection.close()
 }
 
-/// The most bytes of one connection that wait for the disk, which is also the longest line.
+/// The size of a connection's read buffer in bytes, and the longest line.
 let batchBytesMax = 64 << 10
 
 struct Batch {
@@ -26,7 +26,8 @@ struct Batch {
     var lineCount: Int
 }
 
-/// The next line, and all that are there with it. nil at the end; what comes behind the last newline is no line.
+/// The next line, and all complete lines that are buffered with it. nil at the end; bytes after the last newline are
+/// not a line.
 func nextBatch(_ reader: BufferedReader) async throws -> Batch? {
     let newline = UInt8(ascii: "\n")
     guard let first = try await reader.read(until: newline, limit: batchBytesMax), first.last == newline else {

@@ -1,6 +1,7 @@
-// Writes the lines that come over sockets to a file, and acknowledges each once it is on the disk:
-// `log-writer FILE [ADDRESS]`, by default 127.0.0.1:7778. A client that reads "ok N" knows that its first N lines are
-// durable, whatever happens to this program or the machine. SIGTERM and SIGINT end it when what it has taken is done.
+// Writes lines from sockets to a file and acknowledges each line once it is durable: `log-writer FILE [ADDRESS]`, by
+// default 127.0.0.1:7778. A client that reads "ok N" knows that its first N lines are durable, whatever happens to this
+// program or the machine. SIGTERM and SIGINT end the program after it has written and acknowledged the lines received
+// so far.
 import AIO
 import Glibc
 
@@ -18,7 +19,7 @@ do {
 }
 
 func serve(_ path: Path, _ address: SocketAddress) async throws {
-    // From here on, so that none that comes meanwhile ends the program.
+    // Before anything else, so that no signal ends the program during the start.
     let signals = try Signals([.terminate, .interrupt])
     let log = try await CommitLog.open(path)
     let listener = try await Listener.listen(on: address, replaceStale: true)
@@ -32,7 +33,7 @@ func serve(_ path: Path, _ address: SocketAddress) async throws {
             }
         }
         group.addTask {
-            // nil when all is over without one.
+            // nil if the program ends without a signal.
             if try await signals.next() != nil { await beginEnd(listener, clients) }
         }
         try await serveAll(listener, clients, log)
@@ -42,7 +43,7 @@ func serve(_ path: Path, _ address: SocketAddress) async throws {
     }
 }
 
-/// Until the listener is closed, and every conversation has ended.
+/// Returns when the listener is closed and every conversation has ended.
 func serveAll(_ listener: Listener, _ clients: Clients, _ log: CommitLog) async throws {
     try await withThrowingDiscardingTaskGroup { group in
         for try await connection in listener.connections {
@@ -51,13 +52,13 @@ func serveAll(_ listener: Listener, _ clients: Clients, _ log: CommitLog) async 
                 await converse(connection, log)
                 await clients.remove(connection)
             }
-            // At the limit who connects waits in the backlog.
+            // At the limit, further clients wait in the listen backlog.
             await clients.waitForRoom()
         }
     }
 }
 
-/// Nobody new comes; what has come is taken to its end.
+/// Stops accepting; data that has arrived is still processed.
 func beginEnd(_ listener: Listener, _ clients: Clients) async {
     try? await listener.close()
     await clients.endReading()

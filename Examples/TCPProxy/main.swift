@@ -1,7 +1,8 @@
-// Passes connections on to another address: `tcp-proxy LISTEN TARGET`, as in `tcp-proxy 127.0.0.1:8080 192.0.2.1:80`.
+// Forwards connections to another address: `tcp-proxy LISTEN TARGET`, for example `tcp-proxy 127.0.0.1:8080
+// 192.0.2.1:80`.
 //
-// Each direction ends by itself: when one side has written everything (a half-close), the other is told so, and may go
-// on writing.
+// Each direction ends separately: after a half-close by one side, the other side receives the end of the stream and may
+// continue to write.
 import AIO
 import Glibc
 
@@ -36,7 +37,7 @@ func serve(_ client: Connection, _ target: SocketAddress) async {
             try await withThrowingTaskGroup(of: Void.self) { group in
                 group.addTask { try await pass(client, server) }
                 group.addTask { try await pass(server, client) }
-                // An error of one direction ends the loop, and so cancels the other.
+                // An error in one direction ends the loop and thereby cancels the other direction.
                 for try await _ in group {}
             }
         } catch {
@@ -50,7 +51,7 @@ func serve(_ client: Connection, _ target: SocketAddress) async {
 }
 
 func pass(_ from: Connection, _ to: Connection) async throws {
-    // A writer that is held back reads nothing meanwhile: so each side goes as fast as the other takes it.
+    // Nothing is read while a write waits, so each side sends only as fast as the other receives.
     while case let piece = try await from.read(), !piece.isEmpty { try await to.writeAll(piece) }
     try to.shutdownWrite()
 }

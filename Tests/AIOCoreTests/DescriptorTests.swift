@@ -129,13 +129,14 @@ import UnitSupport
         ]
         withUnsafeMutableBytes(of: &vectors) { vectors in
             let transfer = Transfer(Self.one, vectors.baseAddress, count: 3, offset: 0)
-            #expect(transfer.byteCount(isVectored: true) == 321)
-            #expect(transfer.byteCount(isVectored: false) == 3)
+            #expect(transfer.to(.vectored).byteCount == 321)
+            #expect(transfer.byteCount == 3)
         }
     }
 
-    @Test func flagsOfOursDoNotReachTheKernel() {
-        let flags: TransferFlags = [.append, .cacheMissed]
-        #expect(flags.kernelFlags == CK_RWF_APPEND)
+    @Test func whatIsOursIsNotAmongTheFlagsForTheKernel() {
+        var transfer = Transfer(Self.one, nil, count: 2, offset: 3, flags: .append)
+        transfer.form = [.cacheMissed, .whole, .throughPageCache, .dropsAppendFlags]
+        #expect(transfer.flags.rawValue == CK_RWF_APPEND)
     }
 }

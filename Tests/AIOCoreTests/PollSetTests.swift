@@ -340,11 +340,11 @@ private final class TestedPollSet {
 
     var waiterCount: Int { pollSet.waiterCount }
 
-    func hasWaiters(_ descriptor: Int32, _ interest: PollSet.Interest) -> Bool {
+    func hasWaiters(_ descriptor: Int32, _ interest: Interest) -> Bool {
         pollSet.hasWaiters(descriptor, interest)
     }
 
-    func add(_ slot: UInt32, _ operation: AIOCore.Operation, _ descriptor: Int32, _ interest: PollSet.Interest) -> Int {
+    func add(_ slot: UInt32, _ operation: AIOCore.Operation, _ descriptor: Int32, _ interest: Interest) -> Int {
         let token = Token(slot: slot, generation: 0)
         let result = pollSet.add(operation, token, descriptor, interest, completed: &completions)
         collect()

@@ -4,6 +4,7 @@ import Testing
 import UnitSupport
 
 @testable import AIO
+import AIOCore
 
 /// In a process of their own each: a fork copies whatever the other tests are doing.
 @Suite struct ForkTests {

@@ -1,6 +1,7 @@
 // Carries operations out by every hot path and every engine, prints the allocations that they made, and fails if a path
 // allocates per operation: `swift run -c release allocation-counter`. A debug build allocates by itself.
 import AIO
+import AIOCore
 import CAllocationCount
 import Glibc
 

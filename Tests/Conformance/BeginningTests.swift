@@ -1,4 +1,5 @@
 import AIO
+import AIOCore
 import CKernel
 import Glibc
 import Synchronization
@@ -116,7 +117,7 @@ import UnitSupport
             let ends = try Ends(.pipe, false)
             ends.put([1])
             let memory = Memory(count: 1)
-            for operation: AIO.Operation in [
+            for operation: AIOCore.Operation in [
                 .nop, .read(memory.transfer(ends.reading)), .timeout(deadline: 1),
                 .poll(Descriptor(ends.reading), events: CK_POLLIN),
             ] {

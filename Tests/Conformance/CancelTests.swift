@@ -1,4 +1,5 @@
 import AIO
+import AIOCore
 import CKernel
 import Glibc
 import Testing
@@ -138,6 +139,23 @@ import Testing
                 try queue.waitPatiently()
                 #expect(queue.completions() == [Drained(token, 1, 0)])
             }
+        }
+    }
+
+    @Test(arguments: engines)
+    func aCancelOfItselfCompletesOnce(_ engine: EngineKind) async throws {
+        try await withQueue(engine) { queue in
+            let before = try queue.prepare(.nop)
+            try queue.waitPatiently()
+            #expect(queue.completions().count == 1)
+            // The same slot comes again, under its next generation.
+            let own = Token(rawValue: before.rawValue + 1 << 32)
+            let token = try queue.prepare(.cancel(target: own), context: 1)
+            try #require(token == own)
+            try queue.prepare(.nop, context: 2)
+            try queue.waitPatiently(atLeast: 2)
+            let results = queue.completions().map { [UInt($0.context), UInt(bitPattern: Int($0.result))] }
+            #expect(results.sorted { $0[0] < $1[0] } == [[1, 0], [2, 0]])
         }
     }
 

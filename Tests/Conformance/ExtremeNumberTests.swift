@@ -1,4 +1,5 @@
 import AIO
+import AIOCore
 import CKernel
 import Glibc
 import Testing
@@ -282,7 +283,7 @@ import UnitSupport
                 let (other, file) = (n.offset(index + 1), Descriptor.classify(opened))
                 let wild = Descriptor(Int32(truncatingIfNeeded: offset) | .min)
                 let moved = UInt32(truncatingIfNeeded: other)
-                let operations: [AIO.Operation] = [
+                let operations: [AIOCore.Operation] = [
                     .read(Transfer(file, memory.base, count: 8, offset: offset)),
                     .read(Transfer(file, nil, count: n.count(index), offset: offset)),
                     .readVectored(Transfer(file, nil, count: n.count(index), offset: offset)),

@@ -1,4 +1,5 @@
 import AIO
+import AIOCore
 import CKernel
 import Glibc
 import Testing
@@ -167,7 +168,7 @@ private final class Word: @unchecked Sendable {
         set { pointer.pointee = newValue }
     }
 
-    func wait(while value: UInt32, isPrivate: Bool = true) -> AIO.Operation {
+    func wait(while value: UInt32, isPrivate: Bool = true) -> AIOCore.Operation {
         .futexWait(FutexWait(pointer, while: value, isPrivate: isPrivate))
     }
 

@@ -1,4 +1,5 @@
 import AIO
+import AIOCore
 import CKernel
 import Glibc
 import Testing
@@ -91,7 +92,7 @@ import UnitSupport
             try queue.submit()
             try Seccomp.refuseIOUring(with: errno)
             for index in 0..<20 {
-                let operation: AIO.Operation =
+                let operation: AIOCore.Operation =
                     index % 2 == 0 ? .sync(Descriptor(file.descriptor), .full) : .read(memory.transfer(file.descriptor))
                 try queue.prepare(operation, context: 1)
                 try queue.waitPatiently()

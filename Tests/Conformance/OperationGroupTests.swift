@@ -1,4 +1,5 @@
 import AIO
+import AIOCore
 import CKernel
 import Glibc
 import Testing
@@ -84,7 +85,7 @@ import UnitSupport
             try await Ends.with { ends in
                 let group = try OperationGroup(runtime: runtime)
                 let memory = Memory(count: 1)
-                let read = AIO.Operation.read(memory.transfer(ends.reading))
+                let read = AIOCore.Operation.read(memory.transfer(ends.reading))
                 try group.submit(.poll(Descriptor(ends.reading), events: CK_POLLIN), context: 1)
                 try group.submit(.timeout(deadline: monotonicNow() + 3_600_000_000_000), context: 2)
                 try group.submit(read, context: 3, deadline: .soon)

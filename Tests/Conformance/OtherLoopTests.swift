@@ -1,4 +1,5 @@
 import AIO
+import AIOCore
 import CKernel
 import Dispatch
 import Glibc
@@ -78,7 +79,7 @@ private final class Served {
     }
 
     func begin() {
-        let operations: [AIO.Operation] = [
+        let operations: [AIOCore.Operation] = [
             .read(memory[0].transfer(file)), .read(memory[1].transfer(ends.reading)),
             .timeout(deadline: monotonicNow() + 500_000),
         ]

@@ -1,4 +1,5 @@
 import AIO
+import AIOCore
 import CKernel
 import Glibc
 import Testing
@@ -262,11 +263,11 @@ import Testing
 }
 
 extension Listener {
-    var accept: AIO.Operation {
+    var accept: AIOCore.Operation {
         .socket(.accept(.socket(descriptor), address: nil, count: nil, flags: CK_SOCK_CLOEXEC))
     }
 
-    func connect(_ socket: Int32) -> AIO.Operation {
+    func connect(_ socket: Int32) -> AIOCore.Operation {
         .socket(.connect(.socket(socket), address: name.base, count: name.count.pointee))
     }
 }

@@ -1,4 +1,5 @@
 import AIO
+import AIOCore
 import CKernel
 import Glibc
 import Testing
@@ -58,7 +59,7 @@ import Testing
     }
 
     /// An operation that waits until somebody ends it.
-    private func withWaiting(_ wait: Wait, _ body: (AIO.Operation) async throws -> Void) async throws {
+    private func withWaiting(_ wait: Wait, _ body: (AIOCore.Operation) async throws -> Void) async throws {
         let memory = Memory(count: 64)
         switch wait {
         case .accept:

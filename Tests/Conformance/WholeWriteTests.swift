@@ -1,9 +1,10 @@
 import AIO
+import AIOCore
 import CKernel
 import Glibc
 import Testing
 
-/// Writes to streams that complete when all is written (`TransferFlags.whole`).
+/// Writes to streams that complete when all is written (`Transfer.Form.whole`).
 @Suite(.timeLimit(.minutes(10))) struct WholeWriteTests {
     private static let size = 1 << 20
 
@@ -23,8 +24,10 @@ import Testing
         let vectors = Vectors(zip(cuts, cuts.dropFirst()).map { Memory(Array(content[$0..<$1])) })
         try await withRuntime(engine) { runtime in
             try await Ends.with { ends in
-                let transfer = vectors.transfer(ends.writing, flags: .whole)
-                let task = Task { try await runtime.perform(.writeVectored(transfer)) }
+                var transfer = vectors.transfer(ends.writing)
+                transfer.form.insert(.whole)
+                let write = Operation.writeVectored(transfer)
+                let task = Task { try await runtime.perform(write) }
                 let read = try await Self.read(ends, Self.size)
                 #expect(read == content, "what was read is not what was written")
                 #expect(try await task.value == Self.size)
@@ -64,7 +67,8 @@ import Testing
         let memory = Memory(content)
         try await withRuntime(engine) { runtime in
             try await Ends.with(kind) { ends in
-                var transfer = memory.transfer(ends.writing, flags: .whole)
+                var transfer = memory.transfer(ends.writing)
+                transfer.form.insert(.whole)
                 transfer.descriptor = .classify(ends.writing)
                 let operation = Operation.write(transfer)
                 let task = Task { try await runtime.perform(operation) }

@@ -18,12 +18,12 @@ struct Rule: Sendable, CustomTestStringConvertible {
     private static let code = "^(?:(?!//).)*?"
     /// An import of a module that is not among those that follow.
     private static let importBut =
-        #"^\s*(?:@\w+\s+)*(?:(?:public|package|internal|private|fileprivate)\s+)?import\s+(?!"#
+        #"^\s*(?:@\w+\s+)*(?:(?:public|package|internal|private|fileprivate)\s+)?import\s+(?:(?:enum|struct)\s+)?+(?!"#
 
     static let all: [Rule] = [
         Rule(
             name: "only AIOCore/Kernel calls the kernel",
-            applies: { $0.path.hasPrefix("Sources/") && !$0.path.hasPrefix("Sources/AIOCore/Kernel/") && $0.isSwift },
+            applies: { $0.isSource && $0.isSwift && !$0.path.hasPrefix("Sources/AIOCore/Kernel/") },
             pattern: #"ck_system_call|CK_NR_|\bsyscall\s*\("#,
             broken: "let result = ck_system_call_6(1, 0, 0, 0, 0, 0, 0)", kept: "let result = Kernel.fsync(1)"),
         Rule(
@@ -34,7 +34,7 @@ struct Rule: Sendable, CustomTestStringConvertible {
         Rule(
             name: "AIO does without Foundation",
             applies: { $0.module == "AIO" },
-            pattern: importBut + #"(?:AIOCore|CKernel|Glibc|Synchronization)\b)\w+"#,
+            pattern: importBut + #"(?:AIOCore|CKernel|Glibc|Musl|Synchronization)\b)\w+"#,
             broken: "import Foundation", kept: "internal import Glibc"),
         Rule(
             name: "the library does not end the program by force or on an error",

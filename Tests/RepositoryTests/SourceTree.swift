@@ -9,6 +9,8 @@ struct SourceFile: Sendable {
     var isSwift: Bool { path.hasSuffix(".swift") }
     /// The target that it belongs to.
     var module: String { path.split(separator: "/").dropFirst().first.map(String.init) ?? "" }
+    /// Not a test.
+    var isSource: Bool { ["Sources/", "Command/Sources/", "DropIns/Sources/"].contains(where: path.hasPrefix) }
     var isLibrary: Bool { path.hasPrefix("Sources/AIO") && isSwift }
     var lines: [Substring] { text.split(separator: "\n", omittingEmptySubsequences: false) }
 }

@@ -9,20 +9,20 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-// A module of the package one folder up, whose headers SwiftPM shows to Swift alone.
+// CKernel belongs to the parent package. SwiftPM shows its headers to Swift targets only, hence the relative path.
 #include "../../../Sources/CKernel/system_call.h"
 
-// A program may close every number that it does not know: daemons do, with closefrom(3), close_range(2) or a loop over
-// close(2). Those that are ours stay open; to the program they are not there. These stand in for libc's functions, under
-// names without a version: see CRawCalls.
+// A program may close descriptors that it did not open: daemons do, with closefrom(3), close_range(2) or a loop over
+// close(2). These functions interpose on libc's. They leave the library's descriptors open and report them as not open.
+// Their symbols have the base version: see CRawCalls.
 
 typedef int close_function(int);
 typedef int close_range_function(unsigned, unsigned, int);
 typedef int dup2_function(int, int);
 typedef int dup3_function(int, int, int);
 
-// The functions that ours stand in for; NULL until the library's constructors have run, which is after those of the libraries
-// that it was preloaded before, and where libc has none.
+// The interposed functions. NULL where libc has none, and until this library's constructors have run, which is after
+// the constructors of the libraries that it was preloaded in front of.
 static close_function *next_close;
 static close_range_function *next_close_range;
 static dup2_function *next_dup2;
@@ -35,7 +35,8 @@ __attribute__((constructor)) static void find_next(void) {
     next_dup3 = (dup3_function *)dlsym(RTLD_NEXT, "dup3");
 }
 
-/// What a system call returned, as libc says it. Not libc's `syscall`: that is a function of ours, which comes here.
+/// Converts a raw system call result to libc's convention. libc's `syscall` cannot be used: the library interposes on
+/// it too.
 static int made(long result) {
     if (result >= 0) { return (int)result; }
     errno = (int)-result;
@@ -74,7 +75,7 @@ static void close_one(struct closing *asked) {
     }
 }
 
-/// Around the numbers that are ours.
+/// Closes the range except for the library's descriptors.
 static void close_some(struct closing *asked) {
     unsigned first = asked->first;
     asked->result = 0;
@@ -89,7 +90,7 @@ static void close_some(struct closing *asked) {
 
 static void replace_one(struct closing *asked) {
     int number = (int)asked->first;
-    // dup(2): EBUSY where the number is just being taken, which is as near as there is.
+    // dup2(2) and dup3(2) fail with EBUSY while another thread opens the number. No other error of theirs is closer.
     if (drop_in_is_own(number) && asked->from != number) {
         errno = EBUSY;
         asked->result = -1;
@@ -101,7 +102,7 @@ static void replace_one(struct closing *asked) {
 int drop_in_close(int number) {
     if (drop_in_is_below_own(number)) { return close_now(number); }
     struct closing asked = {.first = (unsigned)number};
-    // A cancellation point, but not under the lock.
+    // close(2) is a cancellation point. Cancellation is acted on here and is disabled while the lock is held.
     pthread_testcancel();
     int state;
     pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &state);
@@ -112,7 +113,7 @@ int drop_in_close(int number) {
 
 int drop_in_close_range(unsigned first, unsigned last, int flags) {
     if (flags & CLOSE_RANGE_UNSHARE) { drop_in_note_own_files(); }
-    // What is wrong is libc's to say. Ours are closed on exec(2) already.
+    // libc reports bad arguments. The library's descriptors are close-on-exec already.
     if (first > last || (flags & CLOSE_RANGE_CLOEXEC)) { return close_range_now(first, last, flags); }
     struct closing asked = {.first = first, .last = last, .flags = flags};
     drop_in_with_numbers(close_some, &asked);
@@ -133,7 +134,7 @@ void drop_in_closefrom(int first) {
     if (first < 0) { first = 0; }
     int kept = errno;
     if (drop_in_close_range((unsigned)first, UINT_MAX, 0) != 0) {
-        // Before Linux 5.9.
+        // close_range(2) needs Linux 5.9.
         long end = sysconf(_SC_OPEN_MAX);
         for (int number = first; number < end; number++) { drop_in_close(number); }
     }

@@ -18,10 +18,10 @@ long di_configured_processors(void) {
     return count > 0 ? count : 1;
 }
 
-// glibc's own note of the end of the heap; other libraries have none, and then nothing is known to be heap.
+// glibc's record of the program break. Other C libraries have none, and then no memory counts as heap.
 extern char *__curbrk __attribute__((weak));
 
-/// proc(5): the 47th field of /proc/thread-self/stat is where the heap begins. UINTPTR_MAX if that cannot be had.
+/// Reads the start of the heap, field 47 of /proc/thread-self/stat (proc(5)). UINTPTR_MAX if it cannot be read.
 static uintptr_t find_heap_start(void) {
     char text[2048];
     int file = open("/proc/thread-self/stat", O_RDONLY | O_CLOEXEC);
@@ -30,27 +30,27 @@ static uintptr_t find_heap_start(void) {
     close(file);
     if (count <= 0) { return UINTPTR_MAX; }
     text[count] = 0;
-    // The second field is a name in parentheses, which may hold anything.
+    // The second field is the name in parentheses, which may contain any character.
     const char *place = strrchr(text, ')');
     for (int field = 2; field < 47; field++) { place = place ? strchr(place + 1, ' ') : NULL; }
     uintptr_t start = place ? strtoul(place, NULL, 10) : 0;
     return start ? start : UINTPTR_MAX;
 }
 
-// The end of the main thread's stack; glibc's, like the above.
+// The end of the main thread's stack. A glibc symbol, like __curbrk.
 extern void *__libc_stack_end __attribute__((weak));
 
 _Bool di_is_stack(uintptr_t address, size_t count) {
     uintptr_t here = (uintptr_t)__builtin_frame_address(0), end = (here | 4095) + 1;
     if (&__libc_stack_end != NULL) {
-        // The main thread's own: mmap(2) keeps farther away from it than that.
+        // On the main thread's stack: mmap(2) leaves a larger gap below it than this distance.
         uintptr_t top = (uintptr_t)__libc_stack_end;
         if (here < top && top - here < 1 << 20) { end = top; }
     }
     return address >= here && address < end && count <= end - address;
 }
 
-/// Found when first asked for; who asks at the same time finds the same. 0 before.
+/// Determined on first use; 0 before. Relaxed: threads that determine it at the same time store the same value.
 static _Atomic uintptr_t heap_start;
 
 _Bool di_is_heap(uintptr_t address, size_t count) {
@@ -58,7 +58,7 @@ _Bool di_is_heap(uintptr_t address, size_t count) {
     uintptr_t start = atomic_load_explicit(&heap_start, memory_order_relaxed);
     if (start == 0) {
         int kept = errno;
-        // open(2) and read(2) are cancellation points, and the calls of Linux AIO are none.
+        // open(2) and read(2) are cancellation points, but the Linux AIO calls are not.
         int state;
         pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &state);
         start = find_heap_start();

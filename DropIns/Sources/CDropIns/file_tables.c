@@ -7,17 +7,17 @@
 #include <stdatomic.h>
 #include <sys/syscall.h>
 
-// A module of the package one folder up, whose headers SwiftPM shows to Swift alone.
+// CKernel belongs to the parent package. SwiftPM shows its headers to Swift targets only, hence the relative path.
 #include "../../../Sources/CKernel/system_call.h"
 
 typedef int unshare_function(int);
 
-// The function that ours stands in for; NULL until the library's constructors have run.
+// The interposed function; NULL until this library's constructors have run.
 static unshare_function *next_unshare;
 
 __attribute__((constructor)) static void find_next(void) { next_unshare = (unshare_function *)dlsym(RTLD_NEXT, "unshare"); }
 
-// Relaxed: the thread that has a table of its own has set it itself, or was made by one that had.
+// Relaxed: a thread with a table of its own has set the flag itself, or was created by a thread that had.
 static atomic_bool has_own_files;
 
 _Bool drop_in_has_own_files(void) { return atomic_load_explicit(&has_own_files, memory_order_relaxed); }

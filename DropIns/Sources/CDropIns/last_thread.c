@@ -14,15 +14,16 @@
 #include <time.h>
 #include <unistd.h>
 
-// POSIX: when main has ended by pthread_exit(3), the process ends with its last thread, with status 0. libc counts
-// threads, and ours live as long as the process: so it would never end. They cannot stay out of that count, since they
-// need what libc keeps for a thread (malloc and the locks use it). So once the main thread has ended, which is rare,
-// one more of ours looks whether the program has any left. libc's own threads for POSIX AIO end a second after their
-// last request, and end those before; so does this.
+// POSIX: after main has ended by pthread_exit(3), the process ends with its last thread, with status 0. libc implements
+// this by a count of threads. The library's threads live as long as the process and would keep the count above zero.
+// They cannot be raw clone(2) threads outside that count, since malloc and the locks rely on libc's per-thread data. So
+// once the main thread has ended, which is rare, a watcher thread looks whether the program still has any thread.
+// glibc's POSIX AIO threads carry out the remaining requests and exit when they have been idle for a second. The
+// watcher likewise waits until nothing is in flight.
 
 static pthread_key_t main_key;
 static _Bool has_main_key;
-/// Processes, since a forked child finds these as they were; 0 for none.
+/// Process IDs rather than flags, since a forked child inherits these values. 0 is none.
 static _Atomic pid_t main_ended_in, started_threads_in, watched_in;
 
 static void *watch(void *unused);
@@ -42,15 +43,15 @@ static void start_watch(void) {
     pthread_sigmask(SIG_SETMASK, &kept, NULL);
 }
 
-/// The destructor of a value that the main thread alone has: exit(3) does not call it, pthread_exit(3) does.
+/// The destructor of a thread-specific value that only the main thread has. pthread_exit(3) calls it, exit(3) does not.
 static void main_ends(void *unused) {
     (void)unused;
-    // Sequentially consistent, here and below: one of the two sees what the other stores.
+    // Sequentially consistent, here and below: of the two sides, at least one sees the other's store.
     atomic_store(&main_ended_in, getpid());
     if (atomic_load(&started_threads_in) == getpid()) { start_watch(); }
 }
 
-/// To be called on the main thread, if it can be had.
+/// Sets the main thread's value. Does nothing on any other thread.
 static void note_main_thread(void) {
     if (has_main_key && gettid() == getpid()) { pthread_setspecific(main_key, &main_key); }
 }
@@ -61,26 +62,26 @@ __attribute__((constructor)) static void make_key(void) {
 }
 
 void drop_in_starts_threads(void) {
-    // A child's main thread may have been another in its parent.
+    // The main thread of a forked child may have been another thread in the parent.
     note_main_thread();
     atomic_store(&started_threads_in, getpid());
     if (atomic_load(&main_ended_in) == getpid()) { start_watch(); }
 }
 
-/// Whether a thread is there, and neither ours nor the kernel's for an io_uring.
+/// Whether the thread exists and is neither the library's nor one of the kernel's for an io_uring.
 static _Bool is_programs(pid_t thread) {
     char text[512];
     snprintf(text, sizeof text, "/proc/self/task/%d/stat", thread);
     int file = open(text, O_RDONLY | O_CLOEXEC);
-    // What cannot be known may be one.
+    // A thread whose state cannot be read counts as the program's.
     if (file < 0) { return errno != ENOENT; }
     ssize_t count = read(file, text, sizeof text - 1);
     if (count < 0) { count = errno == ESRCH ? 0 : -1; }
     close(file);
     if (count <= 0) { return count < 0; }
     text[count] = 0;
-    // proc(5): the number, the name in parentheses, which may hold anything, and the state. The main thread stays,
-    // ended.
+    // proc(5): the number, the name in parentheses, which may contain any character, and the state. An ended main
+    // thread remains as a zombie.
     const char *name = strchr(text, '('), *end = strrchr(text, ')');
     if (!name || !end) { return 1; }
     name++;
@@ -92,7 +93,7 @@ static _Bool is_programs(pid_t thread) {
     return 1;
 }
 
-/// A thread of the program's; 0 if there is none, -1 if that cannot be known.
+/// Returns one of the program's threads, 0 if there is none, or -1 if /proc/self/task cannot be read.
 static pid_t find_programs_thread(void) {
     DIR *folder = opendir("/proc/self/task");
     if (!folder) { return -1; }
@@ -106,7 +107,7 @@ static pid_t find_programs_thread(void) {
     return found;
 }
 
-/// Exported, for the other drop-in library, which may be loaded as well.
+/// Exported for the other drop-in library, which may be loaded in the same process.
 __attribute__((used)) _Bool is_idle_for_others(void) __asm__("aio_drop_in_is_idle@@");
 _Bool is_idle_for_others(void) { return drop_in_has_nothing_in_flight(); }
 
@@ -124,14 +125,14 @@ static void *watch(void *unused) {
     pthread_setname_np(pthread_self(), DROP_IN_THREAD "-end");
     pid_t thread = 0;
     int idle_count = 0;
-    // From a millisecond to a quarter of a second, as it takes longer.
+    // Polling backs off from a millisecond to some quarter of a second.
     struct timespec interval = {0, 1000000};
     while (1) {
         nanosleep(&interval, NULL);
         if (interval.tv_nsec < 250000000) { interval.tv_nsec *= 2; }
-        // The one found last, as long as there is that one.
+        // Check the thread found last, and search again only when it has ended.
         if (thread <= 0 || !is_programs(thread)) { thread = find_programs_thread(); }
-        // Twice: a thread that starts another and ends may not have been seen, nor the other.
+        // Require two idle looks: a scan can miss a thread that starts another and ends, and the new thread as well.
         idle_count = thread == 0 && is_idle() ? idle_count + 1 : 0;
         if (idle_count == 2) { exit(0); }
         if (idle_count == 1) { interval.tv_nsec = 1000000; }

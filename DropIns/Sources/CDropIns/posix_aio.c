@@ -13,7 +13,8 @@ static void *run_notice(void *argument) {
     void (*function)(union sigval) = notice->function;
     union sigval value = notice->value;
     notice->release(notice);
-    // The thread that starts this one blocks what its own program does not expect blocked; glibc blocks nothing here.
+    // The signal mask is inherited, and the library's threads block all signals. glibc calls the function with none
+    // blocked.
     sigset_t none;
     sigemptyset(&none);
     pthread_sigmask(SIG_SETMASK, &none, NULL);
@@ -36,7 +37,7 @@ int di_start_notice(struct di_notice *notice, const pthread_attr_t *attributes) 
     char own[16] = "";
     prctl(PR_GET_NAME, own);
     if (strncmp(own, DROP_IN_THREAD, strlen(DROP_IN_THREAD)) != 0) { return start(notice, attributes); }
-    // The new thread inherits its name, and is the program's.
+    // The thread belongs to the program but would inherit the name of the library's thread that starts it.
     prctl(PR_SET_NAME, program_invocation_short_name);
     int refused = start(notice, attributes);
     prctl(PR_SET_NAME, own);

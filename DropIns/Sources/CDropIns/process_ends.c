@@ -12,7 +12,7 @@
 
 typedef void exit_function(int);
 
-// The functions that ours stand in for; NULL until the library's constructors have run.
+// The interposed functions; NULL until this library's constructors have run.
 static exit_function *next_exit, *next_Exit;
 
 __attribute__((constructor)) static void was_loaded(void) {
@@ -21,11 +21,12 @@ __attribute__((constructor)) static void was_loaded(void) {
     drop_in_was_loaded();
 }
 
-// After the program's own atexit functions, which may still use the library.
+// Destructors run after the program's own atexit(3) functions, which may still use the library.
 __attribute__((destructor)) static void process_ends(void) { drop_in_process_ends(); }
 
-// A forked child ends by _exit(2), without destructors: fio's jobs do. These stand in for libc's functions (which
-// exit(3) does not call through the dynamic linker), under names without a version: see CRawCalls.
+// A forked child often ends by _exit(2), which runs no destructors: fio's jobs do. So these interpose on libc's
+// functions. exit(3) runs the destructor, and bypasses these, since it calls _exit within libc. Their symbols have the
+// base version: see CRawCalls.
 __attribute__((noreturn)) static void end(int status, exit_function *next) {
     drop_in_process_ends();
     if (next) next(status);
@@ -43,8 +44,8 @@ const char *drop_in_trusted_environment(const char *name) { return secure_getenv
 const char *drop_in_program_name(void) { return program_invocation_short_name; }
 
 _Bool drop_in_is_on_valgrind(void) {
-    // valgrind's client request RUNNING_ON_VALGRIND (valgrind.h): instructions that do nothing on a processor, and have
-    // valgrind put an answer in a register.
+    // valgrind's client request RUNNING_ON_VALGRIND (valgrind.h): instructions without effect on a processor, on which
+    // valgrind puts its answer into a register.
     volatile uint64_t arguments[6] = {0x1001, 0, 0, 0, 0, 0};
 #if defined(__x86_64__)
     uint64_t answer = 0;
@@ -64,7 +65,7 @@ _Bool drop_in_is_on_valgrind(void) {
 }
 
 int drop_in_open_for_appending(const char *path) {
-    // A cancel that is pending must not end a thread that ends the process.
+    // A pending cancellation must not end the thread that is ending the process.
     int state;
     pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &state);
     int file = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOCTTY, 0666);

@@ -12,7 +12,7 @@ struct posix_wait {
     long words[POSIX_AIO_WAIT_WORDS];
 };
 
-/// Deferred while Swift's code runs, whatever the program has: it holds locks now and then.
+/// Defers cancellation while Swift code runs, which may hold a lock.
 static int enter(void) {
     int before;
     pthread_setcanceltype(PTHREAD_CANCEL_DEFERRED, &before);
@@ -30,7 +30,7 @@ int aio_suspend(const struct aiocb *const list[], int count, const struct timesp
     struct posix_wait wait;
     int before = enter();
     long error = posix_aio_begin_suspending(&wait, list, count, timeout);
-    // A cancellation point where it sleeps, and nowhere else, as in glibc.
+    // As in glibc, a cancellation point only while it sleeps.
     while (error == DROP_IN_SLEEPS) {
         error = posix_aio_go_on_suspending(&wait, drop_in_sleep(&wait.call, PTHREAD_CANCEL_ASYNCHRONOUS));
     }
@@ -41,14 +41,14 @@ int lio_listio(int mode, struct aiocb *const list[], int count, struct sigevent 
     struct posix_wait wait;
     int before = enter();
     long error = posix_aio_begin_listing(&wait, mode, list, count, event);
-    // Not a cancellation point, as in glibc.
+    // As in glibc, not a cancellation point.
     while (error == DROP_IN_SLEEPS) {
         error = posix_aio_go_on_listing(&wait, drop_in_sleep(&wait.call, before));
     }
     return leave(before, error);
 }
 
-// On 64-bit Linux the names with 64 mean the same.
+// On 64-bit Linux the functions with 64 in their names are the same.
 int aio_suspend64(const struct aiocb *const list[], int count, const struct timespec *timeout)
     __attribute__((alias("aio_suspend")));
 int lio_listio64(int mode, struct aiocb *const list[], int count, struct sigevent *event)

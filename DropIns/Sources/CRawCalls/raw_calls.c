@@ -8,10 +8,10 @@
 #include <errno.h>
 #include <sys/syscall.h>
 
-// For the assembly below alone, which wants them without a detour through the global offset table.
+// Hidden symbols for the assembly below, which accesses them without going through the global offset table.
 #define ASSEMBLY __attribute__((used, visibility("hidden")))
 
-/// The function that ours stands in for; NULL until the library's constructors have run.
+/// The interposed function; NULL until this library's constructors have run.
 ASSEMBLY void *raw_calls_next;
 
 __attribute__((constructor)) static void find_next(void) { raw_calls_next = dlsym(RTLD_NEXT, "syscall"); }
@@ -25,7 +25,8 @@ static long returned(long result) {
 
 ASSEMBLY long raw_calls_failed(long result) { return returned(result); }
 
-/// The six calls. Same arguments as syscall(2), in the same places: the assembly jumps here with all as it was.
+/// The six calls of Linux AIO. The arguments are those of syscall(2): the assembly jumps here with the registers
+/// unchanged.
 ASSEMBLY long raw_calls_linux_aio(long number, long a, long b, long c, long d, long e, long f) {
     int before = errno;
     long result;
@@ -35,15 +36,15 @@ ASSEMBLY long raw_calls_linux_aio(long number, long a, long b, long c, long d, l
     case SYS_io_submit: result = aio_raw_submit(a, b, c); break;
     case SYS_io_cancel: result = aio_raw_cancel(a, b, c); break;
     case SYS_io_getevents: result = aio_raw_getevents(a, b, c, d, e); break;
-    // The last argument is read here alone: a caller with fewer has put nothing in its place.
+    // Only this case reads the last argument: callers of the other calls may not have passed it.
     default: result = aio_raw_pgetevents(a, b, c, d, e, f);
     }
     errno = before;
     return returned(result);
 }
 
-/// The calls that close a number, around those that are the library's own, and the one that makes another table of them.
-/// libc's functions of these names set errno.
+/// The calls that close descriptors, which spare the library's own, and unshare(2), which may create another descriptor
+/// table. The functions called here set errno.
 ASSEMBLY long raw_calls_closing(long number, long a, long b, long c) {
     switch ((int)number) {
     case SYS_close: return drop_in_close((int)a);
@@ -56,14 +57,15 @@ ASSEMBLY long raw_calls_closing(long number, long a, long b, long c) {
     }
 }
 
-// Without a version, whatever the library's other names have: so it stands in for every version of libc's, and a
-// program that is linked with this library asks for none that the real libaio lacks. (The dynamic linker takes the base
-// version of a library for any that is asked for.) An empty one, because the version script hides what has none at all.
+// The symbol has the base (empty) version, unlike the library's other symbols. The dynamic linker accepts the base
+// version for any version that a reference names, so the symbol interposes on every version of libc's `syscall`, and a
+// program that is linked with this library records no version that the real libaio lacks. The name ends in `@@` because
+// the version script makes symbols without any version local.
 #define SYSCALL "\"syscall@@\""
 
-// In assembly, because the system call may be one after which a function must not return as C's do (vfork, clone), and
-// because C cannot pass on arguments of which it does not know the number. Nothing but the registers that a call may
-// change anyway is used, and the stack is left alone.
+// In assembly for two reasons. After some system calls (vfork, clone) a function must not return the way that compiled
+// C does. And C cannot forward an unknown number of arguments. The code changes no registers but those that a call may
+// clobber, and leaves the stack alone.
 #if defined(__x86_64__)
 _Static_assert(SYS_io_setup == 206 && SYS_io_cancel == 210 && SYS_io_pgetevents == 333, "as in the assembly");
 _Static_assert(SYS_close == 3 && SYS_dup2 == 33 && SYS_dup3 == 292 && SYS_close_range == 436 && SYS_unshare == 272,
@@ -76,7 +78,7 @@ __asm__(
     SYSCALL ":\n"
     ".cfi_startproc\n"
     "    endbr64\n"
-    // The kernel, too, looks at 32 bits of the number only.
+    // The kernel too uses only 32 bits of the number.
     "    leal -206(%rdi), %eax\n"
     "    cmpl $4, %eax\n"
     "    jbe raw_calls_linux_aio\n"
@@ -123,7 +125,7 @@ __asm__(
     SYSCALL ":\n"
     ".cfi_startproc\n"
     "    hint #34\n"  // bti c
-    // The kernel, too, looks at 32 bits of the number only.
+    // The kernel too uses only 32 bits of the number.
     "    cmp w0, #4\n"
     "    b.ls 3f\n"
     "    cmp w0, #292\n"

@@ -17,12 +17,14 @@ long libaio_reap(
     unsigned long context, long least, long most, unsigned long events, unsigned long timeout, unsigned long mask,
     _Bool looks_first) {
     struct reaping reaping;
-    // The system call that the program means is no cancellation point, but a thread that may be cancelled anywhere may
-    // be there as well. Not while Swift's code runs, which holds locks now and then.
+    // The system call that the program means is no cancellation point, but with asynchronous cancellation the thread
+    // can be cancelled anywhere, so also while it sleeps. It must not be cancelled in Swift code, which may hold a
+    // lock.
     int before;
     pthread_setcanceltype(PTHREAD_CANCEL_DEFERRED, &before);
     long result = libaio_begin_reaping(&reaping, context, least, most, events, timeout, mask, looks_first);
-    // Refused: the call is the one that delivers the signals that the mask lets in. The kernel sets the mask first of all.
+    // Refused. The prepared call only delivers the signals that the mask lets through: the kernel installs the mask
+    // before it checks anything else.
     if (result == -EINVAL && mask) { drop_in_sleep(&reaping.call, before); }
     while (result == DROP_IN_SLEEPS) { result = libaio_go_on_reaping(&reaping, drop_in_sleep(&reaping.call, before)); }
     if (before != PTHREAD_CANCEL_DEFERRED) { pthread_setcanceltype(before, NULL); }
@@ -41,7 +43,7 @@ long aio_raw_pgetevents(
     return refused ? refused : libaio_reap(context, least, most, events, timeout, mask, 0);
 }
 
-// The names of Debian's libaio 0.3.113 that wait, by their versions; the others are Swift's.
+// The functions of Debian's libaio 0.3.113 that wait, with their symbol versions. The others are exported from Swift.
 #define EXPORTED(version) __asm__(version) __attribute__((used))
 
 int libaio_getevents(unsigned long, long, long, unsigned long, unsigned long) EXPORTED("io_getevents@@LIBAIO_0.4");
@@ -62,7 +64,7 @@ int libaio_queue_wait(unsigned long context, unsigned long timeout) {
     return (int)libaio_reap(context, 0, 0, 0, timeout, 0, 1);
 }
 
-/// The callback that io_set_callback puts into a control block's `data`.
+/// The callback that io_set_callback stores in `data` of a control block.
 typedef void callback(unsigned long context, unsigned long block, long result, long result2);
 
 int libaio_queue_run(unsigned long) EXPORTED("io_queue_run@@LIBAIO_0.1");
@@ -76,7 +78,7 @@ int libaio_queue_run(unsigned long context) {
     }
 }
 
-// Programs that were linked before libaio 0.3.93 have other signatures for these.
+// Programs that were linked against a libaio older than 0.3.93 use other signatures of these functions.
 
 int libaio_old_getevents(unsigned long, long, unsigned long, unsigned long) EXPORTED("io_getevents@LIBAIO_0.1");
 int libaio_old_getevents(unsigned long context, long most, unsigned long events, unsigned long timeout) {

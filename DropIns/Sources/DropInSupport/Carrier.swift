@@ -2,20 +2,20 @@ public import AIOCore
 internal import CDropIns
 internal import Synchronization
 
-/// What a drop-in library keeps of an operation while it is carried out.
+/// What a drop-in library keeps of an operation in flight.
 public protocol CarriedOperation {
     var operation: Operation { get }
-    /// What the carrier keeps here.
+    /// The carrier's own fields.
     var carriage: Carriage<Self> { get set }
 
-    /// On the loop's thread: what has completed, oldest first. The context of each is the address of its record,
-    /// which is the library's again.
+    /// Called on the loop's thread, or a worker's, with completed operations, oldest first. The context of each is the
+    /// address of its record, which belongs to the library again.
     static func deliver(_ deliveries: UnsafeBufferPointer<Delivery>)
 }
 
-/// A record's place with its carrier.
+/// The carrier's fields in a record.
 public struct Carriage<Record> {
-    /// Names the operation once it is with the loop.
+    /// The token of the operation once the loop has it.
     fileprivate var token = Token(rawValue: 0)
     fileprivate var isWaiting = false
     fileprivate var next: UnsafeMutablePointer<Record>?
@@ -23,17 +23,17 @@ public struct Carriage<Record> {
     public init() {}
 }
 
-/// The loop that carries a library's operations out. It lives as long as the process.
+/// The loop that carries out a library's operations. It lives as long as the process.
 ///
-/// The loop's table has a limit, which the sum of what programs submit may pass: what finds no place waits in a list,
-/// in order. The list runs through the records, so it is bounded by them.
+/// The loop's in-flight table is limited, and programs may submit more than it holds. Further operations wait in a
+/// list, in order. The list is linked through the records, so their number bounds it.
 public final class Carrier<Record: CarriedOperation>: LoopClient, @unchecked Sendable {
-    // @unchecked: `loop` is written before the carrier is shared, the list under its lock.
+    // @unchecked: `loop` and `workers` are written before the carrier is shared; the list is used under `lock`.
 
     public typealias RecordPointer = UnsafeMutablePointer<Record>
 
     private var loop: Loop<Carrier>?
-    /// For what the loop would only pass on.
+    /// For operations that the loop would only pass on to a worker.
     private var workers: WorkerQueue<Carrier>?
     private let duplicates = DuplicateFileHolds()
     private let lock = Lock()
@@ -56,64 +56,64 @@ public final class Carrier<Record: CarriedOperation>: LoopClient, @unchecked Sen
 
     public var engine: EngineKind { loop?.engineKind ?? .threads }
 
-    /// Whether the kernel knows RWF_NOAPPEND.
+    /// Whether the kernel supports RWF_NOAPPEND.
     public var knowsNoAppend: Bool { duplicates.knowsNoAppend }
 
-    /// Whether the caller is the loop's thread.
+    /// Whether the caller is on the loop's thread.
     public var isCurrent: Bool { loop?.isCurrent ?? false }
 
     // MARK: Any thread
 
-    /// Whether the numbers of the caller's descriptors mean the same to the library's threads: not after unshare(CLONE_FILES).
+    /// Whether the caller shares its descriptor table with the library's threads. It does not after
+    /// unshare(CLONE_FILES).
     public var knowsCallersFiles: Bool {
         guard drop_in_has_own_files() else { return true }
         return loop?.sharesCallersFiles ?? false
     }
 
-    /// Joins the hold of a file or block device that other operations hold already. nil if there is none by this
-    /// number.
+    /// Joins the hold that other operations have on a file or block device. nil if this number has none.
     public func join(_ number: Int32) -> (descriptor: Descriptor, file: FileIdentity)? {
         duplicates.join(number)
     }
 
-    /// Holds the open file of an operation that is about to be accepted until `release`, so that it meets that file and
-    /// no other.
+    /// Holds the open file of an operation that is about to be accepted, until `release`, so that the operation reaches
+    /// this file whatever happens to the number.
     public func hold(_ operation: Operation, _ file: FileIdentity) -> FileHolds.Outcome {
         guard let descriptor = operation.descriptor else { return .noPlace }
         let isFile = descriptor.kind == .buffered || descriptor.kind == .direct
         if isFile, duplicates.canShare || operation.isBufferedWrite { return duplicates.hold(descriptor, file) }
-        // A character device: the call may have to be made by a number.
+        // A character device: the call may have to be made on a descriptor number.
         if descriptor.kind == .stream, descriptor.backing != .device { return duplicates.hold(descriptor) }
         switch loop?.holds?.hold(descriptor) ?? .noPlace {
-        // The ring has fewer places than there may be operations that wait for theirs.
+        // The ring has fewer slots for files than there may be operations that wait for their turn.
         case .noPlace: return duplicates.hold(descriptor)
         case let outcome: return outcome
         }
     }
 
-    /// Lets go of what `hold` holds, once the operation has completed and before the program hears of it.
+    /// Releases what `hold` has held. Called when the operation has completed, before the program learns of it.
     public func release(_ descriptor: Descriptor) {
         if descriptor.isRegistered { loop?.holds?.release(descriptor) } else { duplicates.release(descriptor) }
     }
 
-    /// Accepts an operation. The record stays where it is until it is delivered.
+    /// Accepts an operation. The record must not move until it is delivered.
     ///
-    /// Buffered writes go to a worker straight away: most file systems know no write that does not wait, so that the
-    /// ring and the loop would only pass them on, one after the other, to a worker of theirs.
+    /// Buffered writes go directly to a worker. Most file systems do not support writes without waiting, so that the
+    /// ring, or the loop, would only pass them one by one to a worker of its own.
     public func carry(_ record: RecordPointer) {
         if record.pointee.operation.isBufferedWrite, let workers,
             workers.carry(record.pointee.operation, context: UInt(bitPattern: record))
         {
             return
         }
-        // Relaxed: who comes while another begins to wait may go first.
+        // Relaxed: an operation that races with another that begins to wait may overtake it.
         if waitingCount.load(ordering: .relaxed) > 0 || !stage(record) { wait(record) }
     }
 
-    /// Asks for an end to an operation that was accepted and whose record is not in use again.
+    /// Requests the cancellation of an operation that was accepted and whose record has not been reused.
     ///
-    /// Returns true if it was still waiting for a place: it is withdrawn and will not be delivered. Otherwise its
-    /// completion tells what came of it.
+    /// Returns true if it was still waiting for a slot: it is withdrawn and will not be delivered. Otherwise its
+    /// completion tells how it ended.
     public func requestCancel(_ record: RecordPointer) -> Bool {
         lock.lock()
         let isWithdrawn = withdraw(record)
@@ -123,7 +123,7 @@ public final class Carrier<Record: CarriedOperation>: LoopClient, @unchecked Sen
         return isWithdrawn
     }
 
-    /// Takes an operation back if it still waits for a place: true, and it will not be delivered.
+    /// Withdraws an operation that still waits for a slot. Returns true if it did; then it will not be delivered.
     public func withdrawWaiting(_ record: RecordPointer) -> Bool {
         lock.lock()
         defer { lock.unlock() }
@@ -141,7 +141,7 @@ public final class Carrier<Record: CarriedOperation>: LoopClient, @unchecked Sen
         return true
     }
 
-    // MARK: Waiting for a place
+    // MARK: Waiting for a slot
 
     private func wait(_ record: RecordPointer) {
         lock.lock()
@@ -150,16 +150,17 @@ public final class Carrier<Record: CarriedOperation>: LoopClient, @unchecked Sen
         if let last { last.pointee.carriage.next = record } else { first = record }
         last = record
         waitingCount.wrappingAdd(1, ordering: .relaxed)
-        // The places may have become free before it was in the list, and the loop sleep since.
+        // Slots may have become free before the record was in the list, with no completion to follow: avoid a lost
+        // wake-up.
         stageWaiting()
         lock.unlock()
     }
 
-    /// With the lock.
+    /// Under the lock.
     private func stageWaiting() {
         while let record = first {
             let next = record.pointee.carriage.next
-            // Before it is staged: from then on it may complete at any time.
+            // Before staging, since the operation may complete at any time afterwards.
             record.pointee.carriage.isWaiting = false
             guard stage(record) else {
                 record.pointee.carriage.isWaiting = true
@@ -171,7 +172,7 @@ public final class Carrier<Record: CarriedOperation>: LoopClient, @unchecked Sen
         }
     }
 
-    /// With the lock.
+    /// Under the lock.
     private func withdraw(_ record: RecordPointer) -> Bool {
         guard record.pointee.carriage.isWaiting else { return false }
         var before: RecordPointer?
@@ -192,7 +193,7 @@ public final class Carrier<Record: CarriedOperation>: LoopClient, @unchecked Sen
 
     public func deliver(_ deliveries: UnsafeBufferPointer<Delivery>) {
         Record.deliver(deliveries)
-        // Their places are free.
+        // The delivered operations have freed their slots.
         guard waitingCount.load(ordering: .relaxed) > 0 else { return }
         lock.lock()
         stageWaiting()

@@ -1,7 +1,7 @@
 internal import AIOCore
 internal import CDropIns
 
-// For closes.c.
+// The functions that closes.c calls.
 
 @c(drop_in_is_below_own)
 func isBelowOwn(_ number: Int32) -> Bool { GuestNumbers.isBelow(number) }

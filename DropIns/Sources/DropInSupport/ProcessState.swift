@@ -3,19 +3,19 @@ internal import CDropIns
 internal import CKernel
 internal import Synchronization
 
-/// A library's one object in this process: made at the first call, and made anew in a forked child, which has neither
+/// A library's one object in this process. It is made at the first call, and again in a forked child, which has neither
 /// the threads nor the rings of its parent.
 ///
-/// It is kept in a page that the kernel wipes in a child (MADV_WIPEONFORK, 4.14), so that also a child that was made
-/// without libc's knowledge finds nothing there, and the lock beside it open. What the child inherits otherwise is
-/// left alone: it is of no use, and other threads' locks may be held in it.
+/// Its address is kept in a page that the kernel wipes in a child (MADV_WIPEONFORK, 4.14), so that the child finds no
+/// object and an unlocked mutex, even if it was created without libc. Whatever else the child inherits is abandoned:
+/// other threads of the parent may have held locks in it.
 public enum ProcessState {
     private struct Page {
         var object: UInt
         var mutex: pthread_mutex_t
     }
 
-    /// The object; `make` makes it under a lock, and is asked again next time if it returns nil.
+    /// The object. `make` creates it under a lock. If it returns nil, the next call tries again.
     @inline(__always)
     public static func object<Object: ~Copyable>(
         _ make: () -> UnsafeMutablePointer<Object>?
@@ -23,13 +23,13 @@ public enum ProcessState {
         existing() ?? made(make)
     }
 
-    /// The object if there is one already.
+    /// The object if it exists.
     @inline(__always)
     public static func existing<Object: ~Copyable>() -> UnsafeMutablePointer<Object>? {
         guard let page = UnsafeMutablePointer<Page>(bitPattern: pageAddress.load(ordering: .acquiring)) else {
             return nil
         }
-        // Acquire: what `make` wrote is seen.
+        // Acquire: pairs with the release in `made`, so that the object's contents are visible.
         return UnsafeMutablePointer(bitPattern: atomic(page).pointee.load(ordering: .acquiring))
     }
 
@@ -47,7 +47,7 @@ public enum ProcessState {
 
     @inline(__always)
     private static func atomic(_ page: UnsafeMutablePointer<Page>) -> UnsafeMutablePointer<Atomic<UInt>> {
-        // The first field, which is only ever used so.
+        // The first field, which is accessed atomically only.
         UnsafeMutableRawPointer(page).assumingMemoryBound(to: Atomic<UInt>.self)
     }
 
@@ -62,10 +62,10 @@ public enum ProcessState {
             Kernel.munmap(start, 4096)
             return UnsafeMutablePointer(bitPattern: original)
         }
-        // Zeros: no object, and an open lock.
+        // Zeroed: no object, and an unlocked mutex.
         return start.assumingMemoryBound(to: Page.self)
     }
 }
 
-/// Where the page is; 0 before the first call. Inherited by children, as the mapping is.
+/// The address of the page; 0 before the first call. Children inherit the address and the mapping.
 private let pageAddress = Atomic<UInt>(0)

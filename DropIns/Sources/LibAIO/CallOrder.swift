@@ -3,17 +3,16 @@ internal import CDropIns
 internal import DropInSupport
 internal import Synchronization
 
-/// Operations that have to be carried out one after the other, in the order in which they were submitted: what a stream
-/// takes, what it gives, and what goes to the end of a file. The kernel's own Linux AIO does them one by one within
-/// io_submit, from whichever context.
+/// Runs operations one after the other, in the order of submission: reads of a stream, writes to a stream, and appends
+/// to a file. The kernel's own Linux AIO carries them out one by one within io_submit, whatever their context.
 ///
-/// By descriptor, file and direction, appends by the file alone; the operations of a lane are linked through their
-/// records. Its lock is taken after a context's, never before.
+/// A lane belongs to a descriptor, file and direction; for appends, to the file alone. Its operations are linked
+/// through their records. The lock is acquired after a context's lock, never before it.
 struct CallOrder: ~Copyable {
     typealias RecordPointer = UnsafeMutablePointer<Record>
     fileprivate typealias LanePointer = UnsafeMutablePointer<Lane>
 
-    /// A record's place.
+    /// A record's position.
     struct Place: BitwiseCopyable {
         fileprivate var lane: LanePointer?
         fileprivate var previous: RecordPointer?
@@ -23,9 +22,9 @@ struct CallOrder: ~Copyable {
         var isInLane: Bool { lane != nil }
     }
 
-    /// What the operations of a lane have in common.
+    /// Identifies a lane.
     struct Name: BitwiseCopyable, Equatable {
-        /// -1 for writes to the end of a file, which is the same by whatever descriptor.
+        /// -1 for appends, which share a lane whatever their descriptor.
         var descriptor: Int32
         var file: FileIdentity
         var isWrite: Bool
@@ -33,17 +32,17 @@ struct CallOrder: ~Copyable {
 
     fileprivate struct Lane: BitwiseCopyable {
         var name: Name
-        /// The one that runs, and those that wait behind it.
+        /// The operation that runs, followed by those that wait.
         var first: RecordPointer?
         var last: RecordPointer?
-        /// The next in its bucket, or the next free one.
+        /// The next lane in the bucket, or in the free list.
         var next: LanePointer?
     }
 
     private let lock = Lock()
     private let buckets: UnsafeMutablePointer<LanePointer?>
     private let free: UnsafeMutablePointer<LanePointer?>
-    /// Lanes with operations in them. Changes under the lock.
+    /// The number of lanes in use. It changes under the lock.
     private let laneCount = Atomic<Int>(0)
 
     private static var bucketCount: Int { 256 }
@@ -57,10 +56,11 @@ struct CallOrder: ~Copyable {
 
     enum Entering { case runs, waits, noMemory }
 
-    /// Whether no lane has operations. Relaxed: a thread sees what it has put there itself, and others have no order.
+    /// Whether no lane has operations. Relaxed: a thread sees its own operations, and has no order with those of
+    /// others.
     var isEmpty: Bool { laneCount.load(ordering: .relaxed) == 0 }
 
-    /// Whether a record would have to wait behind others.
+    /// Whether a record would have to wait.
     borrowing func isBusy(_ name: Name) -> Bool {
         guard !isEmpty else { return false }
         lock.lock()
@@ -68,7 +68,7 @@ struct CallOrder: ~Copyable {
         return find(name) != nil
     }
 
-    /// Puts a record behind those that came before it. One that waits is given out by `leave` of the one before it.
+    /// Appends a record to its lane. If it waits, the `leave` of the record before it returns it.
     borrowing func enter(_ record: RecordPointer, _ name: Name) -> Entering {
         lock.lock()
         defer { lock.unlock() }
@@ -80,7 +80,7 @@ struct CallOrder: ~Copyable {
         return isWaiting ? .waits : .runs
     }
 
-    /// The one that ran is done. Returns the one whose turn it is now.
+    /// Removes the record that ran. Returns the one whose turn has come.
     borrowing func leave(_ record: RecordPointer) -> RecordPointer? {
         lock.lock()
         defer { lock.unlock() }
@@ -91,7 +91,7 @@ struct CallOrder: ~Copyable {
         return next
     }
 
-    /// Takes out one that waits. False if it does not: its turn has come.
+    /// Removes a record that waits. False if its turn has come already.
     borrowing func withdraw(_ record: RecordPointer) -> Bool {
         lock.lock()
         defer { lock.unlock() }

@@ -3,8 +3,8 @@ internal import CKernel
 internal import DropInSupport
 internal import Synchronization
 
-/// The system calls of Linux AIO, as the kernel defines them: results are values or negative errnos, pointers may be
-/// anything.
+/// The system calls of Linux AIO, as the kernel defines them. Results are values or negative errnos, and any pointer
+/// may be invalid.
 enum Calls {
     /// io_setup(2).
     static func setUp(_ depth: UInt32, _ result: UInt) -> Int {
@@ -18,7 +18,7 @@ enum Calls {
             return -Int(EINVAL)
         }
         let made = make(depth, library)
-        // An address may look like no errno, but not the other way round.
+        // No address is in the range of the errnos, -4095 to -1.
         guard made > 0 || made < -4095 else { return made }
         place.storeBytes(of: UInt(bitPattern: made), as: UInt.self)
         return 0
@@ -29,7 +29,7 @@ enum Calls {
         if library.pointee.usesNative {
             let made = library.pointee.table.makeNative(depth: depth)
             switch made {
-            // Not allowed here: then it goes without the kernel's.
+            // Linux AIO is not allowed here: make a context without the kernel's.
             case -Int(ENOSYS), -Int(EPERM), -Int(EACCES): break
             default: return made
             }
@@ -55,7 +55,7 @@ enum Calls {
         Submission.submit(address, count, blocks)
     }
 
-    /// io_cancel(2): an operation that could be asked to end ends with an event, and the answer is EINPROGRESS.
+    /// io_cancel(2). A cancelled operation completes with an event; the call returns EINPROGRESS.
     static func cancel(_ address: UInt, _ block: UInt, _ event: UInt) -> Int {
         let key = block &+ UInt(CK_IOCB_KEY_OFFSET)
         guard Kernel.canRead(key, 4), let place = UnsafeRawPointer(bitPattern: key) else { return -Int(EFAULT) }

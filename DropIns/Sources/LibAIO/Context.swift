@@ -4,22 +4,22 @@ internal import CKernel
 internal import DropInSupport
 internal import Synchronization
 
-/// A context of Linux AIO: what io_setup makes. A handle.
+/// A handle of a context of Linux AIO, which io_setup makes.
 ///
-/// The memory behind it is never given back, only used again: so a lookup that comes too late reads something sound.
+/// The memory of its state is never freed, only reused, so that a late lookup is no use-after-free.
 struct Context: BitwiseCopyable, Equatable {
     let state: UnsafeMutablePointer<ContextState>
 
-    /// One for being in use, one for each operation in flight and each call inside.
+    /// One while the context is in use, plus one for each operation in flight and each call inside.
     var references: UnsafeMutablePointer<Atomic<UInt32>> { state.pointee.references }
-    /// Where the program has the ring, which is its name for the context; 0 while the context is not in use.
+    /// Where the program has the ring mapped, which is its ID of the context; 0 while the context is not in use.
     var address: UnsafeMutablePointer<Atomic<UInt>> { state.pointee.address }
     var writeCount: UnsafeMutablePointer<Atomic<UInt32>> { state.pointee.writeCount }
 
     /// Whether it is in use.
     var isAlive: Bool { address.pointee.load(ordering: .sequentiallyConsistent) != 0 }
 
-    /// Whether there is no event to be taken, nor would be had the kernel done the transfers within io_submit.
+    /// Whether there is no event to take, and would be none if the kernel had done the transfers within io_submit.
     var isEmpty: Bool {
         state.pointee.lock.lock()
         defer { state.pointee.lock.unlock() }
@@ -28,7 +28,7 @@ struct Context: BitwiseCopyable, Equatable {
         return ring.count == 0 && state.pointee.transferCount == 0 && ring.header.magic == EventRing.Header.magic
     }
 
-    /// Whether there are operations in flight that end by themselves, other than the kernel's own.
+    /// Whether operations of the loop's are in flight that end by themselves.
     var hasWorkInFlight: Bool {
         state.pointee.lock.lock()
         defer { state.pointee.lock.unlock() }
@@ -44,18 +44,18 @@ struct Context: BitwiseCopyable, Equatable {
 }
 
 struct ContextState: ~Copyable {
-    /// The number in the ring: the kernel's for its context, or one of ours.
+    /// The number in the ring: the kernel's for its context, or one of the library's.
     var id: UInt32
     let address: UnsafeMutablePointer<Atomic<UInt>>
     let references: UnsafeMutablePointer<Atomic<UInt32>>
-    /// Changes when those who wait for events have to look.
+    /// The futex word of the threads that wait for events. It changes when they have to look again.
     let news: UnsafeMutablePointer<Atomic<UInt32>>
-    /// 1 if a thread may sleep until it does. Whoever wakes the sleepers takes it back, and no sleeper ever: one that
-    /// is gone for good costs nothing but one wake of nobody.
+    /// 1 if a thread may sleep on `news`. The waker clears it, never the sleeper: one that has left by siglongjmp(3)
+    /// costs one superfluous futex call.
     let isSleptOn: UnsafeMutablePointer<Atomic<UInt32>>
-    /// How often the context was used again: who comes back from a sleep knows the one he meant by it.
+    /// How often the context has been reused. A thread that returns from a sleep recognizes its context by it.
     let lives: UnsafeMutablePointer<Atomic<UInt32>>
-    /// Small buffered writes that a worker has, for a moment's wait in io_submit.
+    /// Small buffered writes that a worker has. io_submit spins briefly until there are none.
     let writeCount: UnsafeMutablePointer<Atomic<UInt32>>
     /// A `ContextMode`.
     let mode: UnsafeMutablePointer<Atomic<UInt8>>
@@ -63,27 +63,27 @@ struct ContextState: ~Copyable {
     let lock = Lock()
 
     // Under the lock.
-    /// While the loop does all.
+    /// Present while the context belongs to the loop.
     var ring: EventRing?
-    /// The operations that the program asked for, if they are not counted by the kernel.
+    /// The number of operations that the program asked for, unless the kernel accounts for them.
     var depth: UInt32 = 0
     var inFlightCount = 0
-    /// Of those, reads and writes: what the kernel would have done within io_submit.
+    /// How many of them are reads and writes, which the kernel would have done within io_submit.
     var transferCount = 0
     var writes = WriteOrder()
     var waiters = Waiters()
     var lastEvents = LastEvents()
     var records = RecordPool()
-    /// By which the kernel knows its context, once the loop does all; 0 if there is none.
+    /// The kernel's address of its context after the switch to the loop; 0 if there is none.
     var kernelAddress: UInt = 0
-    /// Operations that the kernel has, or has completed into its own ring; or some more: see `reapNative`.
+    /// Operations that the kernel has in flight or has completed into its own ring. An upper bound: see `dropMarkers`.
     var outstandingCount = 0
-    /// The looks after these, made when first needed.
+    /// The timer that checks on them, created on first use.
     var tick: UnsafeMutablePointer<Record>?
     var isTicking = false
     var tickCount = 0
     var tickTime: Nanoseconds = 0
-    /// The next context that is not in use. The table's.
+    /// The next context in the table's free list.
     var nextFree: Context?
 
     init(id: UInt32) {
@@ -112,19 +112,19 @@ struct ContextState: ~Copyable {
 extension Context {
     enum Place {
         case record(UnsafeMutablePointer<Record>)
-        /// The ring could not hold one event more.
+        /// The ring has no room for another event.
         case full
         /// The context is being destroyed.
         case ended
         case noMemory
     }
 
-    /// A place for an operation.
+    /// Acquires a record for an operation.
     func acquire() -> Place {
         state.pointee.lock.lock()
         defer { state.pointee.lock.unlock() }
         guard isAlive, let ring = state.pointee.ring else { return .ended }
-        // One place of a ring is never used: full and empty would look the same.
+        // One slot of a ring stays unused, since a full ring would look like an empty one.
         let taken = state.pointee.inFlightCount + state.pointee.outstandingCount + ring.count
         guard taken < Int(ring.capacity) - 1 else { return .full }
         guard let record = state.pointee.records.acquire(self) else { return .noMemory }
@@ -133,7 +133,7 @@ extension Context {
         return .record(record)
     }
 
-    /// Gives the place of an operation back that was not accepted after all.
+    /// Gives back the record of an operation that was not accepted.
     func abandon(_ record: UnsafeMutablePointer<Record>) {
         let event = record.pointee.event
         record.pointee.account.withdraw()
@@ -150,7 +150,7 @@ extension Context {
         if record.pointee.isQuick {
             record.pointee.isQuick = false
             state.pointee.writes.end(write: record)
-            // Release: who sees that there are none any more sees the events.
+            // Release: a thread that sees the count at zero sees the events.
             writeCount.pointee.wrappingSubtract(1, ordering: .releasing)
         }
         if record.pointee.isTransfer {
@@ -165,19 +165,19 @@ extension Context {
     /// context ends.
     var life: UInt32 { state.pointee.lives.pointee.load(ordering: .sequentiallyConsistent) }
 
-    /// A reference to the same context after a time without one. False if it has ended.
+    /// Acquires a reference again after a time without one. False if the context has ended.
     func enterAgain(_ life: UInt32) -> Bool {
-        // As in `ContextTable.enter`. An address that is seen was stored after its life had begun.
+        // As in `ContextTable.enter`. A new address is stored only after the new life has begun.
         references.pointee.wrappingAdd(1, ordering: .sequentiallyConsistent)
         if isAlive, self.life == life { return true }
         leave(1)
         return false
     }
 
-    /// Gives references up. The last but one lets whoever destroys the context go on.
+    /// Releases references. The last but one wakes the thread that destroys the context.
     func leave(_ count: UInt32) {
-        // Release: what was done under the reference is done before the context is used again. Sequentially
-        // consistent with the address: either the destroyer sees the count, or we see that it waits.
+        // Release: accesses under the reference happen before the context is reused. Sequentially consistent with the
+        // address: either the destroyer sees the new count, or this thread sees that it waits.
         let left = references.pointee.wrappingSubtract(count, ordering: .sequentiallyConsistent).newValue
         if left == 1, address.pointee.load(ordering: .sequentiallyConsistent) == 0 {
             Kernel.futexWake(references, .max)
@@ -188,9 +188,10 @@ extension Context {
 // MARK: Ending
 
 extension Context {
-    /// Hands over an operation on a stream, or a poll, whose end may be asked for. False if the context is being destroyed.
+    /// Hands over an operation on a stream, or a poll, which may be cancelled. False if the context is being destroyed.
     func carryCancellable(_ record: UnsafeMutablePointer<Record>, _ loop: Carrier<Record>, isItsTurn: Bool) -> Bool {
-        // Under the lock, so that whoever cancels finds either nothing or an operation that the loop, or its lane, knows.
+        // Under the lock, so that a cancelling thread finds either nothing or an operation that the loop or its lane
+        // knows.
         state.pointee.lock.lock()
         defer { state.pointee.lock.unlock() }
         guard isAlive else { return false }
@@ -202,7 +203,7 @@ extension Context {
         return true
     }
 
-    /// Hands over an operation on a file, whose end is not asked for; or keeps it until its turn comes.
+    /// Hands over an operation on a file, which is not cancelled, or keeps it until its turn comes.
     func carry(_ record: UnsafeMutablePointer<Record>, _ loop: Carrier<Record>, isItsTurn: Bool) {
         if record.pointee.operation.isBufferedWrite {
             state.pointee.lock.lock()
@@ -219,7 +220,7 @@ extension Context {
         if isItsTurn { loop.carry(record) }
     }
 
-    /// What io_getevents may wait for a moment for: see `Reaping`.
+    /// Counts a transfer in, for which io_getevents may wait: see `Reaping.wanted`.
     func noteTransfer(_ record: UnsafeMutablePointer<Record>) {
         state.pointee.lock.lock()
         record.pointee.isTransfer = true
@@ -227,14 +228,14 @@ extension Context {
         state.pointee.lock.unlock()
     }
 
-    /// An operation that is not accepted after all gives its turn on.
+    /// Removes an operation that is not accepted from its lane, and starts the next one.
     func leaveLane(_ record: UnsafeMutablePointer<Record>) {
         var next = TurnList()
         next.append(leaveOrder(record))
         next.carry()
     }
 
-    /// Its turn has come (`CallOrder`).
+    /// Carries an operation whose turn in its lane has come (`CallOrder`).
     func carryNext(_ record: UnsafeMutablePointer<Record>) {
         guard let loop = Library.shared()?.pointee.runningLoop() else { return }
         state.pointee.lock.lock()
@@ -259,7 +260,7 @@ extension Context {
         }
     }
 
-    /// Asks for an end to one operation for which `condition` holds and which can be ended. False if there is none.
+    /// Requests the cancellation of one cancellable operation for which `condition` holds. False if there is none.
     func requestCancel(
         _ library: UnsafeMutablePointer<Library>, _ loop: Carrier<Record>,
         where condition: (UnsafeMutablePointer<Record>) -> Bool
@@ -268,7 +269,7 @@ extension Context {
         let found = state.pointee.records.firstInFlight { $0.pointee.isCancellable && condition($0) }
         var isWithdrawn = false
         if let found {
-            // Once: its second cancel finds nothing.
+            // Only once: a second cancellation finds nothing.
             found.pointee.isCancellable = false
             found.pointee.isCancelRequested = true
             isWithdrawn =
@@ -279,14 +280,15 @@ extension Context {
         return found != nil
     }
 
-    /// io_destroy(2): refuses new calls, ends what waits, lets the rest finish, and waits for all of it.
+    /// io_destroy(2): refuses new calls, cancels operations that wait, lets the others finish, and waits for all of
+    /// them.
     ///
-    /// The caller is inside the context. False if another destroys it already.
+    /// The caller is inside the context. False if another thread is destroying it already.
     func destroy(_ library: UnsafeMutablePointer<Library>) -> Bool {
         let known = address.pointee.load(ordering: .sequentiallyConsistent)
-        // A program that moved the ring away names nothing by the old address, where another's memory may be by now.
+        // If the program has moved the ring, the old address is no longer valid, and may belong to other memory.
         guard known != 0, isRing(at: known) else { return false }
-        // Under the lock, so that it does not turn to the loop meanwhile.
+        // Under the lock, so that the context does not switch to the loop meanwhile.
         state.pointee.lock.lock()
         let isFirst = address.pointee.compareExchange(
             expected: known, desired: 0, ordering: .sequentiallyConsistent
@@ -295,17 +297,18 @@ extension Context {
         state.pointee.lock.unlock()
         guard isFirst else { return false }
         if wasNative {
-            // Waits for what is in flight, and lets those go who wait for events.
+            // Waits for the operations in flight, and wakes the threads that wait for events.
             Kernel.linuxAIODestroy(known)
         } else {
             if let loop = library.pointee.runningLoop() {
-                // What was accepted to be written is written: io_submit of the kernel would have waited for it.
+                // Accepted writes are carried out: with the kernel's own Linux AIO, io_submit would have done them.
                 while requestCancel(library, loop, where: { !$0.pointee.operation.isWrite }) {}
                 stopTicking(loop)
             }
         }
         leave(1)
-        // A signal handler must not take this thread elsewhere: the kernel's wait cannot be interrupted either.
+        // Signals are blocked so that no handler leaves by siglongjmp(3). The kernel's wait is not interruptible
+        // either.
         Kernel.withSignalsBlocked {
             while true {
                 let count = references.pointee.load(ordering: .sequentiallyConsistent)
@@ -317,7 +320,7 @@ extension Context {
             keepLastEvents()
             endRing(programAddress: known)
         }
-        // Whoever wakes finds that the one he knew has ended.
+        // From here on a thread that wakes up finds that its context has ended.
         state.pointee.lives.pointee.wrappingAdd(1, ordering: .sequentiallyConsistent)
         if !wasNative { dismissWaiters() }
         library.pointee.table.recycle(self)
@@ -331,17 +334,17 @@ extension Context {
         if let ring = state.pointee.ring { state.pointee.lastEvents.keep(ring, life) }
     }
 
-    /// Nobody is inside any more.
+    /// Unmaps the ring. No thread is inside the context.
     private func endRing(programAddress: UInt) {
         let kernelAddress = state.pointee.kernelAddress
         let ring = state.pointee.ring
         state.pointee.ring = nil
         if kernelAddress == programAddress {
-            // It unmaps what is at its ring's place, which is the program's view of ours.
+            // The kernel unmaps the memory at its ring's address, which is the program's mapping of the library's ring.
             Kernel.linuxAIODestroy(kernelAddress)
             ring?.unmap()
         } else {
-            // The program has moved our ring; the kernel's context then has no address, and ends with the process.
+            // The program has moved the ring. The kernel's context can no longer be found, and ends with the process.
             ring?.unmap(programAddress: programAddress)
         }
     }
@@ -355,7 +358,8 @@ extension Context {
         if waiters.maskedCount > 0 { Kernel.wake(waiters.descriptor) }
     }
 
-    /// After `news` has changed: sequentially consistent with whoever falls asleep, who does it the other way round.
+    /// Called after `news` has changed. Sequentially consistent with a thread that goes to sleep, which stores and
+    /// loads in the opposite order.
     private func wakeSleepers() {
         if state.pointee.isSleptOn.pointee.exchange(0, ordering: .sequentiallyConsistent) != 0 {
             Kernel.futexWake(state.pointee.news, .max)
@@ -375,7 +379,7 @@ extension Context {
 // MARK: Completing
 
 extension Context {
-    /// Publishes what has completed. On the loop's thread, or a worker's.
+    /// Publishes completions. Called on the loop's thread, or a worker's.
     func complete(_ deliveries: UnsafeBufferPointer<Delivery>) {
         var next = TurnList()
         for delivery in deliveries {
@@ -412,9 +416,9 @@ extension Context {
 
     /// Under the lock.
     func publish(_ record: UnsafeMutablePointer<Record>, _ result: Int32) {
-        // What io_destroy takes back is nobody's event any more: see `keepLastEvents`.
+        // An operation cancelled by io_destroy has no event: see `keepLastEvents`.
         let isTakenBack = result == -ECANCELED && record.pointee.isCancelRequested && !isAlive
-        // A cancelled poll ends with no events, as the kernel's does.
+        // As in the kernel, a cancelled poll completes with no events.
         let result = record.pointee.isPoll && result == -ECANCELED ? 0 : result
         record.pointee.account.complete(result: Int(result))
         let event = ck_io_event(
@@ -424,13 +428,13 @@ extension Context {
         if result == -EFBIG { record.pointee.operation.signalFileSizeLimit() }
         release(record)
         guard descriptor >= 0 else { return }
-        // After the event can be seen.
+        // Only after the event is visible.
         Kernel.wake(descriptor)
         GuestNumbers.close(descriptor)
     }
 
-    /// Under the lock, which it gives up: after so many events, wakes those who have something to do, and gives references
-    /// up.
+    /// Under the lock, which it releases. After `count` events: wakes threads that have enough of them, and releases
+    /// references.
     func finishPublishing(_ count: Int, leaving references: Int) {
         let eventCount = state.pointee.ring?.count ?? 0
         let isNeeded = state.pointee.waiters.isWoken(by: eventCount)
@@ -447,7 +451,7 @@ extension Context {
     }
 }
 
-/// Records whose turn has come, linked through their `nextFree`, which they do not need while they are in flight.
+/// Records whose turn has come, linked through `nextFree`, which is unused while they are in flight.
 private struct TurnList {
     private var first: UnsafeMutablePointer<Record>?
     private var last: UnsafeMutablePointer<Record>?
@@ -462,7 +466,7 @@ private struct TurnList {
     func carry() {
         var current = first
         while let record = current {
-            // Read before: it may complete, and be another's.
+            // Read first: once carried, the record may complete and be reused.
             current = record.pointee.nextFree
             record.pointee.context.carryNext(record)
         }

@@ -4,27 +4,29 @@ internal import CKernel
 internal import DropInSupport
 internal import Synchronization
 
-/// The contexts of the process, found by the address that the program has for them.
+/// The contexts of the process, found by the program's address of them.
 struct ContextTable: ~Copyable {
     private let lock = Lock()
-    /// By the number in their ring: addresses of states. The kernel gives numbers out again.
+    /// The addresses of states, indexed by the number in the ring. The kernel reuses its numbers.
     private let contexts: UnsafeMutablePointer<Atomic<UInt>>
-    /// Under the lock: those not in use, of the kernel's and of our own; and the operations that our own are for.
+    /// Under the lock: free lists of contexts with and without the kernel's, and the operations that the latter are
+    /// for.
     private let free: UnsafeMutablePointer<Context?>
     private let depthSum: UnsafeMutablePointer<UInt64>
     private let ownCount: UnsafeMutablePointer<UInt32>
     /// Above all numbers that were ever used.
     private let idEnd = Atomic<UInt32>(0)
-    /// The id of the context last found at an address with this hash: a guess that saves a look at the ring.
+    /// The number of the context last found at an address with this hash. A guess that saves a look at the ring.
     private let guesses: UnsafeMutablePointer<Atomic<UInt32>>
 
-    /// More than fit into the address space with two mappings each. The upper half is for those without the kernel's.
+    /// More than fit into the address space with two mappings each. The upper half is for contexts without the
+    /// kernel's.
     private static var contextsMax: UInt32 { 1 << 17 }
     private static var ownFirst: UInt32 { contextsMax / 2 }
     private static var guessCount: Int { 256 }
 
     init?() {
-        // Of the pages, zeros, only those that are used cost memory.
+        // Zeroed pages: only those that are used take memory.
         let size = Int(Self.contextsMax) * MemoryLayout<Atomic<UInt>>.stride
         let result = Kernel.mmap(size, CK_PROT_READ | CK_PROT_WRITE, CK_MAP_PRIVATE | CK_MAP_ANONYMOUS, -1, 0)
         guard result > 0, let memory = UnsafeMutableRawPointer(bitPattern: result) else { return nil }
@@ -41,11 +43,11 @@ struct ContextTable: ~Copyable {
 
     // MARK: Finding
 
-    /// The context at `address`, with a reference that the caller gives up with `leave`. nil if there is none.
+    /// The context at `address`, with a reference that the caller releases by `leave`. nil if there is none.
     borrowing func enter(_ address: UInt) -> Context? {
         let guess = guesses + Int((address >> 12) % UInt(Self.guessCount))
         if let context = enter(address, id: guess.pointee.load(ordering: .relaxed)) { return context }
-        // The ring says which it is, if that is a ring. Its memory may be anything, and so may what it says.
+        // The ring holds the number, if this is a ring. The memory may be anything, and its content may be wrong.
         guard let header = EventRing.foreignHeader(at: address) else { return nil }
         let id = header.id
         noteMove(id, to: address)
@@ -56,15 +58,15 @@ struct ContextTable: ~Copyable {
 
     private borrowing func context(_ id: UInt32) -> Context? {
         guard id < Self.contextsMax else { return nil }
-        // Acquire: its state was made before.
+        // Acquire: pairs with the release in `begin`.
         let address = (contexts + Int(id)).pointee.load(ordering: .acquiring)
         return UnsafeMutablePointer(bitPattern: address).map(Context.init(state:))
     }
 
     private borrowing func enter(_ address: UInt, id: UInt32) -> Context? {
         guard address != 0, let context = context(id) else { return nil }
-        // Counted first, and looked at then: sequentially consistent with the destroyer, who does it the other way
-        // round.
+        // Increment first, then look. Sequentially consistent with the destroyer, which stores and loads in the
+        // opposite order.
         context.references.pointee.wrappingAdd(1, ordering: .sequentiallyConsistent)
         if context.address.pointee.load(ordering: .sequentiallyConsistent) == address, context.hasNumber(id) {
             return context
@@ -73,12 +75,12 @@ struct ContextTable: ~Copyable {
         return nil
     }
 
-    /// The kernel follows a ring that the program moves with mremap(2); so a ring found elsewhere is looked at
-    /// closely, and if it is the one, found there from now on.
+    /// The kernel follows a ring that the program moves with mremap(2). So a ring found at another address is verified
+    /// and, if it is the context's, found there from now on.
     private borrowing func noteMove(_ id: UInt32, to address: UInt) {
         guard let context = context(id) else { return }
         let known = context.address.pointee.load(ordering: .sequentiallyConsistent)
-        // Inside, so that the ring does not go meanwhile.
+        // With a reference, so that the ring is not unmapped meanwhile.
         guard known != address, enter(known, id: id) != nil else { return }
         defer { context.leave(1) }
         guard context.isRing(at: address) else { return }
@@ -86,7 +88,7 @@ struct ContextTable: ~Copyable {
             expected: known, desired: address, ordering: .sequentiallyConsistent)
     }
 
-    /// Whether `condition` holds for one of them, in use or not.
+    /// Whether `condition` holds for any context, in use or not.
     borrowing func hasAny(where condition: (Context) -> Bool) -> Bool {
         for id in 0..<idEnd.load(ordering: .acquiring) {
             if let context = context(id), condition(context) { return true }
@@ -96,7 +98,7 @@ struct ContextTable: ~Copyable {
 
     // MARK: Making and destroying
 
-    /// io_setup(2): begins a context of the kernel's. Its address, or a negative errno.
+    /// io_setup(2): makes a context of the kernel's. Returns its address or a negative errno.
     borrowing func makeNative(depth: UInt32) -> Int {
         var address: UInt = 0
         let refused = Kernel.linuxAIOSetup(depth, &address)
@@ -116,7 +118,7 @@ struct ContextTable: ~Copyable {
         return Int(bitPattern: address)
     }
 
-    /// Begins a context without the kernel's, with a ring of `capacity` events. Its address, or a negative errno.
+    /// Makes a context without the kernel's, with a ring of `capacity` events. Returns its address or a negative errno.
     borrowing func make(capacity: UInt32, depth: UInt32) -> Int {
         let limit = Kernel.linuxAIOLimit()
         lock.lock()
@@ -142,13 +144,13 @@ struct ContextTable: ~Copyable {
         context.references.pointee.wrappingAdd(1, ordering: .sequentiallyConsistent)
         context.address.pointee.store(address, ordering: .sequentiallyConsistent)
         let place = contexts + Int(context.state.pointee.id)
-        // Release: the state is there before it is found.
+        // Release: the state is initialized before it can be found.
         place.pointee.store(UInt(bitPattern: context.state), ordering: .releasing)
         let end = context.state.pointee.id + 1
         if end > idEnd.load(ordering: .relaxed) { idEnd.store(end, ordering: .releasing) }
     }
 
-    /// The end of a context whose address and rings were taken away and that nobody is in any more.
+    /// Frees a context whose address and rings are gone and that no thread is inside of.
     borrowing func recycle(_ context: Context) {
         context.state.pointee.waiters.reset()
         lock.lock()
@@ -156,13 +158,14 @@ struct ContextTable: ~Copyable {
         context.state.pointee.depth = 0
         context.state.pointee.kernelAddress = 0
         context.state.pointee.outstandingCount = 0
-        // Relative, like all changes of it: a lookup that comes too late may just be counting itself in and out.
+        // A decrement rather than a store, like all changes of it: a late lookup may be incrementing and decrementing
+        // it.
         context.references.pointee.wrappingSubtract(1, ordering: .sequentiallyConsistent)
         putFree(context)
         lock.unlock()
     }
 
-    /// Under the lock. One without the kernel's keeps its number.
+    /// Under the lock. A context without the kernel's keeps its number.
     private borrowing func takeFree(isOwn: Bool) -> Context? {
         let list = free + (isOwn ? 1 : 0)
         if let context = list.pointee {

@@ -2,16 +2,16 @@ internal import AIOCore
 internal import CKernel
 internal import Synchronization
 
-/// The ring of completed operations that a context points at: `struct aio_ring`, which programs also read, and empty,
-/// behind the library's back (fio with userspace_reap, QEMU).
+/// A context's ring buffer of events: `struct aio_ring`. Some programs read it, and take events from it, without the
+/// library (fio with userspace_reap, QEMU).
 ///
-/// Its memory, which is shared and has no name, is mapped twice: once for the program, which may move or unmap it, and
-/// once for us.
+/// Its memory is shared and anonymous, and mapped twice: once for the program, which may move or unmap it, and once for
+/// the library.
 struct EventRing: BitwiseCopyable {
-    /// The kernel's `struct aio_ring`, but for the events that follow it.
+    /// The kernel's `struct aio_ring` without the events that follow it.
     struct Header {
         var id: UInt32
-        /// Places for events.
+        /// The number of slots for events.
         var capacity: UInt32
         var head: UInt32
         var tail: UInt32
@@ -23,17 +23,17 @@ struct EventRing: BitwiseCopyable {
         static var magic: UInt32 { 0xa10a_10a1 }
     }
 
-    /// Ours.
+    /// The library's mapping.
     private let memory: UnsafeMutableRawPointer
     let size: Int
     let capacity: UInt32
-    /// The program cannot be trusted with it, so it is kept here too.
+    /// A copy of the tail, since the program may corrupt the one in the ring.
     private var tail: UInt32 = 0
 
     private static var pageSize: Int { 4096 }
 
-    /// How many events the ring of a context for `depth` operations holds, by the kernel's rule, which leaves room
-    /// for what each processor keeps aside. nil where the kernel finds `depth` too large.
+    /// How many events the ring of a context for `depth` operations holds. This is the kernel's rule, which leaves room
+    /// for the requests that each processor sets aside. nil if the kernel refuses `depth`.
     static func capacity(forDepth depth: UInt32, processors: UInt32) -> UInt32? {
         let doubled = max(depth, processors &* 4) &* 2
         guard doubled <= 0x1000_0000 / UInt32(MemoryLayout<ck_io_event>.size) else { return nil }
@@ -42,7 +42,7 @@ struct EventRing: BitwiseCopyable {
         return UInt32((pages * pageSize - MemoryLayout<Header>.size) / MemoryLayout<ck_io_event>.size)
     }
 
-    /// Not in the program's sight yet: see `takePlace`. nil without memory.
+    /// The ring is not visible to the program yet: see `takePlace`. nil without memory.
     init?(id: UInt32, capacity: UInt32) {
         let bytes = MemoryLayout<Header>.size + Int(capacity) * MemoryLayout<ck_io_event>.size
         size = (bytes + Self.pageSize - 1) / Self.pageSize * Self.pageSize
@@ -53,9 +53,9 @@ struct EventRing: BitwiseCopyable {
         memory.initializeMemory(as: Header.self, to: Header(id: id, capacity: capacity, head: 0, tail: 0))
     }
 
-    /// Maps the ring for the program, once more: at `address`, in one step, in the place of what is there; or anywhere, if
-    /// that is 0. It is empty, and its first event will be at `head`. Where the program has it then; nil, and the memory
-    /// given back, if it cannot be mapped.
+    /// Maps the ring a second time, for the program: at `address`, where it replaces what is mapped there in one step,
+    /// or anywhere if that is 0. The ring is empty, and its first event will be at `head`. Returns the address of the
+    /// mapping. If that fails, returns nil and frees the memory.
     mutating func takePlace(at address: UInt, head: UInt32) -> UInt? {
         tail = head % capacity
         word(8).pointee.store(tail, ordering: .relaxed)
@@ -65,32 +65,32 @@ struct EventRing: BitwiseCopyable {
             unmap()
             return nil
         }
-        // A child has no part in it.
+        // A forked child does not inherit the library's mapping.
         Kernel.madvise(memory, size, CK_MADV_DONTFORK)
         return UInt(result)
     }
 
-    /// What the ring says of itself now, which the program may have spoilt.
+    /// The header as it is now. The program may have corrupted it.
     var header: Header { memory.load(as: Header.self) }
 
-    /// Whether the ring at `address`, which the library does not know, is empty as far as libaio can see: it looks
-    /// there before it makes the call. A child sees its parent's rings.
+    /// Whether the ring at `address`, which the library does not know, looks empty to libaio, which looks before it
+    /// makes the call. A forked child sees its parent's rings.
     static func isEmptyForeign(at address: UInt) -> Bool {
         guard let header = foreignHeader(at: address) else { return false }
         return header.magic == Header.magic && header.head == header.tail
     }
 
-    /// The same of a ring that is there, as libaio looks: without a call.
+    /// The same for a ring that is certainly mapped. Like libaio, it makes no system call.
     static func isEmpty(at address: UInt) -> Bool {
         guard let ring = UnsafeMutableRawPointer(bitPattern: address) else { return false }
         func word(_ offset: Int) -> UInt32 {
-            // Acquire: an event is there when the tail says so.
+            // Acquire: an event is present before the tail includes it.
             (ring + offset).assumingMemoryBound(to: Atomic<UInt32>.self).pointee.load(ordering: .acquiring)
         }
         return word(16) == Header.magic && word(8) == word(12)
     }
 
-    /// What may be a ring's header, or anything, or gone the next moment: another thread may be destroying it.
+    /// A copy of what may be a ring's header. The memory may hold anything, and another thread may be unmapping it.
     static func foreignHeader(at address: UInt) -> Header? {
         var header = Header(id: 0, capacity: 0, head: 0, tail: 0)
         let copied = withUnsafeMutableBytes(of: &header) {
@@ -99,7 +99,7 @@ struct EventRing: BitwiseCopyable {
         return copied == MemoryLayout<Header>.size ? header : nil
     }
 
-    /// Unmaps our view; and the program's, unless that is gone with the kernel's context.
+    /// Unmaps the library's mapping, and the program's unless it was unmapped with the kernel's context.
     func unmap(programAddress: UInt? = nil) {
         Kernel.munmap(memory, size)
         if let programAddress, let program = UnsafeMutableRawPointer(bitPattern: programAddress) {
@@ -112,7 +112,7 @@ struct EventRing: BitwiseCopyable {
     }
 
     private var head: UInt32 {
-        // Acquire: the program has read the events before it moved the head past them.
+        // Acquire: the program read the events before it moved the head past them.
         word(8).pointee.load(ordering: .acquiring) % capacity
     }
 
@@ -120,38 +120,38 @@ struct EventRing: BitwiseCopyable {
         (memory + MemoryLayout<Header>.size).assumingMemoryBound(to: ck_io_event.self)
     }
 
-    /// Events that nobody has taken.
+    /// The number of untaken events.
     var count: Int {
         let head = head
         return Int(head <= tail ? tail - head : capacity - (head - tail))
     }
 
-    /// Room was kept for the event when its operation was accepted.
+    /// Appends an event. Room for it was reserved when its operation was accepted.
     mutating func publish(_ event: ck_io_event) {
         events[Int(tail)] = event
         tail = tail + 1 == capacity ? 0 : tail + 1
-        // Release: whoever sees the tail sees the event.
+        // Release: the event is visible before the tail includes it.
         word(12).pointee.store(tail, ordering: .releasing)
     }
 
-    /// Copies out and removes the oldest `count` events, which are there.
+    /// Copies out and removes the oldest `count` events, which must be present.
     func take(_ count: Int, into target: UnsafeMutablePointer<ck_io_event>) {
         var head = head
         for index in 0..<count {
             target[index] = events[Int(head)]
             head = head + 1 == capacity ? 0 : head + 1
         }
-        // Release: the places are written again only after they have been read.
+        // Release: the slots are read before they can be written again.
         word(8).pointee.store(head, ordering: .releasing)
     }
 }
 
 extension EventRing {
-    /// Whether the memory at `address` is this ring: it shows what is written here. Under the context's lock.
+    /// Whether the memory at `address` is this ring: whether it shows what is written here. Under the context's lock.
     func isMapped(at address: UInt) -> Bool {
-        // Our own view of it is no name for the program to use.
+        // The library's own mapping is not a valid ID for the program.
         guard address != UInt(bitPattern: memory) else { return false }
-        // The place after the newest event is never an event's.
+        // The slot after the newest event never holds an event.
         let place = events + Int(tail)
         let offset = UnsafeMutableRawPointer(place) - memory
         let seen = address &+ UInt(offset)

@@ -1,8 +1,8 @@
 internal import AIOCore
 internal import CKernel
 
-// The names of Debian's libaio 0.3.113, by their versions. Each takes its arguments as plain words, since a pointer may
-// be anything, and returns a value or a negative errno; libc's errno is left alone.
+// The functions of Debian's libaio 0.3.113 with their symbol versions. Each takes plain words, since any pointer may be
+// invalid, and returns a value or a negative errno. errno is left alone.
 
 // MARK: LIBAIO_0.4
 
@@ -39,7 +39,7 @@ public func exportQueueInit(_ depth: Int32, _ context: UInt) -> Int32 {
 @_cdecl("io_queue_release@@LIBAIO_0.1")
 public func exportQueueRelease(_ context: UInt) -> Int32 { Int32(truncatingIfNeeded: Calls.destroy(context)) }
 
-// Programs that were linked before libaio 0.3.93 have other signatures for three of the names.
+// Programs that were linked against a libaio older than 0.3.93 use other signatures of three functions.
 
 @_cdecl("io_cancel@LIBAIO_0.1")
 public func exportOldCancel(_ context: UInt, _ block: UInt) -> Int32 {

@@ -3,12 +3,12 @@ internal import CDropIns
 internal import CKernel
 internal import Synchronization
 
-/// A small context of the kernel's, in which it is asked what it says of an operation: whether a file takes these flags,
-/// and what comes of a transfer that may not wait (RWF_NOWAIT). Only the file system and the driver know, and what the
-/// system call says does not tell a refusal from a result.
+/// A small context of the kernel's for questions about an operation: whether a file accepts its flags, and the result
+/// of a transfer that must not wait (RWF_NOWAIT). Only the file system and the driver know, and the plain system call
+/// does not tell a refusal at submission from a result.
 struct KernelProbe: ~Copyable {
     private let lock = Lock()
-    /// Under the lock: 0 until it is needed, or where there is none.
+    /// Used under the lock. 0 until it is needed, or where none can be made.
     private let context: UnsafeMutablePointer<UInt>
 
     init() {
@@ -17,14 +17,14 @@ struct KernelProbe: ~Copyable {
     }
 
     enum Answer {
-        /// By io_submit.
+        /// Refused by io_submit.
         case refused(Int)
         case done(Int)
-        /// Linux AIO is not to be had here.
+        /// Linux AIO is not available.
         case unknown
     }
 
-    /// Carries a transfer out that may not wait; of a file through the page cache, or a stream.
+    /// Carries out a transfer that must not wait, on a stream or, through the page cache, on a file.
     borrowing func attempt(_ block: ck_iocb) -> Answer {
         lock.lock()
         defer { lock.unlock() }
@@ -33,14 +33,14 @@ struct KernelProbe: ~Copyable {
         guard submitted == 1 else { return .refused(submitted) }
         var event = ck_io_event()
         let count = withUnsafeMutablePointer(to: &event) {
-            // It is there: the transfer did not wait.
+            // The event is available at once, since the transfer did not wait.
             Kernel.linuxAIOGetEvents(context.pointee, 1, 1, UInt(bitPattern: $0), .never, mask: 0)
         }
         return count == 1 ? .done(Int(event.result)) : .done(-Int(EAGAIN))
     }
 
-    /// Why the kernel refuses a transfer for its flags; 0 if it does not. Nothing is transferred: the offset is none, which
-    /// is looked at later.
+    /// Why the kernel refuses a transfer for its flags; 0 if it does not. Nothing is transferred: the offset is
+    /// invalid, which the kernel checks after the flags.
     borrowing func refusal(_ block: ck_iocb, isWrite: Bool) -> Int {
         lock.lock()
         defer { lock.unlock() }

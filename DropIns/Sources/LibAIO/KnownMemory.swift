@@ -2,12 +2,12 @@ internal import AIOCore
 internal import CDropIns
 internal import CKernel
 
-/// What is known within one call of the program's memory: the page looked at last need not be looked at again.
+/// What one call knows about the program's memory. The page that was probed last need not be probed again.
 struct KnownMemory {
     private var readable: UInt = 0
     private var writable: UInt = 0
 
-    /// Whether the memory is there for sure, readable and writable, so that the kernel need not be asked.
+    /// Whether the memory is certainly mapped, readable and writable, so that it need not be probed.
     static func isThere(_ address: UInt, _ count: Int) -> Bool {
         di_is_stack(address, count) || di_is_heap(address, count)
     }
@@ -22,14 +22,14 @@ struct KnownMemory {
         return true
     }
 
-    /// Writes the key of the control block at `address`, which is readable, as the kernel does. False where that
-    /// faults. Not to be asked for where the key is zero already, as it always is: of what the kernel does that leaves
-    /// out no more than that it refuses blocks in memory that cannot be written.
+    /// Writes the key of the control block at `address`, which is readable, as the kernel does. False where the kernel
+    /// would fault. Callers skip it if the key is zero already, as it always is. The only difference is that the kernel
+    /// refuses blocks in memory that cannot be written.
     mutating func canWriteKey(of address: UInt) -> Bool {
         let place = address &+ UInt(CK_IOCB_KEY_OFFSET)
         guard let key = UnsafeMutablePointer<UInt64>(bitPattern: place) else { return false }
         if !Self.isThere(place, 8) && (place >> 12 != writable || place & 7 != 0) {
-            // The key and the flags behind it: both are written, and the flags put back.
+            // Probing overwrites the key and the flags after it. The flags are restored.
             let kept = UnsafeRawPointer(key).loadUnaligned(as: UInt64.self)
             guard Kernel.canOverwrite(place, 8) else { return false }
             UnsafeMutableRawPointer(key).storeBytes(of: kept, as: UInt64.self)

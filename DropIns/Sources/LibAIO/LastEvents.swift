@@ -25,7 +25,7 @@ struct LastEvents: BitwiseCopyable {
         memory = events
     }
 
-    /// How many are left of the context that had this life.
+    /// How many events are left of the context that had this life.
     func count(_ life: UInt32) -> Int { life == self.life ? end - next : 0 }
 
     mutating func take(_ count: Int, into target: UnsafeMutablePointer<ck_io_event>) {

@@ -4,11 +4,11 @@ internal import CKernel
 internal import DropInSupport
 internal import Synchronization
 
-/// The library in this process: its contexts, and the loop that carries out what cannot be done in the call.
+/// The library in this process: its contexts, and the loop for operations that cannot be done in the call.
 struct Library: ~Copyable {
     let table: ContextTable
     let processors: UInt32
-    /// Whether direct I/O may go to the kernel's Linux AIO; not if an engine is asked for by name.
+    /// Whether direct I/O may go to the kernel's Linux AIO. False if AIO_ENGINE names an engine.
     let usesNative: Bool
     let guesses: UnsafeMutablePointer<CacheGuess>
     let direct: DirectGuesses
@@ -16,7 +16,7 @@ struct Library: ~Copyable {
     let probe = KernelProbe()
     private let startLock = Lock()
     private let carrier: UnsafeMutablePointer<Atomic<UInt>>
-    /// When to try again to start a loop that could not be.
+    /// When to try again to start the loop after a failure.
     private let nextStart: UnsafeMutablePointer<Atomic<UInt64>>
 
     private static var guessCount: Int { 128 }
@@ -36,7 +36,7 @@ struct Library: ~Copyable {
         nextStart.initialize(to: Atomic(0))
     }
 
-    /// The library, made at the first call. nil without memory.
+    /// The library, created at the first call. nil without memory.
     static func shared() -> UnsafeMutablePointer<Library>? {
         ProcessState.object {
             guard let memory = malloc(MemoryLayout<Library>.stride), let library = Library() else { return nil }
@@ -46,16 +46,16 @@ struct Library: ~Copyable {
         }
     }
 
-    /// Whether the page cache is worth asking to read or write without waiting. By descriptor; several may share one guess.
+    /// The guess whether to try a read or a write without waiting. Several descriptors may share one.
     borrowing func guess(_ descriptor: Int32, isWrite: Bool) -> UnsafeMutablePointer<CacheGuess> {
-        guesses + (Int(descriptor) * 2 + (isWrite ? 1 : 0)) % Self.guessCount
+        guesses + (Int(UInt32(bitPattern: descriptor)) * 2 + (isWrite ? 1 : 0)) % Self.guessCount
     }
 
-    /// The loop, started when first needed. nil if no thread, descriptor or memory could be had for it; that is tried again
-    /// a tenth of a second later. nil as well if the caller's descriptors have no numbers there.
+    /// The loop, started on first use. nil if it could not be started for want of a thread, descriptor or memory; the
+    /// next try is a tenth of a second later. Also nil if the caller has another descriptor table than the loop.
     borrowing func loop() -> Carrier<Record>? {
         if let running = runningLoop() { return running.knowsCallersFiles ? running : nil }
-        // Relaxed: a try more, or less, does no harm.
+        // Relaxed: one try more or less does no harm.
         let pause = nextStart.pointee.load(ordering: .relaxed)
         if pause != 0, Kernel.now() < pause { return nil }
         startLock.lock()
@@ -73,15 +73,15 @@ struct Library: ~Copyable {
     /// The loop if it has been started.
     @inline(__always)
     borrowing func runningLoop() -> Carrier<Record>? {
-        // Acquire: the carrier was made before it was stored. It is never given up.
+        // Acquire: the carrier was created before its address was stored. It is never released.
         UnsafeRawPointer(bitPattern: carrier.pointee.load(ordering: .acquiring)).map {
             Unmanaged<Carrier<Record>>.fromOpaque($0).takeUnretainedValue()
         }
     }
 }
 
-/// See last_thread.h. Transfers and syncs that were accepted are carried out; what waits for somebody else the kernel
-/// ends with the process as well, and what it has itself is its own to see to.
+/// See last_thread.h. Accepted transfers and syncs are carried out. Operations that wait for another party end with the
+/// process, as with the kernel's own Linux AIO, and the kernel takes care of its own operations.
 @c(drop_in_has_nothing_in_flight)
 func hasNothingInFlight() -> Bool {
     let library: UnsafeMutablePointer<Library>? = ProcessState.existing()

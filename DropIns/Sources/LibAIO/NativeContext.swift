@@ -6,34 +6,35 @@ internal import Synchronization
 
 /// How a context's operations are carried out.
 ///
-/// A context begins as one of the kernel's own: its address is that of the kernel's ring, and all that the kernel does
-/// without blocking its caller (direct I/O, syncs, and what it refuses) goes there as it is, at the kernel's price, with
-/// the program's eventfd, and with the kernel's events for programs that take them off the ring by themselves. With the
-/// first operation that the kernel would do within io_submit the context turns to the loop for good: a ring of ours takes
-/// the place of the kernel's, at the same address and with the same number, so that the kernel's context goes on behind it.
+/// A context begins as one of the kernel's own: its address is that of the kernel's ring. Operations that the kernel
+/// does not block its caller for (direct I/O, syncs, and what it refuses) are handed over unchanged. They cost what the
+/// kernel costs, signal the program's eventfd, and have their events in the kernel's ring, for programs that read it
+/// themselves. With the first operation that the kernel would carry out within io_submit, the context switches to the
+/// loop for good. A ring of the library's is mapped over the kernel's, at the same address and with the same number, so
+/// that the kernel's context continues behind it.
 enum ContextMode: UInt8, BitwiseCopyable {
     case native
     case loop
 }
 
-/// What is known of the kernel's context behind one of ours, as far as threads read it without the context's lock.
+/// Counters of the kernel's context behind a context, which threads use without the context's lock.
 struct NativeCounts: ~Copyable {
-    /// Threads that are handing blocks to the kernel.
+    /// Threads that are handing control blocks to the kernel.
     let submitters = Atomic<Int>(0)
-    /// Operations that the kernel took, since the context was made.
+    /// Operations that the kernel has accepted since the context was made.
     let accepted = Atomic<UInt64>(0)
-    /// So many calls are believed yet to bring nothing but what is the kernel's, as the last ones did. To look at every
-    /// control block costs some system calls, since its memory may not be there; at worst the kernel waits in some of them,
-    /// as it would have.
+    /// How many more calls are assumed to submit only operations of the kernel's, as the last ones did. Inspecting
+    /// every control block costs some system calls, since its memory must be probed. At worst the kernel waits in some
+    /// of these calls, as it would without the library.
     let credit = Atomic<Int>(0)
-    /// Threads that wait in the kernel, and the most events that one of them waits for. One that leaves by siglongjmp(3)
-    /// is counted for ever, which does no harm.
+    /// The threads that wait in the kernel, and the largest number of events that one of them wants. A thread that
+    /// leaves by siglongjmp(3) stays counted, which does no harm.
     let waiters = Atomic<Int>(0)
     let wanted = Atomic<Int>(0)
 
-    /// For another context. Those who waited in the one before may not have counted themselves out yet.
+    /// For the next context. Threads that waited in the last one may not have counted themselves out yet.
     func reset() {
-        // Relaxed: the context is in nobody's use.
+        // Relaxed: no thread uses the context.
         accepted.store(0, ordering: .relaxed)
         credit.store(0, ordering: .relaxed)
         wanted.store(0, ordering: .relaxed)
@@ -45,38 +46,38 @@ struct NativeCounts: ~Copyable {
 extension Context {
     @inline(__always)
     var isNative: Bool {
-        // Sequentially consistent with the counts: whoever turns the context sees the thread counted, or that thread sees
-        // the turn. What the turn made is seen with it.
+        // Sequentially consistent with the counters: either the thread that switches the context sees this thread
+        // counted, or this thread sees the switch. It also acquires what the switch has stored.
         state.pointee.mode.pointee.load(ordering: .sequentiallyConsistent) == ContextMode.native.rawValue
     }
 
-    /// Whether the program's ring has this number: as the kernel, which goes by it, and with another there knows the context
-    /// no more.
+    /// Whether the program's ring has this number. The kernel too finds a context by the number in its ring, and does
+    /// not know one whose number was changed.
     @inline(__always)
     func hasNumber(_ id: UInt32) -> Bool {
         isNative ? state.pointee.id == id : state.pointee.ring?.header.id == id
     }
 
-    /// Of a call everything was direct I/O: the next ones are believed to be the same.
+    /// Called when all operations of a call were direct I/O: the next calls are assumed to be the same.
     func giveNativeCredit() { state.pointee.native.pointee.credit.store(16, ordering: .relaxed) }
 
-    /// Whether a call is believed to be the kernel's unseen.
+    /// Whether to hand a call to the kernel without inspecting it.
     func takeNativeCredit() -> Bool {
         let credit = state.pointee.native.pointee.credit.load(ordering: .relaxed)
         guard credit > 0 else { return false }
-        // Relaxed, and not in one step: nothing hangs on one more or less.
+        // Relaxed, and not one atomic step: a lost update does no harm.
         state.pointee.native.pointee.credit.store(credit - 1, ordering: .relaxed)
         return true
     }
 
-    /// Hands control blocks to the kernel as they are: what io_submit(2) says. nil if the context has turned to the loop.
+    /// io_submit(2) with the control blocks as they are. nil if the context has switched to the loop.
     func submitNative(_ address: UInt, _ count: Int, _ blocks: UInt) -> Int? {
         let counts = state.pointee.native
         counts.pointee.submitters.wrappingAdd(1, ordering: .sequentiallyConsistent)
         defer { counts.pointee.submitters.wrappingSubtract(1, ordering: .sequentiallyConsistent) }
         guard isNative else { return nil }
         let result = Kernel.linuxAIOSubmit(address, count, blocks)
-        // Relaxed: it is read once there are no submitters any more.
+        // Relaxed: it is read only when there are no submitters.
         if result > 0 { counts.pointee.accepted.wrappingAdd(UInt64(result), ordering: .relaxed) }
         return result
     }
@@ -85,8 +86,8 @@ extension Context {
 // MARK: Reaping
 
 extension Context {
-    /// A thread is about to take events in the kernel, and may wait for so many. False if the context has turned to the
-    /// loop.
+    /// Counts in a thread that is about to take events in the kernel, and may wait for `count`. False if the context
+    /// has switched to the loop.
     func beginNativeReaping(wanting count: Int) -> Bool {
         let counts = state.pointee.native
         if counts.pointee.wanted.load(ordering: .relaxed) < count {
@@ -102,10 +103,10 @@ extension Context {
         state.pointee.native.pointee.waiters.wrappingSubtract(1, ordering: .sequentiallyConsistent)
     }
 
-    /// Leaves out, in place, what only woke us. Returns how many events are left.
+    /// Removes the markers among the events, in place. Returns how many events are left.
     ///
-    /// Whether they were taken before the context turned, and so counted, nobody knows: `outstandingCount` may stay too
-    /// high.
+    /// Whether the other events were taken before the switch, or after it and are therefore in `outstandingCount`, is
+    /// unknown. So that count may remain too high.
     static func dropMarkers(_ events: UInt, _ count: Int) -> Int {
         guard let events = UnsafeMutablePointer<ck_io_event>(bitPattern: events) else { return 0 }
         var kept = 0
@@ -116,16 +117,16 @@ extension Context {
         return kept
     }
 
-    /// The `data` of polls that are made to wake those who wait in the kernel: an address within this library, which no
-    /// program has.
+    /// `data` of the polls that wake threads that wait in the kernel: an address within this library, which no program
+    /// uses.
     fileprivate static var marker: UInt64 { UInt64(UInt(bitPattern: di_marker())) }
 }
 
-// MARK: Turning to the loop
+// MARK: Switching to the loop
 
 extension Context {
-    /// Something comes that the kernel would do within io_submit: from here on the loop does all. False if it cannot, for
-    /// want of a thread or memory: then the kernel does as it would have.
+    /// Switches the context to the loop, for an operation that the kernel would carry out within io_submit. False
+    /// without a thread or memory: then the operation is the kernel's.
     func turnToLoop(_ library: UnsafeMutablePointer<Library>) -> Bool {
         guard isNative else { return true }
         guard library.pointee.loop() != nil else { return false }
@@ -146,15 +147,17 @@ extension Context {
         else { return false }
         state.pointee.mode.pointee.store(ContextMode.loop.rawValue, ordering: .sequentiallyConsistent)
         let counts = state.pointee.native
-        // They do not wait: the kernel has at most to allocate, or to begin a transfer.
+        // Submitters mostly do not wait: the kernel at most allocates memory or begins a transfer. Where one does wait,
+        // since its call was not inspected (see `NativeCounts.credit`), this thread waits with it.
         while counts.pointee.submitters.load(ordering: .sequentiallyConsistent) > 0 { Kernel.yieldThread() }
-        // Its events go on where the kernel's end, for programs that keep their own place in it.
+        // The new ring continues at the kernel's head, for programs that keep their own index.
         guard let last = EventRing.foreignHeader(at: address), ring.takePlace(at: address, head: last.head) != nil
         else {
             state.pointee.mode.pointee.store(ContextMode.native.rawValue, ordering: .sequentiallyConsistent)
             return false
         }
-        // As many as the kernel took, less those that the program has taken: a ring holds fewer than its capacity.
+        // Accepted minus taken, modulo the capacity. The head is the number of events taken, and a ring holds fewer
+        // events than its capacity.
         let taken = UInt64(last.head % header.capacity)
         let accepted = counts.pointee.accepted.load(ordering: .relaxed)
         state.pointee.outstandingCount = Int((accepted &- taken) % UInt64(header.capacity))
@@ -163,15 +166,15 @@ extension Context {
         return true
     }
 
-    // MARK: What the kernel still has
+    // MARK: The kernel's remaining operations
 
-    /// Under the lock: whether operations are in flight with the kernel, or threads wait there.
+    /// Under the lock: whether operations are in flight in the kernel, or threads wait there.
     private var hasNativeRest: Bool {
         state.pointee.outstandingCount > 0
             || state.pointee.native.pointee.waiters.load(ordering: .sequentiallyConsistent) > 0
     }
 
-    /// Under the lock: moves what the kernel has completed to the program's ring. Returns how many events that are.
+    /// Under the lock: moves completed events from the kernel's ring to the program's. Returns how many.
     func publishOutstanding() -> Int {
         guard state.pointee.outstandingCount > 0 else { return 0 }
         return withUnsafeTemporaryAllocation(of: ck_io_event.self, capacity: 32) { events in
@@ -181,7 +184,7 @@ extension Context {
                 let address = state.pointee.kernelAddress
                 let count = Kernel.linuxAIOGetEvents(address, 0, events.count, place, 0, mask: 0)
                 guard count > 0 else {
-                    // The program has moved the ring from where the kernel looks for it.
+                    // Negative: the program has moved the ring from where the kernel looks for it.
                     if count < 0 { state.pointee.outstandingCount = 0 }
                     break
                 }
@@ -195,7 +198,8 @@ extension Context {
         }
     }
 
-    /// Under the lock: lets those go that wait in the kernel, by polls of what is ready, as far as there is room for them.
+    /// Under the lock: wakes the threads that wait in the kernel, by polls of a ready eventfd, as far as the ring has
+    /// room.
     private func wakeNativeWaiters() {
         let counts = state.pointee.native
         let count = counts.pointee.waiters.load(ordering: .sequentiallyConsistent)
@@ -213,7 +217,7 @@ extension Context {
             withUnsafeTemporaryAllocation(of: UnsafeMutablePointer<ck_iocb>?.self, capacity: 1) { blocks in
                 blocks[0] = block
                 let place = UInt(bitPattern: blocks.baseAddress)
-                // Each waits for `wanted` at most, and may take them from another.
+                // Each thread takes at most `wanted` of them, and may take those that were meant for another.
                 let wanted = count * max(counts.pointee.wanted.load(ordering: .relaxed), 1)
                 for _ in 0..<min(wanted, Int(state.pointee.ring?.capacity ?? 0)) {
                     guard Kernel.linuxAIOSubmit(state.pointee.kernelAddress, 1, place) == 1 else { break }
@@ -223,8 +227,8 @@ extension Context {
         }
     }
 
-    /// Looks after it on the loop for as long as there is any: after a millisecond, and while nothing comes, each time after
-    /// twice as long.
+    /// Starts the timer that checks on the kernel's operations while there are any: after a millisecond, and while
+    /// there are no events, each time after twice as long.
     private func watchNativeRest(_ library: UnsafeMutablePointer<Library>) {
         guard let loop = library.pointee.runningLoop() else { return }
         state.pointee.lock.lock()
@@ -241,7 +245,8 @@ extension Context {
 
     private static var tickTime: Nanoseconds { 1_000_000 }
     private static var tickTimeMax: Nanoseconds { 64_000_000 }
-    /// So often those who wait in the kernel are woken: who is not woken by then has left without saying so.
+    /// How many times the threads that wait in the kernel are woken. One that has not woken up by then has left the
+    /// call.
     private static var tickCountMax: Int { 32 }
 
     /// Under the lock.
@@ -255,7 +260,7 @@ extension Context {
         return tick
     }
 
-    /// On the loop's thread: the time to look has come.
+    /// On the loop's thread: the timer has expired.
     func tick() {
         let loop = Library.shared()?.pointee.runningLoop()
         state.pointee.lock.lock()
@@ -271,13 +276,13 @@ extension Context {
         } else {
             state.pointee.isTicking = false
         }
-        // Its own reference is kept for as long as this goes on, whatever the next look finds.
+        // The timer keeps its reference for as long as it runs.
         let isTicking = state.pointee.isTicking
         if isTicking { references.pointee.wrappingAdd(1, ordering: .relaxed) }
         finishPublishing(count, leaving: 1)
     }
 
-    /// The context ends: no more looks.
+    /// Stops the timer, since the context ends.
     func stopTicking(_ loop: Carrier<Record>) {
         state.pointee.lock.lock()
         var isWithdrawn = false

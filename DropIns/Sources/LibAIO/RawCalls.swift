@@ -2,7 +2,7 @@ internal import AIOCore
 internal import CKernel
 internal import CRawCalls
 
-// What `syscall` with the number of one of Linux AIO's calls does: see raw_calls.h.
+// The Linux AIO calls through libc's `syscall`: see raw_calls.h.
 
 @c(aio_raw_setup)
 func rawSetup(_ count: UInt, _ place: UInt) -> Int { Calls.setUp(UInt32(truncatingIfNeeded: count), place) }
@@ -16,7 +16,7 @@ func rawSubmit(_ context: UInt, _ count: Int, _ blocks: UInt) -> Int { Calls.sub
 @c(aio_raw_cancel)
 func rawCancel(_ context: UInt, _ block: UInt, _ event: UInt) -> Int { Calls.cancel(context, block, event) }
 
-/// What io_pgetevents(2) has for its mask: 0, or negative EFAULT or EINVAL.
+/// Stores the address of the mask in io_pgetevents(2)'s argument `signals`. Returns 0, or negative EFAULT or EINVAL.
 @c(libaio_read_signal_mask)
 func readSignalMask(_ signals: UInt, _ mask: UnsafeMutablePointer<UInt>?) -> Int {
     guard signals != 0 else { return 0 }
@@ -25,6 +25,6 @@ func readSignalMask(_ signals: UInt, _ mask: UnsafeMutablePointer<UInt>?) -> Int
     }
     mask?.pointee = argument.loadUnaligned(as: UInt.self)
     let size = argument.loadUnaligned(fromByteOffset: 8, as: UInt.self)
-    // As the kernel's set_user_sigmask: without a mask the size is not looked at.
+    // As set_user_sigmask in the kernel: without a mask the size is ignored.
     return mask?.pointee == 0 || size == 8 ? 0 : -Int(EINVAL)
 }

@@ -5,12 +5,12 @@ internal import CRawCalls
 internal import DropInSupport
 internal import Synchronization
 
-/// io_getevents(2) and io_pgetevents(2): takes events, and waits for them. It lies in the frame of the call, which is
-/// C's: see reaps.h.
+/// io_getevents(2) and io_pgetevents(2): takes events, and waits for them. Its state is in the frame of the C function:
+/// see reaps.h.
 ///
-/// A thread that sleeps here is in nobody's way: it is not inside the context while it does, so that io_destroy does
-/// not wait for it, and finds out by itself whether the context is still the one that it knew. For it may never come
-/// back: a signal handler may have taken it elsewhere.
+/// A thread that sleeps here may never return: it may be cancelled, or leave by siglongjmp(3). So it blocks no other
+/// thread. It has left the context, so that io_destroy does not wait for it, and compares the context's `life` when it
+/// wakes up.
 struct Reaping: BitwiseCopyable {
     let context: Context
     let life: UInt32
@@ -23,15 +23,15 @@ struct Reaping: BitwiseCopyable {
     var taken = 0
     private var pause = Pause.news
 
-    /// What it sleeps for.
+    /// What the thread sleeps for.
     private enum Pause: BitwiseCopyable {
-        /// The loop's.
+        /// Events of the loop.
         case news
-        /// The same, with a signal mask.
+        /// Events of the loop, with a signal mask.
         case maskedNews
-        /// The events of the kernel's own context.
+        /// Events of the kernel's own context.
         case native
-        /// Nothing more: signals that the mask lets through are delivered.
+        /// No events: the call only delivers the signals that the mask lets through.
         case signals(result: Int)
     }
 
@@ -39,9 +39,10 @@ struct Reaping: BitwiseCopyable {
 
     // MARK: The call
 
-    /// Returns the number of events at `events`, or a negative errno. `timeout` is a timespec's address or 0; `mask` a
-    /// signal mask's, or 0. `looksFirst`: as libaio, which asks for nothing if it sees that there is nothing. Or it
-    /// sleeps. Refused with EINVAL, with a mask, the call is set to deliver the signals that the mask lets in.
+    /// Returns the number of events stored at `events`, a negative errno, or DROP_IN_SLEEPS. `timeout` is the address
+    /// of a timespec or 0, `mask` that of a signal mask or 0. With `looksFirst`, as in libaio, the ring is looked at
+    /// first, and an empty one with a zero timeout returns 0 at once. If the result is EINVAL and there is a mask, the
+    /// prepared call delivers the signals that the mask lets through.
     static func begin(
         _ frame: ReapingFrame, _ address: UInt, _ countMin: Int, _ countMax: Int, _ events: UInt, _ timeout: UInt,
         mask: UInt, looksFirst: Bool
@@ -62,7 +63,7 @@ struct Reaping: BitwiseCopyable {
         let isSound = countMin >= 0 && countMin <= countMax
         guard isSound else {
             defer { context.leave(1) }
-            // What libaio looks at before it makes the call.
+            // libaio looks at the ring before it makes the system call.
             return looksFirst && timeout.isZero && context.isEmpty ? 0 : -Int(EINVAL)
         }
         frame.state.initialize(
@@ -78,7 +79,7 @@ struct Reaping: BitwiseCopyable {
         return reapNative(call) ?? reap(call, ended: 0)
     }
 
-    /// After a sleep. As `begin`.
+    /// Continues after a sleep. Returns what `begin` does.
     mutating func goOn(_ call: SleepingCall, _ slept: Int) -> Int {
         if case .signals(let result) = pause { return result == 0 && slept == -Int(EINTR) ? slept : result }
         if case .native = pause { return goOnNative(call, slept) }
@@ -87,11 +88,11 @@ struct Reaping: BitwiseCopyable {
             noteMasked()
             return reap(call, ended: slept == 0 ? -Int(ETIMEDOUT) : min(slept, 0))
         }
-        // Something else in the word means that there are news.
+        // EAGAIN: the word has changed, so there is news.
         return reap(call, ended: slept == -Int(EAGAIN) ? 0 : slept)
     }
 
-    /// Leaves the context.
+    /// Leaves the context and returns the result.
     func end(_ result: Int) -> Int {
         context.leave(1)
         return result
@@ -99,8 +100,8 @@ struct Reaping: BitwiseCopyable {
 
     // MARK: The loop's events
 
-    /// Takes what is there, and sleeps if that is not enough. `ended`: 0, or the negative EINTR or ETIMEDOUT that a
-    /// sleep ended with.
+    /// Takes the available events, and sleeps if they are not enough. `ended` is 0, or the negative EINTR or ETIMEDOUT
+    /// with which a sleep ended.
     private mutating func reap(_ call: SleepingCall, ended: Int) -> Int {
         while true {
             context.state.pointee.lock.lock()
@@ -112,32 +113,34 @@ struct Reaping: BitwiseCopyable {
                 let nothing = interruption < 0 ? interruption : ended == -Int(ETIMEDOUT) ? 0 : ended
                 return end(call, taken > 0 ? taken : nothing)
             }
-            // A lower number than others want wakes them as well, and they wait again.
+            // Other waiters that want more events are woken too early then, and wait again.
             context.state.pointee.waiters.begin(wanting: wanted - taken)
             if mask != 0 { return sleepWithMask(call) }
             if sleepsForNews(call) { return Self.sleeps }
         }
     }
 
-    /// Under the lock: how many events to wait for. Programs that submit reads or writes through the page cache and ask for
-    /// no event at least, but give a time, count on finding one: with the kernel's own the work was done within io_submit.
+    /// Under the lock: how many events to wait for. A program that submits buffered reads or writes, and then asks for
+    /// at least 0 events within some time expects to find one: the kernel's own Linux AIO would have done the work
+    /// within io_submit.
     private var wanted: Int {
         guard countMin == 0, deadline != .never, context.state.pointee.transferCount > 0 else { return countMin }
         return min(1, countMax)
     }
 
-    /// The end of a call that the kernel's own context had no part in.
+    /// Ends a call in which the kernel's own context took no part.
     private mutating func end(_ call: SleepingCall, _ result: Int) -> Int {
         _ = end(result)
         guard mask != 0, result >= 0 else { return result }
-        // Whether there was anything to wait for or not.
+        // The signals are delivered whether the call would have waited or not.
         pause = .signals(result: result)
         call.deliverSignals(mask)
         return Self.sleeps
     }
 
-    /// Under the lock: takes what is there. Returns a negative errno if the memory for it is not there, or the context
-    /// is not any more, and nothing will come that the kernel would have done by now.
+    /// Under the lock: takes the available events. Returns 0, negative EFAULT if the program's memory cannot be
+    /// written, or negative EINVAL if the context has ended and no transfer is in flight that the kernel would have
+    /// done by now.
     private mutating func take() -> Int {
         guard let ring = context.state.pointee.ring else { return -Int(EINVAL) }
         let refused = take(atMost: ring.count) { ring.take($0, into: $1) }
@@ -168,7 +171,7 @@ struct Reaping: BitwiseCopyable {
         return taken > 0 ? taken : refused < 0 ? refused : -Int(EINVAL)
     }
 
-    /// Under the lock: 0, or a negative errno if the memory for the events is not there.
+    /// Under the lock. Returns 0, or negative EFAULT if the memory for the events cannot be written.
     private mutating func take(atMost most: Int, _ move: (Int, UnsafeMutablePointer<ck_io_event>) -> Void) -> Int {
         let count = min(most, countMax - taken)
         guard count > 0 else { return 0 }
@@ -182,15 +185,17 @@ struct Reaping: BitwiseCopyable {
         return 0
     }
 
-    /// Under the lock, which it gives up: false if there are news already, or else it has left the context.
+    /// Under the lock, which it releases. Prepares a sleep and leaves the context. Returns false, still inside, if
+    /// there is news already.
     private mutating func sleepsForNews(_ call: SleepingCall) -> Bool {
         let state = context.state
-        // Relaxed: it changes under the lock alone.
+        // Relaxed: it changes under the lock only.
         let news = state.pointee.news.pointee.load(ordering: .relaxed)
         let isImminent = state.pointee.writes.hasWrites
         state.pointee.lock.unlock()
         if isImminent, hasNews(since: news) { return false }
-        // Sequentially consistent with whoever publishes: he sees that we sleep, or the kernel that there are news.
+        // Sequentially consistent, against a lost wake-up: either the publisher sees that a thread may sleep, or the
+        // kernel sees that the word has changed.
         state.pointee.isSleptOn.pointee.store(1, ordering: .sequentiallyConsistent)
         pause = .news
         // The words are never freed.
@@ -199,7 +204,7 @@ struct Reaping: BitwiseCopyable {
         return true
     }
 
-    /// Looks for as long as falling asleep and being woken would cost both sides, if there is a processor to spare.
+    /// Spins for about as long as going to sleep and being woken cost both sides, if there is more than one processor.
     private func hasNews(since old: UInt32) -> Bool {
         guard Library.shared().map({ $0.pointee.processors > 1 }) == true else { return false }
         let deadline = Kernel.now() &+ 4_000
@@ -209,8 +214,8 @@ struct Reaping: BitwiseCopyable {
         return false
     }
 
-    /// Under the lock, which it gives up. The mask must be there exactly while the call sleeps: ppoll(2) does that, for
-    /// which there is an eventfd.
+    /// Under the lock, which it releases. The mask must be installed exactly while the call sleeps. ppoll(2) does that,
+    /// and waits for an eventfd.
     private mutating func sleepWithMask(_ call: SleepingCall) -> Int {
         let descriptor = context.state.pointee.waiters.beginMasked()
         guard descriptor >= 0 else {
@@ -223,12 +228,12 @@ struct Reaping: BitwiseCopyable {
         return end(Self.sleeps)
     }
 
-    /// After such a sleep.
+    /// Counts the thread out after such a sleep.
     private func noteMasked() {
         let state = context.state
         state.pointee.lock.lock()
         state.pointee.waiters.endMasked()
-        // Read empty here; who else waits so is told again, if there is anything for him.
+        // This clears the eventfd: signal it again if other threads wait on it and there are enough events.
         let waiters = state.pointee.waiters
         Kernel.clearEvent(waiters.descriptor)
         if waiters.maskedCount > 0, state.pointee.ring.map({ $0.count >= waiters.wanted }) != false {
@@ -237,10 +242,10 @@ struct Reaping: BitwiseCopyable {
         state.pointee.lock.unlock()
     }
 
-    // MARK: The kernel's
+    // MARK: The kernel's events
 
-    /// Of a context that is the kernel's: its answer, or it sleeps; either way it has left the context. nil if the context
-    /// is the loop's.
+    /// For a context of the kernel's: returns the kernel's answer, or DROP_IN_SLEEPS, and has left the context. nil if
+    /// the context belongs to the loop.
     private mutating func reapNative(_ call: SleepingCall) -> Int? {
         let mayWait = countMin > 0 && deadline != 0
         guard mayWait || mask != 0 else {
@@ -254,7 +259,7 @@ struct Reaping: BitwiseCopyable {
         return end(Self.sleeps)
     }
 
-    /// After it: the context may have turned to the loop, or ended.
+    /// Continues after a sleep in the kernel. The context may have switched to the loop meanwhile, or ended.
     private mutating func goOnNative(_ call: SleepingCall, _ count: Int) -> Int {
         context.endNativeReaping()
         guard count >= 0 else { return count }
@@ -269,7 +274,7 @@ struct Reaping: BitwiseCopyable {
     }
 }
 
-/// What C's frame has: the system call, and behind it what Swift keeps.
+/// The frame of the C function: the system call, followed by Swift's state.
 struct ReapingFrame: BitwiseCopyable {
     let call: SleepingCall
     let state: UnsafeMutablePointer<Reaping>
@@ -297,11 +302,11 @@ func goOnReaping(_ place: UnsafeMutableRawPointer?, _ slept: Int) -> Int {
     return frame.state.pointee.goOn(frame.call, slept)
 }
 
-/// The time to wait, as the program gave it: relative.
+/// The timeout as the program gave it: relative.
 struct Timeout: BitwiseCopyable {
     private let length: Nanoseconds
 
-    /// From a timespec's address; 0 is for ever. nil where there is none.
+    /// Reads a timespec; the address 0 means for ever. nil if it cannot be read.
     init?(_ address: UInt) {
         guard address != 0 else {
             length = .never
@@ -312,7 +317,7 @@ struct Timeout: BitwiseCopyable {
             let raw = UnsafeRawPointer(bitPattern: address)
         else { return nil }
         let time = raw.loadUnaligned(as: ck_timespec.self)
-        // As the kernel reckons: what is negative, or too long, is for ever.
+        // As in the kernel, a negative or too long timeout means for ever.
         let (seconds, overflows) = time.seconds.multipliedReportingOverflow(by: 1_000_000_000)
         let (sum, overflows2) = seconds.addingReportingOverflow(time.nanoseconds)
         length = overflows || overflows2 || sum < 0 ? .never : Nanoseconds(sum)
@@ -321,7 +326,7 @@ struct Timeout: BitwiseCopyable {
     var isZero: Bool { length == 0 }
 
     func deadline() -> Nanoseconds {
-        // Most calls wait for ever or not at all, and need no clock.
+        // Most calls wait for ever or not at all, and do not need the clock.
         if isZero || length == .never { return length }
         let (sum, overflows) = Kernel.now().addingReportingOverflow(length)
         return overflows ? .never : sum

@@ -2,8 +2,8 @@ internal import AIOCore
 internal import CDropIns
 internal import CKernel
 
-/// The records of one context, made in blocks as they are needed: programs ask for far more than they use. Used under
-/// the context's lock.
+/// The records of one context, created in blocks as needed, since programs ask for far more operations than they use.
+/// Used under the context's lock.
 struct RecordPool: BitwiseCopyable {
     private var free: UnsafeMutablePointer<Record>?
     private var blocks: UnsafeMutablePointer<Block>?

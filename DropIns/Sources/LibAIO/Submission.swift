@@ -3,15 +3,15 @@ internal import CDropIns
 internal import CKernel
 internal import DropInSupport
 
-/// io_submit(2): takes the operations of one call, in order, until one is refused.
+/// io_submit(2): accepts the operations of one call, in order, until one is refused.
 struct Submission: ~Copyable {
     let library: UnsafeMutablePointer<Library>
     let context: Context
     let address: UInt
     var known = KnownMemory()
-    /// Whether all that was looked at are direct transfers: more of them are to be expected.
+    /// Whether all inspected operations were direct transfers, so that more of them are to be expected.
     private var isAllDirect = true
-    /// Small buffered writes that went to a worker.
+    /// How many small buffered writes went to a worker.
     var quickWriteCount = 0
 
     private init(_ library: UnsafeMutablePointer<Library>, _ context: Context, _ address: UInt) {
@@ -20,7 +20,7 @@ struct Submission: ~Copyable {
         self.address = address
     }
 
-    /// Returns how many were accepted, or why the first was not.
+    /// Returns how many operations were accepted, or the error of the first.
     static func submit(_ address: UInt, _ count: Int, _ blocks: UInt) -> Int {
         guard count >= 0 else { return -Int(EINVAL) }
         let began = Statistics.beginSubmit()
@@ -40,20 +40,20 @@ struct Submission: ~Copyable {
             let left = count - taken
             let run = context.takeNativeCredit() ? left : nativeRun(place, atMost: left)
             if run == 0, context.turnToLoop(library) { break }
-            // What cannot be the loop's is the kernel's after all, which then waits.
+            // An operation that cannot go to the loop goes to the kernel after all, which then waits.
             let asked = max(run, 1)
             guard let result = context.submitNative(address, asked, place) else { break }
             guard result >= 0 else { return taken > 0 ? taken : result }
             noteNative(blocksAt: place, result)
             taken += result
-            // The next one is refused, or there is no room for it.
+            // The next operation is refused, or the ring has no room for it.
             if result < asked { return taken }
         }
         return taken < count && !context.isNative ? takeForLoop(from: taken, count, blocks) : taken
     }
 
     private mutating func takeForLoop(from first: Int, _ count: Int, _ blocks: UInt) -> Int {
-        // More than the ring holds cannot be accepted at once.
+        // The ring's capacity bounds how many can be accepted.
         let count = min(count, Int(context.state.pointee.ring?.capacity ?? 0))
         var refused = 0
         var index = first
@@ -66,12 +66,12 @@ struct Submission: ~Copyable {
         return index > 0 ? index : refused
     }
 
-    // MARK: What is the kernel's
+    // MARK: The kernel's operations
 
-    /// How many control blocks from `place` on are for the kernel, while the context is its.
+    /// How many control blocks from `place` on are for the kernel, while the context is the kernel's.
     private mutating func nativeRun(_ place: UInt, atMost count: Int) -> Int {
         var run = 0
-        // The count may be anything: what cannot be read ends a run, as it ends the kernel's own.
+        // `count` may be anything. An unreadable block ends the run, as it ends the kernel's own loop.
         while run < min(count, Self.runMax) {
             guard let block = block(at: place &+ UInt(run * 8)) else {
                 run += 1
@@ -84,10 +84,11 @@ struct Submission: ~Copyable {
         return run
     }
 
-    /// More blocks are another run.
+    /// Further blocks are another run.
     private static var runMax: Int { 1024 }
 
-    /// The control block whose address is at `place`. nil if one of both cannot be read, which the kernel answers with EFAULT.
+    /// The control block whose address is at `place`. nil if either cannot be read, which the kernel answers with
+    /// EFAULT.
     private mutating func block(at place: UInt) -> ck_iocb? {
         guard known.canRead(place, 8), let pointer = UnsafeRawPointer(bitPattern: place) else { return nil }
         let address = pointer.loadUnaligned(as: UInt.self)
@@ -96,7 +97,7 @@ struct Submission: ~Copyable {
         return block.loadUnaligned(as: ck_iocb.self)
     }
 
-    /// Whether the kernel takes it without waiting, or refuses it.
+    /// Whether the kernel accepts the operation without waiting, or refuses it.
     private mutating func isForKernel(_ copy: ck_iocb) -> Bool {
         switch copy.opcode {
         case CK_IOCB_CMD_PREAD, CK_IOCB_CMD_PWRITE, CK_IOCB_CMD_PREADV, CK_IOCB_CMD_PWRITEV:
@@ -104,7 +105,8 @@ struct Submission: ~Copyable {
             if library.pointee.direct.isDirect(number) { return true }
             isAllDirect = false
             return copy.rw_flags & CK_RWF_NOWAIT != 0 || isRefused(number)
-        // Those that wait for long are the loop's: see `takePlaceOfKernelsRing`. Files and folders are always ready.
+        // Polls that may wait for long go to the loop: see `takePlaceOfKernelsRing`. Files and directories are always
+        // ready.
         case CK_IOCB_CMD_POLL:
             isAllDirect = false
             return Self.isAlwaysReady(Descriptor.identify(Int32(bitPattern: copy.descriptor)).0)
@@ -117,7 +119,7 @@ struct Submission: ~Copyable {
     private func noteNative(blocksAt place: UInt, _ count: Int) {
         guard Statistics.isOn else { return }
         for index in 0..<count {
-            // The kernel has just read them.
+            // Readable: the kernel has just read it.
             let address = UnsafeRawPointer(bitPattern: place &+ UInt(index * 8))?.loadUnaligned(as: UInt.self) ?? 0
             guard let block = UnsafeRawPointer(bitPattern: address) else { continue }
             Statistics.noteNative(OperationKind(opcode: block.loadUnaligned(as: ck_iocb.self).opcode))
@@ -129,9 +131,9 @@ struct Submission: ~Copyable {
         return flags < 0 || UInt64(flags) & CK_O_PATH != 0
     }
 
-    // MARK: What is the loop's
+    // MARK: The loop's operations
 
-    /// Takes the operation whose control block's address is at `place`.
+    /// Accepts the operation whose control block's address is at `place`.
     private mutating func take(_ place: UInt) -> Int {
         guard known.canRead(place, 8) else { return -Int(EFAULT) }
         let address = UnsafeRawPointer(bitPattern: place)?.loadUnaligned(as: UInt.self) ?? 0
@@ -154,17 +156,17 @@ struct Submission: ~Copyable {
         }
     }
 
-    /// Carries the operation out or hands it over. Returns a negative errno if it is refused.
+    /// Carries out the operation or hands it over. Returns a negative errno if it is refused.
     private mutating func accept(_ block: ck_iocb, _ record: UnsafeMutablePointer<Record>) -> Int {
         let openFlags = Kernel.openFlags(Int32(bitPattern: block.descriptor))
-        // Of a file that is open as a place only (O_PATH) nothing can be read.
+        // A descriptor that is open with O_PATH allows no I/O.
         guard openFlags >= 0, UInt64(openFlags) & CK_O_PATH == 0 else { return -Int(EBADF) }
         if block.flags & CK_IOCB_FLAG_RESFD != 0 {
             let event = Event.hold(Int32(bitPattern: block.event_descriptor))
             guard event >= 0 else { return event }
             record.pointee.event = Int32(event)
         }
-        // The kernel marks the block as its own, which io_cancel looks at.
+        // The kernel sets the key of the block, which io_cancel checks.
         guard block.key == 0 || known.canWriteKey(of: UInt(record.pointee.block)) else { return -Int(EFAULT) }
         switch block.opcode {
         case CK_IOCB_CMD_PREAD, CK_IOCB_CMD_PWRITE, CK_IOCB_CMD_PREADV, CK_IOCB_CMD_PWRITEV:
@@ -181,7 +183,7 @@ struct Submission: ~Copyable {
     private func acceptSync(_ block: ck_iocb, _ level: SyncLevel, _ record: UnsafeMutablePointer<Record>) -> Int {
         guard block.address == 0, block.offset == 0, block.count == 0, block.rw_flags == 0 else { return -Int(EINVAL) }
         let (descriptor, file) = Descriptor.identify(Int32(bitPattern: block.descriptor))
-        // Pipes, sockets and devices have nothing to sync.
+        // Pipes, sockets and character devices cannot be synced.
         guard descriptor.kind != .stream else { return -Int(EINVAL) }
         record.pointee.operation = .sync(descriptor, level)
         guard let loop = library.pointee.loop() else {
@@ -193,7 +195,8 @@ struct Submission: ~Copyable {
         return 0
     }
 
-    /// What has no poll(2) of its own: those of mem(4) have none either.
+    /// Whether poll(2) always finds the file ready. It does where a file has no poll operation, as on the devices of
+    /// mem(4).
     private static func isAlwaysReady(_ descriptor: Descriptor) -> Bool {
         descriptor.kind != .stream || descriptor.backing == .memory
     }
@@ -206,7 +209,7 @@ struct Submission: ~Copyable {
         let (descriptor, file) = Descriptor.identify(Int32(bitPattern: block.descriptor))
         record.pointee.operation = .poll(descriptor, events: events)
         guard Self.isAlwaysReady(descriptor) else {
-            // What is so already is an event when the call returns.
+            // If it is ready, the event is present when the call returns.
             let ready = Kernel.readyEvents(descriptor.number, events)
             guard ready == 0 else {
                 context.complete(record, Int(ready), .call)
@@ -216,7 +219,7 @@ struct Submission: ~Copyable {
             guard record.pointee.hold(file, loop) else { return -Int(EBADF) }
             return context.carryCancellable(record, loop, isItsTurn: true) ? 0 : -Int(EINVAL)
         }
-        // Files and folders are always ready; to wait for anything else of them is refused.
+        // Files and directories are always ready. To wait for other events of theirs is refused.
         let always = CK_POLLIN | CK_POLLOUT | CK_POLLRDNORM | CK_POLLWRNORM
         guard events & always != 0 else { return -Int(EINVAL) }
         context.complete(record, Int(events & always), .call)
@@ -225,7 +228,7 @@ struct Submission: ~Copyable {
 }
 
 extension OperationKind {
-    /// Of a control block's operation; what is none is refused.
+    /// From the opcode of a control block. An unknown one is refused later.
     fileprivate init(opcode: UInt16) {
         switch opcode {
         case CK_IOCB_CMD_PWRITE: self = .write

@@ -4,13 +4,13 @@ internal import CKernel
 internal import DropInSupport
 internal import Synchronization
 
-/// Reads and writes that are not the kernel's: checked as the kernel checks them, carried out in the call where that does not
-/// wait, and handed over where it would.
+/// Reads and writes that are not the kernel's. They are checked as the kernel checks them, carried out in the call if
+/// that does not wait, and handed over otherwise.
 extension Submission {
     mutating func acceptTransfer(
         _ block: ck_iocb, _ openFlags: UInt64, _ record: UnsafeMutablePointer<Record>
     ) -> Int {
-        let isWrite = block.opcode == CK_IOCB_CMD_PWRITE || block.opcode == CK_IOCB_CMD_PWRITEV
+        let isWrite = Transfer.Form(opcode: block.opcode).contains(.writing)
         var refused = TransferRules.check(block, isWrite: isWrite)
         guard refused == 0 else { return refused }
         let isDirect = openFlags & CK_O_DIRECT != 0
@@ -22,15 +22,15 @@ extension Submission {
         if isAttempt { return attempt(block, openFlags, record, isWrite: isWrite) }
         let access = openFlags & CK_O_ACCMODE
         guard access == CK_O_RDWR || access == (isWrite ? CK_O_WRONLY : CK_O_RDONLY) else { return -Int(EBADF) }
-        // What it is, is asked when it has to be known; with most it is this.
+        // The descriptor is classified only when its kind must be known. Mostly it is a buffered file.
         var transfer = Transfer(
             Descriptor(Int32(bitPattern: block.descriptor), kind: .buffered),
             UnsafeMutableRawPointer(bitPattern: UInt(block.address)),
-            count: Int(block.count), offset: block.offset, flags: TransferFlags(rawValue: block.rw_flags))
+            count: Int(block.count), offset: block.offset, flags: TransferFlags(rawValue: block.rw_flags),
+            form: Transfer.Form(opcode: block.opcode))
         if block.flags & CK_IOCB_FLAG_IOPRIO != 0 { transfer.priority = UInt16(bitPattern: block.priority) }
-        let isVectored = block.opcode == CK_IOCB_CMD_PREADV || block.opcode == CK_IOCB_CMD_PWRITEV
         var bytes = transfer.count
-        if isVectored {
+        if transfer.isVectored {
             refused = copyVectors(&transfer, &bytes, record)
             guard refused == 0 else { return refused }
         } else {
@@ -40,28 +40,20 @@ extension Submission {
         }
         refused = TransferRules.checkRange(block.offset, bytes)
         guard refused == 0 else { return refused }
-        record.pointee.operation = Self.operation(transfer, isWrite: isWrite, isVectored: isVectored)
-        if !isDirect, !isWrite, let result = served(record, transfer, bytes) {
+        record.pointee.operation = .transfer(transfer)
+        let guess = library.pointee.guess(transfer.descriptor.number, isWrite: false)
+        if !isDirect, let result = transfer.servedInTheCall(guess.pointee, byteCount: bytes) {
             context.complete(record, result, result < 0 ? .call : .pageCache)
             return 0
         }
-        return hand(record, transfer, bytes, openFlags, isWrite: isWrite)
+        return hand(record, transfer, bytes, openFlags)
     }
 
-    private static func operation(_ transfer: Transfer, isWrite: Bool, isVectored: Bool) -> Operation {
-        switch (isWrite, isVectored) {
-        case (false, false): .read(transfer)
-        case (false, true): .readVectored(transfer)
-        case (true, false): .write(transfer)
-        case (true, true): .writeVectored(transfer)
-        }
-    }
-
-    /// Copies the iovecs, of which the program may make others once the call has returned.
+    /// Copies the iovecs, since the program may change them once the call has returned.
     private mutating func copyVectors(
         _ transfer: inout Transfer, _ bytes: inout Int, _ record: UnsafeMutablePointer<Record>
     ) -> Int {
-        // Of the number of iovecs the kernel looks at 32 bits.
+        // The kernel uses only 32 bits of the number of iovecs.
         transfer.count &= 0xffff_ffff
         let count = transfer.count
         guard count <= TransferRules.vectorsMax else { return -Int(EINVAL) }
@@ -79,19 +71,19 @@ extension Submission {
 
     // MARK: In the call
 
-    /// The program wants no waiting (RWF_NOWAIT): the kernel is asked, and whatever it says is so.
+    /// Carries out a transfer that must not wait (RWF_NOWAIT). The kernel's answer is the result.
     private func attempt(
         _ block: ck_iocb, _ openFlags: UInt64, _ record: UnsafeMutablePointer<Record>, isWrite: Bool
     ) -> Int {
         switch library.pointee.probe.attempt(block) {
         case .refused(let error): return error
         case .done(let result): return finish(record, result)
-        // The plain call says the same, but not whether that is a refusal.
+        // The plain call gives the same answer, but does not tell whether it is a refusal.
         case .unknown: break
         }
         var vector = iovec(
             iov_base: UnsafeMutableRawPointer(bitPattern: UInt(block.address)), iov_len: numericCast(block.count))
-        let isVectored = block.opcode == CK_IOCB_CMD_PREADV || block.opcode == CK_IOCB_CMD_PWRITEV
+        let isVectored = Transfer.Form(opcode: block.opcode).contains(.vectored)
         let number = Int32(bitPattern: block.descriptor)
         let result = withUnsafePointer(to: &vector) { single in
             let vectors = isVectored ? UnsafePointer<iovec>(bitPattern: UInt(block.address)) : single
@@ -103,8 +95,8 @@ extension Submission {
         return result == -Int(EOPNOTSUPP) || result == -Int(EBADF) ? result : finish(record, result)
     }
 
-    /// Whether others are before it in a stream's order: then it may not be in the middle of a write that has come half way, or
-    /// get what an earlier read waits for. The kernel would be at those still.
+    /// Whether others are before it in a stream's order. Then it must not interrupt a write that is half done, or take
+    /// the data that an earlier read waits for. The kernel would still be inside of their io_submit.
     private func isBehindOthers(_ block: ck_iocb, isWrite: Bool) -> Bool {
         guard !library.pointee.order.isEmpty else { return false }
         let number = Int32(bitPattern: block.descriptor)
@@ -113,39 +105,15 @@ extension Submission {
         return library.pointee.order.isBusy(CallOrder.Name(descriptor: number, file: file, isWrite: isWrite))
     }
 
-    /// What the page cache holds is read here and now: the result, or nil if this is for the loop.
-    private func served(_ record: UnsafeMutablePointer<Record>, _ transfer: Transfer, _ bytes: Int) -> Int? {
-        guard bytes <= Transfer.inlineLimit else { return nil }
-        let guess = library.pointee.guess(transfer.descriptor.number, isWrite: false)
-        guard guess.pointee.isWorthAsking() else { return nil }
-        let result = record.pointee.operation.attemptWithoutWaiting(transfer)
-        if result >= 0 {
-            guess.pointee.noteHit()
-            return result
-        }
-        switch result {
-        case -Int(EAGAIN): guess.pointee.noteMiss()
-        case -Int(EOPNOTSUPP):
-            // It may be a file in memory: asking is cheaper than the loop.
-            var known = transfer
-            known.descriptor = .classify(transfer.descriptor.number)
-            if let result = record.pointee.operation.with(known).resultInMemory() { return result }
-            guess.pointee.noteUnsupported()
-        case -Int(ESPIPE): break
-        default: return result
-        }
-        return nil
-    }
-
-    /// A small write that the file system takes without waiting (XFS, Btrfs) is done here, unless others are before it.
-    /// nil if all or the rest of it is to be handed over.
+    /// Makes a small write in the call if the file system takes it without waiting (XFS, Btrfs) and no other write is
+    /// in flight. nil if all or the rest of it is to be handed over.
     private func written(_ record: UnsafeMutablePointer<Record>, _ transfer: Transfer, _ bytes: Int) -> Int? {
         guard bytes <= Self.smallWrite, context.writeCount.pointee.load(ordering: .acquiring) == 0 else { return nil }
         let guess = library.pointee.guess(transfer.descriptor.number, isWrite: true)
         guard guess.pointee.isWorthAsking() else { return nil }
         var attempt = transfer
         attempt.flags.insert(.noWait)
-        let result = record.pointee.operation.attemptOnce(attempt)
+        let result = attempt.attempt()
         switch result {
         case bytes:
             guess.pointee.noteHit()
@@ -153,7 +121,7 @@ extension Submission {
         case 1...:
             if let rest = record.pointee.operation.rest(after: result) { record.pointee.takeOff(result, leaving: rest) }
         case -Int(EAGAIN): guess.pointee.noteMiss()
-        // What is wrong with it, the write that may wait will say.
+        // The write that may wait reports any error.
         default: guess.pointee.noteUnsupported()
         }
         return nil
@@ -164,11 +132,11 @@ extension Submission {
     // MARK: To the loop
 
     private mutating func hand(
-        _ record: UnsafeMutablePointer<Record>, _ transfer: Transfer, _ bytes: Int, _ openFlags: UInt64, isWrite: Bool
+        _ record: UnsafeMutablePointer<Record>, _ transfer: Transfer, _ bytes: Int, _ openFlags: UInt64
     ) -> Int {
         guard let loop = library.pointee.loop() else { return carryOutHere(record, transfer) }
         var transfer = transfer
-        transfer.flags.insert(.cacheMissed)
+        transfer.form.insert(.cacheMissed)
         let number = transfer.descriptor.number
         let file: FileIdentity
         if let joined = loop.join(number) {
@@ -179,26 +147,26 @@ extension Submission {
         } else {
             (transfer.descriptor, file) = Descriptor.identify(number)
         }
-        let name = CallOrder.Name(descriptor: number, file: file, isWrite: isWrite)
+        let name = CallOrder.Name(descriptor: number, file: file, isWrite: transfer.isWrite)
         switch transfer.descriptor.kind {
         case .other: return -Int(EINVAL)
         case .stream:
-            if isWrite, bytes == 0 {
-                // writev(2) would not ask the file.
+            if transfer.isWrite, bytes == 0 {
+                // writev(2) without bytes would return before it asks the file.
                 (transfer.base, transfer.count) = (nil, 0)
-                record.pointee.operation = .write(transfer)
+                transfer.form.remove(.vectored)
             }
             return handStream(record, transfer, name, openFlags, loop)
         case .buffered, .direct, .unknown: return handFile(record, transfer, bytes, name, openFlags, loop)
         }
     }
 
-    /// Without a thread the call waits, as the kernel's own does.
+    /// Without a loop the call waits, as the kernel's own Linux AIO does.
     private func carryOutHere(_ record: UnsafeMutablePointer<Record>, _ transfer: Transfer) -> Int {
         var transfer = transfer
         transfer.descriptor = .classify(transfer.descriptor.number)
         guard transfer.descriptor.kind != .other else { return -Int(EINVAL) }
-        record.pointee.operation = record.pointee.operation.with(transfer)
+        record.pointee.operation = .transfer(transfer)
         context.complete(record, record.pointee.operation.blockingResult(), .call)
         return 0
     }
@@ -209,7 +177,7 @@ extension Submission {
     ) -> Int {
         var transfer = transfer
         if name.isWrite { transfer.fixFlags(openFlags, knowsNoAppend: loop.knowsNoAppend) }
-        record.pointee.operation = record.pointee.operation.with(transfer)
+        record.pointee.operation = .transfer(transfer)
         context.noteTransfer(record)
         let isAppend = name.isWrite && transfer.flags.contains(.append)
         if record.pointee.operation.isBufferedWrite, !isAppend {
@@ -227,8 +195,8 @@ extension Submission {
         return 0
     }
 
-    /// What a stream takes or gives without waiting, which is all if it was opened so. So it is the submitting thread
-    /// that SIGPIPE comes to. What has to be waited for may take for ever, so that the end of its context has to end it.
+    /// First takes or gives what the stream transfers without waiting; with O_NONBLOCK that is all. So SIGPIPE goes to
+    /// the submitting thread. The rest may wait for ever, and is cancelled when its context is destroyed.
     private func handStream(
         _ record: UnsafeMutablePointer<Record>, _ transfer: Transfer, _ name: CallOrder.Name, _ openFlags: UInt64,
         _ loop: Carrier<Record>
@@ -237,17 +205,17 @@ extension Submission {
         if transfer.offset != 0, Descriptor.isSocket(transfer.descriptor.number) { return finish(record, -Int(ESPIPE)) }
         let isNonBlocking = openFlags & CK_O_NONBLOCK != 0
         if isNonBlocking, !library.pointee.order.isBusy(name) {
-            record.pointee.operation = record.pointee.operation.with(transfer)
-            return finish(record, record.pointee.operation.attemptOnce(transfer))
+            record.pointee.operation = .transfer(transfer)
+            return finish(record, transfer.attempt())
         }
-        // Otherwise a write returns when all is written.
+        // Without O_NONBLOCK or RWF_NOWAIT a write returns when all is written.
         let isWhole = name.isWrite && !isNonBlocking && !transfer.flags.contains(.noWait)
-        if isWhole { transfer.flags.insert(.whole) }
-        record.pointee.operation = record.pointee.operation.with(transfer)
+        if isWhole { transfer.form.insert(.whole) }
+        record.pointee.operation = .transfer(transfer)
         let entering = library.pointee.order.enter(record, name)
         guard entering != .noMemory else { return -Int(ENOMEM) }
         if entering == .runs,
-            case .done(let result) = StreamAttempt(record.pointee.operation, transfer, isWrite: name.isWrite)
+            case .done(let result) = StreamAttempt(transfer)
         {
             let rest = isWhole && result > 0 ? record.pointee.operation.rest(after: result) : nil
             guard let rest else { return finish(record, result) }
@@ -268,9 +236,9 @@ extension Submission {
         return 0
     }
 
-    /// A worker that is awake has a small write done in less time than it takes to be told of its end: so the call looks for
-    /// a moment, and the event is there when it returns, as it always is with the kernel's own. No longer than that, and not
-    /// where there is no processor to spare.
+    /// Spins for up to 20 us, so that the event is present when the call returns, as with the kernel's own Linux AIO.
+    /// An awake worker finishes a small write in less time than a wake-up takes. Does nothing without a second
+    /// processor.
     func waitForQuickWrites() {
         guard library.pointee.processors > 1, quickWriteCount <= Self.quickWritesMax else { return }
         let deadline = Kernel.now() &+ Self.quickTime
@@ -281,4 +249,15 @@ extension Submission {
 
     private static var quickTime: Nanoseconds { 20_000 }
     private static var quickWritesMax: Int { 4 }
+}
+
+extension Transfer.Form {
+    fileprivate init(opcode: UInt16) {
+        switch opcode {
+        case CK_IOCB_CMD_PREADV: self = .vectored
+        case CK_IOCB_CMD_PWRITE: self = .writing
+        case CK_IOCB_CMD_PWRITEV: self = [.writing, .vectored]
+        default: self = []
+        }
+    }
 }

@@ -1,21 +1,22 @@
 internal import AIOCore
 internal import CDropIns
 
-/// Those who wait for a context's events.
+/// The threads that wait for a context's events.
 struct Waiters: BitwiseCopyable {
-    /// The least number of events that one of them wants; of those without a signal mask since the last were woken.
+    /// The smallest number of events that one of them wants. A wake-up resets it, unless threads wait with a signal
+    /// mask.
     private(set) var wanted = Int.max
-    /// An eventfd for those who wait with a signal mask; -1 until one does.
+    /// An eventfd for the threads that wait with a signal mask; -1 until one does.
     private(set) var descriptor: Int32 = -1
-    /// These; and those that a signal handler took elsewhere, which makes it too high.
+    /// The number of these threads. It is too high if one has left by siglongjmp(3).
     private(set) var maskedCount = 0
-    /// Where such threads waited when the context ended, which may not have woken yet.
+    /// The eventfd of threads that waited when the context ended, and may not have woken up yet.
     private var formerDescriptor: Int32 = -1
 
-    /// One is about to sleep.
+    /// Counts in a thread that is about to sleep.
     mutating func begin(wanting count: Int) { wanted = min(wanted, count) }
 
-    /// One is about to sleep with a signal mask. Returns the eventfd, or negative why there is none.
+    /// Counts in a thread that is about to sleep with a signal mask. Returns the eventfd or a negative errno.
     mutating func beginMasked() -> Int {
         if descriptor < 0 {
             let made = Kernel.eventDescriptor()
@@ -28,15 +29,16 @@ struct Waiters: BitwiseCopyable {
 
     mutating func endMasked() { maskedCount -= 1 }
 
-    /// Whether there is somebody to be woken, now that there are `count` events. If so the caller wakes all, who then
-    /// begin again; but with a signal mask they may each wake late.
+    /// Whether waiters are to be woken, now that there are `count` events. If so the caller wakes all of them, and they
+    /// count themselves in again. `wanted` stays while threads wait with a signal mask, since each of them may wake
+    /// late.
     mutating func isWoken(by count: Int) -> Bool {
         guard count >= wanted else { return false }
         if maskedCount == 0 { wanted = .max }
         return true
     }
 
-    /// The context has ended, and all were woken.
+    /// The context has ended, and all waiters were woken.
     mutating func reset() {
         if maskedCount == 0 {
             if descriptor >= 0 { GuestNumbers.close(descriptor) }

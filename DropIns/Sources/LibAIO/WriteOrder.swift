@@ -1,13 +1,13 @@
 internal import AIOCore
 
-/// Lets a sync wait for the buffered writes that were submitted before it. The kernel's own Linux AIO has done those by
-/// the time that io_submit returns, so that its sync covers them; a program may count on it.
+/// Makes a sync wait for the buffered writes that were submitted before it. The kernel's own Linux AIO has done those
+/// when io_submit returns, so that its sync covers them, and programs may rely on it.
 ///
-/// Used under the context's lock. The lists run through the records.
+/// Used under the context's lock. The lists are linked through the records.
 struct WriteOrder: BitwiseCopyable {
     typealias Pointer = UnsafeMutablePointer<Record>
 
-    /// Writes that are not done yet, oldest first.
+    /// Writes in flight, oldest first.
     private var oldest: Pointer?
     private var newest: Pointer?
     /// Syncs that wait for some of them, oldest first.
@@ -15,7 +15,7 @@ struct WriteOrder: BitwiseCopyable {
     private var lastSync: Pointer?
     private var nextTicket: UInt64 = 0
 
-    /// A record's place in it.
+    /// A record's position.
     struct Place: BitwiseCopyable {
         fileprivate var ticket: UInt64 = 0
         fileprivate var next: Pointer?
@@ -36,7 +36,7 @@ struct WriteOrder: BitwiseCopyable {
         if let previous = place.previous { previous.pointee.place.next = place.next } else { oldest = place.next }
     }
 
-    /// Puts a sync behind the writes before it. False if there are none: it may go at once.
+    /// Makes a sync wait for the writes before it. False if there are none.
     mutating func wait(sync record: Pointer) -> Bool {
         guard hasWrites else { return false }
         record.pointee.place = Place(ticket: takeTicket(), next: nil, previous: nil)
@@ -45,13 +45,13 @@ struct WriteOrder: BitwiseCopyable {
         return true
     }
 
-    /// Whether there is a sync whose writes are all done.
+    /// Whether there is a sync whose writes have all ended.
     var hasReadySync: Bool {
         guard let sync = firstSync else { return false }
         return oldest.map { $0.pointee.place.ticket > sync.pointee.place.ticket } ?? true
     }
 
-    /// Takes that sync out.
+    /// Removes that sync from the list.
     mutating func popReadySync() -> Pointer? {
         guard hasReadySync, let sync = firstSync else { return nil }
         firstSync = sync.pointee.place.next

@@ -6,8 +6,9 @@ internal import Synchronization
 
 /// aio_cancel(3).
 ///
-/// What has not begun is cancelled: it waits for its turn, or for a place with the loop. What the kernel has already
-/// goes on, as in glibc: taking it back would mean to wait for the answer, and a stream's data might be lost.
+/// A request that has not begun is cancelled, that is, one that waits for its turn or for a slot of the loop. As in
+/// glibc, an operation that the kernel has goes on: cancelling it would mean to wait for the outcome, and a stream's
+/// data might be lost.
 struct Cancellation {
     enum Answer: Int32 {
         case cancelled = 0
@@ -20,7 +21,7 @@ struct Cancellation {
         guard Kernel.openFlags(descriptor) >= 0 else { return -EBADF }
         if let block, block.pointee.aio_fildes != descriptor { return -EINVAL }
         guard let library = Library.existing() else {
-            // Nothing was ever handed over. A block that says otherwise was made up.
+            // Nothing was ever submitted, so that a block in progress is invalid.
             return block.map { ControlBlock($0).error == EINPROGRESS } == true ? -EINVAL : Answer.allDone.rawValue
         }
         var cancellation = Cancellation(library: library)
@@ -53,7 +54,7 @@ struct Cancellation {
     ) -> Int32 {
         guard let file = guarded.pointee.order.find(name) else { return Answer.allDone.rawValue }
         var answer = Answer.cancelled
-        // What waits for its turn goes first: else the end of one would let it run.
+        // Waiting requests first. Otherwise the end of a request would let the next one run.
         forEach(of: file) { cancellation, request in
             if request.pointee.place.isWaiting { cancellation.end(request, guarded) }
         }
@@ -75,7 +76,7 @@ struct Cancellation {
         }
     }
 
-    /// Whether the request had not begun; then it has ended.
+    /// Ends the request if it had not begun. Returns whether it had not.
     private mutating func tryToCancel(
         _ request: RequestPointer, _ guarded: UnsafeMutablePointer<LibraryState.Guarded>
     ) -> Bool {
@@ -90,7 +91,7 @@ struct Cancellation {
 }
 
 extension Library {
-    /// Takes back a request for which the loop has no place yet.
+    /// Withdraws a request that still waits for a slot of the loop.
     fileprivate func withdraw(_ request: RequestPointer) -> Bool {
         let place = request.pointee.mayWaitForEver ? state.pointee.streams : state.pointee.files
         return Self.running(place)?.withdrawWaiting(request) ?? false

@@ -3,18 +3,18 @@ internal import CDropIns
 internal import DropInSupport
 internal import Synchronization
 
-/// What follows from the end of some requests, once the lock is given up.
+/// What remains to be done, without the lock, after requests have ended.
 struct Aftermath {
-    /// Requests whose turn it is now.
+    /// Requests whose turn has come.
     var ready = RequestChain(.ofLane)
-    /// Ended requests of which somebody wants to hear.
+    /// Ended requests with a notification or a list.
     var told = RequestChain(.ofLane)
-    /// Where threads wait for them.
+    /// The places of threads that wait for them: see `Suspension`.
     var waiters: UInt64 = 0
 }
 
 extension Library {
-    /// On a loop's thread: operations have completed.
+    /// Ends the requests of completed operations. Called on a loop's thread, or a worker's.
     func complete(_ deliveries: UnsafeBufferPointer<Delivery>) {
         var aftermath = Aftermath()
         for delivery in deliveries { RequestPointer(bitPattern: delivery.context)?.pointee.letGo(self) }
@@ -28,27 +28,27 @@ extension Library {
         follow(&aftermath)
     }
 
-    /// Under the lock: ends a request that ran, or that waits. `result` is a count or a negative error.
+    /// Under the lock: ends a request that ran or that waits. `result` is a count or a negative error.
     ///
-    /// The result is published under the lock, so that aio_cancel and aio_fsync, which take it, find a request either
-    /// in progress or gone.
+    /// The result is published under the lock, so that aio_cancel and aio_fsync, which take the lock, see a request
+    /// either in progress or ended.
     func end(
         _ request: RequestPointer, _ result: Int, _ guarded: UnsafeMutablePointer<LibraryState.Guarded>,
         _ aftermath: inout Aftermath
     ) {
-        // One that never ran.
+        // The hold of a request that never ran.
         request.pointee.letGo(self)
         guarded.pointee.order.finish(request, result, into: &aftermath.ready)
         var result = result
         if request.pointee.place.lane == .syncing, request.pointee.place.failure != 0, result >= 0 {
             result = -Int(request.pointee.place.failure)
         }
-        // A cancelled one stays what aio_cancel said that it is.
+        // A cancelled request keeps ECANCELED, as aio_cancel has reported.
         if result != -Int(ECANCELED), !request.pointee.notification.isValid { result = -Int(EINVAL) }
         request.pointee.result = result
         request.pointee.account.complete(result: result)
         if let block = request.pointee.block { ControlBlock(block).publish(result) }
-        // After the result: see `Suspension`.
+        // Read after the result is published: see `Suspension`.
         aftermath.waiters |= request.watch.pointee.waiters.load(ordering: .sequentiallyConsistent)
         if request.pointee.notification.isNone, request.pointee.list == nil {
             guarded.pointee.requests.release(request)
@@ -57,9 +57,9 @@ extension Library {
         }
     }
 
-    /// Without the lock: tells the program, wakes it, and lets those run whose turn it is.
+    /// Without the lock: notifies the program, wakes waiting threads, and starts the requests whose turn has come.
     ///
-    /// A request's notification comes before that of its list, and before threads that wait are woken, as in glibc.
+    /// As in glibc, the notification of a request precedes that of its list and the wake-up of waiting threads.
     func follow(_ aftermath: inout Aftermath) {
         if !aftermath.told.isEmpty { tell(&aftermath) }
         state.pointee.suspension.wake(aftermath.waiters)

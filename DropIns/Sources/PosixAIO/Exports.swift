@@ -3,13 +3,13 @@ public import CDropIns
 public import CKernel
 internal import DropInSupport
 
-// The names of POSIX AIO, but for those that wait (posix_waits.c). What fails sets errno and returns -1. On 64-bit
-// Linux the names with 64 mean the same.
+// The functions of POSIX AIO, except for those that wait (posix_waits.c). On failure they set errno and return -1. On
+// 64-bit Linux the functions with 64 in their names are the same.
 
 public typealias BlockPointer = UnsafeMutablePointer<aiocb>
 public typealias BlockList = UnsafePointer<UnsafeMutablePointer<aiocb>?>
 
-/// What a libc function returns for 0 or a positive error.
+/// Converts 0 or a positive error to libc's convention.
 private func outcome(_ error: Int32) -> Int32 {
     guard error != 0 else { return 0 }
     __errno_location().pointee = error
@@ -53,7 +53,7 @@ public func exportCancel(_ descriptor: Int32, _ block: BlockPointer?) -> Int32 {
     return answer < 0 ? outcome(-answer) : answer
 }
 
-/// Hints how many threads and requests there will be: of no use here.
+/// Hints about the number of threads and requests. Ignored here.
 @_cdecl("aio_init")
 public func exportInit(_ hints: UnsafeRawPointer?) {}
 

@@ -1,24 +1,24 @@
 internal import AIOCore
 internal import CDropIns
 
-/// Which requests may run, and which wait for others on the same descriptor. A pure structure: it calls nothing, and
-/// whoever uses it holds the lock.
+/// Which requests may run, and which wait for others on the same descriptor. A pure data structure that makes no calls.
+/// It is used under the library's lock.
 ///
-/// A file's reads and writes run side by side. What a stream gives is read by one request after the other, what it
-/// takes is written so, and so is what goes to the end of a file (O_APPEND): POSIX wants call order there, and the
-/// kernel promises none between operations in flight. The two directions know nothing of each other.
+/// Reads and writes of a file run side by side. Reads of a stream run one after the other, and so do writes to a stream
+/// and appends to a file (O_APPEND): POSIX requires call order there, and the kernel promises none between operations
+/// in flight. The two directions are independent.
 ///
-/// A sync runs once all that it covers is done: it closes an epoch of its descriptor, and waits for what was begun in
-/// that one and those before.
+/// A sync runs once all requests that it covers are done. It closes an epoch of its descriptor, and waits for the
+/// requests of that epoch and of earlier ones.
 struct FileOrder: ~Copyable {
     private var files: Pool<OpenFile>
-    /// By descriptor; linked in buckets.
+    /// A hash table by descriptor, with chained buckets.
     private let buckets: UnsafeMutablePointer<UnsafeMutablePointer<OpenFile>?>
     private static var bucketCount: Int { 1024 }
 
     init?() {
         guard let files = Pool<OpenFile>(),
-            // Zeros: no file.
+            // Zeroed: no file.
             let buckets = mappedMemory(of: UnsafeMutablePointer<OpenFile>?.self, Self.bucketCount)
         else { return nil }
         self.files = files
@@ -29,7 +29,8 @@ struct FileOrder: ~Copyable {
 
     enum Entering { case runs, waits, noMemory }
 
-    /// A request begins. If it runs, the caller sees to it; if it waits, `finish` of another gives it out.
+    /// Enters a request. If it runs, the caller starts it. If it waits, a later `finish` of another request appends it
+    /// to `ready`.
     mutating func enter(_ request: RequestPointer, on name: FileName) -> Entering {
         guard let file = find(name) ?? make(name) else { return .noMemory }
         request.pointee.place.file = file
@@ -52,7 +53,8 @@ struct FileOrder: ~Copyable {
         return request.pointee.place.isWaiting ? .waits : .runs
     }
 
-    /// A request that ran is done, or one that waits is not to run; `result` is how it ends. Those whose turn it is now are appended to `ready`; they run from here on.
+    /// Ends a request that ran, or one that waits and is not to run; `result` is how it ends. Requests whose turn has
+    /// come are appended to `ready`, and the caller starts them.
     mutating func finish(_ request: RequestPointer, _ result: Int, into ready: inout RequestChain) {
         guard let file = request.pointee.place.file else { return }
         request.pointee.place.file = nil
@@ -71,7 +73,7 @@ struct FileOrder: ~Copyable {
 
     // MARK: Files
 
-    /// All of a descriptor, in call order. nil if there are none.
+    /// The file, with all of its requests. nil if it has none.
     func find(_ name: FileName) -> UnsafeMutablePointer<OpenFile>? {
         var file = buckets[Self.bucket(name)]
         while let candidate = file, candidate.pointee.name != name { file = candidate.pointee.nextFree }
@@ -104,27 +106,27 @@ struct FileOrder: ~Copyable {
     }
 }
 
-/// What requests have in common that go by one order: the descriptor, and the file that it names. After a close the
-/// number may name another, whose requests have nothing to do with those before.
+/// Identifies the requests that share an order: the descriptor, and the file that it refers to. After a close the
+/// number may refer to another file, whose requests are independent.
 struct FileName: BitwiseCopyable, Equatable {
     var descriptor: Int32
     var file: FileIdentity
 }
 
-/// A descriptor with requests.
+/// A descriptor that has requests.
 struct OpenFile: Pooled {
     let name: FileName
     /// All of its requests, in call order.
     fileprivate(set) var all = RequestChain(.ofFile)
     fileprivate var reading = Direction()
     fileprivate var writing = Direction()
-    /// Syncs that wait, in call order.
+    /// Waiting syncs, in call order.
     private var syncs = RequestChain(.ofLane)
-    /// Syncs begun so far.
+    /// The number of syncs begun so far.
     fileprivate var epoch: UInt32 = 0
-    /// Covered requests since the last of them.
+    /// The number of unfinished covered requests since the last sync.
     fileprivate var openCount = 0
-    /// The next in its bucket, or the next free one.
+    /// The next file in the bucket, or in the free list.
     var nextFree: UnsafeMutablePointer<OpenFile>?
 
     fileprivate init(_ name: FileName) { self.name = name }
@@ -133,12 +135,12 @@ struct OpenFile: Pooled {
         place.initialize(to: OpenFile(FileName(descriptor: -1, file: FileIdentity())))
     }
 
-    /// One request at a time, in call order.
+    /// Runs one request at a time, in call order.
     fileprivate struct Direction: BitwiseCopyable {
         var isBusy = false
         var waiting = RequestChain(.ofLane)
 
-        /// Whether it has to wait.
+        /// Returns whether the request has to wait.
         mutating func enter(_ request: RequestPointer) -> Bool {
             if isBusy { waiting.append(request) }
             defer { isBusy = true }
@@ -158,7 +160,7 @@ struct OpenFile: Pooled {
 
     // MARK: Syncs
 
-    /// Closes the epoch. Whether the sync has to wait.
+    /// Closes the epoch. Returns whether the sync has to wait.
     fileprivate mutating func beginSync(_ sync: RequestPointer) -> Bool {
         sync.pointee.place.epoch = epoch
         sync.pointee.place.coveredCount = openCount
@@ -170,8 +172,8 @@ struct OpenFile: Pooled {
         return true
     }
 
-    /// A covered request is done. The first sync after it waits for one less, and all after it learn of a failed write:
-    /// POSIX wants its error returned by the sync.
+    /// Called when a covered request is done. The first sync after it has one request less to wait for. All syncs after
+    /// it get the error of a failed write, since POSIX wants a sync to return it.
     fileprivate mutating func uncover(_ request: RequestPointer, _ result: Int) {
         guard let sync = firstSync(from: request.pointee.place.epoch) else {
             openCount -= 1
@@ -186,7 +188,7 @@ struct OpenFile: Pooled {
         }
     }
 
-    /// The next one has to wait for what this one waited for.
+    /// Removes a waiting sync. The next one waits for the requests that this one waited for.
     fileprivate mutating func withdrawSync(_ sync: RequestPointer) {
         syncs.remove(sync)
         if let next = firstSync(from: sync.pointee.place.epoch) {
@@ -196,7 +198,7 @@ struct OpenFile: Pooled {
         }
     }
 
-    /// Syncs that have nothing before them any more run.
+    /// Starts the syncs that have nothing left to wait for.
     fileprivate mutating func startSyncs(into ready: inout RequestChain) {
         while let sync = syncs.first, sync.pointee.place.coveredCount == 0 {
             syncs.remove(sync)
@@ -205,7 +207,7 @@ struct OpenFile: Pooled {
         }
     }
 
-    /// The first waiting sync that closed this epoch or a later one. Epochs wrap.
+    /// The first waiting sync that closed this epoch or a later one. Epoch numbers may wrap around.
     private func firstSync(from epoch: UInt32) -> RequestPointer? {
         var sync = syncs.first
         while let candidate = sync, Int32(bitPattern: candidate.pointee.place.epoch &- epoch) < 0 {

@@ -2,14 +2,14 @@ internal import AIOCore
 internal import CDropIns
 internal import CKernel
 
-/// How the program wants to hear of a completion: its sigevent, copied.
+/// How the program is notified of a completion: a copy of its sigevent.
 struct Notification: BitwiseCopyable {
     private let kind: Int32
     private let signal: Int32
     private let value: UnsafeMutableRawPointer?
-    /// Of SIGEV_THREAD_ID.
+    /// For SIGEV_THREAD_ID.
     private let threadID: Int32
-    /// Of SIGEV_THREAD.
+    /// For SIGEV_THREAD.
     private let function: (@convention(c) (sigval) -> Void)?
     private let attributes: UnsafePointer<pthread_attr_t>?
 
@@ -45,12 +45,12 @@ struct Notification: BitwiseCopyable {
 
     var isNone: Bool { kind == Self.kindNone }
 
-    /// Whether it can be sent. As in glibc, a signal that does not exist makes the operation fail with EINVAL; only is
-    /// that known before anybody can see the result.
+    /// Whether it can be sent. As in glibc, an invalid signal number makes the operation fail with EINVAL. Here it is
+    /// checked before the result is published.
     @inline(__always)
     var isValid: Bool { kind != Self.kindSignal || (0...CK_SIGNAL_MAX).contains(signal) }
 
-    /// Sends it. Never under the lock: a handler may run before this returns, and use the library.
+    /// Sends it. Not under the lock: a signal handler may run before this returns, and may call the library.
     @inline(__always)
     func send(_ library: Library) {
         if kind != Self.kindNone { sendAny(library) }
@@ -60,7 +60,7 @@ struct Notification: BitwiseCopyable {
         let bits = UInt(bitPattern: value)
         switch kind {
         case Self.kindSignal:
-            // With no room in the queue the program is better off with a signal without its value than with none.
+            // The queue of signals is full: a signal without its value is better than none.
             if Kernel.queueSignal(signal, value: bits) == -Int(EAGAIN) { _ = Kernel.sendSignal(signal) }
         case Self.kindThreadID:
             if Kernel.queueSignal(signal, value: bits, thread: threadID) == -Int(EAGAIN) {
@@ -69,12 +69,13 @@ struct Notification: BitwiseCopyable {
         case Self.kindThread:
             startThread(library)
         default:
-            // As in glibc: what it does not know notifies nobody.
+            // As in glibc, an unknown kind notifies nobody.
             break
         }
     }
 
-    /// A thread for each notification, as in glibc. Should none start, the notification is lost, as in glibc.
+    /// Starts a thread for the notification, as glibc does. If none can be started the notification is lost, also as in
+    /// glibc.
     private func startThread(_ library: Library) {
         guard let notice = library.locked({ $0.pointee.notices.acquire() }) else { return }
         notice.pointee.function = function
@@ -84,7 +85,8 @@ struct Notification: BitwiseCopyable {
             library.locked { $0.pointee.notices.release(notice) }
         }
         guard di_start_notice(notice, attributes) != 0 else { return }
-        // Perhaps it was the attributes: too large a stack, a scheduling class that is not allowed.
+        // The attributes may be the reason: too large a stack, or a scheduling policy without permission. Try without
+        // them.
         guard attributes == nil || di_start_notice(notice, nil) != 0 else { return }
         library.locked { $0.pointee.notices.release(notice) }
     }

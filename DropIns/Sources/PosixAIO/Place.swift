@@ -1,14 +1,14 @@
-/// Where a request stands among those of its descriptor: see `FileOrder`.
+/// The position of a request among those of its descriptor: see `FileOrder`.
 struct Place: BitwiseCopyable {
-    /// What it goes by.
+    /// The order that it is subject to.
     enum Lane: UInt8, BitwiseCopyable {
-        /// A file's reads and writes: side by side with all others.
+        /// A read or write of a file. Runs side by side with all others.
         case parallel
-        /// What a stream gives: one after the other.
+        /// A read of a stream. One at a time.
         case reading
-        /// What a stream takes, and what goes to the end of a file: one after the other.
+        /// A write to a stream, or an append to a file. One at a time.
         case writing
-        /// A sync: once all before it is done.
+        /// A sync. Runs once the requests before it are done.
         case syncing
     }
 
@@ -18,22 +18,22 @@ struct Place: BitwiseCopyable {
     }
 
     var lane = Lane.parallel
-    /// Whether its turn has not come yet.
+    /// Whether it still has to wait for its turn.
     var isWaiting = false
-    /// Whether syncs that come later wait for it.
+    /// Whether later syncs wait for it.
     var isCovered = false
-    /// Of a covered request: the number of syncs on the file before it. Of a sync: the number of those before it.
+    /// For a covered request, the number of syncs on the file before it. For a sync, the number of syncs before it.
     var epoch: UInt32 = 0
-    /// Of a sync: what it still waits for, besides the syncs before it.
+    /// For a sync: how many requests it still waits for, besides those of the syncs before it.
     var coveredCount = 0
-    /// Of a sync: the error with which something that it covers has failed; 0 if nothing has.
+    /// For a sync: the error of a failed request that it covers; 0 if there is none.
     var failure: Int32 = 0
     var file: UnsafeMutablePointer<OpenFile>?
     fileprivate var inFile = Links()
     fileprivate var inLane = Links()
 }
 
-/// A list of requests, linked through themselves: all of a file, or those that wait for their turn or to be carried.
+/// An intrusive list of requests: all of a file, or those that wait for their turn or are ready to be carried.
 struct RequestChain: BitwiseCopyable {
     enum Kind: UInt8, BitwiseCopyable { case ofFile, ofLane }
 

@@ -2,19 +2,20 @@ internal import AIOCore
 internal import CKernel
 internal import Synchronization
 
-/// What a pool keeps: memory that is used again and again.
+/// An element of a pool, whose memory is reused.
 protocol Pooled {
-    /// Makes an element in fresh memory.
+    /// Initializes an element in fresh memory.
     static func initialize(_ place: UnsafeMutablePointer<Self>, index: Int32)
-    /// The next free one.
+    /// The next free element.
     var nextFree: UnsafeMutablePointer<Self>? { get set }
 }
 
-/// Elements by index, made in blocks as they are needed and never given back. Used under a lock.
+/// Elements with an index, created in blocks as needed and never freed. Used under a lock.
 ///
-/// The memory is mapped, not allocated: an operation costs no malloc, and whoever replaced malloc is not called.
+/// The memory is mapped rather than allocated, so that an operation costs no malloc(3) and never calls a program's
+/// replacement of it.
 struct Pool<Element: Pooled>: ~Copyable {
-    /// Where the elements are, for those who do not hold the lock.
+    /// Finds elements by index without the lock.
     let directory: PoolDirectory<Element>
     private var free: UnsafeMutablePointer<Element>?
     private var blockCount = 0
@@ -26,7 +27,7 @@ struct Pool<Element: Pooled>: ~Copyable {
         self.directory = directory
     }
 
-    /// nil at the limit, or without memory.
+    /// nil at the limit or without memory.
     mutating func acquire() -> UnsafeMutablePointer<Element>? {
         if free == nil { makeBlock() }
         guard let element = free else { return nil }
@@ -65,22 +66,22 @@ enum PoolLimits {
     static var blockMax: Int { 1024 }
 }
 
-/// Where a pool's blocks are. Any thread may look, and a signal handler too.
+/// The addresses of a pool's blocks. Any thread may read them; async-signal-safe.
 struct PoolDirectory<Element>: BitwiseCopyable {
     private let blocks: UnsafeMutablePointer<Atomic<UInt>>
 
     fileprivate init?() {
-        // Zeros: no block.
+        // Zeroed: no block.
         guard let blocks = mappedMemory(of: Atomic<UInt>.self, PoolLimits.blockMax) else { return nil }
         self.blocks = blocks
     }
 
     fileprivate func set(_ index: Int, _ block: UnsafeMutablePointer<Element>) {
-        // Release: the elements are made before anybody finds them.
+        // Release: the elements are initialized before they can be found.
         blocks[index].store(UInt(bitPattern: block), ordering: .releasing)
     }
 
-    /// The element with this index, if there ever was one.
+    /// The element with this index, if it has ever been created.
     @inline(__always)
     func element(_ index: Int32) -> UnsafeMutablePointer<Element>? {
         let (block, offset) = Int(index).quotientAndRemainder(dividingBy: PoolLimits.blockSize)
@@ -89,7 +90,7 @@ struct PoolDirectory<Element>: BitwiseCopyable {
     }
 }
 
-/// Zeroed memory for good.
+/// Zeroed memory that is never unmapped.
 func mappedMemory<Element: ~Copyable>(of: Element.Type, _ count: Int) -> UnsafeMutablePointer<Element>? {
     let size = count * MemoryLayout<Element>.stride
     let result = Kernel.mmap(size, CK_PROT_READ | CK_PROT_WRITE, CK_MAP_PRIVATE | CK_MAP_ANONYMOUS, -1, 0)

@@ -5,37 +5,35 @@ internal import Synchronization
 
 typealias RequestPointer = UnsafeMutablePointer<Request>
 
-/// What the library keeps of an operation that did not complete in the call.
+/// An operation that did not complete in the call.
 struct Request: CarriedOperation, Pooled {
-    /// The memory of `watch`: first, and only ever used as that.
+    /// The memory of `watch`. It must be the first field and is accessed through `watch` only.
     private var watchStorage = (UInt(0), UInt64(0), UInt64(0))
-    /// Its number in the pool, for good.
+    /// The index in the pool, which never changes.
     let index: Int32
     var operation = Operation.nop
     var carriage = Carriage<Request>()
-    /// The program's, until the result is published.
+    /// The program's control block, until the result is published.
     var block: UnsafeMutablePointer<aiocb>?
-    /// A copy: the program may free its own as soon as it sees the result.
+    /// A copy, since the program may free its block as soon as it sees the result.
     var notification = Notification.none
     /// The list that it is an entry of.
     var list: UnsafeMutablePointer<RequestList>?
-    /// Whether it may wait for as long as it pleases somebody else: then a loop of its own carries it.
+    /// Whether it may wait for ever for another party. A loop of its own carries such requests.
     var mayWaitForEver = false
-    /// Whether the descriptor of the operation is the loop's hold of the file.
+    /// Whether the operation's descriptor is a hold of the file.
     var isHeld = false
     var place = Place()
     var account = OperationAccount()
-    /// How it ended: a count or a negative error.
+    /// The result: a count or a negative error.
     var result = 0
     var nextFree: RequestPointer?
 
-    var isWrite: Bool {
-        if case .write = operation { true } else { false }
-    }
+    var isWrite: Bool { operation.isWrite }
 
     private init(index: Int32) { self.index = index }
 
-    /// Lets go of the file: before the program hears of the end.
+    /// Releases the hold of the file, before the program learns of the end.
     mutating func letGo(_ library: Library) {
         guard isHeld, let descriptor = operation.descriptor else { return }
         isHeld = false
@@ -44,21 +42,21 @@ struct Request: CarriedOperation, Pooled {
 
     static func initialize(_ place: RequestPointer, index: Int32) { place.initialize(to: Request(index: index)) }
 
-    /// On a loop's thread.
+    /// Called on a loop's thread, or a worker's.
     static func deliver(_ deliveries: UnsafeBufferPointer<Delivery>) {
-        // There is one: it made the loop.
+        // It exists, since it has started the loop.
         guard let library = Library.existing() else { return }
         library.complete(deliveries)
     }
 }
 
-/// The part of a request that others read without a lock: a signal handler among them.
+/// The part of a request that is read without the lock, also by signal handlers.
 struct Watch: ~Copyable {
-    /// The control block that it is for.
+    /// The address of the control block.
     let block: Atomic<UInt>
-    /// Its number in the order of all requests.
+    /// The position in the order of all requests.
     let sequence: Atomic<UInt64>
-    /// Who waits for it: a bit a place in `Suspension`.
+    /// The places of the threads that wait for it: one bit for each place of `Suspension`.
     let waiters: Atomic<UInt64>
 }
 

@@ -5,15 +5,15 @@ internal import CPosixWaits
 internal import DropInSupport
 internal import Synchronization
 
-/// What the entries of one lio_listio have in common.
+/// The state that the entries of one lio_listio share.
 ///
-/// It lives until its last entry has ended and the call itself has left it: a call that waits may be interrupted, and
-/// one that does not wait returns before its entries end.
+/// It lives until its last entry has ended and the call has left it. A waiting call may be interrupted before its
+/// entries end, and a call that does not wait returns before that.
 struct RequestList: Pooled {
-    /// The memory of `progress`: first, and only ever used as that.
+    /// The memory of `progress`. It must be the first field and is accessed through `progress` only.
     private var progressStorage = (Int(0), UInt64(0), UInt(0))
     fileprivate var isWaitedFor = false
-    /// Sent at the end, if it is not waited for.
+    /// Sent when all entries have ended, unless the call waits for them.
     fileprivate var notification = Notification.none
     var nextFree: UnsafeMutablePointer<RequestList>?
 
@@ -22,9 +22,9 @@ struct RequestList: Pooled {
     }
 
     fileprivate struct Progress: ~Copyable {
-        /// Entries that have not ended, and one for the call.
+        /// The number of entries that have not ended, plus one for the call.
         let count: Atomic<Int>
-        /// Where a thread waits for it: see `Suspension`.
+        /// The place at which a thread waits: see `Suspension`.
         let waiters: Atomic<UInt64>
         let hasFailed: Atomic<UInt>
     }
@@ -35,10 +35,10 @@ extension UnsafeMutablePointer<RequestList> {
         UnsafeMutableRawPointer(self).assumingMemoryBound(to: RequestList.Progress.self)
     }
 
-    /// Before the entry can end.
+    /// Counts an entry in. Called before the entry can end.
     func noteEntry() { progress.pointee.count.wrappingAdd(1, ordering: .relaxed) }
 
-    /// Release, with the acquire of who asks: nothing else hangs on it.
+    /// Release: pairs with the acquire in `end(isInterrupted:)`. Nothing else is published through it.
     func noteFailure() { progress.pointee.hasFailed.store(1, ordering: .releasing) }
 }
 
@@ -55,17 +55,18 @@ extension Library {
         return list
     }
 
-    /// An entry has ended, or the call leaves. Returns where a thread waits that is to be woken.
+    /// Counts out an entry that has ended, or the call. Returns the place of a thread to wake.
     func leave(_ list: UnsafeMutablePointer<RequestList>, hasFailed: Bool) -> UInt64 {
         if hasFailed { list.noteFailure() }
         let isWaitedFor = list.pointee.isWaitedFor
-        // Both directions: the last one sees what all others did, and the one that waits sees the results.
+        // Acquire and release: the last one sees what all others did, and the waiting call sees the results.
+        // Sequentially consistent with the sleeper's bit: see `Suspension`.
         switch list.progress.pointee.count.wrappingSubtract(1, ordering: .sequentiallyConsistent).newValue {
         case 0:
             if !isWaitedFor { list.pointee.notification.send(self) }
             locked { $0.pointee.lists.release(list) }
         case 1 where isWaitedFor:
-            // The call may leave at this moment and another use the list: then that one is woken in vain.
+            // The call may leave now and another may reuse the list: then that one is woken in vain.
             return list.progress.pointee.waiters.load(ordering: .sequentiallyConsistent)
         default:
             break
@@ -74,7 +75,7 @@ extension Library {
     }
 }
 
-/// lio_listio(3). One that waits lies in the frame of the call, which is C's: see posix_waits.h.
+/// lio_listio(3). The state of a waiting call is in the frame of the C function: see posix_waits.h.
 struct Listing: BitwiseCopyable {
     private static var wait: Int32 { 0 }
     private static var doNotWait: Int32 { 1 }
@@ -84,7 +85,7 @@ struct Listing: BitwiseCopyable {
     private let submitted: Submitted
     private let turn: Suspension.Turn
 
-    /// 0 or a positive error. Or it sleeps.
+    /// Returns 0, a positive error, or DROP_IN_SLEEPS.
     static func begin(
         _ frame: WaitFrame<Listing>, _ mode: Int32, _ entries: BlockList?, _ count: Int32,
         _ event: UnsafeMutablePointer<sigevent>?
@@ -104,12 +105,12 @@ struct Listing: BitwiseCopyable {
         return listing.sleep(frame.call)
     }
 
-    /// After a sleep. As `begin`.
+    /// Continues after a sleep. Returns what `begin` does.
     func goOn(_ call: SleepingCall, _ slept: Int) -> Int {
         slept == -Int(EINTR) ? Int(end(isInterrupted: true)) : sleep(call)
     }
 
-    /// Until all entries have ended.
+    /// Sleeps until all entries have ended.
     private func sleep(_ call: SleepingCall) -> Int {
         let ticket = turn.ticket()
         list.progress.pointee.waiters.bitwiseOr(turn.bit, ordering: .sequentiallyConsistent)
@@ -121,11 +122,11 @@ struct Listing: BitwiseCopyable {
 
     private struct Submitted: BitwiseCopyable {
         var accepted = 0
-        /// The error of the last that was refused; 0 if none was.
+        /// The error of the last entry that was refused; 0 if none was.
         var refused: Int32 = 0
     }
 
-    /// One after the other: the loop is woken by the first and finds them all.
+    /// Submits one entry at a time. The first wakes the loop, which then finds the others too.
     private static func submit(
         _ entries: BlockList?, _ count: Int32, _ list: UnsafeMutablePointer<RequestList>
     ) -> Submitted {
@@ -143,12 +144,12 @@ struct Listing: BitwiseCopyable {
         return submitted
     }
 
-    /// What came of the entries.
+    /// The result of the call.
     private func end(isInterrupted: Bool) -> Int32 {
         let hasFailed = list.progress.pointee.hasFailed.load(ordering: .acquiring) != 0
         _ = library.leave(list, hasFailed: false)
         if isInterrupted { return EINTR }
-        // As in glibc: with nothing accepted the call fails as its last entry did.
+        // As in glibc: if no entry was accepted, the call fails with the error of the last one.
         if submitted.accepted == 0 { return submitted.refused }
         return submitted.refused != 0 || hasFailed ? EIO : 0
     }

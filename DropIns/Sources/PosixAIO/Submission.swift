@@ -4,17 +4,16 @@ internal import CKernel
 internal import DropInSupport
 internal import Synchronization
 
-/// What is done with a control block that the program hands over: carried out in the call if that cannot wait, or else
-/// made a request.
+/// The submission of one control block: it is carried out in the call if that cannot wait, or else becomes a request.
 struct Submission {
     private let library: Library
     private let block: ControlBlock
     private let list: UnsafeMutablePointer<RequestList>?
-    /// As libc writes it into the block.
+    /// The value that libc writes into the block.
     private let opcode: Int32
     private var account = OperationAccount()
 
-    // Opcodes in a list; libc uses the last two inside only, but takes them.
+    // Opcodes of list entries. libc uses the last two internally, but accepts them in a list.
     static var read: Int32 { 0 }
     static var write: Int32 { 1 }
     static var nothing: Int32 { 2 }
@@ -24,7 +23,7 @@ struct Submission {
     /// glibc's AIO_PRIO_DELTA_MAX.
     private static var priorityMax: Int32 { 20 }
 
-    /// Accepts a block, or refuses it: 0 or a positive error, which then is in the block too.
+    /// Accepts or refuses a block: 0 or a positive error, which is then stored in the block too.
     static func accept(
         _ block: ControlBlock, _ opcode: Int32, in list: UnsafeMutablePointer<RequestList>? = nil
     ) -> Int32 {
@@ -58,9 +57,9 @@ struct Submission {
         let number = block.address.pointee.aio_fildes
         var transfer = Transfer(
             Descriptor(number, kind: .buffered), block.buffer, count: block.address.pointee.aio_nbytes,
-            offset: Int64(block.address.pointee.aio_offset))
-        // What no file takes: the system call says why, and cannot wait. It means no more to the engines either.
-        guard transfer.offset >= 0, transfer.count >= 0 else { return complete(refusal(transfer, isWrite: isWrite)) }
+            offset: Int64(block.address.pointee.aio_offset), form: isWrite ? .writing : [])
+        // No file accepts such a transfer. The system call fails at once, with the right error.
+        guard transfer.offset >= 0, transfer.count >= 0 else { return complete(refusal(transfer)) }
         if !isWrite, let result = knownCached(transfer) { return complete(result, .pageCache) }
         let flags = Kernel.openFlags(number)
         guard flags >= 0, Self.isOpen(UInt64(flags), isWrite: isWrite) else { return complete(-Int(EBADF)) }
@@ -69,38 +68,37 @@ struct Submission {
             library.guess(number).pointee.noteBuffered(number)
             if let result = cached(transfer) { return complete(result, .pageCache) }
         }
-        transfer.flags.insert(.cacheMissed)
+        transfer.form.insert(.cacheMissed)
         let isAppend = isWrite && openFlags & CK_O_APPEND != 0
         if let joined = library.runningFiles?.join(number) {
             transfer.descriptor = joined.descriptor
             if isWrite { transfer.fixFlags(openFlags, knowsNoAppend: library.runningFiles?.knowsNoAppend ?? false) }
             transfer.descriptor.kind = openFlags & CK_O_DIRECT != 0 ? .direct : .buffered
             return start(
-                isWrite ? .write(transfer) : .read(transfer), joined.file, isAppend ? .writing : .parallel,
-                isCovered: true, isHeld: true)
+                .transfer(transfer), joined.file, isAppend ? .writing : .parallel, isCovered: true, isHeld: true)
         }
         let (descriptor, file) = Descriptor.identify(number)
         transfer.descriptor = descriptor
         if isWrite {
             if descriptor.kind == .stream {
-                // As glibc's own write(2), which blocks until all of it is written.
-                transfer.flags.insert(.whole)
+                // glibc uses write(2), which blocks until all of it is written.
+                transfer.form.insert(.whole)
                 transfer.count = min(transfer.count, 0x7fff_f000)
             } else {
                 transfer.fixFlags(
                     openFlags, knowsNoAppend: library.carrierForCaller(mayWaitForEver: false)?.knowsNoAppend ?? false)
             }
         }
-        let operation: Operation = isWrite ? .write(transfer) : .read(transfer)
         switch transfer.descriptor.kind {
         case .stream where openFlags & CK_O_NONBLOCK != 0:
-            // The program asked for EAGAIN rather than waiting.
-            guard isWrite else { return complete(operation.attempt(transfer)) }
-            return complete(Kernel.withoutBrokenPipeSignal { operation.attempt(transfer) })
+            // The program asked for EAGAIN instead of waiting.
+            guard isWrite else { return complete(transfer.attempt()) }
+            return complete(Kernel.withoutBrokenPipeSignal { transfer.attempt() })
         case .stream:
-            return start(operation, file, isWrite ? .writing : .reading, isCovered: isWrite, mayWaitForEver: true)
+            return start(
+                .transfer(transfer), file, isWrite ? .writing : .reading, isCovered: isWrite, mayWaitForEver: true)
         default:
-            return start(operation, file, isAppend ? .writing : .parallel, isCovered: true)
+            return start(.transfer(transfer), file, isAppend ? .writing : .parallel, isCovered: true)
         }
     }
 
@@ -110,10 +108,11 @@ struct Submission {
         return access == CK_O_RDWR || access == (isWrite ? CK_O_WRONLY : CK_O_RDONLY)
     }
 
-    /// The result of a transfer that no file takes.
-    private func refusal(_ transfer: Transfer, isWrite: Bool) -> Int {
+    /// The error of a transfer that no file accepts.
+    private func refusal(_ transfer: Transfer) -> Int {
+        let isWrite = transfer.isWrite
         let number = transfer.descriptor.number
-        // A buffer of such a length, and an offset below zero, the kernel refuses before it looks at the address.
+        // The kernel rejects such a length or a negative offset before it looks at the address.
         let base = transfer.base ?? UnsafeMutableRawPointer(bitPattern: 1)!
         let result =
             isWrite
@@ -123,7 +122,8 @@ struct Submission {
         return isWrite ? Kernel.write(number, base, transfer.count) : Kernel.read(number, base, transfer.count)
     }
 
-    /// The same as `cached`, without asking how the file is open: the read itself says if it must not be.
+    /// The same as `cached`, but without asking how the file is open: the read itself fails if it is not open for
+    /// reading.
     private func knownCached(_ transfer: Transfer) -> Int? {
         let guess = library.guess(transfer.descriptor.number)
         guard guess.pointee.cache.isHitting, guess.pointee.isKnownBuffered(transfer.descriptor.number) else {
@@ -132,26 +132,8 @@ struct Submission {
         return cached(transfer)
     }
 
-    /// What the page cache holds is read here and now. nil if it does not, or cannot tell.
     private func cached(_ transfer: Transfer) -> Int? {
-        guard transfer.count <= Transfer.inlineLimit else { return nil }
-        let guess = library.guess(transfer.descriptor.number)
-        guard guess.pointee.cache.isWorthAsking() else { return nil }
-        let result = transfer.attemptWithoutWaiting(isWrite: false)
-        switch result {
-        case -Int(EAGAIN): guess.pointee.cache.noteMiss()
-        case -Int(EOPNOTSUPP):
-            // It may be a file in memory: asking is cheaper than the loop.
-            var known = transfer
-            known.descriptor = .classify(transfer.descriptor.number)
-            if let result = Operation.read(known).resultInMemory() { return result }
-            guess.pointee.cache.noteUnsupported()
-        case -Int(ESPIPE), -Int(EINTR): break
-        default:
-            if result >= 0 { guess.pointee.cache.noteHit() }
-            return result
-        }
-        return nil
+        transfer.servedInTheCall(library.guess(transfer.descriptor.number).pointee.cache, byteCount: transfer.count)
     }
 
     // MARK: Syncs
@@ -162,9 +144,9 @@ struct Submission {
         return start(.sync(descriptor, opcode == Self.fullSync ? .full : .data), file, .syncing, isCovered: false)
     }
 
-    // MARK: Both ways
+    // MARK: Transfers and syncs
 
-    /// The operation is complete.
+    /// Completes the operation in the call.
     private mutating func complete(_ result: Int, _ served: Served = .call) -> Int32 {
         let notification = Notification(block.address.pointee.aio_sigevent)
         let result = notification.isValid ? result : -Int(EINVAL)
@@ -177,20 +159,20 @@ struct Submission {
         return 0
     }
 
-    /// The operation becomes a request. One that may wait for ever goes by a loop of its own.
+    /// Makes the operation a request. One that may wait for ever is carried by a separate loop.
     private mutating func start(
         _ operation: Operation, _ file: FileIdentity, _ lane: Place.Lane, isCovered: Bool, mayWaitForEver: Bool = false,
         isHeld: Bool = false
     ) -> Int32 {
         guard let carrier = library.carrierForCaller(mayWaitForEver: mayWaitForEver) else {
-            // No thread or descriptor is to be had: a file's operation is carried out here. Of a stream's nobody knows how
-            // long that takes; libc refuses those as well.
+            // Without a loop the operation on a file is carried out here. One on a stream might wait for ever, and is
+            // refused, as in glibc.
             return mayWaitForEver ? withdraw() : complete(operation.blockingResult())
         }
         var operation = operation
         var isHeld = isHeld
         if !isHeld {
-            // From here on the number may be closed, and name another file.
+            // From here on the program may close the number, and reopen it for another file.
             switch carrier.hold(operation, file) {
             case .held(let held):
                 operation = operation.on(held)
@@ -231,7 +213,7 @@ struct Submission {
         return 0
     }
 
-    /// There is no memory, or no thread.
+    /// Refuses the operation for want of memory or threads.
     private func withdraw() -> Int32 {
         account.withdraw()
         return block.refuse(EAGAIN)
@@ -239,12 +221,12 @@ struct Submission {
 }
 
 extension Library {
-    /// Under the lock: from here on others find the request by its block.
+    /// Under the lock: makes the request visible to `watch(of:)`.
     fileprivate func watch(_ request: RequestPointer, _ block: ControlBlock) {
         let next = state.pointee.sequence.pointee.load(ordering: .relaxed) &+ 1
         request.watch.pointee.waiters.store(0, ordering: .relaxed)
         request.watch.pointee.sequence.store(next, ordering: .relaxed)
-        // Sequentially consistent: who is about to wait takes this number, and has seen all that was begun before.
+        // Sequentially consistent: a thread about to wait reads this number, and sees every request begun before.
         state.pointee.sequence.pointee.store(next, ordering: .sequentiallyConsistent)
         request.watch.pointee.block.store(UInt(bitPattern: block.address), ordering: .releasing)
     }
@@ -253,7 +235,7 @@ extension Library {
 extension ControlBlock {
     fileprivate var buffer: UnsafeMutableRawPointer? { address.pointee.aio_buf }
 
-    /// The call fails with this error, and the block says so too.
+    /// Refuses the operation: the call fails with this error, which is stored in the block too.
     fileprivate func refuse(_ error: Int32) -> Int32 {
         publish(-Int(error))
         return error

@@ -4,42 +4,42 @@ internal import CKernel
 internal import CPosixWaits
 internal import Synchronization
 
-/// Where threads wait for requests: 64 places, each a word to sleep on and a mark that somebody may sleep there.
+/// Where threads wait for requests: 64 places, each with a futex word and a mark that says whether a thread may sleep
+/// there.
 ///
-/// A thread that waits takes the place that its name hashes to, and marks each request that it waits for with the
-/// place's bit, and then the place. Whoever completes requests collects their bits, takes the marks off those places,
-/// and wakes them. So nothing is woken for a request that nobody waits for, and a wait has no end that would have to be
-/// told of: a thread that is cancelled while it sleeps, or that a signal handler takes elsewhere, leaves a mark at
-/// most, which the next one to complete something for that place takes off. All is atomic words, without a lock, and so
-/// works in a signal handler.
+/// The place of a thread is a hash of its thread pointer. A waiting thread sets the place's bit in each request that it
+/// waits for, and marks the place. A thread that completes requests collects their bits, clears the marks of those
+/// places, and wakes the sleepers. So a request that no thread waits for wakes none. Nor does a wait need an end: a
+/// thread that is cancelled in its sleep, or leaves by siglongjmp(3), leaves behind at most a mark, which the next
+/// completion for that place clears. Everything is atomic words without a lock, and therefore async-signal-safe.
 struct Suspension: BitwiseCopyable {
     fileprivate struct Place: ~Copyable {
         let word: Atomic<UInt32>
         let isMarked: Atomic<UInt32>
-        // A cache line each.
+        // Fills a cache line, against false sharing.
         private let padding: (UInt64, UInt64, UInt64, UInt64, UInt64, UInt64, UInt64)
     }
 
     private let places: UnsafeMutablePointer<Place>
 
     init?() {
-        // Zeros: nobody waits.
+        // Zeroed: no thread waits.
         guard let places = mappedMemory(of: Place.self, 64) else { return nil }
         self.places = places
     }
 
-    // Sequentially consistent, all of it: the waiter sets its bit and the mark, then looks at the result once more; the
-    // other side publishes the result, then looks at the bits and the mark. One of them sees the other. A mark that is
-    // taken off for another thread's sake is followed by a change of the word, which wakes all at the place; they mark
-    // it again.
+    // All orderings are sequentially consistent, against lost wake-ups. The waiter sets its bit and the mark and then
+    // looks at the result once more. The other side publishes the result and then looks at the bits and the mark. At
+    // least one of them sees the other's store. When a mark is cleared that another thread had set, the word changes
+    // too, which wakes all threads at the place; they set the mark again.
 
-    /// A thread's turn at its place.
+    /// A thread at its place.
     struct Turn: BitwiseCopyable {
         fileprivate let place: UnsafeMutablePointer<Place>
-        /// What requests are to be marked with.
+        /// The bit to set in requests.
         let bit: UInt64
 
-        /// To be taken before the requests are looked at. The place is marked with it.
+        /// Returns the present value of the futex word, and marks the place. Call it before looking at the requests.
         @inline(__always)
         func ticket() -> UInt32 {
             let ticket = place.pointee.word.load(ordering: .sequentiallyConsistent)
@@ -47,10 +47,10 @@ struct Suspension: BitwiseCopyable {
             return ticket
         }
 
-        /// Sleeps until a marked request completes, unless one has since the ticket was taken. What comes of it is 0,
-        /// or negative EAGAIN, EINTR or ETIMEDOUT.
+        /// Prepares a sleep until a marked request completes; it returns at once if one has completed since the ticket
+        /// was taken. The result of the sleep is 0, or negative EAGAIN, EINTR or ETIMEDOUT.
         func sleep(_ call: SleepingCall, _ ticket: UInt32, until deadline: Nanoseconds) -> Int {
-            // The word's address: the place is never freed.
+            // The futex word is at the place's address. Places are never freed.
             let word = UnsafeMutableRawPointer(place).assumingMemoryBound(to: Atomic<UInt32>.self)
             call.waitForWord(word, while: ticket, until: deadline, isInterruptible: false)
             return DROP_IN_SLEEPS
@@ -58,12 +58,12 @@ struct Suspension: BitwiseCopyable {
     }
 
     func turn() -> Turn {
-        // Multiplied, so that the high bits depend on all others.
+        // Fibonacci hashing: after the multiplication the high bits depend on all others.
         let index = Int((UInt64(Kernel.currentThread()) &* 0x9e37_79b9_7f4a_7c15) >> 58)
         return Turn(place: places + index, bit: 1 << UInt64(index))
     }
 
-    /// Wakes those who wait at these places.
+    /// Wakes the threads at these places.
     @inline(__always)
     func wake(_ bits: UInt64) {
         var rest = bits
@@ -82,15 +82,15 @@ struct Suspension: BitwiseCopyable {
     }
 }
 
-/// aio_suspend(3). It lies in the frame of the call, which is C's: see posix_waits.h.
+/// aio_suspend(3). Its state is in the frame of the C function: see posix_waits.h.
 struct Suspending: BitwiseCopyable {
     private let library: Library
     private let list: UnsafePointer<UnsafeMutablePointer<aiocb>?>
     private let count: Int
     private let deadline: Nanoseconds
     private let turn: Suspension.Turn
-    /// Requests begun later than this are not waited for: they are of blocks that have been used again, and so the
-    /// one that was meant has completed.
+    /// A block whose request has a later number has been reused, so that the request that the caller means has
+    /// completed.
     private let sequence: UInt64
 
     private init(
@@ -105,7 +105,7 @@ struct Suspending: BitwiseCopyable {
         sequence = library.state.pointee.sequence.pointee.load(ordering: .sequentiallyConsistent)
     }
 
-    /// 0 once one of the list has completed, or positive EINVAL, EAGAIN or EINTR. Or it sleeps.
+    /// Returns 0 once a request in the list has completed, positive EINVAL, EAGAIN or EINTR, or DROP_IN_SLEEPS.
     static func begin(
         _ wait: WaitFrame<Suspending>, _ list: UnsafePointer<UnsafeMutablePointer<aiocb>?>?, _ count: Int32,
         _ timeout: UnsafePointer<timespec>?
@@ -118,7 +118,7 @@ struct Suspending: BitwiseCopyable {
         return suspending.sleep(wait.call)
     }
 
-    /// After a sleep. As `begin`.
+    /// Continues after a sleep. Returns what `begin` does.
     func goOn(_ call: SleepingCall, _ slept: Int) -> Int {
         switch slept {
         case -Int(EINTR): Int(EINTR)
@@ -133,7 +133,7 @@ struct Suspending: BitwiseCopyable {
         return turn.sleep(call, ticket, until: deadline)
     }
 
-    /// On the monotonic clock. A timeout that is not normal is what it adds up to.
+    /// The deadline on the monotonic clock. Fields outside of their normal range are simply added up.
     private static func deadline(_ timeout: UnsafePointer<timespec>?) -> Nanoseconds {
         guard let timeout = timeout?.pointee else { return .never }
         let (seconds, overflows) = timeout.tv_sec.multipliedReportingOverflow(by: 1_000_000_000)
@@ -145,7 +145,7 @@ struct Suspending: BitwiseCopyable {
         return isTooLarge ? .never - 1 : Nanoseconds(max(sum, 0))
     }
 
-    /// Whether no entry has completed, and there is one. Marks them with `bit`.
+    /// Whether the list has an entry and none has completed. Sets `bit` in their requests.
     @inline(__always)
     private func mustWait(markedWith bit: UInt64 = 0) -> Bool {
         var isAnyPending = false
@@ -156,7 +156,7 @@ struct Suspending: BitwiseCopyable {
             else { return false }
             if bit != 0 {
                 watch.pointee.waiters.bitwiseOr(bit, ordering: .sequentiallyConsistent)
-                // Looked at again: it may have completed just before it was marked.
+                // Look again: the request may have completed just before it was marked.
                 if block.errorInOrder != EINPROGRESS { return false }
             }
             isAnyPending = true
@@ -165,7 +165,7 @@ struct Suspending: BitwiseCopyable {
     }
 }
 
-/// What C's frame has for a call that waits: the system call, and behind it what Swift keeps.
+/// The frame of a C function that waits: the system call, followed by Swift's state.
 struct WaitFrame<State: BitwiseCopyable>: BitwiseCopyable {
     let call: SleepingCall
     let state: UnsafeMutablePointer<State>

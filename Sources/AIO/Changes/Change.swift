@@ -1,40 +1,42 @@
 internal import CKernel
 
-/// Something that happened to a watched file or directory, or to an entry of a watched directory.
+/// An event on a watched file or directory, or on an entry of a watched directory.
 public struct Change: Sendable, Hashable {
+    /// The kind of a change, as inotify(7) reports it.
     public enum Kind: Sendable, Hashable {
-        /// An entry was made: a file, a directory, or a link.
+        /// An entry was created: a file, a directory, or a link.
         case created
         case deleted
-        /// Content was written, or the file cut off.
+        /// The content was written or truncated.
         case modified
-        /// Permissions, times, owner, extended attributes or the number of links.
+        /// Permissions, timestamps, owner, extended attributes or the link count changed.
         case attributesChanged
         case opened
         case read
-        /// A file that was open for writing was closed: mostly the moment to look at it.
+        /// A file that was open for writing was closed: usually the time to read it.
         case closedAfterWriting
         case closedAfterReading
-        /// An entry got another name, here or elsewhere. If both folders are watched, `movedTo` with the same cookie
-        /// follows, mostly at once.
+        /// An entry was renamed, within the directory or out of it. If both directories are watched, `movedTo` with the
+        /// same cookie follows, usually at once.
         case movedFrom(cookie: UInt32)
         case movedTo(cookie: UInt32)
-        /// What is watched is gone, or has another name. In the latter case it is still watched.
+        /// The watched path itself was deleted (`selfDeleted`) or renamed (`selfMoved`). After a rename it is still
+        /// watched.
         case selfDeleted
         case selfMoved
         case unmounted
-        /// The path is not watched any more: it was deleted or unmounted. Nothing follows for it.
+        /// The path is no longer watched: it was deleted or unmounted. No further change of it follows.
         case ignored
-        /// The kernel's queue was full, and what happened since is lost: look at everything anew.
+        /// The kernel's queue overflowed and later events are lost: examine everything again.
         case overflow
     }
 
     public let kind: Kind
-    /// What is watched, as it was given, whatever its name is by now; nil for `overflow`.
+    /// The watched path as it was given, even if it was renamed since; nil for `overflow`.
     public let path: Path?
-    /// The entry of the watched directory; nil for what is watched itself.
+    /// The entry of the watched directory; nil for the watched path itself.
     public let name: Path?
-    /// Whether it happened to a directory.
+    /// Whether the subject of the event is a directory.
     public let isDirectory: Bool
 
     init(kind: Kind, path: Path?, name: Path?, isDirectory: Bool) {
@@ -45,7 +47,7 @@ public struct Change: Sendable, Hashable {
     }
 }
 
-/// Which changes are to be told. `unmounted`, `ignored` and `overflow` always are.
+/// The kinds of change to report. `unmounted`, `ignored` and `overflow` are always reported.
 public struct ChangeEvents: OptionSet, Sendable, Hashable {
     public let rawValue: UInt32
     public init(rawValue: UInt32) { self.rawValue = rawValue }
@@ -58,21 +60,21 @@ public struct ChangeEvents: OptionSet, Sendable, Hashable {
     public static let read = ChangeEvents(rawValue: CK_IN_ACCESS)
     public static let closedAfterWriting = ChangeEvents(rawValue: CK_IN_CLOSE_WRITE)
     public static let closedAfterReading = ChangeEvents(rawValue: CK_IN_CLOSE_NOWRITE)
-    /// Both sides.
+    /// Both `movedFrom` and `movedTo`.
     public static let moved = ChangeEvents(rawValue: CK_IN_MOVED_FROM | CK_IN_MOVED_TO)
     public static let selfDeleted = ChangeEvents(rawValue: CK_IN_DELETE_SELF)
     public static let selfMoved = ChangeEvents(rawValue: CK_IN_MOVE_SELF)
 
-    /// What changes something.
+    /// Everything that changes a file or directory.
     public static let changes: ChangeEvents = [
         .created, .deleted, .modified, .attributesChanged, .closedAfterWriting, .moved, .selfDeleted, .selfMoved,
     ]
-    /// Also what only looks.
+    /// Changes, and also opens, reads and closes after reading.
     public static let all: ChangeEvents = [.changes, .opened, .read, .closedAfterReading]
 }
 
 extension Change.Kind {
-    /// The kernel says one thing at a time; beside it, whether it was a directory.
+    /// An event has one kind, and IN_ISDIR if its subject is a directory.
     init?(_ event: ck_inotify_event) {
         switch event.mask & ~CK_IN_ISDIR {
         case CK_IN_CREATE: self = .created
@@ -95,7 +97,7 @@ extension Change.Kind {
     }
 }
 
-/// The events that a read of an inotify descriptor has put into memory.
+/// The events in memory that a read of an inotify descriptor filled.
 struct ChangeRecords: Sequence, IteratorProtocol {
     private var rest: UnsafeRawBufferPointer
 

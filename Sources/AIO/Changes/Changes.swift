@@ -1,14 +1,16 @@
 internal import AIOCore
 internal import CKernel
 
-/// The changes of watched files and directories, in the order in which they happened: what `FileSystem.changes` returns.
+/// The changes of watched files and directories, in the order in which they happened: the result of
+/// `FileSystem.changes`.
 ///
-/// The kernel keeps them until they are asked for, up to a limit (`fs.inotify.max_queued_events`, 16384 mostly); what
-/// comes beyond that is lost, and `Change.Kind.overflow` says so at that place. Here no more are kept than one read
-/// returns. The same change again, with none between, is told once.
+/// The kernel queues events up to a limit (the sysctl `fs.inotify.max_queued_events`, usually 16384). Events beyond it
+/// are lost, and `Change.Kind.overflow` marks the place. The library buffers the result of one read. The kernel merges
+/// identical consecutive events.
 ///
-/// The sequence ends when nothing is watched any more, and when it is closed. A directory is watched with its entries,
-/// but not with theirs. `close` it; one that is dropped unclosed is closed in the background and reported in the log.
+/// A directory is watched with its entries, but not recursively. The sequence ends when nothing is watched any more,
+/// and when it is closed. Close it with ``close()``; a sequence that is dropped without a close is closed in the
+/// background and reported in the log.
 public final class Changes: AsyncSequence, Sendable {
     public typealias Element = Change
     public typealias Failure = IOError
@@ -19,17 +21,17 @@ public final class Changes: AsyncSequence, Sendable {
     private let state: Guarded<State>
 
     private struct State: ~Copyable, @unchecked Sendable {
-        // @unchecked: the memory is this value's own.
+        // @unchecked: this value alone owns the memory.
 
-        /// What is watched, by the kernel's number.
+        /// The watched paths by watch descriptor.
         var paths: [Int32: Path]
-        /// Read and not yet asked for, the next one last.
+        /// Changes that were read and not yet returned, in reverse order.
         var pending: [Change] = []
-        /// Whether somebody asks, and what he waits with.
+        /// Whether a task is in `next`, and the operation that it waits for.
         var isAsked = false
         var wait: Task<IOError?, Never>?
         var isClosing = false
-        /// Room for some hundred events, and for the longest name.
+        /// Room for hundreds of events, or for the longest name.
         let memory = UnsafeMutableRawBufferPointer.allocate(byteCount: 16384, alignment: 8)
 
         init(paths: [Int32: Path]) { self.paths = paths }
@@ -37,7 +39,7 @@ public final class Changes: AsyncSequence, Sendable {
         deinit { memory.deallocate() }
     }
 
-    /// Takes over an inotify descriptor.
+    /// Takes ownership of an inotify descriptor.
     init(adopting number: Int32, paths: [Int32: Path], runtime: IORuntime) {
         self.runtime = runtime
         descriptor = Descriptor(number, kind: .stream)
@@ -51,12 +53,13 @@ public final class Changes: AsyncSequence, Sendable {
         runtime.closeUnobserved(descriptor.number)
     }
 
-    // MARK: Asking
+    // MARK: Receiving
 
-    /// The next change; nil once nothing is watched any more, or after `close`, also one that comes while this waits.
+    /// The next change; waits if there is none. nil when nothing is watched any more, and after `close`, also if the
+    /// sequence is closed during the wait.
     ///
-    /// Asked by one task at a time; another gets `invalidArgument`. No worker and no thread waits. Throws `cancelled` or
-    /// `deadlineExceeded`, after which nothing is lost. The kernel calls are poll(2), as the engine has it, and read(2).
+    /// Only one task may ask at a time; another gets `invalidArgument`. No thread blocks. After `cancelled` or
+    /// `deadlineExceeded` no change is lost. Kernel calls: poll(2), in the engine's form, and read(2).
     public func next(deadline: Deadline = .never) async throws(IOError) -> Change? {
         try runtime.check(Self.operation)
         guard lease.begin() else { return nil }
@@ -90,7 +93,7 @@ public final class Changes: AsyncSequence, Sendable {
         case end
     }
 
-    /// Reads on the calling thread: the descriptor does not block, and the events lie in memory.
+    /// Reads on the calling thread: the descriptor is non-blocking, and the events are in memory.
     private func take() throws(IOError) -> Answer {
         try state.withLock { state throws(IOError) in
             if state.pending.isEmpty, !state.isClosing, !state.paths.isEmpty { try fill(&state) }
@@ -100,7 +103,7 @@ public final class Changes: AsyncSequence, Sendable {
     }
 
     private func fill(_ state: inout State) throws(IOError) {
-        // A read of what the program has opened under the number, if it has closed it, would take something away.
+        // If the program has closed the descriptor, its number may name another file, whose data must not be consumed.
         guard Kernel.isChangeDescriptor(descriptor.number) else {
             throw IOError(
                 .badDescriptor, Self.operation, errno: Errno(rawValue: EBADF),
@@ -116,15 +119,15 @@ public final class Changes: AsyncSequence, Sendable {
             let isDirectory = event.mask & CK_IN_ISDIR != 0
             state.pending.append(
                 Change(kind: kind, path: state.paths[event.watch], name: name, isDirectory: isDirectory))
-            // Its number may be given to another.
+            // The watch descriptor may be reused.
             if kind == .ignored { state.paths[event.watch] = nil }
         }
         state.pending.reverse()
     }
 
-    /// Waits until there is something to read, or a close ends the waiting.
+    /// Waits until there is something to read, or until the sequence is closed.
     private func wait(_ deadline: Deadline) async throws(IOError) {
-        // In a task of its own, for `close` to cancel.
+        // In a task of its own, which `close` can cancel.
         let task = Task { [runtime, descriptor] () -> IOError? in
             let operation = Operation.poll(descriptor, events: CK_POLLIN)
             do throws(IOError) {
@@ -153,8 +156,9 @@ public final class Changes: AsyncSequence, Sendable {
 
     // MARK: Closing
 
-    /// Ends the sequence, for who waits for it too, and closes the descriptor. Is not cancelled. A second close throws
-    /// `fileClosed`. close(2), on a worker, since the kernel waits there for those who are about to tell it something.
+    /// Ends the sequence, also for a task that waits for it, and closes the descriptor. A close is never cancelled. A
+    /// second close throws `fileClosed`. Kernel call: close(2), on a worker, since the kernel waits in it for events
+    /// that are being added.
     public func close() async throws(IOError) {
         try runtime.check("close")
         guard lease.close() else { throw IOError(.fileClosed, "close") }
@@ -185,7 +189,7 @@ public final class Changes: AsyncSequence, Sendable {
 
     public func makeAsyncIterator() -> Iterator { Iterator(changes: self) }
 
-    /// Asks for one change after the other. Those of one `Changes` share what there is.
+    /// Returns one change after the other. The iterators of one `Changes` share its changes.
     public struct Iterator: AsyncIteratorProtocol {
         let changes: Changes
 

@@ -2,14 +2,16 @@ internal import AIOCore
 internal import CKernel
 
 extension FileSystem {
-    /// Watches files and directories. What happens from the time that this returns on is told by the sequence.
+    /// Watches files and directories. The sequence reports what happens after this call returns.
     ///
-    /// Of a directory, its entries are watched too, but not theirs. A symbolic link is followed, unless `followLinks` is
-    /// false. Where several paths lead to one file, changes name the first of them. Changes that other machines make on a
-    /// network file system, and those of the files of /proc and /sys, the kernel does not tell.
+    /// A directory is watched with its entries, but not recursively. With `followLinks` false a symbolic link itself is
+    /// watched. If several paths lead to one file, changes name the first of them. The kernel does not report changes
+    /// that other machines make on a network file system, nor those of files in /proc and /sys.
     ///
-    /// One operation on a worker. Throws what inotify_add_watch(2) says of the first path that cannot be watched; then
-    /// nothing is. The kernel's limits are `fs.inotify.max_user_instances` and `fs.inotify.max_user_watches`.
+    /// One operation on a worker. The kernel's limits are the sysctls `fs.inotify.max_user_instances` and
+    /// `fs.inotify.max_user_watches`. Kernel calls: inotify_init1(2), inotify_add_watch(2).
+    ///
+    /// - Throws: the error of inotify_add_watch(2) for the first path that cannot be watched; nothing is watched then.
     public static func changes(
         of paths: [Path], _ events: ChangeEvents = .changes, followLinks: Bool = true, runtime: IORuntime = .shared,
         deadline: Deadline = .never
@@ -34,7 +36,7 @@ extension FileSystem {
         }
     }
 
-    /// Watches one file or directory.
+    /// Watches one file or directory, as for several paths.
     public static func changes(
         of path: Path, _ events: ChangeEvents = .changes, followLinks: Bool = true, runtime: IORuntime = .shared,
         deadline: Deadline = .never
@@ -43,9 +45,9 @@ extension FileSystem {
     }
 }
 
-/// Watches files and directories, runs `body`, and closes the sequence whatever happens.
+/// Watches files and directories, runs `body`, and closes the sequence, also if `body` throws.
 ///
-/// Throws what `body` throws; if that succeeded, what `close` throws.
+/// - Throws: what `body` throws; if `body` succeeds, what `close` throws.
 public func withChanges<R>(
     of paths: [Path], _ events: ChangeEvents = .changes, followLinks: Bool = true, runtime: IORuntime = .shared,
     _ body: (Changes) async throws -> R
@@ -55,7 +57,7 @@ public func withChanges<R>(
     do {
         result = try await body(changes)
     } catch {
-        // The first error is the one that tells what happened.
+        // The error of `body` is the cause; an error of the close would hide it.
         try? await changes.close()
         throw error
     }
@@ -63,12 +65,12 @@ public func withChanges<R>(
     return result
 }
 
-/// Opens an inotify descriptor and adds the watches. Completes with the descriptor, which the caller then owns.
+/// Creates an inotify descriptor and adds the watches. Completes with the descriptor, which then belongs to the caller.
 private final class WatchStart: BlockingWork, @unchecked Sendable {
     // @unchecked: as BlockingWork says.
     private let paths: [Path]
     private let mask: UInt32
-    /// The first path of each watch.
+    /// The first path of each watch descriptor.
     private(set) var watches: [Int32: Path] = [:]
     private(set) var failedPath: Path?
 

@@ -1,25 +1,25 @@
 internal import AIOCore
 internal import CKernel
 
-/// A directory of a tree that is copied: writable until all that goes into it is there, and then given what its source
-/// has. The task that copies the tree alone touches it, and the worker that makes or finishes it meanwhile.
+/// A directory of a copied tree. It is writable until its contents are complete, and then gets the metadata of its
+/// source. Only the task that copies the tree accesses it, and meanwhile the worker that creates or finishes it.
 final class CopiedDirectory: @unchecked Sendable {
-    // @unchecked: see above; to others it is handed on to come back.
+    // @unchecked: see above; tasks of the group only pass it through.
     let source: TreeDirectory
     let target: TreeDirectory
     let above: CopiedDirectory?
-    /// Where the target's root is made; of the others it is the directory above and a name. nil for a target that does not
-    /// end with a name, and is there.
+    /// Where the root of the target is created; other directories are created by name in their parent. nil for an
+    /// existing target whose path does not end with a name.
     private let rootPlace: CopyPlace?
-    /// What the source's directory is, as it was when the tree was read.
+    /// The status of the source directory when the tree was read.
     private let status: FileStatus
-    /// What was made in it. nil before it is there.
+    /// The names created in it; nil before the directory exists.
     private(set) var made: MadeNames?
-    /// Directories in it that this copy is at, or was.
+    /// Directories in it that this copy has entered.
     private var entered: Set<CopiedLinks.Key> = []
-    /// What its own permissions were, if its owner had to be given more to fill it.
+    /// Its own permissions, if the owner needed more to fill it.
     private var narrowPermissions: UInt32?
-    /// Files and directories on their way into it, and 1 while its source is read.
+    /// The number of files and directories in flight into it, plus 1 while its source is being read.
     var pendingCount = 1
 
     init(
@@ -36,15 +36,16 @@ final class CopiedDirectory: @unchecked Sendable {
 
     var depth: Int { target.depth }
 
-    // MARK: Made
+    // MARK: Creation
 
-    /// Makes it for its owner alone; one that is there is taken as it is.
+    /// Creates the directory, accessible to its owner alone if metadata is kept. An existing directory is used as it
+    /// is.
     func make(_ session: CopySession, _ deadline: Deadline) -> CopyStep {
         CopyStep(deadline) { [self] _ throws(IOError) in
             if let above {
                 try make(target.name, in: try above.target.openForCopy(), session)
             } else if let rootPlace {
-                // Nothing else is made there.
+                // Nothing else is created in that folder.
                 defer { rootPlace.folder.end() }
                 try make(rootPlace.name, in: try rootPlace.openFolder(), session)
             } else {
@@ -59,11 +60,11 @@ final class CopiedDirectory: @unchecked Sendable {
         let result = CopyCalls.makeDirectory(name, in: folder, permissions)
         let isThere = result == -Int(EEXIST)
         if !isThere { _ = try check(result, "mkdir", target.path) }
-        // What is there may not be readable; what was made is, since metadata will be kept.
+        // An existing directory may be unreadable. A new one is readable, which setting its metadata requires.
         let flags = isThere || !keeps ? CK_O_PATH : CK_O_RDONLY
         let opened: Int
         if isThere, above == nil, target.name.endsWithSlash {
-            // The caller wants a link followed.
+            // A trailing slash means that the caller wants a link followed.
             opened = CopyCalls.open(target.name, flags | CK_O_DIRECTORY)
         } else {
             opened = CopyCalls.open(name, in: folder, flags | CK_O_DIRECTORY)
@@ -79,7 +80,7 @@ final class CopiedDirectory: @unchecked Sendable {
         begin(directory, isNew: true)
     }
 
-    /// One that is there, unless it is the source itself, or one that this copy is in already.
+    /// Uses an existing directory, unless it is the source itself, or one that this copy has entered already.
     private func enter(_ directory: OpenDirectory) throws(IOError) {
         guard directory.file.inode != status.inode || directory.file.device != status.fileSystem else {
             throw CopyIdentity.sameFile(source.path, target.path)
@@ -99,7 +100,7 @@ final class CopiedDirectory: @unchecked Sendable {
         target.adopt(directory)
     }
 
-    /// A new one: without what its folder gives to new ones, and so that its owner can fill it.
+    /// Prepares a new directory: removes inherited access control lists, and makes sure that its owner can fill it.
     private func prepare(_ directory: OpenDirectory, _ keepsMetadata: Bool) throws(IOError) {
         if keepsMetadata {
             for list in AttributeCopy.lists {
@@ -118,9 +119,9 @@ final class CopiedDirectory: @unchecked Sendable {
         _ = try check(result, "chmod", target.path)
     }
 
-    // MARK: Finished
+    // MARK: Completion
 
-    /// Attributes and durability, once everything is in it, or the copy is at its end.
+    /// Sets metadata and syncs, once the contents are complete or the copy ends.
     func finish(_ session: CopySession, _ deadline: Deadline) -> CopyStep {
         CopyStep(deadline) { [self] _ throws(IOError) in
             defer {
@@ -133,7 +134,7 @@ final class CopiedDirectory: @unchecked Sendable {
                 _ = try check(result, "chmod", target.path)
             }
             guard session.options.keepsMetadata || session.options.sync else { return }
-            // The descriptor may be one for names alone.
+            // The open descriptor may be an O_PATH one.
             let opened = CopyCalls.open(".", in: directory, CK_O_RDONLY | CK_O_DIRECTORY)
             let descriptor = Int32(try check(opened, "open", target.path))
             defer { Kernel.close(descriptor) }
@@ -145,7 +146,8 @@ final class CopiedDirectory: @unchecked Sendable {
     private func keepMetadata(_ descriptor: Int32, _ session: CopySession) throws(IOError) {
         guard session.options.keepsMetadata else { return }
         var now = ck_statx()
-        // One without permission to read it has been reported, and is copied as far as it goes: with what it has.
+        // A source directory without read permission has been reported. It is copied as far as possible, with its
+        // status.
         let opened: OpenDirectory?
         if case .success(let directory) = source.open() { opened = directory } else { opened = nil }
         if let opened {
@@ -157,7 +159,7 @@ final class CopiedDirectory: @unchecked Sendable {
             let path = source.name
             _ = try check(CopyCalls.status(of: path, followLinks: path.endsWithSlash, &now), "stat", path)
         }
-        // What was made here has no lists but the source's.
+        // A directory created here has only the lists of its source.
         let mayInherit = made?.isAll != true && opened != nil
         try CopiedMetadata(status: now, session: session, mayInherit: mayInherit).apply(
             to: descriptor, from: opened?.number ?? -1, target.path)

@@ -1,17 +1,16 @@
 internal import AIOCore
 
-/// What copies that belong together have made: handed to several, they treat what they copy as one. Names of one file
-/// stay names of one file, whichever copies they are in, and what one copy of a file has made, none of the others
-/// replaces.
+/// The state shared by copies that belong together; pass it to several copies to treat their sources as one. Hard links
+/// of one file remain hard links of one file across the copies, and no copy replaces a file that another one created.
 ///
-/// It is for one copy at a time.
+/// One copy uses it at a time.
 public final class CopiedFiles: Sendable {
     private let state = Guarded<CopiedLinks?>(CopiedLinks())
     let made = MadeNames(isAll: false)
 
     public init() {}
 
-    /// Throws if another copy has it.
+    /// Throws if another copy uses it.
     func begin(_ source: Path) throws(IOError) -> CopiedLinks {
         guard let links = state.withLock({ $0.take() }) else {
             throw IOError(.invalidArgument, "copy", path: source, advice: "another copy has its CopiedFiles")
@@ -25,10 +24,10 @@ public final class CopiedFiles: Sendable {
     }
 }
 
-/// What was made in a folder, so that nothing of it is replaced by what is made later.
+/// The files created in a folder, which later files must not replace.
 final class MadeNames: Sendable {
     struct Names {
-        /// All that is in the folder: it was made just now itself.
+        /// Whether the folder itself was created by this copy, and so everything in it.
         let isAll: Bool
         private var files: Set<Key> = []
 
@@ -49,7 +48,7 @@ final class MadeNames: Sendable {
     }
 
     private let names: Guarded<Names>
-    /// The kernel sees to it that nothing is replaced where all is new: nobody need wait for anybody.
+    /// In a new folder the kernel prevents replacements (RENAME_NOREPLACE), and no lock is needed.
     let isAll: Bool
 
     init(isAll: Bool) {

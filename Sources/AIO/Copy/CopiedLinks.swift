@@ -1,4 +1,4 @@
-/// Names of files that have several, so that the copies are one file too.
+/// Files with several hard links, which become hard links in the copy.
 struct CopiedLinks {
     struct Key: Hashable {
         let device: UInt64
@@ -6,18 +6,18 @@ struct CopiedLinks {
     }
 
     enum Step {
-        /// The first name: the content is to be copied.
+        /// The first link: copy the content.
         case copy
-        /// The first one is on its way; this one is remembered.
+        /// The first link is in flight; this one is queued.
         case wait
         case link(to: CopyPlace)
     }
 
     private struct Known {
-        /// nil while the first is on its way.
+        /// nil while the first link is in flight.
         var place: CopyPlace?
         var waiting: [(CopyItem, CopiedDirectory?)] = []
-        /// Names that have not been seen. A file whose names are all seen is forgotten.
+        /// The number of links not seen yet. A file is forgotten when all of its links have been seen.
         var unseen: UInt32
     }
 
@@ -38,7 +38,7 @@ struct CopiedLinks {
         return .link(to: place)
     }
 
-    /// The first one is there: those that waited for it can be linked.
+    /// The first link is complete: returns the queued ones, which can be linked now.
     mutating func settle(_ key: Key, _ place: CopyPlace) -> [(CopyItem, CopiedDirectory?)] {
         guard var file = known[key] else { return [] }
         defer { known[key] = file.unseen == 0 ? nil : file }
@@ -48,7 +48,7 @@ struct CopiedLinks {
         return waiting
     }
 
-    /// The first one failed: the next is the first now.
+    /// The first link failed: the next one becomes the first.
     mutating func fail(_ key: Key) -> (CopyItem, CopiedDirectory?)? {
         guard var file = known[key] else { return nil }
         guard !file.waiting.isEmpty else {
@@ -60,7 +60,7 @@ struct CopiedLinks {
         return next
     }
 
-    /// Those that are there: what the next copy may name.
+    /// The completed links, to which the next copy may link.
     var completed: CopiedLinks {
         var links = self
         links.known = known.filter { $0.value.place != nil }

@@ -1,14 +1,14 @@
 internal import AIOCore
 internal import CKernel
 
-/// Giving a copy what its source has besides content. On a worker's thread.
+/// Gives a copy its source's metadata. On a worker's thread.
 struct CopiedMetadata {
     let status: ck_statx
     let session: CopySession
-    /// Whether the copy may have access control lists that are its folder's.
+    /// Whether the copy may have access control lists inherited from its folder.
     let mayInherit: Bool
 
-    /// Owners before permissions: a change of owner takes set-user-ID away. Times last.
+    /// Owners before permissions, since a change of owner clears set-user-ID. Times last.
     func apply(to target: Int32, from source: Int32, _ path: @autoclosure () -> Path) throws(IOError) {
         guard session.options.keepsMetadata else { return }
         let hasOwner = try changeOwner(path()) { Kernel.fchownat(target, $0, $1, $2, CK_AT_EMPTY_PATH) }
@@ -18,7 +18,7 @@ struct CopiedMetadata {
         _ = try check(Kernel.utimensat(target, nil, &times, 0), "utimensat", path())
     }
 
-    /// The same for what is not opened: a symbolic link, a FIFO, a device.
+    /// The same for files that are not opened: symbolic links, FIFOs, devices.
     func apply(to name: PendingName, from source: CopyOrigin) throws(IOError) {
         guard session.options.keepsMetadata else { return }
         let (pending, folder) = (name.pending, name.folder)
@@ -45,20 +45,21 @@ struct CopiedMetadata {
         _ = try check(result, "utimensat", name.place.path)
     }
 
-    /// Copies what can be, and takes the lists away that the source does not have: by them somebody might read the copy
-    /// who may not read the source. Returns what the group may do, if the source's list says it and the copy's cannot.
+    /// Copies attributes, and removes access control lists that the source does not have, since they could grant access
+    /// to users who may not read the source. Returns the group's permissions, if the source has a list that cannot be
+    /// set on the copy.
     private func copyAttributes(
         _ attributes: AttributeCopy, _ path: @autoclosure () -> Path
     ) throws(IOError) -> UInt32? {
         let lists = attributes.copyWhatCanBe()
         let type = FileType(mode: status.mode)
         guard mayInherit, type != .symbolicLink else { return refusedGroup(lists.refused, attributes) }
-        // Only directories have one for what is made in them.
+        // Only directories have a default list.
         let isDirectory = type == .directory
         for name in isDirectory ? AttributeCopy.lists : [AttributeCopy.accessList] where !lists.copied.contains(name) {
             let result = attributes.remove(name)
             if [-Int(ENODATA), -Int(EOPNOTSUPP), -Int(ENOSYS)].contains(result) { continue }
-            // What is not opened is reached by way of /proc, which a chroot may not have.
+            // Files that are not opened are reached through /proc, which a chroot may lack.
             if result == -Int(ENOENT), type != .regular, !isDirectory { continue }
             _ = try check(result, "removexattr", path())
         }
@@ -69,7 +70,7 @@ struct CopiedMetadata {
         refused.contains(AttributeCopy.accessList) ? attributes.groupPermissions() : nil
     }
 
-    /// Whether the copy has the owner of the source. That it may not be given one is no error, as with `cp -a`.
+    /// Returns whether the copy has the owner of its source. As in `cp -a`, it is no error if the owner may not be set.
     private func changeOwner(
         _ path: @autoclosure () -> Path, _ change: (UnsafePointer<CChar>, UInt32, UInt32) -> Int
     ) throws(IOError) -> Bool {
@@ -79,15 +80,16 @@ struct CopiedMetadata {
             _ = try check(result, "chown", path())
             return true
         }
-        // One may give a file to another group that one is in.
+        // A user may give a file to another group that they belong to.
         if result < 0 { _ = change(&empty, .max, status.group) }
         return result == 0
     }
 
-    /// A program that would run as somebody else than its source does must not run as anybody else.
+    /// Drops set-user-ID and set-group-ID unless the copy has the owner of its source, since the program would run with
+    /// other privileges.
     ///
-    /// With an access control list the group's bits are the mask's: where that list cannot be kept, they are cut down to
-    /// what the list lets the group do.
+    /// With an access control list the group bits are the mask. If the list cannot be kept, they are reduced to the
+    /// group's permissions in the list.
     private func permissions(_ hasOwner: Bool, _ group: UInt32?) -> UInt32 {
         let mode = UInt32(status.mode & 0o7777) & (hasOwner ? 0o7777 : 0o1777)
         return group.map { mode & (~0o070 | $0 << 3) } ?? mode

@@ -2,34 +2,39 @@ internal import AIOCore
 internal import CKernel
 
 extension FileSystem {
-    /// Copies a file, or a directory with everything in it, to `target`, which is the copy's name.
+    /// Copies a file, or a directory with everything in it, to `target`, which is the path of the copy.
     ///
-    /// A file is made under another name in the target's folder (`.aio-copy-` and digits), and renamed when it is
-    /// complete, so that nothing half is ever found under its own name; after an error or a cancel it is removed. Blocks
-    /// are shared where the file system can, holes are kept; with `options.keepsMetadata`, so are times, permissions,
-    /// extended attributes, and owners where that is allowed. Symbolic links are copied themselves, names of one file
-    /// stay names of one file; FIFOs, sockets and devices are made anew, devices by root alone. What is in a directory
-    /// that is there already stays, but for names that the source has too.
+    /// A file is created under a temporary name in the target's folder (`.aio-copy-` and random letters and digits) and
+    /// renamed when it is complete; after an error or a cancellation it is removed. So the target's name never refers
+    /// to a partial file. Blocks are shared if the file system supports it, and holes are kept. With
+    /// `options.keepsMetadata` the copy keeps times, permissions, extended attributes and, where permitted, owners.
+    /// Symbolic links are copied as links, and hard links remain hard links. FIFOs, sockets and devices are created
+    /// anew; devices require root. An existing target directory is copied into: what it contains stays, except for
+    /// names that the source also has.
     ///
-    /// Nothing is destroyed by it: what is the source itself, also by a symbolic link or another name, is never replaced,
-    /// nor a copy by another one of the same tree, where two names are one in the target's file system. Nothing is
-    /// written out of the target: a symbolic link in it that has the name of a directory of the source is a failure
-    /// (`alreadyExists`); only `target` itself is followed, if it ends with a slash.
+    /// The copy does not destroy its input: a target that is the source itself, also through a symbolic link or another
+    /// hard link, is never replaced. Nor does one file of a tree replace another's copy, where two names are equal in
+    /// the target's file system. Nothing is written outside of the target: a symbolic link in it that has the name of a
+    /// directory of the source is a failure (`alreadyExists`). Only `target` itself is followed, if it ends with a
+    /// slash. The copy grants no additional access: access control lists inherited from the target's folders are
+    /// removed.
     ///
-    /// Access is not widened: access control lists that the target's folders give to new files are taken off again.
+    /// `options.depth` limits the operations in flight. Memory is bounded as for `walk`, except for files with several
+    /// hard links, which are remembered until all links have been seen. If descriptors are short, less is done at a
+    /// time. `progress` may be read at any time.
     ///
-    /// A tree is copied with as many files in flight as `options.depth` allows; memory is bounded as that of `walk`,
-    /// but for files with several names, whose names are remembered until all are seen. What cannot be copied in it is
-    /// told to `failure`, one error each, with its path; the rest goes on. Throws what concerns the whole: for a file
-    /// every error, `invalidArgument` if source and target are one, or the target lies inside the source; `cancelled` or
-    /// `deadlineExceeded`, with what was copied by then left in place, each file complete, and directories with the
-    /// permissions of their source. A source that becomes shorter meanwhile is `unexpectedEndOfFile`. With too few
-    /// descriptors for all that it would have open, less is done at a time. `progress` may be read all the while.
+    /// `failure` is called with one error for each path in a tree that cannot be copied, and the rest is copied. Errors
+    /// that concern the whole copy are thrown, and for a single file every error. After `cancelled` or
+    /// `deadlineExceeded`, what was copied stays: each file is complete, and directories have the permissions of their
+    /// source. A source that shrinks meanwhile is `unexpectedEndOfFile`.
     ///
-    /// Several copies that are to be one share `files`.
+    /// Several copies that belong together share `files`.
     ///
-    /// The kernel calls are those of `walk`, ioctl_ficlone(2), copy_file_range(2), pread(2), pwrite(2), renameat2(2) and
-    /// the calls for metadata, on workers.
+    /// Kernel calls, on workers: those of `walk`, ioctl_ficlone(2), copy_file_range(2), pread(2), pwrite(2),
+    /// renameat2(2), and the calls for metadata.
+    ///
+    /// - Throws: `invalidArgument` if source and target are the same or the target lies inside the source; `cancelled`;
+    ///   `deadlineExceeded`; for a single file, the error of a kernel call.
     @discardableResult
     public static func copy(
         _ source: Path, to target: Path, options: CopyOptions = CopyOptions(), progress: CopyProgress = CopyProgress(),

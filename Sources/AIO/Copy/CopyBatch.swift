@@ -1,12 +1,12 @@
 internal import AIOCore
 internal import CKernel
 
-/// Some files, none of them large, copied in one go by one worker: it first asks for the data of all of them.
+/// A batch of small files that one worker copies. It first starts readahead for all of them.
 final class CopyBatch: BlockingWork, @unchecked Sendable {
     // @unchecked: as BlockingWork says.
     let items: [CopyItem]
     private let session: CopySession
-    /// What is wrong with each item, if anything.
+    /// The error of each item; nil after success.
     private(set) var failures: [IOError?]
 
     init(_ items: [CopyItem], _ session: CopySession, _ deadline: Deadline) {
@@ -40,14 +40,14 @@ final class CopyBatch: BlockingWork, @unchecked Sendable {
     }
 
     private var bufferSize: Int {
-        // 64 KiB for those that do not say their size.
+        // 64 KiB for files that report no size.
         max(65536, min(Int(items.map(\.size).max() ?? 0), OpenCopy.pieceSize))
     }
 
     private func openSource(_ index: Int) -> OpenCopy? {
         let item = items[index]
         guard item.type == .regular, item.existing == nil, !session.hasFewDescriptors else { return nil }
-        // If it cannot be opened, that is found out again in its turn.
+        // An error is ignored here, and found again when the item is copied.
         let copy = try? OpenCopy(item, session)
         copy?.readAhead()
         return copy

@@ -1,11 +1,11 @@
 internal import AIOCore
 internal import CKernel
 
-/// System calls on a worker's thread, on names in a directory that is held open: no symbolic link is followed, and no
-/// path is walked that others could bend. They return what the kernel does.
+/// System calls on names in an open directory, for workers. They follow no symbolic links and resolve no path that
+/// others could redirect. They return the kernel's result.
 enum CopyCalls {
     static func open(_ name: Path, in folder: OpenDirectory, _ flags: UInt64, permissions: UInt64 = 0) -> Int {
-        // O_PATH stands with few other flags.
+        // O_PATH permits few other flags.
         let common = flags & CK_O_PATH == 0 ? CK_O_CLOEXEC | CK_O_NOCTTY : CK_O_CLOEXEC
         var how = ck_open_how(flags: flags | common | CK_O_NOFOLLOW, mode: permissions, resolve: 0)
         return name.withCString { Kernel.openat2(folder.number, $0, &how) }
@@ -25,7 +25,7 @@ enum CopyCalls {
         name.withCString { Kernel.mkdirat(folder.number, $0, permissions) }
     }
 
-    /// renameat2(2), within a folder.
+    /// renameat2(2) within one folder.
     static func rename(_ name: Path, to newName: Path, in folder: OpenDirectory, _ flags: UInt32) -> Int {
         name.withCString { name in
             newName.withCString { Kernel.renameat2(folder.number, name, folder.number, $0, flags) }
@@ -38,9 +38,9 @@ enum CopyCalls {
         }
     }
 
-    // MARK: What has no descriptor of its own
+    // MARK: Names and O_PATH descriptors
 
-    /// Permissions of a name, which is no symbolic link. fchmodat2(2); before Linux 6.6 by way of /proc.
+    /// Sets the permissions of a name that is not a symbolic link. fchmodat2(2); before Linux 6.6 through /proc.
     static func changePermissions(of name: Path, in folder: OpenDirectory, _ permissions: UInt32) -> Int {
         let result = name.withCString {
             Kernel.fchmodat2(folder.number, $0, permissions, CK_AT_SYMLINK_NOFOLLOW)
@@ -52,23 +52,23 @@ enum CopyCalls {
         return changePermissions(ofOpen: Int32(opened), permissions)
     }
 
-    /// The same of a descriptor that is for names alone (O_PATH).
+    /// The same for an O_PATH descriptor.
     static func changePermissions(ofOpen descriptor: Int32, _ permissions: UInt32) -> Int {
         let result = "".withCString { Kernel.fchmodat2(descriptor, $0, permissions, CK_AT_EMPTY_PATH) }
         guard isUnknown(result) else { return result }
         return "/proc/self/fd/\(descriptor)".withCString { Kernel.fchmodat(CK_AT_FDCWD, $0, permissions) }
     }
 
-    /// Older kernels do not know the call, and filters that do not either say EPERM.
+    /// Whether the call is unknown: ENOSYS from older kernels, EPERM from filters that do not know it.
     private static func isUnknown(_ result: Int) -> Bool { result == -Int(ENOSYS) || result == -Int(EPERM) }
 
-    /// A path that leads to the name in the folder, whatever the folder's own name is by now: the calls on extended
-    /// attributes take nothing else.
+    /// A path through /proc to a name in the folder, which stays valid if the folder is renamed. The calls on extended
+    /// attributes have no directory argument.
     static func attributePath(of name: Path, in folder: OpenDirectory) -> Path {
         Path("/proc/self/fd/\(folder.number)").appending(name)
     }
 
-    // MARK: By the paths that the caller gave
+    // MARK: Paths given by the caller
 
     static func open(_ path: Path, _ flags: UInt64) -> Int {
         at(path) { directory, name in
@@ -85,7 +85,7 @@ enum CopyCalls {
         CK_AT_NO_AUTOMOUNT | (followLinks ? 0 : CK_AT_SYMLINK_NOFOLLOW)
     }
 
-    /// Runs `body` with a directory and the name in it.
+    /// Calls `body` with a directory and a path relative to it.
     private static func at(_ path: Path, _ body: (Int32, UnsafePointer<CChar>) -> Int) -> Int {
         path.withCString { memory in
             let place = LongPath(memory, count: path.count)
@@ -95,7 +95,7 @@ enum CopyCalls {
     }
 }
 
-/// A negative result as an error about a path, which may be dear to put together.
+/// Throws a negative result as an error about a path, which is only evaluated then, since building it may be expensive.
 func check(_ result: Int, _ operation: String, _ path: @autoclosure () -> Path) throws(IOError) -> Int {
     guard result < 0 else { return result }
     throw IOError(result: Int32(truncatingIfNeeded: result), operation, path: path())

@@ -1,11 +1,11 @@
 internal import AIOCore
 internal import CKernel
 
-/// Gives out the pieces of a file that hold data, in order, to all who copy it. Holes are passed over.
+/// Hands out the data ranges of a file, in order, to the workers that copy it. Skips holes.
 final class CopyCursor: Sendable {
     private struct State {
         var offset: Int64 = 0
-        /// Where the data ends that `offset` is in.
+        /// The end of the data range that contains `offset`.
         var dataEnd: Int64
     }
 
@@ -21,24 +21,24 @@ final class CopyCursor: Sendable {
         state = Guarded(State(dataEnd: mayHaveHoles ? 0 : size))
     }
 
-    /// nil at the end; a negative errno instead of an offset.
+    /// The next range; nil at the end; an error if lseek(2) fails.
     func next() -> Result<Range<Int64>, IOError>? {
         state.withLock { state in
             if state.offset >= state.dataEnd {
                 guard state.offset < size, let failure = seekData(&state) else { return nil }
                 if failure < 0 { return .failure(IOError(result: Int32(failure), "lseek")) }
             }
-            // By what is left: a file may be as large as the largest offset.
+            // Computed from the remainder, since a file may be as large as the largest offset.
             let end = state.offset + min(pieceSize, state.dataEnd - state.offset)
             defer { state.offset = end }
             return .success(state.offset..<end)
         }
     }
 
-    /// The next data from `offset` on. nil if there is none, 0, or a negative errno.
+    /// Finds the next data from `offset` on. Returns nil if there is none, 0, or a negative errno.
     private func seekData(_ state: inout State) -> Int? {
         let data = Kernel.lseek(source, state.offset, CK_SEEK_DATA)
-        // ENXIO: nothing but a hole. EINVAL: a file system that knows no holes.
+        // ENXIO: only a hole follows. EINVAL: the file system does not support SEEK_DATA.
         if data == -Int(ENXIO) || data >= size { return nil }
         if data == -Int(EINVAL) || data == -Int(EOPNOTSUPP) {
             state.dataEnd = size

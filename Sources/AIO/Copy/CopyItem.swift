@@ -1,24 +1,24 @@
 internal import AIOCore
 internal import CKernel
 
-/// A file to be copied that is no directory.
+/// A file to be copied, other than a directory.
 struct CopyItem: Sendable {
     let source: CopyPlace
     let target: CopyPlace
     let type: FileType
-    /// As it was when the tree was read.
+    /// The size when the tree was read.
     let size: Int64
-    /// What was made in the target's folder, if that is to be heeded.
+    /// The files created in the target's folder; nil if nothing needs to be checked.
     let made: MadeNames?
-    /// A file that is there already, and that this is to be another name of.
+    /// An existing copy of the same file, to which this name becomes a hard link.
     var existing: CopyPlace?
 
     var isLarge: Bool { type == .regular && size >= OpenCopy.largeSize && existing == nil }
 
-    /// Whether the target's folder gives files an access control list of its own.
+    /// Whether the copy may have an access control list inherited from the target's folder.
     private var mayInherit: Bool { made?.isAll != true }
 
-    /// Copies anything but a regular file. On a worker's thread.
+    /// Copies a file that is not a regular file. On a worker's thread.
     func copySpecial(_ session: CopySession) throws(IOError) {
         let origin = try origin()
         let name = try PendingName(for: target)
@@ -47,7 +47,7 @@ struct CopyItem: Sendable {
     }
 
     private func makeLink(_ name: PendingName, _ origin: CopyOrigin) throws(IOError) {
-        // No file system has longer ones.
+        // No file system supports longer targets.
         let destination = UnsafeMutableRawBufferPointer.allocate(byteCount: 4097, alignment: 1)
         defer { destination.deallocate() }
         let read = source.name.withCString {
@@ -61,18 +61,18 @@ struct CopyItem: Sendable {
         }
     }
 
-    /// mknodat(2) with the device in the kernel's encoding.
+    /// mknodat(2), with the device number in the kernel's encoding.
     private func makeNode(_ name: PendingName, _ status: ck_statx, _ session: CopySession) throws(IOError) {
         let (major, minor) = (status.special_device_major, status.special_device_minor)
         let device = minor & 0xff | major << 8 | (minor & ~0xff) << 12
-        // Until its owner is set, nobody else is to use it.
+        // Nobody else may use the node before its owner is set.
         let mode = UInt32(status.mode) & (session.options.keepsMetadata ? 0o170600 : 0o177777)
         _ = try name.make { pending in
             pending.withCString { Kernel.mknodat(name.folder.number, $0, mode, device) }
         }
     }
 
-    /// Gives `existing` another name. False if that cannot be: then the content is to be copied.
+    /// Creates a hard link to `existing`. Returns false if that is impossible and the content must be copied.
     func makeHardLink(to existing: CopyPlace, _ session: CopySession) throws(IOError) -> Bool {
         let (origin, from) = (try origin(), try existing.openFolder())
         let name = try PendingName(for: target)

@@ -1,46 +1,50 @@
 internal import Synchronization
 
+/// How `FileSystem.copy` copies.
 public struct CopyOptions: Sendable {
-    /// Takes the place of files that are there already, each at once. Without, they are failures (`alreadyExists`).
-    /// Directories that are there are copied into either way.
+    /// Replaces existing files atomically. Otherwise an existing file is a failure (`alreadyExists`). Existing
+    /// directories are copied into in either case.
     public var replaces = true
-    /// Every file, and every directory with its names, is durable when the copy returns. fsync(2).
+    /// Every file, and every directory with its names, is durable when the copy returns. Kernel call: fsync(2).
     public var sync = false
-    /// Lets source and target share their blocks where the file system can (FICLONE, copy_file_range).
+    /// Shares blocks between source and target if the file system supports it (FICLONE, copy_file_range(2)).
     public var sharesBlocks = true
-    /// Keeps times, owners, permissions (set-user-ID and its like included) and extended attributes. Without, files and
-    /// directories that are made get the permissions of their source less the umask, and are new otherwise.
+    /// Keeps times, owners, permissions (including set-user-ID, set-group-ID and sticky bits) and extended attributes.
+    /// Otherwise new files and directories get the permissions of their source less the umask, and defaults for the
+    /// rest.
     public var keepsMetadata = true
-    /// Directories that lie on another file system than the source are made, and left empty.
+    /// Directories on another file system than the source's are created and left empty.
     public var staysOnFileSystem = false
-    /// Hand-overs in flight: each is up to 16 small files, or a part of a large one. 1 to 256.
+    /// The maximum number of operations in flight, 1 to 256. One operation copies up to 16 small files, or a part of a
+    /// large file.
     public var depth = 8
 
     public init() {}
 }
 
-/// How far a copy has come. It may be read from any thread, while the copy goes on.
+/// The progress of a copy, readable from any thread while the copy runs.
 public final class CopyProgress: Sendable {
-    // Relaxed throughout: the numbers stand for themselves.
+    // Relaxed throughout: the counters guard no data.
     private let fileCounter = Atomic<Int>(0)
     private let byteCounter = Atomic<Int>(0)
 
     public init() {}
 
-    /// Files that are there under their names: all but directories.
+    /// The number of files that have their final names, not counting directories.
     public var files: Int { fileCounter.load(ordering: .relaxed) }
-    /// Bytes copied, also those of files that are not complete yet; holes are none, and cloned files count whole.
+    /// The number of bytes copied, including those of incomplete files. Holes do not count; a cloned file counts with
+    /// its whole size.
     public var bytes: Int { byteCounter.load(ordering: .relaxed) }
 
     func add(files count: Int) { fileCounter.wrappingAdd(count, ordering: .relaxed) }
     func add(bytes count: Int) { byteCounter.wrappingAdd(count, ordering: .relaxed) }
 }
 
-/// What a copy did.
+/// The result of a copy.
 public struct CopySummary: Sendable {
     public internal(set) var files = 0
     public internal(set) var directories = 0
     public internal(set) var bytes = 0
-    /// Files and directories that could not be copied, or not as a whole.
+    /// The number of files and directories that could not be copied, or only in part.
     public internal(set) var failures = 0
 }

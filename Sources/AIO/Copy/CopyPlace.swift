@@ -1,8 +1,8 @@
-/// A name in a directory that is opened when it is needed.
+/// A name in a directory that is opened on demand.
 struct CopyPlace: Sendable {
     let folder: TreeDirectory
     let name: Path
-    /// As the caller has it; of what is found in a tree, put together when it is asked for.
+    /// The path as the caller gave it; nil for entries of a tree, whose paths are built on demand.
     private let given: Path?
 
     init(_ name: Path, in folder: TreeDirectory) {
@@ -21,12 +21,12 @@ struct CopyPlace: Sendable {
 
     var path: Path { given ?? folder.path.appending(name) }
 
-    /// The directory that the name lies in. On a worker's thread.
+    /// Opens the directory that contains the name. On a worker's thread.
     func openFolder() throws(IOError) -> OpenDirectory { try folder.openForCopy() }
 }
 
 extension TreeDirectory {
-    /// `open`, as an error of a copy.
+    /// `open`, with a failure as an error of the copy.
     func openForCopy() throws(IOError) -> OpenDirectory {
         switch open() {
         case .success(let directory): return directory

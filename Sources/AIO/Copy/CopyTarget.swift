@@ -1,14 +1,15 @@
 internal import AIOCore
 internal import CKernel
 
-/// Whether a copy can be made at all: what the source is, and that the target is not the source, nor inside it.
+/// Checks whether a copy is possible: determines the type of the source, and makes sure that the target is neither the
+/// source nor inside it.
 final class CopyInspection: BlockingWork, @unchecked Sendable {
     // @unchecked: as BlockingWork says.
     private let source: Path
     private let target: Path
     private(set) var status = ck_statx()
     private(set) var failure: IOError?
-    /// Descriptors that this process may still open.
+    /// The number of descriptors that this process may still open.
     private(set) var freeDescriptors = 0
 
     init(_ source: Path, _ target: Path, _ deadline: Deadline) {
@@ -47,17 +48,17 @@ final class CopyInspection: BlockingWork, @unchecked Sendable {
         if let existing, FileType(mode: existing.mode) == .directory {
             throw IOError(.isDirectory, "copy", errno: Errno(rawValue: EISDIR), path: target)
         }
-        // Which only a directory's may.
+        // Only a directory's path may end with a slash.
         guard !target.endsWithSlash else {
             throw IOError(.notDirectory, "copy", errno: Errno(rawValue: ENOTDIR), path: target)
         }
     }
 
-    /// Goes up from the target to the root.
+    /// Walks up from the target to the root.
     private func isInside(_ file: FileIdentity) throws(IOError) -> Bool {
         let flags = CK_O_PATH | CK_O_DIRECTORY
         var opened = CopyCalls.open(target, flags)
-        // What is not there yet lies in what is.
+        // A target that does not exist yet lies in an existing folder.
         let folder = PlacedName(target)?.folder ?? target
         if opened < 0 { opened = CopyCalls.open(folder, flags) }
         var current = Int32(try check(opened, "open", folder))
@@ -69,7 +70,7 @@ final class CopyInspection: BlockingWork, @unchecked Sendable {
             let above = Int32(try check("..".withCString { Kernel.openat2(current, $0, &how) }, "open", target))
             Kernel.close(current)
             current = above
-            // The root is above itself.
+            // The root is its own parent.
             if FileIdentity(ofDescriptor: above) == here { return false }
         }
     }

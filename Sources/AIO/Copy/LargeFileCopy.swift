@@ -1,14 +1,14 @@
 internal import AIOCore
 internal import CKernel
 
-/// A large file, copied in ranges by several workers at once.
+/// Copies a large file in ranges, by several workers concurrently.
 struct LargeFileCopy: Sendable {
     let item: CopyItem
     let session: CopySession
     let runtime: IORuntime
     let deadline: Deadline
 
-    /// Workers at one file.
+    /// The number of workers for one file.
     private static var width: Int { 3 }
 
     func run() async -> IOError? {
@@ -61,14 +61,14 @@ struct LargeFileCopy: Sendable {
         return nil
     }
 
-    /// Whatever becomes of the task and the runtime.
+    /// Runs regardless of cancellation and shutdown.
     private func abandon(_ copy: OpenCopy?) async {
         guard let copy else { return }
         await runtime.performToTheEnd(CopyStep(.never, isRelease: true) { _ throws(IOError) in copy.abandon() }, "copy")
     }
 }
 
-/// Some system calls on a worker, as a closure that throws.
+/// System calls on a worker, as a closure that throws.
 final class CopyStep: BlockingWork, @unchecked Sendable {
     // @unchecked: as BlockingWork says.
     private let body: (CopyStep) throws(IOError) -> Void
@@ -91,7 +91,7 @@ final class CopyStep: BlockingWork, @unchecked Sendable {
 }
 
 extension CopyStep {
-    /// One after the other, also when the task is cancelled: by one that is not. What fails is left as it is.
+    /// Carries out the steps one after the other, in a task that is not cancelled. Errors are ignored.
     @concurrent static func carryOutUncancelled(_ steps: [CopyStep], _ runtime: IORuntime, _ path: Path) async {
         let work: @concurrent @Sendable () async -> Void = {
             for step in steps {

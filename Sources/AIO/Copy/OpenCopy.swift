@@ -2,12 +2,13 @@ internal import AIOCore
 internal import CKernel
 internal import Synchronization
 
-/// A regular file that is being copied: both sides open, the copy under a pending name. On a worker's thread, but for
-/// the ranges of a large file, which several copy at once.
+/// A regular file in the process of being copied: both files open, the copy under its pending name. On a worker's
+/// thread; several workers copy ranges of a large file.
 ///
-/// It owns both descriptors and the file under the pending name, and gives them up when it goes.
+/// It owns both descriptors and the file under the pending name, and releases them when it is released.
 final class OpenCopy: @unchecked Sendable {
-    // @unchecked: handed over with the work; while several copy ranges they only read what is here.
+    // @unchecked: passed from worker to worker with the work; workers that copy ranges concurrently only read its
+    // fields.
     private let item: CopyItem
     private let session: CopySession
     private let sourceFolder: OpenDirectory
@@ -16,18 +17,18 @@ final class OpenCopy: @unchecked Sendable {
     let status: ck_statx
     private let name: PendingName
     private(set) var cursor: CopyCursor?
-    /// Where the source ended, if that is before its size says.
+    /// Where the source ended, if that is before its reported size.
     private let sourceEnd: Atomic<Int64>
 
-    /// From here on a file is copied in ranges by several.
+    /// The minimum size of files that several workers copy in ranges.
     static var largeSize: Int64 { 4 << 20 }
     static var pieceSize: Int { 1 << 20 }
 
-    /// Opens the source, and has its data read ahead.
+    /// Opens the source.
     init(_ item: CopyItem, _ session: CopySession) throws(IOError) {
         let folder = try item.source.openFolder()
         let name = try PendingName(for: item.target)
-        // Were it a FIFO by now, the open would wait.
+        // O_NONBLOCK: the open would wait if the file had become a FIFO.
         let opened = CopyCalls.open(item.source.name, in: folder, CK_O_RDONLY | CK_O_NONBLOCK)
         self.source = Int32(try check(opened, "open", item.source.path))
         self.item = item
@@ -38,7 +39,7 @@ final class OpenCopy: @unchecked Sendable {
         var status = ck_statx()
         let result = Kernel.status(self.source, FileStatus.mask, &status)
         self.status = status
-        // What is initialised is given up by `deinit`, also when this throws.
+        // If this throws, `deinit` releases what is initialized.
         _ = try check(result, "stat", item.source.path)
         guard FileType(mode: status.mode) == .regular else {
             throw IOError(
@@ -64,7 +65,7 @@ final class OpenCopy: @unchecked Sendable {
         if !isLarge, size > 0 { _ = Kernel.readahead(source, 0, Int(size)) }
     }
 
-    /// Makes the target under its pending name. True if it has its content by that.
+    /// Creates the target under its pending name. Returns true if it has its content already, by a clone.
     func begin() throws(IOError) -> Bool {
         let permissions: UInt64 = session.options.keepsMetadata ? 0o600 : UInt64(status.mode & 0o777)
         let result = try name.make { pending in
@@ -79,17 +80,17 @@ final class OpenCopy: @unchecked Sendable {
         guard size > 0 else { return false }
         let mayHaveHoles = status.blocks &* 512 < status.size
         cursor = CopyCursor(source, size: size, mayHaveHoles: mayHaveHoles, pieceSize: Self.pieceSize)
-        // Writes then need not move the end of the file, and a hole at the end is there.
+        // Preallocates the size: writes need not extend the file, and a hole at the end is kept.
         if mayHaveHoles || isLarge { _ = try check(Kernel.ftruncate(target, size), "write", targetPath) }
         return false
     }
 
-    /// Attributes, durability, and the final name.
+    /// Sets metadata, syncs, and gives the file its final name.
     func finish() throws(IOError) {
         var now = ck_statx()
         _ = try check(Kernel.status(source, CK_STATX_SIZE, &now), "stat", sourcePath)
         guard now.size >= status.size else { throw endedEarly }
-        // Relaxed: the work of all who copied ranges is over.
+        // Relaxed: all workers that copied ranges have finished.
         let end = sourceEnd.load(ordering: .relaxed)
         if end < size { _ = try check(Kernel.ftruncate(target, end), "write", targetPath) }
         let metadata = CopiedMetadata(status: status, session: session, mayInherit: item.made?.isAll != true)
@@ -97,7 +98,7 @@ final class OpenCopy: @unchecked Sendable {
         if session.options.sync { _ = try check(Kernel.fsync(target), "fsync", targetPath) }
         let closed = Kernel.close(target)
         target = -1
-        // What the file system had put off fails now, if it does.
+        // close(2) may report a write error that the file system deferred.
         _ = try check(closed, "close", targetPath)
         let origin = CopyOrigin(place: item.source, folder: sourceFolder, status: status)
         try name.publish(origin, item.made, replaces: session.options.replaces)
@@ -105,7 +106,7 @@ final class OpenCopy: @unchecked Sendable {
         session.progress.add(files: 1)
     }
 
-    /// Removes what was made, and closes both sides.
+    /// Removes the copy, and closes both files.
     func abandon() {
         name.remove()
         close()
@@ -113,7 +114,7 @@ final class OpenCopy: @unchecked Sendable {
 
     // MARK: Content
 
-    /// Copies pieces until there are none left.
+    /// Copies ranges until there are none left.
     func copyPieces(_ buffer: UnsafeMutableRawBufferPointer, shouldEnd: () -> Bool) throws(IOError) {
         guard let cursor else { return try copyToEnd(buffer, shouldEnd) }
         while let piece = cursor.next() {
@@ -127,7 +128,7 @@ final class OpenCopy: @unchecked Sendable {
         }
     }
 
-    /// A file that says to be empty: those of the kernel are not.
+    /// Copies a file that reports a size of 0; files of /proc do so and have content.
     private func copyToEnd(_ buffer: UnsafeMutableRawBufferPointer, _ shouldEnd: () -> Bool) throws(IOError) {
         var offset: Int64 = 0
         while !shouldEnd() {
@@ -163,15 +164,15 @@ final class OpenCopy: @unchecked Sendable {
         }
     }
 
-    /// The source has ended before its size says. If somebody has cut it off, the copy is of no use; but files of the
-    /// kernel's own say a page and give a line, and are complete with that.
+    /// Called when the source ends before its reported size. If the file was truncated, the copy is useless. But files
+    /// of /sys report a page and contain a line; these are complete.
     private func noteEnd(at offset: Int64) throws(IOError) {
         var now = ck_statx()
         _ = try check(Kernel.status(source, FileStatus.mask, &now), "stat", sourcePath)
         let times = [(now.modification_time, status.modification_time), (now.change_time, status.change_time)]
         let isUnchanged = times.allSatisfy { $0.seconds == $1.seconds && $0.nanoseconds == $1.nanoseconds }
         guard now.size == status.size, isUnchanged else { throw endedEarly }
-        // Relaxed: read when all work at the file is over.
+        // Relaxed: read after all work on the file is over.
         sourceEnd.min(offset, ordering: .relaxed)
     }
 

@@ -1,11 +1,11 @@
 internal import AIOCore
 internal import CKernel
 
-/// A name in the folder of a file that is being made, under which it lies until it is complete.
+/// The temporary name under which a file is created, in its final folder.
 ///
-/// A file under it that has not been given its final name is removed when this goes. On a worker's thread.
+/// A file that has not been given its final name is removed when this object is released. On a worker's thread.
 final class PendingName: @unchecked Sendable {
-    // @unchecked: one worker at a time has it, handed over with the work.
+    // @unchecked: one worker at a time uses it; it is passed on with the work.
     let place: CopyPlace
     let folder: OpenDirectory
     private(set) var pending = Path.temporaryName(".aio-copy-")
@@ -18,7 +18,7 @@ final class PendingName: @unchecked Sendable {
 
     deinit { remove() }
 
-    /// Makes the file by `body`, which fails with EEXIST if the name is taken; then another name is tried.
+    /// Creates the file with `body`, which fails with EEXIST if the name is taken; then another name is tried.
     func make(_ body: (Path) -> Int) throws(IOError) -> Int {
         for _ in 0..<64 {
             let result = body(pending)
@@ -33,7 +33,7 @@ final class PendingName: @unchecked Sendable {
         return try check(-Int(EEXIST), "create", place.path)
     }
 
-    /// Gives the file its final name, unless what has that name is the source itself, or a copy made just now.
+    /// Gives the file its final name, unless the file of that name is the source itself, or was created by this copy.
     func publish(_ source: CopyOrigin, _ made: MadeNames?, replaces: Bool) throws(IOError) {
         guard let made else { return try publish(source, isMade: { _ in false }, replaces) }
         try made.change { names throws(IOError) in
@@ -49,14 +49,15 @@ final class PendingName: @unchecked Sendable {
     ) throws(IOError) {
         var result = CopyCalls.rename(pending, to: place.name, in: folder, CK_RENAME_NOREPLACE)
         if result == -Int(EINVAL) {
-            // Not every file system knows RENAME_NOREPLACE; a link does not replace either, where there are links.
+            // Some file systems do not support RENAME_NOREPLACE. link(2) does not replace either, if hard links are
+            // supported.
             result = CopyCalls.link(pending, in: folder, to: place.name, in: folder)
             if result == 0 { result = CopyCalls.unlink(pending, in: folder) }
         }
         if result < 0, replaces, result == -Int(EEXIST) || hasNoLinks(result) {
             try source.refuse(place, in: folder, isMade)
             result = CopyCalls.rename(pending, to: place.name, in: folder, 0)
-            // rename(2) does nothing if both are names of one file.
+            // rename(2) does nothing if both names are links to one file.
             if result == 0 { _ = CopyCalls.unlink(pending, in: folder) }
         }
         _ = try check(result, "rename", place.path)
@@ -67,23 +68,23 @@ final class PendingName: @unchecked Sendable {
         [-Int(EPERM), -Int(EOPNOTSUPP), -Int(ENOSYS), -Int(EMLINK)].contains(result)
     }
 
-    /// Removes the file, if it has not got its name.
+    /// Removes the file unless it has its final name.
     func remove() {
         if isMade { _ = CopyCalls.unlink(pending, in: folder) }
         isMade = false
     }
 }
 
-/// What is copied, as far as it can be the same as what it would replace.
+/// The identity of the source, for comparison with a file that its copy would replace.
 struct CopyOrigin {
     let place: CopyPlace
     let folder: OpenDirectory
-    /// Its own, also if it is a symbolic link.
+    /// The status of the source itself, even if it is a symbolic link.
     let status: ck_statx
 
-    /// Throws if what has the target's name is the source, also where one of them is a link that leads to the other: to
-    /// replace it would destroy the only copy. And if it was made just now, from a source of the same name: in a folder
-    /// that does not tell upper case from lower, names are one that are two elsewhere.
+    /// Throws if the existing target is the source, also if one of them is a symbolic link to the other, since
+    /// replacing it would destroy the only copy. Throws also if this copy created it from a source of an equal name: in
+    /// a case-insensitive folder, two names of the source may be one.
     func refuse(
         _ target: CopyPlace, in targetFolder: OpenDirectory, _ isMade: (FileIdentity) -> Bool
     ) throws(IOError) {
@@ -104,10 +105,10 @@ struct CopyOrigin {
     }
 }
 
-/// Whether two names are one file.
+/// Decides whether two names refer to one file.
 enum CopyIdentity {
-    /// `source` and `target` are the names themselves, the others what they lead to, if that is there. Two links that lead
-    /// to one file are two files.
+    /// `source` and `target` describe the names themselves, the others what they lead to, if that exists. Two symbolic
+    /// links to one file are different files.
     static func isSame(_ source: ck_statx, _ ledSource: ck_statx?, _ target: ck_statx, _ ledTarget: ck_statx?) -> Bool {
         if FileIdentity(source) == FileIdentity(target) { return true }
         let areLinks = [source, target].allSatisfy { FileType(mode: $0.mode) == .symbolicLink }

@@ -1,15 +1,15 @@
 internal import AIOCore
 internal import CKernel
 
-/// The copy of a tree, or of one file. One task reads the source and keeps the books; workers copy.
+/// Copies a tree or a single file. One task reads the source and does the bookkeeping; workers copy.
 final class TreeCopy {
-    /// What a task of the group has done.
+    /// The result of a task of the group.
     enum Done: Sendable {
         case files([Sent], [IOError?])
         case directory(CopiedDirectory, IOError?)
     }
 
-    /// A file on its way, where it is to lie, and what tells it from others if it has several names.
+    /// A file in flight, its target directory, and its key if it has several hard links.
     struct Sent: Sendable {
         var item: CopyItem
         var directory: CopiedDirectory?
@@ -26,29 +26,29 @@ final class TreeCopy {
     private let files: CopiedFiles?
     private var links: CopiedLinks
     private var summary = CopySummary()
-    /// From the root down to where the source is read.
+    /// The directories from the root to the one whose source is being read.
     private var directories: [CopiedDirectory] = []
-    /// Those that the copies of these are: a source may lead to one by a mount.
+    /// The identities of the copies of these directories. A source may lead to one of them through a mount.
     private var targets: Set<CopiedLinks.Key> = []
-    /// All that are not finished.
+    /// All directories that are not finished.
     private var unfinished: [ObjectIdentifier: CopiedDirectory] = [:]
-    /// Files for the next batch, and their bytes.
+    /// The files of the next batch, and their total size.
     private var batch: [Sent] = []
     private var batchSize = 0
     private var inFlightCount = 0
-    /// What ends the copy: the cancellation that a part of it saw first.
+    /// What ends the copy, for example a cancellation: the first such error.
     private var end: IOError?
-    /// What could not be done for want of descriptors, and is tried again.
+    /// Work that failed for lack of descriptors, and is tried again.
     private var starved: [Done] = []
-    /// The source that is read: it has descriptors too.
+    /// The walk of the source, which holds descriptors too.
     private var iterator: WalkIterator?
     private var scarcity = DescriptorScarcity()
 
     private static var batchCountMax: Int { 16 }
     private static var batchSizeMax: Int { 2 << 20 }
-    /// Directories that the walk has left, and that are held open for what is on its way into them.
+    /// The maximum number of directories that the walk has left and that stay open for files in flight into them.
     private static var leftOpenMax: Int { 48 }
-    /// Levels of the copy, the lowest ones, whose directories are held open.
+    /// The number of lowest levels of the copy whose directories stay open.
     private var openLevels: Int { session.hasFewDescriptors || scarcity.isKnown ? 1 : 16 }
 
     init(
@@ -64,7 +64,7 @@ final class TreeCopy {
         self.deadline = deadline
     }
 
-    /// The books go on to the next copy that belongs to this one.
+    /// Passes the hard links on to the next copy that shares `files`.
     func giveBackBooks() { files?.end(links) }
 
     // MARK: One file
@@ -73,7 +73,7 @@ final class TreeCopy {
         guard let from = CopyPlace(source, CK_O_PATH), let to = CopyPlace(target, CK_O_PATH) else {
             throw IOError(.invalidArgument, "copy", path: target, advice: "the path does not end with a name")
         }
-        // Whoever is told that it is over finds nothing open.
+        // Nothing is open when the caller learns the result.
         defer {
             from.folder.end()
             to.folder.end()
@@ -145,7 +145,7 @@ final class TreeCopy {
     }
 
     private func fail(_ error: IOError, _ failure: (IOError) -> Void) {
-        // Everything that was on its way says so; once is enough.
+        // Every operation in flight reports the same cause; it is recorded once.
         switch error.code {
         case .cancelled, .deadlineExceeded, .runtimeShutDown:
             end = end ?? error
@@ -201,7 +201,7 @@ final class TreeCopy {
             await iterator.skipDescendants()
             directory.source.end()
             if let above = directory.above { await settle(above, &group, failure) }
-            // Without the root there is nothing to be copied into.
+            // Without its root, nothing can be copied.
             if directory.depth == 0 { end = end ?? error }
             return
         }
@@ -213,7 +213,7 @@ final class TreeCopy {
         if farthest >= 0 { directories[farthest].target.release() }
     }
 
-    /// Waits for descriptors if there is none.
+    /// Creates a directory; waits if there is no free descriptor.
     private func make(
         _ directory: CopiedDirectory, _ group: inout Group, _ failure: (IOError) -> Void
     ) async -> IOError? {
@@ -234,7 +234,7 @@ final class TreeCopy {
                 targets.remove(CopiedLinks.Key(device: file.device, inode: file.inode))
             }
             directories.last?.target.hold()
-            // What is still on its way into it opens it again, if too many would be held for that.
+            // If too many would stay open, it is closed, and opened again for the files in flight into it.
             if session.hasFewDescriptors || unfinished.count - directories.count > Self.leftOpenMax {
                 last.source.release()
                 last.target.release()
@@ -243,14 +243,14 @@ final class TreeCopy {
         }
     }
 
-    /// One thing less on its way into a directory; after the last it is finished.
+    /// Counts one file or directory less in flight into a directory, and finishes the directory after the last.
     private func settle(_ directory: CopiedDirectory, _ group: inout Group, _ failure: (IOError) -> Void) async {
         directory.pendingCount -= 1
         guard directory.pendingCount == 0, end == nil else { return }
         begin(directory, &group)
     }
 
-    /// After a cancellation: those that are left get what their source has too, as far as they go.
+    /// After a cancellation: gives the remaining directories the metadata of their sources, as far as possible.
     private func finishDirectories() async {
         let left = unfinished.values.sorted { $0.depth > $1.depth }
         unfinished = [:]
@@ -259,7 +259,7 @@ final class TreeCopy {
 
     // MARK: Files
 
-    /// False if it is to wait for the first name of its file.
+    /// Returns false if the file must wait for the first link of the same file.
     private func join(_ file: inout Sent, _ status: FileStatus) -> Bool {
         guard status.linkCount > 1 else { return true }
         let key = CopiedLinks.Key(device: status.fileSystem, inode: status.inode)
@@ -285,7 +285,7 @@ final class TreeCopy {
         await start(files, &group, failure)
     }
 
-    /// Starts a batch, or a large file, when there is room.
+    /// Starts a batch or a large file, after waiting for the limit of operations in flight.
     private func start(_ files: [Sent], _ group: inout Group, _ failure: (IOError) -> Void) async {
         while inFlightCount >= session.width, let done = await group.next() {
             await take(done, &group, failure)
@@ -304,7 +304,7 @@ final class TreeCopy {
         group.addTask(executorPreference: runtime.loops.first, operation: finishing(directory))
     }
 
-    // MARK: What comes back
+    // MARK: Results
 
     private func take(_ done: Done, _ group: inout Group, _ failure: (IOError) -> Void) async {
         inFlightCount -= 1
@@ -330,7 +330,7 @@ final class TreeCopy {
         }
     }
 
-    /// Those that waited for the first name of a file go into the next batch.
+    /// Adds the links that waited for the first link of a file to the next batch.
     private func queueLinks(of file: Sent, _ error: IOError?) {
         guard let key = file.key else { return }
         if error != nil {
@@ -359,9 +359,10 @@ final class TreeCopy {
         } while end == nil && !batch.isEmpty
     }
 
-    // MARK: Too few descriptors
+    // MARK: Descriptor shortage
 
-    /// Does what is left, one after the other, once nothing else has descriptors that can be waited for.
+    /// Retries the starved work one after the other, once no operation is in flight whose descriptors could be waited
+    /// for.
     private func feedStarved(_ group: inout Group, _ failure: (IOError) -> Void) async {
         await drain(&group, failure)
         while end == nil, let last = starved.popLast() {
@@ -384,7 +385,7 @@ final class TreeCopy {
         }
     }
 
-    /// Lets go of what can be opened again.
+    /// Closes everything that can be opened again.
     private func economize() async {
         for above in directories { above.target.release() }
         await iterator?.economize()
@@ -426,7 +427,7 @@ final class TreeCopy {
     ) async -> [IOError?] {
         let path = work.items[0].source.path
         do throws(IOError) { _ = try await runtime.perform(work, "copy", path, deadline) } catch {
-            // What was not copied by then says why.
+            // Items that were not copied have the error of the batch.
             return work.failures.map { $0?.code == .cancelled ? error : $0 }
         }
         return work.failures
@@ -434,7 +435,7 @@ final class TreeCopy {
 }
 
 extension TreeCopy.Done {
-    /// Whether a part of it could not be done for want of descriptors.
+    /// Whether a part of the work failed for lack of descriptors.
     fileprivate var isStarved: Bool {
         switch self {
         case .files(_, let errors): errors.contains { $0?.code == .tooManyOpenFiles }

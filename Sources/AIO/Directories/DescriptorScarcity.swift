@@ -1,14 +1,15 @@
-/// What becomes of work for which the process, or the system, has no descriptor left: it waits for a while until others
-/// have closed some.
+/// Retries when the process or the system has no free descriptor: waits for a limited time until others have closed
+/// some.
 struct DescriptorScarcity {
-    /// Whether there were too few at any time. From then on one does with few.
+    /// Whether descriptors have ever run out. From then on, the caller keeps few of them open.
     private(set) var isKnown = false
-    /// What waiting was in vain for is not waited for again.
+    /// The number of pauses that are left before giving up.
     private var patience = 200
 
     private static var pause: Duration { .milliseconds(10) }
 
-    /// Returns whether another attempt is worth it: the first one at once, since the caller has let go of its own.
+    /// Returns whether another attempt is worth it. The first one is made at once, since the caller has closed its own
+    /// descriptors.
     mutating func wait(_ runtime: IORuntime) async -> Bool {
         defer { isKnown = true }
         guard isKnown else { return true }
@@ -18,6 +19,6 @@ struct DescriptorScarcity {
         return true
     }
 
-    /// An attempt has succeeded.
+    /// Called after a successful attempt.
     mutating func end() { patience = 200 }
 }

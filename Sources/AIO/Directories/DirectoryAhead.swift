@@ -1,11 +1,11 @@
-/// A batch of a directory's entries on its way, in a task of its own.
+/// A batch of a directory's entries that is being read, in a task of its own.
 final class DirectoryAhead: Sendable {
     let reading: DirectoryReading
     private let task: Task<Result<[DirectoryEntry], IOError>, Never>
 
     init(_ reading: DirectoryReading, _ runtime: IORuntime) {
         self.reading = reading
-        // On the loop, so that the hand-over to the worker and back changes threads once less each.
+        // On the loop, which saves a thread switch on the way to the worker and another on the way back.
         task = Task(executorPreference: runtime.loops.first) {
             do throws(IOError) { return .success(try await reading.nextBatch()) } catch { return .failure(error) }
         }
@@ -21,16 +21,16 @@ final class DirectoryAhead: Sendable {
         return try result.get()
     }
 
-    /// Waits until nothing of it is on its way.
+    /// Waits until the batch is no longer in flight.
     func settle() async { _ = await task.value }
 
-    /// What it has opened by then, or opens yet, is not kept.
+    /// Cancels the batch. A directory that it has opened, or opens later, is not kept open.
     func cancel() {
         task.cancel()
         reading.directory.end()
     }
 
-    /// Waits until it has ended, and closes the directory.
+    /// Cancels the batch, waits for it, and closes the directory.
     func end() async {
         task.cancel()
         _ = await task.value

@@ -1,26 +1,27 @@
-/// A name in a directory, and what is known of the file that it stands for.
+/// A name in a directory, and what is known about its file.
 public struct DirectoryEntry: Sendable {
-    /// Any bytes but NUL and `/`. A path relative to the directory.
+    /// Bytes other than NUL and `/`: a path relative to the directory.
     public let name: Path
-    /// With links followed, that of the file a symbolic link leads to; `symbolicLink` then means that it leads nowhere.
+    /// With `.followLinks`, the type of the file that a symbolic link leads to; `symbolicLink` then means a dangling
+    /// link.
     public internal(set) var type: FileType
-    /// As the directory has it; of a mount point, that of the directory below.
+    /// The inode in the directory's record; for a mount point, that of the covered directory.
     public let inode: UInt64
-    /// Where it was asked for; nil if it could not be had.
+    /// The status, if it was requested; nil if it could not be read.
     public internal(set) var status: FileStatus?
-    /// Why `status` could not be had: ENOENT if the name was taken away meanwhile.
+    /// The error of the status: ENOENT if the name was removed in the meantime.
     public internal(set) var statusErrno: Errno?
 }
 
-/// What is to be found out of a directory's entries.
+/// What to determine about a directory's entries.
 public struct DirectoryOptions: OptionSet, Sendable {
     public let rawValue: Int
     public init(rawValue: Int) { self.rawValue = rawValue }
 
-    /// The status of every entry, with `DirectoryEntry.status`. The same hand-over that reads the names asks for it.
+    /// Reads the status of every entry, `DirectoryEntry.status`, on the worker that reads the names.
     public static let status = DirectoryOptions(rawValue: 1)
-    /// Type and status of a symbolic link are those of what it leads to.
+    /// Reports the type and status of a symbolic link's target.
     public static let followLinks = DirectoryOptions(rawValue: 2)
-    /// The entries come in the order of their names' bytes. Each directory is then held in memory whole.
+    /// Sorts the entries by the bytes of their names. Each directory is then held in memory as a whole.
     public static let sorted = DirectoryOptions(rawValue: 4)
 }

@@ -1,10 +1,10 @@
 internal import AIOCore
 internal import CKernel
 
-/// A directory that is read a batch at a time, one hand-over each.
+/// Reads a directory in batches, each one operation on a worker.
 ///
-/// It is open from the first batch to the last, and as long as others keep it open. Between two batches that can be
-/// given up; the next one then opens the directory again, and goes on where the last one ended.
+/// The directory is open from the first batch to the last, and as long as others keep it open. Between two batches it
+/// may be released; the next batch then opens it again and continues at the saved position.
 final class DirectoryReading: BlockingWork, @unchecked Sendable {
     // @unchecked: as BlockingWork says; one task at a time asks for a batch.
     let path: Path
@@ -12,23 +12,23 @@ final class DirectoryReading: BlockingWork, @unchecked Sendable {
     private let options: DirectoryOptions
     private let runtime: IORuntime
     private let deadline: Deadline
-    /// The only device that it may lie on, if not nil.
+    /// The only device on which the directory may lie; nil for any.
     private let device: UInt64?
 
     private var opened: OpenDirectory?
     private var position: Int64 = 0
     private var entries: [DirectoryEntry] = []
     private(set) var isAtEnd = false
-    /// Whether it is open beyond its last batch, for what will be opened from it.
+    /// Whether the directory stays open after its last batch, for opens relative to it.
     enum Stay { case closes, staysForDirectories, stays }
     private let stay: Stay
     private var hasDirectories = false
 
-    /// A call of getdents64(2) fills no more than this.
+    /// The size of the buffer for one getdents64(2).
     private static var bufferSize: Int { 32768 }
-    /// With fewer entries, and more to come, a batch is not handed back.
+    /// A batch has at least this many entries, unless the directory ends.
     private static var entriesMin: Int { 256 }
-    /// Above this, several workers ask for the status.
+    /// Above this number of entries, several workers read the status.
     private static var sliceSize: Int { 128 }
 
     init(
@@ -45,22 +45,22 @@ final class DirectoryReading: BlockingWork, @unchecked Sendable {
         super.init(deadline: deadline.nanoseconds)
     }
 
-    /// To tell it from others; known after the first batch.
+    /// The directory's identity; known after the first batch.
     var file: FileIdentity { directory.file ?? FileIdentity() }
 
-    /// Lets the directory go, between two batches.
+    /// Closes the directory between two batches.
     func release() {
         opened = nil
         directory.release()
     }
 
-    /// Closes the directory, unless somebody is at a name in it.
+    /// Closes the directory, unless others still use it.
     func end() {
         opened = nil
         directory.end()
     }
 
-    /// The next entries; none at the end.
+    /// The next entries; empty at the end.
     func nextBatch() async throws(IOError) -> [DirectoryEntry] {
         guard !isAtEnd else { return [] }
         _ = try await runtime.perform(self, "readdir", path, deadline)
@@ -80,7 +80,7 @@ final class DirectoryReading: BlockingWork, @unchecked Sendable {
             directory: directory, wantsStatus: options.contains(.status), followLinks: options.contains(.followLinks))
     }
 
-    /// After the last batch.
+    /// Called after the last batch.
     private func leave() {
         opened = nil
         if stay == .closes || stay == .staysForDirectories && !hasDirectories { directory.end() }
@@ -109,7 +109,7 @@ final class DirectoryReading: BlockingWork, @unchecked Sendable {
         return shouldEnd ? -Int(ECANCELED) : 0
     }
 
-    /// Opened again, it is read on from where it was left.
+    /// Opens the directory, if necessary again at the saved position.
     private func open() -> Result<OpenDirectory, DirectoryFailure> {
         if let opened { return .success(opened) }
         return directory.open().flatMap { found in
@@ -119,7 +119,7 @@ final class DirectoryReading: BlockingWork, @unchecked Sendable {
                 end()
                 return .success(found)
             }
-            // Others only take names from it: where it is read belongs to this.
+            // Other users of the descriptor only resolve names; the read position belongs to this object.
             let result = Kernel.lseek(found.number, position, CK_SEEK_SET)
             return result >= 0 ? .success(found) : .failure(DirectoryFailure(result: result))
         }
@@ -127,14 +127,14 @@ final class DirectoryReading: BlockingWork, @unchecked Sendable {
 
     private func read(_ directory: OpenDirectory, _ buffer: UnsafeMutableRawBufferPointer) -> Int {
         let count = Kernel.getdents64(directory.number, buffer.baseAddress!, buffer.count)
-        // ENOENT: the directory has been removed meanwhile.
+        // ENOENT: the directory has been removed in the meantime.
         guard count > 0 else {
             isAtEnd = count == 0 || count == -Int(ENOENT)
             return isAtEnd ? 0 : count
         }
         var records = DirectoryRecords(UnsafeRawBufferPointer(rebasing: buffer[..<count]))
         while let record = records.next() {
-            // Of a type that is not told it may be one, and links may be followed.
+            // An entry of unknown type may be a directory, and a link to one may be followed.
             if [CK_DT_DIR, CK_DT_UNKNOWN, CK_DT_LNK].contains(record.type) { hasDirectories = true }
             entries.append(
                 DirectoryEntry(
@@ -144,7 +144,7 @@ final class DirectoryReading: BlockingWork, @unchecked Sendable {
         return 0
     }
 
-    // MARK: Many entries
+    // MARK: Large batches
 
     private func fillSlices() async throws(IOError) {
         guard let opened else { return }

@@ -1,14 +1,15 @@
 internal import CKernel
 
 extension FileSystem {
-    /// The names in a directory, but for `.` and `..`, with the type of each file; more as `options` say.
+    /// The entries of a directory, except for `.` and `..`, with the type of each file and what `options` add.
     ///
-    /// Each loop over it reads anew. A batch of entries (some 32 KiB of names) is one hand-over to a worker, and the next
-    /// one is read while the caller looks at the last; so no more than two are in memory, whatever the directory's size,
-    /// unless `.sorted`. What is added or taken away meanwhile may be seen or not; nothing else is seen twice or passed
-    /// over. The descriptor is closed at the end, after an error, and when the iterator goes.
+    /// Each iteration reads the directory anew. One operation on a worker reads a batch of entries (about 32 KiB of
+    /// names), and the next batch is read while the caller processes the current one. Therefore at most two batches are
+    /// in memory, regardless of the directory's size, unless `.sorted` is given. Entries that are added or removed
+    /// meanwhile may or may not be seen; every other entry is seen exactly once. The descriptor is closed at the end,
+    /// after an error, and when the iterator is released. Kernel calls: openat2(2), getdents64(2), statx(2).
     ///
-    /// Throws `notDirectory`, `cancelled`, and what the system calls say: openat2(2), getdents64(2), statx(2).
+    /// The sequence throws `notDirectory`, `cancelled`, `deadlineExceeded`, or the error of a kernel call.
     public static func entries(
         of path: Path, options: DirectoryOptions = [], runtime: IORuntime = .shared, deadline: Deadline = .never
     ) -> Entries {
@@ -16,7 +17,7 @@ extension FileSystem {
     }
 }
 
-/// The entries of a directory: what `FileSystem.entries` returns.
+/// The entries of a directory: the result of `FileSystem.entries`.
 public struct Entries: AsyncSequence, Sendable {
     public typealias Element = DirectoryEntry
     public typealias Failure = IOError
@@ -29,7 +30,7 @@ public struct Entries: AsyncSequence, Sendable {
     public func makeAsyncIterator() -> EntryIterator { EntryIterator(self) }
 }
 
-/// It is used by one task at a time.
+/// Returns one entry after the other. One task uses it at a time.
 public final class EntryIterator: AsyncIteratorProtocol {
     public typealias Element = DirectoryEntry
     public typealias Failure = IOError
@@ -42,7 +43,7 @@ public final class EntryIterator: AsyncIteratorProtocol {
 
     init(_ source: Entries) { self.source = source }
 
-    /// A batch on its way ends by itself, and closes the directory.
+    /// A batch in flight ends by itself and closes the directory.
     deinit { ahead?.cancel() }
 
     public func next() async throws(IOError) -> DirectoryEntry? { try await nextEntry() }
@@ -52,7 +53,7 @@ public final class EntryIterator: AsyncIteratorProtocol {
     }
 
     private func nextEntry() async throws(IOError) -> DirectoryEntry? {
-        // What was read ahead is there without waiting.
+        // Checked here because an entry that was read ahead is returned without a suspension.
         if index < batch.count { try checkBeginning() }
         while index == batch.count {
             guard !isFinished else { return nil }
@@ -74,7 +75,7 @@ public final class EntryIterator: AsyncIteratorProtocol {
         }
     }
 
-    /// Takes the next batch, and has the one after it read.
+    /// Takes the next batch, and starts to read the one after it.
     private func turn() async throws(IOError) {
         let arriving = try takeAhead()
         let reading = arriving.reading

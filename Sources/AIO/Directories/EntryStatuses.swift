@@ -1,13 +1,13 @@
 internal import AIOCore
 internal import CKernel
 
-/// statx(2) of a directory's entries, in the order of their inodes: those lie together on the device.
+/// statx(2) of a directory's entries in inode order, since neighbouring inodes are close on the device.
 struct EntryStatuses: Sendable {
     let directory: OpenDirectory
     let wantsStatus: Bool
     let followLinks: Bool
 
-    /// Fills in what is wanted and not known. Stops early when `shouldEnd`.
+    /// Reads what is requested and not known yet. Stops early when `shouldEnd` returns true.
     func fill(_ entries: inout [DirectoryEntry], _ range: Range<Int>, shouldEnd: () -> Bool) {
         let wanted = range.filter { wantsStatus || isOpen(entries[$0].type) }
         guard !wanted.isEmpty else { return }
@@ -17,7 +17,7 @@ struct EntryStatuses: Sendable {
         }
     }
 
-    /// Whether the directory did not say what the entry stands for.
+    /// Whether the directory's record did not determine the type.
     private func isOpen(_ type: FileType) -> Bool { type == .unknown || followLinks && type == .symbolicLink }
 
     private func fill(_ entry: inout DirectoryEntry) {
@@ -25,7 +25,7 @@ struct EntryStatuses: Sendable {
         let mask = wantsStatus ? FileStatus.mask : CK_STATX_TYPE
         var result = ask(entry.name, mask, followLinks: followLinks, &status)
         if followLinks, result == -Int(ENOENT) || result == -Int(ELOOP) {
-            // A link that leads nowhere is what it is.
+            // A dangling link is reported itself.
             result = ask(entry.name, mask, followLinks: false, &status)
         }
         guard result == 0 else {
@@ -42,7 +42,7 @@ struct EntryStatuses: Sendable {
     }
 }
 
-/// A part of a batch, so that several workers wait for the device at once.
+/// A part of a batch, so that several workers wait for the device concurrently.
 final class StatusSlice: BlockingWork, @unchecked Sendable {
     // @unchecked: as BlockingWork says.
     private let statuses: EntryStatuses

@@ -1,12 +1,12 @@
 internal import CKernel
 
-/// What kind of file a name stands for.
+/// The type of a file.
 public enum FileType: Sendable, Hashable {
     case regular, directory, symbolicLink, fifo, socket, characterDevice, blockDevice
-    /// None of these, or the file system did not say and could not be asked.
+    /// None of these types, or the type could not be determined.
     case unknown
 
-    /// From the type in stat(2)'s `st_mode`.
+    /// From the type in `st_mode` of stat(2).
     init(mode: UInt16) {
         switch mode & CK_S_IFMT {
         case CK_S_IFREG: self = .regular
@@ -20,7 +20,7 @@ public enum FileType: Sendable, Hashable {
         }
     }
 
-    /// From the type in a directory's entry, as CK_DT_DIR.
+    /// From the type of a directory record, such as CK_DT_DIR.
     init(entry type: UInt8) {
         switch type {
         case CK_DT_REG: self = .regular

@@ -1,20 +1,20 @@
 internal import AIOCore
 internal import CKernel
 
-/// A path as system calls take it: those of 4096 bytes and more as a directory and what follows.
+/// A path for system calls. A path of 4096 bytes or more is split into an open directory and the rest.
 ///
-/// The kernel refuses such paths (PATH_MAX), and trees can be deeper. On a worker's thread alone, since the way down is
-/// opened. It owns the directory.
+/// The kernel refuses such paths (PATH_MAX), and trees can be deeper. Opening the directory blocks, so this runs on
+/// workers only. The value owns the directory.
 struct LongPath: ~Copyable {
-    /// AT_FDCWD, or a directory on the way.
+    /// AT_FDCWD, or a directory on the path.
     let directory: Int32
     let rest: UnsafePointer<CChar>
-    /// 0, or a negative errno: then there is no such way.
+    /// 0, or a negative errno if the path does not exist.
     let result: Int
 
     private static var limit: Int { 4096 }
 
-    /// The path's memory is to outlive this.
+    /// The path's memory must outlive this value.
     init(_ path: UnsafePointer<CChar>, count: Int) {
         guard count >= Self.limit else {
             directory = CK_AT_FDCWD
@@ -33,7 +33,7 @@ struct LongPath: ~Copyable {
 
     deinit { if directory >= 0 { Kernel.close(directory) } }
 
-    /// Opens as much of the path as fits, and moves on behind it.
+    /// Opens the longest prefix that fits, and moves `start` behind it.
     private static func descend(
         _ path: UnsafePointer<CChar>, _ start: inout Int, _ count: Int, _ directory: inout Int32
     ) -> Int {
@@ -56,8 +56,8 @@ struct LongPath: ~Copyable {
 }
 
 extension Path {
-    /// openat2(2), of a path of any length: on a worker's thread. A descriptor, or a negative errno.
-    package func openOfAnyLength(_ flags: UInt64) -> Int {
+    /// openat2(2) of a path of any length, on a worker's thread. Returns a descriptor or a negative errno.
+    @_spi(AIOCommand) public func openOfAnyLength(_ flags: UInt64) -> Int {
         withCString { memory in
             let place = LongPath(memory, count: count)
             guard place.result == 0 else { return place.result }

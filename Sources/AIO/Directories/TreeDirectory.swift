@@ -1,9 +1,9 @@
 internal import AIOCore
 internal import CKernel
 
-/// An open directory that several share: closed when the last of them lets go.
+/// An open directory with shared ownership, closed with its last reference.
 ///
-/// A directory has nothing to write back, and its close does not wait: so it may happen on any thread.
+/// Closing a directory does not block, since there is nothing to write back; so any thread may do it.
 final class OpenDirectory: Sendable {
     let number: Int32
     let file: FileIdentity
@@ -16,33 +16,33 @@ final class OpenDirectory: Sendable {
     deinit { Kernel.close(number) }
 }
 
-/// A directory in a tree: known by its name in the one above, and opened by that from the nearest one above that is
-/// open. So no path leads to it that others could bend meanwhile, and depth costs little.
+/// A directory in a tree. It is identified by its name in the parent directory, and opened relative to the nearest
+/// ancestor that is open. Therefore no path is resolved that others could redirect, and depth costs little.
 ///
-/// Which directories of a tree are held open between two uses is for its owner to say; the root, and one in some
-/// hundred levels, always are. Opened again, it must be the same directory as before.
+/// The owner decides which directories stay open between two uses; the root and one in 256 levels always do. A
+/// directory that is opened again must be the same as before.
 final class TreeDirectory: @unchecked Sendable {
-    // @unchecked: `above` is changed by `deinit` alone; the rest is constant, or under its lock.
+    // @unchecked: only `deinit` changes `above`; the rest is constant, or under its lock.
     private struct State {
         var open: OpenDirectory?
         var isHeld = true
-        /// Known once it has been open.
+        /// The directory's identity, known once it has been open.
         var file: FileIdentity?
     }
 
     private(set) var above: TreeDirectory?
-    /// In the directory above; the whole path of the root.
+    /// The name in the parent directory; for the root, its whole path.
     let name: Path
     let depth: Int
-    /// openat2(2)'s O_ flags beside O_DIRECTORY and O_CLOEXEC.
+    /// O_ flags of openat2(2) in addition to O_DIRECTORY and O_CLOEXEC.
     private let flags: UInt64
     private let followsLinks: Bool
     private let state = Guarded(State())
 
-    /// One in so many levels is never let go: opening another one again is a way of no more than these.
+    /// Every level of this distance stays open, so opening another one again traverses at most this many names.
     private static var levelsBetweenAnchors: Int { 256 }
 
-    /// The root. Its own path may lead anywhere; with `followsLinks`, so may names below.
+    /// The root. Its path may contain symbolic links; with `followsLinks`, so may the names below.
     init(root path: Path, _ flags: UInt64, followsLinks: Bool = false) {
         name = path
         depth = 0
@@ -50,7 +50,7 @@ final class TreeDirectory: @unchecked Sendable {
         self.followsLinks = followsLinks
     }
 
-    /// One in `above`, with its flags.
+    /// A directory in `above`, with the same flags.
     init(_ name: Path, in above: TreeDirectory) {
         self.above = above
         self.name = name
@@ -60,12 +60,12 @@ final class TreeDirectory: @unchecked Sendable {
     }
 
     deinit {
-        // Thousands of levels, each the last to hold the one above, would be as many calls on the stack.
+        // A loop instead of recursion: thousands of levels that each release their parent would overflow the stack.
         var next = above.take()
         while next != nil, isKnownUniquelyReferenced(&next) { next = next?.above.take() }
     }
 
-    /// For errors and for callers: what it costs grows with the depth.
+    /// The path for errors and for callers. Its cost grows with the depth.
     var path: Path {
         var names: [Path] = []
         var current = self
@@ -76,18 +76,18 @@ final class TreeDirectory: @unchecked Sendable {
         return names.reversed().reduce(into: current.name) { $0.append($1) }
     }
 
-    /// Once it has been open: what tells it from others.
+    /// The directory's identity, once it has been open.
     var file: FileIdentity? { state.withLock { $0.file } }
 
-    // MARK: Holding
+    // MARK: Open and closed
 
-    /// Stays open from its next use on.
+    /// Keeps the directory open from its next use on.
     func hold() { state.withLock { $0.isHeld = true } }
 
-    /// Is open no longer than it is used, but for an anchor.
+    /// Closes the directory when it is not in use, unless it is an anchor.
     func release() {
         guard depth % Self.levelsBetweenAnchors != 0 else { return }
-        // What is let go of is closed when the lock is free.
+        // The descriptor is closed after the lock is released.
         let closed = state.withLock { state -> OpenDirectory? in
             state.isHeld = false
             return state.open.take()
@@ -95,7 +95,7 @@ final class TreeDirectory: @unchecked Sendable {
         _ = consume closed
     }
 
-    /// Is closed, whatever it is, and not held by itself again.
+    /// Closes the directory, even an anchor, and no longer keeps it open.
     func end() {
         let closed = state.withLock { state -> OpenDirectory? in
             state.isHeld = false
@@ -104,7 +104,7 @@ final class TreeDirectory: @unchecked Sendable {
         _ = consume closed
     }
 
-    /// Takes what was opened elsewhere for this directory.
+    /// Uses a descriptor of this directory that was opened elsewhere.
     func adopt(_ directory: OpenDirectory) {
         state.withLock { state in
             state.file = directory.file
@@ -114,8 +114,8 @@ final class TreeDirectory: @unchecked Sendable {
 
     // MARK: Opening, on a worker's thread
 
-    /// The directory, open as long as the caller keeps it; a negative errno if it cannot be had, ESTALE if another one
-    /// has its name by now.
+    /// The directory, open as long as the caller keeps it, or a negative errno: ESTALE if another directory has its
+    /// name by now.
     func open() -> Result<OpenDirectory, DirectoryFailure> {
         if let open = state.withLock({ $0.open }) { return .success(open) }
         var way: [Path] = [name]
@@ -138,14 +138,14 @@ final class TreeDirectory: @unchecked Sendable {
             if let file = state.file, file != found.file { return .failure(DirectoryFailure(result: -Int(ESTALE))) }
             state.file = found.file
             guard state.isHeld else { return .success(found) }
-            // Another one may have been faster.
+            // Another thread may have opened it first.
             let open = state.open ?? found
             state.open = open
             return .success(open)
         }
     }
 
-    /// `way` has the names from the last to the first, the root's path at the end.
+    /// `way` has the names from the last to the first, and the root's path at the end.
     private func openFromRoot(_ way: inout [Path]) -> Int {
         let path = way.removeLast()
         let isRoot = way.isEmpty
@@ -161,7 +161,7 @@ final class TreeDirectory: @unchecked Sendable {
         return openBelow(Int32(root), way)
     }
 
-    /// As many names at once as a path may have bytes.
+    /// Resolves as many names at once as fit into a path.
     private func openBelow(_ start: Int32, _ way: [Path]) -> Int {
         var current = start
         defer { if current != start { Kernel.close(current) } }
@@ -174,7 +174,8 @@ final class TreeDirectory: @unchecked Sendable {
             }
             let isLast = left.isEmpty
             let own = (isLast ? flags : CK_O_PATH) | (followsLinks ? 0 : CK_O_NOFOLLOW)
-            // Of a name alone the kernel then says ENOTDIR if it is a link by now, as of any other file.
+            // For a single name without RESOLVE_NO_SYMLINKS, the kernel fails with ENOTDIR if the directory has been
+            // replaced by a symbolic link, as for any other file.
             let isName = way.count == 1
             var how = ck_open_how(
                 flags: own | CK_O_DIRECTORY | CK_O_CLOEXEC, mode: 0,

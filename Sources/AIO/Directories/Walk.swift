@@ -2,18 +2,18 @@ internal import AIOCore
 internal import CKernel
 
 extension FileSystem {
-    /// Everything below a path, the path itself first: each directory before what is in it, and all of that before the
-    /// next entry beside it.
+    /// All files below a path in depth-first order, beginning with the path itself: each directory comes before its
+    /// contents, and its contents come before its next sibling.
     ///
-    /// While the caller looks at one entry, the next directories are read: up to `options.readahead` on each level and
-    /// 64 in all. At most as many batches of entries are in memory, and two for each level between the root and the
-    /// entry, whatever the tree's size (with `.sorted`, whole directories in their place); no more than 96 directories
-    /// are open, and one more for each 256 levels. Each is opened by its name in the one above.
+    /// While the caller processes an entry, the next directories are read ahead: up to `options.readahead` on each
+    /// level, and 64 in total. In memory are at most as many batches of entries, and two for each level between the
+    /// root and the entry, regardless of the tree's size; with `.sorted`, whole directories take their place. At most
+    /// 96 directories are open, and one more for each 256 levels. Each directory is opened by its name in its parent.
     ///
-    /// What cannot be read is delivered as a `failure` with its path, and the walk goes on: directories without
-    /// permission, and those that vanish between their name and their reading. Throws if the root cannot be asked, and
-    /// `cancelled` or `deadlineExceeded`; directories that were being read have been closed by then. A loop that is left
-    /// early has them closed in the background. openat2(2), getdents64(2), statx(2).
+    /// A path that cannot be read is delivered as a `failure`, and the walk continues: directories without permission,
+    /// and those that disappear before they are read. The sequence throws if the root's status cannot be read, and
+    /// `cancelled` or `deadlineExceeded`; directories that were being read are closed by then. When a loop exits early,
+    /// they are closed in the background. Kernel calls: openat2(2), getdents64(2), statx(2).
     public static func walk(
         _ path: Path, options: WalkOptions = WalkOptions(), runtime: IORuntime = .shared, deadline: Deadline = .never
     ) -> Walk {
@@ -21,16 +21,17 @@ extension FileSystem {
     }
 }
 
+/// What `FileSystem.walk` visits and reads.
 public struct WalkOptions: Sendable {
-    /// What is to be found out of each entry. With `.followLinks`, symbolic links that lead to directories are entered;
-    /// one that leads back to a directory above is a `failure` with ELOOP. Without, the root is followed only if its
-    /// path ends with a slash.
+    /// What to determine about each entry. With `.followLinks`, symbolic links to directories are entered; a link that
+    /// leads back to an ancestor is a `failure` with ELOOP. Without it, a link is followed only at the root, and only
+    /// if the path ends with a slash.
     public var entries: DirectoryOptions = []
-    /// Directories that lie on another file system than the root are delivered, and not entered.
+    /// Delivers directories on another file system than the root's without entering them.
     public var staysOnFileSystem = false
-    /// Directories this deep are delivered, and not entered; the root has depth 0.
+    /// Delivers directories of this depth without entering them. The root has depth 0.
     public var depthMax = Int.max
-    /// Directories of one level that are read before their turn; 0 for none.
+    /// The number of directories on a level that are read ahead; 0 for none.
     public var readahead = 8
 
     public init() {}
@@ -38,32 +39,36 @@ public struct WalkOptions: Sendable {
     public init(_ entries: DirectoryOptions) { self.entries = entries }
 }
 
-/// A file in a tree that is walked.
+/// A file in a walked tree.
 public struct WalkEntry: Sendable {
-    /// The root's path with the names below appended.
+    /// The root's path followed by the names below it.
     public let path: Path
-    /// 0 for the root.
+    /// The root has depth 0.
     public let depth: Int
     public let type: FileType
     public let inode: UInt64
-    /// Where it was asked for. The root's always.
+    /// The status, if it was requested; for the root always.
     public let status: FileStatus?
-    /// The directory that it lies in, and the one that it is: from a walk that keeps them.
+    /// The parent directory, and the directory that the entry is; from a walk that keeps directories.
     var parent: TreeDirectory?
     var directory: TreeDirectory?
 }
 
 extension WalkEntry {
-    /// Its name in the directory that it lies in, from a walk that tells directories: to open it without its whole path.
-    package var nameInDirectory: NameInDirectory? { parent.map { NameInDirectory(directory: $0, name: path.lastName) } }
+    /// The entry's name and parent directory, for opening it without its whole path; from a walk that tells
+    /// directories.
+    @_spi(AIOCommand) public var nameInDirectory: NameInDirectory? {
+        parent.map { NameInDirectory(directory: $0, name: path.lastName) }
+    }
 }
 
-package struct NameInDirectory: Sendable {
+/// A name in the directory of a walk, which can be opened without a path.
+@_spi(AIOCommand) public struct NameInDirectory: Sendable {
     let directory: TreeDirectory
     let name: Path
 
-    /// openat2(2), on a worker's thread. A descriptor, or a negative errno.
-    package func open(_ flags: UInt64) -> Int {
+    /// openat2(2), on a worker's thread. Returns a descriptor or a negative errno.
+    @_spi(AIOCommand) public func open(_ flags: UInt64) -> Int {
         switch directory.open() {
         case .failure(let failure): return failure.result
         case .success(let open):
@@ -73,13 +78,14 @@ package struct NameInDirectory: Sendable {
     }
 }
 
+/// An element of a walk.
 public enum WalkItem: Sendable {
     case entry(WalkEntry)
-    /// What is wrong with one path. The walk goes on.
+    /// The error of one path. The walk continues.
     case failure(IOError)
 }
 
-/// A tree that is walked: what `FileSystem.walk` returns. Each loop over it walks anew.
+/// A walked tree: the result of `FileSystem.walk`. Each iteration walks anew.
 public struct Walk: AsyncSequence, Sendable {
     public typealias Element = WalkItem
     public typealias Failure = IOError
@@ -88,11 +94,11 @@ public struct Walk: AsyncSequence, Sendable {
     let options: WalkOptions
     let runtime: IORuntime
     let deadline: Deadline
-    /// Entries know their directories.
-    package var tellsDirectories = false
-    /// And those stay open until whoever walks says that they are done with; for copies.
+    /// Whether entries refer to their directories.
+    @_spi(AIOCommand) public var tellsDirectories = false
+    /// Whether these directories stay open until the caller ends them. For copies.
     var keepsDirectories = false
-    /// Holds no more directories open than it must.
+    /// Whether the walk keeps as few directories open as possible.
     var hasFewDescriptors = false
 
     public func makeAsyncIterator() -> WalkIterator { WalkIterator(self) }

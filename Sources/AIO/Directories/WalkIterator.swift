@@ -1,27 +1,27 @@
 internal import AIOCore
 internal import CKernel
 
-/// It is used by one task at a time.
+/// Returns one item after the other. One task uses it at a time.
 public final class WalkIterator: AsyncIteratorProtocol {
     public typealias Element = WalkItem
     public typealias Failure = IOError
 
     private let walk: Walk
-    /// From the root down to where the walk is.
+    /// The directories from the root to the current one.
     private var levels: [WalkLevel] = []
-    /// The directory that was delivered last, to be entered next.
+    /// The directory that was delivered last and is entered next.
     private var descent: (entry: WalkEntry, ahead: DirectoryAhead?)?
     private var rootDevice: UInt64?
-    /// Directories that are being read, or were, before their turn.
+    /// The number of directories that are being, or have been, read ahead.
     private var aheadCount = 0
-    /// The most that there ever were: for tests.
+    /// The maximum of `aheadCount`. For tests.
     package private(set) var aheadPeak = 0
     private var hasBegun = false
     private var isFinished = false
 
-    /// Directories read before their turn, on all levels.
+    /// The maximum number of directories read ahead, on all levels.
     package static var aheadMax: Int { 64 }
-    /// Levels, the lowest ones, whose directories are held open; those further up are opened again if need be.
+    /// The number of lowest levels whose directories stay open; those further up are opened again if necessary.
     private static var openLevels: Int { 16 }
     private var openLevels: Int
     private var scarcity = DescriptorScarcity()
@@ -31,7 +31,7 @@ public final class WalkIterator: AsyncIteratorProtocol {
         openLevels = walk.hasFewDescriptors ? 1 : Self.openLevels
     }
 
-    /// What is being read ends by itself, and closes its directory.
+    /// Reads in flight end by themselves and close their directories.
     deinit {
         descent?.ahead?.cancel()
         for level in levels {
@@ -46,7 +46,7 @@ public final class WalkIterator: AsyncIteratorProtocol {
         try await nextItem()
     }
 
-    /// Does not enter the directory that was delivered last.
+    /// Skips the contents of the directory that was delivered last.
     public func skipDescendants() async {
         guard let skipped = descent else { return }
         descent = nil
@@ -56,7 +56,7 @@ public final class WalkIterator: AsyncIteratorProtocol {
     private func nextItem() async throws(IOError) -> WalkItem? {
         guard !isFinished else { return nil }
         do throws(IOError) {
-            // What was read ahead is there without waiting.
+            // Checked here because an item that was read ahead is returned without a suspension.
             if Task.isCancelled { throw IOError(.cancelled, "walk", path: walk.path) }
             if let item = try await hasBegun ? step() : begin() { return item }
         } catch {
@@ -122,7 +122,7 @@ public final class WalkIterator: AsyncIteratorProtocol {
 
     // MARK: Directories
 
-    /// Returns what is wrong with the directory, if that concerns it alone.
+    /// Enters a directory. Returns the error if it concerns this directory alone.
     private func enter(_ entry: WalkEntry, _ ahead: DirectoryAhead?) async throws(IOError) -> IOError? {
         do throws(IOError) {
             let arriving: DirectoryAhead
@@ -133,7 +133,7 @@ public final class WalkIterator: AsyncIteratorProtocol {
                 arriving = read(entry.path, entry.directory ?? directory(entry.path), depth: entry.depth)
             }
             let (reading, batch) = try await take(arriving)
-            // Without links there is no way back.
+            // Without followed links a walk cannot return to an ancestor.
             if walk.options.entries.contains(.followLinks), reading.file != FileIdentity(),
                 let above = levels.first(where: { $0.reading.file == reading.file })
             {
@@ -143,7 +143,7 @@ public final class WalkIterator: AsyncIteratorProtocol {
             }
             levels.append(WalkLevel(reading, depth: entry.depth + 1, batch))
             let farthest = levels.count - 1 - openLevels
-            // Unless a batch of it is on its way, which is then its last before it is opened again.
+            // A batch in flight needs the directory, which is then released after it.
             if farthest >= 0, levels[farthest].nextBatch == nil { levels[farthest].reading.release() }
         } catch {
             return try concernsOnePath(error)
@@ -152,7 +152,7 @@ public final class WalkIterator: AsyncIteratorProtocol {
         return nil
     }
 
-    /// The root, or what has the path's last name in the last level's directory.
+    /// The root, or the directory of the path's last name in the last level's directory.
     private func directory(_ path: Path) -> TreeDirectory {
         guard let last = levels.last else {
             return TreeDirectory(
@@ -169,7 +169,7 @@ public final class WalkIterator: AsyncIteratorProtocol {
         return DirectoryAhead(reading, walk.runtime)
     }
 
-    /// Goes back to the level above.
+    /// Returns to the parent level.
     private func leaveLast() {
         let left = levels.removeLast()
         if !walk.keepsDirectories { left.reading.end() }
@@ -178,7 +178,7 @@ public final class WalkIterator: AsyncIteratorProtocol {
         askAhead()
     }
 
-    /// The last level's next batch.
+    /// Takes the last level's next batch.
     private func readOn() async throws(IOError) -> IOError? {
         let last = levels.count - 1
         do throws(IOError) {
@@ -193,7 +193,7 @@ public final class WalkIterator: AsyncIteratorProtocol {
         return nil
     }
 
-    /// Has the next batch and the next directories of the last level read.
+    /// Starts to read the next batch and the next directories of the last level.
     private func askAhead() {
         let last = levels.count - 1
         if last < openLevels { levels[last].readOn(walk.runtime) }
@@ -209,9 +209,9 @@ public final class WalkIterator: AsyncIteratorProtocol {
         }
     }
 
-    // MARK: Too few descriptors
+    // MARK: Descriptor shortage
 
-    /// A batch; without a descriptor for it, after this walk has given up its own.
+    /// A batch. When descriptors run out, the walk closes its own and tries again.
     private func take(
         _ arriving: DirectoryAhead
     ) async throws(IOError) -> (reading: DirectoryReading, batch: [DirectoryEntry]) {
@@ -226,7 +226,7 @@ public final class WalkIterator: AsyncIteratorProtocol {
         }
     }
 
-    /// Lets go of what can be opened again, and from now on opens as little as can be.
+    /// Closes everything that can be opened again, and opens as little as possible from now on.
     func economize(besides reading: DirectoryReading? = nil) async {
         openLevels = 1
         if let ahead = descent?.ahead {
@@ -248,7 +248,7 @@ public final class WalkIterator: AsyncIteratorProtocol {
         await ahead.end()
     }
 
-    /// Returns the error if the walk can go on after it.
+    /// Returns the error if the walk can continue after it.
     private func concernsOnePath(_ error: IOError) throws(IOError) -> IOError {
         switch error.code {
         case .cancelled, .deadlineExceeded, .runtimeShutDown, .forked, .limitReached: throw error
@@ -256,7 +256,7 @@ public final class WalkIterator: AsyncIteratorProtocol {
         }
     }
 
-    /// Nothing is on its way any more, and nothing is open.
+    /// Waits for everything in flight and closes everything.
     private func finish() async {
         isFinished = true
         await drop(descent?.ahead)

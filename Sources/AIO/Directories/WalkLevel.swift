@@ -1,18 +1,18 @@
 internal import AIOCore
 
-/// A directory between the root of a walk and where the walk is.
+/// A directory between the root of a walk and the current entry.
 struct WalkLevel {
     let reading: DirectoryReading
-    /// Of the entries in it.
+    /// The depth of its entries.
     let depth: Int
-    /// The batch that the walk is in, and the entry that is next.
+    /// The current batch, and the index of the next entry.
     private var entries: [DirectoryEntry] = []
     private var index = 0
-    /// The batch after it, on its way.
+    /// The batch after it, in flight.
     private(set) var nextBatch: DirectoryAhead?
-    /// Directories of this batch that are read before their turn, by their index. Few.
+    /// Directories of this batch that are read ahead, with their indices. Few.
     private var ahead: [(index: Int, directory: DirectoryAhead)] = []
-    /// The first entry that was not looked at for that.
+    /// The index of the first entry that was not considered for readahead.
     private var lookedAt = 0
 
     init(_ reading: DirectoryReading, depth: Int, _ entries: [DirectoryEntry]) {
@@ -28,15 +28,15 @@ struct WalkLevel {
         (index, lookedAt, nextBatch) = (0, 0, nil)
     }
 
-    /// Has the next batch read, if there is one.
+    /// Starts to read the next batch, if there is one.
     mutating func readOn(_ runtime: IORuntime) {
         if !reading.isAtEnd, nextBatch == nil { nextBatch = DirectoryAhead(reading, runtime) }
     }
 
-    /// Whether nothing comes after this batch. One that is on its way may have found the end already, and is not taken.
+    /// Whether nothing follows this batch. A batch in flight may have found the end already, and must still be taken.
     var isRead: Bool { nextBatch == nil && reading.isAtEnd }
 
-    /// The next entry, and the directory it stands for if that is being read already.
+    /// The next entry, with its directory if that is read ahead.
     mutating func next() -> (DirectoryEntry, DirectoryAhead?)? {
         guard index < entries.count else { return nil }
         defer { index += 1 }
@@ -45,7 +45,7 @@ struct WalkLevel {
         return (entries[index], first.directory)
     }
 
-    /// The next directory to be read before its turn.
+    /// The next directory to read ahead.
     mutating func nextToRead() -> (index: Int, name: Path)? {
         lookedAt = max(lookedAt, index)
         while lookedAt < entries.count {
@@ -57,6 +57,6 @@ struct WalkLevel {
 
     mutating func add(_ directory: DirectoryAhead, at index: Int) { ahead.append((index, directory)) }
 
-    /// All that is on its way.
+    /// Everything in flight.
     var allAhead: [DirectoryAhead] { ahead.map(\.directory) + (nextBatch.map { [$0] } ?? []) }
 }

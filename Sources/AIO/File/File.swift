@@ -4,21 +4,21 @@ internal import Synchronization
 
 /// An open file.
 ///
-/// It may be used by any number of tasks at once. `close` waits for the operations that are in flight on it; a file
-/// that is dropped unclosed is closed in the background and reported in the log. `withFile` closes for you.
+/// Any number of tasks may use a file at once. ``close()`` waits for the operations in flight on it. A file that is
+/// dropped without a close is closed in the background and reported in the log. `withFile` closes its file.
 ///
-/// Operations run where the caller stands as long as that cannot block: a read that the page cache can serve costs
+/// An operation runs on the calling thread as long as it cannot block there: a read that the page cache can serve costs
 /// little more than a pread(2). Everything else goes to a loop of the runtime.
 public final class File: Sendable {
     public let runtime: IORuntime
-    /// Where it was opened; nil for an adopted descriptor.
+    /// The path that the file was opened with; nil for an adopted descriptor.
     public let path: Path?
-    /// What operations on an `IOQueue` want. Borrowed: not to be closed, and not to be used once the file is closed.
+    /// For operations on an `IOQueue`. Borrowed: do not close it, and do not use it after the file is closed.
     public let descriptor: Descriptor
     let lease = FileLease()
     let guess = CacheGuess()
-    /// The errno of the first sync that failed: the kernel may have marked lost pages clean, so that a later sync
-    /// succeeds and proves nothing.
+    /// The errno of the first sync that failed. The kernel may have marked lost pages clean, so the success of a later
+    /// sync proves nothing.
     let syncFailure = Atomic<Int32>(0)
     let sharedSync = SharedSync()
 
@@ -28,7 +28,7 @@ public final class File: Sendable {
         self.runtime = runtime
     }
 
-    /// Takes over an open descriptor: a pipe, a socket, a file opened elsewhere. The file now closes it.
+    /// Takes ownership of an open descriptor: a pipe, a socket, a file opened elsewhere. ``close()`` closes it.
     public convenience init(adopting number: Int32, path: Path? = nil, runtime: IORuntime = .shared) {
         self.init(.classify(number), path: path, runtime: runtime)
     }
@@ -41,41 +41,45 @@ public final class File: Sendable {
 
     // MARK: Opening
 
+    /// The access mode of an open file: O_RDONLY, O_WRONLY, O_RDWR.
     public enum Access: Sendable {
         case read, write, readWrite
     }
 
-    /// openat2(2)'s flags. Descriptors are always close-on-exec.
+    /// Flags of openat2(2). Descriptors are always close-on-exec.
     public struct OpenOptions: OptionSet, Sendable {
         public let rawValue: UInt64
         public init(rawValue: UInt64) { self.rawValue = rawValue }
 
-        /// Makes the file if it is not there.
+        /// Creates the file if it does not exist.
         public static let create = OpenOptions(rawValue: CK_O_CREAT)
-        /// With `create`: fails with `alreadyExists` if it is.
+        /// With `create`: fails with `alreadyExists` if the file exists.
         public static let exclusive = OpenOptions(rawValue: CK_O_EXCL)
         public static let truncate = OpenOptions(rawValue: CK_O_TRUNC)
-        /// Every write goes to the end, whatever its offset.
+        /// Every write appends to the end of the file, whatever its offset.
         public static let append = OpenOptions(rawValue: CK_O_APPEND)
-        /// Past the page cache. Buffers, offsets and counts must be aligned as the file system asks (`aio probe`).
+        /// Bypasses the page cache. Buffers, offsets and counts must have the alignment that the file system requires
+        /// (`aio probe` prints it).
         public static let direct = OpenOptions(rawValue: CK_O_DIRECT)
-        /// Every write is durable when it completes: data, and what is needed to read it.
+        /// Every write is durable when it completes: its data, and the metadata needed to read it back (O_DSYNC).
         public static let dataSync = OpenOptions(rawValue: CK_O_DSYNC)
-        /// Every write is durable when it completes, with all metadata.
+        /// Every write is durable when it completes, with all metadata (O_SYNC).
         public static let sync = OpenOptions(rawValue: CK_O_SYNC)
-        /// Fails with ELOOP if the last part of the path is a symbolic link.
+        /// Fails with ELOOP if the last component of the path is a symbolic link.
         public static let noFollow = OpenOptions(rawValue: CK_O_NOFOLLOW)
-        /// Fails with `notDirectory` if it is none.
+        /// Fails with `notDirectory` if the path is not a directory.
         public static let directory = OpenOptions(rawValue: CK_O_DIRECTORY)
-        /// Does not wait for the other end of a FIFO.
+        /// Does not wait for a peer to open the other end of a FIFO.
         public static let nonBlocking = OpenOptions(rawValue: CK_O_NONBLOCK)
     }
 
     // MARK: Closing
 
-    /// Waits for the operations in flight on this file, then closes it. New ones fail with `fileClosed`, and so does a
-    /// second close. Is not cancelled. An error (`inputOutput`, `noSpace`) tells of writes that the file system had
-    /// put off; the descriptor is gone all the same. The kernel call is close(2).
+    /// Waits for the operations in flight on this file, then closes it.
+    ///
+    /// Operations that begin later fail with `fileClosed`, and so does a second close. A close is never cancelled. It
+    /// may report a write error that the file system deferred (`inputOutput`, `noSpace`); the descriptor is closed even
+    /// then. Kernel call: close(2).
     public func close() async throws(IOError) {
         try runtime.check("close")
         guard lease.close() else { throw IOError(.fileClosed, "close", path: path) }
@@ -83,7 +87,7 @@ public final class File: Sendable {
         try await runtime.close(descriptor.number, path)
     }
 
-    // MARK: For the operations
+    // MARK: Used by the operations
 
     /// Begins an operation on this file; `lease.end()` ends it.
     @inline(__always)
@@ -92,7 +96,7 @@ public final class File: Sendable {
         guard lease.begin() else { throw IOError(.fileClosed, name(), path: path) }
     }
 
-    /// The same for what a task may give up: throws `cancelled` and `deadlineExceeded` rather than begin.
+    /// The same for an operation that can be cancelled: throws `cancelled` or `deadlineExceeded` instead of beginning.
     @inline(__always)
     func begin(_ name: @autoclosure () -> String, _ deadline: Deadline) throws(IOError) {
         try begin(name())
@@ -104,7 +108,7 @@ public final class File: Sendable {
         }
     }
 
-    /// An operation other than a read or a write.
+    /// Carries out an operation other than a read or a write.
     func perform(
         _ operation: Operation, _ deadline: Deadline, _ name: String
     ) async throws(IOError) -> Int32 {
@@ -114,9 +118,9 @@ public final class File: Sendable {
     }
 }
 
-/// Opens a file, runs `body`, and closes the file whatever happens.
+/// Opens a file, runs `body`, and closes the file, also if `body` throws.
 ///
-/// Throws what `body` throws; if that succeeded, what `close` throws.
+/// - Throws: what `body` throws; if `body` succeeds, what `close` throws.
 public func withFile<R>(
     _ path: Path, _ access: File.Access = .read, options: File.OpenOptions = [], permissions: UInt16 = 0o644,
     runtime: IORuntime = .shared, _ body: (File) async throws -> R
@@ -126,7 +130,7 @@ public func withFile<R>(
     do {
         result = try await body(file)
     } catch {
-        // The first error is the one that tells what happened.
+        // The error of `body` is the cause; an error of the close would hide it.
         try? await file.close()
         throw error
     }

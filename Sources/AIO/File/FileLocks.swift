@@ -1,23 +1,25 @@
 internal import AIOCore
 internal import CKernel
 
-/// Locks of open files (open file description locks): advisory, and given up when the file is closed.
+/// Open file description locks (fcntl(2), F_OFD_SETLK). They are advisory, and closing the file releases them.
 ///
-/// They belong to the `File`, not to the process or the task: two files opened on their own exclude each other even in
-/// one process, and one `File` never excludes itself. A range locked again takes the new kind.
+/// A lock belongs to the `File`, not to the process or the task. Two files opened separately exclude each other even
+/// within one process; one `File` never excludes itself. Locking a locked range again converts it to the new kind.
 extension File {
+    /// The kind of a lock: F_RDLCK or F_WRLCK of fcntl(2).
     public enum LockKind: Sendable {
-        /// Others may lock the same bytes as shared too. Wants a file open for reading.
+        /// Others may hold shared locks on the same bytes. The file must be open for reading.
         case shared
-        /// Nobody else may lock any of the bytes. Wants a file open for writing.
+        /// Nobody else may hold a lock on any of the bytes. The file must be open for writing.
         case exclusive
     }
 
-    /// Waits until a lock on `range` (bytes; nil for the whole file, however it grows) can be had, and takes it.
+    /// Waits for a lock on `range` and acquires it. `range` is in bytes; nil locks the whole file, including bytes that
+    /// are added later.
     ///
-    /// No thread waits: the lock is asked for again after a pause, from 1 ms up to 50 ms, so that those who wait are
-    /// served in no particular order. Throws `cancelled` or `deadlineExceeded` without the lock. The kernel call is
-    /// fcntl(2) with F_OFD_SETLK.
+    /// The wait polls: it tries again after a pause that grows from 1 ms to 50 ms. No thread blocks, and waiters are
+    /// not served in order. After `cancelled` or `deadlineExceeded` the lock is not held. Kernel call: fcntl(2) with
+    /// F_OFD_SETLK.
     public func lock(
         _ kind: LockKind = .exclusive, range: Range<Int64>? = nil, deadline: Deadline = .never
     ) async throws(IOError) {
@@ -34,7 +36,7 @@ extension File {
         }
     }
 
-    /// Takes a lock if nobody has one that conflicts. False if somebody has. As `lock`.
+    /// Acquires a lock unless a conflicting one is held; then returns false. Parameters and kernel call as for `lock`.
     public func tryLock(
         _ kind: LockKind = .exclusive, range: Range<Int64>? = nil, deadline: Deadline = .never
     ) async throws(IOError) -> Bool {
@@ -42,14 +44,14 @@ extension File {
             try await setLock(kind == .shared ? CK_F_RDLCK : CK_F_WRLCK, range, deadline)
             return true
         } catch {
-            // Which of the two it is, POSIX leaves open.
+            // POSIX permits either errno for a conflict.
             guard error.errno == Errno(rawValue: EAGAIN) || error.errno == Errno(rawValue: EACCES) else { throw error }
             return false
         }
     }
 
-    /// Gives up the lock on `range`, which may be a part of what was locked; nil for all. Does nothing where there is
-    /// none. fcntl(2) with F_OFD_SETLK.
+    /// Releases the lock on `range`, which may be part of a locked range; nil releases everything. Does nothing if the
+    /// range is not locked. Kernel call: fcntl(2) with F_OFD_SETLK.
     public func unlock(range: Range<Int64>? = nil, deadline: Deadline = .never) async throws(IOError) {
         try await setLock(CK_F_UNLCK, range, deadline)
     }
@@ -64,7 +66,7 @@ extension File {
         }
         let lock = UnsafeMutablePointer<ck_flock>.allocate(capacity: 1)
         defer { lock.deallocate() }
-        // A length of 0 goes to the end, however far that moves.
+        // A length of 0 means "to the end of the file", also after it grows.
         lock.initialize(
             to: ck_flock(
                 type: type, whence: Int16(CK_SEEK_SET), start: range?.lowerBound ?? 0,

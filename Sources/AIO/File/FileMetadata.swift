@@ -2,7 +2,7 @@ internal import AIOCore
 internal import CKernel
 
 extension File {
-    /// Sets when the file was last read and last written. utimensat(2).
+    /// Sets the times of the last access and the last modification. Kernel call: utimensat(2).
     public func setTimes(
         access: FileTime = .unchanged, modification: FileTime = .unchanged, deadline: Deadline = .never
     ) async throws(IOError) {
@@ -11,13 +11,14 @@ extension File {
         _ = try await perform(.call(.setTimes(descriptor.number, times: times)), deadline, "utimensat")
     }
 
-    /// Sets the permissions, `0o644` say, with the bits of set-user-ID, set-group-ID and sticky. fchmod(2).
+    /// Sets the permissions, for example `0o644`, including set-user-ID, set-group-ID and sticky bits. Kernel call:
+    /// fchmod(2).
     public func setPermissions(_ permissions: UInt16, deadline: Deadline = .never) async throws(IOError) {
         _ = try await perform(
             .call(.setPermissions(descriptor.number, permissions: UInt32(permissions & 0o7777))), deadline, "fchmod")
     }
 
-    /// Sets user and group by number; nil leaves one as it is. fchown(2).
+    /// Sets the numeric owner and group; nil leaves one unchanged. Kernel call: fchown(2).
     public func setOwner(
         userID: UInt32? = nil, groupID: UInt32? = nil, deadline: Deadline = .never
     ) async throws(IOError) {
@@ -25,7 +26,7 @@ extension File {
             .call(.setOwner(descriptor.number, user: userID ?? .max, group: groupID ?? .max)), deadline, "fchown")
     }
 
-    /// How large the file system is that the file lies on, and how much of it is free. fstatfs(2).
+    /// The size and the free space of the file system that contains the file. Kernel call: fstatfs(2).
     public func fileSystemStatistics(deadline: Deadline = .never) async throws(IOError) -> FileSystemStatistics {
         let result = UnsafeMutablePointer<ck_statfs>.allocate(capacity: 1)
         defer { result.deallocate() }

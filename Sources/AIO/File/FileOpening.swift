@@ -2,9 +2,9 @@ internal import AIOCore
 internal import CKernel
 
 extension File {
-    /// Opens a file; `permissions` (less the umask) are for one that is made.
+    /// Opens a file. `permissions`, less the umask, apply to a file that the call creates.
     ///
-    /// Throws what open(2) says, `cancelled` or `deadlineExceeded`. The kernel call is openat2(2).
+    /// - Throws: `cancelled`, `deadlineExceeded`, or the error of openat2(2), which is the kernel call.
     public static func open(
         _ path: Path, _ access: Access = .read, options: OpenOptions = [], permissions: UInt16 = 0o644,
         runtime: IORuntime = .shared, deadline: Deadline = .never
@@ -13,27 +13,29 @@ extension File {
         return try await open(request, in: CK_AT_FDCWD, path, runtime, deadline)
     }
 
-    /// What openat2(2) is to keep a path from doing.
+    /// Restrictions on path resolution: the RESOLVE flags of openat2(2).
     public struct Confinement: OptionSet, Sendable {
         public let rawValue: UInt64
         public init(rawValue: UInt64) { self.rawValue = rawValue }
 
-        /// The path must stay below the folder: absolute paths, and `..` or symbolic links that lead out of it, fail
-        /// with EXDEV.
+        /// The path must stay below the folder. An absolute path fails with EXDEV, and so does a `..` or a symbolic
+        /// link that leads out of the folder.
         public static let beneath = Confinement(rawValue: CK_RESOLVE_BENEATH)
-        /// The folder is taken for the root: absolute paths and links begin there, and `..` does not lead above it.
+        /// The folder is the root: absolute paths and absolute links start there, and `..` does not lead above it.
         public static let inRoot = Confinement(rawValue: CK_RESOLVE_IN_ROOT)
-        /// Any symbolic link in the path fails with ELOOP, not only as its last part.
+        /// A symbolic link in any component of the path fails with ELOOP, not only in the last.
         public static let noSymbolicLinks = Confinement(rawValue: CK_RESOLVE_NO_SYMLINKS)
-        /// The links in /proc that lead past the path to an open file fail with ELOOP.
+        /// A magic link (in /proc, a link that leads to an open file without a path lookup) fails with ELOOP.
         public static let noMagicLinks = Confinement(rawValue: CK_RESOLVE_NO_MAGICLINKS)
         /// A mount point in the path fails with EXDEV.
         public static let sameFileSystem = Confinement(rawValue: CK_RESOLVE_NO_XDEV)
     }
 
-    /// Opens a file by a path that begins at `folder` (a file opened with `.directory`) and, unless `confinement` says
-    /// otherwise, stays below it. The folder is in use until this returns; a close of it waits. The rest is as for
-    /// `open`, and the kernel call is openat2(2).
+    /// Opens a file by a path relative to `folder`, which was opened with `.directory`. The path must stay below the
+    /// folder unless `confinement` says otherwise.
+    ///
+    /// The folder is in use until the call returns, so closing it waits. Everything else is as for `open` without a
+    /// folder. Kernel call: openat2(2).
     public static func open(
         _ path: Path, in folder: File, confinement: Confinement = .beneath, _ access: Access = .read,
         options: OpenOptions = [], permissions: UInt16 = 0o644, deadline: Deadline = .never
@@ -41,7 +43,8 @@ extension File {
         let request = try OpenRequest(path, access, options.rawValue, permissions, resolve: confinement.rawValue)
         try folder.begin("open", deadline)
         defer { folder.lease.end() }
-        // EAGAIN: something was renamed just then, and the kernel could not tell whether a `..` led out of the folder.
+        // openat2(2) fails with EAGAIN if a concurrent rename or mount kept the kernel from checking that a `..` stays
+        // below the folder.
         for _ in 0..<64 {
             do throws(IOError) {
                 return try await open(request, in: folder.descriptor.number, path, folder.runtime, deadline)
@@ -62,7 +65,7 @@ extension File {
     }
 }
 
-/// What openat2(2) reads while an open is in flight: memory that stays where it is.
+/// The arguments of openat2(2), at addresses that stay fixed while an open is in flight.
 struct OpenRequest: ~Copyable {
     private let path: UnsafeMutablePointer<CChar>
     private let how: UnsafeMutablePointer<ck_open_how>
@@ -72,7 +75,7 @@ struct OpenRequest: ~Copyable {
     ) throws(IOError) {
         self.path = try path.copyCString(for: "open")
         how = .allocate(capacity: 1)
-        // openat2 refuses permissions that nothing is made with.
+        // openat2(2) fails with EINVAL if a mode is given and no file is created.
         let isMade = flags & (CK_O_CREAT | CK_O_TMPFILE) != 0
         how.initialize(
             to: ck_open_how(

@@ -2,20 +2,21 @@ internal import AIOCore
 internal import CKernel
 
 extension File {
+    /// The steps of ``syncRange(at:count:_:deadline:)``: flags of sync_file_range(2).
     public struct RangeSync: OptionSet, Sendable {
         public let rawValue: UInt32
         public init(rawValue: UInt32) { self.rawValue = rawValue }
 
-        /// Waits first for the writeback that is under way.
+        /// Waits for writeback of the range that is already in progress.
         public static let waitBefore = RangeSync(rawValue: CK_SYNC_FILE_RANGE_WAIT_BEFORE)
-        /// Starts writing the dirty pages.
+        /// Starts writeback of dirty pages.
         public static let write = RangeSync(rawValue: CK_SYNC_FILE_RANGE_WRITE)
-        /// Waits until they are written.
+        /// Waits for the writeback to complete.
         public static let waitAfter = RangeSync(rawValue: CK_SYNC_FILE_RANGE_WAIT_AFTER)
     }
 
-    /// Writes dirty pages of a range (`count` 0: to the end) to the device. Not durability: neither metadata nor the
-    /// device's own cache are flushed. sync_file_range(2).
+    /// Writes the dirty pages of a range to the device; a `count` of 0 means to the end of the file. This gives no
+    /// durability: it flushes neither metadata nor the device's write cache. Kernel call: sync_file_range(2).
     public func syncRange(
         at offset: Int64, count: Int64, _ steps: RangeSync = [.waitBefore, .write, .waitAfter],
         deadline: Deadline = .never
@@ -24,24 +25,26 @@ extension File {
             .syncRange(descriptor, offset: offset, count: count, flags: steps.rawValue), deadline, "sync_file_range")
     }
 
-    /// Cuts the file off, or makes it longer with zeros, at `size` bytes. ftruncate(2).
+    /// Sets the file's size in bytes: cuts the file off or extends it with zeros. Kernel call: ftruncate(2).
     public func truncate(to size: Int64, deadline: Deadline = .never) async throws(IOError) {
         _ = try await perform(.truncate(descriptor, size: size), deadline, "ftruncate")
     }
 
+    /// What ``allocate(at:count:_:deadline:)`` does with a range: flags of fallocate(2).
     public struct Allocation: OptionSet, Sendable {
         public let rawValue: Int32
         public init(rawValue: Int32) { self.rawValue = rawValue }
 
-        /// The file's size stays as it is.
+        /// Does not change the file's size.
         public static let keepSize = Allocation(rawValue: CK_FALLOC_FL_KEEP_SIZE)
-        /// Gives the range's space back; it then reads as zeros. Wants `keepSize`.
+        /// Deallocates the range, which then reads as zeros. Requires `keepSize`.
         public static let punchHole = Allocation(rawValue: CK_FALLOC_FL_PUNCH_HOLE)
-        /// The range reads as zeros, with its space kept.
+        /// The range reads as zeros and stays allocated.
         public static let zeroRange = Allocation(rawValue: CK_FALLOC_FL_ZERO_RANGE)
     }
 
-    /// Allocates space for a range, so that writes to it cannot fail for want of it. fallocate(2).
+    /// Allocates space for a range of bytes, so that later writes to it do not fail for lack of space. Kernel call:
+    /// fallocate(2).
     public func allocate(
         at offset: Int64, count: Int64, _ mode: Allocation = [], deadline: Deadline = .never
     ) async throws(IOError) {
@@ -49,17 +52,19 @@ extension File {
             .allocate(descriptor, mode: mode.rawValue, offset: offset, count: count), deadline, "fallocate")
     }
 
+    /// The expected access pattern: advice of posix_fadvise(2).
     public enum Advice: Int32, Sendable {
         case normal = 0
         case random = 1
         case sequential = 2
         case willNeed = 3
-        /// Drops the range's clean pages from the page cache.
+        /// Drops the clean pages of the range from the page cache.
         case dontNeed = 4
         case noReuse = 5
     }
 
-    /// Says how a range (`count` 0: to the end) is going to be used. posix_fadvise(2).
+    /// Announces how a range will be accessed; a `count` of 0 means to the end of the file. Kernel call:
+    /// posix_fadvise(2).
     public func advise(
         _ advice: Advice, at offset: Int64 = 0, count: Int64 = 0, deadline: Deadline = .never
     ) async throws(IOError) {
@@ -67,7 +72,7 @@ extension File {
             .advise(descriptor, offset: offset, count: count, advice: advice.rawValue), deadline, "fadvise")
     }
 
-    /// What the file system knows of the file. statx(2).
+    /// The file's metadata. Kernel call: statx(2).
     public func status(deadline: Deadline = .never) async throws(IOError) -> FileStatus {
         let result = UnsafeMutablePointer<ck_statx>.allocate(capacity: 1)
         let empty = Path("").copyCString()

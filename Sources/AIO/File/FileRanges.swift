@@ -2,14 +2,15 @@ internal import AIOCore
 internal import CKernel
 
 extension File {
-    /// Gives the space of a range of bytes back to the file system. The range then reads as zeros; the size stays.
+    /// Deallocates a range of bytes. The range then reads as zeros; the file's size does not change. Kernel call:
     /// fallocate(2) with FALLOC_FL_PUNCH_HOLE.
     public func punchHole(at offset: Int64, count: Int64, deadline: Deadline = .never) async throws(IOError) {
         try await allocate(at: offset, count: count, [.punchHole, .keepSize], deadline: deadline)
     }
 
-    /// Makes a range of bytes read as zeros, with space allocated for it, mostly without writing any. The file grows
-    /// if the range goes beyond its end, unless `keepSize`. fallocate(2) with FALLOC_FL_ZERO_RANGE.
+    /// Zeros a range of bytes, which stays or becomes allocated; most file systems do this without writing data. The
+    /// file grows if the range extends beyond its end, unless `keepSize` is true. Kernel call: fallocate(2) with
+    /// FALLOC_FL_ZERO_RANGE.
     public func zeroRange(
         at offset: Int64, count: Int64, keepSize: Bool = false, deadline: Deadline = .never
     ) async throws(IOError) {
@@ -17,14 +18,16 @@ extension File {
             at: offset, count: count, keepSize ? [.zeroRange, .keepSize] : .zeroRange, deadline: deadline)
     }
 
-    /// The first byte from `offset` on that is not in a hole; nil if there is none before the end. File systems without
-    /// holes have data everywhere. Moves the descriptor's position, which nothing else here uses. lseek(2), SEEK_DATA.
+    /// The offset of the first byte at or after `offset` that is not in a hole; nil if there is none before the end. A
+    /// file system without holes reports data everywhere. The call moves the descriptor's file position, which the
+    /// library does not use otherwise. Kernel call: lseek(2) with SEEK_DATA.
     public func nextData(from offset: Int64, deadline: Deadline = .never) async throws(IOError) -> Int64? {
         try await seek(offset, CK_SEEK_DATA, deadline)
     }
 
-    /// The first byte from `offset` on that is in a hole; the end of the file counts as one. nil if `offset` is at the
-    /// end or beyond. As `nextData`; lseek(2), SEEK_HOLE.
+    /// The offset of the first byte at or after `offset` that is in a hole; the end of the file counts as a hole. nil
+    /// if `offset` is at or beyond the end. Moves the file position like `nextData`. Kernel call: lseek(2) with
+    /// SEEK_HOLE.
     public func nextHole(from offset: Int64, deadline: Deadline = .never) async throws(IOError) -> Int64? {
         try await seek(offset, CK_SEEK_HOLE, deadline)
     }

@@ -2,12 +2,14 @@ public import AIOCore
 internal import CKernel
 
 extension File {
-    /// Reads at `offset` into the caller's memory. Returns the bytes read: fewer than asked for if the file ends there
-    /// (or the kernel felt like it), zero at the end of the file. Streams ignore the offset.
+    /// Reads at `offset` into the caller's memory and returns the number of bytes read.
     ///
-    /// The memory is borrowed until this returns, which it does only once the kernel is done with it, also when the
-    /// task is cancelled. Throws `cancelled`, `deadlineExceeded`, `wouldBlock` (with `.noWait`), `fileClosed`, or
-    /// what preadv2(2) says.
+    /// The result is 0 at the end of the file. It may be less than the size of the memory at the end of the file, or
+    /// after any other short read. Streams ignore the offset. The memory is borrowed until the call returns, and the
+    /// call returns only when the kernel no longer uses it, also after a cancellation. Kernel call: preadv2(2).
+    ///
+    /// - Throws: `cancelled`, `deadlineExceeded`, `wouldBlock` (with `.noWait`), `fileClosed`, or the error of
+    ///   preadv2(2).
     public func read(
         into bytes: inout MutableRawSpan, at offset: Int64, flags: TransferFlags = [],
         deadline: Deadline = .never
@@ -16,8 +18,9 @@ extension File {
         return try await read(base, count, offset, flags, deadline)
     }
 
-    /// Fills all of the caller's memory from `offset` on. Throws `unexpectedEndOfFile` if the file ends before; otherwise
-    /// as `read`.
+    /// Reads from `offset` until the caller's memory is full. Otherwise as `read(into:at:)`.
+    ///
+    /// - Throws: `unexpectedEndOfFile` if the file ends before that, or the errors of `read(into:at:)`.
     public func readExactly(
         into bytes: inout MutableRawSpan, at offset: Int64, flags: TransferFlags = [],
         deadline: Deadline = .never
@@ -26,7 +29,8 @@ extension File {
         try await readExactly(base, count, offset, flags, deadline)
     }
 
-    /// Reads at `offset` as much as `buffer` holds, and sets its count to the bytes read. As `read(into:at:)`.
+    /// Reads at `offset` up to the capacity of `buffer`, and sets the buffer's count to the bytes read. Otherwise as
+    /// for a span.
     @discardableResult
     public func read(
         into buffer: inout IOBuffer, at offset: Int64, flags: TransferFlags = [],
@@ -37,13 +41,14 @@ extension File {
         return count
     }
 
-    /// Reads at `offset` up to `count` bytes into a new array, which is shorter if the file ends there.
+    /// Reads up to `count` bytes at `offset` into a new array. The array is shorter after a short read, and empty at
+    /// the end of the file.
     public func read(
         count: Int, at offset: Int64, flags: TransferFlags = [], deadline: Deadline = .never
     ) async throws(IOError) -> [UInt8] {
         var count = count
         if count > LargeArray.pieceSize {
-            // Of a file that is shorter, no more memory than for what there is.
+            // If the file is shorter than `count`, allocate no more than it has.
             let left = max(0, try await status(deadline: deadline).size &- max(0, offset))
             count = min(count, max(Int(clamping: left), LargeArray.pieceSize), LargeArray.transferMax)
         }
@@ -55,7 +60,9 @@ extension File {
         return array
     }
 
-    /// Reads exactly `count` bytes at `offset` into a new array. Throws `unexpectedEndOfFile` if there are fewer.
+    /// Reads exactly `count` bytes at `offset` into a new array.
+    ///
+    /// - Throws: `unexpectedEndOfFile` if the file has fewer.
     public func readExactly(
         count: Int, at offset: Int64, flags: TransferFlags = [], deadline: Deadline = .never
     ) async throws(IOError) -> [UInt8] {
@@ -73,14 +80,15 @@ extension File {
         return array
     }
 
-    /// Reads at `offset` into the buffers of `vector`, one after the other. Returns the bytes read in all; the buffers'
-    /// counts stay as they were. The kernel call is preadv2(2).
+    /// Reads at `offset` into the buffers of `vector` in order, and returns the total number of bytes read. The
+    /// buffers' counts do not change. Kernel call: preadv2(2).
     public func read(
         into vector: inout IOVector, at offset: Int64, flags: TransferFlags = [],
         deadline: Deadline = .never
     ) async throws(IOError) -> Int {
-        let transfer = Transfer(descriptor, vector.vectors, count: vector.count, offset: offset, flags: flags)
-        return try await perform(.readVectored, transfer, deadline)
+        let transfer = Transfer(
+            descriptor, vector.vectors, count: vector.count, offset: offset, flags: flags, form: .vectored)
+        return try await perform(transfer, deadline)
     }
 
     /// Uninitialized memory for `count` bytes.
@@ -88,21 +96,21 @@ extension File {
         guard count >= 0 else {
             throw IOError(.invalidArgument, "read", path: path, advice: "the count is negative")
         }
-        // Without room the array is the one empty array that all threads share, and its count would be written.
+        // An array without capacity is the empty array that all threads share, and setting its count would write to it.
         return [UInt8](unsafeUninitializedCapacity: max(count, 1)) { _, initialized in initialized = count }
     }
 
-    /// `read` into memory that the caller keeps where it is until this returns.
+    /// `read` into memory whose address the caller keeps fixed until the call returns.
     @inline(__always)
     func read(
         _ base: UnsafeMutableRawPointer?, _ count: Int, _ offset: Int64, _ flags: TransferFlags,
         _ deadline: Deadline
     ) async throws(IOError) -> Int {
         let transfer = Transfer(descriptor, base, count: count, offset: offset, flags: flags)
-        return try await perform(.read, transfer, deadline)
+        return try await perform(transfer, deadline)
     }
 
-    /// `readExactly`, as the one above.
+    /// `readExactly` into memory whose address the caller keeps fixed until the call returns.
     func readExactly(
         _ base: UnsafeMutableRawPointer?, _ count: Int, _ offset: Int64, _ flags: TransferFlags,
         _ deadline: Deadline

@@ -1,27 +1,27 @@
 internal import CKernel
 
-/// What a file system knows of a file, statx(2).
+/// A file's metadata, as statx(2) reports it.
 public struct FileStatus: Sendable {
     /// Bytes.
     public let size: Int64
-    /// Bytes that it takes on the device.
+    /// Bytes allocated on the device.
     public let allocatedSize: Int64
-    /// Type and permissions, as in stat(2)'s `st_mode`.
+    /// Type and permission bits, as `st_mode` of stat(2).
     public let mode: UInt16
     public let linkCount: UInt32
     public let userID: UInt32
     public let groupID: UInt32
     public let inode: UInt64
-    /// The file system's own number, major and minor: with `inode` it tells files apart.
+    /// The device number of the file system, major and minor. Together with `inode` it identifies a file.
     public let device: (major: UInt32, minor: UInt32)
     /// Since 1970-01-01T00:00:00Z.
     public let accessTime: Duration
     public let modificationTime: Duration
     public let changeTime: Duration
-    /// nil where the file system does not keep it.
+    /// nil if the file system does not record it.
     public let birthTime: Duration?
-    /// What O_DIRECT asks of memory and of offsets and counts, in bytes; nil if the file cannot do direct I/O, or the
-    /// kernel (before 6.1) does not say.
+    /// The alignment in bytes that O_DIRECT requires of memory, and of offsets and counts. nil if the file does not
+    /// support direct I/O, or if the kernel does not report it (before Linux 6.1).
     public let directAlignment: (memory: Int, offset: Int)?
 
     public var isRegularFile: Bool { mode & CK_S_IFMT == CK_S_IFREG }
@@ -29,10 +29,10 @@ public struct FileStatus: Sendable {
     public var isSymbolicLink: Bool { mode & CK_S_IFMT == CK_S_IFLNK }
     public var permissions: UInt16 { mode & 0o7777 }
 
-    /// `device` in one number.
+    /// `device` as one number.
     var fileSystem: UInt64 { UInt64(device.major) << 32 | UInt64(device.minor) }
 
-    /// What statx(2) is asked for.
+    /// The fields requested from statx(2).
     static var mask: UInt32 { CK_STATX_BASIC_STATS | CK_STATX_BTIME | CK_STATX_DIOALIGN }
 
     init(_ status: ck_statx) {

@@ -1,16 +1,18 @@
 public import AIOCore
 
 extension File {
-    /// Makes what was written to the file durable: every write that completed before this was called. `.data`: the
-    /// data and what is needed to read it back, fdatasync(2). `.full`: all metadata too, fsync(2).
+    /// Makes every write durable that completed before the call. `.data` flushes the data and the metadata needed to
+    /// read it back, fdatasync(2); `.full` flushes all metadata, fsync(2).
     ///
-    /// Calls that come while a sync of this `File` runs share the next one, at the highest level that one of them asks
-    /// for. Who is cancelled or reaches his deadline while he waits for that one leaves the others alone, and returns at
-    /// once; a sync that is one caller's own is asked to end and waited for, like any operation.
+    /// Concurrent syncs of one `File` are merged: calls that arrive while a sync runs share the next one, which runs at
+    /// the highest level requested. A caller that is cancelled or reaches its deadline while it waits for the shared
+    /// sync returns at once and does not affect the others. A sync that a caller carries out for itself is cancelled
+    /// like any operation, and the call waits for its completion.
     ///
-    /// Once a sync failed for want of space or by an error of the device, data may be lost, and every later one of this
-    /// `File` throws `syncFailedBefore`: the kernel reports such an error once, and then success. Otherwise
-    /// throws `cancelled`, `deadlineExceeded`, `fileClosed`, or what fsync(2) says.
+    /// After a sync has failed for lack of space or by a device error, data may be lost. The kernel reports such an
+    /// error once, and success afterwards; therefore every later sync of this `File` throws `syncFailedBefore`.
+    ///
+    /// - Throws: `syncFailedBefore`, `cancelled`, `deadlineExceeded`, `fileClosed`, or the error of fsync(2).
     public func sync(
         _ level: SyncLevel = .full, deadline: Deadline = .never
     ) async throws(IOError) {
@@ -29,15 +31,15 @@ extension File {
         }
     }
 
-    /// Callers that wait for a sync that others share: for tests.
+    /// The number of callers that wait for a shared sync. For tests.
     package var syncWaiterCount: Int { sharedSync.waiterCount }
-    /// Whether somebody has the turn to sync: for tests.
+    /// Whether a sync is running. For tests.
     package var isSyncing: Bool { sharedSync.isRunning }
 
-    /// Carries out the rounds that others wait for, until nobody does. In a task of its own, which no caller's
-    /// cancellation reaches, and on the loop, which saves two changes of thread a round.
+    /// Carries out shared rounds until no caller waits. It runs in a task of its own, so that no caller's cancellation
+    /// reaches it, and on the loop, which saves two thread switches a round.
     private func carrySyncs(_ first: SyncLevel, _ loop: IOLoop) {
-        // A close waits for the rounds, also when all who waited for them have left.
+        // A close waits for the rounds even if every caller has left.
         lease.extend()
         Task(executorPreference: loop) { [self] in
             defer { lease.end() }
@@ -51,13 +53,13 @@ extension File {
     }
 
     private func syncNow(_ level: SyncLevel, _ deadline: Deadline) async throws(IOError) {
-        // The sync before may have failed while this one waited.
+        // An earlier sync may have failed while this one waited.
         try checkSyncFailure(level)
         do throws(IOError) {
             _ = try await runtime.perform(.sync(descriptor, level), deadline.nanoseconds, level.callName, path)
         } catch {
             if let errno = error.errno, error.code == .inputOutput || error.code == .noSpace {
-                // Released: whoever sees it sees that the sync is over.
+                // Releasing: a thread that loads the errno also sees that the sync is over.
                 syncFailure.store(errno.rawValue, ordering: .releasing)
             }
             throw error

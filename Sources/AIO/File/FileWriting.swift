@@ -1,12 +1,15 @@
 public import AIOCore
 
 extension File {
-    /// Writes at `offset` from the caller's memory. Returns the bytes written, which may be fewer than were given (a
-    /// full disk, a limit, a stream without room). Files opened with `.append`, and streams, ignore the offset.
+    /// Writes the caller's memory at `offset` and returns the number of bytes written.
     ///
-    /// The memory is borrowed until this returns, which it does only once the kernel is done with it, also when the
-    /// task is cancelled. What was written is durable after `sync`, or at once with the flags `.dataSync`, `.sync`.
-    /// Throws `cancelled`, `deadlineExceeded`, `wouldBlock` (with `.noWait`), `fileClosed`, or what pwritev2(2) says.
+    /// The result may be less than the size of the memory: the disk is full, a limit is reached, or a stream has no
+    /// room. Files opened with `.append`, and streams, ignore the offset. The memory is borrowed until the call
+    /// returns, and the call returns only when the kernel no longer uses it, also after a cancellation. Written data is
+    /// durable after `sync`, or at once with the flags `.dataSync` and `.sync`. Kernel call: pwritev2(2).
+    ///
+    /// - Throws: `cancelled`, `deadlineExceeded`, `wouldBlock` (with `.noWait`), `fileClosed`, or the error of
+    ///   pwritev2(2).
     public func write(
         _ bytes: RawSpan, at offset: Int64, flags: TransferFlags = [], deadline: Deadline = .never
     ) async throws(IOError) -> Int {
@@ -14,7 +17,8 @@ extension File {
         return try await write(base, count, offset, flags, deadline)
     }
 
-    /// Writes all of the caller's memory from `offset` on. After an error some of it may be written. As `write`.
+    /// Writes all of the caller's memory from `offset` on. After an error, part of it may be written. Otherwise as
+    /// `write`.
     public func writeAll(
         _ bytes: RawSpan, at offset: Int64, flags: TransferFlags = [], deadline: Deadline = .never
     ) async throws(IOError) {
@@ -22,21 +26,21 @@ extension File {
         try await writeAll(base, count, offset, flags, deadline)
     }
 
-    /// `write` from an array.
+    /// Writes an array at `offset` and returns the number of bytes written, as for a span.
     public func write(
         _ bytes: [UInt8], at offset: Int64, flags: TransferFlags = [], deadline: Deadline = .never
     ) async throws(IOError) -> Int {
         try await write(bytes.span.bytes, at: offset, flags: flags, deadline: deadline)
     }
 
-    /// `writeAll` from an array.
+    /// Writes all of an array from `offset` on, as for a span.
     public func writeAll(
         _ bytes: [UInt8], at offset: Int64, flags: TransferFlags = [], deadline: Deadline = .never
     ) async throws(IOError) {
         try await writeAll(bytes.span.bytes, at: offset, flags: flags, deadline: deadline)
     }
 
-    /// Writes `buffer.count` bytes of a pool's buffer at `offset`. As `write`.
+    /// Writes the first `buffer.count` bytes of a pool's buffer at `offset`, as for a span.
     public func write(
         _ buffer: borrowing IOBuffer, at offset: Int64, flags: TransferFlags = [],
         deadline: Deadline = .never
@@ -44,14 +48,16 @@ extension File {
         try await write(UnsafeRawPointer(buffer.base), buffer.count, offset, flags, deadline)
     }
 
-    /// Writes the buffers of `vector`, one after the other, at `offset`. Returns the bytes written in all. The kernel
-    /// call is pwritev2(2).
+    /// Writes the buffers of `vector` in order at `offset`, and returns the total number of bytes written. Kernel call:
+    /// pwritev2(2).
     public func write(
         _ vector: borrowing IOVector, at offset: Int64, flags: TransferFlags = [],
         deadline: Deadline = .never
     ) async throws(IOError) -> Int {
-        let transfer = Transfer(descriptor, vector.vectors, count: vector.count, offset: offset, flags: flags)
-        return try await perform(.writeVectored, transfer, deadline)
+        let transfer = Transfer(
+            descriptor, vector.vectors, count: vector.count, offset: offset, flags: flags,
+            form: [.writing, .vectored])
+        return try await perform(transfer, deadline)
     }
 
     @inline(__always)
@@ -59,12 +65,13 @@ extension File {
         _ base: UnsafeRawPointer?, _ count: Int, _ offset: Int64, _ flags: TransferFlags,
         _ deadline: Deadline
     ) async throws(IOError) -> Int {
-        // The kernel only reads through it.
+        // A write only reads through the pointer.
         let transfer = Transfer(
-            descriptor, UnsafeMutableRawPointer(mutating: base), count: count, offset: offset, flags: flags)
-        return try await perform(.write, transfer, deadline)
+            descriptor, UnsafeMutableRawPointer(mutating: base), count: count, offset: offset, flags: flags,
+            form: .writing)
+        return try await perform(transfer, deadline)
     }
-    /// `writeAll` from memory that the caller keeps where it is until this returns.
+    /// `writeAll` from memory whose address the caller keeps fixed until the call returns.
     func writeAll(
         _ base: UnsafeRawPointer?, _ count: Int, _ offset: Int64, _ flags: TransferFlags,
         _ deadline: Deadline

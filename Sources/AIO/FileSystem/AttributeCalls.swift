@@ -1,7 +1,7 @@
 internal import AIOCore
 internal import CKernel
 
-/// What the calls on extended attributes of open files and of paths have in common: memory, and how much is enough.
+/// The calls on extended attributes, for open files and for paths: they manage the memory and the size of the buffers.
 struct AttributeCalls {
     /// An open file, or a path.
     enum Target {
@@ -10,7 +10,7 @@ struct AttributeCalls {
     }
 
     let target: Target
-    /// Carries the operation out under this name.
+    /// Carries out the operation; the string is its name in errors.
     let perform: (Operation, String) async throws(IOError) -> Int32
 
     func get(_ name: AttributeName) async throws(IOError) -> [UInt8]? {
@@ -79,7 +79,8 @@ struct AttributeCalls {
         _ = try await perform(.call(call), operation)
     }
 
-    /// Most values and lists are short; none is longer than 64 KiB.
+    /// Tries 1 KiB first, since most values and lists are short, and then 64 KiB, the kernel's maximum
+    /// (XATTR_SIZE_MAX).
     private func fill(
         _ operation: String, _ call: (UnsafeMutableRawBufferPointer) -> BlockingCall
     ) async throws(IOError) -> [UInt8] {

@@ -1,17 +1,22 @@
 internal import AIOCore
 internal import CKernel
-internal import Glibc
 
-/// Gives one file extended attributes of another, on a worker's thread.
+#if canImport(Musl)
+    internal import Musl
+#else
+    internal import Glibc
+#endif
+
+/// Copies extended attributes from one file to another, on a worker's thread.
 struct AttributeCopy {
-    /// An open file, or a path, the last name of which is not followed.
+    /// An open file, or a path whose last component is not followed if it is a symbolic link.
     private enum Place {
         case descriptor(Int32)
         case path(UnsafePointer<CChar>)
     }
 
     static var accessList: String { "system.posix_acl_access" }
-    /// Of a directory: what is made in it gets this one.
+    /// On directories only: files created in the directory inherit this list.
     static var defaultList: String { "system.posix_acl_default" }
     static var lists: [String] { [accessList, defaultList] }
 
@@ -22,13 +27,14 @@ struct AttributeCopy {
         (self.source, self.target) = (.descriptor(source), .descriptor(target))
     }
 
-    /// The paths must outlive this.
+    /// The paths must outlive this value.
     init(fromPath source: UnsafePointer<CChar>, toPath target: UnsafePointer<CChar>) {
         (self.source, self.target) = (.path(source), .path(target))
     }
 
-    /// Copies those that can be: what the target's file system does not keep, or the caller may not set, is left out, as
-    /// with `cp -a`. Returns which access control lists the target has from the source, and which it could not be given.
+    /// Copies every attribute that can be copied. Like `cp -a` it skips what the target's file system does not support
+    /// and what the caller may not set. Returns which access control lists were copied, and which could not be set on
+    /// the target.
     func copyWhatCanBe() -> (copied: [String], refused: [String]) {
         var (copied, refused): ([String], [String]) = ([], [])
         _ = forEachName { name, value in
@@ -42,12 +48,13 @@ struct AttributeCopy {
         return (copied, refused)
     }
 
-    /// What the source's access control list lets its group do, as three bits. nil if it cannot be told.
+    /// The group's permissions in the source's access control list, as three bits; nil if the list cannot be read.
     func groupPermissions() -> UInt32? {
         withMemory { memory -> Int in
             let count = Self.accessList.withCString { get($0, memory.baseAddress, memory.count) }
             guard count > 4 else { return -1 }
-            // After its version, entries of eight bytes: tag, permissions, number. ACL_GROUP_OBJ and ACL_MASK.
+            // acl(5), xattr format: a version of four bytes, then entries of eight: tag, permissions, ID. 0x04 is
+            // ACL_GROUP_OBJ, 0x10 is ACL_MASK.
             var (group, mask): (Int, Int) = (0, 7)
             for start in stride(from: 4, to: count - 7, by: 8) {
                 let tag = memory.loadUnaligned(fromByteOffset: start, as: UInt16.self)
@@ -59,7 +66,7 @@ struct AttributeCopy {
         }.nonNegative
     }
 
-    /// Takes one away from the target.
+    /// Removes an attribute from the target.
     func remove(_ name: String) -> Int {
         name.withCString { name in
             switch target {
@@ -69,24 +76,25 @@ struct AttributeCopy {
         }
     }
 
-    /// Copies those of `user.`. 0 or a negative errno.
+    /// Copies the attributes of the namespace `user.`. Returns 0 or a negative errno.
     func copyOfUser() -> Int {
         forEachName { name, value in strncmp(name, "user.", 5) == 0 ? min(copy(name, value), 0) : 0 }
     }
 
-    /// Copies the access control list, and with it the permissions. 1 if there is one, 0, or a negative errno.
+    /// Copies the access control list, which includes the permissions. Returns 1 if there is one, 0 if not, or a
+    /// negative errno.
     func copyAccessList() -> Int {
         Self.accessList.withCString { name in
-            // Most files have none, and some file systems know of none.
+            // Most files have no list, and some file systems do not support them.
             let size = get(name, nil, 0)
             guard size > 0 else { return size == -Int(ENODATA) || size == -Int(EOPNOTSUPP) ? 0 : size }
             return withMemory { copy(name, $0) }
         }
     }
 
-    /// Calls `body` with each name and memory for a value, until it returns something negative.
+    /// Calls `body` with each name and a buffer for a value, until it returns a negative number.
     private func forEachName(_ body: (UnsafePointer<CChar>, UnsafeMutableRawBufferPointer) -> Int) -> Int {
-        // Most files have none, and some file systems know of none.
+        // Most files have no attributes, and some file systems do not support them.
         let size = list(nil, 0)
         guard size > 0 else { return size == -Int(EOPNOTSUPP) ? 0 : size }
         return withMemory { names in
@@ -104,7 +112,7 @@ struct AttributeCopy {
         }
     }
 
-    /// 1, or 0 if there is no such attribute (any more), or a negative errno.
+    /// Returns 1, or 0 if the attribute does not exist (any more), or a negative errno.
     private func copy(_ name: UnsafePointer<CChar>, _ value: UnsafeMutableRawBufferPointer) -> Int {
         let count = get(name, value.baseAddress, value.count)
         guard count >= 0 else { return count == -Int(ENODATA) ? 0 : count }
@@ -112,7 +120,7 @@ struct AttributeCopy {
         return result == 0 ? 1 : result
     }
 
-    /// No value and no list is longer.
+    /// Gives `body` a buffer of 64 KiB, the kernel's maximum for a value.
     private func withMemory(_ body: (UnsafeMutableRawBufferPointer) -> Int) -> Int {
         let memory = UnsafeMutableRawBufferPointer.allocate(byteCount: Int(CK_XATTR_SIZE_MAX), alignment: 1)
         defer { memory.deallocate() }

@@ -1,6 +1,7 @@
-/// The name of an extended attribute, xattr(7): any bytes but NUL, with the namespace in front, as in `user.origin`.
+/// The name of an extended attribute, xattr(7): bytes other than NUL, beginning with the namespace, for example
+/// `user.origin`.
 public struct AttributeName: Hashable, Sendable, ExpressibleByStringLiteral, CustomStringConvertible {
-    /// Names have the same rules as paths.
+    /// An attribute name has the same rules as a path.
     private let path: Path
 
     public init(_ string: String) { path = Path(string) }
@@ -9,23 +10,23 @@ public struct AttributeName: Hashable, Sendable, ExpressibleByStringLiteral, Cus
 
     public var bytes: [UInt8] { path.bytes }
 
-    /// With invalid UTF-8 replaced, and in quotes if it holds spaces or what a terminal would not show.
+    /// The name as text, with invalid UTF-8 replaced.
     public var description: String { path.description }
 
-    /// As `Path.copyCString`.
+    /// A NUL-terminated copy, as `Path.copyCString` makes it.
     func copyCString(for operation: String) throws(IOError) -> UnsafeMutablePointer<CChar> {
         guard !path.hasInteriorNUL else {
-            throw IOError(.invalidArgument, operation, advice: "the name \(self) holds a NUL byte")
+            throw IOError(.invalidArgument, operation, advice: "the name \(path) holds a NUL byte")
         }
         return path.copyCString()
     }
 }
 
-/// What setting an extended attribute does if there is one of that name, or none.
+/// What happens when an attribute is set that exists already, or does not exist.
 public enum AttributeMode: Sendable {
     case createOrReplace
-    /// Fails with `alreadyExists` if there is one.
+    /// Fails with `alreadyExists` if the attribute exists.
     case create
-    /// Fails with ENODATA if there is none.
+    /// Fails with ENODATA if the attribute does not exist.
     case replace
 }

@@ -1,11 +1,11 @@
-/// What a file that was replaced withstands. It withstands the end of the process, at any moment, in any case.
+/// What a replaced file survives besides the end of the process at any moment, which it survives in every case.
 public enum Durability: Sendable, Hashable {
-    /// Content and name are on the device: when the call returns, a loss of power does no more harm. fsync(2) of the file
-    /// before it gets its name, and of the folder after it.
+    /// Content and name survive a power failure that happens after the call has returned. fsync(2) of the file before
+    /// it gets its name, and of the folder afterwards.
     case full
-    /// After a loss of power the name stands for the old content or the new one, whole; for which of them is not known.
-    /// fdatasync(2) of the file before it gets its name.
+    /// After a power failure the name refers to the complete old content or to the complete new content; which of them
+    /// is not known. fdatasync(2) of the file before it gets its name.
     case data
-    /// No sync. After a loss of power the file may be empty, or hold a part: what the file system has made of it.
+    /// No sync. After a power failure the file may be empty or incomplete, depending on the file system.
     case none
 }

@@ -1,10 +1,10 @@
 internal import AIOCore
 
-/// Extended attributes, xattr(7). Of a symbolic link itself, unless `followLinks`. File systems that keep none of a
-/// namespace throw `notSupported`.
+/// Extended attributes, xattr(7). With `followLinks` false, a call works on a symbolic link itself. File systems that
+/// do not support a namespace fail with `notSupported`.
 extension FileSystem {
-    /// The value of an attribute; nil if there is none of that name. getxattr(2), lgetxattr(2); twice if the value is
-    /// longer than 1 KiB.
+    /// The value of an attribute; nil if the attribute does not exist. Kernel calls: getxattr(2), lgetxattr(2); a
+    /// second call if the value is longer than 1 KiB.
     public static func extendedAttribute(
         _ name: AttributeName, of path: Path, followLinks: Bool = true, runtime: IORuntime = .shared,
         deadline: Deadline = .never
@@ -14,7 +14,7 @@ extension FileSystem {
         return try await calls(memory, path, followLinks, runtime, deadline).get(name)
     }
 
-    /// The names of all attributes that the caller may see, in no order. listxattr(2), llistxattr(2).
+    /// The names of all attributes that the caller may see, unordered. Kernel calls: listxattr(2), llistxattr(2).
     public static func extendedAttributes(
         of path: Path, followLinks: Bool = true, runtime: IORuntime = .shared, deadline: Deadline = .never
     ) async throws(IOError) -> [AttributeName] {
@@ -23,7 +23,8 @@ extension FileSystem {
         return try await calls(memory, path, followLinks, runtime, deadline).list()
     }
 
-    /// Sets an attribute to a value of up to 64 KiB; file systems may allow less. setxattr(2), lsetxattr(2).
+    /// Sets an attribute to a value of up to 64 KiB; a file system may allow less. Kernel calls: setxattr(2),
+    /// lsetxattr(2).
     public static func setExtendedAttribute(
         _ name: AttributeName, to value: [UInt8], of path: Path, mode: AttributeMode = .createOrReplace,
         followLinks: Bool = true, runtime: IORuntime = .shared, deadline: Deadline = .never
@@ -33,7 +34,7 @@ extension FileSystem {
         try await calls(memory, path, followLinks, runtime, deadline).set(name, value, mode)
     }
 
-    /// Removes an attribute. Fails with ENODATA if there is none of that name. removexattr(2), lremovexattr(2).
+    /// Removes an attribute. Fails with ENODATA if it does not exist. Kernel calls: removexattr(2), lremovexattr(2).
     public static func removeExtendedAttribute(
         _ name: AttributeName, of path: Path, followLinks: Bool = true, runtime: IORuntime = .shared,
         deadline: Deadline = .never
@@ -52,28 +53,28 @@ extension FileSystem {
     }
 }
 
-/// Extended attributes of an open file: as those of `FileSystem`.
+/// Extended attributes of an open file, as those of `FileSystem`.
 extension File {
-    /// The value of an attribute; nil if there is none of that name. fgetxattr(2).
+    /// The value of an attribute; nil if the attribute does not exist. Kernel call: fgetxattr(2).
     public func extendedAttribute(
         _ name: AttributeName, deadline: Deadline = .never
     ) async throws(IOError) -> [UInt8]? {
         try await attributeCalls(deadline).get(name)
     }
 
-    /// The names of all attributes that the caller may see, in no order. flistxattr(2).
+    /// The names of all attributes that the caller may see, unordered. Kernel call: flistxattr(2).
     public func extendedAttributes(deadline: Deadline = .never) async throws(IOError) -> [AttributeName] {
         try await attributeCalls(deadline).list()
     }
 
-    /// Sets an attribute. fsetxattr(2).
+    /// Sets an attribute. Kernel call: fsetxattr(2).
     public func setExtendedAttribute(
         _ name: AttributeName, to value: [UInt8], mode: AttributeMode = .createOrReplace, deadline: Deadline = .never
     ) async throws(IOError) {
         try await attributeCalls(deadline).set(name, value, mode)
     }
 
-    /// Removes an attribute. fremovexattr(2).
+    /// Removes an attribute. Kernel call: fremovexattr(2).
     public func removeExtendedAttribute(
         _ name: AttributeName, deadline: Deadline = .never
     ) async throws(IOError) {

@@ -1,14 +1,14 @@
 internal import AIOCore
 internal import CKernel
 
-/// What works on paths: names, metadata, and whole files at once.
+/// Operations on paths: names, metadata, whole files, directory trees.
 ///
-/// A relative path begins at the working directory, as it is when the operation is carried out. Each function is one
-/// operation on a loop unless it says otherwise; where the ring has none, a worker makes the system call. A cancelled
-/// task gets `cancelled` only if nothing has happened; a system call that a worker has begun is not interrupted.
-/// Errors name the operation and the path.
+/// A relative path starts at the working directory at the time when the operation runs. Each function is one operation
+/// on a loop unless its documentation says otherwise; a worker makes the system calls that the ring does not have. A
+/// single operation that throws `cancelled` has changed nothing, and a system call that a worker has begun is not
+/// interrupted. Errors name the operation and the path.
 public enum FileSystem {
-    /// What the file system knows of a file. Of a symbolic link itself, unless `followLinks`. statx(2).
+    /// A file's metadata; with `followLinks` false, that of a symbolic link itself. Kernel call: statx(2).
     public static func status(
         of path: Path, followLinks: Bool = true, runtime: IORuntime = .shared, deadline: Deadline = .never
     ) async throws(IOError) -> FileStatus {
@@ -23,7 +23,7 @@ public enum FileSystem {
         return FileStatus(result.pointee)
     }
 
-    /// How large the file system is that a path lies on, and how much of it is free. statfs(2).
+    /// The size and free space of the file system that contains a path. Kernel call: statfs(2).
     public static func statistics(
         of path: Path, runtime: IORuntime = .shared, deadline: Deadline = .never
     ) async throws(IOError) -> FileSystemStatistics {
@@ -38,7 +38,7 @@ public enum FileSystem {
 }
 
 extension IORuntime {
-    /// An operation on a path, whose NUL-terminated form stays until it is over.
+    /// Carries out an operation on a path, and keeps its NUL-terminated copy until the operation has completed.
     func perform(
         _ name: String, _ path: Path, _ deadline: Deadline, _ operation: (UnsafePointer<CChar>) -> Operation
     ) async throws(IOError) -> Int32 {
@@ -47,7 +47,7 @@ extension IORuntime {
         return try await perform(operation(memory), deadline.nanoseconds, name, path).result
     }
 
-    /// An operation on two paths. Errors name the first, and the second as advice.
+    /// Carries out an operation on two paths. Errors name the first as their path, and the second in their advice.
     func perform(
         _ name: String, _ path: Path, _ other: Path, _ deadline: Deadline,
         _ operation: (UnsafePointer<CChar>, UnsafePointer<CChar>) -> Operation

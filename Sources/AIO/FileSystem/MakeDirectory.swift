@@ -2,10 +2,11 @@ internal import AIOCore
 internal import CKernel
 
 extension FileSystem {
-    /// Makes a directory with these permissions, less the umask. Throws `alreadyExists` if the name is taken. mkdirat(2).
+    /// Creates a directory with these permissions, less the umask. Throws `alreadyExists` if the name is taken.
     ///
-    /// `withParents`: makes those above it that are missing too, and takes a directory that is there for success. That
-    /// is one operation on a worker; after an error or a cancel some may have been made.
+    /// `withParents` also creates missing parent directories, and succeeds if the directory exists. This is one
+    /// operation on a worker; after an error or a cancellation some of the directories may have been created. Kernel
+    /// call: mkdirat(2).
     public static func makeDirectory(
         _ path: Path, permissions: UInt16 = 0o777, withParents: Bool = false, runtime: IORuntime = .shared,
         deadline: Deadline = .never
@@ -21,7 +22,7 @@ extension FileSystem {
     }
 }
 
-/// A directory and those above it, from the outermost on.
+/// A directory and its parents, created from the outermost on.
 private final class DirectoryChain: BlockingWork, @unchecked Sendable {
     // @unchecked: as BlockingWork says.
     private let path: UnsafeMutablePointer<CChar>
@@ -30,7 +31,7 @@ private final class DirectoryChain: BlockingWork, @unchecked Sendable {
 
     init(_ path: Path, _ permissions: UInt32, _ deadline: Deadline) throws(IOError) {
         self.path = try path.copyCString(for: "mkdir")
-        // Slashes at the end say nothing here.
+        // Trailing slashes have no meaning here.
         count = path.bytes.reversed().drop { $0 == Self.slash }.count
         self.permissions = permissions
         super.init(deadline: deadline.nanoseconds)
@@ -41,14 +42,14 @@ private final class DirectoryChain: BlockingWork, @unchecked Sendable {
     private static var slash: UInt8 { UInt8(ascii: "/") }
 
     override func run() -> Int {
-        // Mostly all but the last are there.
+        // Usually all parents exist.
         let result = Kernel.mkdirat(CK_AT_FDCWD, path, permissions)
         if result == -Int(EEXIST) { return existing() }
         guard result == -Int(ENOENT), count > 0 else { return result }
         for index in 1..<count where path[index] == CChar(bitPattern: Self.slash) {
             guard !shouldEnd else { return -Int(ECANCELED) }
             path[index] = 0
-            // Their maker must be able to make the next one in it.
+            // The creator needs write and search permission in it to create the next directory.
             let result = Kernel.mkdirat(CK_AT_FDCWD, path, permissions | 0o300)
             path[index] = CChar(bitPattern: Self.slash)
             guard result == 0 || result == -Int(EEXIST) else { return result }
@@ -57,7 +58,7 @@ private final class DirectoryChain: BlockingWork, @unchecked Sendable {
         return last == -Int(EEXIST) ? existing() : last
     }
 
-    /// What has the name already is fine if it is a directory.
+    /// An existing directory is a success; anything else with that name is not.
     private func existing() -> Int {
         var status = ck_statx()
         let result = Kernel.statx(CK_AT_FDCWD, path, 0, CK_STATX_TYPE, &status)

@@ -2,7 +2,8 @@ internal import AIOCore
 internal import CKernel
 
 extension FileSystem {
-    /// Sets when a file was last read and last written. Of a symbolic link itself, unless `followLinks`. utimensat(2).
+    /// Sets the times of the last access and the last modification; with `followLinks` false, of a symbolic link
+    /// itself. Kernel call: utimensat(2).
     public static func setTimes(
         of path: Path, access: FileTime = .unchanged, modification: FileTime = .unchanged, followLinks: Bool = true,
         runtime: IORuntime = .shared, deadline: Deadline = .never
@@ -15,9 +16,10 @@ extension FileSystem {
         }
     }
 
-    /// Sets the permissions, `0o644` say, with the bits of set-user-ID, set-group-ID and sticky. Without `followLinks`
-    /// a symbolic link fails with `notSupported`, as no file system keeps permissions for it. fchmodat2(2); before
-    /// Linux 6.6, which does not know it, `followLinks` false is `notSupported` for all files.
+    /// Sets the permissions, for example `0o644`, including set-user-ID, set-group-ID and sticky bits.
+    ///
+    /// With `followLinks` false a symbolic link fails with `notSupported`, since no file system stores permissions for
+    /// links. Before Linux 6.6, which added fchmodat2(2), every file fails so. Kernel call: fchmodat2(2).
     public static func setPermissions(
         _ permissions: UInt16, of path: Path, followLinks: Bool = true, runtime: IORuntime = .shared,
         deadline: Deadline = .never
@@ -30,8 +32,8 @@ extension FileSystem {
         }
     }
 
-    /// Sets user and group by number; nil leaves one as it is. Of a symbolic link itself, unless `followLinks`. The
-    /// kernel then clears set-user-ID and set-group-ID. fchownat(2).
+    /// Sets the numeric owner and group; nil leaves one unchanged. With `followLinks` false, the call changes a
+    /// symbolic link itself. The kernel clears set-user-ID and set-group-ID. Kernel call: fchownat(2).
     public static func setOwner(
         of path: Path, userID: UInt32? = nil, groupID: UInt32? = nil, followLinks: Bool = true,
         runtime: IORuntime = .shared, deadline: Deadline = .never

@@ -2,18 +2,20 @@ internal import AIOCore
 internal import CKernel
 
 extension FileSystem {
+    /// Flags of renameat2(2).
     public struct RenameOptions: OptionSet, Sendable {
         public let rawValue: UInt32
         public init(rawValue: UInt32) { self.rawValue = rawValue }
 
-        /// Fails with `alreadyExists` rather than replacing what has the new name.
+        /// Fails with `alreadyExists` if the new name exists, instead of replacing it.
         public static let noReplace = RenameOptions(rawValue: CK_RENAME_NOREPLACE)
-        /// The two change places, at once. Both must be there.
+        /// Exchanges the two names atomically. Both must exist.
         public static let exchange = RenameOptions(rawValue: CK_RENAME_EXCHANGE)
     }
 
-    /// Gives a file or directory another name on the same file system. What had that name is replaced at once: at any
-    /// moment the name stands for the one or the other. Symbolic links are renamed, not followed. renameat2(2).
+    /// Renames a file or directory within its file system. An existing file of the new name is replaced atomically: at
+    /// any moment the name refers to one or the other. Symbolic links are renamed, not followed. Kernel call:
+    /// renameat2(2).
     public static func rename(
         _ path: Path, to newPath: Path, options: RenameOptions = [], runtime: IORuntime = .shared,
         deadline: Deadline = .never
@@ -24,7 +26,8 @@ extension FileSystem {
         }
     }
 
-    /// Takes a file's name away, and the file with its last name. Throws `isDirectory` for a directory. unlinkat(2).
+    /// Removes a name of a file, and the file with its last name. Throws `isDirectory` for a directory. Kernel call:
+    /// unlinkat(2).
     public static func unlink(
         _ path: Path, runtime: IORuntime = .shared, deadline: Deadline = .never
     ) async throws(IOError) {
@@ -33,7 +36,7 @@ extension FileSystem {
         }
     }
 
-    /// Removes an empty directory. unlinkat(2) with AT_REMOVEDIR.
+    /// Removes an empty directory. Kernel call: unlinkat(2) with AT_REMOVEDIR.
     public static func removeDirectory(
         _ path: Path, runtime: IORuntime = .shared, deadline: Deadline = .never
     ) async throws(IOError) {
@@ -42,8 +45,8 @@ extension FileSystem {
         }
     }
 
-    /// Gives a file a second name on the same file system. A symbolic link gets one itself, and is not followed.
-    /// linkat(2).
+    /// Gives a file another name on the same file system (a hard link). A symbolic link is linked itself, not followed.
+    /// Kernel call: linkat(2).
     public static func link(
         _ path: Path, to newPath: Path, runtime: IORuntime = .shared, deadline: Deadline = .never
     ) async throws(IOError) {
@@ -52,8 +55,8 @@ extension FileSystem {
         }
     }
 
-    /// Makes a symbolic link at `path` that leads to `target`, which need not be there; if relative, it is taken from
-    /// where the link lies. symlinkat(2).
+    /// Creates a symbolic link at `path` to `target`, which need not exist. A relative target is resolved from the
+    /// directory of the link. Kernel call: symlinkat(2).
     public static func symbolicLink(
         at path: Path, to target: Path, runtime: IORuntime = .shared, deadline: Deadline = .never
     ) async throws(IOError) {
@@ -62,8 +65,8 @@ extension FileSystem {
         }
     }
 
-    /// Where a symbolic link leads. Throws `invalidArgument` if it is none. readlinkat(2); once more for a target of
-    /// more than 4095 bytes, which only links of the kernel's own have.
+    /// The target of a symbolic link. Throws `invalidArgument` if the path is not one. Kernel call: readlinkat(2); a
+    /// second call if the target is longer than 4095 bytes, which only the kernel's own links are.
     public static func readLink(
         _ path: Path, runtime: IORuntime = .shared, deadline: Deadline = .never
     ) async throws(IOError) -> Path {
@@ -73,7 +76,7 @@ extension FileSystem {
             let count = try await runtime.perform("readlink", path, deadline) {
                 .call(.readLink(directory: CK_AT_FDCWD, path: $0, buffer: buffer.baseAddress!, count: capacity))
             }
-            // A target that fills the buffer may have been cut off.
+            // A target that fills the buffer may be truncated.
             if count < capacity { return Path(bytes: buffer.prefix(Int(count))) }
         }
         throw IOError(.other, "readlink", path: path, advice: "the target is longer than 1 MiB")

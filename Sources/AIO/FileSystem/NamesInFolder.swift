@@ -1,14 +1,15 @@
 internal import AIOCore
 internal import CKernel
 
-/// Names by paths that begin at an open folder (a file opened with `.directory`) and, unless `confinement` says
-/// otherwise, stay below it: neither `..`, nor an absolute path, nor a symbolic link leads out of it, which fails with
-/// EXDEV, also while others rename and replace what lies on the way.
+/// The same functions with paths relative to an open folder, a file opened with `.directory`. The path must stay below
+/// the folder unless `confinement` says otherwise: a `..`, an absolute path or a symbolic link that leads out of it
+/// fails with EXDEV, even while other processes rename or replace components of the path.
 ///
-/// Each is one operation on a worker. The folder is in use until it returns; a close of it waits. The rest is as for the
-/// functions of the same names without a folder. openat2(2), and the system call that is named.
+/// Each function is one operation on a worker. The folder is in use until the call returns, so closing it waits.
+/// Everything else is as for the function of the same name without a folder. Kernel calls: openat2(2) and the one that
+/// is named.
 extension FileSystem {
-    /// What the file system knows of a file. Of a symbolic link itself, unless `followLinks`. statx(2).
+    /// A file's metadata; with `followLinks` false, that of a symbolic link itself. Kernel call: statx(2).
     public static func status(
         of path: Path, in folder: File, confinement: File.Confinement = .beneath, followLinks: Bool = true,
         deadline: Deadline = .never
@@ -22,11 +23,11 @@ extension FileSystem {
         return FileStatus(result.pointee)
     }
 
-    /// Where a symbolic link leads. readlinkat(2).
+    /// The target of a symbolic link. Kernel call: readlinkat(2).
     public static func readLink(
         _ path: Path, in folder: File, confinement: File.Confinement = .beneath, deadline: Deadline = .never
     ) async throws(IOError) -> Path {
-        // No link of a file system holds more than 4095 bytes.
+        // A symbolic link of a file system has at most 4095 bytes.
         let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 4096, alignment: 1)
         defer { buffer.deallocate() }
         let count = try await folder.perform("readlink", path, deadline) { () throws(IOError) in
@@ -35,7 +36,7 @@ extension FileSystem {
         return Path(bytes: buffer.prefix(Int(count)))
     }
 
-    /// Takes a file's name away. unlinkat(2).
+    /// Removes a name of a file. Kernel call: unlinkat(2).
     public static func unlink(
         _ path: Path, in folder: File, confinement: File.Confinement = .beneath, deadline: Deadline = .never
     ) async throws(IOError) {
@@ -44,7 +45,7 @@ extension FileSystem {
         }
     }
 
-    /// Removes an empty directory. unlinkat(2) with AT_REMOVEDIR.
+    /// Removes an empty directory. Kernel call: unlinkat(2) with AT_REMOVEDIR.
     public static func removeDirectory(
         _ path: Path, in folder: File, confinement: File.Confinement = .beneath, deadline: Deadline = .never
     ) async throws(IOError) {
@@ -53,7 +54,7 @@ extension FileSystem {
         }
     }
 
-    /// Makes a directory with these permissions, less the umask. mkdirat(2).
+    /// Creates a directory with these permissions, less the umask. Kernel call: mkdirat(2).
     public static func makeDirectory(
         _ path: Path, in folder: File, confinement: File.Confinement = .beneath, permissions: UInt16 = 0o777,
         deadline: Deadline = .never
@@ -64,7 +65,7 @@ extension FileSystem {
         }
     }
 
-    /// Makes a symbolic link that leads to `target`, wherever that is. symlinkat(2).
+    /// Creates a symbolic link to `target`, which is not confined. Kernel call: symlinkat(2).
     public static func symbolicLink(
         at path: Path, in folder: File, confinement: File.Confinement = .beneath, to target: Path,
         deadline: Deadline = .never
@@ -77,7 +78,7 @@ extension FileSystem {
         }
     }
 
-    /// Gives a file or directory another name on the same file system, in the same folder or below another. renameat2(2).
+    /// Renames a file or directory within its file system, in the same folder or to another. Kernel call: renameat2(2).
     public static func rename(
         _ path: Path, in folder: File, to newPath: Path, in newFolder: File? = nil,
         confinement: File.Confinement = .beneath, options: RenameOptions = [], deadline: Deadline = .never
@@ -86,7 +87,7 @@ extension FileSystem {
             "rename", .rename(flags: options.rawValue), path, folder, newPath, newFolder, confinement, deadline)
     }
 
-    /// Gives a file a second name on the same file system, in the same folder or below another. linkat(2).
+    /// Gives a file another name on the same file system, in the same folder or in another. Kernel call: linkat(2).
     public static func link(
         _ path: Path, in folder: File, to newPath: Path, in newFolder: File? = nil,
         confinement: File.Confinement = .beneath, deadline: Deadline = .never
@@ -116,7 +117,7 @@ extension FileSystem {
 }
 
 extension File {
-    /// Work in this folder, which stays open until it is over.
+    /// Carries out work in this folder, which stays open until the work has completed.
     fileprivate func perform(
         _ name: String, _ path: Path, _ deadline: Deadline, _ work: () throws(IOError) -> BlockingWork
     ) async throws(IOError) -> Int32 {
@@ -126,7 +127,7 @@ extension File {
     }
 }
 
-/// Opens what a path leads to, for questions alone, and asks.
+/// Opens a path with O_PATH and queries the file.
 private final class OpenPath: BlockingWork, @unchecked Sendable {
     // @unchecked: as BlockingWork says; the results are borrowed from a caller that waits.
     enum Question {
@@ -164,7 +165,7 @@ private final class OpenPath: BlockingWork, @unchecked Sendable {
             let count = "".withCString {
                 Kernel.readlinkat(Int32(descriptor), $0, buffer.baseAddress!, buffer.count)
             }
-            // What the kernel says without a path of something that is no link.
+            // readlinkat(2) with an empty path fails with ENOENT if the descriptor is not a symbolic link.
             return count == -Int(ENOENT) ? -Int(EINVAL) : count
         }
     }
@@ -209,7 +210,7 @@ private final class NameChange: BlockingWork, @unchecked Sendable {
     }
 }
 
-/// A change that is about two names.
+/// A change of two names.
 private final class PlaceChange: BlockingWork, @unchecked Sendable {
     // @unchecked: as BlockingWork says.
     enum Change {

@@ -1,10 +1,10 @@
 internal import AIOCore
 internal import CKernel
 
-/// Where a relative path begins, and what the way from there must not do: for calls on a worker's thread.
+/// The directory where a relative path starts, and the restrictions on its resolution. For calls on a worker's thread.
 struct PathOrigin: Sendable {
     let directory: Int32
-    /// openat2(2)'s RESOLVE_ flags.
+    /// RESOLVE flags of openat2(2).
     let resolve: UInt64
 
     static var workingDirectory: PathOrigin { PathOrigin(directory: CK_AT_FDCWD, resolve: 0) }
@@ -14,13 +14,13 @@ struct PathOrigin: Sendable {
         self.resolve = resolve
     }
 
-    /// The folder is in use while it is used here.
+    /// The folder must stay in use as long as this value is.
     init(_ folder: File, _ confinement: File.Confinement) {
         self.init(directory: folder.descriptor.number, resolve: confinement.rawValue)
     }
 
-    /// openat2(2). EAGAIN under a confinement means that something was renamed just then, and the kernel could not tell
-    /// whether a `..` led out of the folder: it is asked again.
+    /// openat2(2). With RESOLVE_BENEATH or RESOLVE_IN_ROOT, EAGAIN means that a concurrent rename or mount kept the
+    /// kernel from checking a `..`; the call is then repeated.
     func open(_ path: UnsafePointer<CChar>, _ flags: UInt64, permissions: UInt16 = 0) -> Int {
         var how = ck_open_how(
             flags: flags | CK_O_CLOEXEC,
@@ -35,16 +35,16 @@ struct PathOrigin: Sendable {
     }
 }
 
-/// A path in two parts: the folder that its last name lies in, and that name.
+/// A path in two parts: the parent folder, and the last name.
 ///
-/// The system calls that give and take away names know no confinement. But a single name in a folder that is held open
-/// cannot lead out of it: so the way to the folder alone has to be confined.
+/// The system calls that create and remove names have no confinement. A single name in an open folder cannot lead out
+/// of it, so it suffices to confine the resolution of the parent.
 struct PlacedName: Sendable {
-    /// `.` if the path is a name alone.
+    /// `.` if the path is a single name.
     let folder: Path
     let name: Path
 
-    /// Without the slashes at its end, by which the kernel would follow a symbolic link. nil if it does not end with a
+    /// Drops trailing slashes, with which the kernel would follow a symbolic link. nil if the path does not end with a
     /// name: it is empty, or ends with `.` or `..`.
     init?(_ path: Path) {
         let slash = UInt8(ascii: "/")
@@ -56,7 +56,7 @@ struct PlacedName: Sendable {
         folder = rest.isEmpty ? "." : Path(bytes: rest)
     }
 
-    /// For an operation of this name: throws what is wrong with the path.
+    /// Throws if the path is unusable; `operation` is the name in the error.
     init(_ path: Path, for operation: String) throws(IOError) {
         guard !path.hasInteriorNUL else {
             throw IOError(.invalidArgument, operation, path: path, advice: "the path holds a NUL byte")
@@ -67,7 +67,7 @@ struct PlacedName: Sendable {
         self = placed
     }
 
-    /// On a worker: opens the folder for its names alone.
+    /// Opens the parent folder, by default with O_PATH. Runs on a worker.
     func openFolder(from origin: PathOrigin, _ flags: UInt64 = CK_O_PATH) -> Int {
         folder.withCString { origin.open($0, flags | CK_O_DIRECTORY) }
     }

@@ -2,20 +2,23 @@ internal import AIOCore
 internal import CKernel
 
 extension FileSystem {
-    /// Reads a file from its beginning to its end, however long it says to be: files of /proc and /sys, and files that
-    /// grow meanwhile, are read until a read finds nothing more.
+    /// Reads a whole file. The read ends when a read returns nothing, not at the reported size, so files of /proc and
+    /// /sys are read completely, and so are files that grow meanwhile.
     ///
-    /// One operation on a worker opens, reads and closes it. Throws `fileTooLarge` if there are more than `limit`
-    /// bytes, and `invalidArgument` for what is neither a regular file nor a block device: a pipe might never end.
-    /// Throws `cancelled` or `deadlineExceeded` between two reads. openat2(2), statx(2), read(2), close(2).
+    /// One operation on a worker opens, reads and closes the file. A cancellation or deadline takes effect between two
+    /// reads. Kernel calls: openat2(2), statx(2), read(2), close(2).
+    ///
+    /// - Throws: `fileTooLarge` if the file has more than `limit` bytes; `invalidArgument` if it is neither a regular
+    ///   file nor a block device, since a pipe might never end; `cancelled`; `deadlineExceeded`; or the error of a
+    ///   kernel call.
     public static func readFile(
         _ path: Path, limit: Int = 1 << 30, runtime: IORuntime = .shared, deadline: Deadline = .never
     ) async throws(IOError) -> [UInt8] {
         try await runtime.readFile(path, .workingDirectory, limit, deadline)
     }
 
-    /// `readFile` by a path that begins at `folder` (a file opened with `.directory`) and, unless `confinement` says
-    /// otherwise, stays below it.
+    /// `readFile` with a path relative to `folder`, a file opened with `.directory`. The path must stay below the
+    /// folder unless `confinement` says otherwise.
     public static func readFile(
         _ path: Path, in folder: File, confinement: File.Confinement = .beneath, limit: Int = 1 << 30,
         deadline: Deadline = .never
@@ -46,15 +49,15 @@ extension IORuntime {
     }
 }
 
-/// What one-shot reads and writes of a file have in common.
+/// Common parts of reading and writing a whole file.
 enum WholeFile {
     static var advice: String { "it is neither a regular file nor a block device; open it" }
 
-    /// Bytes that one system call transfers at most, so that a cancel is heeded in between.
+    /// The maximum number of bytes in one system call. A cancellation takes effect between two calls.
     static var chunkSize: Int { 8 << 20 }
 
-    /// Opens without waiting for the other end of a FIFO. Somebody's lease on the file, which is given up at once or
-    /// after a time, is waited for.
+    /// Opens without waiting for the other end of a FIFO. If another process holds a lease on the file, which makes the
+    /// non-blocking open fail with EAGAIN, the call waits until the lease is released or broken.
     static func open(
         _ path: UnsafePointer<CChar>, _ flags: UInt64, _ permissions: UInt16, from origin: PathOrigin
     ) -> Int {
@@ -63,7 +66,7 @@ enum WholeFile {
         return result == -Int(EAGAIN) ? origin.open(path, flags, permissions: permissions) : result
     }
 
-    /// Writes everything at the descriptor's position, unless the work is to end. 0 or a negative errno.
+    /// Writes all bytes at the descriptor's position, unless the work should end. Returns 0 or a negative errno.
     static func write(_ bytes: UnsafeRawBufferPointer, _ descriptor: Int32, _ work: BlockingWork) -> Int {
         var done = 0
         while done < bytes.count {
@@ -77,7 +80,7 @@ enum WholeFile {
         return 0
     }
 
-    /// The size that the file says to have, or a negative errno: EINVAL if reading it could wait for ever.
+    /// The reported size, or a negative errno: EINVAL for a kind of file whose read could wait indefinitely.
     static func size(of descriptor: Int32) -> Int {
         var status = ck_statx()
         let result = Kernel.status(descriptor, CK_STATX_TYPE | CK_STATX_SIZE, &status)
@@ -90,14 +93,14 @@ enum WholeFile {
     }
 }
 
-/// Opens, reads to the end, and closes.
+/// Opens a file, reads it to the end, and closes it.
 private final class WholeFileRead: BlockingWork, @unchecked Sendable {
     // @unchecked: as BlockingWork says.
     private let path: UnsafeMutablePointer<CChar>
     private let origin: PathOrigin
     private let limit: Int
     private(set) var content: [UInt8] = []
-    /// Whether it is a kind of file that is not read at once.
+    /// Whether the file is of a kind that is not read as a whole.
     private(set) var isRefused = false
 
     init(_ path: Path, _ origin: PathOrigin, limit: Int, _ deadline: Deadline) throws(IOError) {
@@ -119,8 +122,8 @@ private final class WholeFileRead: BlockingWork, @unchecked Sendable {
             return size
         }
         guard size <= limit else { return -Int(EFBIG) }
-        // One byte more than it says: a read that does not fill the room is then followed by one that finds the end.
-        // What a file says is not always true, and memory may not be had: no more than this before anything is read.
+        // One byte more than the reported size: a read that does not fill the room is followed by one that finds the
+        // end. The reported size may be wrong and memory scarce, so the first allocation is limited to 1 GiB.
         var room = min(max(size + 1, 16384), 1 << 30)
         while true {
             let result = read(Int32(descriptor), room)
@@ -130,9 +133,10 @@ private final class WholeFileRead: BlockingWork, @unchecked Sendable {
         }
     }
 
-    /// Reads until `room` more bytes are there, or the file's end. Returns 0 at the end, a negative errno, or more.
+    /// Reads until `room` more bytes have been read or the file ends. Returns 0 at the end, a negative errno, or a
+    /// positive number.
     private func read(_ descriptor: Int32, _ room: Int) -> Int {
-        // One byte above the limit tells that there are too many.
+        // One byte above the limit shows that the file is too large.
         let room = min(room, limit - content.count + 1)
         var result = 1
         let piece = [UInt8](unsafeUninitializedCapacity: room) { memory, count in
@@ -148,7 +152,7 @@ private final class WholeFileRead: BlockingWork, @unchecked Sendable {
                 count += result
             }
         }
-        // The first piece is mostly all.
+        // The first piece is usually the whole file.
         if content.isEmpty { content = piece } else { content += piece }
         return result
     }

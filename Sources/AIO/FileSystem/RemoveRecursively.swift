@@ -2,15 +2,18 @@ internal import AIOCore
 internal import CKernel
 
 extension FileSystem {
-    /// Removes a directory with everything in it; or a file, or a symbolic link itself.
+    /// Removes a directory and everything in it, or a file, or a symbolic link itself.
     ///
-    /// No symbolic link below `path`, nor `path` itself, is ever followed: everything is removed by its name in a
-    /// directory that is held open, also while others rename and replace what is being removed. What is mounted below
-    /// is not entered, and fails with EXDEV. Any depth takes no more than a fixed number of descriptors.
+    /// Symbolic links are never followed, neither `path` itself nor any link below it: each entry is removed by its
+    /// name in an open directory, which holds even while other processes rename and replace entries. Mount points below
+    /// `path` are not entered and fail with EXDEV. The number of descriptors in use is bounded at any depth.
     ///
-    /// One operation on a worker. It ends with the first error, which names the entry; what was removed by then, or by
-    /// the time of a cancel or deadline, is gone. Throws `notFound` if nothing has the name, and is content with what
-    /// others remove meanwhile. openat2(2), getdents64(2), unlinkat(2).
+    /// One operation on a worker. It stops at the first error, which names the entry. What was removed before an error,
+    /// a cancellation or a deadline stays removed. Entries that others remove meanwhile are not an error. Kernel calls:
+    /// openat2(2), getdents64(2), unlinkat(2).
+    ///
+    /// - Throws: `notFound` if `path` does not exist; otherwise the error of a kernel call, `cancelled` or
+    ///   `deadlineExceeded`.
     public static func removeRecursively(
         _ path: Path, runtime: IORuntime = .shared, deadline: Deadline = .never
     ) async throws(IOError) {
@@ -24,7 +27,7 @@ extension FileSystem {
         }
     }
 
-    /// The same for what was made to be removed again: neither a cancel nor a shutdown leaves it behind.
+    /// The same as a release: neither a cancellation nor a shutdown stops it. For temporary files and directories.
     static func removeToTheEnd(_ path: Path, _ runtime: IORuntime) async throws(IOError) {
         let removal = try TreeRemoval(path, .never, isRelease: true)
         let result = await runtime.performToTheEnd(removal, "remove").result
@@ -32,26 +35,27 @@ extension FileSystem {
     }
 }
 
-/// The removal of a tree, depth first.
+/// Removes a tree, depth first.
 private final class TreeRemoval: BlockingWork, @unchecked Sendable {
     // @unchecked: as BlockingWork says.
     private let root: UnsafeMutablePointer<CChar>
     private let path: Path
-    /// From the root down to where the removal is.
+    /// The directories from the root to the current one.
     private var levels: [DirectoryLevel] = []
     private let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 32768, alignment: 8)
-    /// What could not be removed.
+    /// The entry that could not be removed.
     private(set) var failedEntry: Path?
 
-    /// Levels whose directories are held open. Those further up are opened again on the way back, through `..`.
+    /// The number of levels whose directories stay open. Levels further up are closed, and opened again through `..` on
+    /// the way back.
     private static var openLevels: Int { 16 }
 
     init(_ path: Path, _ deadline: Deadline, isRelease: Bool = false) throws(IOError) {
-        // With a slash at the end the kernel would follow a symbolic link.
+        // With a trailing slash the kernel would follow a symbolic link.
         let slash = UInt8(ascii: "/")
         let bytes = Array(path.bytes.reversed().drop { $0 == slash }.reversed())
         let name = bytes.reversed().prefix { $0 != slash }
-        // Nor are `.`, `..` and the root to be emptied before the kernel refuses to remove them.
+        // The kernel refuses to remove `.`, `..` and the root, but only after they would have been emptied.
         guard name.count > 2 || !name.allSatisfy({ $0 == UInt8(ascii: ".") }) else {
             throw IOError(.invalidArgument, "remove", path: path, advice: "the path does not end with a name")
         }
@@ -81,14 +85,14 @@ private final class TreeRemoval: BlockingWork, @unchecked Sendable {
 
     // MARK: Down
 
-    /// Opens a directory and makes it the last level.
+    /// Opens a directory and pushes it as the last level.
     private func enter(_ directory: Int32, _ name: UnsafePointer<CChar>, _ bytes: [UInt8]) -> Int {
         var how = ck_open_how(
             flags: CK_O_RDONLY | CK_O_DIRECTORY | CK_O_NOFOLLOW | CK_O_CLOEXEC, mode: 0,
-            // The path that the caller gave may lead anywhere; a name in a directory may not.
+            // The caller's path may cross mount points; a name below it may not.
             resolve: levels.isEmpty ? 0 : CK_RESOLVE_NO_XDEV)
         var result = Kernel.openat2(directory, name, &how)
-        // Without a descriptor those further up are let go, which are opened again on the way back.
+        // When descriptors run out, close the uppermost levels; they are opened again on the way back.
         while result == -Int(EMFILE) || result == -Int(ENFILE), releaseUppermost() {
             result = Kernel.openat2(directory, name, &how)
         }
@@ -102,7 +106,7 @@ private final class TreeRemoval: BlockingWork, @unchecked Sendable {
         return 0
     }
 
-    /// Closes the uppermost directory that is open, but for the last level's. False if there is none.
+    /// Closes the uppermost open directory other than the last level's. Returns false if there is none.
     private func releaseUppermost() -> Bool {
         guard let index = levels.dropLast().firstIndex(where: { $0.descriptor >= 0 }) else { return false }
         Kernel.close(levels[index].descriptor)
@@ -110,7 +114,7 @@ private final class TreeRemoval: BlockingWork, @unchecked Sendable {
         return true
     }
 
-    /// Goes into the next directory that the last level has found.
+    /// Enters the next pending directory of the last level.
     private func removeDirectory() -> Int {
         let last = levels.count - 1
         let name = levels[last].pending.removeLast()
@@ -124,11 +128,12 @@ private final class TreeRemoval: BlockingWork, @unchecked Sendable {
 
     // MARK: In a directory
 
-    /// Removes what the next entries name, and notes directories; at the end, leaves the directory.
+    /// Removes the next entries of the directory and records subdirectories as pending; leaves the directory at its
+    /// end.
     private func readOrLeave() -> Int {
         let last = levels.count - 1
         let count = Kernel.getdents64(levels[last].descriptor, buffer.baseAddress!, buffer.count)
-        // ENOENT: the directory is removed already.
+        // ENOENT: the directory has been removed already.
         guard count > 0 else { return count == 0 || count == -Int(ENOENT) ? leave() : fail(count, nil) }
         for entry in DirectoryRecords(UnsafeRawBufferPointer(rebasing: buffer[..<count])) {
             guard !shouldEnd else { return -Int(ECANCELED) }
@@ -142,7 +147,7 @@ private final class TreeRemoval: BlockingWork, @unchecked Sendable {
         return 0
     }
 
-    /// Removes what is no directory; what is one after all is noted.
+    /// Removes an entry that is not a directory; an entry that turns out to be one becomes pending.
     private func unlink(_ name: [UInt8]) -> Int {
         let last = levels.count - 1
         switch Path(bytes: name).withCString({ Kernel.unlinkat(levels[last].descriptor, $0, 0) }) {
@@ -156,7 +161,7 @@ private final class TreeRemoval: BlockingWork, @unchecked Sendable {
 
     // MARK: Up
 
-    /// Removes the last level's directory, which has been read to its end, and goes back to the one above.
+    /// Removes the last level's directory, which has been read to its end, and returns to its parent.
     private func leave() -> Int {
         let above = aboveLast()
         guard above >= 0 || above == Int(CK_AT_FDCWD) else { return fail(above, nil) }
@@ -166,7 +171,7 @@ private final class TreeRemoval: BlockingWork, @unchecked Sendable {
             ? Kernel.unlinkat(CK_AT_FDCWD, root, CK_AT_REMOVEDIR)
             : Path(bytes: level.name).withCString { Kernel.unlinkat(Int32(above), $0, CK_AT_REMOVEDIR) }
         if result == -Int(ENOTEMPTY) || result == -Int(EEXIST), level.hasRemoved {
-            // Entries may be passed over where others are removed meanwhile, or new ones have come.
+            // getdents64(2) may skip entries while others are removed, or new entries have been created: read again.
             levels[levels.count - 1].hasRemoved = false
             return min(Kernel.lseek(level.descriptor, 0, CK_SEEK_SET), 0)
         }
@@ -177,7 +182,7 @@ private final class TreeRemoval: BlockingWork, @unchecked Sendable {
         return 0
     }
 
-    /// The directory that the last level lies in: held open, or opened again.
+    /// The parent directory of the last level: still open, or opened again.
     private func aboveLast() -> Int {
         guard levels.count > 1 else { return Int(CK_AT_FDCWD) }
         let above = levels.count - 2
@@ -186,7 +191,7 @@ private final class TreeRemoval: BlockingWork, @unchecked Sendable {
         let result = "..".withCString { Kernel.openat2(levels[above + 1].descriptor, $0, &how) }
         guard result >= 0 else { return result }
         guard FileIdentity(ofDescriptor: Int32(result)) == levels[above].file else {
-            // Somebody has moved it to another place, where nothing is to be removed.
+            // The directory was moved elsewhere, and nothing may be removed from its new parent.
             Kernel.close(Int32(result))
             return -Int(ESTALE)
         }
@@ -194,7 +199,7 @@ private final class TreeRemoval: BlockingWork, @unchecked Sendable {
         return result
     }
 
-    /// Notes which entry it was: one of the last level, or that itself.
+    /// Records the entry that failed: an entry of the last level, or the last level itself.
     private func fail(_ result: Int, _ name: [UInt8]?) -> Int {
         let names = levels.dropFirst().map(\.name) + (name.map { [$0] } ?? [])
         failedEntry = Path(bytes: names.reduce(path.bytes) { $0 + [UInt8(ascii: "/")] + $1 })
@@ -202,17 +207,17 @@ private final class TreeRemoval: BlockingWork, @unchecked Sendable {
     }
 }
 
-/// A directory on the way down.
+/// A directory between the root and the current one.
 private struct DirectoryLevel {
-    /// -1 while it is not held open.
+    /// -1 while the directory is not open.
     var descriptor: Int32
-    /// In the directory above; empty for the root.
+    /// The name in the parent directory; empty for the root.
     let name: [UInt8]
-    /// To tell it from others when it is opened again.
+    /// Identifies the directory when it is opened again.
     let file: FileIdentity
-    /// Directories in it that are to be removed.
+    /// Subdirectories that are still to be removed.
     var pending: [[UInt8]] = []
-    /// Whether anything was removed since its entries were read from the beginning.
+    /// Whether an entry was removed since the directory was last read from the beginning.
     var hasRemoved = false
 
     init(descriptor: Int32, name: [UInt8]) {

@@ -1,33 +1,35 @@
 internal import AIOCore
 internal import CKernel
 
-/// Files that are replaced as a whole: at every instant, and after a kill at any, the name stands for the old content or
-/// for the new.
+/// Atomic replacement of whole files. At every instant the name refers to the complete old content or to the complete
+/// new content, also after a kill at any moment.
 ///
-/// The new content is written to a file beside the old one, whose name is `.aio-replace-` and 13 random letters and
-/// digits, and which then takes its name by renameat2(2). After an error or a cancel it is removed, and nothing has
-/// changed. A process that is killed leaves it behind: what has such a name and is not being written may be removed.
+/// The new content is written to a temporary file in the same folder, named `.aio-replace-` and 13 random letters and
+/// digits. renameat2(2) then moves it over the name. After an error or a cancellation the temporary file is removed and
+/// nothing has changed. A process that is killed leaves it behind; a file of such a name that is not being written may
+/// be removed.
 ///
-/// It is another file, which has the name from then on:
-/// - Permissions are those of the replaced file, without set-user-ID and set-group-ID, which a write would take away as
-///   well; for a new name, `permissions` less the umask.
-/// - User and group are those of the replaced file where the caller may set them, and the caller's otherwise.
-/// - Extended attributes of `user.`, and the access control list, are kept. What the system labels files with
-///   (`security.`, `trusted.`) is as for any new file.
-/// - If the group cannot be kept, or the caller may not read the replaced file and so not know its list, there is no
-///   list, and the group may do no more than everybody may.
-/// - Other names of the replaced file (hard links) keep the old content, as do those who have it open.
-/// - A symbolic link is followed: what it leads to is replaced, or made. Without `followLinks` the link itself is, as
-///   by rename(2).
+/// The new content is in a new file:
+/// - Permissions are those of the replaced file without set-user-ID and set-group-ID, which a write would also clear;
+///   for a new name, `permissions` less the umask.
+/// - Owner and group are those of the replaced file if the caller may set them, otherwise the caller's.
+/// - Extended attributes of the namespace `user.` and the access control list are kept. The system's labels
+///   (`security.`, `trusted.`) are those of any new file.
+/// - If the group cannot be kept, or the caller may not read the replaced file and thus not its access control list,
+///   then there is no list, and the group gets no more permissions than others have.
+/// - Other hard links of the replaced file keep the old content, and so do processes that have it open.
+/// - A symbolic link is followed: its target is replaced or created. With `followLinks` false the link itself is
+///   replaced, as by rename(2).
 ///
-/// Throws `isDirectory`, and `invalidArgument` for what is no regular file.
+/// The functions throw `isDirectory` for a directory, and `invalidArgument` for anything else that is not a regular
+/// file.
 extension FileSystem {
-    /// Replaces a file's content by the caller's memory, or makes the file.
+    /// Replaces a file's content with the caller's memory, or creates the file.
     ///
-    /// One operation on a worker. The memory is borrowed until this returns. `cancelled` and `deadlineExceeded` mean that
-    /// nothing has changed; once the file is in its place, the folder's sync is carried to its end. If that sync
-    /// alone fails, its error is thrown though the new content has the name. openat2(2), write(2), fsync(2),
-    /// renameat2(2).
+    /// One operation on a worker. The memory is borrowed until the call returns. After `cancelled` or
+    /// `deadlineExceeded` nothing has changed. Once the file has its name, the folder's sync is completed regardless of
+    /// a cancellation; if that sync fails, its error is thrown although the name has the new content. Kernel calls:
+    /// openat2(2), write(2), fsync(2), renameat2(2).
     public static func replaceFile(
         _ path: Path, _ bytes: RawSpan, durability: Durability = .full, permissions: UInt16 = 0o644,
         followLinks: Bool = true, runtime: IORuntime = .shared, deadline: Deadline = .never
@@ -36,7 +38,7 @@ extension FileSystem {
         try await runtime.perform(replacement, .everything(bytes.withUnsafeBytes { $0 }), deadline)
     }
 
-    /// `replaceFile` from an array.
+    /// Replaces a file's content with an array, as from a span.
     public static func replaceFile(
         _ path: Path, _ bytes: [UInt8], durability: Durability = .full, permissions: UInt16 = 0o644,
         followLinks: Bool = true, runtime: IORuntime = .shared, deadline: Deadline = .never
@@ -46,8 +48,9 @@ extension FileSystem {
             runtime: runtime, deadline: deadline)
     }
 
-    /// `replaceFile` by a path that begins at `folder` (a file opened with `.directory`) and, unless `confinement` says
-    /// otherwise, stays below it. The last name is not followed if it is a symbolic link: the link is replaced.
+    /// `replaceFile` with a path relative to `folder`, a file opened with `.directory`. The path must stay below the
+    /// folder unless `confinement` says otherwise. If the last component is a symbolic link, the link itself is
+    /// replaced.
     public static func replaceFile(
         _ path: Path, in folder: File, confinement: File.Confinement = .beneath, _ bytes: RawSpan,
         durability: Durability = .full, permissions: UInt16 = 0o644, deadline: Deadline = .never
@@ -69,13 +72,14 @@ extension FileSystem {
             permissions: permissions, deadline: deadline)
     }
 
-    /// Replaces a file by what `body` writes, or makes the file.
+    /// Replaces a file with what `body` writes, or creates the file.
     ///
-    /// `body` gets an empty file, open for reading and writing, which it need not sync and does not close. When it
-    /// returns, the file is synced and takes the name. If it throws, or the task is cancelled by then, the file is gone
-    /// and nothing has changed. Permissions, owner and attributes are set before: `body` may set others.
+    /// `body` gets an empty file, open for reading and writing; it need not sync the file and must not close it. When
+    /// `body` returns, the file is synced and takes the name. If `body` throws, or the task is cancelled by then, the
+    /// file is removed and nothing has changed. Permissions, owner and attributes are set before `body` runs, which may
+    /// change them. The kernel calls are the same, in three operations beside those of `body`.
     ///
-    /// Throws what `body` throws, or `IOError`. The same system calls, in three operations more than `body` makes.
+    /// - Throws: what `body` throws, or `IOError`.
     public static func replaceFile<R>(
         _ path: Path, durability: Durability = .full, permissions: UInt16 = 0o644, followLinks: Bool = true,
         runtime: IORuntime = .shared, _ body: (File) async throws -> R
@@ -88,13 +92,13 @@ extension FileSystem {
             result = try await body(file)
             if let level = durability.syncLevel { try await file.sync(level) }
         } catch {
-            // The first error is the one that tells what happened.
+            // The error of `body` is the cause; an error of the close would hide it.
             try? await file.close()
             await runtime.discard(replacement)
             throw error
         }
         do throws(IOError) {
-            // Its errors tell of writes that were put off.
+            // close(2) may report a write error that the file system deferred.
             try await file.close()
             try await runtime.perform(replacement, .commit, .never)
         } catch {
@@ -106,7 +110,7 @@ extension FileSystem {
 }
 
 extension Durability {
-    /// How the file itself is synced.
+    /// How the file itself is synced; nil for not at all.
     var syncLevel: SyncLevel? {
         switch self {
         case .full: .full
@@ -117,7 +121,7 @@ extension Durability {
 }
 
 extension IORuntime {
-    /// One hand-over of a replacement.
+    /// Carries out one step of a replacement.
     @discardableResult
     fileprivate func perform(
         _ replacement: Replacement, _ step: ReplacementStep.Step, _ deadline: Deadline
@@ -132,20 +136,20 @@ extension IORuntime {
         }
     }
 
-    /// Removes what is left of a replacement, also when the task is cancelled.
+    /// Removes what a failed replacement left, also in a cancelled task.
     fileprivate func discard(_ replacement: Replacement) async {
         guard replacement.isPending else { return }
         await performToTheEnd(ReplacementStep(replacement, .discard, .never), "replace")
     }
 }
 
-/// One hand-over of a replacement to a worker.
+/// One step of a replacement, as work for a worker.
 private final class ReplacementStep: BlockingWork, @unchecked Sendable {
     // @unchecked: as BlockingWork says; the bytes are borrowed from a caller that waits.
     enum Step {
-        /// From the beginning to the end, with these bytes.
+        /// The whole replacement, with these bytes.
         case everything(UnsafeRawBufferPointer)
-        /// Completes with the descriptor of the file beside, which the caller then owns.
+        /// Completes with the descriptor of the temporary file, which then belongs to the caller.
         case begin
         case commit
         case discard
@@ -184,7 +188,7 @@ private final class ReplacementStep: BlockingWork, @unchecked Sendable {
         guard descriptor >= 0 else { return descriptor }
         var result = WholeFile.write(bytes, Int32(descriptor), self)
         if result == 0 { result = replacement.sync(Int32(descriptor)) }
-        // What the file system had put off may fail now.
+        // close(2) may report a write error that the file system deferred.
         let closed = Kernel.close(Int32(descriptor))
         guard result == 0, closed == 0 else { return result < 0 ? result : closed }
         return shouldEnd ? -Int(ECANCELED) : replacement.commit()

@@ -1,23 +1,23 @@
 internal import AIOCore
 internal import CKernel
 
-/// A file beside another, on its way to take its place. Each step is made on a worker's thread.
+/// A replacement in progress: the temporary file and the folder. Each step runs on a worker's thread.
 final class Replacement: @unchecked Sendable {
-    // @unchecked: one hand-over after the other has it, each of which the next waits for.
+    // @unchecked: the steps run one after the other, and each waits for the one before.
 
-    /// As the caller named it.
+    /// The path as the caller gave it.
     let path: Path
     private let origin: PathOrigin
     private let durability: Durability
     private let permissions: UInt16
     private let followsLinks: Bool
 
-    /// Held from `begin` on, until the file is in its place or gone: whoever renames the folder changes nothing.
+    /// Open from `begin` until the file has its name or is removed, so that a rename of the folder has no effect.
     private var folder: Int32 = -1
     private var name: Path
-    /// The name of the file beside; empty while there is none.
+    /// The name of the temporary file; empty if there is none.
     private var temporaryName: Path = ""
-    /// Whether the path leads to what must not be replaced.
+    /// Whether the path leads to a kind of file that cannot be replaced.
     private(set) var isRefused = false
 
     init(
@@ -39,8 +39,8 @@ final class Replacement: @unchecked Sendable {
 
     // MARK: Steps
 
-    /// Opens the folder and makes the file beside, with what it is to keep of the one that it replaces. Returns its
-    /// descriptor, or a negative errno; what there is by then, `discard` removes.
+    /// Opens the folder, and creates the temporary file with the attributes kept from the replaced file. Returns its
+    /// descriptor or a negative errno. After an error, `discard` cleans up.
     func begin() -> Int {
         let opened = openFolder()
         guard opened >= 0 else { return opened }
@@ -50,14 +50,14 @@ final class Replacement: @unchecked Sendable {
             Kernel.statx(folder, $0, CK_AT_SYMLINK_NOFOLLOW, CK_STATX_BASIC_STATS, &status)
         }
         guard found == 0 || found == -Int(ENOENT) else { return found }
-        // Of a link that is replaced itself there is nothing to keep.
+        // If a symbolic link itself is replaced, it has nothing to keep.
         let keeps = found == 0 && status.mode & CK_S_IFMT != CK_S_IFLNK
         guard !keeps || status.mode & CK_S_IFMT == CK_S_IFREG else {
             if status.mode & CK_S_IFMT == CK_S_IFDIR { return -Int(EISDIR) }
             isRefused = true
             return -Int(EINVAL)
         }
-        // Nobody may read it before it has the rights of the other.
+        // Nobody else may read it before it has the permissions of the replaced file.
         let descriptor = makeTemporary(permissions: keeps ? 0o600 : permissions)
         guard descriptor >= 0, keeps else { return descriptor }
         let kept = keepAttributes(status, Int32(descriptor))
@@ -68,7 +68,7 @@ final class Replacement: @unchecked Sendable {
         return descriptor
     }
 
-    /// Syncs the file beside as far as it is asked for.
+    /// Syncs the temporary file as `durability` requires.
     func sync(_ descriptor: Int32) -> Int {
         switch durability.syncLevel {
         case .full: Kernel.fsync(descriptor)
@@ -77,7 +77,7 @@ final class Replacement: @unchecked Sendable {
         }
     }
 
-    /// Gives the file beside the name. From then on nothing is discarded.
+    /// Renames the temporary file to its final name. There is nothing to discard afterwards.
     func commit() -> Int {
         let renamed = temporaryName.withCString { temporary in
             name.withCString { Kernel.renameat2(folder, temporary, folder, $0, 0) }
@@ -87,11 +87,11 @@ final class Replacement: @unchecked Sendable {
         defer { discard() }
         guard durability == .full else { return 0 }
         let synced = Kernel.fsync(folder)
-        // Some file systems have no sync of folders.
+        // Some file systems do not support fsync(2) on directories and fail with EINVAL.
         return synced == -Int(EINVAL) ? 0 : synced
     }
 
-    /// Removes the file beside, if it has not taken the name, and lets the folder go. May be repeated.
+    /// Removes the temporary file unless it has its final name, and closes the folder. Idempotent.
     func discard() {
         if !temporaryName.bytes.isEmpty { _ = temporaryName.withCString { Kernel.unlinkat(folder, $0, 0) } }
         temporaryName = ""
@@ -99,9 +99,9 @@ final class Replacement: @unchecked Sendable {
         folder = -1
     }
 
-    // MARK: The way there
+    // MARK: Path resolution
 
-    /// Opens the folder that the file lies in, behind the links that the path ends with.
+    /// Follows the symbolic links at the end of the path, and opens the folder that contains the file.
     private func openFolder() -> Int {
         var path = path
         for _ in 0..<40 {
@@ -109,7 +109,7 @@ final class Replacement: @unchecked Sendable {
             guard let target else {
                 guard let placed = PlacedName(path) else { return -Int(EISDIR) }
                 name = placed.name
-                // To be synced, a folder must be open for reading.
+                // fsync(2) does not work on an O_PATH descriptor.
                 return placed.openFolder(from: origin, durability == .full ? CK_O_RDONLY : CK_O_PATH)
             }
             path = target
@@ -117,10 +117,10 @@ final class Replacement: @unchecked Sendable {
         return -Int(ELOOP)
     }
 
-    /// Where a path leads that ends with a symbolic link; nil for any other.
+    /// The path that a symbolic link at the end of `path` leads to; nil if the path does not end with one.
     private func linkTarget(_ path: Path) -> Path? {
         let slash = UInt8(ascii: "/")
-        // No link of a file system holds more than 4095 bytes.
+        // A symbolic link of a file system has at most 4095 bytes.
         let target = [UInt8](unsafeUninitializedCapacity: 4096) { memory, count in
             count = max(0, path.withCString { Kernel.readlinkat(origin.directory, $0, memory.baseAddress!, 4096) })
         }
@@ -138,14 +138,14 @@ final class Replacement: @unchecked Sendable {
             temporaryName = .temporaryName(".aio-replace-")
             result = temporaryName.withCString { beside.open($0, flags, permissions: permissions) }
         }
-        // Then it is somebody else's, or not there.
+        // The file, if there is one, belongs to another process.
         if result < 0 { temporaryName = "" }
         return result
     }
 
-    // MARK: What is kept
+    // MARK: Attributes
 
-    /// Gives the file beside what it is to have of the replaced one, as `FileSystem.replaceFile` says.
+    /// Gives the temporary file the attributes kept from the replaced file, as documented at `FileSystem.replaceFile`.
     private func keepAttributes(_ old: ck_statx, _ descriptor: Int32) -> Int {
         var own = ck_statx()
         let found = Kernel.status(descriptor, CK_STATX_BASIC_STATS, &own)
@@ -156,28 +156,28 @@ final class Replacement: @unchecked Sendable {
         let source = name.withCString {
             WholeFile.open($0, CK_O_RDONLY | CK_O_NOFOLLOW, 0, from: PathOrigin(directory: folder, resolve: 0))
         }
-        // Not allowed to, or gone meanwhile; anything else would lose what is to be kept.
+        // Not permitted, or gone meanwhile. With any other error, attributes that must be kept would be lost.
         let isUnreadable = source == -Int(EACCES) || source == -Int(EPERM) || source == -Int(ENOENT)
         guard source >= 0 || isUnreadable else { return source }
         defer { if source >= 0 { Kernel.close(Int32(source)) } }
         if source >= 0 {
-            // While its mode lets the caller write: without privileges these ask for that.
+            // Before the mode changes: setting these attributes requires write permission of an unprivileged caller.
             let copied = AttributeCopy(from: Int32(source), to: descriptor).copyOfUser()
             guard copied == 0 else { return copied }
         }
-        // With an access control list, the group's bits are not the group's.
+        // With an access control list, the mode's group bits are the list's mask, not the group's permissions.
         let knowsGroup = keepsGroup && source >= 0
         if knowsGroup {
-            // The list brings the permissions with it: nobody may have more in between.
+            // The list includes the permissions, so nobody has more permissions in between.
             let listed = AttributeCopy(from: Int32(source), to: descriptor).copyAccessList()
             guard listed == 0 else { return min(listed, 0) }
         }
-        // A list that the folder gives to new files may let others in.
+        // A default list that the file inherited from the folder may grant access to others.
         _ = AttributeCopy.accessList.withCString { Kernel.fremovexattr(descriptor, $0) }
         let mode = UInt32(old.mode & 0o1777)
         return Kernel.fchmod(descriptor, knowsGroup ? mode : Self.withoutGroup(mode))
     }
 
-    /// The group may do no more than everybody may.
+    /// Limits the group's permissions to those of others.
     private static func withoutGroup(_ mode: UInt32) -> UInt32 { mode & ~0o070 | (mode & 0o007) << 3 & mode }
 }

@@ -1,14 +1,18 @@
-internal import Glibc
+#if canImport(Musl)
+    internal import Musl
+#else
+    internal import Glibc
+#endif
 
 extension FileSystem {
-    /// Where temporary files go: what the environment says as TMPDIR, if that is an absolute path, or /tmp.
+    /// The folder for temporary files: the value of TMPDIR if it is an absolute path, otherwise /tmp.
     public static var temporaryDirectory: Path {
         guard let value = getenv("TMPDIR"), value.pointee == CChar(bitPattern: UInt8(ascii: "/")) else { return "/tmp" }
         return Path(bytes: UnsafeBufferPointer(start: value, count: strlen(value)).lazy.map { UInt8(bitPattern: $0) })
     }
 
-    /// Makes a directory with a name that nobody has, for the user alone, and returns its path. In `folder`, or where
-    /// `temporaryDirectory` says. mkdirat(2), again if the name was taken.
+    /// Creates a directory with an unused random name that only the user may access, and returns its path. It is in
+    /// `folder`, or by default in ``temporaryDirectory``. Kernel call: mkdirat(2), repeated if the name was taken.
     public static func makeTemporaryDirectory(
         in folder: Path? = nil, runtime: IORuntime = .shared, deadline: Deadline = .never
     ) async throws(IOError) -> Path {
@@ -27,9 +31,9 @@ extension FileSystem {
     }
 }
 
-/// Makes a temporary directory, runs `body`, and removes the directory with everything in it, whatever happens.
+/// Creates a temporary directory, runs `body`, and removes the directory with everything in it, also if `body` throws.
 ///
-/// Throws what `body` throws; if that succeeded, what the removal throws.
+/// - Throws: what `body` throws; if `body` succeeds, what the removal throws.
 public func withTemporaryDirectory<R>(
     in folder: Path? = nil, runtime: IORuntime = .shared, _ body: (Path) async throws -> R
 ) async throws -> R {
@@ -38,7 +42,7 @@ public func withTemporaryDirectory<R>(
     do {
         result = try await body(path)
     } catch {
-        // The first error is the one that tells what happened.
+        // The error of `body` is the cause; an error of the removal would hide it.
         try? await FileSystem.removeToTheEnd(path, runtime)
         throw error
     }

@@ -2,14 +2,17 @@ internal import AIOCore
 internal import CKernel
 
 extension FileSystem {
-    /// Writes all of the caller's memory to a file: by default a new one, or in place of what the file held.
+    /// Writes all of the caller's memory to a file: by default to a new file, or in place of an existing file's
+    /// content.
     ///
-    /// Who reads the file meanwhile sees a part: `replaceFile` changes all of it at one instant.
+    /// A concurrent reader may see part of the content; `replaceFile` changes it atomically. One operation on a worker
+    /// opens, writes and closes the file. `permissions`, less the umask, apply to a file that the call creates. The
+    /// memory is borrowed until the call returns. With the options `.sync` or `.dataSync` the content is durable when
+    /// the call returns; a new name is durable only after a sync of its folder. After an error or a cancellation, part
+    /// of the content may be written. Kernel calls: openat2(2), write(2), close(2).
     ///
-    /// One operation on a worker opens, writes and closes it. With the options `.sync` or `.dataSync` it is durable
-    /// when this returns; its name is, once the folder was synced. `permissions` (less the umask) are for a file that is
-    /// made. The memory is borrowed until this returns. After an error or a cancel, some of it may be written. Throws
-    /// `invalidArgument` for what is neither a regular file nor a block device. openat2(2), write(2), close(2).
+    /// - Throws: `invalidArgument` if the file is neither a regular file nor a block device; otherwise the error of a
+    ///   kernel call, `cancelled` or `deadlineExceeded`.
     public static func writeFile(
         _ path: Path, _ bytes: RawSpan, options: File.OpenOptions = [.create, .truncate], permissions: UInt16 = 0o644,
         runtime: IORuntime = .shared, deadline: Deadline = .never
@@ -19,7 +22,7 @@ extension FileSystem {
         try await runtime.perform(work, path, deadline)
     }
 
-    /// `writeFile` from an array.
+    /// Writes an array to a file, as from a span.
     public static func writeFile(
         _ path: Path, _ bytes: [UInt8], options: File.OpenOptions = [.create, .truncate], permissions: UInt16 = 0o644,
         runtime: IORuntime = .shared, deadline: Deadline = .never
@@ -28,8 +31,8 @@ extension FileSystem {
             path, bytes.span.bytes, options: options, permissions: permissions, runtime: runtime, deadline: deadline)
     }
 
-    /// `writeFile` by a path that begins at `folder` (a file opened with `.directory`) and, unless `confinement` says
-    /// otherwise, stays below it.
+    /// `writeFile` with a path relative to `folder`, a file opened with `.directory`. The path must stay below the
+    /// folder unless `confinement` says otherwise.
     public static func writeFile(
         _ path: Path, in folder: File, confinement: File.Confinement = .beneath, _ bytes: RawSpan,
         options: File.OpenOptions = [.create, .truncate], permissions: UInt16 = 0o644, deadline: Deadline = .never
@@ -65,7 +68,7 @@ extension IORuntime {
     }
 }
 
-/// Opens, writes everything, and closes.
+/// Opens a file, writes all bytes, and closes it.
 private final class WholeFileWrite: BlockingWork, @unchecked Sendable {
     // @unchecked: as BlockingWork says; the bytes are borrowed from a caller that waits.
     private let path: UnsafeMutablePointer<CChar>
@@ -73,7 +76,7 @@ private final class WholeFileWrite: BlockingWork, @unchecked Sendable {
     private let bytes: UnsafeRawBufferPointer
     private let flags: UInt64
     private let permissions: UInt16
-    /// Whether it is a kind of file that is not written at once.
+    /// Whether the file is of a kind that is not written as a whole.
     private(set) var isRefused = false
 
     init(
@@ -94,7 +97,7 @@ private final class WholeFileWrite: BlockingWork, @unchecked Sendable {
         let descriptor = WholeFile.open(path, CK_O_WRONLY | flags, permissions, from: origin)
         guard descriptor >= 0 else { return descriptor }
         let result = write(Int32(descriptor))
-        // What the file system had put off may fail now.
+        // close(2) may report a write error that the file system deferred.
         let closed = Kernel.close(Int32(descriptor))
         return result < 0 ? result : closed
     }

@@ -2,12 +2,15 @@ internal import AIOCore
 internal import CKernel
 
 extension Listener {
-    /// The next connection; waits if there is none.
+    /// Accepts the next connection; waits if there is none.
     ///
-    /// Connections that ended before they were accepted, and what accept(2) tells of the network on their behalf, are
-    /// passed over. Throws `tooManyOpenFiles` or `outOfMemory` without one for the connection's descriptor: it stays
-    /// in the backlog, for a later accept. Throws `cancelled` or `deadlineExceeded`, after which no connection is lost,
-    /// and `fileClosed`. accept4(2).
+    /// Connections that ended before they were accepted are skipped, and so are network errors that accept(2) reports
+    /// on their behalf. When no descriptor or memory is available, the call throws and the connection stays in the
+    /// backlog for a later accept. After `cancelled` or `deadlineExceeded` no connection is lost. Kernel call:
+    /// accept4(2).
+    ///
+    /// - Throws: `tooManyOpenFiles`, `outOfMemory`, `cancelled`, `deadlineExceeded`, `fileClosed`, or the error of
+    ///   accept4(2).
     public func accept(deadline: Deadline = .never) async throws(IOError) -> Connection {
         let peer = AddressMemory()
         while true {
@@ -17,7 +20,7 @@ extension Listener {
             } catch {
                 guard error.isOfOneConnection else { throw error }
             }
-            // The kernel writes the size of the address there, and reads the room.
+            // accept4(2) reads the size of the memory from this word, and overwrites it with the size of the address.
             peer.countPointer.pointee = AddressMemory.room
         }
     }
@@ -29,23 +32,24 @@ extension Listener {
         return Int32(try await handle.perform(.socket(call), deadline, "accept"))
     }
 
-    /// On the caller's thread: the listener has O_NONBLOCK.
+    /// Accepts on the calling thread. This does not block, since the listener has O_NONBLOCK.
     private func acceptNow(_ peer: borrowing AddressMemory, _ deadline: Deadline) throws(IOError) -> Int32? {
         try handle.begin("accept", deadline)
         defer { handle.end() }
         guard handle.mayTryNow(handle.readGuess) else { return nil }
         let result = Kernel.accept4(handle.number, peer.base, peer.countPointer, CK_SOCK_CLOEXEC)
-        return try handle.attempted(result, handle.readGuess, "accept").map(Int32.init)
+        return try handle.attempted(Answer(ofSocket: result), handle.readGuess, "accept").map(Int32.init)
     }
 
-    /// The connections that come, one after the other: `for try await connection in listener.connections`.
+    /// Incoming connections in order: `for try await connection in listener.connections`.
     ///
-    /// One is accepted when it is asked for and not before; those that wait meanwhile are the kernel's, as many as the
-    /// backlog says. The loop closes each connection, or hands it to somebody who does. The sequence ends when the
-    /// listener is closed. Where descriptors have run out it says so in the log, and goes on when there are some again.
-    /// Throws what `accept` does otherwise.
+    /// A connection is accepted when the loop asks for it, not before; until then it waits in the kernel's backlog. The
+    /// loop's body closes each connection or passes it on. The sequence ends when the listener is closed. When
+    /// descriptors run out, the sequence logs this once and continues when some are available. It throws every other
+    /// error of `accept`.
     public var connections: Connections { Connections(listener: self) }
 
+    /// The connections of a listener, accepted on demand.
     public struct Connections: AsyncSequence, Sendable {
         public typealias Element = Connection
         public typealias Failure = IOError
@@ -54,7 +58,7 @@ extension Listener {
 
         public func makeAsyncIterator() -> Iterator { Iterator(listener: listener) }
 
-        /// Several of one listener share the connections that come.
+        /// Several iterators of one listener share its connections.
         public struct Iterator: AsyncIteratorProtocol {
             let listener: Listener
 
@@ -70,7 +74,7 @@ extension Listener {
         while true {
             do throws(IOError) {
                 let connection = try await accept()
-                // Relaxed: what it is about comes with the connection.
+                // Relaxed: the flag only limits the log and guards no data.
                 hasReportedLimit.store(false, ordering: .relaxed)
                 return connection
             } catch {
@@ -83,7 +87,8 @@ extension Listener {
         }
     }
 
-    /// Nothing tells when a descriptor is free again: asks after a time. Says so once.
+    /// No event tells when a descriptor becomes available, so the listener tries again after a pause. Logs the shortage
+    /// once.
     private func waitForRoom(_ error: IOError) async throws(IOError) {
         if !hasReportedLimit.exchange(true, ordering: .relaxed) {
             runtime.configuration.log("\(error): connections wait; raise RLIMIT_NOFILE (ulimit -n), or close some")
@@ -92,14 +97,15 @@ extension Listener {
             let pause = Deadline.after(.milliseconds(20))
             _ = try await handle.perform(.timeout(deadline: pause.nanoseconds), .never, "accept")
         } catch {
-            // The listener was closed meanwhile: the next accept says so.
+            // The listener was closed meanwhile; the next accept reports it.
             guard error.code == .fileClosed else { throw error }
         }
     }
 }
 
 extension IOError {
-    /// What accept(2) says of one connection that ended early, or of the network on its behalf, and not of the listener.
+    /// Whether the error concerns one connection that ended early, or the network on its behalf, and not the listener
+    /// (accept(2), "Error handling").
     fileprivate var isOfOneConnection: Bool {
         switch errno?.rawValue {
         case ECONNABORTED?, EPROTO?, ENOPROTOOPT?, EHOSTDOWN?, ENONET?, EHOSTUNREACH?, ENETDOWN?, ENETUNREACH?,

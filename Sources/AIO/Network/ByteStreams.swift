@@ -1,25 +1,28 @@
-/// What bytes can be read from, one after the other: a connection, the reading end of a pipe, standard input.
+/// A sequential source of bytes: a connection, the reading end of a pipe, standard input.
 public protocol ReadableStream: Sendable {
     var runtime: IORuntime { get }
 
-    /// Reads into the caller's memory what there is; waits if there is nothing. Returns the bytes read, at least one and
-    /// mostly fewer than there is room for; zero at the end of the stream (and without room).
+    /// Reads the available bytes into the caller's memory; waits if there are none.
     ///
-    /// The memory is borrowed until this returns, which it does only once the kernel is done with it, also when the
-    /// task is cancelled. A cancelled read has taken nothing from the stream. Throws `cancelled`, `deadlineExceeded`,
-    /// `fileClosed` (also if the close comes while this waits), or what the system call says.
+    /// Returns the number of bytes read: at least 1, and usually less than the size of the memory; 0 at the end of the
+    /// stream, or if the memory is empty. The memory is borrowed until the call returns, and the call returns only when
+    /// the kernel no longer uses it, also after a cancellation. A cancelled read has taken nothing from the stream.
+    ///
+    /// - Throws: `cancelled`, `deadlineExceeded`, `fileClosed` (also if the stream is closed during the wait), or the
+    ///   error of the system call.
     func read(into bytes: inout MutableRawSpan, deadline: Deadline) async throws(IOError) -> Int
 }
 
 extension ReadableStream {
-    /// As `read(into:deadline:)`, without a deadline.
+    /// Reads without a deadline, as `read(into:deadline:)`.
     public func read(into bytes: inout MutableRawSpan) async throws(IOError) -> Int {
         try await read(into: &bytes, deadline: .never)
     }
 
-    /// Reads up to `count` bytes (1 or more) into a new array, which is empty at the end. As `read(into:)`.
+    /// Reads up to `count` bytes (at least 1) into a new array, which is empty at the end of the stream. Otherwise as
+    /// `read(into:deadline:)`.
     public func read(upTo count: Int = 65536, deadline: Deadline = .never) async throws(IOError) -> [UInt8] {
-        // A read of a stream brings what is there, which is less than this.
+        // One read of a stream returns what is available, which is less than this limit.
         let count = min(count, LargeArray.pieceSize)
         var array = try emptyRoom(for: count)
         var elements = array.mutableSpan
@@ -29,8 +32,10 @@ extension ReadableStream {
         return array
     }
 
-    /// Fills all of the caller's memory. Throws `unexpectedEndOfFile` if the stream ends before; otherwise as
-    /// `read(into:)`. After an error what came before it is in the memory, and taken from the stream.
+    /// Reads until the caller's memory is full. After an error, the bytes read before it are in the memory and gone
+    /// from the stream. Otherwise as `read(into:deadline:)`.
+    ///
+    /// - Throws: `unexpectedEndOfFile` if the stream ends before that, or the errors of `read(into:deadline:)`.
     public func readExactly(
         into bytes: inout MutableRawSpan, deadline: Deadline = .never
     ) async throws(IOError) {
@@ -47,7 +52,7 @@ extension ReadableStream {
         }
     }
 
-    /// Reads exactly `count` bytes into a new array. As `readExactly(into:)`.
+    /// Reads exactly `count` bytes into a new array. Otherwise as `readExactly(into:deadline:)`.
     public func readExactly(count: Int, deadline: Deadline = .never) async throws(IOError) -> [UInt8] {
         guard count <= LargeArray.pieceSize else {
             return try await LargeArray.fill(count, after: []) { base, _, room throws(IOError) in
@@ -63,7 +68,8 @@ extension ReadableStream {
         return array
     }
 
-    /// Reads until the stream ends. Throws `fileTooLarge` if more than `limit` bytes come, which are lost then.
+    /// Reads until the stream ends. Throws `fileTooLarge` if there are more than `limit` bytes; the bytes read are then
+    /// lost.
     public func readToEnd(limit: Int = 1 << 30, deadline: Deadline = .never) async throws(IOError) -> [UInt8] {
         var content: [UInt8] = []
         while true {
@@ -79,39 +85,40 @@ extension ReadableStream {
     /// Uninitialized memory for `count` bytes.
     private func emptyRoom(for count: Int) throws(IOError) -> [UInt8] {
         guard count >= 0 else { throw IOError(.invalidArgument, "read", advice: "the count is negative") }
-        // Without room the array is the one empty array that all threads share, and its count would be written.
+        // An array without capacity is the empty array that all threads share, and setting its count would write to it.
         return [UInt8](unsafeUninitializedCapacity: max(count, 1)) { _, initialized in initialized = count }
     }
 }
 
-/// What bytes can be written to, one after the other: a connection, the writing end of a pipe, standard output.
+/// A sequential sink of bytes: a connection, the writing end of a pipe, standard output.
 public protocol WritableStream: Sendable {
     var runtime: IORuntime { get }
 
-    /// Writes from the caller's memory; waits if there is no room. Returns the bytes written, at least one and perhaps
-    /// fewer than were given.
+    /// Writes from the caller's memory; waits if there is no room.
     ///
-    /// The memory is borrowed until this returns, also when the task is cancelled. A cancelled write has written nothing.
-    /// What was written is on its way; nothing says that it has arrived. Throws `cancelled`, `deadlineExceeded`,
-    /// `fileClosed` (also if the close comes while this waits), `brokenPipe` if nobody reads any more (and never the
-    /// signal SIGPIPE), or what the system call says.
+    /// Returns the number of bytes written: at least 1, and possibly less than the size of the memory. The kernel has
+    /// accepted these bytes; their arrival is not confirmed. The memory is borrowed until the call returns, also after
+    /// a cancellation. A cancelled write has written nothing.
+    ///
+    /// - Throws: `cancelled`, `deadlineExceeded`, `fileClosed` (also if the stream is closed during the wait),
+    ///   `brokenPipe` if the peer no longer reads (SIGPIPE is never raised), or the error of the system call.
     func write(_ bytes: RawSpan, deadline: Deadline) async throws(IOError) -> Int
 
-    /// Writes all of the caller's memory. As `write`; after an error some of it may be written. Bytes of two tasks that
-    /// write at the same time may mix, if there are more than there is room for at once.
+    /// Writes all of the caller's memory. After an error, part of it may be written. Concurrent writes of several tasks
+    /// may interleave if they do not fit the kernel's buffer. Otherwise as `write(_:deadline:)`.
     func writeAll(_ bytes: RawSpan, deadline: Deadline) async throws(IOError)
 }
 
 extension WritableStream {
-    /// As `write(_:deadline:)`, without a deadline.
+    /// Writes without a deadline, as `write(_:deadline:)`.
     public func write(_ bytes: RawSpan) async throws(IOError) -> Int { try await write(bytes, deadline: .never) }
 
-    /// `write` from an array.
+    /// Writes an array, as from a span.
     public func write(_ bytes: [UInt8], deadline: Deadline = .never) async throws(IOError) -> Int {
         try await write(bytes.span.bytes, deadline: deadline)
     }
 
-    /// As `writeAll(_:deadline:)`, without a deadline.
+    /// Writes everything without a deadline, as `writeAll(_:deadline:)`.
     public func writeAll(_ bytes: RawSpan) async throws(IOError) { try await writeAll(bytes, deadline: .never) }
 
     public func writeAll(_ bytes: RawSpan, deadline: Deadline) async throws(IOError) {
@@ -121,12 +128,12 @@ extension WritableStream {
         }
     }
 
-    /// `writeAll` from an array.
+    /// Writes all of an array, as from a span.
     public func writeAll(_ bytes: [UInt8], deadline: Deadline = .never) async throws(IOError) {
         try await writeAll(bytes.span.bytes, deadline: deadline)
     }
 
-    /// `writeAll` of the text as UTF-8.
+    /// Writes all of a text as UTF-8.
     public func writeAll(_ text: String, deadline: Deadline = .never) async throws(IOError) {
         try await writeAll(Array(text.utf8), deadline: deadline)
     }

@@ -1,12 +1,14 @@
 internal import AIOCore
 
 extension Connection {
-    /// Connects to one of several addresses of the same host: the first connection that stands wins.
+    /// Connects to one of several addresses of the same host. The first connection that is established wins.
     ///
-    /// The attempts begin one after the other, with addresses of both families by turns, beginning with the first: the next
-    /// one when the one before has failed, and after `attemptDelay` in any case (RFC 8305, "happy eyeballs"). Those that do
-    /// not win leave no socket. Throws what the last one to fail does, `cancelled`, `deadlineExceeded`, and
-    /// `invalidArgument` without an address.
+    /// Attempts start one after the other and alternate between the address families, beginning with the family of the
+    /// first address. The next attempt starts when the previous one has failed, and after `attemptDelay` in any case
+    /// (RFC 8305, "Happy Eyeballs"). The sockets of the other attempts are closed.
+    ///
+    /// - Throws: the error of the last attempt that failed, `cancelled`, `deadlineExceeded`, or `invalidArgument` if
+    ///   there is no address.
     public static func connect(
         toAnyOf addresses: [SocketAddress], attemptDelay: Duration = .milliseconds(250), runtime: IORuntime = .shared,
         deadline: Deadline = .never
@@ -20,7 +22,7 @@ extension Connection {
     }
 }
 
-/// Attempts to connect that run at once.
+/// Staggered connection attempts, of which the first to succeed wins.
 struct ConnectRace {
     private let addresses: [SocketAddress]
     private let delay: Duration
@@ -37,7 +39,7 @@ struct ConnectRace {
     private enum Event: Sendable {
         case connected(Connection)
         case failed(IOError)
-        /// The head start of the attempt before this one is over.
+        /// The attempt before this one has had its head start.
         case isDue(Int)
     }
 
@@ -56,7 +58,7 @@ struct ConnectRace {
         var error: IOError?
         var begunCount = 0
         var runningCount = 0
-        /// Whether no more attempts begin.
+        /// Whether no further attempt starts.
         var isDecided = false
     }
 
@@ -68,12 +70,12 @@ struct ConnectRace {
                 outcome.connection = connection
                 outcome.isDecided = true
             } else {
-                // Both stood before the one could be told that the other does.
+                // Both were established before one could be cancelled.
                 try? await connection.close()
             }
         case .failed(let error):
             outcome.runningCount -= 1
-            // One that was told to end says nothing new.
+            // Once the race is decided, errors come from cancelled attempts.
             if !outcome.isDecided { outcome.error = error }
             if !error.code.isOfOneAddress { outcome.isDecided = true }
             begin(&outcome, &group)
@@ -83,7 +85,7 @@ struct ConnectRace {
         if outcome.isDecided || outcome.runningCount == 0 { group.cancelAll() }
     }
 
-    /// The next attempt, if there is one.
+    /// Starts the next attempt, if there is one.
     private func begin(_ outcome: inout Outcome, _ group: inout TaskGroup<Event>) {
         guard !outcome.isDecided, outcome.begunCount < addresses.count else { return }
         let address = addresses[outcome.begunCount]
@@ -104,7 +106,7 @@ struct ConnectRace {
         }
     }
 
-    /// Both families by turns, each in its order.
+    /// Alternates between the address families and keeps the order within each.
     static func interleaved(_ addresses: [SocketAddress]) -> [SocketAddress] {
         guard let first = addresses.first else { return [] }
         let same = addresses.filter { $0.family == first.family }
@@ -119,7 +121,7 @@ struct ConnectRace {
 }
 
 extension IOError.Code {
-    /// Whether another address of the same host may do better.
+    /// Whether another address of the same host may succeed.
     fileprivate var isOfOneAddress: Bool {
         switch self {
         case .runtimeShutDown, .forked, .limitReached, .tooManyOpenFiles, .outOfMemory, .cancelled, .deadlineExceeded:

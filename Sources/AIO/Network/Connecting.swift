@@ -2,11 +2,13 @@ internal import AIOCore
 internal import CKernel
 
 extension Connection {
-    /// Connects to an address; `local` is the address to come from, if it matters.
+    /// Connects to an address. `local` is the source address; nil leaves it to the kernel.
     ///
-    /// A cancelled connect, or one whose deadline passes, leaves no socket. Throws `connectionRefused` if nobody listens
-    /// there (for a path, `notFound` if there is no such name), `timedOut`, `hostUnreachable`, `networkUnreachable`,
-    /// `cancelled`, `deadlineExceeded`, or what socket(2), bind(2) and connect(2) say, which are the kernel calls.
+    /// After a cancellation or a deadline no socket is left. Kernel calls: socket(2), bind(2), connect(2).
+    ///
+    /// - Throws: `connectionRefused` if nobody listens on the address, `notFound` if a Unix-domain path does not exist,
+    ///   `timedOut`, `hostUnreachable`, `networkUnreachable`, `cancelled`, `deadlineExceeded`, or the error of a kernel
+    ///   call.
     public static func connect(
         to address: SocketAddress, from local: SocketAddress? = nil, runtime: IORuntime = .shared,
         deadline: Deadline = .never
@@ -25,8 +27,8 @@ extension Connection {
         }
     }
 
-    /// Looks a host up by its name and connects to the first of its addresses that answers, as `connect(toAnyOf:)` does.
-    /// Throws what the look-up or the last attempt does.
+    /// Resolves a host name and connects to the first of its addresses that answers, as `connect(toAnyOf:)` does.
+    /// Throws the error of the lookup or of the last attempt.
     public static func connect(
         toHost host: String, port: UInt16, runtime: IORuntime = .shared, deadline: Deadline = .never
     ) async throws(IOError) -> Connection {
@@ -36,7 +38,7 @@ extension Connection {
     }
 }
 
-/// What sockets of all kinds begin with.
+/// Creation of sockets of all kinds.
 enum SocketSetup {
     /// socket(2), close-on-exec.
     static func make(
@@ -52,7 +54,7 @@ enum SocketSetup {
         return Int32(result)
     }
 
-    /// bind(2): on a worker for a name in a file system.
+    /// bind(2). For a path in a file system it runs on a worker.
     static func bind(_ handle: StreamHandle, _ address: SocketAddress, _ deadline: Deadline) async throws(IOError) {
         let memory = try AddressMemory(address, for: "bind")
         do throws(IOError) {

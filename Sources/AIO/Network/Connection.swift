@@ -1,18 +1,19 @@
 public import AIOCore
 internal import CKernel
 
-/// A stream between two programs: a TCP connection, or one over a Unix-domain socket.
+/// A byte stream between two programs: a TCP connection, or a Unix-domain socket.
 ///
-/// One task may read while another writes. Several tasks that read, or that write, at once get pieces in no particular
-/// order. Each operation that waits takes one of its loop's places for that (`IORuntime.Configuration.waitingLimit`): a
-/// program with thousands of connections raises that above the number of them.
+/// One task may read while another writes. If several tasks read, or several write, each gets or sends pieces in no
+/// particular order. Each operation that waits takes one of its loop's slots for waits
+/// (`IORuntime.Configuration.waitingLimit`); a program with thousands of connections sets this limit above their
+/// number.
 ///
-/// `close` it: that ends what waits on it. One that is dropped unclosed is closed in the background and reported in the
-/// log. Reads and writes first try where the caller stands (recv(2) and send(2), which do not wait), and go to a loop of
-/// the runtime if they have to wait.
+/// Reads and writes are attempted on the calling thread with recv(2) and send(2), without blocking, and go to a loop of
+/// the runtime if they have to wait. Close a connection with ``close()``, which ends the operations that wait on it. A
+/// connection that is dropped without a close is closed in the background and reported in the log.
 public final class Connection: Socket, ReadableStream, WritableStream {
     public let runtime: IORuntime
-    /// The other side, as it was when the connection was made; nil if that is not known.
+    /// The peer's address when the connection was made; nil if it is not known.
     public let remoteAddress: SocketAddress?
     let handle: StreamHandle
 
@@ -22,20 +23,20 @@ public final class Connection: Socket, ReadableStream, WritableStream {
         handle = StreamHandle(Descriptor(number, kind: .stream), "connection", address: remoteAddress, runtime)
     }
 
-    /// Takes over a connected socket that was made elsewhere. The connection now closes it.
+    /// Takes ownership of a connected socket. ``close()`` closes it.
     public convenience init(adopting number: Int32, runtime: IORuntime = .shared) {
         let memory = AddressMemory()
         let isKnown = Kernel.peerName(number, memory.base, memory.countPointer) == 0
         self.init(number, isKnown ? memory.address : nil, runtime)
     }
 
-    /// For operations on an `IOQueue`, or through `IORuntime.perform`. Borrowed: not to be closed, and not to be used once
-    /// the connection is closed.
+    /// For operations on an `IOQueue`, or through `IORuntime.perform`. Borrowed: do not close it, and do not use it
+    /// after the connection is closed.
     public var descriptor: Descriptor { handle.descriptor }
 
     // MARK: Reading and writing
 
-    /// As `ReadableStream` says. recv(2).
+    /// Reads as described at `ReadableStream`. Kernel call: recv(2).
     public func read(
         into bytes: inout MutableRawSpan, deadline: Deadline = .never
     ) async throws(IOError) -> Int {
@@ -43,42 +44,44 @@ public final class Connection: Socket, ReadableStream, WritableStream {
         return try await handle.receive(base, count, deadline)
     }
 
-    /// As `WritableStream` says. send(2) with MSG_NOSIGNAL.
+    /// Writes as described at `WritableStream`. Kernel call: send(2) with MSG_NOSIGNAL.
     public func write(_ bytes: RawSpan, deadline: Deadline = .never) async throws(IOError) -> Int {
         let (base, count) = bytes.withUnsafeBytes { ($0.baseAddress, $0.count) }
         return try await handle.send(base, count, deadline)
     }
 
-    /// As `WritableStream` says.
+    /// Writes everything as described at `WritableStream`.
     public func writeAll(_ bytes: RawSpan, deadline: Deadline = .never) async throws(IOError) {
         let (base, count) = bytes.withUnsafeBytes { ($0.baseAddress, $0.count) }
         var done = 0
         while done < count { done += try await handle.send(base.map { $0 + done }, count - done, deadline) }
     }
 
-    // MARK: Ending
+    // MARK: Shutdown and close
 
-    /// Tells the other side that nothing more comes: once it has read everything, its reads return zero. What it writes
-    /// can still be read here; writes here fail with `brokenPipe`. Does not wait. Throws `notConnected` if the connection
-    /// is gone already. shutdown(2) with SHUT_WR.
+    /// Half-close: tells the peer that no more data follows. The peer's reads return 0 after it has read everything.
+    /// Its own data can still be read here; writes here fail with `brokenPipe`. Does not wait. Throws `notConnected` if
+    /// the connection no longer exists. Kernel call: shutdown(2) with SHUT_WR.
     public func shutdownWrite() throws(IOError) {
         _ = try handle.call("shutdown") { Kernel.shutdown($0, CK_SHUT_WR) }
     }
 
-    /// Reads what has come, and then finds the end, whatever the other side sends: for who has heard enough and still has
-    /// something to say. Ends a read that waits. Does not wait. Throws as `shutdownWrite`. shutdown(2) with SHUT_RD.
+    /// Stops receiving: reads return what has already arrived and then 0. A read that waits returns 0. Writes are still
+    /// possible. Does not wait. Throws as `shutdownWrite`. Kernel call: shutdown(2) with SHUT_RD.
     public func shutdownRead() throws(IOError) {
         _ = try handle.call("shutdown") { Kernel.shutdown($0, CK_SHUT_RD) }
     }
 
     /// Ends the operations that wait on this connection, which throw `fileClosed`, and closes it when the last of them
-    /// has ended. What was written is still delivered, if this side has read everything that came; if it has not, the
-    /// other side may see the connection reset. Is not cancelled. A second close throws `fileClosed`. close(2).
+    /// has ended.
+    ///
+    /// Written data is still delivered if this side has read everything that arrived; otherwise the peer may see the
+    /// connection reset. A close is never cancelled. A second close throws `fileClosed`. Kernel call: close(2).
     public func close() async throws(IOError) { try await handle.close() }
 }
 
 extension Connection {
-    /// Two connections, each the other side of the other, in this process: socketpair(2).
+    /// Creates two connected Unix-domain sockets. Kernel call: socketpair(2).
     public static func pair(runtime: IORuntime = .shared) throws(IOError) -> (Connection, Connection) {
         try runtime.check("socketpair")
         var pair: (Int32, Int32) = (-1, -1)

@@ -1,10 +1,10 @@
 public import AIOCore
 internal import CKernel
 
-/// A socket for datagrams: UDP, or a Unix-domain socket of that kind. Each arrives as it was sent, or (UDP) not at all.
+/// A datagram socket: UDP or Unix-domain. A datagram arrives as it was sent or, over UDP, possibly not at all.
 ///
-/// Any number of tasks may send and receive at once. `close` it; one that is dropped unclosed is closed in the background
-/// and reported in the log.
+/// Any number of tasks may send and receive concurrently. Close a socket with ``close()``; one that is dropped without
+/// a close is closed in the background and reported in the log.
 public final class DatagramSocket: Socket {
     public let runtime: IORuntime
     let handle: StreamHandle
@@ -17,9 +17,9 @@ public final class DatagramSocket: Socket {
     /// Borrowed, as `Connection.descriptor`.
     public var descriptor: Descriptor { handle.descriptor }
 
-    /// A socket with this address, where it receives; with port 0, or `unnamed`, one that the kernel chooses and
-    /// `localAddress` tells. The options are as for `Listener.listen`; `reuseAddress` lets several sockets have one
-    /// address, as receivers of a group want it. Throws what socket(2) and bind(2) say.
+    /// A socket bound to an address. With port 0, or with `unnamed`, the kernel chooses the address, which
+    /// ``localAddress()`` returns. The options are as for `Listener.listen`; `reuseAddress` lets several sockets share
+    /// an address, which receivers of a multicast group require. Kernel calls: socket(2), bind(2).
     public static func bind(
         to address: SocketAddress, reuseAddress: Bool = false, reusePort: Bool = false, v6Only: Bool? = nil,
         runtime: IORuntime = .shared, deadline: Deadline = .never
@@ -38,8 +38,9 @@ public final class DatagramSocket: Socket {
         }
     }
 
-    /// A socket that sends to `address` if it is not told otherwise, and receives from there alone; with `local`, from an
-    /// address of its own. Errors that the network reports come with a later call (`connectionRefused`).
+    /// A socket with a peer: it sends to `address` by default, and receives only from there. `local` is the source
+    /// address. Errors that the network reports for a datagram are thrown by a later call (`connectionRefused`). Kernel
+    /// calls: socket(2), bind(2), connect(2).
     public static func connect(
         to address: SocketAddress, from local: SocketAddress? = nil, runtime: IORuntime = .shared,
         deadline: Deadline = .never
@@ -56,7 +57,8 @@ public final class DatagramSocket: Socket {
         }
     }
 
-    /// From now on sends to `address` if it is not told otherwise, and receives from there alone. connect(2).
+    /// Sets the peer: from now on the socket sends to `address` by default, and receives only from there. Kernel call:
+    /// connect(2).
     public func connect(to address: SocketAddress, deadline: Deadline = .never) async throws(IOError) {
         let target = try AddressMemory(address, for: "connect")
         let call = SocketCall.connect(descriptor, address: target.base, count: target.count)
@@ -65,13 +67,13 @@ public final class DatagramSocket: Socket {
 
     // MARK: Groups
 
-    /// Receives from now on what is sent to a multicast group (its port does not matter), on the interface of this number
-    /// (0: the one the kernel chooses). setsockopt(2) with MCAST_JOIN_GROUP.
+    /// Joins a multicast group on the interface of this index; 0 lets the kernel choose. The port of `group` is
+    /// ignored. Kernel call: setsockopt(2) with MCAST_JOIN_GROUP.
     public func join(_ group: SocketAddress, interface: UInt32 = 0) throws(IOError) {
         try setGroup(CK_MCAST_JOIN_GROUP, group, interface)
     }
 
-    /// Undoes a `join`. MCAST_LEAVE_GROUP.
+    /// Leaves a multicast group. Kernel call: setsockopt(2) with MCAST_LEAVE_GROUP.
     public func leave(_ group: SocketAddress, interface: UInt32 = 0) throws(IOError) {
         try setGroup(CK_MCAST_LEAVE_GROUP, group, interface)
     }
@@ -84,15 +86,15 @@ public final class DatagramSocket: Socket {
         let memory = try AddressMemory(group, for: "group")
         let padding = [UInt8](repeating: 0, count: MemoryLayout<ck_socket_address>.alignment - 4)
         let address = UnsafeRawBufferPointer(start: memory.base, count: Int(AddressMemory.room))
-        // struct group_req: the interface, and the address at its alignment.
+        // struct group_req: the interface index, and the address at its alignment.
         let request = withUnsafeBytes(of: interface) { Array($0) } + padding + Array(address)
         try setRawOption(level: group.family == CK_AF_INET ? CK_IPPROTO_IP : CK_IPPROTO_IPV6, name: name, to: request)
     }
 
-    // MARK: The rest
+    // MARK: Address, options, close
 
-    /// Ends what waits on it, which throws `fileClosed`, and closes it. Is not cancelled. A second close throws
-    /// `fileClosed`. close(2).
+    /// Ends the operations that wait on the socket, which throw `fileClosed`, and closes it. A close is never
+    /// cancelled. A second close throws `fileClosed`. Kernel call: close(2).
     public func close() async throws(IOError) { try await handle.close() }
 
     public func localAddress() throws(IOError) -> SocketAddress { try handle.localAddress() }
@@ -105,7 +107,7 @@ public final class DatagramSocket: Socket {
 }
 
 extension SocketAddress {
-    /// Whether it names a group of receivers.
+    /// Whether the address is a multicast group.
     public var isMulticast: Bool {
         switch self {
         case .v4(let address, _): address.isMulticast

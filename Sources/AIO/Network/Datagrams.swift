@@ -1,13 +1,13 @@
 internal import AIOCore
 internal import CKernel
 
-/// What came with a datagram.
+/// The length, completeness and sender of a received datagram.
 public struct DatagramInfo: Sendable, Hashable {
-    /// Bytes that it had when it was sent: more than were received if it is truncated.
+    /// The datagram's length in bytes; more than were received if it is truncated.
     public let byteCount: Int
-    /// Whether there was no room for its end, which is lost.
+    /// Whether the memory was too small and the end of the datagram is lost.
     public let isTruncated: Bool
-    /// Who sent it; nil if that is not known.
+    /// The sender's address; nil if it is not known.
     public let sender: SocketAddress?
 
     public init(byteCount: Int, isTruncated: Bool, sender: SocketAddress?) {
@@ -18,27 +18,31 @@ public struct DatagramInfo: Sendable, Hashable {
 }
 
 extension DatagramSocket {
-    /// Receives one datagram into the caller's memory; waits if there is none. An empty one is no end.
+    /// Receives one datagram into the caller's memory; waits if there is none. An empty datagram does not mean the end.
     ///
-    /// The memory is borrowed until this returns. Throws `cancelled` or `deadlineExceeded`, after which no datagram is
-    /// lost, `fileClosed`, `connectionRefused` (of something sent before, on a connected socket), or what recvmsg(2) says.
+    /// The memory is borrowed until the call returns. After `cancelled` or `deadlineExceeded` no datagram is lost.
+    /// Kernel call: recvmsg(2).
+    ///
+    /// - Throws: `cancelled`, `deadlineExceeded`, `fileClosed`, `connectionRefused` (for an earlier datagram, on a
+    ///   socket with a peer), or the error of recvmsg(2).
     public func receive(
         into bytes: inout MutableRawSpan, deadline: Deadline = .never
     ) async throws(IOError) -> DatagramInfo {
         let (base, count) = bytes.withUnsafeMutableBytes { ($0.baseAddress, $0.count) }
         while true {
             if let info = try receiveNow(base, count, deadline) { return info }
-            // The wait holds no memory of the message's, so that none has to be allocated; another task may be faster.
+            // The wait is a poll: it needs no message header, so nothing is allocated. Another task may receive the
+            // datagram first.
             _ = try await handle.perform(.poll(descriptor, events: CK_POLLIN), deadline, "receive")
         }
     }
 
-    /// Receives one datagram of `limit` bytes at most into a new array.
+    /// Receives one datagram into a new array, of which at most `limit` bytes are kept.
     public func receive(
         upTo limit: Int = 65536, deadline: Deadline = .never
     ) async throws(IOError) -> (bytes: [UInt8], info: DatagramInfo) {
         guard limit >= 0 else { throw handle.error(.invalidArgument, "receive", advice: "the limit is negative") }
-        // No socket takes larger ones.
+        // No socket accepts larger datagrams.
         let limit = min(limit, LargeArray.pieceSize)
         var array = [UInt8](unsafeUninitializedCapacity: max(limit, 1)) { _, initialized in initialized = limit }
         var elements = array.mutableSpan
@@ -62,7 +66,7 @@ extension DatagramSocket {
                 message.name_count = AddressMemory.room
                 message.vectors = vector
                 message.vector_count = 1
-                // MSG_TRUNC: the whole length is wanted, also of what did not fit.
+                // MSG_TRUNC returns the full length, also of a datagram that did not fit.
                 let result = Kernel.receiveMessage(handle.number, &message, CK_MSG_DONTWAIT | CK_MSG_TRUNC)
                 return (result, message)
             }
@@ -76,11 +80,13 @@ extension DatagramSocket {
         return DatagramInfo(byteCount: result, isTruncated: isTruncated, sender: sender)
     }
 
-    /// Sends a datagram to `address`, or with nil to where the socket is connected to. Waits if there is no room.
+    /// Sends a datagram to `address`, or with nil to the socket's peer. Waits if there is no room.
     ///
-    /// The memory is borrowed until this returns. That it does says nothing of the datagram's arrival. Throws
-    /// `messageTooLarge`, `notConnected`, `connectionRefused` (of an earlier one; for a Unix-domain socket of this one),
-    /// `cancelled` or `deadlineExceeded` (nothing was sent then), or what sendto(2) and sendmsg(2) say.
+    /// The memory is borrowed until the call returns. A return does not mean that the datagram arrived. After
+    /// `cancelled` or `deadlineExceeded` nothing was sent. Kernel calls: sendto(2), sendmsg(2).
+    ///
+    /// - Throws: `messageTooLarge`, `notConnected`, `connectionRefused` (for an earlier datagram; on a Unix-domain
+    ///   socket for this one), `cancelled`, `deadlineExceeded`, `fileClosed`, or the error of the kernel call.
     public func send(
         _ bytes: RawSpan, to address: SocketAddress? = nil, deadline: Deadline = .never
     ) async throws(IOError) {
@@ -91,7 +97,7 @@ extension DatagramSocket {
             .socket(.sendMessage(descriptor, message.header, flags: 0)), deadline, "send")
     }
 
-    /// `send` from an array.
+    /// Sends an array, as a span.
     public func send(
         _ bytes: [UInt8], to address: SocketAddress? = nil, deadline: Deadline = .never
     ) async throws(IOError) {
@@ -115,14 +121,14 @@ extension DatagramSocket {
         default:
             var error = handle.error(result: result, "send")
             if let address { error.address = "\(address)" }
-            // What the kernel says of a socket that has no default address.
+            // The errno for a socket without a peer.
             if error.errno?.rawValue == EDESTADDRREQ { error.code = .notConnected }
             throw error
         }
     }
 }
 
-/// What sendmsg(2) reads while it waits for room: memory that stays where it is.
+/// The arguments of sendmsg(2), at addresses that stay fixed while the send waits for room.
 private struct SentDatagram: ~Copyable {
     let header: UnsafeMutablePointer<ck_message>
     private let vector: UnsafeMutablePointer<iovec>
@@ -133,7 +139,7 @@ private struct SentDatagram: ~Copyable {
         name = .allocate(byteCount: room, alignment: MemoryLayout<ck_socket_address>.alignment)
         name.initializeMemory(as: UInt8.self, repeating: 0, count: room)
         vector = .allocate(capacity: 1)
-        // The kernel only reads through it.
+        // A send only reads through the pointer.
         vector.initialize(to: iovec(iov_base: UnsafeMutableRawPointer(mutating: base), iov_len: count))
         header = .allocate(capacity: 1)
         header.initialize(to: ck_message())

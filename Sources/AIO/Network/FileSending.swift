@@ -2,13 +2,16 @@ internal import AIOCore
 internal import CKernel
 
 extension File {
-    /// Sends a range of the file over a connection, without the bytes passing through this process. Returns the bytes
-    /// sent: fewer than the range has if the file ends before, also if it is truncated meanwhile; holes are sent as zeros.
+    /// Sends a range of the file over a connection without copying it through this process, and returns the number of
+    /// bytes sent.
     ///
-    /// `progress` is called in this task with the bytes sent so far, after each piece of 1 MiB at most. After an error
-    /// (`cancelled`, `deadlineExceeded`, `brokenPipe`, or what splice(2) says) as many have been sent as it was told last.
-    /// A close of the connection ends it with `fileClosed`; a close of the file waits for it. The kernel call is splice(2),
-    /// through a pipe of its own; files that do not know it (those of /proc) are read and written.
+    /// The result is less than the length of the range if the file ends before, or is truncated meanwhile. Holes are
+    /// sent as zeros. `progress` is called in this task with the number of bytes sent so far, after each piece of at
+    /// most 1 MiB; after an error, its last argument is the number of bytes sent. Closing the connection or the file
+    /// ends the call with `fileClosed`; the close waits for the operation in flight. Kernel call: splice(2) through a
+    /// private pipe; files that do not support it (those of /proc) are read and written.
+    ///
+    /// - Throws: `cancelled`, `deadlineExceeded`, `brokenPipe`, `fileClosed`, or the error of splice(2).
     public func send(
         to connection: Connection, range: Range<Int64> = 0..<Int64.max, deadline: Deadline = .never,
         progress: ((Int64) -> Void)? = nil
@@ -29,7 +32,7 @@ extension File {
             while left > 0 {
                 let splice = Splice(from: pipe.reading, to: connection.descriptor, count: UInt32(left))
                 let moved = try await connection.handle.perform(.splice(splice), deadline, "send")
-                // The pipe holds it, so an end cannot come.
+                // The pipe still holds these bytes, so the end of the input is impossible.
                 guard moved > 0 else { throw connection.handle.error(.inputOutput, "send") }
                 left -= moved
                 sent += Int64(moved)
@@ -39,7 +42,7 @@ extension File {
         return sent
     }
 
-    /// Splices a piece of the file into an empty pipe. nil if this file does not know how.
+    /// Splices a piece of the file into an empty pipe. Returns nil if the file does not support splice(2).
     private func fill(
         _ pipe: borrowing SplicePipe, _ count: Int, _ offset: Int64, _ deadline: Deadline
     ) async throws(IOError) -> Int? {
@@ -52,7 +55,7 @@ extension File {
         }
     }
 
-    /// The same through memory, for what is left when `begun` bytes have been sent.
+    /// Sends the rest through memory, after `begun` bytes have been sent.
     private func sendCopies(
         to connection: Connection, _ range: Range<Int64>, from begun: Int64, _ deadline: Deadline,
         _ progress: ((Int64) -> Void)?
@@ -74,11 +77,11 @@ extension File {
     }
 }
 
-/// A pipe that bytes are moved through; closed when it goes, after the operations on it.
+/// A private pipe for splice(2), closed after the operations on it.
 private struct SplicePipe: ~Copyable {
     let reading: Descriptor
     let writing: Descriptor
-    /// Bytes that there is room for.
+    /// Capacity in bytes.
     let capacity: Int
 
     init() throws(IOError) {
@@ -87,7 +90,7 @@ private struct SplicePipe: ~Copyable {
         guard result >= 0 else { throw IOError(result: Int32(truncatingIfNeeded: result), "pipe") }
         reading = Descriptor(ends.0, kind: .stream)
         writing = Descriptor(ends.1, kind: .stream)
-        // Refused where the user's pipes have used up their share: then the usual size has to do.
+        // F_SETPIPE_SZ fails when the user's pipes have reached their limit (pipe(7)); then the default size must do.
         let size = Kernel.setPipeSize(ends.1, 1 << 20)
         capacity = size > 0 ? size : 1 << 16
     }

@@ -2,16 +2,16 @@ public import AIOCore
 internal import CKernel
 internal import Synchronization
 
-/// A socket that takes connections: TCP, or a Unix-domain socket.
+/// A socket that accepts connections: TCP or Unix-domain.
 ///
-/// Several tasks may accept at once. `close` it; one that is dropped unclosed is closed in the background and reported in
-/// the log.
+/// Several tasks may accept concurrently. Close a listener with ``close()``; one that is dropped without a close is
+/// closed in the background and reported in the log.
 public final class Listener: Socket {
     public let runtime: IORuntime
     let handle: StreamHandle
-    /// Whether it was said in the log that descriptors have run out, since the last connection.
+    /// Whether the log has reported the shortage of descriptors since the last accepted connection.
     let hasReportedLimit = Atomic(false)
-    /// The name in a file system that `listen` made, for `close` to take away.
+    /// The path that `listen` created, which `close` removes.
     private let socketFile = Guarded<SocketFile?>(nil)
 
     init(_ number: Int32, _ address: SocketAddress, _ runtime: IORuntime) {
@@ -22,17 +22,20 @@ public final class Listener: Socket {
     /// Borrowed, as `Connection.descriptor`.
     public var descriptor: Descriptor { handle.descriptor }
 
-    /// Listens on an address; with port 0 on one that the kernel chooses and `localAddress` tells.
+    /// Listens on an address. With port 0 the kernel chooses the port, which ``localAddress()`` returns.
     ///
-    /// `backlog` is the most connections that wait to be accepted; the sysctl `net.core.somaxconn` limits it. With
-    /// `reuseAddress`, connections of an earlier listener that have ended are not in the way. With `reusePort`, other
-    /// listeners that ask for it too may have the address at the same time, and share the connections. `v6Only` false has
-    /// an IPv6 listener take IPv4 as well (nil: as the system is set up).
+    /// - `backlog`: the maximum number of connections that wait to be accepted; the sysctl `net.core.somaxconn` limits
+    ///   it.
+    /// - `reuseAddress`: ended connections of an earlier listener do not block the address.
+    /// - `reusePort`: listeners that all set it share the address and its connections.
+    /// - `v6Only`: if false, an IPv6 listener also accepts IPv4; nil is the system's default.
+    /// - `replaceStale`: replaces a Unix-domain socket on which nobody listens. Any other existing path is
+    ///   `addressInUse`, as it is without the option. Two processes that replace the same socket at once may take it
+    ///   from each other.
     ///
-    /// A path is made as a socket. `close` takes it away again, if it still is that one; a process that is killed leaves it,
-    /// and then nobody listens there. With `replaceStale` such a socket is replaced; any other path that is there already is
-    /// `addressInUse`, as it is without. Two that replace the same one at once may take it from each other. Throws what
-    /// socket(2), bind(2) and listen(2) say, which are the kernel calls.
+    /// A Unix-domain path is created as a socket. `close` removes it if it still is that socket; a process that is
+    /// killed leaves it behind, and connecting to it is then refused. Kernel calls: socket(2), bind(2), listen(2),
+    /// whose errors are thrown.
     public static func listen(
         on address: SocketAddress, backlog: Int = 1024, reuseAddress: Bool = true, reusePort: Bool = false,
         replaceStale: Bool = false, v6Only: Bool? = nil, runtime: IORuntime = .shared, deadline: Deadline = .never
@@ -40,7 +43,7 @@ public final class Listener: Socket {
         guard let backlog = Int32(exactly: backlog), backlog >= 0 else {
             throw IOError(.invalidArgument, "listen", advice: "the backlog is 0 or more")
         }
-        // Non-blocking, so that an accept is tried where the caller stands.
+        // O_NONBLOCK, because an accept is attempted on the calling thread.
         let number = try SocketSetup.make(address, CK_SOCK_STREAM | CK_SOCK_NONBLOCK, runtime, "listen")
         let listener = Listener(number, address, runtime)
         do throws(IOError) {
@@ -59,11 +62,13 @@ public final class Listener: Socket {
         }
     }
 
-    /// Ends the accepts that wait, which throw `fileClosed`, and closes the listener. Connections that were not accepted
-    /// are reset. A path that `listen` made is unlinked first, if the socket that it names is still this one. Is not
-    /// cancelled. A second close throws `fileClosed`. close(2).
+    /// Ends the accepts that wait, which throw `fileClosed`, and closes the listener. Connections that were not
+    /// accepted are reset.
+    ///
+    /// A path that `listen` created is unlinked first, if it still names this socket. A close is never cancelled. A
+    /// second close throws `fileClosed`. Kernel call: close(2).
     public func close() async throws(IOError) {
-        // First: whoever finds no path may make another.
+        // First, because another process that finds the path free may create its own.
         await removeSocketFile()
         try await handle.close()
     }
@@ -85,7 +90,8 @@ public final class Listener: Socket {
         socketFile.withLock { $0 = SocketFile(path, made) }
     }
 
-    /// Whether a socket is there and nobody listens. Any other file refuses connections too.
+    /// Whether the path is a socket on which nobody listens. A connect to any other file is refused as well, so the
+    /// type is checked.
     private func isStale(_ address: SocketAddress, _ deadline: Deadline) async -> Bool {
         guard case .unix(let path) = address,
             let there = try? await FileSystem.status(
@@ -118,7 +124,7 @@ public final class Listener: Socket {
     }
 }
 
-/// A socket in a file system, told apart from one that has its name later.
+/// The identity of a socket in a file system, which distinguishes it from a later one of the same name.
 struct SocketFile: Hashable, Sendable {
     let path: Path
     private let inode: UInt64
@@ -132,7 +138,7 @@ struct SocketFile: Hashable, Sendable {
     }
 }
 
-/// Takes a socket's name away, if it still is that one's.
+/// Removes a socket's path, if it still names that socket.
 private final class SocketFileRemoval: BlockingWork, @unchecked Sendable {
     // @unchecked: as BlockingWork says.
     private let file: SocketFile

@@ -1,10 +1,11 @@
 internal import AIOCore
 internal import CKernel
 
-/// A pipe of this process's: what is written to one end is read from the other.
+/// A pipe within this process.
 public enum Pipe {
-    /// Makes a pipe. `capacity` asks for room for so many bytes; nil leaves that to the kernel (64 KiB mostly, 1 MiB at
-    /// most without privileges). Both ends are close-on-exec. pipe2(2), and fcntl(2) with F_SETPIPE_SZ.
+    /// Creates a pipe. `capacity` is the requested capacity in bytes; with nil the kernel chooses (usually 64 KiB).
+    /// Without privileges the maximum is the sysctl `fs.pipe-max-size`, by default 1 MiB. Both ends are close-on-exec.
+    /// Kernel calls: pipe2(2), fcntl(2) with F_SETPIPE_SZ.
     public static func make(
         capacity: Int? = nil, runtime: IORuntime = .shared
     ) async throws(IOError) -> (reader: StreamReader, writer: StreamWriter) {
@@ -36,10 +37,10 @@ extension IOError {
     }
 }
 
-/// The end that is read from: of a pipe, a FIFO, a terminal, or standard input.
+/// The reading end of a pipe or FIFO, a terminal, or standard input.
 ///
-/// `close` it, unless it is standard input; one that is dropped unclosed is closed in the background and reported in the
-/// log.
+/// Close a reader with ``close()``, unless it is standard input. One that is dropped without a close is closed in the
+/// background and reported in the log.
 public final class StreamReader: ReadableStream {
     public let runtime: IORuntime
     let handle: StreamHandle
@@ -49,18 +50,20 @@ public final class StreamReader: ReadableStream {
         handle = StreamHandle(descriptor, noun, isBorrowed: isBorrowed, runtime)
     }
 
-    /// Takes over a descriptor that can be read. The reader now closes it.
+    /// Takes ownership of a readable descriptor. ``close()`` closes it.
     public convenience init(adopting number: Int32, runtime: IORuntime = .shared) {
         self.init(.classify(number), "stream", runtime)
     }
 
-    /// What this program reads from, which may also be a file. It is the process's: neither its flags nor its position are
-    /// touched but by reading, and `close` leaves it open. For each call another reader of the same bytes.
+    /// The process's standard input, which may also be a file. The descriptor belongs to the process: its flags do not
+    /// change, its position changes only by reading, and `close` leaves it open. Each call returns another reader of
+    /// the same bytes.
     public static func standardInput(runtime: IORuntime = .shared) -> StreamReader {
         StreamReader(.classify(0), "standard input", isBorrowed: true, runtime)
     }
 
-    /// As `ReadableStream` says. read(2), or preadv2(2) with RWF_NOWAIT where the caller stands.
+    /// Reads as described at `ReadableStream`. Kernel calls: read(2), or preadv2(2) with RWF_NOWAIT on the calling
+    /// thread.
     public func read(
         into bytes: inout MutableRawSpan, deadline: Deadline = .never
     ) async throws(IOError) -> Int {
@@ -69,21 +72,17 @@ public final class StreamReader: ReadableStream {
         let transfer = Transfer(handle.descriptor, base, count: count, offset: Transfer.currentPosition)
         try handle.begin("read", deadline)
         defer { handle.end() }
-        let result = try handle.transferNow(transfer, handle.readGuess, "read") { transfer in
-            transfer.attemptWithoutWaiting(isWrite: false)
-        }
-        if let result { return result }
+        if let result = try handle.transferNow(transfer, handle.readGuess, "read") { return result }
         return try await handle.performBegun(.read(transfer), deadline, "read")
     }
 
-    /// Ends the reads that wait, which throw `fileClosed`, and closes the descriptor when the last of them has ended.
-    /// Is not cancelled. A second close throws `fileClosed`. close(2).
+    /// Ends the reads that wait, which throw `fileClosed`, and closes the descriptor when the last of them has ended. A
+    /// close is never cancelled. A second close throws `fileClosed`. Kernel call: close(2).
     public func close() async throws(IOError) { try await handle.close() }
 }
 
-/// The end that is written to: of a pipe, a FIFO, a terminal, or standard output and standard error.
-///
-/// As `StreamReader`.
+/// The writing end of a pipe or FIFO, a terminal, or standard output and standard error. It is closed like a
+/// ``StreamReader``.
 public final class StreamWriter: WritableStream {
     public let runtime: IORuntime
     let handle: StreamHandle
@@ -93,37 +92,37 @@ public final class StreamWriter: WritableStream {
         handle = StreamHandle(descriptor, noun, isBorrowed: isBorrowed, runtime)
     }
 
-    /// Takes over a descriptor that can be written to. The writer now closes it.
+    /// Takes ownership of a writable descriptor. ``close()`` closes it.
     public convenience init(adopting number: Int32, runtime: IORuntime = .shared) {
         self.init(.classify(number), "stream", runtime)
     }
 
-    /// What this program writes to; as `StreamReader.standardInput`.
+    /// The process's standard output, borrowed as `StreamReader.standardInput` is.
     public static func standardOutput(runtime: IORuntime = .shared) -> StreamWriter {
         StreamWriter(.classify(1), "standard output", isBorrowed: true, runtime)
     }
 
+    /// The process's standard error, borrowed as `StreamReader.standardInput` is.
     public static func standardError(runtime: IORuntime = .shared) -> StreamWriter {
         StreamWriter(.classify(2), "standard error", isBorrowed: true, runtime)
     }
 
-    /// As `WritableStream` says. write(2), or pwritev2(2) with RWF_NOWAIT where the caller stands.
+    /// Writes as described at `WritableStream`. Kernel calls: write(2), or pwritev2(2) with RWF_NOWAIT on the calling
+    /// thread.
     public func write(_ bytes: RawSpan, deadline: Deadline = .never) async throws(IOError) -> Int {
         let (base, count) = bytes.withUnsafeBytes { ($0.baseAddress, $0.count) }
         guard count > 0 else { return 0 }
-        // The kernel only reads through it.
+        // A write only reads through the pointer.
         let transfer = Transfer(
-            handle.descriptor, UnsafeMutableRawPointer(mutating: base), count: count, offset: Transfer.currentPosition)
+            handle.descriptor, UnsafeMutableRawPointer(mutating: base), count: count, offset: Transfer.currentPosition,
+            form: .writing)
         try handle.begin("write", deadline)
         defer { handle.end() }
-        let result = try handle.transferNow(transfer, handle.writeGuess, "write") { transfer in
-            runtime.withoutBrokenPipeSignal { transfer.attemptWithoutWaiting(isWrite: true) }
-        }
-        if let result { return result }
+        if let result = try handle.transferNow(transfer, handle.writeGuess, "write") { return result }
         return try await handle.performBegun(.write(transfer), deadline, "write")
     }
 
-    /// Ends the writes that wait, which throw `fileClosed`, and closes the descriptor: the other end then comes to the end
-    /// of the stream. As `StreamReader.close`.
+    /// Ends the writes that wait, which throw `fileClosed`, and closes the descriptor when the last of them has ended;
+    /// the other end then reads to the end of the stream. Otherwise as `StreamReader.close`.
     public func close() async throws(IOError) { try await handle.close() }
 }

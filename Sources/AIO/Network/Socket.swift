@@ -1,25 +1,25 @@
 public import AIOCore
 internal import CKernel
 
-/// What all sockets have: an address of their own, and options.
+/// What all sockets have: a local address and options.
 ///
-/// The calls are made on the caller's thread; none of them waits. They throw `fileClosed` after a close.
+/// The calls run on the calling thread and do not wait, except for `close`. They throw `fileClosed` after a close.
 public protocol Socket: Sendable {
     var runtime: IORuntime { get }
-    /// What the operations of an `IOQueue` want. Borrowed.
+    /// For operations on an `IOQueue`. Borrowed.
     var descriptor: Descriptor { get }
-    /// The address of this side: the one bound to, with the port or the name that the kernel has chosen. getsockname(2).
+    /// The local address, including the port or name that the kernel chose. Kernel call: getsockname(2).
     func localAddress() throws(IOError) -> SocketAddress
-    /// The bytes of an option, `capacity` at most. getsockopt(2).
+    /// The value of an option, at most `capacity` bytes of it. Kernel call: getsockopt(2).
     func rawOption(level: Int32, name: Int32, capacity: Int) throws(IOError) -> [UInt8]
-    /// Sets an option to these bytes. setsockopt(2).
+    /// Sets an option to these bytes. Kernel call: setsockopt(2).
     func setRawOption(level: Int32, name: Int32, to bytes: [UInt8]) throws(IOError)
-    /// Ends what waits, and closes the socket.
+    /// Ends the operations that wait, and closes the socket.
     func close() async throws(IOError)
 }
 
 extension Socket {
-    /// The value of an option. Throws `invalidArgument` if the kernel's value has another form.
+    /// The value of an option. Throws `invalidArgument` if the kernel returns a value of another size.
     public func option<Value>(_ option: SocketOption<Value>) throws(IOError) -> Value {
         let bytes = try rawOption(level: option.level, name: option.name, capacity: option.size)
         guard let value = option.decode(bytes) else {
@@ -29,7 +29,7 @@ extension Socket {
         return value
     }
 
-    /// Sets an option. Throws `invalidArgument` for a value that the kernel refuses or cannot be told.
+    /// Sets an option. Throws `invalidArgument` for a value that is out of range or that the kernel refuses.
     public func setOption<Value>(_ option: SocketOption<Value>, to value: Value) throws(IOError) {
         guard let bytes = option.encode(value) else {
             throw IOError(.invalidArgument, "setsockopt", advice: "the value is out of range: \(value)")
@@ -59,7 +59,7 @@ extension StreamHandle {
     }
 
     func setRawOption(_ level: Int32, _ name: Int32, _ bytes: [UInt8]) throws(IOError) {
-        // An empty array has no address, which the kernel would refuse.
+        // An empty array may have no address, which the kernel would refuse.
         let memory = bytes.isEmpty ? [0] : bytes
         _ = try call("setsockopt") { number in
             memory.withUnsafeBytes { Kernel.setOption(number, level, name, $0.baseAddress!, UInt32(bytes.count)) }

@@ -1,65 +1,66 @@
 internal import CKernel
 
-/// An option of sockets with the type of its values: `connection.setOption(.noDelay, to: true)`.
+/// A socket option with the type of its value: `connection.setOption(.noDelay, to: true)`.
 ///
-/// One that is not here has `init(level:name:)` for numbers and switches, and `Socket.setRawOption` for all else.
+/// For numbers and switches that are not defined here use `init(level:name:)`, for everything else
+/// `Socket.setRawOption`.
 public struct SocketOption<Value: Sendable>: Sendable {
     let level: Int32
     let name: Int32
     let size: Int
-    /// nil for a value that cannot be told to the kernel.
+    /// Returns nil for a value that the kernel's type cannot represent.
     let encode: @Sendable (Value) -> [UInt8]?
     let decode: @Sendable ([UInt8]) -> Value?
 }
 
 extension SocketOption where Value == Bool {
-    /// An option that is on or off, an `int` in C.
+    /// A switch, an `int` in C.
     public init(level: Int32, name: Int32) {
         self.init(
             level: level, name: name, size: 4, encode: { bytes(of: Int32($0 ? 1 : 0)) },
             decode: { number(in: $0).map { $0 != 0 } })
     }
 
-    /// Sends small pieces at once, rather than waiting for more while something is unacknowledged: TCP_NODELAY.
+    /// Sends small segments at once instead of delaying them while data is unacknowledged: TCP_NODELAY.
     public static var noDelay: Self { Self(level: CK_IPPROTO_TCP, name: CK_TCP_NODELAY) }
-    /// Asks a silent other side now and then whether it is there: SO_KEEPALIVE.
+    /// Probes an idle peer: SO_KEEPALIVE.
     public static var keepAlive: Self { Self(level: CK_SOL_SOCKET, name: CK_SO_KEEPALIVE) }
-    /// May bind to an address that ended connections still have: SO_REUSEADDR.
+    /// Permits binding to an address that ended connections still occupy: SO_REUSEADDR.
     public static var reuseAddress: Self { Self(level: CK_SOL_SOCKET, name: CK_SO_REUSEADDR) }
-    /// May share an address with other sockets that set this too: SO_REUSEPORT.
+    /// Shares the address with other sockets that set this option: SO_REUSEPORT.
     public static var reusePort: Self { Self(level: CK_SOL_SOCKET, name: CK_SO_REUSEPORT) }
-    /// Takes no IPv4 on an IPv6 socket: IPV6_V6ONLY.
+    /// Excludes IPv4 on an IPv6 socket: IPV6_V6ONLY.
     public static var v6Only: Self { Self(level: CK_IPPROTO_IPV6, name: CK_IPV6_V6ONLY) }
-    /// May send to broadcast addresses: SO_BROADCAST.
+    /// Permits sending to broadcast addresses: SO_BROADCAST.
     public static var broadcast: Self { Self(level: CK_SOL_SOCKET, name: CK_SO_BROADCAST) }
-    /// Whether this machine gets what it sends to a group itself, IPv4: IP_MULTICAST_LOOP.
+    /// Whether this machine receives its own multicast datagrams, IPv4: IP_MULTICAST_LOOP.
     public static var multicastLoop: Self { Self(level: CK_IPPROTO_IP, name: CK_IP_MULTICAST_LOOP) }
-    /// The same for IPv6: IPV6_MULTICAST_LOOP.
+    /// Whether this machine receives its own multicast datagrams, IPv6: IPV6_MULTICAST_LOOP.
     public static var multicastLoopV6: Self { Self(level: CK_IPPROTO_IPV6, name: CK_IPV6_MULTICAST_LOOP) }
 }
 
 extension SocketOption where Value == Int {
-    /// An option that is a number, an `int` in C.
+    /// A number, an `int` in C.
     public init(level: Int32, name: Int32) {
         self.init(
             level: level, name: name, size: 4, encode: { Int32(exactly: $0).map { bytes(of: $0) } },
             decode: { number(in: $0).map(Int.init) })
     }
 
-    /// Bytes that wait to be sent at most. The kernel doubles what is set, and has limits: SO_SNDBUF.
+    /// The size of the send buffer in bytes: SO_SNDBUF. The kernel doubles the value that is set, and limits it.
     public static var sendBufferSize: Self { Self(level: CK_SOL_SOCKET, name: CK_SO_SNDBUF) }
-    /// Bytes that wait to be read at most. As `sendBufferSize`: SO_RCVBUF.
+    /// The size of the receive buffer in bytes, doubled and limited like `sendBufferSize`: SO_RCVBUF.
     public static var receiveBufferSize: Self { Self(level: CK_SOL_SOCKET, name: CK_SO_RCVBUF) }
-    /// Questions without an answer after which a connection is taken for dead: TCP_KEEPCNT.
+    /// The number of unanswered probes after which the connection is dropped: TCP_KEEPCNT.
     public static var keepAliveCount: Self { Self(level: CK_IPPROTO_TCP, name: CK_TCP_KEEPCNT) }
-    /// Routers that a datagram to a group passes at most, IPv4: IP_MULTICAST_TTL.
+    /// The time to live of multicast datagrams, IPv4: IP_MULTICAST_TTL.
     public static var multicastHops: Self { Self(level: CK_IPPROTO_IP, name: CK_IP_MULTICAST_TTL) }
-    /// The same for IPv6: IPV6_MULTICAST_HOPS.
+    /// The hop limit of multicast datagrams, IPv6: IPV6_MULTICAST_HOPS.
     public static var multicastHopsV6: Self { Self(level: CK_IPPROTO_IPV6, name: CK_IPV6_MULTICAST_HOPS) }
 }
 
 extension SocketOption where Value == Duration {
-    /// A time, of which the kernel has whole multiples of `unit`.
+    /// A duration in multiples of `unit`, rounded up.
     init(level: Int32, name: Int32, unit: Duration) {
         self.init(
             level: level, name: name, size: 4,
@@ -67,21 +68,21 @@ extension SocketOption where Value == Duration {
             decode: { number(in: $0).map { unit * Int($0) } })
     }
 
-    /// Silence before the first question, in seconds: TCP_KEEPIDLE.
+    /// Idle time before the first probe, in seconds: TCP_KEEPIDLE.
     public static var keepAliveIdle: Self { Self(level: CK_IPPROTO_TCP, name: CK_TCP_KEEPIDLE, unit: .seconds(1)) }
-    /// Time between questions, in seconds: TCP_KEEPINTVL.
+    /// Time between probes, in seconds: TCP_KEEPINTVL.
     public static var keepAliveInterval: Self {
         Self(level: CK_IPPROTO_TCP, name: CK_TCP_KEEPINTVL, unit: .seconds(1))
     }
-    /// How long what was sent may go without an answer, in milliseconds; 0 for the kernel's choice: TCP_USER_TIMEOUT.
+    /// How long data may stay unacknowledged, in milliseconds; 0 is the system's default: TCP_USER_TIMEOUT.
     public static var userTimeout: Self {
         Self(level: CK_IPPROTO_TCP, name: CK_TCP_USER_TIMEOUT, unit: .milliseconds(1))
     }
 }
 
 extension SocketOption where Value == Duration? {
-    /// How long a close waits for what was written to be delivered, in seconds; with zero it drops that, and resets the
-    /// connection. nil, the default: it does not wait, and delivers. SO_LINGER.
+    /// How long a close waits for unsent data to be delivered, in seconds: SO_LINGER. Zero discards the data and resets
+    /// the connection. nil, the default, delivers it in the background.
     public static var linger: Self {
         Self(
             level: CK_SOL_SOCKET, name: CK_SO_LINGER, size: MemoryLayout<ck_linger>.size,
@@ -98,10 +99,10 @@ extension SocketOption where Value == Duration? {
     }
 }
 
-/// A plain value as the kernel has it.
+/// The bytes of a plain value in the kernel's representation.
 private func bytes<Plain: BitwiseCopyable>(of value: Plain) -> [UInt8] { withUnsafeBytes(of: value) { Array($0) } }
 
-/// An `int`; the kernel answers for some options with a byte.
+/// An `int`; for some options the kernel returns a single byte.
 private func number(in bytes: [UInt8]) -> Int32? {
     switch bytes.count {
     case 1: Int32(bytes[0])

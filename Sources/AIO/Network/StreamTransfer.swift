@@ -1,22 +1,24 @@
 internal import AIOCore
 internal import CKernel
 
-// Reading and writing of sockets: tried where the caller stands, then handed to a loop, which waits.
+// Reads and writes of sockets: attempted on the calling thread, then handed to a loop.
 extension StreamHandle {
-    /// Bytes that one call takes at most, so that they fit the kernel's counts.
+    /// The maximum number of bytes in one call, within the kernel's limits.
     private static var transferMax: Int { 1 << 30 }
 
-    /// recv(2). Always inlined, as `File.perform` is: what is there costs one async frame, the caller's.
+    /// recv(2). Always inlined, like `File.perform`: if data is available, the read costs one async frame, the
+    /// caller's.
     @inline(__always)
     func receive(
         _ base: UnsafeMutableRawPointer?, _ count: Int, _ deadline: Deadline
     ) async throws(IOError) -> Int {
-        // A stream that has not ended returns zero too if it is asked for nothing.
+        // A read of no bytes returns 0 although the stream has not ended.
         guard count > 0 else { return 0 }
         try begin("read", deadline)
         defer { end() }
         if let result = try receiveNow(base, count) { return result }
-        let call = SocketCall.receive(descriptor, base, count: min(count, Self.transferMax), flags: waitFlags)
+        let count = min(count, Self.transferMax)
+        let call = SocketCall.receive(descriptor, base, count: count, flags: 0, waitsFirst: waitsFirst)
         return try await performBegun(.socket(call), deadline, "read")
     }
 
@@ -24,17 +26,18 @@ extension StreamHandle {
     private func receiveNow(_ base: UnsafeMutableRawPointer?, _ count: Int) throws(IOError) -> Int? {
         guard mayTryNow(readGuess) else { return nil }
         let result = Kernel.receive(number, base, min(count, Transfer.inlineLimit), CK_MSG_DONTWAIT)
-        return try attempted(result, readGuess, "read")
+        return try attempted(Answer(ofSocket: result), readGuess, "read")
     }
 
-    /// send(2), never with SIGPIPE.
+    /// send(2), without SIGPIPE.
     @inline(__always)
     func send(_ base: UnsafeRawPointer?, _ count: Int, _ deadline: Deadline) async throws(IOError) -> Int {
         guard count > 0 else { return 0 }
         try begin("write", deadline)
         defer { end() }
         if let result = try sendNow(base, count) { return result }
-        let call = SocketCall.send(descriptor, base, count: min(count, Self.transferMax), flags: waitFlags)
+        let count = min(count, Self.transferMax)
+        let call = SocketCall.send(descriptor, base, count: count, flags: 0, waitsFirst: waitsFirst)
         return try await performBegun(.socket(call), deadline, "write")
     }
 
@@ -43,53 +46,46 @@ extension StreamHandle {
         guard mayTryNow(writeGuess) else { return nil }
         let flags = CK_MSG_DONTWAIT | CK_MSG_NOSIGNAL
         let result = Kernel.send(number, base, min(count, Transfer.inlineLimit), flags)
-        return try attempted(result, writeGuess, "write")
+        return try attempted(Answer(ofSocket: result), writeGuess, "write")
     }
 
-    /// A transfer on a stream that need not be a socket, by `attempt`, which does not wait; nil if it is for the loop.
+    /// Attempts a transfer on a stream that may not be a socket; nil if it must go to the loop.
     @inline(__always)
     func transferNow(
-        _ transfer: Transfer, _ guess: borrowing CacheGuess, _ name: String, _ attempt: (Transfer) -> Int
+        _ transfer: Transfer, _ guess: borrowing CacheGuess, _ name: String
     ) throws(IOError) -> Int? {
         guard transfer.descriptor.kind == .stream, mayTryNow(guess) else { return nil }
         var transfer = transfer
         transfer.count = min(transfer.count, Transfer.inlineLimit)
-        let result = attempt(transfer)
-        if result == -Int(EOPNOTSUPP) {
-            // This kind of stream cannot tell.
-            guess.noteUnsupported()
-            return nil
-        }
-        return try attempted(result, guess, name)
+        return try attempted(transfer.ask(withoutSignal: transfer.isWrite && !runtime.isOnLoop), guess, name)
     }
 
-    /// Of what goes to a loop: there is little sense in its trying at once again.
+    /// An operation that was attempted here need not be attempted again before the loop waits for it.
     @inline(__always)
-    private var waitFlags: Int32 { runtime.configuration.inlineAttempts ? SocketCall.waitsFirst : 0 }
+    private var waitsFirst: Bool { runtime.configuration.inlineAttempts }
 
-    /// Whether to try on this thread: not if it mostly was in vain, and not if a task that is served again and again would
-    /// keep its loop from everybody else.
+    /// Whether to attempt the operation on this thread: not if attempts mostly failed, and not if a task that is always
+    /// served without suspending would starve the other tasks of its loop.
     @inline(__always)
     func mayTryNow(_ guess: borrowing CacheGuess) -> Bool {
         guard runtime.configuration.inlineAttempts, guess.isWorthAsking() else { return false }
         return !(guess.isTurnUsedUp() && runtime.isOnLoop)
     }
 
-    /// What an attempt came to; nil if it is for the loop.
+    /// The result of an attempt; nil if the operation must go to the loop.
     @inline(__always)
-    func attempted(_ result: Int, _ guess: borrowing CacheGuess, _ name: String) throws(IOError) -> Int? {
-        if result >= 0 {
+    func attempted(_ answer: Answer, _ guess: borrowing CacheGuess, _ name: String) throws(IOError) -> Int? {
+        switch answer {
+        case .done(let result) where result >= 0:
             guess.noteHit()
             return result
-        }
-        switch result {
-        case -Int(EAGAIN):
-            // For a task on a loop, an attempt in vain is a good part of what waiting costs. For one elsewhere it is little
-            // beside the change of thread that follows, and much is saved if the next one finds something.
+        case .done(let result): throw error(result: result, name)
+        case .wait:
+            // On a loop, a failed attempt is a considerable part of the cost of a wait. On another thread it is small
+            // beside the thread switch that follows, and the next attempt that succeeds saves that.
             if runtime.isOnLoop { guess.noteMiss() }
-            return nil
-        case -Int(EINTR): return nil
-        default: throw error(result: result, name)
+        case .refused: guess.noteUnsupported()
         }
+        return nil
     }
 }

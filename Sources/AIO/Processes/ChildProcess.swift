@@ -1,30 +1,31 @@
 internal import AIOCore
 internal import CKernel
 
-/// A child of this process, to be waited for and sent signals to: by pidfd, which names it and no other, also when its
-/// number has been given to another process.
+/// A child of this process, which can be waited for and signalled. It is identified by a pidfd, so a reused process ID
+/// is no danger.
 ///
-/// However it was started (posix_spawn(3), fork(2)), it is waited for once: by this, and by nobody else. One that is
-/// dropped before somebody waited is reported in the log, since it stays in the system's table when it ends.
+/// A child is waited for once, by this object alone, however it was started (posix_spawn(3), fork(2)). An object that
+/// is dropped before a wait is reported in the log, since the child remains a zombie when it ends.
 public final class ChildProcess: Sendable {
     /// How a process ended.
     public enum Outcome: Sendable, Hashable {
-        /// By itself, with this code.
+        /// It exited with this code.
         case exited(Int32)
-        /// By a signal; whether its memory was dumped.
+        /// A signal killed it; `dumpedCore` says whether it left a core dump.
         case killed(by: Signal, dumpedCore: Bool)
     }
 
     public let runtime: IORuntime
-    /// Its number. After `wait` it may be another's.
+    /// The process ID. After `wait` it may belong to another process.
     public let processID: Int32
     private let descriptor: Descriptor
-    /// Tells its pidfd from what else may have the number, if the program has closed that (a pidfd has an inode of its own
-    /// since Linux 6.9; before that, all have one).
+    /// Distinguishes the pidfd from another file under its number, if the program has closed the pidfd. Since Linux 6.9
+    /// each pidfd has an inode of its own; before, all of them share one.
     private let identity: FileIdentity
     private let known = Guarded<Outcome?>(nil)
 
-    /// Takes over a child that nobody has waited for yet. Throws `noSuchProcess` if it is none. pidfd_open(2).
+    /// Takes over a child that has not been waited for. Throws `noSuchProcess` if the process is not such a child.
+    /// Kernel call: pidfd_open(2).
     public init(adopting processID: Int32, runtime: IORuntime = .shared) throws(IOError) {
         try runtime.check(Self.opening)
         let number = Kernel.processDescriptor(processID)
@@ -62,10 +63,14 @@ public final class ChildProcess: Sendable {
 
     // MARK: Waiting
 
-    /// Waits until the process has ended, and tells how. Several tasks may wait, and ask again: all get the same answer.
+    /// Waits until the process has ended, and returns how. Several tasks may wait, also repeatedly; all get the same
+    /// result.
     ///
-    /// No thread waits. Throws `cancelled` or `deadlineExceeded`, after which it can be waited for again, and
-    /// `noSuchProcess` if somebody else waited for it (or SIGCHLD is ignored, as which the kernel takes it). waitid(2).
+    /// No thread blocks. After `cancelled` or `deadlineExceeded` the child can be waited for again. Kernel call:
+    /// waitid(2).
+    ///
+    /// - Throws: `cancelled`, `deadlineExceeded`, or `noSuchProcess` if something else waited for the child, or if
+    ///   SIGCHLD is ignored, in which case the kernel reaps children itself.
     public func wait(deadline: Deadline = .never) async throws(IOError) -> Outcome {
         try runtime.check("waitid")
         try IOLoop.checkBeginning(deadline.nanoseconds, "waitid")
@@ -75,18 +80,18 @@ public final class ChildProcess: Sendable {
         status.initialize(to: ck_child_status())
         defer { status.deallocate() }
         do throws(IOError) {
-            // Without reaping, so that all who wait are told.
+            // WNOWAIT does not reap the child, so every waiter sees the result.
             let operation = Operation.waitForChild(descriptor, status: status, options: CK_WEXITED | CK_WNOWAIT)
             _ = try await runtime.perform(operation, deadline.nanoseconds, "waitid", nil)
         } catch {
-            // Another task has reaped it meanwhile.
+            // Another task has reaped the child in the meantime.
             if error.code == .noSuchProcess, let outcome = known.withLock({ $0 }) { return outcome }
             throw error
         }
         return reap(Outcome(status.pointee))
     }
 
-    /// The first one reaps, under the lock: whoever then finds no child finds the outcome.
+    /// The first caller reaps, under the lock, so a task that finds no child finds the outcome.
     private func reap(_ outcome: Outcome) -> Outcome {
         known.withLock { known in
             if known == nil {
@@ -105,9 +110,10 @@ public final class ChildProcess: Sendable {
 
     // MARK: Signals
 
-    /// Sends a signal to the process, and to no other. One that has ended and was not waited for takes it without effect.
-    /// Throws `noSuchProcess` after that, and `permissionDenied` for a process of another user's. Does not wait.
-    /// pidfd_send_signal(2).
+    /// Sends a signal to the process. A process that has ended and was not waited for accepts it without effect. Does
+    /// not wait. Kernel call: pidfd_send_signal(2).
+    ///
+    /// - Throws: `noSuchProcess` after a wait; `permissionDenied` for another user's process.
     public func signal(_ signal: Signal) throws(IOError) {
         try runtime.check("kill")
         try check("kill")

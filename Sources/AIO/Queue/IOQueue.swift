@@ -1,16 +1,18 @@
 public import AIOCore
 internal import CKernel
 
-/// Operations without tasks: prepare, submit, wait, drain, on the caller's own thread.
+/// Operations without tasks, driven by the caller's own thread: prepare, submit, wait, drain.
 ///
-/// For programs that run their own loop, as database engines do. One thread uses a queue at a time; another may take
-/// it over, also when the one that submitted has exited. A synchronous call is submit plus wait: `blockingPerform`.
+/// For programs with an event loop of their own, such as database engines. One thread uses a queue at a time; another
+/// may take over, even after the submitting thread has exited. A synchronous call is a submit and a wait:
+/// ``blockingPerform(_:deadline:)``.
 public final class IOQueue {
+    /// The engine and the limits of a queue.
     public struct Configuration: Sendable {
         public var engine = EngineChoice.automatic
-        /// Most operations between prepare and drain.
+        /// The maximum number of operations between prepare and drain.
         public var queueDepth = 256
-        /// Most worker threads.
+        /// The maximum number of worker threads.
         public var workerLimit = 64
 
         public init() {}
@@ -18,14 +20,14 @@ public final class IOQueue {
 
     public let selection: EngineSelection
     public let queueDepth: Int
-    /// Behind a pointer, so that no access is checked at run time.
+    /// Behind a pointer, so that accesses have no exclusivity checks at run time.
     private let queue: UnsafeMutablePointer<EngineQueue>
-    /// Prepared and not yet submitted.
+    /// Tokens of operations that are prepared and not yet submitted.
     private let prepared: UnsafeMutablePointer<Token>
     private var preparedCount = 0
     private let process = ProcessGuard()
 
-    /// Throws if a value is out of range, a forced engine is not available, or descriptors have run out.
+    /// Throws if a value is out of range, if a forced engine is not available, or if descriptors run out.
     public init(_ configuration: Configuration = Configuration()) throws(IOError) {
         let settings = EngineConfiguration(
             queueDepth: configuration.queueDepth, workerLimit: configuration.workerLimit)
@@ -39,7 +41,8 @@ public final class IOQueue {
         prepared = .allocate(capacity: queueDepth)
     }
 
-    /// Asks everything in flight to end and waits for it: the memory that it points at may go away with the queue.
+    /// Cancels everything in flight and waits for it, since the memory it refers to may be freed together with the
+    /// queue.
     deinit {
         if !process.isForked {
             queue.pointee.requestCancelAll()
@@ -53,13 +56,14 @@ public final class IOQueue {
         prepared.deallocate()
     }
 
-    /// Operations submitted and not yet drained.
+    /// The number of operations submitted and not yet drained.
     public var inFlightCount: Int { queue.pointee.inFlightCount }
 
-    // MARK: Down
+    // MARK: Submission
 
-    /// Accepts an operation; `submit` or `wait` sends it off. `context` comes back with its completion. What it points
-    /// at is borrowed until that is drained. Throws `limitReached` when `queueDepth` operations are on their way.
+    /// Accepts an operation, which `submit` or `wait` then starts. `context` comes back with the completion. Memory
+    /// that the operation refers to is borrowed until its completion is drained. Throws `limitReached` if `queueDepth`
+    /// operations are prepared or in flight.
     @discardableResult
     @inline(__always)
     public func prepare(
@@ -74,7 +78,8 @@ public final class IOQueue {
         return token
     }
 
-    /// Hands everything prepared to the engine. Never waits for a device; what the page cache holds may complete here.
+    /// Hands all prepared operations to the engine. Never waits for a device. Operations that the page cache can serve
+    /// may complete here.
     public func submit() throws(IOError) {
         try process.check("submit")
         stagePrepared()
@@ -87,38 +92,38 @@ public final class IOQueue {
         preparedCount = 0
     }
 
-    /// Asks for an end to an operation. Its completion tells what came of it: ECANCELED, or that it was done all the
-    /// same. False if the token names nothing in flight, was asked for before, or is of an operation that gives something up,
-    /// which is not taken back (`Operation.isRelease`).
+    /// Requests cancellation of an operation. Its completion reports the outcome: `-ECANCELED`, or the usual result if
+    /// it was faster. Returns false if the token is stale, if cancellation was requested before, or if the operation is
+    /// a release (`Operation.isRelease`).
     @discardableResult
     public func requestCancel(_ token: Token) -> Bool {
         guard !process.isForked else { return false }
         stagePrepared()
         let isAsked = queue.pointee.requestCancel(token) == 0
-        // The kernel hears of it now: the caller may go on to wait for the descriptor.
+        // Submitted now, since the caller may wait for the descriptor next.
         queue.pointee.submit()
         return isAsked
     }
 
-    /// Asks for an end to every operation on a descriptor, or with nil to all of this queue's. Each one's completion tells
-    /// what came of it. Returns how many were asked.
+    /// Requests cancellation of every operation on a descriptor, or with nil of all operations of the queue. Each
+    /// completion reports the outcome. Returns the number of operations concerned.
     @discardableResult
     public func requestCancelAll(on descriptor: Descriptor? = nil) -> Int {
         guard !process.isForked else { return 0 }
         stagePrepared()
         let count = queue.pointee.requestCancelAll(on: descriptor)
-        // As above.
+        // Submitted now, as in `requestCancel`.
         queue.pointee.submit()
         return count
     }
 
-    // MARK: Up
+    // MARK: Completion
 
     /// Submits, and blocks until `count` completions can be drained, nothing is in flight any more, or the deadline
-    /// passed. Returns how many can be drained. Those that were ready before count.
+    /// passes. Returns the number of completions that can be drained, including those that were ready before.
     ///
-    /// While messages come (on sockets and pipes), `wait` begins operations on files as there is time for them, so that they
-    /// do not hold the others up; `submit` begins all.
+    /// While messages arrive (on sockets and pipes), `wait` paces operations on files so that they do not delay the
+    /// messages; `submit` starts all of them.
     @discardableResult
     public func wait(atLeast count: Int = 1, deadline: Deadline = .never) throws(IOError) -> Int {
         try process.check("wait")
@@ -126,8 +131,8 @@ public final class IOQueue {
         return queue.pointee.wait(atLeast: count, until: deadline.nanoseconds)
     }
 
-    /// Hands each completion that is ready to `body`, oldest first, with the context that its operation was given.
-    /// Returns how many there were. `body` may prepare new operations.
+    /// Passes each ready completion to `body`, oldest first, with the context of its operation. Returns their number.
+    /// `body` may prepare new operations.
     @discardableResult
     @inline(__always)
     public func drain(_ body: (Completion, UInt) -> Void) -> Int {
@@ -141,8 +146,8 @@ public final class IOQueue {
         return count
     }
 
-    /// Carries one operation out and blocks until it is done. For a queue with nothing else in flight: completions of
-    /// others would have to be drained first, and this throws `limitReached` instead.
+    /// Carries out one operation and blocks until it has completed. Throws `limitReached` if other operations are in
+    /// flight on the queue, since their completions would have to be drained first.
     public func blockingPerform(
         _ operation: Operation, deadline: Deadline = .never
     ) throws(IOError) -> Int32 {
@@ -160,10 +165,10 @@ public final class IOQueue {
         return delivery.completion.result
     }
 
-    // MARK: Waiting elsewhere
+    // MARK: Waiting in another event loop
 
-    /// A descriptor that poll(2), epoll(7) and their like find readable while there is something to drain. It is the
-    /// queue's own: wait for it, then call `drain`; do not read or close it.
+    /// A descriptor that poll(2) and epoll(7) report readable while there is something to drain. It belongs to the
+    /// queue: wait for it and then call `drain`; do not read or close it.
     public func descriptor() throws(IOError) -> Int32 {
         try process.check("descriptor")
         let number = queue.pointee.exportDescriptor()
@@ -171,8 +176,8 @@ public final class IOQueue {
         return number
     }
 
-    /// Submits on all queues, and blocks until one of them has something to drain or the deadline passed. Returns the
-    /// indices of those that have.
+    /// Submits on all queues, and blocks until one of them has something to drain or the deadline passes. Returns the
+    /// indices of the queues that do.
     public static func wait(
         forAnyOf queues: [IOQueue], deadline: Deadline = .never
     ) throws(IOError) -> [Int] {
@@ -203,23 +208,24 @@ public final class IOQueue {
 
     // MARK: Registrations
 
-    /// Registers open files: operations may then name them by `Descriptor.registered(index)`, which spares the kernel
-    /// looking each up. The queue holds them open until `unregisterFiles`. One set at a time.
+    /// Registers open files, which operations then name by `Descriptor.registered(index)`; this saves the kernel a
+    /// lookup per operation. The queue keeps the files open until ``unregisterFiles()``. One set at a time.
     public func register(files: [Int32]) throws(IOError) {
         try process.check("register files")
         let result = files.withUnsafeBufferPointer { queue.pointee.register(files: $0) }
         guard result >= 0 else { throw IOError(result: Int32(result), "register files") }
     }
 
+    /// Unregisters the files; the queue no longer keeps them open.
     public func unregisterFiles() throws(IOError) {
         try process.check("unregister files")
         let result = queue.pointee.unregisterFiles()
         guard result >= 0 else { throw IOError(result: Int32(result), "unregister files") }
     }
 
-    /// Registers memory: transfers within it may name it by `Transfer.bufferIndex`, which spares the kernel pinning
-    /// it each time. It stays the caller's, and must stay until `unregisterBuffers`. It counts against
-    /// RLIMIT_MEMLOCK: `outOfMemory` says that this is used up.
+    /// Registers memory, which transfers within it then name by `Transfer.bufferIndex`; this saves the kernel from
+    /// pinning it for each transfer. The memory stays the caller's and must remain allocated until
+    /// ``unregisterBuffers()``. It counts against RLIMIT_MEMLOCK: `outOfMemory` means that this limit is reached.
     public func register(buffers: [UnsafeMutableRawBufferPointer]) throws(IOError) {
         try process.check("register buffers")
         let vectors = buffers.map { iovec(iov_base: $0.baseAddress, iov_len: $0.count) }
@@ -231,6 +237,7 @@ public final class IOQueue {
         }
     }
 
+    /// Unregisters the memory.
     public func unregisterBuffers() throws(IOError) {
         try process.check("unregister buffers")
         let result = queue.pointee.unregisterBuffers()

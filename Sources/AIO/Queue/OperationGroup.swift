@@ -1,23 +1,25 @@
 public import AIOCore
 internal import CKernel
 
-/// Operations without tasks, carried out by the loops of a runtime, whose completions make a descriptor readable: for
-/// programs whose loop is somebody else's. With a `limit` of 1 it is a descriptor for each operation.
+/// Operations without tasks, carried out by the loops of a runtime. Completions make a descriptor readable, for
+/// programs that run another event loop. With a `limit` of 1 a group is a descriptor for a single operation.
 ///
-/// Operations are submitted and drained on any thread. What they point at is borrowed until they are drained. Those that
-/// complete more than once are refused: an `IOQueue`, which its user drives, is for them.
+/// Operations may be submitted and drained on any thread. Memory that they refer to is borrowed until they are drained.
+/// Repeating operations are refused; use an ``IOQueue`` for them.
 ///
-/// A group that is dropped asks what is in flight to end, and says in the log if there was something: its memory has to
-/// stay until it has ended.
+/// A group that is dropped cancels what is in flight, and reports this in the log: the memory must stay allocated until
+/// the operations have completed.
 public final class OperationGroup: Sendable {
     public let runtime: IORuntime
-    /// Most operations between submit and drain.
+    /// The maximum number of operations between submit and drain.
     public let limit: Int
     private let state: OperationGroupState
 
-    /// `event` is an eventfd(2) of the caller's, to which each completion adds 1, as Linux AIO does with IOCB_FLAG_RESFD:
-    /// it may be that of several groups, and is borrowed as long as operations are in flight. Without it the group makes
-    /// one. Throws `invalidArgument` for a limit that is not 1 to 65536, `tooManyOpenFiles`.
+    /// `event` is an eventfd(2) of the caller, to which each completion adds 1, as Linux AIO does with IOCB_FLAG_RESFD.
+    /// Several groups may share it; it is borrowed while operations are in flight. With nil, the group creates a
+    /// descriptor of its own.
+    ///
+    /// - Throws: `invalidArgument` for a limit that is not 1 to 65536; `tooManyOpenFiles`.
     public init(limit: Int = 256, event: Int32? = nil, runtime: IORuntime = .shared) throws(IOError) {
         try runtime.check("eventfd")
         guard (1...65536).contains(limit) else {
@@ -42,17 +44,17 @@ public final class OperationGroup: Sendable {
         runtime.configuration.log("a group of operations was dropped with \(count) of them in flight")
     }
 
-    /// Readable, as poll(2), epoll(7) and their like see it, when there is something to drain: the group's own, which
-    /// `drain` resets and nobody else reads, or the one that was given, which its owner reads.
+    /// A descriptor that poll(2) and epoll(7) report readable when there is something to drain. The group's own
+    /// descriptor is reset by `drain` and must not be read; an eventfd that was passed in is read by its owner.
     public var descriptor: Int32 { state.eventNumber }
 
-    /// Operations submitted and not yet drained.
+    /// The number of operations submitted and not yet drained.
     public var inFlightCount: Int { state.usedCount }
 
-    // MARK: Down
+    // MARK: Submission
 
-    /// Hands an operation over; `context` comes back with its completion. Never waits. Throws `limitReached` if `limit`
-    /// operations are on their way, or the loop's own limit is reached; `runtimeShutDown`.
+    /// Submits an operation; `context` comes back with its completion. Never waits. Throws `limitReached` if `limit`
+    /// operations are in flight or the loop's own limit is reached, and `runtimeShutDown`.
     public func submit(
         _ operation: Operation, context: UInt = 0, deadline: Deadline = .never
     ) throws(IOError) {
@@ -73,19 +75,19 @@ public final class OperationGroup: Sendable {
         loop.core.stage(token)
     }
 
-    /// Asks for an end to the operations that were given this context. Their completions tell what came of it. Returns how
-    /// many were asked; those that give something up (`Operation.isRelease`) are not.
+    /// Requests cancellation of the operations with this context, except for releases (`Operation.isRelease`). Their
+    /// completions report the outcome. Returns the number of operations concerned.
     @discardableResult
     public func requestCancel(context: UInt) -> Int { state.requestCancel { $0 == context } }
 
-    /// Asks for an end to all operations of the group.
+    /// Requests cancellation of all operations of the group. Returns the number of operations concerned.
     @discardableResult
     public func requestCancelAll() -> Int { state.requestCancel { _ in true } }
 
-    // MARK: Up
+    // MARK: Completion
 
-    /// Hands each completion that has come to `body`, oldest first, with its context. Returns how many there were. `body`
-    /// may submit new operations. One thread at a time.
+    /// Passes each completion to `body`, oldest first, with its context. Returns their number. `body` may submit new
+    /// operations. Only one thread may drain at a time.
     @discardableResult
     public func drain(_ body: (Completion, UInt) -> Void) -> Int {
         guard (try? runtime.check("drain")) != nil else { return 0 }

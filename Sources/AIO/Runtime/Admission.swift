@@ -1,9 +1,9 @@
 internal import AIOCore
 internal import Synchronization
 
-/// Callers that wait for a place in a loop's table, first come first served.
+/// Callers that wait for a slot in a loop's in-flight table, first come, first served.
 final class Admission: Sendable {
-    /// What a caller that waited is told.
+    /// The outcome of a wait.
     enum Answer: Sendable {
         case admitted(Token)
         case failed(IOError.Code)
@@ -20,29 +20,30 @@ final class Admission: Sendable {
     private typealias Line = WaitingLine<Waiter>
 
     private struct State: ~Copyable, @unchecked Sendable {
-        // @unchecked: what lies in the line is touched under the lock alone.
+        // @unchecked: the line's waiters are accessed under the lock alone.
         var line = Line()
         var isClosed = false
     }
 
     private let state = Guarded(State())
-    /// For the fast path of those who need not wait, and for the loop.
+    /// The number of waiters, for callers on the fast path and for the loop.
     private let count = Atomic<Int>(0)
 
-    /// Whether somebody waits: a newcomer then queues up behind.
+    /// Whether nobody waits; otherwise a new caller waits behind the others. Relaxed: a stale value lets a caller
+    /// overtake, and the loop is woken after each new waiter.
     @inline(__always)
     var isEmpty: Bool { count.load(ordering: .relaxed) == 0 }
 
-    /// Callers that wait now.
+    /// The number of callers that wait.
     var waiterCount: Int { count.load(ordering: .relaxed) }
 
-    /// Waits for a place. `wake` makes the loop look here.
+    /// Waits for a slot. `wake` makes the loop check this line.
     func wait(
         _ operation: Operation, _ deadline: Nanoseconds, wake: @Sendable () -> Void
     ) async -> Answer {
         let place = Line.Place(Waiter(operation), deadline: deadline)
-        // Acquire: what the loop wrote to the place in its table happened before. So it did by the continuation, which
-        // ThreadSanitizer does not see if that was resumed before its task waited.
+        // Acquiring: orders the loop's writes to the slot before this. The continuation orders them as well, but
+        // ThreadSanitizer does not see that if it was resumed before its task suspended.
         defer { _ = count.load(ordering: .acquiring) }
         return await withTaskCancellationHandler {
             await withUnsafeContinuation { continuation in
@@ -63,7 +64,7 @@ final class Admission: Sendable {
 
     private func cancel(_ place: Line.Place) {
         let isWaiting = state.withLock { state in
-            // Not waiting yet, or not any more.
+            // The caller does not wait yet, or no longer waits.
             place.hasLeft = true
             defer { note(state.line.count) }
             return state.line.remove(place)
@@ -71,17 +72,17 @@ final class Admission: Sendable {
         if isWaiting { Self.answer(place, .failed(.cancelled)) }
     }
 
-    /// Under the lock. Release: for `wait`.
+    /// Called under the lock. Releasing: pairs with the load in `wait`.
     private func note(_ waiterCount: Int) { count.store(waiterCount, ordering: .releasing) }
 
-    /// For one that was taken out of the line, by whoever took it: once.
+    /// Resumes a waiter that was removed from the line. Called exactly once, by the side that removed it.
     private static func answer(_ place: Line.Place, _ answer: Answer) {
         place.value.continuation?.resume(returning: answer)
     }
 
-    // MARK: The loop's thread
+    // MARK: On the loop's thread
 
-    /// Gives free places to those who wait. True if one got a place.
+    /// Assigns free slots to waiters. Returns true if at least one waiter got a slot.
     func admit(_ prepare: (Operation, Nanoseconds) -> Token?) -> Bool {
         guard !isEmpty else { return false }
         var admittedAny = false
@@ -103,7 +104,7 @@ final class Admission: Sendable {
         }
     }
 
-    /// The earliest deadline of those who wait.
+    /// The earliest deadline of the waiters.
     var nextDeadline: Nanoseconds {
         guard !isEmpty else { return .never }
         return state.withLock { $0.line.earliestDeadline }
@@ -121,8 +122,8 @@ final class Admission: Sendable {
         }
     }
 
-    /// Ends the waiting of operations on a descriptor, or with nil of all; what gives something up goes on waiting. From any
-    /// thread. Returns how many there were.
+    /// Cancels the waits of operations on a descriptor, or with nil of all operations, except for releases. Callable
+    /// from any thread. Returns the number of cancelled waits.
     func cancelAll(on descriptor: Descriptor?) -> Int {
         guard !isEmpty else { return 0 }
         let removed = remove { waiter in
@@ -133,7 +134,7 @@ final class Admission: Sendable {
         return removed.count
     }
 
-    /// Nobody is admitted any more.
+    /// Refuses all waiters, present and future.
     func close() {
         state.withLock { $0.isClosed = true }
         for place in remove(where: { _ in true }) { Self.answer(place, .failed(.runtimeShutDown)) }

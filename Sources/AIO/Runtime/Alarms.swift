@@ -1,21 +1,21 @@
 internal import AIOCore
 internal import Synchronization
 
-/// What is to be called when a deadline passes, for waits that are no operations of the loop.
+/// Callbacks at deadlines, for waits that are not operations of the loop.
 final class Alarms: Sendable {
     typealias Action = @Sendable () -> Void
     typealias Alarm = WaitingLine<Action>.Place
 
     private struct State: ~Copyable, @unchecked Sendable {
-        // @unchecked: what lies in the line is touched under the lock alone.
+        // @unchecked: the line's alarms are accessed under the lock alone.
         var line = WaitingLine<Action>()
     }
 
     private let state = Guarded(State())
-    /// For the loop, which mostly finds none.
+    /// The number of alarms. Usually 0, so the loop avoids the lock. Relaxed: the loop is woken after `set`.
     private let count = Atomic<Int>(0)
 
-    /// The loop must be woken after this. `action` is called on its thread, at most once, and must be short.
+    /// The caller must wake the loop afterwards. `action` runs on the loop's thread, at most once, and must be short.
     func set(_ deadline: Nanoseconds, _ action: @escaping Action) -> Alarm {
         let alarm = Alarm(action, deadline: deadline)
         state.withLock { state in
@@ -25,7 +25,7 @@ final class Alarms: Sendable {
         return alarm
     }
 
-    /// After this the action is not called any more, and no call is under way.
+    /// When this returns, the action neither runs nor will run.
     func remove(_ alarm: Alarm) {
         state.withLock { state in
             state.line.remove(alarm)
@@ -33,7 +33,7 @@ final class Alarms: Sendable {
         }
     }
 
-    // MARK: The loop's thread
+    // MARK: On the loop's thread
 
     var nextDeadline: Nanoseconds {
         guard count.load(ordering: .relaxed) > 0 else { return .never }
@@ -43,7 +43,7 @@ final class Alarms: Sendable {
     func expire(_ now: Nanoseconds) {
         guard count.load(ordering: .relaxed) > 0 else { return }
         state.withLock { state in
-            // Called under the lock, so that `remove` waits for it.
+            // The actions run under the lock, so that `remove` waits for a running one.
             while let alarm = state.line.popPassed(now) { alarm.value() }
             count.store(state.line.count, ordering: .relaxed)
         }

@@ -1,9 +1,14 @@
 internal import CKernel
-internal import Glibc
 
-/// Something that one thread waits for and another says, once: a POSIX semaphore.
+#if canImport(Musl)
+    internal import Musl
+#else
+    internal import Glibc
+#endif
+
+/// A one-time event that one thread signals and another waits for: a POSIX semaphore.
 final class BlockingSignal: @unchecked Sendable {
-    // @unchecked: a semaphore is made for several threads; its memory never moves.
+    // @unchecked: a semaphore may be used by several threads, and its memory never moves.
     private let semaphore: UnsafeMutablePointer<sem_t>
 
     init() {
@@ -24,7 +29,7 @@ final class BlockingSignal: @unchecked Sendable {
     }
 }
 
-/// One write(2), so that lines of several threads do not mix.
+/// Makes one write(2), so that lines of several threads do not interleave.
 func writeToStandardError(_ text: String) {
     var text = text
     text.withUTF8 { _ = write(2, $0.baseAddress, $0.count) }

@@ -1,15 +1,20 @@
 public import AIOCore
-internal import Glibc
 
-/// Which engine is asked for.
+#if canImport(Musl)
+    internal import Musl
+#else
+    internal import Glibc
+#endif
+
+/// The requested engine.
 public enum EngineChoice: Sendable, Hashable {
-    /// The best that works here and now; the environment variable AIO_ENGINE forces one.
+    /// The best engine that is available. The environment variable AIO_ENGINE forces one.
     case automatic
-    /// This one, or an error.
+    /// This engine; it is an error if it is not available.
     case forced(EngineKind)
 }
 
-/// Which engine was taken, and why.
+/// The selected engine and the reason.
 public struct EngineSelection: Sendable, CustomStringConvertible {
     public let engine: EngineKind
     public let reason: String
@@ -20,7 +25,7 @@ public struct EngineSelection: Sendable, CustomStringConvertible {
 extension EngineKind: CustomStringConvertible {
     public var description: String { "\(name)" }
 
-    /// By the name that it has everywhere: "io_uring", "threads".
+    /// The engine of this name, for example "io_uring" or "threads"; nil for any other string.
     public init?(_ name: String) {
         guard let kind = EngineKind.allCases.first(where: { "\($0.name)" == name }) else { return nil }
         self = kind
@@ -28,7 +33,7 @@ extension EngineKind: CustomStringConvertible {
 }
 
 extension EngineChoice {
-    /// Makes something with the engine that this choice comes down to. `configuration` is what is common to all.
+    /// Selects the engine and calls `make` with it. `configuration` applies to every engine.
     func select<Made>(
         _ configuration: EngineConfiguration,
         _ make: (EngineKind, EngineConfiguration) throws(EngineFailure) -> Made
@@ -53,11 +58,11 @@ extension EngineChoice {
             let made = try make(.ioUring, configuration)
             return (EngineSelection(engine: .ioUring, reason: "the kernel offers it"), made)
         } catch {
-            // A mistake in the configuration is not the engine's fault.
+            // An error in the configuration does not mean that io_uring is unavailable.
             if error.step == .configuration { throw IOError(error) }
             let reason = "io_uring is not available: \(IOError(error))"
             var configuration = configuration
-            // The better way for direct I/O, and of no consequence for the rest.
+            // Linux AIO is better for direct I/O, and has no effect on anything else.
             configuration.sendsDirectToLinuxAIO = true
             let made = try self.make(.threads, configuration, make)
             return (EngineSelection(engine: .threads, reason: reason), made)

@@ -1,11 +1,11 @@
 internal import AIOCore
 
-/// A value that is touched under its lock only.
+/// A value that is accessed under its lock only.
 ///
-/// What `Synchronization.Mutex` is, over libc's lock: ThreadSanitizer knows that one, and takes every access under the
-/// other for a race.
+/// Equivalent to `Synchronization.Mutex`, over libc's mutex. ThreadSanitizer understands libc's and reports every
+/// access under the other as a data race.
 struct Guarded<Value: ~Copyable>: ~Copyable, @unchecked Sendable {
-    // @unchecked: the lock is what makes it so; `Value` comes in by `sending` and never gets out.
+    // @unchecked: the lock serializes all accesses; `Value` enters by `sending` and never escapes.
     private let lock = Lock()
     private let value: UnsafeMutablePointer<Value>
 

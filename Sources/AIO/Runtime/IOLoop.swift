@@ -1,10 +1,9 @@
 internal import AIOCore
 
-/// A thread with an engine: it submits operations, takes their completions and resumes the tasks that wait.
+/// A thread with an engine. It submits operations, takes their completions and resumes the waiting tasks.
 ///
-/// As a task executor it also runs tasks. Those that prefer it (`Task(executorPreference: loop)`) submit without a
-/// lock and are resumed without a change of thread. Such a task must not block its thread: everything on the loop
-/// would wait with it.
+/// A loop is also a task executor. Tasks that prefer it (`Task(executorPreference: loop)`) submit without a lock and
+/// resume without a thread switch. Such a task must not block its thread, since it would block the whole loop.
 public final class IOLoop: TaskExecutor, Sendable, CustomStringConvertible {
     let core: Loop<LoopTasks>
     private let tasks: LoopTasks
@@ -21,7 +20,7 @@ public final class IOLoop: TaskExecutor, Sendable, CustomStringConvertible {
 
     public var description: String { "IOLoop(\(core.engineKind), queueDepth \(core.queueDepth))" }
 
-    /// Operations in flight now; from another thread, a moment ago.
+    /// The number of operations in flight; read from another thread, it may be slightly out of date.
     public var inFlightCount: Int { core.inFlightCount }
 
     // MARK: Tasks
@@ -39,8 +38,8 @@ public final class IOLoop: TaskExecutor, Sendable, CustomStringConvertible {
 
     // MARK: Operations
 
-    /// Carries one operation out. Returns only when its completion has come, also when the task is cancelled: so
-    /// what the operation points at may be borrowed.
+    /// Carries out one operation. Returns only when the operation has completed, also after a cancellation; therefore
+    /// the operation may refer to borrowed memory.
     func perform(_ operation: Operation, _ deadline: Nanoseconds, _ name: String) async throws(IOError) -> Completion {
         if operation.isRelease { return try await performToTheEnd(operation, name) }
         try Self.checkBeginning(deadline, name)
@@ -48,40 +47,40 @@ public final class IOLoop: TaskExecutor, Sendable, CustomStringConvertible {
         return await cancellableCompletion(of: token)
     }
 
-    /// Throws `cancelled` in a cancelled task, and `deadlineExceeded` after the deadline: then nothing is begun, whatever
-    /// could be had without waiting.
+    /// Throws `cancelled` in a cancelled task and `deadlineExceeded` after the deadline. Nothing begins then, even if
+    /// it could be served without waiting.
     @inline(__always)
     static func checkBeginning(_ deadline: Nanoseconds, _ name: @autoclosure () -> String) throws(IOError) {
         if Task.isCancelled { throw IOError(.cancelled, name()) }
         if deadline != .never, deadline <= Kernel.now() { throw IOError(.deadlineExceeded, name()) }
     }
 
-    /// The same for an operation that somebody else may ask to end, too: it is in `waiting` until it has completed. The
-    /// caller has just seen that it may begin.
+    /// The same for an operation that others can cancel as well: it is recorded in `waiting` until it has completed.
+    /// The caller has just checked that the operation may begin.
     @inline(__always)
     func perform(
         _ operation: Operation, _ deadline: Nanoseconds, _ name: String, noting waiting: borrowing WaitingOperations
     ) async throws(IOError) -> Completion {
-        // One that begins to wait for a place when the end has come is not to wait.
+        // A caller that starts to wait for a slot after `waiting` has ended must not wait.
         let token = try await admit(operation, deadline, name, isEnded: { waiting.isEnded })
         waiting.add(token, self)
         defer { waiting.remove(token, self) }
         return await cancellableCompletion(of: token)
     }
 
-    /// The same for what must not be cancelled (`Operation.isRelease`).
+    /// The same for a release (`Operation.isRelease`), which must not be cancelled.
     func performToTheEnd(_ operation: Operation, _ name: String) async throws(IOError) -> Completion {
         let token: Token
         if let free = core.prepare(operation, context: 0, deadline: .never) {
             token = free
         } else {
-            // A cancelled task waits its turn like any other here.
+            // In a task of its own, which is not cancelled: a cancelled task waits for a slot like any other.
             token = try await Task { [self] () throws(IOError) in try await wait(operation, .never, name) }.typedValue
         }
         return await completion(of: token)
     }
 
-    /// Hands a prepared operation over and waits for its completion.
+    /// Stages a prepared operation and waits for its completion.
     @inline(__always)
     private func completion(of token: Token) async -> Completion {
         let core = core
@@ -92,7 +91,7 @@ public final class IOLoop: TaskExecutor, Sendable, CustomStringConvertible {
         }
     }
 
-    /// The same, and asks for an end to the operation when the task is cancelled.
+    /// The same, and requests cancellation of the operation when the task is cancelled.
     @inline(__always)
     private func cancellableCompletion(of token: Token) async -> Completion {
         let core = core
@@ -103,7 +102,7 @@ public final class IOLoop: TaskExecutor, Sendable, CustomStringConvertible {
         }
     }
 
-    /// Carries one operation out that nobody waits for. False if there is no place for it.
+    /// Carries out an operation whose result nobody needs. Returns false if no slot is free.
     func performUnobserved(_ operation: Operation) -> Bool {
         guard let token = core.prepare(operation, context: 0, deadline: .never) else { return false }
         core.stage(token)
@@ -115,7 +114,7 @@ public final class IOLoop: TaskExecutor, Sendable, CustomStringConvertible {
         _ operation: Operation, _ deadline: Nanoseconds, _ name: String,
         isEnded: @Sendable () -> Bool = { false }
     ) async throws(IOError) -> Token {
-        // A newcomer queues up behind those who wait.
+        // A new caller waits behind those that already wait.
         if tasks.admission(of: operation).isEmpty,
             let token = core.prepare(operation, context: 0, deadline: deadline)
         {
@@ -139,12 +138,12 @@ public final class IOLoop: TaskExecutor, Sendable, CustomStringConvertible {
         }
     }
 
-    /// Ends the waiting for a place of operations on a descriptor, or with nil of all. Returns how many there were.
+    /// Cancels the waits for a slot of operations on a descriptor, or with nil of all operations. Returns their number.
     func cancelWaiting(on descriptor: Descriptor?) -> Int { tasks.cancelWaiting(on: descriptor) }
 
     // MARK: Alarms
 
-    /// Calls `action` on the loop's thread when `deadline` passes, unless that is removed before.
+    /// Calls `action` on the loop's thread when `deadline` passes, unless the alarm is removed before.
     func setAlarm(_ deadline: Nanoseconds, _ action: @escaping @Sendable () -> Void) -> Alarms.Alarm {
         let alarm = tasks.alarms.set(deadline, action)
         core.wakeIfAsleep()
@@ -153,7 +152,7 @@ public final class IOLoop: TaskExecutor, Sendable, CustomStringConvertible {
 
     func removeAlarm(_ alarm: Alarms.Alarm) { tasks.alarms.remove(alarm) }
 
-    // MARK: The end
+    // MARK: Shutdown
 
     func beginShutdown(_ mode: IORuntime.ShutdownMode, whenEnded: @escaping @Sendable () -> Void) {
         tasks.whenEnded(whenEnded)
@@ -162,7 +161,7 @@ public final class IOLoop: TaskExecutor, Sendable, CustomStringConvertible {
 }
 
 extension Task where Failure == any Error {
-    /// The value of a task whose body throws `IOError` alone.
+    /// The value of a task whose body throws only `IOError`.
     fileprivate var typedValue: Success {
         get async throws(IOError) {
             do { return try await value } catch let error as IOError { throw error } catch {

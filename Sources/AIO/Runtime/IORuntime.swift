@@ -3,49 +3,54 @@ internal import Synchronization
 
 /// The loops that carry out a program's operations.
 ///
-/// Most programs use `IORuntime.shared`. A runtime of one's own is shut down by its owner; one that is dropped
-/// without that is ended in the background.
+/// Most programs use ``shared``. The owner of another runtime shuts it down; a runtime that is dropped without
+/// `shutdown` is shut down in the background.
 public final class IORuntime: Sendable {
-    /// One loop, the best engine there is (or AIO_ENGINE's), and the default limits. Made when first used.
+    /// The runtime with the default configuration: one loop, the best available engine (or AIO_ENGINE's), the default
+    /// limits. Created on first use.
     public static let shared = IORuntime()
 
+    /// The engine, the limits and the log of a runtime.
     public struct Configuration: Sendable {
         public var engine = EngineChoice.automatic
-        /// Threads that submit and complete. One serves hundreds of thousands of operations a second.
+        /// The number of loops, each a thread that submits and completes operations. One loop serves hundreds of
+        /// thousands of operations per second.
         public var loops = 1
-        /// Most operations in flight on a loop, not counting those that wait.
+        /// The maximum number of operations in flight on a loop, not counting waits.
         public var queueDepth = 256
-        /// Most operations on a loop that wait for somebody else or for the clock: on sockets, pipes, terminals and polls, for
-        /// children and timers. A connection that is read from takes one, as does one that is written to and does not get on.
-        /// Each costs about half a kilobyte at the start. With 0 they take their places among the others.
+        /// The maximum number of waits on a loop: operations that wait for a peer or the clock, such as those on
+        /// sockets, pipes, terminals, polls, children and timers. A connection takes one slot while it is read from,
+        /// and one while a write makes no progress. A slot costs about half a kilobyte, allocated at the start. With 0,
+        /// waits share the slots of `queueDepth`.
         public var waitingLimit = 4096
-        /// Most worker threads a loop may have for what can only be done by blocking one; and as many again for what waits until
-        /// another party comes, such as the open of a FIFO.
+        /// The maximum number of worker threads of a loop for blocking calls. As many again may serve calls that wait
+        /// for another party, such as the open of a FIFO.
         public var workerLimit = 64
         public var atLimit = AtLimit.wait
-        /// Whether reads first try the page cache on the calling thread.
+        /// Whether operations that may not need to wait are attempted on the calling thread first: reads from the page
+        /// cache, reads and writes of streams, accepts.
         public var inlineAttempts = true
-        /// Takes one line about something that went wrong and has nobody else to tell. To standard error by default.
+        /// Receives one line per problem that no caller can be told about. Writes to standard error by default.
         public var log: @Sendable (String) -> Void = { line in writeToStandardError("swift-aio: \(line)\n") }
-        /// Called on a loop's thread whenever a job has run on it: for measurements.
-        package var jobEnded: (@Sendable () -> Void)?
+        /// Called on a loop's thread after each job. For measurements.
+        @_spi(AIOCommand) public var jobEnded: (@Sendable () -> Void)?
 
         public init() {}
     }
 
-    /// What becomes of an operation that finds its limit, the queue depth or that of what waits, used up.
+    /// What happens to an operation at a limit (`queueDepth`, `waitingLimit`).
     public enum AtLimit: Sendable {
-        /// It waits its turn.
+        /// The operation waits for a slot.
         case wait
-        /// It fails with `IOError.Code.limitReached`.
+        /// The operation fails with `IOError.Code.limitReached`.
         case fail
     }
 
+    /// What a shutdown does with operations in flight.
     public enum ShutdownMode: Sendable {
-        /// Everything in flight is carried out. Waits for ever if something does, such as a read from a silent pipe.
+        /// Completes everything in flight. Waits indefinitely if an operation does, such as a read from a silent pipe.
         case drain
-        /// Everything in flight is asked to end, but for what gives something up, such as a close. What cannot be stopped is
-        /// still waited for.
+        /// Cancels everything in flight except for releases, such as a close. What cannot be cancelled is waited for.
         case cancel
     }
 
@@ -55,12 +60,13 @@ public final class IORuntime: Sendable {
     let buffers: BufferPool
     let nameLookups: NameLookups
     private let process = ProcessGuard()
-    /// Counts what is on no descriptor, to spread it over the loops.
+    /// Spreads operations without a descriptor over the loops.
     private let turn = Atomic<UInt32>(0)
-    /// Why there are no loops; only ever so in `shared`.
+    /// Why there are no loops; non-nil only in `shared`.
     private let failure: IOError?
 
-    /// Throws if a value is out of range, a forced engine is not available, or threads or descriptors have run out.
+    /// Starts the loops. Throws if a value is out of range, if a forced engine is not available, or if threads or
+    /// descriptors run out.
     public init(_ configuration: Configuration = Configuration()) throws(IOError) {
         (selection, loops) = try Self.start(configuration)
         self.configuration = configuration
@@ -69,7 +75,7 @@ public final class IORuntime: Sendable {
         failure = nil
     }
 
-    /// `shared`: cannot throw, so an error waits for the first operation.
+    /// For `shared`. It cannot throw, so the first operation throws the error.
     private init() {
         configuration = Configuration()
         buffers = BufferPool(atLimit: .wait)
@@ -104,21 +110,21 @@ public final class IORuntime: Sendable {
     }
 
     deinit {
-        // In a forked child the loops are the parent's.
+        // In a forked child the loops belong to the parent.
         guard !process.isForked else { return }
         for loop in loops { loop.beginShutdown(.cancel) {} }
     }
 
-    /// Operations in flight on all loops now.
+    /// The number of operations in flight on all loops.
     public var inFlightCount: Int { loops.reduce(0) { $0 + $1.inFlightCount } }
 
     // MARK: Operations
 
-    /// Carries one operation out and returns its value. Throws what its errno says, `cancelled` or
+    /// Carries out one operation and returns its result. Throws the error of its errno, `cancelled` or
     /// `deadlineExceeded`.
     ///
-    /// What the operation points at is borrowed until this returns, which it does only when the completion has come,
-    /// also when the task is cancelled or the deadline passes. The operation may succeed in spite of either.
+    /// Memory that the operation refers to is borrowed until the call returns. The call returns only when the operation
+    /// has completed, also after a cancellation or a deadline. The operation may succeed in spite of either.
     public func perform(
         _ operation: Operation, deadline: Deadline = .never
     ) async throws(IOError) -> Int32 {
@@ -135,31 +141,31 @@ public final class IORuntime: Sendable {
         return try await perform(operation, deadline.nanoseconds, operation.name, nil)
     }
 
-    /// Asks for an end to every operation on a descriptor, or with nil to all of this runtime's, also to those that still
-    /// wait for a place. Each operation's own end tells what came of it. What gives something up (`Operation.isRelease`), a
-    /// close above all, goes on. Returns how many were asked.
+    /// Requests cancellation of every operation on a descriptor, or with nil of all operations of this runtime,
+    /// including those that wait for a slot. Each operation's own completion reports the outcome. Releases
+    /// (`Operation.isRelease`), such as a close, continue. Returns the number of operations concerned.
     @discardableResult
     public func requestCancelAll(on descriptor: Descriptor? = nil) async throws(IOError) -> Int {
         try check("cancel")
         var count = 0
         for loop in loops {
-            // First: what gives up its place must not let one of these in.
+            // First, so that a slot that becomes free does not admit one of these.
             count += loop.cancelWaiting(on: descriptor)
-            // As a job, which needs no place among the operations: those may all be taken by what is to be cancelled.
+            // As a job, which needs no slot: the operations to be cancelled may occupy all slots.
             count += await Task(executorPreference: loop) { loop.core.requestCancelAll(on: descriptor) }.value
         }
         return count
     }
 
-    /// A buffer of `count` bytes at least, aligned for direct I/O. It returns to the pool when it is dropped.
+    /// A buffer of at least `count` bytes, aligned for direct I/O. It returns to the pool when it is dropped.
     public func acquireBuffer(count: Int) async throws(IOError) -> IOBuffer {
         try await buffers.acquire(count: count)
     }
 
-    /// Bytes of the pool that buffers have now: for tests.
+    /// The number of bytes in buffers. For tests.
     package var bufferBytesInUse: Int { buffers.usedSize }
 
-    /// The way of every operation that a task waits for.
+    /// The common path of every operation that a task waits for.
     func perform(
         _ operation: Operation, _ deadline: Nanoseconds, _ name: String, _ path: Path?
     ) async throws(IOError) -> Completion {
@@ -175,37 +181,32 @@ public final class IORuntime: Sendable {
         return completion
     }
 
-    /// The loop that the caller runs on, or the one that this operation's file has. What is on a path, or is a worker's,
-    /// is no nearer to one loop than to another: they take turns.
+    /// The loop that the caller runs on, or else the loop of the operation's descriptor. Operations on paths and work
+    /// for workers have no natural loop and are spread over all of them.
     func loop(for operation: Operation, _ name: String) throws(IOError) -> IOLoop {
         try check(name)
         guard loops.count > 1 else { return loops[0] }
         if let current = loops.first(where: { $0.core.isCurrent }) { return current }
         let number = operation.descriptor.map { UInt32(bitPattern: $0.number) }
-        // Relaxed: which loop it is matters little, and wraps with the number.
+        // Relaxed: the choice only balances the load, and wraps around with the counter.
         return loops[Int(number ?? turn.wrappingAdd(1, ordering: .relaxed).oldValue) % loops.count]
     }
 
-    /// Throws if there is nothing to carry operations out, or this is a forked child.
+    /// Throws if the runtime has no loops, or in a forked child.
     @inline(__always)
     func check(_ operation: @autoclosure () -> String) throws(IOError) {
         if let failure { throw failure }
         try process.check(operation())
     }
 
-    /// Whether the caller runs on one of the loops.
+    /// Whether the caller runs on one of the loops. Loops block all signals. On other threads a write to a pipe without
+    /// readers raises SIGPIPE in the calling thread, which ends the program.
     var isOnLoop: Bool { loops.contains { $0.core.isCurrent } }
 
-    /// Calls `body`, a write where the caller stands: a pipe that nobody reads would bring SIGPIPE to that thread, and end the
-    /// program. Loops block all signals.
-    func withoutBrokenPipeSignal(_ body: () -> Int) -> Int {
-        isOnLoop ? body() : Kernel.withoutBrokenPipeSignal(body)
-    }
+    // MARK: Shutdown
 
-    // MARK: The end
-
-    /// Ends the loops: new operations fail with `runtimeShutDown`, those in flight are seen to their end. Returns when
-    /// all completions have been delivered. Calling it again, or from several tasks, does no harm.
+    /// Ends the loops: new operations fail with `runtimeShutDown`, and those in flight are completed. Returns when all
+    /// completions have been delivered. May be called repeatedly and from several tasks.
     public func shutdown(_ mode: ShutdownMode = .drain) async {
         guard !process.isForked else { return }
         for loop in loops {
@@ -215,7 +216,8 @@ public final class IORuntime: Sendable {
         }
     }
 
-    /// `shutdown` for a thread that is no task's: blocks it until the loops have ended. Not on a loop's own thread.
+    /// `shutdown` for threads outside of tasks: blocks the thread until the loops have ended. Must not be called on a
+    /// loop's own thread.
     public func blockingShutdown(_ mode: ShutdownMode = .drain) {
         guard !process.isForked else { return }
         for loop in loops {

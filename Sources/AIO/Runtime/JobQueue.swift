@@ -1,4 +1,4 @@
-/// Jobs that wait to run, first in first out: a ring that grows as far as it must and stays so.
+/// Jobs that wait to run, first in, first out: a ring buffer that grows as needed and never shrinks.
 struct JobQueue: ~Copyable {
     private var jobs: UnsafeMutablePointer<UnownedJob>
     private var capacity: Int

@@ -1,27 +1,27 @@
 internal import AIOCore
 internal import Synchronization
 
-/// What a loop does for Swift's tasks: resumes those whose operations completed, runs the jobs of those that prefer
-/// the loop, and admits those that wait for a place.
+/// What a loop does for Swift's tasks. It resumes tasks whose operations have completed, runs the jobs of tasks that
+/// prefer the loop, and admits callers that wait for a slot.
 final class LoopTasks: LoopClient {
     private let admission = Admission()
-    /// Apart, so that neither kind holds the other up.
+    /// Separate, so that waits and other operations do not block each other.
     private let admissionOfWaits = Admission()
     let alarms = Alarms()
     private let jobEnded: (@Sendable () -> Void)?
     private let log: @Sendable (String) -> Void
     private let remote = Guarded(Remote())
-    /// Whether `remote` may hold jobs, for the loop to see without the lock.
+    /// Whether `remote` may hold jobs, so that the loop can check without the lock.
     private let hasRemote = Atomic<Bool>(false)
-    /// The loop thread's own: behind a pointer, so that no access is checked at run time.
+    /// State of the loop's thread alone. Behind a pointer, so that accesses have no exclusivity checks at run time.
     nonisolated(unsafe) private let local: UnsafeMutablePointer<Local>
 
     /// Jobs from other threads.
     private struct Remote: ~Copyable, @unchecked Sendable {
-        // @unchecked: UnownedJob and IOLoop are Sendable, the queue's memory is this value's own.
+        // @unchecked: UnownedJob and IOLoop are Sendable, and this value owns the queue's memory.
         var jobs = JobQueue()
         var isEnded = false
-        /// Kept alive by the loop until it ends, for the jobs that run on it.
+        /// The loop, kept alive until it ends, for the jobs that run on it.
         var loop: IOLoop?
         var whenEnded: [@Sendable () -> Void] = []
     }
@@ -44,14 +44,14 @@ final class LoopTasks: LoopClient {
         local.deallocate()
     }
 
-    /// Before the first job.
+    /// Called before the first job.
     func attach(_ loop: IOLoop) { remote.withLock { $0.loop = loop } }
 
-    /// Where an operation waits for its place.
+    /// Where an operation waits for a slot.
     @inline(__always)
     func admission(of operation: Operation) -> Admission { operation.isWait ? admissionOfWaits : admission }
 
-    /// Ends the waiting for a place. Returns how many operations there were.
+    /// Cancels waits for a slot. Returns the number of operations.
     func cancelWaiting(on descriptor: Descriptor?) -> Int {
         admission.cancelAll(on: descriptor) + admissionOfWaits.cancelAll(on: descriptor)
     }
@@ -61,14 +61,14 @@ final class LoopTasks: LoopClient {
     @inline(__always)
     func enqueueLocally(_ job: UnownedJob) { local.pointee.jobs.append(job) }
 
-    /// False if the loop has ended.
+    /// Returns false if the loop has ended.
     func enqueueRemotely(_ job: UnownedJob) -> Bool {
         let isAccepted = remote.withLock { remote in
             guard !remote.isEnded else { return false }
             remote.jobs.append(job)
             return true
         }
-        // Sequentially consistent with the loop's falling asleep: it sees this, or is woken.
+        // Sequentially consistent with the loop going to sleep: the loop sees the flag or is woken.
         if isAccepted { hasRemote.store(true, ordering: .sequentiallyConsistent) }
         return isAccepted
     }
@@ -82,7 +82,7 @@ final class LoopTasks: LoopClient {
         _ = admitWaiting()
         guard let executor = local.pointee.executor else { return false }
         guard var job = local.pointee.jobs.popFirst() else { return false }
-        // A slice of time: what is enqueued meanwhile may run too, but completions get their turn.
+        // A time slice: jobs enqueued in the meantime may run too, but completions are not starved.
         let end = Kernel.now() &+ Self.sliceTime
         while true {
             job.runSynchronously(on: executor)
@@ -114,7 +114,7 @@ final class LoopTasks: LoopClient {
                 OperationGroupState.complete(delivery.context, delivery.completion)
                 continue
             }
-            // The continuation that `IOLoop.perform` gave; resumed once, since a token completes once.
+            // The continuation that `IOLoop.perform` stored. It is resumed once, since a token completes once.
             unsafeBitCast(delivery.context, to: UnsafeContinuation<Completion, Never>.self)
                 .resume(returning: delivery.completion)
         }
@@ -139,7 +139,7 @@ final class LoopTasks: LoopClient {
         alarms.expire(now)
     }
 
-    // MARK: The end
+    // MARK: Shutdown
 
     func engineLost(_ errno: Int32) {
         log("io_uring cannot be used any more: \(Errno(rawValue: errno)); the engine threads stands in for it")
@@ -159,13 +159,13 @@ final class LoopTasks: LoopClient {
         }
         admission.close()
         admissionOfWaits.close()
-        // Tasks that prefer a loop which is gone run on the global executor.
+        // Tasks that prefer a loop which has ended run on the global executor.
         while let job = local.pointee.jobs.popFirst() { globalConcurrentExecutor.enqueue(ExecutorJob(job)) }
         for action in actions { action() }
         withExtendedLifetime(loop) {}
     }
 
-    /// Runs `action` when the loop has ended; at once if it has.
+    /// Runs `action` when the loop has ended; at once if it has ended already.
     func whenEnded(_ action: @escaping @Sendable () -> Void) {
         let isEnded = remote.withLock { remote in
             if !remote.isEnded { remote.whenEnded.append(action) }

@@ -1,19 +1,19 @@
 internal import AIOCore
 internal import CKernel
 
-/// Tells whether this is still the process that made it: rings and threads do not survive fork(2).
+/// Detects a forked child: rings and threads do not survive fork(2).
 struct ProcessGuard: ~Copyable, @unchecked Sendable {
-    // @unchecked: the page is written before it is shared, and by the kernel when it makes a child.
+    // @unchecked: the page is written before it is shared, and afterwards only by the kernel, in a child.
     private let page: UnsafeMutableRawPointer?
 
-    /// A page that the kernel wipes in a child (MADV_WIPEONFORK, 4.14), so that asking is one load.
+    /// Maps a page that the kernel zeroes in a child (MADV_WIPEONFORK, Linux 4.14), so that the check is one load.
     init() {
         let result = Kernel.mmap(
             4096, CK_PROT_READ | CK_PROT_WRITE, CK_MAP_PRIVATE | CK_MAP_ANONYMOUS, -1, 0)
         guard result > 0, let page = UnsafeMutableRawPointer(bitPattern: result),
             Kernel.madvise(page, 4096, CK_MADV_WIPEONFORK) == 0
         else {
-            // Without memory for a page nothing else will work either; the check is then left out.
+            // If no page can be mapped, nothing else will work either, and the check is omitted.
             page = nil
             return
         }

@@ -1,8 +1,8 @@
 internal import AIOCore
 
-/// The ticks of a clock, as an async sequence: what `IORuntime.ticks` returns. Each loop over it begins anew.
+/// The ticks of a clock as an async sequence: the result of `IORuntime.ticks`. Each iteration starts anew.
 ///
-/// Each tick is a timeout of its own, so that none is queued, and nothing is in flight while nobody waits.
+/// Each tick is a timeout of its own. Ticks are not queued, and nothing is in flight while nobody waits.
 public struct Ticks: AsyncSequence, Sendable {
     public typealias Element = Tick
     public typealias Failure = IOError
@@ -11,11 +11,11 @@ public struct Ticks: AsyncSequence, Sendable {
     let interval: Duration
     let first: Deadline?
 
-    /// One tick, or what has become of several.
+    /// One tick, which may stand for several that were missed.
     public struct Tick: Sendable, Hashable {
-        /// When the last of them was due.
+        /// When the last of these ticks was due.
         public let due: Deadline
-        /// Those that were due since the one before: 1, or more if the loop's body took longer than an interval.
+        /// The number of ticks due since the previous one: 1, or more if the loop's body took longer than an interval.
         public let count: Int
     }
 
@@ -23,7 +23,7 @@ public struct Ticks: AsyncSequence, Sendable {
 
     public struct Iterator: AsyncIteratorProtocol {
         private let runtime: IORuntime
-        /// 0 for an interval that cannot be.
+        /// In nanoseconds; 0 for an invalid interval.
         private let interval: Nanoseconds
         private var due: Nanoseconds
 
@@ -43,7 +43,8 @@ public struct Ticks: AsyncSequence, Sendable {
             guard interval > 0 else {
                 throw IOError(.invalidArgument, "ticks", advice: "the interval is a nanosecond at least")
             }
-            // Also if it is due already: a body that is always late would keep its loop from everybody else.
+            // Even if the tick is due already: a body that is always late would otherwise starve the other tasks of its
+            // loop.
             try await runtime.sleep(until: Deadline(nanoseconds: due))
             let passed = (Swift.max(Kernel.now(), due) - due) / interval
             let last = due + passed * interval
@@ -55,19 +56,20 @@ public struct Ticks: AsyncSequence, Sendable {
 }
 
 extension IORuntime {
-    /// Waits until `deadline`, on a loop. Throws `cancelled` if the task is.
+    /// Waits until `deadline`, on a loop. Throws `cancelled` if the task is cancelled.
     public func sleep(until deadline: Deadline) async throws(IOError) {
         _ = try await perform(.timeout(deadline: deadline.nanoseconds), .never, "sleep", nil)
     }
 
-    /// Waits for `duration`; not at all if it is negative. As `sleep(until:)`.
+    /// Waits for `duration`, and returns at once if it is negative. Otherwise as ``sleep(until:)``.
     public func sleep(for duration: Duration) async throws(IOError) { try await sleep(until: .after(duration)) }
 
-    /// A tick every `interval`, the first one at `first`, or an interval after the loop begins. They do not drift: each is
-    /// due a whole number of intervals after the first. Those that were missed are counted (`Tick.count`), not made up for.
+    /// A tick every `interval`, the first at `first`, or one interval after the iteration starts. Ticks do not drift:
+    /// each is due a whole number of intervals after the first. Missed ticks are counted in `Tick.count` and not
+    /// delivered separately.
     ///
-    /// The sequence does not end. Its `next` throws `cancelled` if the task is, and `invalidArgument` for an interval that
-    /// is not positive.
+    /// The sequence does not end. Its `next` throws `cancelled` if the task is cancelled, and `invalidArgument` if the
+    /// interval is not positive.
     public func ticks(every interval: Duration, from first: Deadline? = nil) -> Ticks {
         Ticks(runtime: self, interval: interval, first: first)
     }

@@ -1,20 +1,20 @@
 internal import AIOCore
 
-/// Those who wait for something, first come first served. To join, to leave from the middle and to be the next take the same
-/// time however many wait; the earliest deadline is known, and keeping it takes the logarithm of that.
+/// A queue of waiters, first come, first served. Joining, leaving from the middle and taking the first are O(1); a
+/// deadline adds O(log n). The earliest deadline is known at any time.
 ///
-/// A plain structure, for its owner's lock to guard.
+/// A plain structure; its owner's lock guards it.
 struct WaitingLine<Value>: ~Copyable {
-    /// One who waits, or is about to, or did: what the line knows of him, and whoever made it keeps.
+    /// A waiter, before, during and after its time in the line. Its creator keeps it alive.
     final class Place: @unchecked Sendable {
-        // @unchecked: touched under the lock of the line's owner alone.
+        // @unchecked: accessed under the lock of the line's owner alone.
         let value: Value
         let deadline: Nanoseconds
         fileprivate(set) var isInLine = false
-        /// Its owner's, for one who leaves before he joins.
+        /// Set by the owner for a waiter that leaves before it has joined.
         var hasLeft = false
         fileprivate var next: Place?
-        /// Kept alive by the line.
+        /// Unowned: the line keeps the previous waiter alive.
         fileprivate unowned(unsafe) var previous: Place?
         fileprivate var heapIndex = -1
 
@@ -27,7 +27,7 @@ struct WaitingLine<Value>: ~Copyable {
     private(set) var first: Place?
     private var last: Place?
     private(set) var count = 0
-    /// Those with a deadline, as a binary heap: the earliest first.
+    /// The waiters with a deadline, as a binary heap with the earliest first.
     private var heap: [Place] = []
 
     init() {}
@@ -46,7 +46,7 @@ struct WaitingLine<Value>: ~Copyable {
         siftUp(place, from: heap.count - 1)
     }
 
-    /// False if it is not in the line (any more).
+    /// Removes a waiter. Returns false if it is not in the line (any more).
     @discardableResult
     mutating func remove(_ place: Place) -> Bool {
         guard place.isInLine else { return false }
@@ -66,14 +66,14 @@ struct WaitingLine<Value>: ~Copyable {
         return first
     }
 
-    /// Takes out the one whose deadline is the earliest, if that is not after `now`.
+    /// Removes the waiter with the earliest deadline, if that is not after `now`.
     mutating func popPassed(_ now: Nanoseconds) -> Place? {
         guard let first = heap.first, first.deadline <= now else { return nil }
         remove(first)
         return first
     }
 
-    /// Takes out all that match, in order.
+    /// Removes all matching waiters and returns them in order.
     mutating func remove(where matches: (Value) -> Bool) -> [Place] {
         var removed: [Place] = []
         var place = first
@@ -87,7 +87,7 @@ struct WaitingLine<Value>: ~Copyable {
         return removed
     }
 
-    // MARK: The heap
+    // MARK: Heap
 
     private mutating func removeFromHeap(_ place: Place) {
         let index = place.heapIndex

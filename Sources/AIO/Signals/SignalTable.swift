@@ -1,18 +1,23 @@
 internal import AIOCore
 internal import CKernel
-internal import Glibc
 internal import Synchronization
 
-/// Which signals this process receives for whom: one handler for all of them, which is there while somebody wants the
+#if canImport(Musl)
+    internal import Musl
+#else
+    internal import Glibc
+#endif
+
+/// Dispatches signals to `Signals` sequences. One handler serves all signals; it is installed while a sequence uses the
 /// signal.
 ///
-/// A handler, and no signalfd(2): that is given a signal only if no thread takes it, so all of them have to block it. Those
-/// of others (libdispatch's, a library's) cannot be told to, and the main thread of an async program waits in
-/// sigsuspend(2), with nothing blocked. A handler runs on whichever thread takes the signal.
+/// signalfd(2) is not used, because it receives a signal only if all threads block it. Threads of others (libdispatch,
+/// other libraries) cannot be made to, and the main thread of an async program waits in sigsuspend(2) with nothing
+/// blocked. A handler runs on whichever thread takes the signal.
 final class SignalTable: Sendable {
     static let shared = SignalTable()
 
-    /// Most sequences at once.
+    /// The maximum number of sequences at the same time.
     static let capacity = 64
 
     private struct Use {
@@ -21,15 +26,16 @@ final class SignalTable: Sendable {
     }
 
     private struct State: ~Copyable, @unchecked Sendable {
-        // @unchecked: the actions are plain values; what they point at is the program's, and for the kernel to call.
+        // @unchecked: the actions are plain values; what they point to belongs to the program, and only the kernel
+        // calls it.
         var uses: [Int32: Use] = [:]
     }
 
     private let state = Guarded(State())
-    /// Addresses of tallies; 0 where there is none.
-    // unsafe: the pointer is made once, and what it points at is atomic.
+    /// Addresses of tallies; 0 for a free place.
+    // unsafe: the pointer never changes, and the memory behind it is atomic.
     nonisolated(unsafe) private let tallies: UnsafeMutablePointer<Atomic<UInt>>
-    /// Handlers that run now: what they may look at must outlive them.
+    /// The number of running handlers. Tallies that they may access must outlive them.
     private let running = Atomic<Int>(0)
 
     private init() {
@@ -39,9 +45,10 @@ final class SignalTable: Sendable {
 
     // MARK: The handler
 
-    /// On any thread, at any point: nothing here takes a lock, allocates, or touches errno.
+    /// Called on any thread at any point: takes no lock, allocates nothing and does not change errno.
     fileprivate func note(_ info: ck_signal_info) {
-        // Sequentially consistent with `remove`: either this sees the place empty, or that sees this run.
+        // Sequentially consistent with `remove`: either this sees the empty place, or `remove` sees this handler
+        // running.
         running.wrappingAdd(1, ordering: .sequentiallyConsistent)
         let sender = info.senderWord
         for index in 0..<Self.capacity {
@@ -52,9 +59,9 @@ final class SignalTable: Sendable {
         running.wrappingSubtract(1, ordering: .sequentiallyConsistent)
     }
 
-    // MARK: Coming and going
+    // MARK: Registration
 
-    /// From now on the signals are noted in the tally, which stays where it is until `remove`.
+    /// Registers a tally for the signals. The tally must stay at its address until `remove`.
     func add(_ tally: UnsafePointer<SignalTally>, _ signals: Set<Signal>) throws(IOError) {
         try state.withLock { state throws(IOError) in
             guard let place = (0..<Self.capacity).first(where: { tallies[$0].load(ordering: .relaxed) == 0 }) else {
@@ -75,7 +82,7 @@ final class SignalTable: Sendable {
         }
     }
 
-    /// When this returns, no handler knows the tally any more.
+    /// When this returns, no handler accesses the tally any more.
     func remove(_ tally: UnsafePointer<SignalTally>, _ signals: Set<Signal>) {
         state.withLock { state in end(tally, signals, &state) }
     }
@@ -89,7 +96,7 @@ final class SignalTable: Sendable {
         for index in 0..<Self.capacity where tallies[index].load(ordering: .relaxed) == address {
             tallies[index].store(0, ordering: .sequentiallyConsistent)
         }
-        // A handler waits for nobody, so this takes a moment at most.
+        // Handlers never block, so this loop is short.
         while running.load(ordering: .sequentiallyConsistent) > 0 { sched_yield() }
     }
 
@@ -97,7 +104,8 @@ final class SignalTable: Sendable {
         if use.count == 0 {
             var action = sigaction()
             action.__sigaction_handler.sa_sigaction = noteSignal
-            // What the program's own threads wait for goes on; and stacks of its choice are used.
+            // SA_RESTART: system calls of the program's threads continue. SA_ONSTACK: alternative stacks are used if
+            // there are any.
             action.sa_flags = Int32(bitPattern: UInt32(SA_RESTART) | UInt32(SA_ONSTACK) | UInt32(SA_SIGINFO))
             sigfillset(&action.sa_mask)
             guard sigaction(signal.rawValue, &action, &use.previous) == 0 else {
@@ -109,7 +117,7 @@ final class SignalTable: Sendable {
         use.count += 1
     }
 
-    /// The last one puts back what was there before, unless somebody has put something else there meanwhile.
+    /// The last user restores the previous action, unless another action has been installed in the meantime.
     private static func end(_ signal: Signal, _ use: inout Use) {
         use.count -= 1
         guard use.count == 0 else { return }
@@ -124,7 +132,7 @@ final class SignalTable: Sendable {
     }
 }
 
-/// What the kernel calls. The table is there before it is ever installed.
+/// The signal handler. The table exists before the handler is installed.
 private let noteSignal: @convention(c) (Int32, UnsafeMutablePointer<siginfo_t>?, UnsafeMutableRawPointer?) -> Void = {
     _, info, _ in
     guard let info else { return }

@@ -1,15 +1,20 @@
 internal import AIOCore
 internal import CKernel
-internal import Glibc
 internal import Synchronization
 
-/// What has come for one `Signals`, in memory that a signal handler may write to.
+#if canImport(Musl)
+    internal import Musl
+#else
+    internal import Glibc
+#endif
+
+/// The signals that arrived for one `Signals`, in memory that a signal handler may write.
 struct SignalTally: ~Copyable {
     private let mask: UInt64
     private let event: MarkedTimer
-    /// By signal, from 1 on.
+    /// Indexed by signal number minus 1.
     private let counts: UnsafeMutablePointer<Atomic<UInt32>>
-    /// Process and user in one word, so that they belong together; all ones for none.
+    /// Process and user in one word, so that they are consistent; all ones for no sender.
     private let senders: UnsafeMutablePointer<Atomic<UInt64>>
 
     /// `event` is borrowed.
@@ -29,16 +34,16 @@ struct SignalTally: ~Copyable {
         senders.deallocate()
     }
 
-    /// In a handler: atomics and the setting of a timer, nothing else.
+    /// Runs in a signal handler: uses only atomics and sets a timer.
     func note(_ signal: Int32, sender: UInt64) {
         guard mask & (1 << UInt64(signal - 1)) != 0 else { return }
         senders[Int(signal) - 1].store(sender, ordering: .relaxed)
-        // Releasing: whoever takes the count finds this sender, or a later one.
+        // Releasing: the side that takes the count sees this sender or a later one.
         counts[Int(signal) - 1].wrappingAdd(1, ordering: .releasing)
         event.signal()
     }
 
-    /// Takes what came of the lowest signal.
+    /// Takes the count and sender of the lowest signal that arrived.
     func take() -> ReceivedSignal? {
         for signal in 1...CK_SIGNAL_MAX where mask & (1 << UInt64(signal - 1)) != 0 {
             let count = counts[Int(signal) - 1].exchange(0, ordering: .acquiring)
@@ -63,7 +68,7 @@ extension ReceivedSignal.Sender {
 }
 
 extension ck_signal_info {
-    /// The sender as one word: of kill(2), sigqueue(3) and tgkill(2), and of what becomes of a child.
+    /// The sender as one word, for kill(2), sigqueue(3), tgkill(2) and changes of children; all ones otherwise.
     var senderWord: UInt64 {
         let isSent = [0, -1, -6].contains(code) || signal == SIGCHLD && code > 0
         return isSent ? UInt64(UInt32(bitPattern: process)) << 32 | UInt64(user) : .max

@@ -2,15 +2,16 @@ internal import AIOCore
 internal import CKernel
 internal import Synchronization
 
-/// The signals that this process gets, as an async sequence: `for try await signal in try Signals([.terminate])`.
+/// Signals of this process as an async sequence: `for try await signal in try Signals([.terminate])`.
 ///
-/// From `init` on they do what this sequence's user makes of them, and not what they did before: a `Signals` with
-/// `.interrupt` keeps Ctrl-C from ending the program. What they did before, they do again when the last `Signals` with
-/// them is closed or dropped. Every `Signals` gets every signal it names; tasks that ask the same one share what comes.
+/// From `init` on, the sequence receives the signals and their previous actions do not run: a `Signals` with
+/// `.interrupt` keeps Ctrl-C from ending the program. The previous actions are restored when the last `Signals` with
+/// them is closed or dropped. Every `Signals` receives every signal that it names; tasks that use the same `Signals`
+/// share them.
 ///
-/// Nothing is queued: a signal that comes again before it was asked for is counted, and so is told once. One that all
-/// threads of the process block stays with the kernel until one lets it through; the threads of this library, and of
-/// Swift's and libdispatch's pools, block all, the main thread none.
+/// Signals are counted, not queued: one that arrives repeatedly before it is asked for is returned once. A signal that
+/// all threads block stays pending in the kernel until a thread unblocks it. The threads of this library and of the
+/// pools of Swift and libdispatch block all signals, the main thread blocks none.
 public final class Signals: AsyncSequence, Sendable {
     public typealias Element = ReceivedSignal
     public typealias Failure = IOError
@@ -18,14 +19,16 @@ public final class Signals: AsyncSequence, Sendable {
     public let signals: Set<Signal>
     private let runtime: IORuntime
     private let handle: StreamHandle
-    // unsafe: the pointer is made once, and what it points at is atomic.
+    // unsafe: the pointer never changes, and the memory behind it is atomic.
     nonisolated(unsafe) private let tally: UnsafeMutablePointer<SignalTally>
-    /// Readable when something has come.
+    /// Readable when a signal has arrived.
     private let event: MarkedTimer
     private let isEnded = Atomic(false)
 
-    /// Begins to receive the signals. Throws `invalidArgument` for what cannot be caught (`.kill`, `.stop`) and for what a
-    /// fault of the program's brings (SIGSEGV and its like), and `limitReached` with 64 sequences open. sigaction(2).
+    /// Begins to receive the signals. Kernel call: sigaction(2).
+    ///
+    /// - Throws: `invalidArgument` for signals that cannot be caught (`.kill`, `.stop`) and for faults of the program
+    ///   (SIGSEGV and others); `limitReached` if 64 sequences are open.
     public init(_ signals: Set<Signal>, runtime: IORuntime = .shared) throws(IOError) {
         try runtime.check("sigaction")
         for signal in signals where !signal.canBeReceivedLater {
@@ -36,7 +39,7 @@ public final class Signals: AsyncSequence, Sendable {
         self.event = event
         self.signals = signals
         self.runtime = runtime
-        // The descriptor is closed here, when no handler writes to it any more.
+        // Borrowed by the handle: `end` closes the descriptor, after the last handler has written to it.
         handle = StreamHandle(Descriptor(event.number, kind: .stream), "signals", isBorrowed: true, runtime)
         tally = .allocate(capacity: 1)
         tally.initialize(to: SignalTally(signals, event: event))
@@ -53,13 +56,13 @@ public final class Signals: AsyncSequence, Sendable {
         tally.deallocate()
     }
 
-    // MARK: Asking
+    // MARK: Receiving
 
-    /// The next signal; waits if none has come since the last was asked for. Of several the lowest number comes first.
-    /// nil after `close`, also one that comes while this waits.
+    /// The next signal; waits if none has arrived since the last call. Of several, the lowest number comes first. nil
+    /// after `close`, also if the sequence is closed during the wait.
     ///
-    /// Throws `cancelled` or `deadlineExceeded`, after which nothing is lost. The kernel calls are poll(2), as the engine
-    /// has it, and timerfd_settime(2), by which it is made readable.
+    /// After `cancelled` or `deadlineExceeded` no signal is lost. Kernel calls: poll(2), in the engine's form, and
+    /// timerfd_settime(2), which makes the descriptor readable.
     public func next(deadline: Deadline = .never) async throws(IOError) -> ReceivedSignal? {
         while true {
             if let received = takeNow(deadline) { return received }
@@ -75,28 +78,29 @@ public final class Signals: AsyncSequence, Sendable {
 
     private static var operation: String { "signal" }
 
-    /// nil too if the sequence is closed, the task cancelled or the deadline over, which the wait that follows will say.
+    /// nil also if the sequence is closed, the task cancelled or the deadline passed; the wait that follows reports
+    /// this.
     private func takeNow(_ deadline: Deadline) -> ReceivedSignal? {
         guard (try? handle.begin(Self.operation, deadline)) != nil else { return nil }
         defer { handle.end() }
-        // Before the look: what comes after it makes the descriptor readable again.
+        // Cleared before the tally is read: a signal that arrives later makes the descriptor readable again.
         event.set(nil)
         let received = tally.pointee.take()
-        // For other tasks that wait.
+        // Wakes other tasks that wait.
         if !tally.pointee.isEmpty { event.signal() }
         return received
     }
 
-    // MARK: The end
+    // MARK: Closing
 
-    /// Ends the sequence, for who waits for it too: the signals do what they did before. Is not cancelled. A second close
-    /// throws `fileClosed`. To drop the sequence does the same.
+    /// Ends the sequence, also for tasks that wait for it, and restores the previous actions of the signals. Dropping
+    /// the sequence does the same. A close is never cancelled. A second close throws `fileClosed`.
     public func close() async throws(IOError) {
         try await handle.close()
         end()
     }
 
-    /// Nobody waits any more.
+    /// Called when no task waits any more.
     private func end() {
         guard !isEnded.exchange(true, ordering: .acquiringAndReleasing) else { return }
         SignalTable.shared.remove(tally, signals)
@@ -107,7 +111,7 @@ public final class Signals: AsyncSequence, Sendable {
 
     public func makeAsyncIterator() -> Iterator { Iterator(signals: self) }
 
-    /// Asks for one signal after the other. Those of one `Signals` share what comes.
+    /// Returns one signal after the other. The iterators of one `Signals` share its signals.
     public struct Iterator: AsyncIteratorProtocol {
         let signals: Signals
 

@@ -1,32 +1,38 @@
-internal import Glibc
+#if canImport(Musl)
+    internal import Musl
+#else
+    internal import Glibc
+#endif
 
-/// Reads a file or a stream piece by piece, with few calls of the kernel's.
+/// Buffered reading of a file or a stream, with few system calls.
 ///
-/// It belongs to one task at a time; a call while another has not returned throws `invalidArgument`. The file, connection
-/// or pipe is borrowed: its opener closes it. At the end of a file that grows, later calls get what has come. Offsets are
-/// not kept aligned, as direct I/O would want them.
+/// A reader belongs to one task at a time; a call made before another has returned throws `invalidArgument`. The file,
+/// connection or pipe is borrowed, and its owner closes it. At the end of a file that grows, later calls return what
+/// was added. Offsets are not kept aligned for direct I/O.
 ///
-/// A call in a cancelled task, or after its deadline, throws `cancelled` or `deadlineExceeded`, whatever the buffer holds; one
-/// whose deadline passes asks the read in flight to end and waits for that. After an error nothing is lost, and the position
-/// is where it was, with one exception: `read(exactly:)` of more than 16 MiB from a stream.
+/// A call in a cancelled task or after its deadline throws `cancelled` or `deadlineExceeded` even if the buffer holds
+/// data. If the deadline passes during a read, the call cancels the read and waits for its completion. After an error
+/// no data is lost and the position is unchanged, with one exception: `read(exactly:)` of more than 16 MiB from a
+/// stream.
 public final class BufferedReader {
     private let source: ByteSource
-    /// Where the next byte comes from; in a stream, counted on from the offset that was given.
+    /// The offset of the next byte; on a stream, the number of bytes consumed.
     public private(set) var position: Int64
     private let bufferSize: Int
     private var buffer: StreamBuffer?
-    /// What was read and not given out: the first byte, and behind the last.
+    /// The unread bytes in the buffer: the index of the first, and the index after the last.
     private var start = 0
     private var end = 0
     private var isBusy = false
 
-    /// Throws `invalidArgument` for a negative offset, or a buffer that is not of 1 byte to 16 MiB.
+    /// Reads a file from `offset` on. Throws `invalidArgument` if the offset is negative or the buffer size is not 1
+    /// byte to 16 MiB.
     public convenience init(_ file: File, at offset: Int64 = 0, bufferSize: Int = 64 << 10) throws(IOError) {
         try self.init(.file(file), at: offset, bufferSize)
     }
 
-    /// Over a connection, the reading end of a pipe, or standard input. From here on the reader alone reads from it: its
-    /// buffer (16 KiB by default) holds what came with the bytes that were asked for.
+    /// Reads a connection, the reading end of a pipe, or standard input. Nobody else may read from the stream from now
+    /// on, since the buffer (by default 16 KiB) may hold bytes that were not asked for.
     public convenience init(_ stream: some ReadableStream, bufferSize: Int = 16 << 10) throws(IOError) {
         try self.init(.stream(stream), at: 0, bufferSize)
     }
@@ -43,7 +49,7 @@ public final class BufferedReader {
 
     // MARK: Reading
 
-    /// Up to `count` bytes: what is there, or what one read brings. Empty at the end.
+    /// Reads up to `count` bytes: what the buffer holds, or what one read returns. Empty at the end.
     public func read(upTo count: Int, deadline: Deadline = .never) async throws(IOError) -> [UInt8] {
         try begin(count, deadline)
         defer { isBusy = false }
@@ -51,20 +57,20 @@ public final class BufferedReader {
         return take(min(count, held))
     }
 
-    /// `count` bytes. Throws `unexpectedEndOfFile` if there are fewer; then none of them are taken, unless more
-    /// than 16 MiB were to come from a stream.
+    /// Reads exactly `count` bytes. Throws `unexpectedEndOfFile` if there are fewer; none of them are then consumed,
+    /// unless more than 16 MiB were requested from a stream.
     public func read(exactly count: Int, deadline: Deadline = .never) async throws(IOError) -> [UInt8] {
         try begin(count, deadline)
         defer { isBusy = false }
-        // What a stream gave is gone if it is not kept here.
+        // Bytes read from a stream are lost unless the buffer keeps them.
         let buffered = isStream ? BufferPool.largest : max(bufferSize, capacity)
         guard count <= buffered else { return try await readPastBuffer(count, deadline) }
         guard try await fill(count, deadline) else { throw endedEarly(count) }
         return take(count)
     }
 
-    /// What comes up to the next `delimiter`, and that; without one, what comes up to the end. nil at the end. Throws
-    /// `lineTooLong` if that is more than `limit` bytes (16 MiB at most); then none of them are taken.
+    /// Reads up to and including the next `delimiter`; without one, up to the end. nil at the end. Throws `lineTooLong`
+    /// if that is more than `limit` bytes (at most 16 MiB); none of them are then consumed.
     public func read(
         until delimiter: UInt8, limit: Int = 1 << 20, deadline: Deadline = .never
     ) async throws(IOError) -> [UInt8]? {
@@ -79,7 +85,7 @@ public final class BufferedReader {
         }
     }
 
-    /// The next `count` bytes (16 MiB at most), which stay to be read; fewer if the end comes before.
+    /// The next `count` bytes (at most 16 MiB) without consuming them; fewer if the end comes first.
     public func peek(_ count: Int, deadline: Deadline = .never) async throws(IOError) -> [UInt8] {
         try begin(count, deadline)
         defer { isBusy = false }
@@ -87,8 +93,8 @@ public final class BufferedReader {
         return Array(unread.prefix(count))
     }
 
-    /// Passes over `count` bytes. Returns how many: fewer if a stream ends before. In a file the position just moves,
-    /// if need be behind the end.
+    /// Skips `count` bytes and returns how many were skipped: fewer if a stream ends first. In a file only the position
+    /// moves, possibly beyond the end.
     @discardableResult
     public func skip(_ count: Int64, deadline: Deadline = .never) async throws(IOError) -> Int64 {
         try begin(count < 0 ? -1 : 0, deadline)
@@ -109,10 +115,10 @@ public final class BufferedReader {
         }
     }
 
-    /// Bytes that are in the buffer: so many are read or peeked at without waiting.
+    /// The number of bytes in the buffer, which can be read without waiting.
     public var bufferedCount: Int { held }
 
-    // MARK: The buffer
+    // MARK: Buffer
 
     private var isStream: Bool { source.isStream }
     private var held: Int { end - start }
@@ -145,7 +151,7 @@ public final class BufferedReader {
         position += Int64(count)
     }
 
-    /// Reads until `count` bytes are held. False if the end came before.
+    /// Reads until the buffer holds `count` bytes. Returns false if the end comes first.
     private func fill(_ count: Int, _ deadline: Deadline) async throws(IOError) -> Bool {
         guard count <= BufferPool.largest else {
             let advice = "at most \(BufferPool.largest) bytes"
@@ -155,7 +161,7 @@ public final class BufferedReader {
         return true
     }
 
-    /// One read more. False at the end.
+    /// Makes one read. Returns false at the end.
     private func fetch(_ deadline: Deadline, atLeast wanted: Int = 0) async throws(IOError) -> Bool {
         let buffer = try await room(max(wanted, held + 1))
         let space = buffer.capacity - end
@@ -164,7 +170,7 @@ public final class BufferedReader {
         return count > 0
     }
 
-    /// The buffer, with room for `wanted` bytes from `start` on and at least one that is free. It grows by doubling.
+    /// The buffer, with room for `wanted` bytes from `start` on, and for at least one more byte. It grows by doubling.
     private func room(_ wanted: Int) async throws(IOError) -> StreamBuffer {
         if let buffer, wanted <= buffer.capacity {
             if start == end {
@@ -178,7 +184,7 @@ public final class BufferedReader {
             let advice = "at most \(BufferPool.largest) bytes"
             throw IOError(.invalidArgument, "read", path: source.path, advice: advice)
         }
-        // Never nil, since it may wait.
+        // Not nil, since the call may wait.
         guard let larger = try await source.runtime.streamBuffer(max(wanted, bufferSize), mayWait: true) else {
             throw IOError(.limitReached, "buffer")
         }
@@ -192,9 +198,9 @@ public final class BufferedReader {
         (start, end) = (0, held)
     }
 
-    // MARK: Past the buffer
+    // MARK: Bypassing the buffer
 
-    /// Straight into the array, behind what the buffer holds.
+    /// Reads directly into the array, after the bytes that the buffer holds.
     private func readPastBuffer(_ count: Int, _ deadline: Deadline) async throws(IOError) -> [UInt8] {
         let prefix = Array(unread)
         let begin = position + Int64(prefix.count)

@@ -1,36 +1,37 @@
 public import AIOCore
 internal import CKernel
 
-/// Writes a file or a stream piece by piece, with few calls of the kernel's, and behind the caller's back: what fills a
-/// buffer is on its way while the caller goes on.
+/// Buffered, asynchronous writing of a file or a stream, with few system calls: a full buffer is written while the
+/// caller continues.
 ///
-/// Buffers go out in order. On regular files and block devices several are in flight at once, each to its own range; on
-/// streams, and on files opened with `.append`, one after the other. What was written is in the file after `flush` or
-/// `close`, and durable after `flush(sync:)`.
+/// Buffers are written in order. On regular files and block devices several are in flight concurrently, each to its own
+/// range; on streams, and on files opened with `.append`, one at a time. The data is in the file after `flush` or
+/// `close`, and durable after `flush(sync:)`. For direct I/O, only full buffers are aligned.
 ///
-/// It belongs to one task at a time; a call while another has not returned throws `invalidArgument`. The file is
-/// borrowed, and so is a stream: its opener closes it, after `close`. A writer that is dropped with bytes that were not flushed says so in the
-/// log. Only whole buffers are aligned as direct I/O wants it.
+/// A writer belongs to one task at a time; a call made before another has returned throws `invalidArgument`. The file
+/// or stream is borrowed, and its owner closes it after `close`. A writer that is dropped with unflushed bytes reports
+/// this in the log.
 ///
-/// The first error is kept: every later call throws it. A call in a cancelled task that has to wait asks the writes in
-/// flight to end, and so `cancelled` may be that error. Whatever a call throws, nothing is in flight by then.
+/// The first error is permanent: every later call throws it. If a call has to wait in a cancelled task, it cancels the
+/// writes in flight, so the first error may be `cancelled`. When a call throws, nothing is in flight any more.
 public final class BufferedWriter {
     private let sink: ByteSink
-    /// Where the next byte goes; in streams and files for appending, counted on from the offset that was given.
+    /// The offset of the next byte; on streams and appended files, counted from the given offset.
     public private(set) var position: Int64
     private let bufferSize: Int
     private let writesMax: Int
     private let isOrdered: Bool
     private let outcome = WriteOutcome()
     private var buffer: StreamBuffer?
-    /// In flight, oldest first.
+    /// Writes in flight, oldest first.
     private var writes: [Task<Void, Never>] = []
     private var hasUnflushed = false
     private var isClosed = false
     private var isBusy = false
 
-    /// `inFlightLimit`: bytes that may be on their way while the caller goes on (at least one buffer). Throws
-    /// `invalidArgument` for a negative offset, or a buffer that is not of 1 byte to 16 MiB; `fileClosed`.
+    /// Writes a file from `offset` on. `inFlightLimit` is the number of bytes that may be in flight while the caller
+    /// continues (at least one buffer). Throws `invalidArgument` if the offset is negative or the buffer size is not 1
+    /// byte to 16 MiB, and `fileClosed`.
     public convenience init(
         _ file: File, at offset: Int64 = 0, bufferSize: Int = 256 << 10, inFlightLimit: Int = 1 << 20
     ) throws(IOError) {
@@ -39,8 +40,8 @@ public final class BufferedWriter {
         try self.init(.file(file), at: offset, bufferSize, inFlightLimit, isOrdered: !file.takesParallelWrites)
     }
 
-    /// Over a connection, the writing end of a pipe, or standard output; `inFlightLimit` as above. `flush` waits until
-    /// everything is the kernel's; there is nothing to sync.
+    /// Writes a connection, the writing end of a pipe, or standard output, with `inFlightLimit` as for a file. `flush`
+    /// waits until the kernel has accepted everything. A stream cannot be synced.
     public convenience init(
         _ stream: some WritableStream, bufferSize: Int = 64 << 10, inFlightLimit: Int = 256 << 10
     ) throws(IOError) {
@@ -61,7 +62,7 @@ public final class BufferedWriter {
         self.isOrdered = isOrdered
     }
 
-    /// What is in flight goes on to its end.
+    /// Writes in flight are completed.
     deinit {
         guard !isClosed, hasUnflushed, outcome.error == nil else { return }
         let name = sink.path.map { "\($0)" } ?? "a stream"
@@ -71,7 +72,8 @@ public final class BufferedWriter {
 
     // MARK: Writing
 
-    /// Takes the bytes over; waits only while the limit of bytes in flight is reached. In a cancelled task it takes nothing.
+    /// Copies the bytes into the buffer. Waits only at the limit of bytes in flight. In a cancelled task it takes
+    /// nothing.
     public func write(_ bytes: RawSpan) async throws(IOError) {
         if Task.isCancelled { throw IOError(.cancelled, "write", path: sink.path) }
         try await begin()
@@ -92,20 +94,20 @@ public final class BufferedWriter {
         }
     }
 
-    /// `write` from an array.
+    /// Writes an array, as a span.
     public func write(_ bytes: [UInt8]) async throws(IOError) { try await write(bytes.span.bytes) }
 
-    /// `write` of a text's UTF-8.
+    /// Writes a text as UTF-8.
     public func write(_ text: String) async throws(IOError) { try await write(Array(text.utf8)) }
 
-    /// Waits until everything is in the file; with `sync`, until it is durable.
+    /// Waits until all bytes are written; with `sync`, until they are durable.
     public func flush(sync level: SyncLevel? = nil) async throws(IOError) {
         try await begin()
         defer { isBusy = false }
         try await flushNow(level)
     }
 
-    /// `flush`, after which the writer takes nothing any more. The file stays open. Closing again does nothing.
+    /// Flushes, and refuses later writes. The file stays open. A second close does nothing.
     public func close(sync level: SyncLevel? = nil) async throws(IOError) {
         guard !isClosed else { return }
         try await begin()
@@ -129,20 +131,20 @@ public final class BufferedWriter {
         throw error
     }
 
-    // MARK: Down
+    // MARK: Submission
 
-    /// The buffer that is being filled, with room in it.
+    /// The current buffer, which has room.
     private func room() async throws(IOError) -> StreamBuffer {
         hasUnflushed = true
         while true {
             if let buffer { return buffer }
-            // The writes in flight may have all that the pool gives.
+            // The writes in flight may hold all buffers of the pool.
             buffer = try await sink.runtime.streamBuffer(bufferSize, mayWait: writes.isEmpty)
             if buffer == nil { try await awaitOldest() }
         }
     }
 
-    /// Hands a buffer over to a task that writes it.
+    /// Hands a full buffer to a task that writes it.
     private func send(_ full: StreamBuffer) async throws(IOError) {
         while writes.count >= writesMax { try await awaitOldest() }
         buffer = nil
@@ -170,7 +172,7 @@ public final class BufferedWriter {
         try await file.sync(level)
     }
 
-    // MARK: Up
+    // MARK: Completion
 
     private func awaitOldest() async throws(IOError) {
         let all = writes
@@ -185,7 +187,7 @@ public final class BufferedWriter {
         throw error
     }
 
-    /// After an error: what has not begun does not begin any more.
+    /// After an error, waits for the writes in flight. Writes that have not begun do nothing.
     private func settle() async {
         for write in writes { await write.value }
         writes = []
@@ -193,7 +195,7 @@ public final class BufferedWriter {
 }
 
 extension File {
-    /// Whether writes to several ranges at once end up where they are to.
+    /// Whether concurrent writes to different ranges end up at their offsets.
     fileprivate var takesParallelWrites: Bool {
         switch descriptor.kind {
         case .buffered, .direct: UInt64(max(0, Kernel.openFlags(descriptor.number))) & CK_O_APPEND == 0
@@ -202,7 +204,7 @@ extension File {
     }
 }
 
-/// How the writes of one writer went: the first error, after which no more are begun.
+/// The first error of a writer's writes. No write begins after it.
 private final class WriteOutcome: Sendable {
     private let first = Guarded<IOError?>(nil)
 

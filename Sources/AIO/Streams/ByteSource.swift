@@ -1,6 +1,6 @@
 internal import AIOCore
 
-/// Where bytes come from, for what reads them piece by piece: a file at an offset, or a stream.
+/// The source of buffered reads: a file at an offset, or a stream.
 enum ByteSource: Sendable {
     case file(File)
     case stream(any ReadableStream)
@@ -16,12 +16,12 @@ enum ByteSource: Sendable {
         if case .file(let file) = self { file.path } else { nil }
     }
 
-    /// Whether what was read is gone, and there are no offsets.
+    /// Whether bytes that were read are consumed and there are no offsets.
     var isStream: Bool {
         if case .file(let file) = self { file.descriptor.kind == .stream } else { true }
     }
 
-    /// One read into memory that the caller keeps where it is until this returns.
+    /// Makes one read, into memory whose address the caller keeps fixed until the call returns.
     func read(
         _ base: UnsafeMutableRawPointer, _ count: Int, _ offset: Int64, _ deadline: Deadline
     ) async throws(IOError) -> Int {
@@ -34,7 +34,7 @@ enum ByteSource: Sendable {
         }
     }
 
-    /// The same until all of it is there. Throws `unexpectedEndOfFile` if the end comes before.
+    /// Reads until the memory is full. Throws `unexpectedEndOfFile` if the end comes first.
     func readExactly(
         _ base: UnsafeMutableRawPointer?, _ count: Int, _ offset: Int64, _ deadline: Deadline
     ) async throws(IOError) {
@@ -49,7 +49,7 @@ enum ByteSource: Sendable {
     }
 }
 
-/// Where bytes go, likewise.
+/// The sink of buffered writes: a file at an offset, or a stream.
 enum ByteSink: Sendable {
     case file(File)
     case stream(any WritableStream)
@@ -65,7 +65,7 @@ enum ByteSink: Sendable {
         if case .file(let file) = self { file.path } else { nil }
     }
 
-    /// Writes all of memory that the caller keeps where it is until this returns.
+    /// Writes all of memory whose address the caller keeps fixed until the call returns.
     func writeAll(_ base: UnsafeRawPointer, _ count: Int, _ offset: Int64) async throws(IOError) {
         switch self {
         case .file(let file):

@@ -1,8 +1,9 @@
-/// A piece of a file that `File.chunks` read. Its memory goes back to the runtime's pool with the last copy of it.
+/// A piece of a file or stream that `chunks` read. Its memory returns to the runtime's pool with the last copy of the
+/// chunk.
 public struct Chunk: Sendable {
-    /// Where it lies in the file; of a stream, bytes since the reading began.
+    /// The offset in the file; in a stream, the number of bytes since the sequence began.
     public let offset: Int64
-    /// Bytes.
+    /// The number of bytes.
     public let count: Int
     private let buffer: StreamBuffer
 
@@ -12,12 +13,12 @@ public struct Chunk: Sendable {
         count = buffer.count
     }
 
-    /// The data.
+    /// Gives `body` the data.
     public func withBytes<R: ~Copyable, E: Error>(_ body: (RawSpan) throws(E) -> R) throws(E) -> R {
         try body(UnsafeRawBufferPointer(start: buffer.base, count: count).bytes)
     }
 
-    /// The data, for C. The pointer must not outlive the call.
+    /// Gives `body` the data as a pointer, which must not outlive the call.
     public func withUnsafeBytes<R: ~Copyable, E: Error>(
         _ body: (UnsafeRawBufferPointer) throws(E) -> R
     ) throws(E) -> R {

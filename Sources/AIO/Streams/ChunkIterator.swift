@@ -1,9 +1,9 @@
-/// Reads the chunks of a file, some of them ahead, or those of a stream. It is used by one task at a time.
+/// Reads the chunks of a file, with readahead, or those of a stream. One task uses it at a time.
 public final class ChunkIterator: AsyncIteratorProtocol {
     public typealias Element = Chunk
     public typealias Failure = IOError
 
-    /// A chunk on its way.
+    /// A read in flight.
     private struct Read: Sendable {
         var offset: Int64
         var wanted: Int
@@ -12,9 +12,9 @@ public final class ChunkIterator: AsyncIteratorProtocol {
     }
 
     private let chunks: Chunks
-    /// Oldest first.
+    /// Reads in flight, oldest first.
     private var reads: [Read] = []
-    /// Where the next read is to begin.
+    /// The offset of the next read.
     private var offset: Int64
     private var extent: FileExtent?
     private var isFinished = false
@@ -24,7 +24,7 @@ public final class ChunkIterator: AsyncIteratorProtocol {
         offset = chunks.range.lowerBound
     }
 
-    /// Each read ends by itself then, and gives its buffer back.
+    /// The reads end by themselves and return their buffers.
     deinit { cancelReads() }
 
     public func next() async throws(IOError) -> Chunk? { try await nextChunk() }
@@ -37,7 +37,7 @@ public final class ChunkIterator: AsyncIteratorProtocol {
         guard !isFinished else { return nil }
         do throws(IOError) {
             try checkArguments()
-            // What was read ahead is there without waiting.
+            // Checked first, since a chunk that was read ahead would be returned without a suspension.
             if Task.isCancelled { throw IOError(.cancelled, "read", path: chunks.source.path) }
             if let chunk = try await oneMore() { return chunk }
         } catch {
@@ -83,7 +83,7 @@ public final class ChunkIterator: AsyncIteratorProtocol {
         if chunk.count < first.wanted {
             await finish()
         } else {
-            // While the caller is busy with this one.
+            // These reads run while the caller processes this chunk.
             try await startReads(file, extent, mayWait: false)
         }
         return chunk.count > 0 ? chunk : nil
@@ -96,11 +96,12 @@ public final class ChunkIterator: AsyncIteratorProtocol {
         return found
     }
 
-    /// Beyond the known size one read goes ahead alone: the file may have grown, or not tell its size.
+    /// Beyond the known size only one read is in flight: the file may have grown, or not report its size.
     private func startReads(_ file: File, _ extent: FileExtent, mayWait: Bool) async throws(IOError) {
         while reads.count < chunks.readahead, nextCount > 0, reads.isEmpty || offset < extent.size {
             let count = nextCount
-            // Own reads may have all that the pool gives: with one in flight there is no waiting for more.
+            // The iterator's own reads may hold all buffers of the pool, so it waits for one only if no read is in
+            // flight.
             guard let buffer = try await newBuffer(count, mayWait: mayWait && reads.isEmpty) else { return }
             reads.append(start(file, buffer, count, extent.blockSize))
             offset += Int64(count)
@@ -131,9 +132,9 @@ public final class ChunkIterator: AsyncIteratorProtocol {
         return Chunk(buffer, at: read.offset)
     }
 
-    // MARK: Both
+    // MARK: Files and streams
 
-    /// Bytes that the next read is for; 0 at the end of the range.
+    /// The number of bytes of the next read; 0 at the end of the range.
     private var nextCount: Int { Int(min(Int64(chunks.size), max(0, chunks.range.upperBound - offset))) }
 
     private func newBuffer(_ size: Int, mayWait: Bool) async throws(IOError) -> StreamBuffer? {

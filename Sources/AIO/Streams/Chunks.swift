@@ -1,5 +1,5 @@
-/// The pieces of a file or a stream, in order: what `File.chunks` and `ReadableStream.chunks` return. Each loop over it reads anew; streams go on where they
-/// are.
+/// The pieces of a file or a stream, in order: the result of `File.chunks` and `ReadableStream.chunks`. Each iteration
+/// reads a file anew, and continues a stream.
 public struct Chunks: AsyncSequence, Sendable {
     public typealias Element = Chunk
     public typealias Failure = IOError
@@ -13,19 +13,21 @@ public struct Chunks: AsyncSequence, Sendable {
 }
 
 extension File {
-    /// Reads the file, or a range of it, in chunks of `size` bytes (1 to 16 MiB) of which the last may be shorter.
+    /// Reads the file or a range of it in chunks of `size` bytes (1 to 16 MiB); the last chunk may be shorter.
     ///
-    /// From one chunk to the next, `readahead` reads are in flight, within the size that the file has when the loop
-    /// begins; so at most `readahead` + 1 buffers of the runtime's pool are in use, if the loop keeps no chunks. Where
-    /// the size is not known (files of the kernel's, as in /proc), one read at a time runs ahead. A short read is
-    /// continued: the sequence ends where a read returns nothing.
+    /// Between two chunks up to `readahead` reads are in flight, within the size that the file had when the iteration
+    /// began. If the loop keeps no chunks, at most `readahead` + 1 buffers of the runtime's pool are in use. If the
+    /// size is not known (files of /proc), one read is ahead. A short read is continued; the sequence ends where a read
+    /// returns nothing.
     ///
-    /// A stream (pipe, socket, terminal) has no offsets: of `range` its length counts. It is read when the next chunk is
-    /// asked for and not before, so that nothing is lost when the loop is left; a chunk is what one read returned.
+    /// A stream (pipe, socket, terminal) has no offsets, and only the length of `range` counts. It is read only when
+    /// the loop asks for the next chunk, so nothing is lost when the loop exits; a chunk is what one read returned.
     ///
-    /// When the loop is left, the reads in flight are asked to end, and give their buffers back; `close` waits for them.
-    /// When the task is cancelled, they have ended by the time that `next` throws. Throws what `read` does, and
-    /// `invalidArgument` for a size or a range that cannot be. Sizes and offsets for direct I/O are to be aligned.
+    /// When the loop exits, the reads in flight are cancelled and return their buffers; `close` waits for them. When
+    /// the task is cancelled, they have completed before `next` throws. For direct I/O, `size` and the range must be
+    /// aligned.
+    ///
+    /// - Throws: the errors of `read`, and `invalidArgument` for an invalid size or range.
     public func chunks(
         of size: Int = 256 << 10, range: Range<Int64> = 0..<Int64.max, readahead: Int = 4
     ) -> Chunks {
@@ -34,11 +36,12 @@ extension File {
 }
 
 extension ReadableStream {
-    /// What comes, in chunks of at most `size` bytes (1 to 16 MiB), each of which one read returned.
+    /// Reads the stream in chunks of at most `size` bytes (1 to 16 MiB), each the result of one read.
     ///
-    /// The stream is read when the next chunk is asked for and not before, so that nothing is lost when the loop is left;
-    /// while that waits it holds one buffer of the runtime's pool. The sequence ends with the stream. Throws what
-    /// `read(into:deadline:)` does, and `invalidArgument` for a size that cannot be.
+    /// The stream is read only when the loop asks for the next chunk, so nothing is lost when the loop exits. While it
+    /// waits, the sequence holds one buffer of the runtime's pool. The sequence ends with the stream.
+    ///
+    /// - Throws: the errors of `read(into:deadline:)`, and `invalidArgument` for an invalid size.
     public func chunks(of size: Int = 16 << 10) -> Chunks {
         Chunks(source: .stream(self), size: size, range: 0..<Int64.max, readahead: 1)
     }

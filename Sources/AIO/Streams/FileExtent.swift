@@ -1,16 +1,16 @@
 internal import AIOCore
 internal import CKernel
 
-/// How far a file is known to go, and in which steps.
+/// The known size of a file, and the block size of its transfers.
 struct FileExtent {
-    /// Bytes; 0 where it is not known.
+    /// Bytes; 0 if the size is not known.
     let size: Int64
-    /// A transfer that ends within a block has met the end of the file: from there on direct I/O cannot go on. 1 where
-    /// any transfer may be continued.
+    /// A direct transfer that ends within a block has reached the end of the file, and direct I/O cannot continue
+    /// there. 1 if any transfer may be continued.
     let blockSize: Int
 
     init(_ status: FileStatus, _ kind: Descriptor.Kind) {
-        // A block device tells its size otherwise. Reads behind its end return nothing.
+        // statx(2) reports no size for a block device. Reads beyond its end return nothing.
         let isBlockDevice = status.mode & CK_S_IFMT == CK_S_IFBLK
         size = isBlockDevice ? .max : status.size
         blockSize = kind == .direct ? status.directAlignment?.offset ?? 512 : 1
@@ -18,7 +18,7 @@ struct FileExtent {
 }
 
 extension File {
-    /// Reads `count` bytes into the buffer and sets its count, which is less at the end of the file only.
+    /// Reads `count` bytes into the buffer and sets its count, which is less only at the end of the file.
     func fill(_ buffer: StreamBuffer, _ count: Int, at offset: Int64, _ blockSize: Int) async throws(IOError) {
         var done = 0
         while done < count {

@@ -1,4 +1,4 @@
-/// The lines of a file or a stream, as bytes: what `byteLines` of `File`, `ReadableStream` and `Chunks` return.
+/// The lines of a file or a stream as bytes: the result of `byteLines` of `File`, `ReadableStream` and `Chunks`.
 public struct ByteLines: AsyncSequence, Sendable {
     public typealias Element = [UInt8]
     public typealias Failure = IOError
@@ -34,13 +34,13 @@ public struct ByteLines: AsyncSequence, Sendable {
             guard !isFinished else { return nil }
             do throws(IOError) {
                 if Task.isCancelled {
-                    // What is read ahead has ended when this throws.
+                    // `next` waits until the reads ahead have completed, and then throws.
                     _ = try await chunks.next()
                     throw IOError(.cancelled, "read", path: path)
                 }
                 while true {
                     if let line = try lineInChunk() { return line }
-                    // Its memory is free for the next.
+                    // Frees the chunk's memory for the next read.
                     chunk = nil
                     position = 0
                     guard let next = try await chunks.next() else { break }
@@ -75,7 +75,7 @@ public struct ByteLines: AsyncSequence, Sendable {
     }
 }
 
-/// The lines of a file or a stream, as text: what `lines` of `File`, `ReadableStream` and `Chunks` return.
+/// The lines of a file or a stream as text: the result of `lines` of `File`, `ReadableStream` and `Chunks`.
 public struct Lines: AsyncSequence, Sendable {
     public typealias Element = String
     public typealias Failure = IOError
@@ -100,29 +100,29 @@ public struct Lines: AsyncSequence, Sendable {
 }
 
 extension Chunks {
-    /// The lines of at most `limit` bytes that these chunks hold, without their ends, "\n" or "\r\n". The last one needs
-    /// none. A longer one ends the sequence with `lineTooLong`. Otherwise as the chunks.
+    /// The lines in these chunks, without their terminators ("\n" or "\r\n"), which the last line may lack. A line of
+    /// more than `limit` bytes ends the sequence with `lineTooLong`. Otherwise as the chunks.
     public func byteLines(limit: Int = 1 << 20) -> ByteLines { ByteLines(chunks: self, limit: Swift.max(0, limit)) }
 
-    /// The same as text. What is not valid UTF-8 is replaced (U+FFFD).
+    /// The same lines as text. Invalid UTF-8 is replaced by U+FFFD.
     public func lines(limit: Int = 1 << 20) -> Lines { Lines(lines: byteLines(limit: limit)) }
 }
 
 extension File {
-    /// The lines of the file, of at most `limit` bytes: `chunks().byteLines()`.
+    /// The lines of the file, of at most `limit` bytes each: `chunks().byteLines()`.
     public func byteLines(limit: Int = 1 << 20) -> ByteLines { chunks().byteLines(limit: limit) }
 
-    /// The lines of the file as text, of at most `limit` bytes: `chunks().lines()`.
+    /// The lines of the file as text, of at most `limit` bytes each: `chunks().lines()`.
     public func lines(limit: Int = 1 << 20) -> Lines { chunks().lines(limit: limit) }
 }
 
 extension ReadableStream {
-    /// The lines that come, of at most `limit` bytes: `chunks().byteLines()`. Each is told as soon as its end has come.
-    /// What came behind it in the same read is the sequence's, and lost when its loop is left: whoever reads lines and
-    /// other things from one stream takes a `BufferedReader`.
+    /// The lines of the stream, of at most `limit` bytes each: `chunks().byteLines()`. A line is returned as soon as
+    /// its end has arrived. Bytes that arrived behind it belong to the sequence, and are lost when the loop exits; use
+    /// a ``BufferedReader`` to read lines and other data from one stream.
     public func byteLines(limit: Int = 64 << 10) -> ByteLines { chunks().byteLines(limit: limit) }
 
-    /// The lines that come as text, of at most `limit` bytes: `chunks().lines()`. As `byteLines`.
+    /// The lines of the stream as text, of at most `limit` bytes each: `chunks().lines()`. Otherwise as `byteLines`.
     public func lines(limit: Int = 64 << 10) -> Lines { chunks().lines(limit: limit) }
 }
 

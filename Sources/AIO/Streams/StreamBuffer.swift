@@ -1,6 +1,6 @@
 /// A pool's buffer that one task hands to another.
 final class StreamBuffer: @unchecked Sendable {
-    // @unchecked: one task at a time fills or empties it; what several see is not changed any more.
+    // @unchecked: one task at a time fills or empties it; a buffer that several tasks see no longer changes.
     private var memory: IOBuffer
     let base: UnsafeMutableRawPointer
 
@@ -11,17 +11,17 @@ final class StreamBuffer: @unchecked Sendable {
 
     var capacity: Int { memory.capacity }
 
-    /// Bytes that hold data.
+    /// The number of valid bytes.
     var count: Int {
         get { memory.count }
         set { memory.count = newValue }
     }
 }
 
-/// Where a buffer lies between two tasks. A task that has ended lives on for a moment, with all that it captured: so it
-/// captures this, which is empty by then, and the buffer is its last user's alone.
+/// Passes a buffer between two tasks. A completed task lives on for a moment with everything that it captured. It
+/// captures this object, which is empty by then, so the last user alone owns the buffer.
 final class StreamHandover: @unchecked Sendable {
-    // @unchecked: who puts something in is done before the other side, which waits for that, takes it out.
+    // @unchecked: the task that puts a buffer in has finished before the other side, which waits for it, takes it out.
     private var buffer: StreamBuffer?
 
     init(_ buffer: StreamBuffer? = nil) { self.buffer = buffer }
@@ -35,8 +35,7 @@ final class StreamHandover: @unchecked Sendable {
 }
 
 extension IORuntime {
-    /// Memory for a stream, whose `count` is 0. Without it: nil if that would mean to wait, and the caller has
-    /// something else to wait for.
+    /// A buffer for a stream, with the count 0. With `mayWait` false, nil if no buffer is free.
     func streamBuffer(_ size: Int, mayWait: Bool) async throws(IOError) -> StreamBuffer? {
         let buffer: StreamBuffer
         if let free = try buffers.acquireNow(count: size) {

@@ -1,5 +1,5 @@
 /// The calls on extended attributes, xattr(7). A value or list that does not fit completes with ERANGE; with a `count`
-/// of 0 its size is asked for.
+/// of 0 the call completes with its size.
 extension BlockingCall {
     /// getxattr(2), or lgetxattr(2), which does not follow a symbolic link.
     public static func getAttribute(
@@ -35,7 +35,7 @@ extension BlockingCall {
         BlockingCall(.fsetxattr, Int(descriptor), Kernel.address(name), Kernel.address(value), count, flags)
     }
 
-    /// listxattr(2), or llistxattr(2), which does not follow a symbolic link: the names, each NUL-terminated.
+    /// listxattr(2), or llistxattr(2), which does not follow a symbolic link. Fills `list` with NUL-terminated names.
     public static func listAttributes(
         path: UnsafePointer<CChar>, followLinks: Bool, list: UnsafeMutableRawPointer?, count: Int
     ) -> BlockingCall {

@@ -1,8 +1,8 @@
 public import CKernel
 
-/// The calls on paths. Relative ones are taken from `directory`, or from the working directory with AT_FDCWD.
+/// The calls on paths. Relative paths start at `directory`, or with AT_FDCWD at the working directory.
 extension BlockingCall {
-    /// readlinkat(2). Completes with the bytes written to `buffer`, cut off at `count`, and not NUL-terminated.
+    /// readlinkat(2). Completes with the bytes written to `buffer`, truncated to `count`, and not NUL-terminated.
     public static func readLink(
         directory: Int32, path: UnsafePointer<CChar>, buffer: UnsafeMutableRawPointer, count: Int
     ) -> BlockingCall {
@@ -16,14 +16,14 @@ extension BlockingCall {
         BlockingCall(.fchmodat2, Int(directory), Kernel.address(path), Int(permissions), Int(flags))
     }
 
-    /// fchownat(2). UInt32.max leaves user or group as it is.
+    /// fchownat(2). UInt32.max leaves the user or group unchanged.
     public static func setOwner(
         directory: Int32, path: UnsafePointer<CChar>, user: UInt32, group: UInt32, flags: Int32
     ) -> BlockingCall {
         BlockingCall(.fchownat, Int(directory), Kernel.address(path), Int(user), Int(group), flags)
     }
 
-    /// utimensat(2): access and modification time, or nil for now.
+    /// utimensat(2): access and modification time; nil sets both to now.
     public static func setTimes(
         directory: Int32, path: UnsafePointer<CChar>, times: UnsafePointer<(ck_timespec, ck_timespec)>?, flags: Int32
     ) -> BlockingCall {
@@ -45,12 +45,12 @@ extension BlockingCall {
         BlockingCall(.fchmod, Int(descriptor), Int(permissions))
     }
 
-    /// fchown(2). UInt32.max leaves user or group as it is.
+    /// fchown(2). UInt32.max leaves the user or group unchanged.
     public static func setOwner(_ descriptor: Int32, user: UInt32, group: UInt32) -> BlockingCall {
         BlockingCall(.fchown, Int(descriptor), Int(user), Int(group))
     }
 
-    /// utimensat(2) without a path: access and modification time, or nil for now.
+    /// utimensat(2) without a path: access and modification time; nil sets both to now.
     public static func setTimes(
         _ descriptor: Int32, times: UnsafePointer<(ck_timespec, ck_timespec)>?
     ) -> BlockingCall {
@@ -64,22 +64,22 @@ extension BlockingCall {
         BlockingCall(.fstatfs, Int(descriptor), Kernel.address(result))
     }
 
-    /// lseek(2): SEEK_DATA, SEEK_HOLE and the others. Completes with 0, and `position` is where it then stands.
+    /// lseek(2): SEEK_DATA, SEEK_HOLE and the others. Completes with 0, and stores the resulting offset in `position`.
     public static func seek(
         _ descriptor: Int32, offset: Int64, from: Int32, position: UnsafeMutablePointer<Int64>
     ) -> BlockingCall {
         BlockingCall(.lseek, Int(descriptor), Int(offset), Int(from), Kernel.address(position))
     }
 
-    /// getdents64(2). Completes with the bytes filled; 0 is the end.
+    /// getdents64(2). Completes with the bytes filled; 0 is the end of the directory.
     public static func directoryEntries(
         _ descriptor: Int32, buffer: UnsafeMutableRawPointer, count: Int
     ) -> BlockingCall {
         BlockingCall(.getdents64, Int(descriptor), Kernel.address(buffer), count)
     }
 
-    /// copy_file_range(2). Completes with the bytes copied, no more than a completion holds; the offsets are moved on,
-    /// nil is the descriptor's own position.
+    /// copy_file_range(2). Completes with the bytes copied, which may be fewer than requested, and at most 2 GiB less a
+    /// page. The offsets are advanced; nil is the descriptor's own position.
     public static func copyRange(
         from source: Int32, at sourceOffset: UnsafeMutablePointer<Int64>?, to target: Int32,
         at targetOffset: UnsafeMutablePointer<Int64>?, count: Int
@@ -94,8 +94,8 @@ extension BlockingCall {
         BlockingCall(.ioctl, Int(target), Int(CK_FICLONE), Int(source))
     }
 
-    /// fcntl(2) with F_OFD_SETLK: takes or gives up a lock of the open file, and does not wait for it. Completes with
-    /// EAGAIN if another has one that conflicts.
+    /// fcntl(2) with F_OFD_SETLK: acquires or releases a lock of the open file, without waiting. Completes with EAGAIN
+    /// if a conflicting lock exists.
     public static func setLock(_ descriptor: Int32, _ range: UnsafePointer<ck_flock>) -> BlockingCall {
         BlockingCall(.fcntl, Int(descriptor), Int(CK_F_OFD_SETLK), Kernel.address(range))
     }

@@ -1,7 +1,6 @@
 public import CKernel
 
-/// What files have besides their content: permissions, owners, times, extended attributes; and files that are neither
-/// regular nor directories.
+/// File attributes: permissions, owners, times, extended attributes; and the creation of special files.
 extension Kernel {
     /// fchmod(2).
     public static func fchmod(_ descriptor: Int32, _ permissions: UInt32) -> Int {
@@ -13,26 +12,26 @@ extension Kernel {
         call(CK_NR_fchmodat, Int(directory), address(path), Int(permissions))
     }
 
-    /// fchmodat2(2), since Linux 6.6, which need not follow a symbolic link.
+    /// fchmodat2(2), since Linux 6.6, which can act on a symbolic link itself.
     public static func fchmodat2(
         _ directory: Int32, _ path: UnsafePointer<CChar>, _ permissions: UInt32, _ flags: Int32
     ) -> Int {
         call(CK_NR_fchmodat2, Int(directory), address(path), Int(permissions), Int(flags))
     }
 
-    /// fchown(2). UInt32.max leaves user or group as it is.
+    /// fchown(2). UInt32.max leaves the user or group unchanged.
     public static func fchown(_ descriptor: Int32, _ user: UInt32, _ group: UInt32) -> Int {
         call(CK_NR_fchown, Int(descriptor), Int(user), Int(group))
     }
 
-    /// fchownat(2). UInt32.max leaves user or group as it is.
+    /// fchownat(2). UInt32.max leaves the user or group unchanged.
     public static func fchownat(
         _ directory: Int32, _ path: UnsafePointer<CChar>, _ user: UInt32, _ group: UInt32, _ flags: Int32
     ) -> Int {
         call(CK_NR_fchownat, Int(directory), address(path), Int(user), Int(group), Int(flags))
     }
 
-    /// utimensat(2); with a path of nil the descriptor's own times.
+    /// utimensat(2); with a nil path, the times of the descriptor itself.
     public static func utimensat(
         _ directory: Int32, _ path: UnsafePointer<CChar>?, _ times: UnsafePointer<(ck_timespec, ck_timespec)>,
         _ flags: Int32
@@ -40,21 +39,21 @@ extension Kernel {
         call(CK_NR_utimensat, Int(directory), address(path), address(times), Int(flags))
     }
 
-    /// readlinkat(2). Returns the bytes written to `buffer`, cut off at `count`, and not NUL-terminated.
+    /// readlinkat(2). Returns the bytes written to `buffer`, truncated to `count`, and not NUL-terminated.
     public static func readlinkat(
         _ directory: Int32, _ path: UnsafePointer<CChar>, _ buffer: UnsafeMutableRawPointer, _ count: Int
     ) -> Int {
         call(CK_NR_readlinkat, Int(directory), address(path), address(buffer), count)
     }
 
-    /// mknodat(2): `mode` has the type. `device` in the kernel's encoding, for devices only.
+    /// mknodat(2). `mode` includes the file type. `device` is in the kernel's encoding, and for devices only.
     public static func mknodat(
         _ directory: Int32, _ path: UnsafePointer<CChar>, _ mode: UInt32, _ device: UInt32
     ) -> Int {
         call(CK_NR_mknodat, Int(directory), address(path), Int(mode), Int(device))
     }
 
-    /// copy_file_range(2) at the same offset in both; neither descriptor's position is used.
+    /// copy_file_range(2) at the same offset in both files; the descriptors' positions are not used.
     public static func copyFileRange(_ source: Int32, _ target: Int32, at offset: Int64, _ count: Int) -> Int {
         var (sourceOffset, targetOffset) = (offset, offset)
         return withUnsafeMutablePointer(to: &sourceOffset) { from in
@@ -64,7 +63,7 @@ extension Kernel {
         }
     }
 
-    /// flistxattr(2): the names, each NUL-terminated. Returns their size; asked for without memory, it is that alone.
+    /// flistxattr(2): fills `list` with NUL-terminated names. Returns their size, also without a `list`.
     public static func flistxattr(_ descriptor: Int32, _ list: UnsafeMutableRawPointer?, _ count: Int) -> Int {
         call(CK_NR_flistxattr, Int(descriptor), address(list), count)
     }

@@ -1,6 +1,6 @@
 public import CKernel
 
-/// Files: reading and writing, opening and closing, what a file is and where it lies.
+/// Files: reading and writing, opening and closing, file status and placement.
 extension Kernel {
     /// preadv2(2). `offset` -1 reads at the descriptor's position, as readv(2) does.
     @inline(__always)
@@ -48,7 +48,7 @@ extension Kernel {
         call(CK_NR_write, Int(descriptor), address(buffer), count)
     }
 
-    /// readahead(2): starts reading the range into the page cache. May wait for the file's extents.
+    /// readahead(2): starts reading the range into the page cache. May block on reading the file's extents.
     public static func readahead(_ descriptor: Int32, _ offset: Int64, _ count: Int) -> Int {
         call(CK_NR_readahead, Int(descriptor), Int(offset), count)
     }
@@ -66,7 +66,7 @@ extension Kernel {
     @discardableResult
     public static func close(_ descriptor: Int32) -> Int { call(CK_NR_close, Int(descriptor)) }
 
-    /// fcntl(2) with F_GETFL: the flags the file was opened with.
+    /// fcntl(2) with F_GETFL: the open file's access mode and status flags.
     public static func openFlags(_ descriptor: Int32) -> Int { call(CK_NR_fcntl, Int(descriptor), Int(CK_F_GETFL)) }
 
     /// fcntl(2) with F_SETFL.
@@ -75,7 +75,8 @@ extension Kernel {
         call(CK_NR_fcntl, Int(descriptor), Int(CK_F_SETFL), flags)
     }
 
-    /// open(2) of /proc/thread-self/fd (that of the process has nothing once the main thread has ended): the same file once more, as an open file of its own with these flags.
+    /// Opens the same file again, as another open file description with these flags: openat2(2) of
+    /// /proc/thread-self/fd. /proc/self/fd is empty once the main thread has exited.
     static func reopen(_ descriptor: Int32, _ flags: UInt64) -> Int {
         let prefix: StaticString = "/proc/thread-self/fd/"
         return withUnsafeTemporaryAllocation(of: CChar.self, capacity: 40) { path in
@@ -98,13 +99,13 @@ extension Kernel {
         }
     }
 
-    /// fcntl(2) with F_DUPFD_CLOEXEC: the same open file under another number, the lowest free one from `least` on.
+    /// fcntl(2) with F_DUPFD_CLOEXEC: duplicates the descriptor to the lowest free number from `least` on.
     public static func duplicate(_ descriptor: Int32, from least: Int32 = 0) -> Int {
         call(CK_NR_fcntl, Int(descriptor), Int(CK_F_DUPFD_CLOEXEC), Int(least))
     }
 
-    /// fcntl(2) with F_DUPFD_QUERY, Linux 6.10, or before that kcmp(2): whether both numbers name one open file. False where
-    /// neither tells.
+    /// fcntl(2) with F_DUPFD_QUERY, Linux 6.10, or before that kcmp(2): whether both numbers name one open file. False
+    /// if neither is available.
     static func isSameOpenFile(_ descriptor: Int32, _ other: Int32) -> Bool {
         let answer = call(CK_NR_fcntl, Int(descriptor), Int(CK_F_DUPFD_QUERY), Int(other))
         guard answer == -Int(EINVAL) else { return answer == 1 }
@@ -112,25 +113,26 @@ extension Kernel {
         return call(CK_NR_kcmp, thread, thread, Int(CK_KCMP_FILE), Int(descriptor), Int(other)) == 0
     }
 
-    /// kcmp(2) with KCMP_FILES: whether the caller and another thread have one table of descriptors. False where it is not to
-    /// be had.
+    /// kcmp(2) with KCMP_FILES: whether the caller and another thread share a descriptor table. False if it is not
+    /// available.
     static func sharesFiles(with thread: Int32) -> Bool {
         call(CK_NR_kcmp, Int(threadID()), Int(thread), Int(CK_KCMP_FILES)) == 0
     }
 
-    /// Whether the kernel knows RWF_NOAPPEND (6.9): told by F_DUPFD_QUERY, which came right after.
+    /// Whether the kernel supports RWF_NOAPPEND (6.9), inferred from F_DUPFD_QUERY (6.10), the next version's.
     public static func knowsNoAppend(_ anyDescriptor: Int32) -> Bool {
         call(CK_NR_fcntl, Int(anyDescriptor), Int(CK_F_DUPFD_QUERY), Int(anyDescriptor)) == 1
     }
 
-    /// Where descriptors begin that a program does not expect: it counts on the lowest free number for its next one.
+    /// The start of the numbers for the library's descriptors: programs expect their next descriptor to be the lowest
+    /// free number.
     public static func guestNumbers() -> Int32 {
         var limit = ck_rlimit()
         guard Kernel.limit(CK_RLIMIT_NOFILE, &limit) == 0 else { return 0 }
         return Int32(clamping: min(limit.soft, 4096) * 7 / 8)
     }
 
-    /// Descriptors that this process may still open, as far as /proc tells; half of the limit where it is not there.
+    /// The number of descriptors that this process can still open, according to /proc; without it, half of the limit.
     public static func freeDescriptors() -> Int {
         var limit = ck_rlimit()
         guard Kernel.limit(CK_RLIMIT_NOFILE, &limit) == 0 else { return 0 }
@@ -141,7 +143,7 @@ extension Kernel {
         let folder = openat2(CK_AT_FDCWD, UnsafeRawPointer(path.utf8Start).assumingMemoryBound(to: CChar.self), &how)
         guard folder >= 0 else { return folder == -Int(EMFILE) ? 0 : most / 2 }
         defer { close(Int32(folder)) }
-        // Two dots, and the folder itself.
+        // The entries "." and "..", and the directory itself.
         return max(0, most - (countEntries(Int32(folder)) - 3))
     }
 
@@ -160,8 +162,8 @@ extension Kernel {
         }
     }
 
-    /// fcntl(2) with F_OFD_GETLK: whether any process, this one too, has a record lock on the file. As an open file of
-    /// its own it is in conflict with every lock.
+    /// fcntl(2) with F_OFD_GETLK: whether any process, including this one, has a record lock on the file. The query
+    /// acts for the open file description, which conflicts with the locks of every process.
     static func hasRecordLocks(_ descriptor: Int32) -> Bool {
         var range = ck_flock()
         range.type = CK_F_WRLCK
@@ -190,7 +192,7 @@ extension Kernel {
         call(CK_NR_getxattr, address(path), address(name.utf8Start), 0, 0) >= 0
     }
 
-    /// What stands behind a file of this status. A device where the kernel does not say.
+    /// The backing of a file with this status; `device` if the kernel does not tell.
     static func backing(_ descriptor: Int32, _ status: ck_statx) -> Descriptor.Backing {
         guard let type = fileSystemType(descriptor, status) else { return .device }
         switch UInt32(truncatingIfNeeded: type) {
@@ -203,8 +205,8 @@ extension Kernel {
         }
     }
 
-    /// A file system's magic number: statmount(2), since 6.8, where the file system has no device, since whoever serves a
-    /// remote one is asked by fstatfs(2), and may let it wait; else that.
+    /// The file system's magic number. Without a device, by statmount(2), since 6.8: fstatfs(2) may block on a remote
+    /// file system's server. Otherwise by fstatfs(2).
     private static func fileSystemType(_ descriptor: Int32, _ status: ck_statx) -> UInt64? {
         if status.device_major == 0, status.mask & CK_STATX_MNT_ID_UNIQUE != 0 {
             var request = ck_mount_request(
@@ -212,7 +214,7 @@ extension Kernel {
                 mask: CK_STATMOUNT_SB_BASIC)
             var mount = ck_mount_status()
             let size = MemoryLayout<ck_mount_status>.size
-            // Not of a mount that has no place in the tree.
+            // Fails for a mount outside of the mount tree.
             if call(CK_NR_statmount, address(&request), address(&mount), size, 0) >= 0 { return mount.type }
         }
         var result = ck_statfs()
@@ -259,7 +261,7 @@ extension Kernel {
         call(CK_NR_symlinkat, address(target), Int(directory), address(path))
     }
 
-    /// getdents64(2): as many `ck_directory_entry` as fit. Returns the bytes filled; 0 is the end.
+    /// getdents64(2): fills the buffer with `ck_directory_entry` records. Returns the bytes filled; 0 is the end.
     public static func getdents64(_ descriptor: Int32, _ buffer: UnsafeMutableRawPointer, _ count: Int) -> Int {
         call(CK_NR_getdents64, Int(descriptor), address(buffer), count)
     }
@@ -295,7 +297,7 @@ extension Kernel {
         call(CK_NR_fadvise64, Int(descriptor), Int(offset), Int(count), Int(advice))
     }
 
-    /// cachestat(2), since 6.5: how much of a range the page cache holds.
+    /// cachestat(2), since 6.5: the page cache residency of a range.
     public static func cachestat(
         _ descriptor: Int32, _ range: UnsafePointer<ck_cachestat_range>, _ result: UnsafeMutablePointer<ck_cachestat>
     ) -> Int {

@@ -1,28 +1,28 @@
 internal import CKernel
 public import Synchronization
 
-/// Waiting for a word in memory to change.
+/// Waits on a word in memory.
 extension Kernel {
     /// futex(2), FUTEX_WAIT_BITSET: sleeps while `word` holds `value`, until the deadline.
     ///
-    /// Returns 0 (woken), or negative EAGAIN (it holds something else), EINTR (a signal handler ran: also one with
-    /// SA_RESTART, since there is always a deadline) or ETIMEDOUT.
+    /// Returns 0 (woken), or negative EAGAIN (the word holds another value), EINTR (a signal handler ran, even with
+    /// SA_RESTART, since there is always a timeout) or ETIMEDOUT.
     public static func futexWait(
         _ word: UnsafeMutablePointer<Atomic<UInt32>>, while value: UInt32, until deadline: Nanoseconds
     ) -> Int {
-        // Without a timeout the kernel restarts the call behind the caller's back after a handler with SA_RESTART.
+        // Without a timeout the kernel would restart the call after a handler with SA_RESTART.
         var time = ck_timespec(min(deadline, Nanoseconds(Int64.max)))
         return call(
             CK_NR_futex, address(word), Int(CK_FUTEX_WAIT_BITSET | CK_FUTEX_PRIVATE), Int(value), address(&time), 0,
             Int(UInt32.max))
     }
 
-    /// futex(2), FUTEX_WAKE: wakes up to `count` of those who wait for `word`.
+    /// futex(2), FUTEX_WAKE: wakes up to `count` threads that wait on `word`.
     public static func futexWake(_ word: UnsafeMutablePointer<Atomic<UInt32>>, _ count: Int32) {
         _ = call(CK_NR_futex, address(word), Int(CK_FUTEX_WAKE | CK_FUTEX_PRIVATE), Int(count))
     }
 
-    /// futex(2), FUTEX_WAIT_BITSET on a word of others', until the deadline. As the first.
+    /// futex(2), FUTEX_WAIT_BITSET, on a caller's word until the deadline. Returns as the wait on an atomic does.
     static func futexWait(
         _ word: UnsafeMutablePointer<UInt32>, while value: UInt32, isPrivate: Bool, until deadline: Nanoseconds
     ) -> Int {
@@ -31,10 +31,10 @@ extension Kernel {
         return call(CK_NR_futex, address(word), Int(action), Int(value), address(&time), 0, Int(UInt32.max))
     }
 
-    /// futex_waitv(2), 5.16: sleeps while `word` holds `value` and `other` 0.
+    /// futex_waitv(2), 5.16: sleeps while `word` holds `value` and `other` holds 0.
     ///
-    /// Returns 0 (`word` was woken), 1 (`other` was), or negative EAGAIN (one holds something else), EINTR, EFAULT,
-    /// ENOSYS.
+    /// Returns 0 (`word` was woken), 1 (`other` was woken), or negative EAGAIN (one holds another value), EINTR, EFAULT
+    /// or ENOSYS.
     static func futexWait(
         _ word: UnsafeMutablePointer<UInt32>, while value: UInt32, _ flags: UInt32,
         or other: UnsafeMutablePointer<Atomic<UInt32>>

@@ -1,16 +1,16 @@
 internal import CKernel
 internal import Synchronization
 
-/// The descriptors that the library has in a program that knows nothing of them, and that may close every number that it
-/// does not know: closefrom(3), close_range(2), a loop over close(2), dup2(2) onto any. What stands in for those calls, in
-/// the drop-in libraries, asks here first.
+/// The registry of the library's descriptors inside a program that is unaware of them, and may close every number it
+/// does not know: closefrom(3), close_range(2), a loop over close(2), dup2(2) onto any number. The drop-ins'
+/// replacements of those calls consult it first.
 ///
-/// A number is noted under the lock under which it is made, and forgotten under the lock under which it is closed, so that
-/// whoever asks under the lock finds what is so. All of it is in pages that the kernel wipes in a forked child
-/// (MADV_WIPEONFORK, 4.14): there the numbers are anybody's, and the lock is open.
+/// A number is recorded under the lock under which it is created, and removed under the lock under which it is closed,
+/// so a query under the lock is exact. Everything is in pages that the kernel wipes in a forked child (MADV_WIPEONFORK,
+/// 4.14): there the numbers belong to anyone, and the lock is free.
 public enum GuestNumbers {
-    /// What the pages begin with: the thread that holds the lock (a signal handler of that thread may come here too), the
-    /// lowest number that ever was a guest's, plus one, or 0 for none, and the lock. Then a bit a number.
+    /// The layout of the pages: the thread that holds the lock (its signal handlers may enter here too), the lowest
+    /// number ever registered plus one, or 0 for none, and the lock; then one bit per number.
     private enum Offset {
         static var owner: Int { 0 }
         static var lowest: Int { 8 }
@@ -18,15 +18,16 @@ public enum GuestNumbers {
         static var bits: Int { 4096 }
     }
 
+    // Accesses are relaxed: whoever relies on a value holds the lock.
     private typealias Word = UnsafeMutablePointer<Atomic<UInt64>>
 
-    /// Numbers above are not noted.
+    /// Higher numbers are not recorded.
     private static var capacity: Int { 1 << 16 }
     private static var size: Int { Offset.bits + capacity / 8 }
 
     // MARK: The guest's side
 
-    /// fcntl(2), F_DUPFD_CLOEXEC: a duplicate under a number that no program expects, from `least` on.
+    /// fcntl(2), F_DUPFD_CLOEXEC: duplicates to a number that no program expects, from `least` on.
     public static func duplicate(_ descriptor: Int32, from least: Int32 = Kernel.guestNumbers()) -> Int {
         locked {
             noteLowest(least)
@@ -36,8 +37,8 @@ public enum GuestNumbers {
         }
     }
 
-    /// The same open file, closed under its own number and open under one that no program expects; or left where it is if
-    /// there is none.
+    /// Moves a descriptor to a number that no program expects. Without a free one it stays, and is recorded where it
+    /// is.
     public static func moveUp(_ descriptor: Int32) -> Int32 {
         let moved = duplicate(descriptor)
         guard moved < 0 else {
@@ -51,7 +52,7 @@ public enum GuestNumbers {
         return descriptor
     }
 
-    /// close(2), of whatever number.
+    /// close(2), whether or not the number is registered.
     public static func close(_ descriptor: Int32) {
         guard contains(descriptor), let word = word(of: descriptor) else {
             Kernel.close(descriptor)
@@ -59,14 +60,14 @@ public enum GuestNumbers {
         }
         locked {
             Kernel.close(descriptor)
-            // Relaxed: who relies on it holds the lock.
+            // Relaxed: whoever relies on it holds the lock.
             word.pointee.bitwiseAnd(~bit(descriptor), ordering: .relaxed)
         }
     }
 
-    /// Closes a descriptor of a kind that the library makes for itself: one without a type (eventfd, epoll, timerfd, a ring).
-    /// If the number names anything else by now, the program has closed it past all that stands in for close(2), and the file
-    /// is the program's.
+    /// Closes a descriptor of a type that the library creates for itself, without a file type (eventfd, epoll, timerfd,
+    /// a ring). If the number names anything else, the program has closed it past all replacements of close(2), and the
+    /// file is the program's.
     public static func closeOwn(_ descriptor: Int32) {
         if Kernel.isAnonymous(descriptor) { close(descriptor) } else { forget(descriptor) }
     }
@@ -88,20 +89,20 @@ public enum GuestNumbers {
 
     // MARK: The program's side
 
-    /// Whether the number is certainly not a guest's, nor about to become one: then no lock is wanted.
+    /// Whether the number is certainly not registered, nor about to be; no lock is needed then.
     public static func isBelow(_ descriptor: Int32) -> Bool {
         guard let page = existingPage() else { return true }
         let lowest = lowest(page).pointee.load(ordering: .relaxed)
         return lowest == 0 || descriptor < 0 || UInt32(descriptor) &+ 1 < lowest
     }
 
-    /// Whether the number is a guest's.
+    /// Whether the number is registered.
     public static func contains(_ descriptor: Int32) -> Bool {
         guard let word = word(of: descriptor) else { return false }
         return word.pointee.load(ordering: .relaxed) & bit(descriptor) != 0
     }
 
-    /// The first number of a guest's from `first` on. nil if there is none.
+    /// The first registered number from `first` on; nil if there is none.
     public static func next(from first: Int32) -> Int32? {
         guard existingPage() != nil else { return nil }
         var number = max(Int(first), 0)
@@ -113,12 +114,12 @@ public enum GuestNumbers {
         return nil
     }
 
-    /// Runs `body` while no number of a guest's is made or closed by another thread.
+    /// Runs `body` while no other thread creates or closes a registered number.
     public static func locked<Result>(_ body: () -> Result) -> Result {
         guard let page = page() else { return body() }
         let owner = owner(page)
         let thread = Kernel.currentThread()
-        // Relaxed: only this thread itself can have written its own name.
+        // Relaxed: only this thread itself can have stored its own ID.
         if owner.pointee.load(ordering: .relaxed) == thread { return body() }
         pthread_mutex_lock(mutex(page))
         owner.pointee.store(thread, ordering: .relaxed)
@@ -139,7 +140,7 @@ public enum GuestNumbers {
         return words + Int(descriptor / 64)
     }
 
-    // Memory that begins as zeros, and is only ever used so.
+    // Sound: the memory starts zeroed, and is accessed only through these types.
     private static func owner(_ page: UnsafeMutableRawPointer) -> UnsafeMutablePointer<Atomic<UInt>> {
         (page + Offset.owner).assumingMemoryBound(to: Atomic<UInt>.self)
     }
@@ -148,13 +149,13 @@ public enum GuestNumbers {
         (page + Offset.lowest).assumingMemoryBound(to: Atomic<UInt32>.self)
     }
 
-    /// Zeros are an open lock of libc's.
+    /// All zeros is an unlocked mutex of libc.
     private static func mutex(_ page: UnsafeMutableRawPointer) -> UnsafeMutablePointer<pthread_mutex_t> {
         (page + Offset.mutex).assumingMemoryBound(to: pthread_mutex_t.self)
     }
 
     private static func existingPage() -> UnsafeMutableRawPointer? {
-        // Acquire: the mapping was made, and advised, before its address was stored.
+        // Acquire: the mapping was created and advised before its address was stored.
         UnsafeMutableRawPointer(bitPattern: pageAddress.load(ordering: .acquiring))
     }
 
@@ -163,6 +164,7 @@ public enum GuestNumbers {
         let result = Kernel.mmap(size, CK_PROT_READ | CK_PROT_WRITE, CK_MAP_PRIVATE | CK_MAP_ANONYMOUS, -1, 0)
         guard result > 0, let start = UnsafeMutableRawPointer(bitPattern: result) else { return nil }
         Kernel.madvise(start, size, CK_MADV_WIPEONFORK)
+        // Release: publishes the mapping. Acquire: another thread's may have come first.
         let (exchanged, original) = pageAddress.compareExchange(
             expected: 0, desired: UInt(result), ordering: .acquiringAndReleasing)
         guard exchanged else {
@@ -173,5 +175,5 @@ public enum GuestNumbers {
     }
 }
 
-/// Where the pages are; 0 before the first number. Inherited by children, as the mapping is.
+/// The address of the pages; 0 before the first number. A forked child inherits it, as it does the mapping.
 private let pageAddress = Atomic<UInt>(0)

@@ -1,22 +1,22 @@
 internal import CKernel
 
-/// A signal by which a thread of the library's is made to give up a system call that waits. Only threads that wait so let it
-/// through, and only meanwhile.
+/// A signal that makes a thread of the library abandon a blocking system call. Only threads in such a call unblock it,
+/// and only meanwhile.
 ///
-/// A signal that is ignored interrupts nothing: so there has to be a handler, which does nothing. It is a real-time signal
-/// that the program leaves alone, from the second highest on (valgrind has the highest), and it is chosen when first needed.
+/// An ignored signal does not interrupt a call, so it has an empty handler. It is a real-time signal that the program
+/// does not use, chosen on first use from 62 down (of 64; valgrind uses the highest).
 enum Interruption {
-    /// 0 if the program has them all.
+    /// 0 if the program uses all of them.
     private static let signal: Int32 = choose()
 
     private static func choose() -> Int32 {
-        // 40: the lower ones are those that programs take.
+        // Down to 41: programs take the lower ones.
         for number in stride(from: Int32(62), to: 40, by: -1) {
             var present = sigaction()
             guard sigaction(number, nil, &present) == 0, isDefault(present) else { continue }
             var action = sigaction()
             action.__sigaction_handler.sa_handler = { _ in }
-            // Without SA_RESTART, so that the system call ends.
+            // Without SA_RESTART, so that the system call fails with EINTR.
             guard sigaction(number, &action, nil) == 0 else { continue }
             return number
         }
@@ -27,7 +27,7 @@ enum Interruption {
         action.__sigaction_handler.sa_handler == nil
     }
 
-    /// Lets the signal through while `body` runs, on a thread that blocks all of them.
+    /// Unblocks the signal while `body` runs, on a thread that blocks all signals.
     static func allowed(_ body: () -> Int) -> Int {
         guard signal > 0 else { return body() }
         var mask = sigset_t()

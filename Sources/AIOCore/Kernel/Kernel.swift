@@ -1,9 +1,10 @@
 internal import CKernel
 
-/// The one door to the kernel: a function a system call, and nothing else calls it.
+/// The only place that makes system calls: one function per call.
 ///
-/// Every function returns what the kernel returned: a value, or a negative errno. None reads or
-/// writes libc's `errno`, none is a cancellation point, and none retries.
+/// Every function returns the kernel's result: a value, or a negative errno. None accesses libc's `errno`, none is a
+/// cancellation point, and none retries, except with another form of a call that a seccomp filter refuses
+/// (`Refusals.swift`).
 public enum Kernel {
     @inline(__always)
     static func call(

@@ -1,6 +1,6 @@
 internal import CKernel
 
-/// Mapped memory.
+/// Memory mappings.
 extension Kernel {
     /// mmap(2). A negative result is an errno; anything else is the address.
     public static func mmap(_ count: Int, _ protection: Int32, _ flags: Int32, _ descriptor: Int32, _ offset: UInt64)
@@ -15,8 +15,8 @@ extension Kernel {
         call(CK_NR_munmap, address(start), count)
     }
 
-    /// mremap(2) of a shared mapping, from an old size of 0: maps the same memory once more, in the place of whatever is at
-    /// `target`, or anywhere if that is 0. A negative result is an errno; anything else is the address.
+    /// mremap(2) of a shared mapping with an old size of 0: maps the same memory again, replacing what is at `target`,
+    /// or anywhere if that is 0. A negative result is an errno; anything else is the address.
     public static func mapAgain(_ start: UnsafeMutableRawPointer, _ count: Int, at target: UInt) -> Int {
         let flags = target == 0 ? CK_MREMAP_MAYMOVE : CK_MREMAP_MAYMOVE | CK_MREMAP_FIXED
         return call(CK_NR_mremap, address(start), 0, count, Int(flags), Int(bitPattern: target))
@@ -28,7 +28,7 @@ extension Kernel {
         call(CK_NR_madvise, address(start), count, Int(advice))
     }
 
-    /// memfd_create(2), close-on-exec; where that is refused, a file without a name in what shm_open(3) uses, or in /tmp.
+    /// memfd_create(2), close-on-exec; where that is refused, an unnamed file (O_TMPFILE) in /dev/shm or /tmp.
     public static func memoryDescriptor(_ name: StaticString) -> Int {
         let made = call(CK_NR_memfd_create, address(name.utf8Start), Int(CK_MFD_CLOEXEC))
         guard isRefusal(made) else { return made }
@@ -42,14 +42,14 @@ extension Kernel {
         return made
     }
 
-    /// process_vm_readv(2) of this process: copies memory that may not be there. Returns the bytes copied, or EFAULT
-    /// where following the pointer would have crashed.
+    /// process_vm_readv(2) of this process: copies memory that may be unmapped. Returns the bytes copied, or -EFAULT
+    /// where a direct access would crash.
     public static func copyOwnMemory(
         from source: UnsafeMutableRawPointer?, to target: UnsafeMutableRawBufferPointer
     ) -> Int {
         var local = iovec(iov_base: target.baseAddress, iov_len: target.count)
         var remote = iovec(iov_base: source, iov_len: target.count)
-        // By the thread's number: once the main thread has ended, the process's names no memory any more.
+        // By thread ID: once the main thread has exited, the process ID no longer identifies the memory.
         return call(CK_NR_process_vm_readv, Int(threadID()), address(&local), 1, address(&remote), 1, 0)
     }
 }

@@ -1,18 +1,18 @@
 internal import CKernel
 
-/// Pipes, and data moved through them without passing through the process.
+/// Pipes, and zero-copy transfers through them.
 extension Kernel {
-    /// pipe2(2): the reading end, then the writing one.
+    /// pipe2(2): the read end, then the write end.
     public static func pipe(_ ends: UnsafeMutablePointer<(Int32, Int32)>, _ flags: Int32) -> Int {
         call(CK_NR_pipe2, address(ends), Int(flags))
     }
 
-    /// fcntl(2) with F_SETPIPE_SZ: asks for room for so many bytes. Returns the room that the pipe has then.
+    /// fcntl(2) with F_SETPIPE_SZ: requests this capacity. Returns the resulting one.
     public static func setPipeSize(_ pipe: Int32, _ size: Int) -> Int {
         call(CK_NR_fcntl, Int(pipe), Int(CK_F_SETPIPE_SZ), size)
     }
 
-    /// splice(2). An offset of -1 is the descriptor's position; a pipe has no other.
+    /// splice(2). An offset of -1 is the descriptor's position, the only choice for a pipe.
     static func splice(
         _ input: Int32, _ inputOffset: Int64, _ output: Int32, _ outputOffset: Int64, _ count: Int, _ flags: UInt32
     ) -> Int {

@@ -30,10 +30,10 @@ extension Kernel {
         return call(CK_NR_epoll_pwait, Int(epoll), address(events), capacity, timeoutMs, 0, 8)
     }
 
-    /// Whether epoll_pwait2(2) is there: without a descriptor it then says EBADF, not ENOSYS.
+    /// Whether epoll_pwait2(2) exists: it then fails with EBADF here, not ENOSYS.
     static func hasEpollPwait2() -> Bool { call(CK_NR_epoll_pwait2, -1, 0, 0, 0, 0, 8) != -Int(ENOSYS) }
 
-    /// ppoll(2) with the deadline as a remaining time; nil waits for ever.
+    /// ppoll(2) with a relative timeout; nil waits indefinitely.
     public static func ppoll(
         _ descriptors: UnsafeMutablePointer<ck_pollfd>, _ count: Int, _ timeout: UnsafeMutablePointer<ck_timespec>?
     ) -> Int {
@@ -50,7 +50,7 @@ extension Kernel {
         call(CK_NR_timerfd_create, Int(CLOCK_MONOTONIC), Int(CK_TFD_CLOEXEC | CK_TFD_NONBLOCK))
     }
 
-    /// timerfd_settime(2) to an absolute time, 0 disarming it, and again every `interval`.
+    /// timerfd_settime(2): expires at an absolute time, and every `interval` from then on; 0 disarms.
     static func setTimer(_ timer: Int32, at deadline: Nanoseconds, interval: Nanoseconds) -> Int {
         var value = ck_itimerspec(interval: ck_timespec(interval), value: ck_timespec(min(deadline, Self.timeMax)))
         return call(CK_NR_timerfd_settime, Int(timer), Int(CK_TFD_TIMER_ABSTIME), address(&value), 0)
@@ -62,10 +62,10 @@ extension Kernel {
         setTimer(timer, at: deadline.map { max($0, 1) } ?? 0, interval: 0)
     }
 
-    /// The kernel refuses seconds of more than 63 bits of nanoseconds.
+    /// The kernel rejects times beyond 63 bits of nanoseconds.
     private static var timeMax: Nanoseconds { Nanoseconds(Int64.max) }
 
-    /// timerfd_gettime(2): the interval, or nil if it is no timer.
+    /// timerfd_gettime(2): the interval; nil if the descriptor is not a timer.
     static func timerInterval(_ timer: Int32) -> Nanoseconds? {
         var value = ck_itimerspec()
         guard call(CK_NR_timerfd_gettime, Int(timer), address(&value)) == 0 else { return nil }
@@ -73,7 +73,7 @@ extension Kernel {
             &+ Nanoseconds(clamping: value.interval.nanoseconds)
     }
 
-    /// Waits for nothing but the clock: ppoll(2) without descriptors.
+    /// Sleeps until the deadline: ppoll(2) without descriptors.
     static func sleep(until deadline: Nanoseconds) {
         let now = now()
         guard deadline > now else { return }
@@ -83,14 +83,14 @@ extension Kernel {
 }
 
 extension Kernel {
-    /// Adds one to an eventfd, which wakes whoever waits for it. Full already (EAGAIN) is as good. For the caller's own:
-    /// what the library makes for itself is a `MarkedTimer`, which is never taken for a file.
+    /// Adds one to an eventfd, which wakes its waiters. A saturated counter (EAGAIN) has the same effect. For eventfds
+    /// of the caller; the library's own wake-up descriptors are `MarkedTimer`s, which cannot corrupt a reused number.
     public static func wake(_ eventDescriptor: Int32) {
         var one: UInt64 = 1
         _ = write(eventDescriptor, &one, 8)
     }
 
-    /// Sets a non-blocking eventfd back to zero.
+    /// Resets a non-blocking eventfd to zero.
     public static func clearEvent(_ eventDescriptor: Int32) {
         var count: UInt64 = 0
         _ = read(eventDescriptor, &count, 8)

@@ -1,6 +1,6 @@
 public import CKernel
 
-/// The process, its threads' names and its limits.
+/// The process, its IDs and its limits.
 extension Kernel {
     /// gettid(2).
     public static func threadID() -> Int32 { Int32(truncatingIfNeeded: call(CK_NR_gettid)) }
@@ -8,15 +8,15 @@ extension Kernel {
     /// getpid(2).
     public static func processID() -> Int32 { Int32(truncatingIfNeeded: call(CK_NR_getpid)) }
 
-    /// pidfd_open(2), close-on-exec by itself: readable when the process has ended.
+    /// pidfd_open(2), close-on-exec by default: readable once the process has terminated.
     public static func processDescriptor(_ process: Int32) -> Int { call(CK_NR_pidfd_open, Int(process), 0) }
 
-    /// pidfd_send_signal(2): ESRCH once the process is waited for, whoever has its number by then.
+    /// pidfd_send_signal(2). ESRCH once the process has been waited for, even if its ID is reused.
     public static func sendSignal(_ signal: Int32, toProcess processDescriptor: Int32) -> Int {
         call(CK_NR_pidfd_send_signal, Int(processDescriptor), Int(signal), 0, 0)
     }
 
-    /// waitid(2) of a child by its pidfd. With WNOHANG, `status.process` is 0 if there is nothing to tell yet.
+    /// waitid(2) of a child by its pidfd. With WNOHANG, `status.process` is 0 while there is nothing to report.
     public static func waitForChild(
         _ processDescriptor: Int32, _ status: UnsafeMutablePointer<ck_child_status>, _ options: Int32
     ) -> Int {
@@ -42,27 +42,22 @@ extension Kernel {
         return call(CK_NR_prlimit64, 0, Int(resource), address(&value), 0)
     }
 
-    /// getrusage(2): processor time and the like, of this process with all its threads.
+    /// getrusage(2): CPU time and other statistics of this process, with all its threads.
     public static func resourceUsage(_ who: Int32, _ result: UnsafeMutablePointer<ck_rusage>) -> Int {
         call(CK_NR_getrusage, Int(who), address(result))
     }
 
-    /// prctl(PR_SET_NAME): names the calling thread, 15 bytes at most.
-    static func nameThread(_ name: StaticString) {
-        _ = call(CK_NR_prctl, Int(CK_PR_SET_NAME), address(name.utf8Start))
-    }
-
-    /// prctl(PR_SET_PDEATHSIG): the kernel sends the signal to this process when the thread that started it ends; also after
-    /// an exec.
+    /// prctl(PR_SET_PDEATHSIG): the kernel sends the signal to this process when the thread that started it exits.
+    /// Survives an exec.
     @discardableResult
     public static func signalWhenParentEnds(_ signal: Int32) -> Int {
         call(CK_NR_prctl, Int(CK_PR_SET_PDEATHSIG), Int(signal))
     }
 
-    /// prctl(PR_GET_NO_NEW_PRIVS): whether no program that is started gets more rights than this one.
+    /// prctl(PR_GET_NO_NEW_PRIVS): whether an exec can gain no privileges.
     public static func hasNoNewPrivileges() -> Bool { call(CK_NR_prctl, Int(CK_PR_GET_NO_NEW_PRIVS)) == 1 }
 
-    /// sched_getaffinity(2): how many processors this process may run on.
+    /// sched_getaffinity(2): the number of processors that the calling thread may use.
     public static func processorCount() -> Int {
         withUnsafeTemporaryAllocation(of: UInt64.self, capacity: 128) { mask in
             let bytes = call(CK_NR_sched_getaffinity, 0, 128 * 8, address(mask.baseAddress!))

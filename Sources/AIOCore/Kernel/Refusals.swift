@@ -1,16 +1,16 @@
 internal import CKernel
 
-/// System calls that a filter refuses (seccomp(2)), or an old kernel does not have, and what does the same, or less, in
-/// their place. Filters mostly say EPERM or ENOSYS. A file may say so too: so the call is made once more, in a way in which
-/// only a filter can refuse it.
+/// Fallbacks for system calls that a seccomp(2) filter refuses or an old kernel lacks: another call with the same
+/// effect, or less. Filters mostly return EPERM or ENOSYS. A file may return these too, so the call is repeated with
+/// invalid arguments, which only a filter refuses in this way.
 extension Kernel {
     @inline(__always)
     static func isRefusal(_ result: Int) -> Bool {
         result == -Int(ENOSYS) || result == -Int(EPERM) || result == -Int(EACCES)
     }
 
-    /// readv(2) and its like, for the flags that can be had otherwise; EOPNOTSUPP with another, as for a file that does not
-    /// know it.
+    /// readv(2) and the like, for the flags that can be emulated; EOPNOTSUPP for any other, as for a file that does not
+    /// support it.
     @inline(never)
     static func transferWithoutFlags(
         _ numbers: (withFlags: Int, atOffset: Int, atPosition: Int), _ descriptor: Int32,
@@ -19,7 +19,7 @@ extension Kernel {
         guard isRefusal(call(numbers.withFlags, -1, 0, 0, 0, 0, 0)) else { return result }
         var rest = flags & ~(CK_RWF_HIPRI | CK_RWF_SYNC | CK_RWF_DSYNC)
         if rest & (CK_RWF_APPEND | CK_RWF_NOAPPEND) != 0 {
-            // That is how the file is open, or it cannot be had.
+            // Matches how the file is open, or cannot be emulated.
             let isAppending = UInt64(max(0, openFlags(descriptor))) & CK_O_APPEND != 0
             rest &= ~(isAppending ? CK_RWF_APPEND : CK_RWF_NOAPPEND)
         }
@@ -33,7 +33,7 @@ extension Kernel {
         return synced < 0 ? synced : done
     }
 
-    /// openat(2), which knows no confinement: with one, what was refused stays so.
+    /// openat(2), which has no path resolution restrictions: with `resolve` flags the refusal stands.
     @inline(never)
     static func openat(
         _ directory: Int32, _ path: UnsafePointer<CChar>, _ how: UnsafePointer<ck_open_how>, _ result: Int
@@ -42,7 +42,7 @@ extension Kernel {
         return call(CK_NR_openat, Int(directory), address(path), Int(how.pointee.flags), Int(how.pointee.mode))
     }
 
-    /// newfstatat(2), which knows neither a birth time nor what direct I/O wants.
+    /// newfstatat(2), which lacks the birth time and the alignment for direct I/O.
     @inline(never)
     static func fstatat(
         _ directory: Int32, _ path: UnsafePointer<CChar>, _ flags: Int32, _ result: UnsafeMutablePointer<ck_statx>,
@@ -82,7 +82,7 @@ extension ck_statx {
         return made
     }
 
-    /// As gnu_dev_major(3) and gnu_dev_minor(3) have it.
+    /// As gnu_dev_major(3) and gnu_dev_minor(3) compute them.
     private static func device(_ device: UInt64) -> (UInt32, UInt32) {
         let major = (device >> 8 & 0xfff) | (device >> 32 & 0xffff_f000)
         let minor = (device & 0xff) | (device >> 12 & 0xffff_ff00)

@@ -7,7 +7,7 @@ extension Kernel {
         call(CK_NR_io_uring_setup, Int(entries), address(parameters))
     }
 
-    /// io_uring_enter(2) with an extended argument (5.11), so that a wait can have a timeout.
+    /// io_uring_enter(2) with an extended argument (5.11), which permits a timeout.
     static func ringEnter(
         _ ring: Int32, _ submissions: UInt32, _ completionsMin: UInt32, _ flags: UInt32,
         _ argument: UnsafePointer<ck_uring_wait_argument>?
@@ -22,7 +22,7 @@ extension Kernel {
         call(CK_NR_io_uring_register, Int(ring), Int(opcode), address(argument), count)
     }
 
-    /// io_setup(2), the kernel's own, without libaio.
+    /// io_setup(2) of the kernel, not libaio's.
     public static func linuxAIOSetup(_ depth: UInt32, _ context: UnsafeMutablePointer<UInt>) -> Int {
         call(CK_NR_io_setup, Int(depth), address(context))
     }
@@ -31,7 +31,7 @@ extension Kernel {
     @discardableResult
     public static func linuxAIODestroy(_ context: UInt) -> Int { call(CK_NR_io_destroy, Int(bitPattern: context)) }
 
-    /// io_cancel(2). EINPROGRESS if the operation is asked to end.
+    /// io_cancel(2). EINPROGRESS if cancellation was requested.
     static func linuxAIOCancel(
         _ context: UInt, _ block: UnsafeMutablePointer<ck_iocb>, _ event: UnsafeMutablePointer<ck_io_event>
     ) -> Int {
@@ -45,7 +45,7 @@ extension Kernel {
         call(CK_NR_io_submit, Int(bitPattern: context), count, address(blocks))
     }
 
-    /// io_submit(2), of blocks at any address.
+    /// io_submit(2), with blocks at any address.
     public static func linuxAIOSubmit(_ context: UInt, _ count: Int, _ blocks: UInt) -> Int {
         call(CK_NR_io_submit, Int(bitPattern: context), count, Int(bitPattern: blocks))
     }
@@ -55,8 +55,8 @@ extension Kernel {
         call(CK_NR_io_cancel, Int(bitPattern: context), Int(bitPattern: block), Int(bitPattern: event))
     }
 
-    /// io_pgetevents(2), until a deadline, 0 being now, with the signal mask at the address `mask` unless that is 0.
-    /// `events` may be any address.
+    /// io_getevents(2), or with the signal mask at the address `mask`, unless that is 0, io_pgetevents(2), until a
+    /// deadline; 0 is now. `events` may be any address.
     public static func linuxAIOGetEvents(
         _ context: UInt, _ countMin: Int, _ countMax: Int, _ events: UInt, _ deadline: Nanoseconds, mask: UInt
     ) -> Int {
@@ -84,12 +84,13 @@ extension Kernel {
 }
 
 extension Kernel {
-    /// The sysctls fs.aio-nr and fs.aio-max-nr: operations that all contexts of the system are for, and how many may.
+    /// The sysctls fs.aio-nr and fs.aio-max-nr: the number of operations reserved by all contexts of the system, and
+    /// its limit.
     public static func linuxAIOLimit() -> (used: UInt64, max: UInt64) {
         (number(in: "/proc/sys/fs/aio-nr") ?? 0, number(in: "/proc/sys/fs/aio-max-nr") ?? 65_536)
     }
 
-    /// A file of one decimal number. nil without it.
+    /// Reads a file with one decimal number; nil without it.
     private static func number(in path: StaticString) -> UInt64? {
         var how = ck_open_how()
         how.flags = CK_O_CLOEXEC

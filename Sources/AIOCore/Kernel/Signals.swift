@@ -2,14 +2,14 @@ internal import CKernel
 
 /// Signals that this process sends to itself.
 extension Kernel {
-    /// signalfd4(2): a descriptor from which the signals in `mask` (bit n - 1 for signal n) are read, 128 bytes each,
-    /// when they are blocked.
+    /// signalfd4(2): a descriptor from which the signals in `mask` (bit n - 1 for signal n) are read while they are
+    /// blocked, 128 bytes each.
     public static func signalDescriptor(_ mask: UInt64, _ flags: Int32) -> Int {
         var mask = mask
         return call(CK_NR_signalfd4, -1, address(&mask), 8, Int(flags))
     }
 
-    /// rt_sigqueueinfo(2): queues a signal with a value for this process, as from asynchronous I/O (SI_ASYNCIO).
+    /// rt_sigqueueinfo(2): queues a signal with a value for this process, as asynchronous I/O does (SI_ASYNCIO).
     ///
     /// Returns 0, or negative EINVAL (no such signal) or EAGAIN (RLIMIT_SIGPENDING is reached).
     public static func queueSignal(_ signal: Int32, value: UInt) -> Int {
@@ -18,14 +18,14 @@ extension Kernel {
         return call(CK_NR_rt_sigqueueinfo, Int(process), Int(signal), address(&info))
     }
 
-    /// rt_tgsigqueueinfo(2): the same for one thread of this process. ESRCH if there is no such thread.
+    /// rt_tgsigqueueinfo(2): queues the signal for one thread of this process. ESRCH if there is no such thread.
     public static func queueSignal(_ signal: Int32, value: UInt, thread: Int32) -> Int {
         let process = processID()
         var info = asynchronousIO(signal, value, process)
         return call(CK_NR_rt_tgsigqueueinfo, Int(process), Int(thread), Int(signal), address(&info))
     }
 
-    /// kill(2) of this process: a signal that needs no place in a queue, and carries no value.
+    /// kill(2) of this process: a signal without a value, which needs no queue entry.
     public static func sendSignal(_ signal: Int32) -> Int { call(CK_NR_kill, Int(processID()), Int(signal)) }
 
     /// tgkill(2) of a thread of this process.
@@ -42,8 +42,8 @@ extension Kernel {
         _ = call(CK_NR_rt_sigprocmask, Int(CK_SIG_SETMASK), address(&before), 0, 8)
     }
 
-    /// Calls `body`, a write on the caller's thread, and spares that the SIGPIPE that a write without a reader brings:
-    /// such an operation fails with EPIPE alone when another thread carries it out.
+    /// Calls `body`, a write on the caller's thread, and suppresses the SIGPIPE of a write to a broken pipe. The
+    /// operation only fails with EPIPE, as it does when another thread executes it.
     public static func withoutBrokenPipeSignal(_ body: () -> Int) -> Int {
         var broken = UInt64(1) << UInt64(CK_SIGPIPE - 1)
         var before: UInt64 = 0
@@ -67,18 +67,5 @@ extension Kernel {
         info.user = UInt32(truncatingIfNeeded: call(CK_NR_getuid))
         info.value = UInt64(value)
         return info
-    }
-}
-
-extension Operation {
-    /// A write that failed with EFBIG on another thread than the one that wanted it: if it was RLIMIT_FSIZE, the
-    /// kernel has sent SIGXFSZ to that thread, which blocks it. Here the process gets it.
-    public func signalFileSizeLimit() {
-        guard let (transfer, isWrite) = transfer, isWrite else { return }
-        var limit = ck_rlimit()
-        guard Kernel.limit(CK_RLIMIT_FSIZE, &limit) == 0, UInt64(clamping: transfer.offset) >= limit.soft else {
-            return
-        }
-        _ = Kernel.sendSignal(SIGXFSZ)
     }
 }

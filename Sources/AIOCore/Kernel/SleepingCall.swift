@@ -1,18 +1,19 @@
 public import CKernel
 public import Synchronization
 
-/// Where a system call that may sleep for long is put together, for somebody else to make it.
+/// The arguments of a system call that may sleep for long, for C code to make.
 ///
-/// A thread that is cancelled while it sleeps, that ends in a signal handler, or jumps out of one, leaves by the frames
-/// above the call. Embedded Swift has no unwind tables, so those frames must not be Swift's: C makes the call. The
-/// value points into itself, so it stays where it is.
+/// A thread that is cancelled while it sleeps, exits in a signal handler, or jumps out of one, unwinds the frames above
+/// the call. Embedded Swift has no unwind tables, so those frames must be C. The value contains pointers into itself
+/// and must not move.
 public typealias SleepingCall = UnsafeMutablePointer<ck_sleeping_call>
 
 extension UnsafeMutablePointer where Pointee == ck_sleeping_call {
     /// futex(2): sleeps while `word` holds `value`, until the deadline.
     ///
-    /// 0 (woken), or negative EAGAIN (it holds something else), EINTR or ETIMEDOUT. With a deadline EINTR comes of every
-    /// signal handler; without one the kernel goes on waiting after one with SA_RESTART, unless `isInterruptible`.
+    /// The result is 0 (woken), or negative EAGAIN (the word holds another value), EINTR or ETIMEDOUT. With a deadline,
+    /// every signal handler causes EINTR; without one, the kernel restarts the call after a handler with SA_RESTART,
+    /// unless `isInterruptible`.
     public func waitForWord(
         _ word: UnsafeMutablePointer<Atomic<UInt32>>, while value: UInt32, until deadline: Nanoseconds,
         isInterruptible: Bool
@@ -21,16 +22,16 @@ extension UnsafeMutablePointer where Pointee == ck_sleeping_call {
             return set(
                 CK_NR_futex, Kernel.address(word), Int(CK_FUTEX_WAIT | CK_FUTEX_PRIVATE), Int(value))
         }
-        // Without a timeout the kernel restarts the call behind the caller's back.
+        // Without a timeout the kernel would restart the call after a handler with SA_RESTART.
         pointee.time = ck_timespec(Swift.min(deadline, Nanoseconds(Int64.max)))
         set(
             CK_NR_futex, Kernel.address(word), Int(CK_FUTEX_WAIT_BITSET | CK_FUTEX_PRIVATE), Int(value), timeAddress, 0,
             Int(UInt32.max))
     }
 
-    /// ppoll(2): sleeps until the eventfd is readable, with the signal mask at the address `signalMask` meanwhile.
+    /// ppoll(2): sleeps until the eventfd is readable, with the signal mask at the address `signalMask` in effect.
     ///
-    /// 1, 0 (the deadline passed), or negative EINTR.
+    /// The result is 1, 0 (the deadline passed), or negative EINTR.
     public func waitForEvent(_ eventDescriptor: Int32, until deadline: Nanoseconds, signalMask: UInt) {
         pointee.descriptor = ck_pollfd(descriptor: eventDescriptor, events: Int16(CK_POLLIN), returned: 0)
         setRemaining(until: deadline)
@@ -39,14 +40,15 @@ extension UnsafeMutablePointer where Pointee == ck_sleeping_call {
             Int(bitPattern: signalMask), 8)
     }
 
-    /// ppoll(2) of nothing, which does not sleep: delivers the signals that the mask at the address `signalMask` lets
-    /// through. Negative EINTR if there were any.
+    /// ppoll(2) without descriptors, which does not sleep: delivers the pending signals that the mask at the address
+    /// `signalMask` permits. Negative EINTR if there were any.
     public func deliverSignals(_ signalMask: UInt) {
         pointee.time = ck_timespec()
         set(CK_NR_ppoll, 0, 0, timeAddress, Int(bitPattern: signalMask), 8)
     }
 
-    /// io_getevents(2), or with the signal mask at the address `mask` io_pgetevents(2), until a deadline; 0 is now.
+    /// io_getevents(2), or with the signal mask at the address `mask`, unless that is 0, io_pgetevents(2), until a
+    /// deadline; 0 is now.
     public func getLinuxAIOEvents(
         _ context: UInt, _ countMin: Int, _ countMax: Int, _ events: UInt, until deadline: Nanoseconds, mask: UInt
     ) {
@@ -60,11 +62,11 @@ extension UnsafeMutablePointer where Pointee == ck_sleeping_call {
 
     private var timeAddress: Int { Self.address(&pointee.time) }
 
-    /// Of a field: it lies in memory, and stays there.
+    /// The address of a field: sound, since the value is in memory and does not move.
     private static func address<Field>(_ field: UnsafeMutablePointer<Field>) -> Int { Int(bitPattern: field) }
 
     private func setRemaining(until deadline: Nanoseconds) {
-        // Most calls wait for ever or not at all, and need no clock.
+        // Most calls wait indefinitely or not at all, and need no clock.
         let now = deadline == 0 || deadline == .never ? deadline : Kernel.now()
         pointee.time = ck_timespec(deadline > now ? deadline &- now : 0)
     }

@@ -1,8 +1,8 @@
 public import CKernel
 
-/// Sockets. Addresses are the kernel's sockaddr structures, by pointer and byte count.
+/// Sockets. Addresses are the kernel's sockaddr structures, as pointer and byte count.
 extension Kernel {
-    /// socket(2). `type` may have SOCK_CLOEXEC and SOCK_NONBLOCK in it.
+    /// socket(2). `type` may include SOCK_CLOEXEC and SOCK_NONBLOCK.
     public static func socket(_ domain: Int32, _ type: Int32, _ protocolNumber: Int32) -> Int {
         call(CK_NR_socket, Int(domain), Int(type), Int(protocolNumber))
     }
@@ -36,9 +36,9 @@ extension Kernel {
         call(CK_NR_connect, Int(socket), address(name), Int(count))
     }
 
-    /// connect(2) as on a non-blocking socket: EINPROGRESS where it would wait, and EAGAIN where a Unix-domain listener
-    /// has no room. The system call has no flag for that; nobody else has a use for the socket before it is connected,
-    /// so its O_NONBLOCK is set for the while.
+    /// connect(2) as on a non-blocking socket: EINPROGRESS if it would block, and EAGAIN if the backlog of a
+    /// Unix-domain listener is full. The system call has no flag for this, so O_NONBLOCK is set meanwhile; nobody else
+    /// uses the socket before it is connected.
     static func connectWithoutWaiting(_ socket: Int32, _ name: UnsafeRawPointer, _ count: UInt32) -> Int {
         let flags = openFlags(socket)
         guard flags >= 0 else { return flags }
@@ -48,7 +48,7 @@ extension Kernel {
         return connect(socket, name, count)
     }
 
-    /// getsockopt(2). `count` is the size of `value`, and then of what was written to it.
+    /// getsockopt(2). `count` is the size of `value`, and is set to the size written.
     public static func option(
         _ socket: Int32, _ level: Int32, _ name: Int32, _ value: UnsafeMutableRawPointer,
         _ count: UnsafeMutablePointer<UInt32>
@@ -63,7 +63,7 @@ extension Kernel {
         call(CK_NR_setsockopt, Int(socket), Int(level), Int(name), address(value), Int(count))
     }
 
-    /// getsockopt(2) of SO_ACCEPTCONN. False for what is no socket.
+    /// getsockopt(2) of SO_ACCEPTCONN. False if it is not a socket.
     static func isListening(_ socket: Int32) -> Bool {
         var value: Int32 = 0
         var count = UInt32(MemoryLayout<Int32>.size)
@@ -117,7 +117,7 @@ extension Kernel {
         call(CK_NR_recvmsg, Int(socket), address(message), Int(flags))
     }
 
-    /// ppoll(2) that does not wait: which of `events`, and of errors and hang-ups, hold.
+    /// ppoll(2) without waiting: which of `events`, and of errors and hang-ups, hold.
     public static func readyEvents(_ descriptor: Int32, _ events: UInt32) -> UInt32 {
         var entry = ck_pollfd(
             descriptor: descriptor, events: Int16(truncatingIfNeeded: events), returned: 0)

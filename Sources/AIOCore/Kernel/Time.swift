@@ -1,15 +1,7 @@
 public import CKernel
 
-/// A point on the monotonic clock, or a length of time, in nanoseconds.
-public typealias Nanoseconds = UInt64
-
-extension Nanoseconds {
-    /// The deadline that never comes.
-    public static var never: Nanoseconds { .max }
-}
-
 extension Kernel {
-    /// clock_gettime(2) of CLOCK_MONOTONIC, answered in user space by the vDSO.
+    /// clock_gettime(2) of CLOCK_MONOTONIC, served in user space by the vDSO.
     @inline(__always)
     public static func now() -> Nanoseconds {
         var time = timespec()

@@ -1,16 +1,17 @@
 internal import Synchronization
 
-/// Cancels on their way from many threads to the loop. Rare, so a lock will do; bounded, since a slot is in it once.
+/// Cancel requests from any thread to the loop. Cancels are rare, so a lock suffices; a slot is listed at most once,
+/// which bounds the list.
 struct CancelRequests: ~Copyable {
     private let lock = Lock()
-    /// Whether anything is in it, for the loop to see without the lock.
+    /// Whether the list is nonempty, readable by the loop without the lock.
     private let flag: UnsafeMutablePointer<Atomic<Bool>>
     private let state: UnsafeMutablePointer<State>
 
     private struct State {
         var slots: UnsafeMutablePointer<UInt32>
         var count = 0
-        /// For each slot the generation that is to be cancelled, and whether the slot is listed.
+        /// By slot, the generation to cancel, and whether the slot is listed.
         var generations: UnsafeMutablePointer<UInt32>
         var isListed: UnsafeMutablePointer<Bool>
     }
@@ -34,7 +35,7 @@ struct CancelRequests: ~Copyable {
         flag.deallocate()
     }
 
-    /// From any thread. The caller then wakes the loop if it sleeps.
+    /// Adds a request; from any thread. The caller then wakes the loop if it sleeps.
     borrowing func put(_ token: Token) {
         lock.lock()
         let slot = Int(token.slot)
@@ -44,11 +45,12 @@ struct CancelRequests: ~Copyable {
             state.pointee.slots[state.pointee.count] = token.slot
             state.pointee.count += 1
         } else if Self.isNewer(token.generation, than: state.pointee.generations[slot]) {
-            // The one listed is stale: its slot has been used again since.
+            // The listed token is stale: its slot has been reused.
             state.pointee.generations[slot] = token.generation
         }
         lock.unlock()
-        // Sequentially consistent with the inbox's word: the loop, falling asleep, sees it or is woken.
+        // Sequentially consistent with the inbox's word, against a lost wake-up: a loop that is falling asleep sees the
+        // flag, or is woken.
         flag.pointee.store(true, ordering: .sequentiallyConsistent)
     }
 
@@ -58,9 +60,10 @@ struct CancelRequests: ~Copyable {
     }
 
     @inline(__always)
+    // Sequentially consistent, as in `put`.
     var isEmpty: Bool { !flag.pointee.load(ordering: .sequentiallyConsistent) }
 
-    /// The loop: takes them all.
+    /// Takes all requests; on the loop's thread.
     @inline(__always)
     borrowing func take(_ body: (Token) -> Void) {
         guard !isEmpty else { return }
@@ -68,7 +71,7 @@ struct CancelRequests: ~Copyable {
     }
 
     private borrowing func takeListed(_ body: (Token) -> Void) {
-        // Before the lock: what is put in after this sets it again.
+        // Before the lock: a later `put` sets the flag again.
         flag.pointee.store(false, ordering: .sequentiallyConsistent)
         lock.lock()
         defer { lock.unlock() }

@@ -1,48 +1,48 @@
 internal import Synchronization
 
-/// A thread that owns one engine queue and lives until it is shut down: the kernel ties what is submitted to the
-/// submitting thread, so that thread must not go away.
+/// A thread that owns one engine queue until it is shut down. The kernel ties submitted operations to the submitting
+/// thread, and cancels them if it exits.
 ///
-/// Other threads prepare operations and put them into the inbox; code that runs on the loop's own thread stages
-/// directly.
+/// Other threads prepare operations and put them into the inbox; code on the loop's own thread stages them directly.
 public final class Loop<Client: LoopClient>: @unchecked Sendable {
-    // @unchecked: `queue`, `shutdown` and `hasToldOfLoss` belong to the loop's thread; everything else is immutable or made
-    // for sharing.
+    // @unchecked: `queue`, `shutdown` and `hasToldOfLoss` belong to the loop's thread; everything else is immutable or
+    // thread-safe.
 
+    /// The recipient of completions.
     public let client: Client
     public let engineKind: EngineKind
     public let queueDepth: Int
-    /// nil unless the configuration says `isGuest` and the engine can.
+    /// nil unless the configuration says `isGuest` and the engine supports holds.
     public let holds: FileHolds?
     private let table: InFlightTable
     private let queue: UnsafeMutablePointer<EngineQueue>
     private let inbox: Inbox
     private let cancels: CancelRequests
     private let deliveries: UnsafeMutableBufferPointer<Delivery>
-    /// The one that it runs on. Another takes over if a ring is lost (`handOver`).
+    /// The thread that runs the loop. Another takes over if a ring is lost (`goesOnElsewhere`).
     private let thread: Atomic<UInt>
-    /// The same thread's gettid(2), for kcmp(2). Relaxed: after a hand-over the old number names no thread, and "not shared" is
-    /// the safe answer.
+    /// The same thread's gettid(2), for kcmp(2). Relaxed: after a hand-over the old ID names no thread, and "not
+    /// shared" is the safe answer.
     private let kernelThread: Atomic<Int32>
     private var shutdown = LoopShutdown()
     private var hasToldOfLoss = false
     private let phase = Atomic<UInt8>(Phase.running.rawValue)
     /// Threads that may be about to wake the loop: the engine must outlive them.
     private let wakers = Atomic<Int>(0)
-    /// Mirrors of the queue's counters for other threads.
+    /// Copies of the queue's counters for other threads.
     private let staged = Atomic<UInt>(0)
     private let drained = Atomic<UInt>(0)
 
     private enum Phase: UInt8 {
         case running
-        /// No new operations; those accepted are carried out.
+        /// No new operations; accepted ones are executed.
         case draining
-        /// The same, and they are asked to end.
+        /// No new operations; accepted ones are asked to end.
         case cancelling
         case ended
     }
 
-    /// On the new thread, once the engine is there.
+    /// Runs on the loop's thread, once the engine exists.
     init(_ queue: UnsafeMutablePointer<EngineQueue>, _ configuration: EngineConfiguration, _ client: Client) {
         self.client = client
         self.queue = queue
@@ -67,39 +67,42 @@ public final class Loop<Client: LoopClient>: @unchecked Sendable {
     /// Whether the caller runs on this loop's thread.
     @inline(__always)
     public var isCurrent: Bool {
-        // Relaxed: only this thread itself has stored what it finds equal.
+        // Relaxed: a thread finds its own ID only if it stored it itself.
         thread.load(ordering: .relaxed) == Kernel.currentThread()
     }
 
-    /// Whether the caller and the loop have one table of descriptors: not after unshare(2) with CLONE_FILES. False where
-    /// that cannot be told.
+    /// Whether the caller and the loop share a descriptor table: not after unshare(2) with CLONE_FILES. False if
+    /// kcmp(2) is unavailable.
     public var sharesCallersFiles: Bool { Kernel.sharesFiles(with: kernelThread.load(ordering: .relaxed)) }
 
-    /// Whether new operations are accepted.
+    /// Whether new operations are accepted. Acquire: pairs with the exchange in `beginShutdown`.
     public var isRunning: Bool { phase.load(ordering: .acquiring) == Phase.running.rawValue }
 
-    /// Operations accepted and not yet delivered, a moment ago; those whose completions the caller has are not among them.
+    /// Operations accepted and not yet delivered, as a snapshot that may lag behind. Operations whose completions the
+    /// caller has received are not counted.
     public var inFlightCount: Int {
+        // Relaxed: a statistic.
         let drained = drained.load(ordering: .relaxed)
         return Int(bitPattern: staged.load(ordering: .relaxed) &- drained)
     }
 
-    /// For whoever has got a completion: says that what an operation wrote happened before. So does the client's
-    /// hand-over, but if that is a continuation resumed before its task waits, ThreadSanitizer does not see it.
+    /// Called by the receiver of a completion: an acquire that orders the operation's writes before the caller's reads.
+    /// The client's hand-over does so too, but ThreadSanitizer does not see that if a continuation is resumed before
+    /// its task suspends.
     @inline(__always)
     public func acquireDelivered() { _ = drained.load(ordering: .acquiring) }
 
-    /// Accepts an operation; nil at the limit, or when the loop is shutting down. `stage` must follow.
+    /// Takes a slot and fills it in; nil at the limit, or during shutdown. The caller must then call `stage`.
     @inline(__always)
     public func prepare(_ operation: Operation, context: UInt, deadline: Nanoseconds) -> Token? {
         table.prepare(operation, context: context, deadline: deadline)
     }
 
-    /// Sets what comes back with the completion of an operation prepared by the caller and not staged yet.
+    /// Sets the context of a prepared operation that is not staged yet.
     @inline(__always)
     public func setContext(_ context: UInt, of token: Token) { table[token].pointee.context = context }
 
-    /// Hands a prepared operation over. Its completion is delivered to the client.
+    /// Stages a prepared operation. Its completion is delivered to the client. May be called from any thread.
     @inline(__always)
     public func stage(_ token: Token) {
         if isCurrent {
@@ -109,28 +112,29 @@ public final class Loop<Client: LoopClient>: @unchecked Sendable {
         }
     }
 
-    /// Asks for an end to an operation. A token whose operation has completed names nothing.
+    /// Requests cancellation of an operation; a no-op if the token is stale. May be called from any thread.
     public func requestCancel(_ token: Token) {
         cancels.put(token)
         wakeIfAsleep()
     }
 
-    /// Asks for an end to everything on a descriptor, or with nil to everything. On the loop's thread; on another, and when
-    /// the loop has ended, it does nothing. Returns how many operations were asked.
+    /// Requests cancellation of all operations on a descriptor; with nil, of all operations. Returns the number of
+    /// operations newly asked. On another thread than the loop's, and after the loop's end, it does nothing.
     public func requestCancelAll(on descriptor: Descriptor?) -> Int {
+        // Relaxed: the loop's own thread sets `ended`.
         guard isCurrent, phase.load(ordering: .relaxed) != Phase.ended.rawValue else { return 0 }
-        // What other threads staged before this is to be reached too.
+        // Includes operations that other threads staged before this call.
         acceptInbox()
         return queue.pointee.requestCancelAll(on: descriptor)
     }
 
-    /// Makes the loop look at its client's jobs, if it sleeps.
+    /// Makes a sleeping loop check its client's jobs.
     public func wakeIfAsleep() {
         wakeIfNeeded { inbox.wakeIsNeeded() }
     }
 
-    /// Sequentially consistent with the inbox: whoever finds the loop asleep there is counted before the loop, awake
-    /// again, can look at the count and end.
+    /// Sequentially consistent with the inbox: a thread that finds the loop asleep is counted in `wakers` before the
+    /// loop, once awake, can read the count and end (use-after-free of the engine).
     @inline(__always)
     private func wakeIfNeeded(_ isNeeded: () -> Bool) {
         wakers.wrappingAdd(1, ordering: .sequentiallyConsistent)
@@ -138,13 +142,14 @@ public final class Loop<Client: LoopClient>: @unchecked Sendable {
         wakers.wrappingSubtract(1, ordering: .sequentiallyConsistent)
     }
 
-    /// Begins the end: nothing new is accepted, what was accepted is carried out (or, `cancelling`, asked to end),
-    /// then the client hears `loopEnded` and the thread goes.
+    /// Begins the shutdown: no new operations are accepted, and accepted ones are executed (or, if `cancelling`, asked
+    /// to end). Then the client's `loopEnded` is called, and the thread exits.
     public func beginShutdown(cancelling: Bool) {
         let wanted = cancelling ? Phase.cancelling : .draining
         var current = phase.load(ordering: .relaxed)
         while current < wanted.rawValue {
-            // Sequentially consistent with the inbox's word: the loop, falling asleep, sees it or is woken.
+            // Sequentially consistent with the inbox's word, against a lost wake-up: a loop that is falling asleep sees
+            // the phase, or is woken.
             let (exchanged, original) = phase.compareExchange(
                 expected: current, desired: wanted.rawValue, ordering: .sequentiallyConsistent)
             if exchanged { return wakeIfAsleep() }
@@ -156,35 +161,43 @@ public final class Loop<Client: LoopClient>: @unchecked Sendable {
 
     func run() {
         while true {
-            if queue.pointee.lostErrno != 0, goesOnElsewhere() { return }
+            if queue.pointee.lostErrno != 0, goesOnElsewhere() { return forgetThread() }
             acceptInbox()
             let hasMore = client.runJobs()
+            // Acquire: pairs with the exchange in `beginShutdown`.
             let phase = phase.load(ordering: .acquiring)
             if phase != Phase.running.rawValue, endsNow(&shutdown, phase) { break }
             takeTurn(mayWait: !hasMore, phase)
             deliver()
             if client.nextDeadline != .never { client.expire(Kernel.now()) }
         }
+        // Release: pairs with the acquire in `isRunning`.
         phase.store(Phase.ended.rawValue, ordering: .releasing)
-        // The loop never sleeps again, so nobody begins to wake it; those who had begun are at it for a moment.
+        // The loop never sleeps again, so no new waker starts; the current ones finish within moments.
         while wakers.load(ordering: .sequentiallyConsistent) > 0 { Kernel.yieldThread() }
         queue.deinitialize(count: 1)
         client.loopEnded()
+        forgetThread()
     }
 
-    /// The engine has lost its ring. True if the loop goes on in another thread, and this one ends.
+    /// The thread is about to exit, and libc may give its name to a new one.
+    private func forgetThread() { thread.store(0, ordering: .relaxed) }
+
+    /// The engine lost its ring. Returns true if the loop continues on another thread, and this one must exit.
     private func goesOnElsewhere() -> Bool {
         if !hasToldOfLoss {
             hasToldOfLoss = true
             client.engineLost(queue.pointee.lostErrno)
         }
-        // Without a thread to be had, what is in flight has to wait for one: each turn is at an end after some milliseconds.
+        // If no thread can be started, operations in flight wait until one can; each turn ends after some milliseconds
+        // and tries again.
         return queue.pointee.needsNewThread && Kernel.startThread(LoopSuccessor(self)) == 0
     }
 
-    /// On the new thread.
+    /// Takes over on the successor thread.
     fileprivate func goOn() {
-        Kernel.nameThread("aio-loop")
+        Kernel.nameThread(.loop)
+        // Relaxed: see `isCurrent` and `kernelThread`.
         thread.store(Kernel.currentThread(), ordering: .relaxed)
         kernelThread.store(Kernel.threadID(), ordering: .relaxed)
         queue.pointee.goOnAfterThread()
@@ -197,14 +210,14 @@ public final class Loop<Client: LoopClient>: @unchecked Sendable {
         cancels.take { token in queue.pointee.requestCancel(token) }
     }
 
-    /// Submits; and waits, unless there is something else to do, or the phase is another than was looked at.
+    /// Runs one turn. It waits, unless there are jobs or the phase has changed since it was read.
     @inline(__always)
     private func takeTurn(mayWait: Bool, _ seen: UInt8) {
-        // What was begun before the loop said that it sleeps has woken nobody.
+        // Rechecked after `fallAsleep`, sequentially consistent: work that was added before it woke nobody.
         if mayWait, inbox.fallAsleep(), cancels.isEmpty, phase.load(ordering: .sequentiallyConsistent) == seen,
             !client.hasJobs()
         {
-            // The wait may be long: what was staged since the last delivery is in flight already.
+            // The wait may be long: publish the operations staged since the last delivery.
             publishCounts()
             queue.pointee.turn(until: client.nextDeadline)
         } else {
@@ -216,7 +229,7 @@ public final class Loop<Client: LoopClient>: @unchecked Sendable {
     private func deliver() {
         while true {
             let count = queue.pointee.drain(into: deliveries)
-            // Before: whoever gets a completion does not find its operation counted any more.
+            // Published first: the receiver of a completion must not find its operation still counted.
             publishCounts()
             if count > 0 { client.deliver(UnsafeBufferPointer(rebasing: deliveries[..<count])) }
             if count < deliveries.count { break }
@@ -225,17 +238,17 @@ public final class Loop<Client: LoopClient>: @unchecked Sendable {
 
     @inline(__always)
     private func publishCounts() {
-        // Relaxed: who was given a completion sees what came before; to all others it is a number to look at.
+        // Relaxed: the receiver of a completion is ordered by its delivery; to all others this is a statistic.
         staged.store(queue.pointee.stagedCount, ordering: .relaxed)
-        // For `acquireDelivered`.
+        // Release: pairs with the acquire in `acquireDelivered`.
         drained.store(queue.pointee.drainedCount, ordering: .releasing)
     }
 
-    /// True once every place in the table is taken by the shutdown itself: then nothing is in flight, nothing is
-    /// prepared, and nothing can be again.
+    /// Whether the shutdown has acquired every slot of the table: then nothing is in flight, and nothing can be
+    /// prepared any more.
     private func endsNow(_ shutdown: inout LoopShutdown, _ phase: UInt8) -> Bool {
         if phase == Phase.cancelling.rawValue, queue.pointee.inFlightCount > 0 {
-            // Asking again is harmless, and reaches what was staged since.
+            // Repeating the request is harmless, and reaches operations staged since.
             queue.pointee.requestCancelAll()
         }
         while table.acquire() != nil { shutdown.placesTaken += 1 }
@@ -248,7 +261,7 @@ private struct LoopShutdown {
     var placesTaken = 0
 }
 
-/// The next thread of a loop: begins when the one before, which started it, is gone.
+/// The next thread of a loop: takes over once its predecessor, which started it, has exited.
 private final class LoopSuccessor<Client: LoopClient>: ThreadBody {
     private let loop: Loop<Client>
     private let predecessor = Kernel.threadID()
@@ -256,7 +269,7 @@ private final class LoopSuccessor<Client: LoopClient>: ThreadBody {
     init(_ loop: Loop<Client>) { self.loop = loop }
 
     override func run() {
-        // A signal of 0 asks whether there is such a thread. The kernel sees to its operations before it is gone.
+        // Signal 0 tests whether the thread exists. The kernel completes the thread's operations before that ends.
         while Kernel.sendSignal(0, thread: predecessor) == 0 { Kernel.sleep(until: Kernel.now() &+ 100_000) }
         loop.goOn()
     }

@@ -1,25 +1,25 @@
-/// Whom a loop works for: it takes the completions, and may have work of its own to run on the loop's thread.
+/// The recipient of a loop's completions, which may also run jobs on the loop's thread.
 ///
-/// All but `hasJobs` are called on the loop's thread only.
+/// All requirements but `hasJobs` are called on the loop's thread only.
 public protocol LoopClient: AnyObject, Sendable {
-    /// Completions, oldest first. Their places in the table are free again.
+    /// Delivers completions, oldest first. Their slots are free again.
     func deliver(_ deliveries: UnsafeBufferPointer<Delivery>)
 
-    /// Runs some of the work that waits, and returns whether more does. The loop looks after its completions in
-    /// between, so that neither starves the other.
+    /// Runs some of the pending jobs, and returns whether more are pending. The loop alternates between jobs and
+    /// completions, so that neither starves the other.
     func runJobs() -> Bool
 
-    /// Whether work waits. Asked when the loop has said that it sleeps: work added later must wake it.
+    /// Whether jobs are pending. Called after the loop announced that it falls asleep: a job added later must wake it.
     func hasJobs() -> Bool
 
-    /// When `expire` wants to be called at the latest.
+    /// The latest time at which `expire` must be called; `.never` if it need not be.
     var nextDeadline: Nanoseconds { get }
     func expire(_ now: Nanoseconds)
 
-    /// The loop accepts nothing any more, and everything that it had accepted is delivered.
+    /// The loop accepts no more operations, and everything it accepted is delivered.
     func loopEnded()
 
-    /// The kernel lets the loop's ring be entered no more, for this reason: the engine `threads` stands in for it.
+    /// The kernel no longer permits entering the loop's ring, with this errno; the engine `threads` stands in.
     func engineLost(_ errno: Int32)
 }
 

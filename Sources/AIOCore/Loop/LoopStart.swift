@@ -1,23 +1,23 @@
 internal import CKernel
 
 extension Loop {
-    /// Starts a thread, makes the engine on it (an io_uring belongs to the thread that made it), and returns the
-    /// loop once it runs. Blocks the caller for that time, some tens of microseconds.
+    /// Starts a thread, creates the engine on it (an io_uring belongs to the thread that created it), and returns the
+    /// loop once it runs. Blocks the caller for some tens of microseconds.
     public static func start(
         _ kind: EngineKind, _ configuration: EngineConfiguration, _ client: Client
     ) throws(EngineFailure) -> Loop<Client> {
         let start = LoopStart<Client>(kind, configuration, client)
         let refused = Kernel.startThread(start)
         guard refused == 0 else { throw EngineFailure(engine: kind, step: .thread, errno: refused) }
-        // A drop-in's program may cancel this thread, or leave by a signal handler: whoever starts holds a lock.
+        // A drop-in's program may cancel this thread, or leave by a signal handler, while the caller holds a lock.
         Kernel.undisturbed { start.wait() }
         return try start.outcome()
     }
 }
 
-/// The hand-over between the thread that wants a loop and the new thread.
+/// The hand-over between the starting thread and the new one.
 private final class LoopStart<Client: LoopClient>: ThreadBody, @unchecked Sendable {
-    // @unchecked: `result` is touched under `lock` only.
+    // @unchecked: `result` is accessed under `lock` only.
 
     private let kind: EngineKind
     private let configuration: EngineConfiguration
@@ -39,7 +39,7 @@ private final class LoopStart<Client: LoopClient>: ThreadBody, @unchecked Sendab
         self.client = client
     }
 
-    /// Until there is an outcome.
+    /// Blocks until there is an outcome.
     func wait() {
         lock.lock()
         defer { lock.unlock() }
@@ -56,9 +56,9 @@ private final class LoopStart<Client: LoopClient>: ThreadBody, @unchecked Sendab
         }
     }
 
-    /// On the new thread.
+    /// Runs on the new thread.
     override func run() {
-        Kernel.nameThread(ThreadName.loop)
+        Kernel.nameThread(.loop)
         let queue = UnsafeMutablePointer<EngineQueue>.allocate(capacity: 1)
         do throws(EngineFailure) {
             queue.initialize(to: try EngineQueue(kind, configuration))

@@ -1,25 +1,25 @@
 internal import CKernel
 internal import Synchronization
 
-/// An io_uring: the two rings shared with the kernel, and nothing above them.
+/// An io_uring: the submission and completion rings shared with the kernel, and nothing above them.
 ///
-/// One thread at a time uses a ring. One that a thread has for life is registered with that thread, and needs no number: the
-/// program cannot close it, nor open anything else in its place. Both counters of each ring run freely and wrap at 2^32; only their
-/// differences mean anything, so all arithmetic on them wraps as well.
+/// One thread at a time uses a ring. A ring with a permanent thread is registered with that thread and needs no
+/// descriptor number, which the program could close or reuse. The head and tail counters run freely and wrap at 2^32:
+/// only their differences are meaningful, so arithmetic on them wraps as well.
 struct Ring: ~Copyable {
-    /// -1 if it is reached without a number.
+    /// -1 if the ring is used without a number.
     private(set) var descriptor: Int32
-    /// Its index among the rings that the thread has registered (IORING_REGISTER_RING_FDS), or -1.
+    /// The index among the thread's registered rings (IORING_REGISTER_RING_FDS), or -1.
     private var index: Int32 = -1
     let parameters: ck_uring_parameters
     private let mapping: RingMapping
-    /// Where the next submission entry goes; the kernel sees it once `publish` stored it.
+    /// The next submission entry; visible to the kernel once `publish` has stored it.
     private var submissionTail: UInt32
-    /// The completion that is read next; the kernel sees it once `drain` stored it.
+    /// The next completion to read; visible to the kernel once `drain` has stored it.
     private var completionHead: UInt32
 
-    /// io_uring_setup(2) and the mappings, with as many entries at least. `isDedicated`: only the calling thread will ever
-    /// use the ring.
+    /// io_uring_setup(2) and the mappings, with at least as many entries. `isDedicated`: only the calling thread ever
+    /// uses the ring.
     init(
         entries: UInt32, completions: UInt32? = nil, isDedicated: Bool
     ) throws(EngineFailure) {
@@ -29,12 +29,13 @@ struct Ring: ~Copyable {
         try self.init(OwnedDescriptor(created, .ioUring, .ringSetup), parameters)
     }
 
-    /// Over a ring that was set up with `parameters`.
+    /// Wraps a ring that was set up with `parameters`.
     init(_ owned: consuming OwnedDescriptor, _ parameters: ck_uring_parameters) throws(EngineFailure) {
         let mapping = try RingMapping(owned.number, parameters)
         self.parameters = parameters
         descriptor = owned.release()
         self.mapping = mapping
+        // Relaxed: nothing was submitted yet.
         submissionTail = self.mapping.submissionTail.pointee.load(ordering: .relaxed)
         completionHead = self.mapping.completionHead.pointee.load(ordering: .relaxed)
     }
@@ -47,8 +48,8 @@ struct Ring: ~Copyable {
         if descriptor >= 0 { GuestNumbers.closeOwn(descriptor) }
     }
 
-    /// Registers the ring with the calling thread, which alone enters it from now on (5.18). Gives the number up unless it is
-    /// to be kept for others, where the kernel can do all without (6.3).
+    /// Registers the ring with the calling thread, the only one to enter it from now on (5.18). Closes the number
+    /// unless other threads need it, where the kernel supports registration without one (6.3).
     mutating func registerWithThread(keepsNumber: Bool) {
         var update = ck_uring_files_update(
             offset: .max, reserved: 0, descriptors: UInt64(UInt32(bitPattern: descriptor)))
@@ -71,7 +72,7 @@ struct Ring: ~Copyable {
         return Kernel.ringEnter(descriptor, submissions, completionsMin, flags, argument)
     }
 
-    /// Asks for the flags of the newest kernel first, and for fewer as long as the answer is EINVAL.
+    /// Requests the flags of the newest kernel first, and fewer after each EINVAL.
     private static func setUp(
         entries: UInt32, completions: UInt32, isDedicated: Bool, _ parameters: inout ck_uring_parameters
     ) -> Int {
@@ -106,16 +107,16 @@ struct Ring: ~Copyable {
         return entry
     }
 
-    /// Entries filled in and not yet taken by the kernel.
+    /// Entries filled in and not yet consumed by the kernel. Relaxed: only the count is used.
     @inline(__always)
     var stagedCount: UInt32 {
         submissionTail &- mapping.submissionHead.pointee.load(ordering: .relaxed)
     }
 
-    /// Submits what is staged, and waits until `count` completions are there or the deadline passed.
+    /// Submits everything staged, and waits until `count` completions are there or the deadline passes.
     ///
-    /// Returns what io_uring_enter(2) returned. Entries that it did not take (a partial submit, EINTR, EAGAIN,
-    /// EBUSY) stay staged for the next call: what was taken is read off the ring's head, not off the result.
+    /// Returns the result of io_uring_enter(2). Entries that it did not consume (a partial submit, EINTR, EAGAIN,
+    /// EBUSY) stay staged for the next call: the ring's head tells what was consumed, not the result.
     mutating func enter(atLeast count: Int, until deadline: Nanoseconds) -> Int {
         publish()
         let staged = stagedCount
@@ -147,15 +148,15 @@ struct Ring: ~Copyable {
         mapping.submissionTail.pointee.store(submissionTail, ordering: .releasing)
     }
 
-    /// Whether completions exist that only an enter brings into the ring: they overflowed it, or their task
-    /// work is waiting for this thread.
+    /// Whether there are completions that only io_uring_enter(2) moves into the ring: they overflowed it, or their task
+    /// work waits for this thread. Relaxed: a hint, which the next call sees if this one does not.
     @inline(__always)
     private var needsEnterToDrain: Bool {
         let flags = mapping.submissionFlags.pointee.load(ordering: .relaxed)
         return flags & (CK_URING_SQ_CQ_OVERFLOW | CK_URING_SQ_TASKRUN) != 0
     }
 
-    /// Takes back what the kernel has not taken, oldest first: the ring is not entered any more.
+    /// Takes back the entries that the kernel has not consumed, oldest first, of a ring that is no longer entered.
     mutating func takeStaged(_ body: (ck_uring_submission) -> Void) {
         // Relaxed: nobody moves it any more.
         var head = mapping.submissionHead.pointee.load(ordering: .relaxed)
@@ -169,10 +170,11 @@ struct Ring: ~Copyable {
     // MARK: Draining
 
     var hasCompletions: Bool {
+        // Acquire: as in `drain`.
         completionHead != mapping.completionTail.pointee.load(ordering: .acquiring)
     }
 
-    /// Hands each completion in the ring to `body`, oldest first, until it returns false.
+    /// Passes each completion in the ring to `body`, oldest first, until it returns false.
     @inline(__always)
     mutating func drain(_ body: (ck_uring_completion) -> Bool) {
         // Acquire: the kernel wrote the entries before it moved the tail past them.
@@ -183,7 +185,7 @@ struct Ring: ~Copyable {
             guard body(entry) else { break }
             completionHead &+= 1
         }
-        // Release: the entries were read before the kernel may write over them.
+        // Release: the entries were read before the kernel may overwrite them.
         mapping.completionHead.pointee.store(completionHead, ordering: .releasing)
     }
 
@@ -195,13 +197,13 @@ struct Ring: ~Copyable {
         return Kernel.ringRegister(index, opcode | CK_URING_REGISTER_USE_REGISTERED_RING, argument, count)
     }
 
-    /// Limits the kernel's worker threads of this ring, for file operations and for those that may wait for ever.
+    /// Limits the kernel's worker threads of this ring, bounded (file operations) and unbounded ones alike.
     func limitWorkers(_ limit: Int) {
         var limits: (UInt32, UInt32) = (UInt32(limit), UInt32(limit))
         _ = register(CK_URING_REGISTER_IOWQ_MAX_WORKERS, &limits, 2)
     }
 
-    /// Which opcodes the kernel knows, a bit an opcode.
+    /// The opcodes that the kernel supports, one bit each.
     func supportedOpcodes() -> UInt64 {
         var probe = ck_uring_probe()
         guard register(CK_URING_REGISTER_PROBE, &probe, 64) >= 0 else { return 0 }

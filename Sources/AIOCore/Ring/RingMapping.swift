@@ -1,7 +1,7 @@
 internal import CKernel
 internal import Synchronization
 
-/// The memory of a ring, and where in it everything lies.
+/// The mapped memory of a ring, and the addresses of its parts.
 struct RingMapping: ~Copyable {
     let submissionHead: UnsafeMutablePointer<Atomic<UInt32>>
     let submissionTail: UnsafeMutablePointer<Atomic<UInt32>>
@@ -43,13 +43,13 @@ struct RingMapping: ~Copyable {
             (rings + Int(completion.entries)).assumingMemoryBound(to: ck_uring_completion.self))
 
         if parameters.flags & CK_URING_SETUP_NO_SQARRAY == 0 {
-            // Entries are always used in ring order, so the indirection is the identity for good.
+            // Entries are used in ring order, so the indirection is the identity permanently.
             let array = (rings + Int(submission.array)).assumingMemoryBound(to: UInt32.self)
             for index in 0..<submissionEntries { array[Int(index)] = index }
         }
     }
 
-    /// An atomic laid over a word that the kernel shares: Atomic<UInt32> has the layout of UInt32.
+    /// An atomic over a word shared with the kernel: Atomic<UInt32> has the layout of UInt32.
     private static func word(_ base: UnsafeMutableRawPointer, _ offset: UInt32) -> UnsafeMutablePointer<Atomic<UInt32>>
     {
         (base + Int(offset)).assumingMemoryBound(to: Atomic<UInt32>.self)

@@ -1,15 +1,17 @@
 internal import CKernel
 internal import Synchronization
 
-/// System calls that wait until another party comes, and know no other way: to open a FIFO whose other end nobody has, a
-/// terminal without carrier, or to read what can only be read by waiting.
+/// System calls that block until another party acts, and cannot be polled for: opening a FIFO without a peer or a
+/// terminal without carrier, reading a file that supports blocking reads only.
 ///
-/// Each has a thread of its own, so that none holds a worker that files need; and a cancel interrupts it by a signal to that
-/// thread, upon which the system call ends with EINTR as if nothing had been. So open(2) is exactly what it is elsewhere: a
-/// reader counts as one while it waits, and no longer.
+/// Each has a thread of its own, so that none occupies a worker that files need. A cancel interrupts it by a signal to
+/// that thread, upon which the system call ends with EINTR and without effect. open(2) thus behaves as it does
+/// elsewhere: a reader of a FIFO counts as one while it waits, and no longer.
 extension WorkerPool {
-    /// Under the lock: wakes nobody, since these threads go when they have nothing to do.
+    /// Under the lock: starts a thread for each item that lacks one. Nobody is woken, since these threads exit when
+    /// they are idle.
     func callWaitingWorkers() {
+        assert(lock.isHeld)
         while state.pointee.waitingStarting < state.pointee.waiting.count, state.pointee.waitingThreads < limit {
             guard Kernel.startThread(WaitingWorker(self)) == 0 else {
                 shortage.store(true, ordering: .relaxed)
@@ -20,8 +22,9 @@ extension WorkerPool {
         }
     }
 
-    /// Under the lock: what a worker has found to be of this kind.
+    /// Under the lock: moves an item that a worker identified as waiting work.
     func queueAsWaiting(_ slot: Int) {
+        assert(lock.isHeld)
         items[slot].isWaiting = true
         guard !items[slot].isCancelRequested else {
             items[slot].state = .idle
@@ -32,20 +35,21 @@ extension WorkerPool {
         callWaitingWorkers()
     }
 
-    /// The life of a thread for these.
+    /// The main function of a thread for waiting work.
     fileprivate func runWaiting() {
-        Kernel.nameThread("aio-waiting")
+        Kernel.nameThread(.waiting)
         lock.lock()
         state.pointee.waitingStarting -= 1
         while let slot = state.pointee.waiting.popFirst(items) { runInterruptibly(slot) }
         state.pointee.waitingThreads -= 1
-        // Whoever shuts down counts the threads.
+        // `shutDown` counts the threads.
         condition.broadcast()
         lock.unlock()
     }
 
-    /// Under the lock, which it gives up meanwhile.
+    /// Under the lock, which is released while the call runs.
     private func runInterruptibly(_ slot: Int) {
+        assert(lock.isHeld)
         let operation = items[slot].operation
         items[slot].state = .running
         items[slot].thread = Kernel.threadID()
@@ -54,15 +58,16 @@ extension WorkerPool {
             lock.unlock()
             result = Interruption.allowed { operation.blockingResult() }
             lock.lock()
-            // Interrupted by somebody else, it goes on.
+            // An unrelated signal: retry.
         } while result == -Int(EINTR) && !items[slot].isCancelRequested
         items[slot].thread = 0
         finish(slot, result)
     }
 
-    /// Under the lock, which it gives up meanwhile: interrupts a thread that waits. A signal that comes just before the thread
-    /// begins to wait is lost, so there is another until it has ended its waiting, which takes some microseconds mostly.
+    /// Under the lock, which is released in between: interrupts a thread that blocks. A signal just before the system
+    /// call is lost, so it is repeated until the thread has stopped waiting, mostly within microseconds.
     func interrupt(_ item: UnsafeMutablePointer<WorkItem>, _ token: Token) {
+        assert(lock.isHeld)
         for attempt in 0..<Self.interruptions {
             guard item.pointee.token == token, item.pointee.thread != 0 else { return }
             Interruption.interrupt(item.pointee.thread)
@@ -84,25 +89,22 @@ private final class WaitingWorker: ThreadBody {
 }
 
 extension Operation {
-    /// Whether it is known to be of this kind.
+    /// Whether the operation is known to be waiting work.
     var isWaitingWork: Bool {
-        switch self {
-        case .read(let transfer), .write(let transfer), .readVectored(let transfer), .writeVectored(let transfer):
-            transfer.descriptor.kind == .stream
-        case .socket(.accept): true
-        default: false
-        }
+        if case .socket(.accept) = self { return true }
+        return transfer.map { $0.descriptor.kind == .stream } ?? false
     }
 
-    /// On a worker: whether it is an open that waits for another party, since it is of a FIFO, a terminal or another
-    /// character device. The file is looked at first; one that takes its name in between holds a worker.
+    /// On a worker: whether the operation is an open that waits for another party, because the file is a FIFO, a
+    /// terminal or another character device. Checked beforehand by statx(2) (TOCTOU): a file that takes over the name
+    /// in between occupies a worker.
     func opensWhatWaits() -> Bool {
         guard case .open(let directory, let path, let how) = self, mayOpenWhatWaits else { return false }
         var status = ck_statx()
         let follows: Int32 = how.pointee.flags & CK_O_NOFOLLOW != 0 ? CK_AT_SYMLINK_NOFOLLOW : 0
         let flags = follows | CK_AT_STATX_DONT_SYNC | CK_AT_NO_AUTOMOUNT
         guard Kernel.statx(directory, path, flags, CK_STATX_TYPE, &status) == 0 else { return false }
-        // The devices of number 1 are memory: /dev/null and its like.
+        // Character devices with major number 1 are memory devices: /dev/null and the like.
         let isMemory = status.special_device_major == 1
         return switch status.mode & CK_S_IFMT {
         case CK_S_IFIFO: true
@@ -111,7 +113,7 @@ extension Operation {
         }
     }
 
-    /// Whether it is an open that waits, if the file is one of those.
+    /// Whether the operation is an open that waits if the file is of such a type.
     var mayOpenWhatWaits: Bool {
         guard case .open(_, _, let how) = self else { return false }
         return how.pointee.flags & (CK_O_NONBLOCK | CK_O_DIRECTORY | CK_O_PATH) == 0

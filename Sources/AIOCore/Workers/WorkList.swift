@@ -1,26 +1,26 @@
-/// One operation in the pool. Items are kept by slot, so that one can be taken back from the middle of a list.
+/// One work item of the pool. Items are indexed by slot, so that one can be removed from the middle of a list.
 struct WorkItem: BitwiseCopyable {
     enum State: UInt8, BitwiseCopyable {
-        /// Not in the pool, or its result is known.
+        /// Not in the pool, or finished.
         case idle
-        /// In a list. Left when a worker takes it, or when it is cancelled.
+        /// In a list, until a worker takes it or it is cancelled.
         case queued
-        /// A worker has it.
+        /// A worker executes it.
         case running
     }
 
     var operation = Operation.nop
     var token = Token(rawValue: .max)
-    /// Seldom blocks for long: see `WorkerPool`.
+    /// Quick work: see `WorkerPool`.
     var isQuick = false
     var isAdvised = false
-    /// May wait for ever for somebody else: see `WorkerPool`.
+    /// Remote work, which may block indefinitely: see `WorkerPool`.
     var isRemote = false
-    /// Waits until another party comes: see `WorkerPool`.
+    /// Waiting work: see `WorkerPool`.
     var isWaiting = false
-    /// The thread that is at it, if a cancel may interrupt that; 0 otherwise.
+    /// The ID of the thread that executes it, if a cancel may interrupt that; 0 otherwise.
     var thread: Int32 = 0
-    /// Asked to end while a worker had it.
+    /// A cancel was requested while a worker had it.
     var isCancelRequested = false
     var state = State.idle
     fileprivate var next: Int32 = -1
@@ -38,10 +38,18 @@ struct WorkItem: BitwiseCopyable {
 
     var slot: Int { Int(token.slot) }
 
+    /// The result of a read after readahead; nil if its pages are not all there yet.
+    func resultOfPageCache() -> Int? {
+        guard let transfer = operation.transfer, transfer.offset >= 0, !transfer.form.contains(.throughPageCache),
+            case .done(let result) = transfer.ask()
+        else { return nil }
+        return result
+    }
+
     var isRead: Bool { operation.transfer.map { !$0.isWrite } ?? false }
 }
 
-/// A first-in first-out list of items, linked by slot.
+/// A FIFO list of items, linked by slot.
 struct WorkList: BitwiseCopyable {
     private(set) var count = 0
     private var head: Int32 = -1
@@ -87,24 +95,20 @@ struct WorkList: BitwiseCopyable {
     }
 }
 
-/// A range of a file whose pages a read is going to want.
+/// The range of a file that a read needs.
 struct ReadaheadRange: BitwiseCopyable {
     private var descriptor: Int32
     private var offset: Int64
     private var count: Int
 
-    /// nil for what is not a buffered read at an offset.
+    /// nil unless the operation is a buffered read at an offset.
     init?(_ operation: Operation) {
-        guard case (let transfer, false)? = operation.transfer, transfer.descriptor.kind == .buffered,
+        guard let transfer = operation.transfer, !transfer.isWrite, transfer.descriptor.kind == .buffered,
             transfer.offset >= 0
         else { return nil }
         descriptor = transfer.descriptor.number
         offset = transfer.offset
-        if case .readVectored = operation {
-            count = transfer.byteCount(isVectored: true)
-        } else {
-            count = transfer.count
-        }
+        count = transfer.byteCount
     }
 
     func start() { _ = Kernel.readahead(descriptor, offset, count) }
@@ -115,9 +119,9 @@ extension Operation {
         if case .futexWait = self { true } else { false }
     }
 
-    /// Whether it is quick work, as `WorkerPool` means it.
+    /// Whether the operation is quick work: see `WorkerPool`.
     fileprivate var isQuick: Bool {
-        guard let (transfer, isWrite) = transfer, transfer.descriptor.kind == .buffered else { return false }
-        return !isWrite || transfer.flags.isDisjoint(with: [.sync, .dataSync])
+        guard let transfer, transfer.descriptor.kind == .buffered else { return false }
+        return !transfer.isWrite || transfer.flags.isDisjoint(with: [.sync, .dataSync])
     }
 }

@@ -1,28 +1,29 @@
 internal import CKernel
 internal import Synchronization
 
-/// Threads for what can only be done by blocking one: bounded, started when there is need, gone when there is none.
+/// A bounded pool of threads for operations that can only be executed by blocking calls. Threads start on demand and
+/// exit when idle.
 ///
-/// Work comes in four kinds.
+/// There are four classes of work:
 ///
-/// *Blocking* work (fsync, open, direct I/O, ...) takes a thread each, up to the limit.
+/// *Blocking* work (fsync, open, direct I/O, ...) occupies a thread each, up to the limit.
 ///
-/// *Remote* work (on files of a network or FUSE file system, and waits for futexes) does so too, but never takes all
-/// threads: it may wait for ever, and the rest is to go on.
+/// *Remote* work (files of network and FUSE file systems, futex waits) does so too, but on three quarters of the
+/// threads at most (and at least one): it may block indefinitely, and must not block the rest.
 ///
-/// *Waiting* work (opening a FIFO, reading a terminal) has threads of its own, as many again, since it waits until another
-/// party comes; and a cancel interrupts it (`WaitingWork.swift`).
+/// *Waiting* work (opening a FIFO, reading a terminal) blocks until another party acts. It has threads of its own, up
+/// to the same limit again, and a cancel interrupts it (`WaitingWork.swift`).
 ///
-/// *Quick* work (buffered reads and writes) seldom blocks for long, and hopping threads would cost more than it
-/// does. One worker serves it in order. It first asks the kernel to read ahead (readahead(2)) everything that is
-/// queued, so that the device sees the whole depth at once, and then collects the pages, which mostly are there
-/// by then. Should it get stuck all the same, another worker, which watches, takes over the rest.
+/// *Quick* work (buffered reads and writes) rarely blocks for long, and context switches would cost more than it does.
+/// One worker serves it in order. It first starts readahead(2) for everything queued, so that the device sees the whole
+/// queue depth, and then collects the pages, most of which have arrived by then. Another worker watches it, and takes
+/// over the rest if it gets stuck.
 ///
-/// One worker stays for life, since there may be no further thread to be had when one is needed (`RLIMIT_NPROC`, a
-/// container's `pids.max`). What finds none waits for those there are, and starting is tried again; without any, whoever
-/// drives the engine carries the work out himself. Nothing fails for want of a thread.
+/// One worker stays permanently, since it may be impossible to start a thread later (`RLIMIT_NPROC`, a container's
+/// `pids.max`). Work without a thread waits for the existing ones while starting is retried; with none at all, the
+/// thread that drives the engine executes work itself. No operation fails for lack of a thread.
 class WorkerPool: ThreadBody, @unchecked Sendable {
-    // @unchecked: `state` and `items` are touched under `lock` only; `finished` and `results` as `Inbox` says.
+    // @unchecked: `state` and `items` are accessed under `lock` only; `finished` and `results` as described at `Inbox`.
 
     let lock = Lock()
     let condition = Condition()
@@ -30,36 +31,36 @@ class WorkerPool: ThreadBody, @unchecked Sendable {
     let items: UnsafeMutablePointer<WorkItem>
     let limit: Int
     private let remoteLimit: Int
-    /// How long a worker without work stays.
+    /// How long an idle worker stays.
     private let idleTime: Nanoseconds
 
-    /// Slots whose work is done, on their way to the engine.
+    /// Slots of finished work, on their way to the engine.
     let finished: Inbox
     private let results: UnsafeMutablePointer<Completion>
-    /// Tells the engine that `finished` has something.
+    /// Wakes the engine when `finished` has something.
     private let waker: Waker?
-    /// Whether a thread was refused while there was work for it. Relaxed: whoever sees it looks under the lock.
+    /// Whether starting a thread failed while there was work for it. Relaxed: a reader checks again under the lock.
     let shortage = Atomic<Bool>(false)
 
     struct State {
         var blocking = WorkList()
-        /// Blocking work on remote files, and the threads at it.
+        /// Blocking work on remote files, and the threads that execute it.
         var remote = WorkList()
         var remoteWorkers = 0
-        /// Quick work that nobody looked at yet, and quick work whose pages have been asked for.
+        /// Quick work before and after its readahead.
         var incoming = WorkList()
         var advised = WorkList()
         var waiting = WorkList()
-        /// Threads for waiting work, which are not among the others.
+        /// Threads for waiting work, not included in `threadCount`.
         var waitingThreads = 0
-        /// Those that have not looked for work yet.
+        /// Those that have not taken work yet.
         var waitingStarting = 0
         var threadCount = 0
         var idleCount = 0
         /// Workers at quick work, and whether one watches them.
         var quickWorkers = 0
         var isWatched = false
-        /// Counts quick work, so that the watcher sees whether it moves.
+        /// Counts finished quick work, for the watcher to detect progress.
         var quickProgress: UInt = 0
         var isStopping = false
     }
@@ -72,7 +73,7 @@ class WorkerPool: ThreadBody, @unchecked Sendable {
         results = .allocate(capacity: capacity)
         finished = Inbox(capacity: capacity)
         self.limit = max(limit, 1)
-        remoteLimit = Self.remoteLimit(self.limit)
+        remoteLimit = EngineConfiguration.remoteLimit(ofWorkers: self.limit)
         self.idleTime = idleTime
         self.waker = waker
     }
@@ -83,12 +84,9 @@ class WorkerPool: ThreadBody, @unchecked Sendable {
         results.deallocate()
     }
 
-    /// Of so many threads, how many may be at remote files at once.
-    static func remoteLimit(_ limit: Int) -> Int { max(limit * 3 / 4, 1) }
-
     // MARK: The engine's side
 
-    /// Adds one batch.
+    /// Adds a batch.
     func add(_ batch: inout FixedQueue<WorkItem>) {
         guard !batch.isEmpty else { return }
         lock.lock()
@@ -97,7 +95,7 @@ class WorkerPool: ThreadBody, @unchecked Sendable {
         callWorkers()
     }
 
-    /// Adds one item. From any thread.
+    /// Adds one item; from any thread.
     final func add(_ item: WorkItem) {
         lock.lock()
         enqueue(item)
@@ -107,6 +105,7 @@ class WorkerPool: ThreadBody, @unchecked Sendable {
 
     /// Under the lock.
     private func enqueue(_ item: WorkItem) {
+        assert(lock.isHeld)
         items[item.slot] = item
         items[item.slot].state = .queued
         if item.isWaiting {
@@ -120,13 +119,13 @@ class WorkerPool: ThreadBody, @unchecked Sendable {
         }
     }
 
-    /// Takes back work that no worker began. False if one did, or if it is done.
+    /// Removes work that no worker has begun. False if one has, or it has finished.
     func remove(_ token: Token) -> Bool {
         lock.lock()
         defer { lock.unlock() }
         let item = items + Int(token.slot)
         guard item.pointee.token == token, item.pointee.state == .queued else {
-            // A worker that only looks whether it is ready ends it when it is not.
+            // Interrupts waiting work. A worker that only tests for readiness ends the item once it is not ready.
             if item.pointee.token == token {
                 item.pointee.isCancelRequested = true
                 interrupt(item, token)
@@ -148,7 +147,7 @@ class WorkerPool: ThreadBody, @unchecked Sendable {
         return true
     }
 
-    /// Moves the completions of all work that is done, and tells `each` whose they are.
+    /// Moves the completions of all finished work, and calls `each` with their tokens.
     @inline(__always)
     func takeFinished(into completed: inout FixedQueue<Completion>, each: (Token) -> Void = { _ in }) {
         finished.take { slot in
@@ -157,14 +156,14 @@ class WorkerPool: ThreadBody, @unchecked Sendable {
         }
     }
 
-    /// Workers there are now.
+    /// The current number of workers.
     var threadCount: Int {
         lock.lock()
         defer { lock.unlock() }
         return state.pointee.threadCount
     }
 
-    /// Waits until all work is done and every thread is gone.
+    /// Waits until all work is done and every thread has exited.
     func shutDown() {
         lock.lock()
         state.pointee.isStopping = true
@@ -175,19 +174,19 @@ class WorkerPool: ThreadBody, @unchecked Sendable {
 
     // MARK: Threads
 
-    /// Starts the worker that stays, if there is a thread to be had.
+    /// Starts the permanent worker, if possible.
     func startFirst() {
         lock.lock()
         if state.pointee.threadCount == 0 { _ = startWorker() }
         lock.unlock()
     }
 
-    /// Whether work waits for want of threads: `help` is to be called again and again.
+    /// Whether work waits for lack of threads: `help` must then be called repeatedly.
     @inline(__always)
     var isShortOfThreads: Bool { shortage.load(ordering: .relaxed) }
 
-    /// On the thread of whoever drives the engine: tries to start threads again, and without any carries out a piece of work
-    /// itself. Not what waits for another party, for which it would wait as well.
+    /// On the thread that drives the engine: retries starting threads, and with none executes one work item itself.
+    /// Excludes waiting work, which would block that thread.
     func help() {
         lock.lock()
         defer { lock.unlock() }
@@ -200,8 +199,9 @@ class WorkerPool: ThreadBody, @unchecked Sendable {
         if let slot { run(slot) }
     }
 
-    /// Under the lock: wakes or starts as many workers as the queued work asks for.
+    /// Under the lock: wakes or starts as many workers as the queued work needs.
     func callWorkers() {
+        assert(lock.isHeld)
         callWaitingWorkers()
         var wanted = state.pointee.blocking.count + remoteWanted
         if state.pointee.quickWorkers == 0, hasQuickWork { wanted += 1 }
@@ -214,8 +214,9 @@ class WorkerPool: ThreadBody, @unchecked Sendable {
         while starting > 0, startWorker() { starting -= 1 }
     }
 
-    /// Under the lock. False if the system refuses another thread; work then waits for those there are.
+    /// Under the lock. False if the system refuses another thread; the work then waits for the existing ones.
     private func startWorker() -> Bool {
+        assert(lock.isHeld)
         guard Kernel.startThread(self) == 0 else {
             shortage.store(true, ordering: .relaxed)
             return false
@@ -224,13 +225,13 @@ class WorkerPool: ThreadBody, @unchecked Sendable {
         return true
     }
 
-    /// A worker's life.
+    /// The main function of a worker.
     override func run() {
-        Kernel.nameThread(ThreadName.worker)
+        Kernel.nameThread(.worker)
         lock.lock()
         while true {
             if let slot = state.pointee.blocking.popFirst(items) {
-                // This may have been the one that watched, or was called to.
+                // This may have been the watcher, or the worker that was called to watch.
                 if needsWatcher { callWatcher() }
                 run(slot)
             } else if state.pointee.quickWorkers == 0, hasQuickWork {
@@ -245,17 +246,18 @@ class WorkerPool: ThreadBody, @unchecked Sendable {
             }
         }
         state.pointee.threadCount -= 1
-        // Whoever shuts down counts the threads.
+        // `shutDown` counts the threads.
         condition.broadcast()
         lock.unlock()
     }
 
-    /// Under the lock: waits to be called, as the watcher if there is none. False if this worker is not needed.
+    /// Under the lock: waits for a call, as the watcher if there is none. False if this worker is not needed.
     private func waitForWork() -> Bool {
+        assert(lock.isHeld)
         guard needsWatcher else {
             let wasCalled = wait(isLast ? .never : Kernel.now() &+ idleTime)
-            // The last one stays, which it may have become meanwhile: the time of all is up at once. Another looks once
-            // more: somebody may have called just then, and counts on it.
+            // The last worker stays; it may have become the last meanwhile, since all idle times end together. Any
+            // other rechecks: a call just now may count on it (lost wake-up).
             return wasCalled || isLast || hasWork || needsWatcher
         }
         state.pointee.isWatched = true
@@ -266,8 +268,9 @@ class WorkerPool: ThreadBody, @unchecked Sendable {
         return true
     }
 
-    /// Under the lock, which it gives up meanwhile. False when the deadline passed.
+    /// Under the lock, which is released while waiting. False if the deadline passed.
     private func wait(_ deadline: Nanoseconds) -> Bool {
+        assert(lock.isHeld)
         state.pointee.idleCount += 1
         defer { state.pointee.idleCount -= 1 }
         return condition.wait(lock, until: deadline)
@@ -278,20 +281,21 @@ class WorkerPool: ThreadBody, @unchecked Sendable {
     private var hasWork: Bool {
         !state.pointee.blocking.isEmpty || state.pointee.quickWorkers == 0 && hasQuickWork || remoteWanted > 0
     }
-    /// Remote work that may begin.
+    /// The number of remote items that may start.
     private var remoteWanted: Int {
         min(state.pointee.remote.count, remoteLimit - state.pointee.remoteWorkers)
     }
     private var isLast: Bool { state.pointee.threadCount == 1 }
     private var needsWatcher: Bool { state.pointee.quickWorkers > 0 && !state.pointee.isWatched }
 
-    /// How long quick work may stand still before another worker helps.
+    /// How long quick work may make no progress before another worker takes over.
     private static var stuckTime: Nanoseconds { 1_000_000 }
 
     // MARK: Work
 
-    /// Under the lock, which it gives up while it works.
+    /// Under the lock, which is released while the item executes.
     private func run(_ slot: Int) {
+        assert(lock.isHeld)
         items[slot].state = .running
         let operation = items[slot].operation
         lock.unlock()
@@ -304,8 +308,9 @@ class WorkerPool: ThreadBody, @unchecked Sendable {
         lock.lock()
     }
 
-    /// Under the lock, which it gives up while it works: serves quick work until there is none.
+    /// Under the lock, which is released while items execute: serves quick work until there is none.
     private func serveQuick() {
+        assert(lock.isHeld)
         state.pointee.quickWorkers += 1
         if needsWatcher { callWatcher() }
         while true {
@@ -318,11 +323,12 @@ class WorkerPool: ThreadBody, @unchecked Sendable {
         state.pointee.quickWorkers -= 1
     }
 
-    /// Under the lock, which it gives up meanwhile: completes reads whose pages have come, together, so that the engine
-    /// is woken once for all of them. False if there were none.
+    /// Under the lock, which is released meanwhile: completes reads whose pages have arrived, as a batch with one
+    /// wake-up of the engine. False if there were none.
     private func collectReady() -> Bool {
-        // Above 1 KiB the memory would come from the heap.
-        withUnsafeTemporaryAllocation(of: Int.self, capacity: 32) { slots in
+        assert(lock.isHeld)
+        // A larger temporary allocation (above 1 KiB) would come from the heap.
+        return withUnsafeTemporaryAllocation(of: Int.self, capacity: 32) { slots in
             var count = 0
             while count < slots.count, let slot = state.pointee.advised.first, items[slot].isRead {
                 _ = state.pointee.advised.popFirst(items)
@@ -330,7 +336,7 @@ class WorkerPool: ThreadBody, @unchecked Sendable {
                 slots[count] = slot
                 count += 1
             }
-            // One by itself is as well waited for.
+            // A single read may just as well block.
             let readyCount = count > 1 ? attempt(slots, &count) : 0
             for slot in slots[..<count].reversed() { putBack(slot) }
             state.pointee.quickProgress &+= UInt(readyCount)
@@ -338,16 +344,16 @@ class WorkerPool: ThreadBody, @unchecked Sendable {
         }
     }
 
-    /// Under the lock, which it gives up meanwhile. Leaves what is not ready in `slots`, in order.
+    /// Under the lock, which is released meanwhile. Leaves the items that are not ready in `slots`, in order.
     private func attempt(_ slots: UnsafeMutableBufferPointer<Int>, _ count: inout Int) -> Int {
+        assert(lock.isHeld)
         lock.unlock()
         var kept = 0
         var misses = 0
         var hasToWake = false
         for index in 0..<count {
             let slot = slots[index]
-            let result = misses < Self.missesMax ? items[slot].operation.resultWithoutWaiting() : nil
-            if let result {
+            if misses < Self.missesMax, let result = items[slot].resultOfPageCache() {
                 hasToWake = publish(slot, result) || hasToWake
                 misses = 0
             } else {
@@ -362,8 +368,9 @@ class WorkerPool: ThreadBody, @unchecked Sendable {
         return count - kept
     }
 
-    /// Under the lock: it waits again, as the first.
+    /// Under the lock: puts the item back at the front.
     private func putBack(_ slot: Int) {
+        assert(lock.isHeld)
         guard !items[slot].isCancelRequested else {
             items[slot].state = .idle
             finish(slot, -Int(ECANCELED))
@@ -373,7 +380,7 @@ class WorkerPool: ThreadBody, @unchecked Sendable {
         state.pointee.advised.prepend(slot, items)
     }
 
-    /// Reads that were not ready in a row after which the rest is not looked at.
+    /// Consecutive reads without their pages after which the batch stops.
     private static var missesMax: Int { 2 }
 
     private func callWatcher() {
@@ -384,10 +391,11 @@ class WorkerPool: ThreadBody, @unchecked Sendable {
         }
     }
 
-    /// Under the lock, which it gives up meanwhile: asks for the pages of all reads that came in.
+    /// Under the lock, which is released meanwhile: starts readahead for all incoming reads.
     private func advise() {
+        assert(lock.isHeld)
         guard !state.pointee.incoming.isEmpty else { return }
-        // Above 1 KiB the memory would come from the heap.
+        // A larger temporary allocation (above 1 KiB) would come from the heap.
         withUnsafeTemporaryAllocation(of: ReadaheadRange.self, capacity: 32) { ranges in
             var count = 0
             while count < ranges.count, let slot = state.pointee.incoming.popFirst(items) {
@@ -397,7 +405,7 @@ class WorkerPool: ThreadBody, @unchecked Sendable {
                 ranges.initializeElement(at: count, to: range)
                 count += 1
             }
-            // A single read brings its pages in by itself.
+            // A single read brings in its own pages.
             guard count > 1 else { return }
             lock.unlock()
             for range in ranges[..<count] { range.start() }
@@ -410,9 +418,9 @@ class WorkerPool: ThreadBody, @unchecked Sendable {
         if publish(slot, result) { waker?.wake() }
     }
 
-    /// True if the engine sleeps and has to be woken.
+    /// True if the engine sleeps and must be woken.
     private func publish(_ slot: Int, _ result: Int) -> Bool {
-        // Written before `put` publishes the slot; from there on the slot is the engine's.
+        // Written before `put` publishes the slot; from there on the engine owns the slot.
         (results + slot).initialize(
             to: Completion(items[slot].token, result: Int32(truncatingIfNeeded: result), flags: .usedWorker))
         return finished.put(UInt32(slot))

@@ -38,7 +38,7 @@ final class Child: @unchecked Sendable {
         status.deallocate()
     }
 
-    var wait: AIO.Operation { .waitForChild(.socket(descriptor), status: status, options: CK_WEXITED) }
+    var wait: AIOCore.Operation { .waitForChild(.socket(descriptor), status: status, options: CK_WEXITED) }
 
     func end() { #expect(Glibc.write(input, "\n", 1) == 1) }
 }

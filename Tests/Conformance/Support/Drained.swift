@@ -1,4 +1,5 @@
 import AIO
+import AIOCore
 import Testing
 
 /// A completion as a test compares it.

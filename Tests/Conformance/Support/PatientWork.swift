@@ -1,4 +1,5 @@
 import AIO
+import AIOCore
 import Glibc
 
 /// Work that has nothing to do but to wait until it is asked to end.

@@ -158,11 +158,11 @@ extension Descriptor {
 }
 
 extension Memory {
-    func receive(_ socket: Int32, flags: Int32 = 0) -> AIO.Operation {
+    func receive(_ socket: Int32, flags: Int32 = 0) -> AIOCore.Operation {
         .socket(.receive(.socket(socket), base, count: count, flags: flags))
     }
 
-    func send(_ socket: Int32, flags: Int32 = 0) -> AIO.Operation {
+    func send(_ socket: Int32, flags: Int32 = 0) -> AIOCore.Operation {
         .socket(.send(.socket(socket), base, count: count, flags: flags))
     }
 }
@@ -185,6 +185,6 @@ final class Message: @unchecked Sendable {
 
     deinit { header.deallocate() }
 
-    func receive(_ socket: Int32) -> AIO.Operation { .socket(.receiveMessage(.socket(socket), header, flags: 0)) }
-    func send(_ socket: Int32) -> AIO.Operation { .socket(.sendMessage(.socket(socket), header, flags: 0)) }
+    func receive(_ socket: Int32) -> AIOCore.Operation { .socket(.receiveMessage(.socket(socket), header, flags: 0)) }
+    func send(_ socket: Int32) -> AIOCore.Operation { .socket(.sendMessage(.socket(socket), header, flags: 0)) }
 }

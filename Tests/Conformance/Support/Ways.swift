@@ -1,4 +1,5 @@
 import AIO
+import AIOCore
 import Testing
 
 /// A way for an operation to be carried out: an engine, behind one of the two interfaces.

@@ -8,8 +8,14 @@ enum Environment {
     /// Continuous integration takes its time.
     static let isContinuousIntegration = inherited["CI"] == "true"
 
-    static let root = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
-        .deletingLastPathComponent().deletingLastPathComponent().standardizedFileURL.path
+    /// Above this file, which the command's tests have a link to, at the scripts.
+    static let root: String = {
+        var folder = URL(filePath: #filePath).deletingLastPathComponent().standardizedFileURL
+        while folder.path != "/", access(folder.appending(path: "Scripts/build-dropins").path, F_OK) != 0 {
+            folder.deleteLastPathComponent()
+        }
+        return folder.standardizedFileURL.path
+    }()
     static let programs = "\(root)/Tests/DropIns/Programs"
 
     /// Where a tool lies; those for the super user are not in everybody's path.

@@ -1,4 +1,4 @@
-// libc, as far as the drop-in libraries need it: Embedded Swift has no module of it.
+// The parts of libc that the drop-in libraries need. Embedded Swift has no Glibc module.
 
 #ifndef DROP_INS_H
 #define DROP_INS_H
@@ -15,20 +15,20 @@
 #include "process_ends.h"
 #include "sleeps.h"
 
-/// free(3), under a name that Swift's methods do not hide.
+/// free(3), under a name that methods in Swift do not shadow.
 static inline void di_free(void *memory) { free(memory); }
 
-/// Whether `count` bytes at `address` lie in the heap that brk(2) makes: memory that is
-/// there for sure, readable and writable, so that the kernel need not be asked about it.
+/// Whether `count` bytes at `address` lie in the heap that brk(2) manages. Such memory is mapped, readable and
+/// writable, so that the kernel need not be asked about it.
 _Bool di_is_heap(uintptr_t address, size_t count);
 
-/// An address within the library, that nobody else has.
+/// An address within the library, which nothing else uses.
 const void *di_marker(void);
-/// Whether they lie in the caller's stack, above it: in the page that it is in, or anywhere in the main thread's. Such
-/// memory is there as well.
+/// Whether `count` bytes at `address` lie in the caller's stack, above the current frame: within the frame's page or,
+/// on the main thread, up to the end of the stack. Such memory is mapped, readable and writable.
 _Bool di_is_stack(uintptr_t address, size_t count);
 
-/// Processors that the system may have, online or not.
+/// The number of configured processors, online or not.
 long di_configured_processors(void);
 
 #endif

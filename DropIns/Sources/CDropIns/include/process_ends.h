@@ -1,26 +1,27 @@
-// The two ends of a library's life in a process, and what of libc Swift cannot import that is wanted there.
+// What happens when the library is loaded and when the process ends, and the libc functions for it that Swift cannot
+// import.
 
 #ifndef PROCESS_ENDS_H
 #define PROCESS_ENDS_H
 
-// Swift's, called from process_ends.c: when the library is loaded, and when the process ends by exit(3) or _exit(2),
-// the second at any point of the program, also in a signal handler.
+// Implemented in Swift and called from process_ends.c: when the library is loaded, and when the process ends by exit(3)
+// or _exit(2). A program may call _exit(2) at any point, also in a signal handler.
 void drop_in_was_loaded(void);
 void drop_in_process_ends(void);
 
-/// Swift's: the file name of the library, as in the summary.
+/// Implemented in Swift: the file name of the library for the summary.
 const char *drop_in_library_name(void);
 
-/// getenv(3), but nothing in a process that has more rights than its user: a summary must not be written with them.
+/// secure_getenv(3): nothing in a set-user-ID program, whose privileges must not be used to write the summary.
 const char *drop_in_trusted_environment(const char *name);
 
-/// The program's file name, without its folder.
+/// The file name of the program, without its directory.
 const char *drop_in_program_name(void);
 
-/// Whether the program runs on valgrind.
+/// Whether the program runs under valgrind.
 _Bool drop_in_is_on_valgrind(void);
 
-/// open(2) for appending; made if missing. Negative: failed, see errno.
+/// open(2) for appending; creates the file if it is missing. Negative on failure, with errno set.
 int drop_in_open_for_appending(const char *path);
 
 #endif

@@ -2,7 +2,7 @@ internal import AIOCore
 internal import CDropIns
 
 extension EngineChoice {
-    /// In one word of memory, so that it can be noted with one store. Never 0.
+    /// The choice in one word, so that one store records it. Never 0.
     var packed: UInt64 {
         let (reason, step, errno): (UInt64, UInt8, Int32) =
             switch reason {
@@ -14,7 +14,7 @@ extension EngineChoice {
         return Self.packed(reason, engine, step, errno)
     }
 
-    /// The same for one that could not start.
+    /// The same for an engine that could not start.
     static func packed(_ failure: EngineFailure) -> UInt64 {
         packed(failed, failure.engine, failure.step.rawValue, failure.errno)
     }
@@ -25,14 +25,14 @@ extension EngineChoice {
         reason << 56 | UInt64(engine.rawValue) << 48 | UInt64(step) << 40 | UInt64(UInt32(bitPattern: errno))
     }
 
-    /// Nil if none was noted that runs.
+    /// nil if no running engine was recorded.
     static func engine(ofPacked packed: UInt64) -> EngineKind? {
         packed == 0 || packed >> 56 == failed ? nil : EngineKind(rawValue: UInt8(truncatingIfNeeded: packed >> 48))
     }
 }
 
 extension TextBuffer {
-    /// The engine with the reason, from what `EngineChoice.packed` made of them.
+    /// Appends the engine and the reason, decoded from `EngineChoice.packed`.
     mutating func append(packedChoice packed: UInt64) {
         guard packed >> 56 != EngineChoice.failed else {
             append("none: it could not start: ")

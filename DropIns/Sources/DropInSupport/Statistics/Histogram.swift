@@ -1,20 +1,20 @@
 internal import Synchronization
 
-/// How often values fell into each of a fixed number of ranges: small values exactly, every power of two above in 32
-/// parts, so that what a percentile says is within 1.6 % of the value there.
+/// Counts of values in a fixed number of buckets. Small values have a bucket each, and every larger power of two is
+/// divided into 32, so that a percentile is accurate to 1.6 %.
 ///
-/// A histogram of our own, because a drop-in library can use no package and must not allocate; the memory is the
-/// caller's, zero at first. Any number of threads record at the same time.
+/// It exists because a drop-in library cannot use a package and must not allocate. The caller provides the memory,
+/// zeroed. Any number of threads record at the same time.
 ///
-/// All orderings are relaxed: every cell is a sum, or a maximum, of its own, nothing else is published through it, and
-/// who reads while others record gets some of what they record.
+/// All orderings are relaxed: each cell is an independent sum or maximum, and nothing else is published through it. A
+/// reader that runs concurrently sees some of what is being recorded.
 struct Histogram: BitwiseCopyable {
     typealias Cell = Atomic<UInt64>
 
     /// The greatest value, then the sum, then the buckets.
     private let cells: UnsafeMutablePointer<Cell>
 
-    /// Values from 2^42 ns (73 minutes) on share the last bucket.
+    /// Values of 2^42 ns (73 minutes) and more share the last bucket.
     static var bucketCount: Int { (41 - 5) * 32 + 64 }
     static var cellCount: Int { 2 + bucketCount }
 
@@ -35,23 +35,23 @@ struct Histogram: BitwiseCopyable {
         return count
     }
 
-    /// The value that so many thousandths of all values are not above: the middle of its bucket, or the greatest
-    /// value if that is less. 0 if there are none.
+    /// The smallest value that at least this many thousandths of all values do not exceed: the middle of its bucket, or
+    /// the greatest value if that is less. 0 if there are none.
     func percentile(perMille: UInt64) -> UInt64 {
         let count = count
         guard count > 0 else { return 0 }
-        // Counts stay far below 2^54: at a million a second they take 500 years to get there.
+        // Counts stay far below 2^54: at a million per second they take 500 years to reach it.
         var left = max((count * perMille + 999) / 1000, 1)
         for bucket in 0..<Self.bucketCount {
             let here = cells[2 + bucket].load(ordering: .relaxed)
             if here >= left { return min(Self.middle(of: bucket), greatest) }
             left -= here
         }
-        // Others counted meanwhile, in buckets that were already passed.
+        // Other threads have recorded meanwhile, in buckets already passed.
         return greatest
     }
 
-    /// Below 64 the value itself; above, its power of two and the five bits that follow the leading one.
+    /// Below 64, the value itself. Above, its power of two and the five bits after the leading one.
     @inline(__always)
     static func bucket(of value: UInt64) -> Int {
         guard value >= 64 else { return Int(truncatingIfNeeded: value) }
@@ -67,7 +67,8 @@ struct Histogram: BitwiseCopyable {
 }
 
 extension Atomic<UInt64> {
-    /// Makes it at least `value`. Mostly it is: then this costs a load. (Also, `max` of Swift 6.3 compares as if signed.)
+    /// Raises the cell to at least `value`. Mostly it is already, which costs a load. (`max` of Swift 6.3 compares as
+    /// signed.)
     @inline(__always)
     func raise(to value: UInt64) {
         var present = load(ordering: .relaxed)

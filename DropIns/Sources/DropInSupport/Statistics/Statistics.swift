@@ -3,67 +3,69 @@ internal import CDropIns
 internal import CKernel
 internal import Synchronization
 
-/// What a program asked a drop-in library to do.
+/// The operations that a program can request of a drop-in library.
 public enum OperationKind: UInt8, BitwiseCopyable, Sendable, CaseIterable {
     case read, readVectored, write, writeVectored, sync, dataSync, poll
 }
 
-/// By whom an operation was carried out.
+/// What carried out an operation.
 public enum Served: UInt8, BitwiseCopyable, Sendable, CaseIterable {
     /// The page cache, in the call that submitted it.
     case pageCache
-    /// The call that submitted it, but not from the page cache: what failed at once, for one.
+    /// The call that submitted it, but not from the page cache. For example an operation that failed at once.
     case call
-    /// The engine, without a worker of ours. io_uring may have used one of the kernel's own (io-wq): it does not say.
+    /// The engine, without a worker of the library. io_uring may have used a kernel worker (io-wq), which it does not
+    /// report.
     case engine
-    /// A worker of the engine.
+    /// A worker thread of the library.
     case worker
     /// The kernel's own Linux AIO.
     case linuxAIO
 
-    /// How an engine carried out what completed so.
+    /// What carried out an operation, according to the flags of its completion.
     @inline(__always)
     public init(_ flags: CompletionFlags) { self = flags.contains(.usedWorker) ? .worker : .engine }
 }
 
-/// What a library did in this process, for the summary that AIO_STATS asks for: AIO_STATS=1 writes it to standard
-/// error, AIO_STATS=FILE appends it to a file (%p in its name is the process's number, %% a per cent sign), when the process ends by exit(3), a return from main, or _exit(2).
+/// What a library did in this process, for the summary that AIO_STATS requests. AIO_STATS=1 writes it to standard
+/// error. AIO_STATS=FILE appends it to a file; in the name, %p is the process ID and %% a per cent sign. The summary is
+/// written when the process ends by exit(3), a return from main, or _exit(2).
 ///
-/// Not when it ends by a signal, quick_exit(3), exec(2) or the system call itself: no code of a library runs then. A
-/// forked child counts from zero, and writes a summary of its own if it used the library.
+/// It is not written when the process ends by a signal, quick_exit(3), exec(2) or the system call itself, since no
+/// library code runs then. A forked child counts from zero and writes a summary of its own if it used the library.
 ///
-/// Off unless the environment asks for it when the library is loaded; every call here then costs a load and a branch
-/// that is always taken the same way. When on, any number of threads record, with no lock.
+/// Recording is off unless the environment requests it when the library is loaded. Each call here then costs a load and
+/// a well-predicted branch. When it is on, any number of threads record without a lock.
 public enum Statistics {
-    /// Whether anything is recorded.
+    /// Whether recording is on.
     @inline(__always)
     public static var isOn: Bool {
-        // Relaxed, here and below: it is set before the program's first instruction, or never.
+        // Relaxed, here and below: it is set before the program's first instruction or never.
         cellsAddress.load(ordering: .relaxed) != 0
     }
 
     // MARK: An operation
 
-    /// An operation is about to be accepted, and tried in the call. Returns what `complete` wants: when that was, or 0 if nothing is recorded.
+    /// Records that an operation is about to be accepted. Returns the time for `complete`, or 0 if recording is off.
     @inline(__always)
     public static func begin(_ kind: OperationKind) -> Nanoseconds {
         isOn ? record(begun: kind) : 0
     }
 
-    /// It was not accepted after all.
+    /// Records that the operation was not accepted.
     @inline(__always)
     public static func withdraw(_ kind: OperationKind, _ began: Nanoseconds) {
         if began != 0 { record(withdrawn: kind) }
     }
 
-    /// It completed: `result` is its value or a negative errno. To be called before the program can see that, since it
-    /// may end then.
+    /// Records a completion. `result` is the value or a negative errno. Call it before the completion is visible to the
+    /// program, which may end the process then.
     @inline(__always)
     public static func complete(_ began: Nanoseconds, _ served: Served, result: Int) {
         if began != 0 { record(completed: began, served, result) }
     }
 
-    /// An operation is handed to the kernel's own Linux AIO, and seen no more.
+    /// Records an operation that is handed to the kernel's own Linux AIO, whose completion is not seen.
     @inline(__always)
     public static func noteNative(_ kind: OperationKind) {
         if isOn { record(native: kind) }
@@ -71,11 +73,11 @@ public enum Statistics {
 
     // MARK: A call that submits
 
-    /// A call that submits begins. Returns what `completeSubmit` wants.
+    /// Records the start of a call that submits. Returns the time for `completeSubmit`.
     @inline(__always)
     public static func beginSubmit() -> Nanoseconds { isOn ? Kernel.now() : 0 }
 
-    /// It returns: the time since it began was the caller's.
+    /// Records the end of such a call. It took the caller the time since `began`.
     @inline(__always)
     public static func completeSubmit(_ began: Nanoseconds) {
         if began != 0 { record(submitted: began) }
@@ -83,14 +85,14 @@ public enum Statistics {
 
     // MARK: The engine
 
-    /// The library's engine in this process.
+    /// Records the library's engine in this process.
     static func note(_ choice: EngineChoice) {
         guard let cells = StatisticsCells.current else { return }
         cells.noteUse(Kernel.now())
         cells.engine.pointee.store(choice.packed, ordering: .relaxed)
     }
 
-    /// It could not start. One that runs already, or starts later, counts for more.
+    /// Records that an engine could not start. An engine that runs, or starts later, takes precedence.
     static func note(_ failure: EngineFailure) {
         guard let cells = StatisticsCells.current else { return }
         cells.noteUse(Kernel.now())
@@ -101,11 +103,11 @@ public enum Statistics {
     }
 }
 
-/// What a library notes with an operation for the statistics.
+/// What the statistics keep with an operation.
 public struct OperationAccount: BitwiseCopyable, Sendable {
     private var began: Nanoseconds = 0
     private var kind = OperationKind.read
-    /// By whom it is carried out, as far as is known yet.
+    /// What carries it out, as far as is known.
     public var served = Served.engine
 
     public init() {}
@@ -124,7 +126,7 @@ public struct OperationAccount: BitwiseCopyable, Sendable {
     public func complete(result: Int) { Statistics.complete(began, served, result: result) }
 }
 
-// The way when it is on, kept out of the callers' code.
+// The slow paths, when recording is on. Not inlined into the callers.
 extension Statistics {
     @inline(never)
     private static func record(begun kind: OperationKind) -> Nanoseconds {
@@ -169,10 +171,11 @@ extension Statistics {
     }
 }
 
-/// Where the numbers of this process are kept.
+/// The counters of this process.
 ///
-/// They are in pages that the kernel wipes in a forked child (MADV_WIPEONFORK, 4.14), which so counts from zero, however
-/// it was made. All orderings are relaxed, since each number stands for itself; see `Histogram`.
+/// They are in pages that the kernel wipes in a forked child (MADV_WIPEONFORK, 4.14), so that the child counts from
+/// zero, even if it was created without libc. All orderings are relaxed, since the counters are independent; see
+/// `Histogram`.
 struct StatisticsCells: BitwiseCopyable {
     typealias Cell = Atomic<UInt64>
 
@@ -186,7 +189,7 @@ struct StatisticsCells: BitwiseCopyable {
         return StatisticsCells(base: base)
     }
 
-    /// Maps the pages. Before the program's first instruction, or not at all.
+    /// Maps the pages. Called before the program's first instruction, or never.
     static func map() {
         let size = (24 + 2 * Histogram.cellCount) * MemoryLayout<Cell>.stride + textSize
         let result = Kernel.mmap(size, CK_PROT_READ | CK_PROT_WRITE, CK_MAP_PRIVATE | CK_MAP_ANONYMOUS, -1, 0)
@@ -195,10 +198,10 @@ struct StatisticsCells: BitwiseCopyable {
         cellsAddress.store(UInt(result), ordering: .relaxed)
     }
 
-    /// Less than PIPE_BUF, so that it stays in one piece in a pipe as well.
+    /// Not more than PIPE_BUF, so that a write to a pipe is atomic.
     private static var textSize: Int { 4096 }
 
-    /// Where the summary is put together.
+    /// The memory in which the summary is composed.
     var text: UnsafeMutableBufferPointer<UInt8> {
         let start = UnsafeMutableRawPointer(base + 24 + 2 * Histogram.cellCount)
         return UnsafeMutableBufferPointer(start: start.assumingMemoryBound(to: UInt8.self), count: Self.textSize)
@@ -212,7 +215,7 @@ struct StatisticsCells: BitwiseCopyable {
 
     /// When the library was first used.
     var start: UnsafeMutablePointer<Cell> { base }
-    /// The process that uses it; 0 before that.
+    /// The ID of the process that uses it; 0 before the first use.
     var process: UnsafeMutablePointer<Cell> { base + 6 }
     /// 1 once the summary is being written.
     var isEnded: UnsafeMutablePointer<Cell> { base + 7 }
@@ -227,5 +230,5 @@ struct StatisticsCells: BitwiseCopyable {
     var submit: Histogram { Histogram(base + 24 + Histogram.cellCount) }
 }
 
-/// Where the pages are; 0 while nothing is recorded. Inherited by children, as the mapping is.
+/// The address of the pages; 0 while recording is off. Children inherit the address and the mapping.
 private let cellsAddress = Atomic<UInt>(0)

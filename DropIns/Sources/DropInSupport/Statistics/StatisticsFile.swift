@@ -3,18 +3,18 @@ internal import CDropIns
 internal import CKernel
 internal import Synchronization
 
-/// Where the summary goes, as AIO_STATS had it when the library was loaded.
+/// The destination of the summary: the value of AIO_STATS when the library was loaded.
 private struct Destination {
-    /// Absolute, since the program may change its folder; nil for standard error.
+    /// Absolute, since the program may change its working directory; nil for standard error.
     var path: UnsafeMutablePointer<CChar>?
-    /// What standard error was then; nil if it was closed.
+    /// The file that standard error was then; nil if it was closed.
     var standardError: FileIdentity?
 
-    /// Writes all of it at once, so that blocks of several processes do not mix.
+    /// Writes the text with one write(2), so that the summaries of several processes do not interleave.
     func write(_ text: UnsafeBufferPointer<UInt8>) {
         guard let path else {
-            // A program may have closed standard error, and have a file of its own under that number now. A log that it
-            // has put there instead is open for appending.
+            // The program may have closed standard error and opened a file of its own under that number. Another file
+            // is written to only if it is open with O_APPEND, as a log is.
             guard let now = FileIdentity(2) else { return }
             let isLog = Kernel.openFlags(2) & Int(CK_O_APPEND) != 0
             if isLog || standardError?.isSame(as: now) == true { writeOnce(2, text) }
@@ -26,7 +26,7 @@ private struct Destination {
         Kernel.close(file)
     }
 
-    /// Of the path %p is the number of the process, and %% a per cent sign.
+    /// Opens the file. In the path, %p stands for the process ID and %% for a per cent sign.
     private static func open(_ path: UnsafePointer<CChar>) -> Int32 {
         withUnsafeTemporaryAllocation(of: UInt8.self, capacity: 4096) { memory in
             var name = TextBuffer(memory)
@@ -46,14 +46,15 @@ private struct Destination {
                 }
             }
             name.append(byte: 0)
-            // What finds no room is left out, the end among it.
+            // The buffer drops whatever exceeds it, the terminating zero included.
             guard name.count < memory.count, let start = memory.baseAddress else { return -1 }
             return start.withMemoryRebound(to: CChar.self, capacity: name.count) { drop_in_open_for_appending($0) }
         }
     }
 
     private func writeOnce(_ file: Int32, _ text: UnsafeBufferPointer<UInt8>) {
-        // A pipe without a reader, or a file at its limit, must not end a program that has done its work.
+        // SIGPIPE (a pipe without a reader) and SIGXFSZ (a file at its limit) must not end a program that has done its
+        // work.
         var signals = sigset_t()
         sigemptyset(&signals)
         sigaddset(&signals, SIGPIPE)
@@ -64,12 +65,12 @@ private struct Destination {
     }
 }
 
-/// Which file a descriptor stands for.
+/// Identifies the file that a descriptor refers to.
 private struct FileIdentity: BitwiseCopyable {
     private var device: UInt64
     private var inode: UInt64
 
-    /// Nil if the descriptor is closed.
+    /// nil if the descriptor is closed.
     init?(_ descriptor: Int32) {
         var state = ck_statx()
         guard Kernel.status(descriptor, CK_STATX_BASIC_STATS, &state) == 0 else { return nil }
@@ -80,10 +81,11 @@ private struct FileIdentity: BitwiseCopyable {
     func isSame(as other: FileIdentity) -> Bool { device == other.device && inode == other.inode }
 }
 
-/// Where the destination is; 0 if no summary is asked for. Relaxed: it is set before the program's first instruction.
+/// The address of the destination; 0 if no summary is requested. Relaxed: it is set before the program's first
+/// instruction.
 private let destinationAddress = Atomic<UInt>(0)
 
-/// When the library is loaded: reads AIO_STATS, and starts recording if it asks for it.
+/// Called when the library is loaded. Reads AIO_STATS and starts recording if it requests a summary.
 @c(drop_in_was_loaded)
 func wasLoaded() {
     let name: StaticString = "AIO_STATS"
@@ -102,7 +104,7 @@ func wasLoaded() {
     StatisticsCells.map()
 }
 
-/// Lives as long as the process. Nil if it is too long for one.
+/// The path made absolute, in memory that lives as long as the process. nil if it is too long.
 private func absolutePath(_ path: UnsafePointer<CChar>) -> UnsafeMutablePointer<CChar>? {
     let limit = 4096
     let memory = UnsafeMutableBufferPointer<UInt8>.allocate(capacity: limit)
@@ -115,7 +117,7 @@ private func absolutePath(_ path: UnsafePointer<CChar>) -> UnsafeMutablePointer<
         while place.pointee != 0 {
             let byte = UInt8(bitPattern: place.pointee)
             text.append(byte: byte)
-            // A folder's name is no pattern.
+            // The name of the working directory is not a pattern: escape its per cent signs.
             if byte == UInt8(ascii: "%") { text.append(byte: byte) }
             place += 1
         }
@@ -123,13 +125,13 @@ private func absolutePath(_ path: UnsafePointer<CChar>) -> UnsafeMutablePointer<
     }
     for index in 0..<strlen(path) { text.append(byte: UInt8(bitPattern: path[Int(index)])) }
     text.append(byte: 0)
-    // What finds no room is left out, the end among it.
+    // The buffer drops whatever exceeds it, the terminating zero included.
     guard text.count < limit, let start = memory.baseAddress else { return nil }
     return UnsafeMutableRawPointer(start).assumingMemoryBound(to: CChar.self)
 }
 
-/// When the process ends by exit(3) or _exit(2): writes the summary, if it is asked for and the library was used. Takes
-/// no lock and no memory, since the second may come from anywhere.
+/// Called when the process ends by exit(3) or _exit(2). Writes the summary if one is requested and the library was
+/// used. It takes no lock and allocates nothing: _exit(2) may be called anywhere, also in a signal handler.
 @c(drop_in_process_ends)
 func processEnds() {
     let destination = UnsafeMutablePointer<Destination>(bitPattern: destinationAddress.load(ordering: .relaxed))

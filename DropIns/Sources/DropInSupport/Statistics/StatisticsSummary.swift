@@ -3,10 +3,10 @@ internal import CDropIns
 internal import Synchronization
 
 extension StatisticsCells {
-    /// Whether the library was used in this process: not in a forked child that never called it.
+    /// Whether the library was used in this process. False in a forked child that has not called it.
     var isUsed: Bool { value(process) != 0 }
 
-    /// Whether the summary is to be written now: once, and not by a child that still has its parent's memory (vfork).
+    /// Whether to write the summary now: once, and not in a child that shares its parent's memory (vfork).
     func beginEnd() -> Bool {
         value(process) == UInt64(Kernel.processID()) && isEnded.pointee.exchange(1, ordering: .relaxed) == 0
     }
@@ -18,7 +18,7 @@ extension StatisticsCells {
 }
 
 extension TextBuffer {
-    /// What the library did in this process: one screen.
+    /// Appends the summary of what the library did in this process: one screen.
     mutating func appendSummary(_ cells: StatisticsCells) {
         appendTitle(cells)
         append(name: "engine  ")
@@ -65,7 +65,7 @@ extension TextBuffer {
             guard count > 0 || served.isAlwaysShown else { continue }
             append(count, of: whole, served.label)
             if served == .pageCache { append("  in the call that submitted them") }
-            // The ring does not say which.
+            // io_uring does not report which operations its own workers carried out.
             if served == .engine, isRing { append("  and by the kernel's own workers, unseen") }
             append("\n")
         }
@@ -92,7 +92,7 @@ extension TextBuffer {
     }
 }
 
-// Lines. Their numbers end at the same columns.
+// Lines, whose numbers end at the same columns.
 extension TextBuffer {
     private mutating func append(name: StaticString) {
         pad(to: 4)

@@ -1,5 +1,5 @@
-/// Text written into memory of a fixed size; what finds no room is left out. Embedded Swift's own strings would
-/// allocate, and bring Unicode's tables along.
+/// Text in memory of a fixed size. Whatever exceeds it is dropped. Swift's `String` in Embedded Swift would allocate
+/// and link the Unicode tables.
 struct TextBuffer: ~Copyable {
     private let memory: UnsafeMutableBufferPointer<UInt8>
     private(set) var count = 0
@@ -18,7 +18,7 @@ struct TextBuffer: ~Copyable {
         for byte in UnsafeBufferPointer(start: text.utf8Start, count: text.utf8CodeUnitCount) { append(byte: byte) }
     }
 
-    /// A C string, not more of it than the limit; bytes that a terminal would act upon become question marks.
+    /// Appends at most `limit` bytes of a C string. Control characters become question marks.
     mutating func append(cString text: UnsafePointer<CChar>?, limit: Int = 64) {
         guard let text else { return }
         var index = 0
@@ -29,17 +29,17 @@ struct TextBuffer: ~Copyable {
         }
     }
 
-    /// Blanks up to this column of the line.
+    /// Appends blanks up to this column of the line.
     mutating func pad(to column: Int) {
         while count - lineStart < column, count < memory.count { append(byte: UInt8(ascii: " ")) }
     }
 
     mutating func append(_ value: UInt64) { append(value, groups: false) }
 
-    /// With a comma after each three digits: 1,234,567.
+    /// Appends the value with a comma between groups of three digits: 1,234,567.
     mutating func append(grouped value: UInt64) { append(value, groups: true) }
 
-    /// So many hundredths, with both places: 1,234.05.
+    /// Appends a number of hundredths with two decimals: 1,234.05.
     mutating func append(hundredths value: UInt64) {
         append(grouped: value / 100)
         append(".")
@@ -62,7 +62,7 @@ struct TextBuffer: ~Copyable {
         }
     }
 
-    /// What `body` appends, set right-aligned to end at this column of the line.
+    /// Appends what `body` appends, right-aligned to end at this column of the line.
     mutating func append(endingAt column: Int, _ body: (inout TextBuffer) -> Void) {
         let start = count
         body(&self)

@@ -1,54 +1,55 @@
 internal import CKernel
 internal import Synchronization
 
-/// The engine for where the kernel allows io_uring: everything goes into the ring. What the running kernel's ring
-/// cannot do (ftruncate before 6.9, say) goes to workers.
+/// The engine over io_uring: operations go into the ring. What the running kernel's ring does not support (ftruncate
+/// before 6.9, for example) goes to workers.
 ///
-/// A ring may stop being usable: a filter that the program loads later (seccomp(2)) forbids to enter it, or the program
-/// closes its number. It is *lost* then, and the engine `threads` stands in for it (`LostRing.swift`).
+/// A ring can become unusable: a seccomp(2) filter that the program loads later forbids io_uring_enter(2), or the
+/// program closes the ring's descriptor. The ring is then *lost*, and the engine `threads` stands in
+/// (`LostRing.swift`).
 struct IOUringEngine: ~Copyable, Engine {
     var ring: Ring
     let waker = Waker()
-    /// What the ring polls where it cannot wait for a word (before 6.7).
+    /// The timer that the ring polls where it cannot wait for a futex word (before 6.7).
     private let wakeTimer: MarkedTimer?
     private let supportedOpcodes: UInt64
     let configuration: EngineConfiguration
-    /// Made when first needed.
+    /// Created on first use.
     private var pool: WorkerPool?
     private var outgoing: FixedQueue<WorkItem>
-    /// By workers, or without having been in the ring.
+    /// Completed by workers, or without entering the ring.
     var completedHere: FixedQueue<Completion>
-    /// By slot, the token of what is in the ring, and how many there are.
+    /// By slot, the token of the operation in the ring, and the number of those.
     let ringTokens: UnsafeMutablePointer<UInt64>
     private(set) var ringCount = 0
-    /// Why the ring is lost, and what stands in for it: nil until then, and where that cannot be made.
+    /// The errno with which the ring was lost, or 0; and the engine that stands in, nil before the loss and if it
+    /// cannot be created.
     var lostErrno: Int32 = 0
     var standIn: UnsafeMutablePointer<ThreadsEngine>?
     private var remote: RemoteGate
-    /// By slot, what a send from the caller's memory came to, until the kernel is done with that memory. Made when first
-    /// needed.
+    /// By slot, the result of a zero-copy send until the kernel releases the caller's memory. Allocated on first use.
     private var zeroCopyResults: UnsafeMutablePointer<Int32>?
     private var isWakeArmed = false
     private(set) var isExported = false
-    /// What the ring has registered, for workers.
+    /// The descriptors behind the ring's registered files, for workers.
     private var files = RegisteredFiles()
-    /// For a guest.
+    /// For a guest; nil otherwise.
     let holds: FileHolds?
 
-    // Tokens leave the top bit to the engine's own entries.
+    // The top bit of `user_data` marks the engine's own entries; tokens do not use it.
     private static var wakeTag: UInt64 { 1 << 63 }
     fileprivate static var cancelTag: UInt64 { 1 << 63 | 1 }
 
-    /// The oldest kernel whose ring does what the engine relies on is 5.15.
+    /// Available together since 5.15.
     private static var requiredFeatures: UInt32 {
         CK_URING_FEATURE_NODROP | CK_URING_FEATURE_SUBMIT_STABLE | CK_URING_FEATURE_RW_CUR_POS
             | CK_URING_FEATURE_FAST_POLL | CK_URING_FEATURE_EXT_ARG | CK_URING_FEATURE_NATIVE_WORKERS
     }
 
     init(_ configuration: EngineConfiguration) throws(EngineFailure) {
-        // Room for every operation of the queue depth and for a cancel of each, at once, whatever the kernel has taken:
-        // so staging finds room. What waits is staged in numbers only when many connections begin at once; when they
-        // fill the ring, the kernel takes them in between. Completions have room for all.
+        // Room for each operation of the queue depth and a cancel of each, independent of what the kernel has consumed:
+        // staging always finds room. Waits exceed this only when many connections start at once; the kernel then
+        // consumes entries in between. The completion ring has room for everything.
         let submissions = 2 * configuration.queueDepth + 2
         var ring = try Ring(
             entries: UInt32(submissions), completions: UInt32(2 * submissions + configuration.waitingLimit),
@@ -57,7 +58,7 @@ struct IOUringEngine: ~Copyable, Engine {
             throw EngineFailure(engine: .ioUring, step: .ringFeatures, errno: 0)
         }
         try Self.tryOut(&ring)
-        // A guest's other threads hold files with it, by its number.
+        // A guest's other threads take holds through the ring's descriptor.
         if configuration.hasDedicatedThread { ring.registerWithThread(keepsNumber: configuration.isGuest) }
         let opcodes = ring.supportedOpcodes()
         let wakeTimer = try Self.makeTimer(opcodes, configuration)
@@ -77,7 +78,7 @@ struct IOUringEngine: ~Copyable, Engine {
         if configuration.hasDedicatedThread { armWake() }
     }
 
-    /// A nop: a ring may be set up where no operation is allowed in.
+    /// Submits a nop: ring set-up can succeed where io_uring_enter(2) is forbidden.
     private static func tryOut(_ ring: inout Ring) throws(EngineFailure) {
         guard let entry = ring.nextSubmission() else { return }
         entry.pointee.opcode = CK_URING_OP_NOP
@@ -102,8 +103,8 @@ struct IOUringEngine: ~Copyable, Engine {
 
     deinit {
         pool?.shutDown()
-        // The ring's end comes after this, and a wait that it still had could take a wake-up from whoever has the word's memory
-        // by then.
+        // The ring is destroyed later. A futex wait still in it could consume a wake-up meant for the next user of the
+        // word's memory.
         waker.releaseWord()
         wakeTimer?.close()
         standIn?.deinitialize(count: 1)
@@ -112,7 +113,7 @@ struct IOUringEngine: ~Copyable, Engine {
         zeroCopyResults?.deallocate()
     }
 
-    /// Twice as many places as operations can be with the kernel, since some more wait for it; or as many as allowed.
+    /// Twice the queue depth, since operations that have not been submitted hold files as well; at most RLIMIT_NOFILE.
     private static func makeHolds(_ ring: borrowing Ring, _ depth: Int) -> FileHolds? {
         var limit = ck_rlimit()
         guard Kernel.limit(CK_RLIMIT_NOFILE, &limit) == 0 else { return nil }
@@ -132,32 +133,34 @@ struct IOUringEngine: ~Copyable, Engine {
         encode(operation, token)
     }
 
-    /// What does not go into the ring, or not yet: of the file systems that know no NOWAIT the ring would have every
-    /// read done by one of the kernel's workers.
+    /// Handles what does not go into the ring, or not yet. For file systems without RWF_NOWAIT support the ring would
+    /// send every read to one of the kernel's workers.
     private mutating func isStagedElsewhere(_ operation: Operation, _ token: Token) -> Bool {
         if operation.mayWaitForOthers {
-            // A write to a terminal is a worker's of ours: a ring that is told of room too early waits in the write, and one
-            // of the kernel's workers now and then never ends it.
+            // Writes to a terminal go to a pool worker: a ring that is told too early that there is room blocks in the
+            // write, and a kernel worker occasionally never returns from it.
             guard operation.descriptor?.kind != .stream else {
                 sendToWorker(operation, token)
                 return true
             }
             return !remote.enter(operation, token)
         }
-        guard let result = operation.resultInMemory() else { return false }
+        guard let transfer = operation.transfer, transfer.isReadOfMemory, transfer.mayBeAsked(),
+            case .done(let result) = transfer.ask()
+        else { return false }
         completeHere(token, Int32(truncatingIfNeeded: result))
         return true
     }
 
     @inline(__always)
     private mutating func encode(_ operation: Operation, _ token: Token) {
-        // A ring's first attempt has O_NONBLOCK: it would open a FIFO without the other end.
+        // The ring's first attempt adds O_NONBLOCK, which opens a FIFO without its other end.
         if case .open = operation, operation.mayOpenWhatWaits { return sendToWorker(operation, token) }
         guard let entry = nextEntry() else {
             return isLost ? stageWithStandIn(operation, token) : sendToWorker(operation, token)
         }
         guard entry.pointee.encode(operation, supported: supportedOpcodes) else {
-            // The entry is taken: let it do nothing, without a trace.
+            // The entry is already taken: it becomes a nop whose completion is ignored.
             entry.pointee = ck_uring_submission()
             entry.pointee.user_data = Self.cancelTag
             return sendToWorker(operation, token)
@@ -169,12 +172,12 @@ struct IOUringEngine: ~Copyable, Engine {
             zeroCopyResults = .allocate(capacity: configuration.placeCount)
             zeroCopyResults?.initialize(repeating: 0, count: configuration.placeCount)
         }
-        // By one of the kernel's workers from the start: an attempt on a FUSE file may wait in this very thread, since
-        // such files heed no wish not to.
+        // Sent to a kernel worker directly: a first attempt on a FUSE file can block the submitting thread, since such
+        // files do not support non-blocking attempts.
         if operation.mayWaitForOthers { entry.pointee.flags |= CK_URING_SQE_ASYNC }
     }
 
-    /// What is in the ring is not the ring's any more: whatever comes of it there, nobody hears.
+    /// Disowns an operation in the ring: its completion from there is ignored.
     mutating func giveUp(_ token: Token) {
         guard isInRing(token) else { return }
         ringTokens[Int(token.slot)] = .max
@@ -200,13 +203,13 @@ struct IOUringEngine: ~Copyable, Engine {
         if isExported { tellOfCompletedHere() }
     }
 
-    /// A ring's descriptor tells of what is in the ring alone.
+    /// Makes the exported descriptor readable: a ring's descriptor reflects the completion ring only.
     private mutating func tellOfCompletedHere() {
         armWake()
         wake()
     }
 
-    /// There is always room, as `init` explains, unless the kernel keeps refusing to take anything in.
+    /// There is always room (see `init`), unless the kernel keeps refusing entries.
     @inline(__always)
     private mutating func nextEntry() -> UnsafeMutablePointer<ck_uring_submission>? {
         if let entry = ring.nextSubmission() { return entry }
@@ -216,7 +219,8 @@ struct IOUringEngine: ~Copyable, Engine {
         return isLost ? nil : ring.nextSubmission()
     }
 
-    /// The operation by the numbers of its descriptors: outside of the ring an index would be taken for one. -1 is none.
+    /// The operation with descriptor numbers instead of registered indices, which outside of the ring would be taken
+    /// for numbers. An index without a file becomes -1.
     func resolved(_ operation: Operation) -> Operation {
         var operation = operation
         if let descriptor = operation.descriptor, descriptor.isRegistered {
@@ -239,7 +243,7 @@ struct IOUringEngine: ~Copyable, Engine {
         outgoing.append(WorkItem(operation, token))
     }
 
-    /// A wait for the waker's word, which one wake-up ends; or a multishot poll of the timer.
+    /// Arms the wake-up: a wait for the waker's word, which one wake-up ends, or a multishot poll of the timer.
     private mutating func armWake() {
         guard !isWakeArmed, !isLost, let entry = nextEntry() else { return }
         if let wakeTimer {
@@ -248,7 +252,8 @@ struct IOUringEngine: ~Copyable, Engine {
             entry.pointee.count = CK_URING_POLL_ADD_MULTI
             entry.pointee.operation_flags = CK_POLLIN
         } else {
-            // Sequentially consistent with a wake-up: one that comes after this look ends the wait at once.
+            // Sequentially consistent with a wake-up, against a lost wake-up: one after this load ends the wait at
+            // once.
             let value = waker.word.pointee.load(ordering: .sequentiallyConsistent)
             entry.pointee.opcode = CK_URING_OP_FUTEX_WAIT
             entry.pointee.descriptor = Int32(bitPattern: CK_FUTEX2_SIZE_U32 | CK_FUTEX2_PRIVATE)
@@ -272,18 +277,18 @@ struct IOUringEngine: ~Copyable, Engine {
         }
         let count = workersMaySleep() ? countToWaitFor(count) : 0
         guard !isLost else { return enterStandIn(atLeast: count, until: deadline) }
-        // What the kernel took is read off the ring; what it did not take stays for next time.
+        // The ring's head tells what the kernel consumed; the rest is submitted next time.
         let entered = ring.enter(atLeast: count, until: deadline)
         if entered < 0, Self.isFatal(entered) { lose(entered) }
     }
 
-    /// How often to look where nothing tells.
+    /// The polling interval where nothing signals progress.
     static var lookTime: Nanoseconds { 5_000_000 }
 
-    /// Workers wake the ring once a batch, whatever the number: with them, one completion is as many as to wait for.
+    /// Workers wake the ring once per batch of any size, so with workers the wait is for one completion.
     private func countToWaitFor(_ count: Int) -> Int { pool == nil ? count : min(count, 1) }
 
-    /// Before a wait: workers wake us from now on. False if one has finished already.
+    /// Called before a wait: from now on workers wake the engine. False if a completion is already there.
     private func workersMaySleep() -> Bool {
         guard let pool else { return completedHere.isEmpty }
         return completedHere.isEmpty && pool.finished.fallAsleep()
@@ -305,14 +310,15 @@ struct IOUringEngine: ~Copyable, Engine {
             let token = Token(rawValue: entry.user_data)
             var result = entry.result
             if entry.flags & (CK_URING_CQE_MORE | CK_URING_CQE_NOTIFICATION) != 0, let zeroCopyResults {
-                // Nothing else that is the caller's has two answers. The first is kept for the second.
+                // Of the caller's operations only a zero-copy send has two completions. The first has the result, the
+                // second releases the memory.
                 guard entry.flags & CK_URING_CQE_NOTIFICATION != 0 else {
                     zeroCopyResults[Int(token.slot)] = result
                     return true
                 }
                 result = zeroCopyResults[Int(token.slot)]
             }
-            // What was given up with a lost ring may come all the same.
+            // An operation that was given up with a lost ring may still complete.
             guard ringTokens[Int(token.slot)] == token.rawValue else { return true }
             ringTokens[Int(token.slot)] = .max
             finalCount += 1
@@ -322,7 +328,7 @@ struct IOUringEngine: ~Copyable, Engine {
         }
         ringCount -= finalCount
         if wakeEnded {
-            // The kernel ends a multishot poll when its thread goes, or the ring was full.
+            // The kernel ends a multishot poll when the submitting thread exits or the completion ring overflows.
             isWakeArmed = false
             armWake()
         }
@@ -334,8 +340,8 @@ struct IOUringEngine: ~Copyable, Engine {
         return count
     }
 
-    /// Remote operations whose turn it is go into the ring, and to the kernel at once: whoever waits for the exported
-    /// descriptor alone would wait for ever.
+    /// Stages the remote operations that were waiting for admission, and submits them immediately: a caller that waits
+    /// on the exported descriptor alone would otherwise never wake up.
     private mutating func letNextIn(_ completed: Slice<UnsafeMutableBufferPointer<Completion>>) {
         var hasStaged = false
         for completion in completed {
@@ -359,14 +365,15 @@ struct IOUringEngine: ~Copyable, Engine {
         return count
     }
 
-    /// The first worker to finish makes the descriptor readable; now, if one has already.
+    /// The first worker to finish makes the descriptor readable; so does a worker that has already finished.
     private func callWorkersToWake() {
         if let pool, !pool.finished.fallAsleep() { wake() }
     }
 
     func wake() { waker.wake() }
 
-    /// A ring's descriptor is readable while its completion ring is not empty; workers have to be told.
+    /// The kernel keeps a ring's descriptor readable while the completion ring is not empty; workers need to be asked
+    /// to.
     mutating func exportDescriptor() {
         isExported = true
         standIn?.pointee.exportDescriptor()

@@ -1,15 +1,17 @@
 internal import CKernel
 
-/// A ring that cannot be entered any more: what becomes of what it has, and of what comes.
+/// A ring that can no longer be entered.
 ///
-/// What the kernel has not taken is staged again, with the engine `threads`, and so is what comes. What it has taken it
-/// carries out, and the results are in the completion ring, which is memory: it is looked at now and then. But a ring with
-/// deferred task work puts them there in io_uring_enter(2) alone, or when its thread goes: so the loop then goes on in
-/// another thread (`Loop.handOver`). A cancel of what the kernel has taken cannot reach it any more.
+/// Operations that the kernel has not consumed are staged again, with the engine `threads`, and so are new ones. The
+/// kernel finishes those that it has consumed, and writes their completions to the completion ring, which is memory and
+/// is polled. With deferred task work (DEFER_TASKRUN) it does so only in io_uring_enter(2) or when the submitting
+/// thread exits: the loop then continues on another thread (`Loop.goesOnElsewhere`). Operations that the kernel has
+/// consumed can no longer be cancelled.
 extension IOUringEngine {
     var isLost: Bool { lostErrno != 0 }
 
-    /// Whether io_uring_enter(2) will never do again. The others say that there is too much, or that there was a signal.
+    /// Whether the errno means that io_uring_enter(2) will never succeed again. The excluded ones are transient:
+    /// overload, a signal, a timeout.
     static func isFatal(_ result: Int) -> Bool {
         switch Int32(-result) {
         case EINTR, EAGAIN, EBUSY, ETIME, ENOMEM, EBADR: false
@@ -29,14 +31,14 @@ extension IOUringEngine {
         takeBackStaged()
     }
 
-    /// As what the kernel drops when a thread exits: the queue stages it again.
+    /// Completes unconsumed entries as the kernel does when a thread exits, so that the queue stages them again.
     private mutating func takeBackStaged() {
         let capacity = Int(ring.stagedCount)
         let tokens = UnsafeMutablePointer<UInt64>.allocate(capacity: capacity)
         defer { tokens.deallocate() }
         var count = 0
         ring.takeStaged { entry in
-            // The engine's own entries, and those that do nothing, have the top bit.
+            // The top bit marks the engine's own entries and nops.
             guard entry.user_data >> 63 == 0 else { return }
             tokens[count] = entry.user_data
             count += 1
@@ -50,7 +52,7 @@ extension IOUringEngine {
 
     func isInRing(_ token: Token) -> Bool { ringTokens[Int(token.slot)] == token.rawValue }
 
-    /// Whether the kernel has operations whose results only the end of this thread brings.
+    /// Whether the kernel delivers outstanding completions only once this thread exits.
     var needsNewThread: Bool {
         isLost && ringCount > 0 && ring.parameters.flags & CK_URING_SETUP_DEFER_TASKRUN != 0
     }
@@ -61,10 +63,10 @@ extension IOUringEngine {
             return
         }
         var operation = resolved(operation)
-        if var (transfer, _) = operation.transfer {
-            // The memory is registered with the ring alone.
+        if var transfer = operation.transfer {
+            // The memory is registered with the ring only.
             transfer.bufferIndex = Transfer.unregistered
-            operation = operation.with(transfer)
+            operation = .transfer(transfer)
         }
         standIn.pointee.stage(operation, token)
     }

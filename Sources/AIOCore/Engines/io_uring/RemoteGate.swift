@@ -1,11 +1,11 @@
-/// Lets so many operations on remote files into the ring at once, and no more.
+/// Admission control for operations on remote files in a ring.
 ///
-/// Each of them may hold one of the kernel's workers for as long as somebody else pleases. Were they to hold all, what
-/// else needs one, a buffered write say, would wait for ever too.
+/// Each of them may occupy a kernel worker indefinitely. If they occupied all workers, everything else that needs one,
+/// such as a buffered write, would block too (head-of-line blocking).
 struct RemoteGate: ~Copyable {
     private let limit: Int
     private let capacity: Int
-    /// By slot: `queued` waits here, `running` is in the ring. Made when first needed.
+    /// By slot: `queued` waits here, `running` is in the ring. Allocated on first use.
     private var items: UnsafeMutablePointer<WorkItem>?
     private var waiting = WorkList()
     private(set) var insideCount = 0
@@ -17,7 +17,7 @@ struct RemoteGate: ~Copyable {
 
     deinit { items?.deallocate() }
 
-    /// Whether the operation may go into the ring. If not it waits for its turn, which `leave` of another gives it.
+    /// Whether the operation may enter the ring. If not, it is queued until `leave` admits it.
     mutating func enter(_ operation: Operation, _ token: Token) -> Bool {
         let items = items ?? makeItems()
         let slot = Int(token.slot)
@@ -32,7 +32,7 @@ struct RemoteGate: ~Copyable {
         return true
     }
 
-    /// An operation has completed. If it was one of these, the next one may go into the ring.
+    /// Called for each completed operation. If it was admitted here, returns the next operation to admit.
     mutating func leave(_ token: Token) -> (Operation, Token)? {
         guard let items, items[Int(token.slot)].token == token, items[Int(token.slot)].state == .running else {
             return nil
@@ -46,7 +46,7 @@ struct RemoteGate: ~Copyable {
         return (items[next].operation, items[next].token)
     }
 
-    /// Takes back an operation that still waits.
+    /// Removes an operation that is still queued.
     mutating func remove(_ token: Token) -> Bool {
         guard let items, items[Int(token.slot)].token == token, items[Int(token.slot)].state == .queued else {
             return false

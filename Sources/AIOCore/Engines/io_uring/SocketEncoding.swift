@@ -1,7 +1,7 @@
 internal import CKernel
 
 extension ck_uring_submission {
-    /// Writes a call on a socket as a submission entry; whether the kernel has the opcode is for the caller to see.
+    /// Encodes a socket call as a submission entry. The caller checks whether the kernel supports the opcode.
     mutating func encode(_ call: SocketCall, supported opcodes: UInt64) {
         switch call {
         case .create(let domain, let type, let number):
@@ -32,25 +32,25 @@ extension ck_uring_submission {
             let opcode = hasZeroCopy ? CK_URING_OP_SEND_ZC : CK_URING_OP_SEND
             encode(socket, opcode, bytes, count, SocketCall.sendFlags(flags))
         case .acceptEach, .receiveBuffered:
-            // The queue makes single steps of these.
+            // The queue issues these as single steps.
             break
         }
     }
 
     private mutating func encodeTransfer(_ call: SocketCall, supported opcodes: UInt64) {
         switch call {
-        case .receive(let socket, let buffer, let count, let flags):
+        case .receive(let socket, let buffer, let count, let flags, _):
             encode(socket, CK_URING_OP_RECV, buffer, count, SocketCall.receiveFlags(flags))
-        case .send(let socket, let bytes, let count, let flags):
+        case .send(let socket, let bytes, let count, let flags, _):
             encode(socket, CK_URING_OP_SEND, bytes, count, SocketCall.sendFlags(flags))
-        case .receiveMessage(let socket, let message, let flags):
+        case .receiveMessage(let socket, let message, let flags, _):
             encode(socket, CK_URING_OP_RECVMSG, message, 1, SocketCall.receiveFlags(flags))
-        case .sendMessage(let socket, let message, let flags):
+        case .sendMessage(let socket, let message, let flags, _):
             encode(socket, CK_URING_OP_SENDMSG, message, 1, SocketCall.sendFlags(flags))
         default:
             break
         }
-        // Kernels with the one opcode have the flag (5.19), which comes without a probe.
+        // The flag has no probe of its own. It came with 5.19, and kernels with SEND_ZC (6.0) have it.
         if call.waitsFirst, opcodes & (1 << UInt64(CK_URING_OP_SEND_ZC)) != 0 {
             io_priority |= CK_URING_SEND_RECEIVE_POLL_FIRST
         }
@@ -61,7 +61,7 @@ extension ck_uring_submission {
     ) {
         encode(socket, opcode)
         address = UInt64(UInt(bitPattern: base))
-        // The kernel transfers at most 2 GiB less a page at once, so a longer one is short anyway.
+        // The kernel transfers at most 2 GiB less a page per call; a longer transfer is short in any case.
         self.count = UInt32(clamping: min(count, Int(Int32.max) & ~4095))
         operation_flags = UInt32(bitPattern: flags)
     }

@@ -1,27 +1,18 @@
 internal import CKernel
 
 extension ck_uring_submission {
-    /// Writes `operation` as a submission entry.
+    /// Encodes `operation` as a submission entry.
     ///
-    /// False if the kernel's ring cannot express it (an opcode that came later, a length that does not fit): such
-    /// an operation goes to a worker.
+    /// Returns false if the kernel's ring cannot express it (an opcode of a later kernel, a length that does not fit):
+    /// the operation then goes to a worker.
     @inline(__always)
     mutating func encode(_ operation: Operation, supported opcodes: UInt64) -> Bool {
         switch operation {
         case .nop:
             opcode = CK_URING_OP_NOP
-        case .read(let transfer):
-            encode(transfer, transfer.isInRegisteredBuffer ? CK_URING_OP_READ_FIXED : CK_URING_OP_READ)
-            return !transfer.flags.contains(.throughPageCache)
-        case .write(let transfer):
-            encode(transfer, transfer.isInRegisteredBuffer ? CK_URING_OP_WRITE_FIXED : CK_URING_OP_WRITE)
-            return !transfer.flags.contains(.throughPageCache)
-        case .readVectored(let transfer):
-            encode(transfer, CK_URING_OP_READV, isVectored: true)
-            return !transfer.flags.contains(.throughPageCache)
-        case .writeVectored(let transfer):
-            encode(transfer, CK_URING_OP_WRITEV, isVectored: true)
-            return !transfer.flags.contains(.throughPageCache)
+        case .transfer(let transfer):
+            encode(transfer)
+            return !transfer.form.contains(.throughPageCache)
         case .poll(let file, let events):
             encode(file, CK_URING_OP_POLL_ADD)
             operation_flags = events
@@ -29,8 +20,8 @@ extension ck_uring_submission {
             opcode = CK_URING_OP_CLOSE
             descriptor = number
         case .splice, .tee, .waitForChild:
-            // A ring has a splice, but one of the kernel's workers waits in it for as long as it takes. These are tried
-            // by a worker and, in between, polled for by the queue.
+            // A ring's splice blocks a kernel worker until both ends are ready. Workers attempt these instead, and the
+            // queue polls in between.
             return false
         default:
             return encodeFileOperation(operation, supported: opcodes)
@@ -77,7 +68,7 @@ extension ck_uring_submission {
         return true
     }
 
-    /// The operations that give and take away names (5.15 has the last of them), and extended attributes.
+    /// Operations on names (all since 5.15), extended attributes, sockets and futex waits.
     private mutating func encodeNaming(_ operation: Operation, supported opcodes: UInt64) -> Bool {
         switch operation {
         case .rename(let directory, let path, let newDirectory, let newPath, let flags):
@@ -110,7 +101,7 @@ extension ck_uring_submission {
         return opcodes & (1 << UInt64(opcode)) != 0
     }
 
-    /// The flags are where others have the descriptor.
+    /// The futex flags are in the field of the descriptor.
     private mutating func encode(_ wait: FutexWait) {
         opcode = CK_URING_OP_FUTEX_WAIT
         descriptor = Int32(bitPattern: wait.flags)
@@ -147,24 +138,24 @@ extension ck_uring_submission {
     }
 
     @inline(__always)
-    private mutating func encode(_ transfer: Transfer, _ opcode: UInt8, isVectored: Bool = false) {
-        encode(transfer.descriptor, opcode, offset: transfer.effectiveOffset)
+    private mutating func encode(_ transfer: Transfer) {
+        encode(transfer.descriptor, transfer.ringOpcode, offset: transfer.effectiveOffset)
         address = UInt64(UInt(bitPattern: transfer.base))
-        // The kernel transfers at most 2 GiB less a page at once, so a longer one is short anyway.
+        // The kernel transfers at most 2 GiB less a page per call; a longer transfer is short in any case.
         count = UInt32(clamping: min(transfer.count, Int(Int32.max) & ~4095))
-        // RWF_HIPRI is for rings made with IOPOLL alone; here the kernel would refuse what is only a hint.
-        operation_flags = transfer.flags.kernelFlags & ~CK_RWF_HIPRI
+        // RWF_HIPRI requires an IOPOLL ring. On this ring the kernel would reject it, although it is only a hint.
+        operation_flags = transfer.flags.rawValue & ~CK_RWF_HIPRI
         io_priority = transfer.priority
         if transfer.isInRegisteredBuffer { buffer_index = transfer.bufferIndex }
-        // The kernel copies from the page cache on the submitting thread: too long for a large transfer.
+        // The kernel copies from the page cache on the submitting thread, which takes too long for a large transfer.
         if transfer.descriptor.kind == .buffered, !transfer.flags.contains(.noWait),
-            transfer.byteCount(isVectored: isVectored) > Transfer.inlineLimit
+            transfer.byteCount > Transfer.inlineLimit
         {
             flags |= CK_URING_SQE_ASYNC
         }
     }
 
-    /// The entry has 32 bits for a length that is 64 in the system call.
+    /// The system call has 64 bits for this length, the entry 32.
     private mutating func setCount(_ length: Int64) -> Bool {
         guard length >= 0, length <= Int64(UInt32.max) else { return false }
         count = UInt32(length)
@@ -175,4 +166,11 @@ extension ck_uring_submission {
 extension Transfer {
     @inline(__always)
     fileprivate var isInRegisteredBuffer: Bool { bufferIndex != Transfer.unregistered }
+
+    @inline(__always)
+    fileprivate var ringOpcode: UInt8 {
+        if isVectored { return isWrite ? CK_URING_OP_WRITEV : CK_URING_OP_READV }
+        guard isInRegisteredBuffer else { return isWrite ? CK_URING_OP_WRITE : CK_URING_OP_READ }
+        return isWrite ? CK_URING_OP_WRITE_FIXED : CK_URING_OP_READ_FIXED
+    }
 }

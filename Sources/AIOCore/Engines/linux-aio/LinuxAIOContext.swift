@@ -1,9 +1,10 @@
 internal import CKernel
 internal import Synchronization
 
-/// A context of the kernel's Linux AIO, and the control blocks of what it carries out. One owner, one thread at a time.
+/// A context of the kernel's Linux AIO, and the control blocks of its operations. It has one owner; one thread at a
+/// time uses it.
 struct LinuxAIOContext: ~Copyable {
-    /// Where an operation stands with the kernel.
+    /// How far an operation has come.
     private enum State: UInt8, BitwiseCopyable {
         case absent, batched, submitted, cancelling
     }
@@ -16,15 +17,15 @@ struct LinuxAIOContext: ~Copyable {
     }
 
     private let id: UInt
-    /// What completions signal.
+    /// The eventfd that completions signal.
     private(set) var event: OwnedDescriptor
-    /// By slot: the kernel knows an operation by its block's address.
+    /// By slot: the kernel identifies an operation by its control block's address.
     private let places: UnsafeMutablePointer<Place>
     private let batch: UnsafeMutableBufferPointer<UnsafeMutablePointer<ck_iocb>?>
     private var batchCount = 0
     private var submittedOfBatch = 0
     private let events: UnsafeMutableBufferPointer<ck_io_event>
-    /// Those fetched and not yet taken.
+    /// Events fetched and not yet taken.
     private var fetched = 0..<0
     /// Operations with the kernel.
     private(set) var submittedCount = 0
@@ -41,8 +42,8 @@ struct LinuxAIOContext: ~Copyable {
         events = .allocate(capacity: min(count, 256))
     }
 
-    /// All contexts of the system share one limit (fs.aio-max-nr). So a context is no larger than is of use, and smaller
-    /// where little is left: what finds no room there the kernel refuses, and a worker carries it out.
+    /// Creates a context. All contexts of the system share one limit (fs.aio-max-nr), so the size is limited to what is
+    /// useful, and halved where little is left. The kernel refuses operations beyond it, and a worker executes them.
     private static func setUp(_ depth: Int) throws(EngineFailure) -> UInt {
         var size = min(depth, Self.largestSize)
         while true {
@@ -60,14 +61,15 @@ struct LinuxAIOContext: ~Copyable {
     private static var leastSize: Int { 32 }
 
     deinit {
-        // Waits for what the kernel still has; polls it drops.
+        // Waits for the kernel's operations; polls are cancelled.
         Kernel.linuxAIODestroy(id)
         places.deallocate()
         batch.deallocate()
         events.deallocate()
     }
 
-    /// The program has closed the eventfd, most likely: from here on completions signal another. False without one.
+    /// Called when the program has probably closed the eventfd: creates another, which later completions signal. False
+    /// if it cannot be created.
     mutating func renewEvent() -> Bool {
         guard let made = try? OwnedDescriptor(Kernel.eventDescriptor(), .linuxAIO, .descriptors) else { return false }
         event = made
@@ -76,7 +78,7 @@ struct LinuxAIOContext: ~Copyable {
 
     // MARK: Down
 
-    /// Takes an operation for the next batch. `block` lacks what all have in common.
+    /// Adds an operation to the next batch. `block` lacks the fields that all operations share.
     mutating func add(_ operation: Operation, _ token: Token, _ block: ck_iocb) {
         let place = places + Int(token.slot)
         place.initialize(to: Place(block: block, operation: operation, token: token, state: .batched))
@@ -87,8 +89,8 @@ struct LinuxAIOContext: ~Copyable {
         batchCount += 1
     }
 
-    /// Hands the batch to the kernel, up to the first operation that the kernel does not take: that one, which is the
-    /// caller's again. nil when all are handed over.
+    /// Submits the batch, up to the first operation that the kernel refuses, and returns that one to the caller. nil
+    /// once all are submitted.
     mutating func submit() -> (Operation, Token)? {
         while submittedOfBatch < batchCount {
             let rest = UnsafeMutableBufferPointer(rebasing: batch[submittedOfBatch..<batchCount])
@@ -109,10 +111,11 @@ struct LinuxAIOContext: ~Copyable {
         return nil
     }
 
-    /// What became of a request to end an operation.
+    /// The outcome of a cancel request.
     enum Cancelling { case unknown, withdrawn, asked }
 
-    /// Takes back what is not with the kernel yet; asks the kernel to end a poll, which is all that it can end.
+    /// Withdraws an operation that is not submitted yet; cancels a submitted poll, the only kind that the kernel can
+    /// cancel.
     mutating func requestCancel(_ token: Token) -> Cancelling {
         let place = places + Int(token.slot)
         guard place.pointee.token == token else { return .unknown }
@@ -131,7 +134,7 @@ struct LinuxAIOContext: ~Copyable {
             guard case .poll = place.pointee.operation else { return .asked }
             place.pointee.state = .cancelling
             var unused = ck_io_event()
-            // EINPROGRESS: its event comes as ever. EINVAL: it has come.
+            // EINPROGRESS: its event follows as usual. EINVAL: it has completed.
             _ = Kernel.linuxAIOCancel(id, Self.block(place), &unused)
             return .asked
         case .cancelling: return .asked
@@ -140,7 +143,7 @@ struct LinuxAIOContext: ~Copyable {
 
     // MARK: Up
 
-    /// Takes the oldest operation that the kernel has completed, with its result.
+    /// Takes the oldest completed operation, with its result.
     mutating func popEvent() -> (Operation, Token, Int)? {
         if fetched.isEmpty { fetch() }
         guard let index = fetched.popFirst() else { return nil }
@@ -158,14 +161,16 @@ struct LinuxAIOContext: ~Copyable {
         fetched = 0..<max(count, 0)
     }
 
-    /// The context's name is the address of its ring, of which head and tail tell without a call.
+    /// Whether the completion ring has events. A context's id is the address of that ring, whose head and tail are
+    /// readable without a system call.
     private var hasEvents: Bool {
         guard let ring = UnsafePointer<LinuxAIORingHeader>(bitPattern: id) else { return false }
+        // Relaxed: the counters are only compared; io_getevents(2) reads the events.
         return ring.pointee.head.load(ordering: .relaxed) != ring.pointee.tail.load(ordering: .relaxed)
     }
 
     private static func block(_ place: UnsafeMutablePointer<Place>) -> UnsafeMutablePointer<ck_iocb> {
-        // The first of its fields.
+        // `block` is the first field of a place.
         UnsafeMutableRawPointer(place).assumingMemoryBound(to: ck_iocb.self)
     }
 
@@ -174,7 +179,7 @@ struct LinuxAIOContext: ~Copyable {
     }
 }
 
-/// The beginning of the kernel's struct aio_ring, which is ABI.
+/// The header of the kernel's struct aio_ring, which is ABI.
 private struct LinuxAIORingHeader: ~Copyable {
     let id: UInt32
     let capacity: UInt32

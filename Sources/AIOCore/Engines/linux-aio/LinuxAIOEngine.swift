@@ -1,21 +1,21 @@
 internal import CKernel
 
-/// The engine over the kernel's Linux AIO: direct reads and writes, syncs and polls go to it, which neither needs a
-/// thread for them nor blocks one. What it would carry out inside of io_submit(2), buffered I/O above all, is done as
-/// the engine `threads` does it.
+/// The engine over the kernel's Linux AIO: direct reads and writes, syncs and polls go to the kernel, which needs no
+/// thread for them and does not block in io_submit(2). What would block there, above all buffered I/O, is executed as
+/// in the engine `threads`.
 ///
-/// It is also the engine `threads` itself where that may use Linux AIO: then direct transfers alone go to the kernel, in
-/// a context that the first of them makes.
+/// It also serves as the engine `threads` where that may use Linux AIO: only direct transfers then go to the kernel, in
+/// a context that the first of them creates.
 struct LinuxAIOEngine: ~Copyable, Engine {
     private var threads: ThreadsEngine
-    /// nil until there is something for it, and where the kernel gives none.
+    /// nil until it is needed, and where the kernel refuses one.
     private var context: LinuxAIOContext?
     private let configuration: EngineConfiguration
     private let takesTransfersAlone: Bool
     private var mayMakeContext = false
-    /// How often the descriptors had been made anew when the context's event was last watched.
+    /// The engine's renewal count when the event was last watched.
     private var renewalCount = 0
-    /// Whether operations are with the kernel that signal an event which is gone.
+    /// Whether operations with the kernel still signal a closed eventfd.
     private var hasLostEvents = false
 
     init(_ configuration: EngineConfiguration) throws(EngineFailure) {
@@ -26,7 +26,7 @@ struct LinuxAIOEngine: ~Copyable, Engine {
         takesTransfersAlone = false
     }
 
-    /// For the engine `threads`.
+    /// For the engine `threads` with Linux AIO.
     init(besides configuration: EngineConfiguration) throws(EngineFailure) {
         threads = try ThreadsEngine(configuration, for: .threads)
         context = nil
@@ -59,11 +59,11 @@ struct LinuxAIOEngine: ~Copyable, Engine {
         }
     }
 
-    /// Whether the kernel has a part in it, and a context for it.
+    /// Whether the operation goes to the kernel, and a context exists.
     private mutating func isForKernel(_ operation: Operation) -> Bool {
         if takesTransfersAlone, operation.transfer == nil { return false }
         if mayMakeContext {
-            // Once: where the kernel refuses it, it goes on as it did.
+            // Tried once: if the kernel refuses, everything stays with `threads`.
             mayMakeContext = false
             context = try? Self.makeContext(configuration, threads)
         }
@@ -84,7 +84,7 @@ struct LinuxAIOEngine: ~Copyable, Engine {
         while let (operation, token) = context?.submit() { standIn(operation, token) }
         takeEvents()
         if hasLostEvents { hasLostEvents = (context?.submittedCount ?? 0) > 0 }
-        // Nothing tells when those are done.
+        // The completion of these signals nothing, so they are polled for.
         let look = hasLostEvents && count > 0 ? min(deadline, Kernel.now() &+ Self.lookTime) : deadline
         threads.enter(atLeast: count, until: look)
         if threads.renewalCount != renewalCount { renewEvent() }
@@ -93,7 +93,7 @@ struct LinuxAIOEngine: ~Copyable, Engine {
 
     private static var lookTime: Nanoseconds { 2_000_000 }
 
-    /// The descriptors were closed by the program, and the event with them.
+    /// The program closed the engine's descriptors, the eventfd included.
     private mutating func renewEvent() {
         renewalCount = threads.renewalCount
         guard context != nil else { return }
@@ -102,10 +102,11 @@ struct LinuxAIOEngine: ~Copyable, Engine {
         _ = threads.watch(number)
     }
 
-    /// For what the kernel does not take: the system call knows better why, and waits for what is only busy.
+    /// Executes what the kernel refused: the system call reports a more precise error, and waits for a resource that is
+    /// only busy.
     private mutating func standIn(_ operation: Operation, _ token: Token) {
         if case .poll = operation {
-            // Of what is always ready, for one.
+            // For example a poll of a file that is always ready.
             threads.stage(admitted: operation, token)
         } else {
             threads.sendToWorker(operation, token)
@@ -142,25 +143,22 @@ struct LinuxAIOEngine: ~Copyable, Engine {
 }
 
 extension Operation {
-    /// Whether it is one that waits if need be, rather than say EAGAIN.
-    fileprivate var mayWait: Bool { transfer.map { !$0.transfer.flags.contains(.noWait) } ?? false }
+    /// Whether the operation may wait, instead of completing with EAGAIN.
+    fileprivate var mayWait: Bool { transfer.map { !$0.flags.contains(.noWait) } ?? false }
 }
 
 extension ck_iocb {
-    /// The operation as the kernel's Linux AIO takes it; nil for what it would block on, or does not know.
+    /// The control block of an operation; nil if the kernel would block in io_submit(2), or does not support it.
     fileprivate init?(_ operation: Operation) {
         self.init()
         switch operation {
-        case .read(let transfer): self.init(transfer, CK_IOCB_CMD_PREAD)
-        case .write(let transfer): self.init(transfer, CK_IOCB_CMD_PWRITE)
-        case .readVectored(let transfer): self.init(transfer, CK_IOCB_CMD_PREADV)
-        case .writeVectored(let transfer): self.init(transfer, CK_IOCB_CMD_PWRITEV)
+        case .transfer(let transfer): self.init(transfer)
         case .sync(let descriptor, let level):
             guard descriptor.kind == .buffered || descriptor.kind == .direct else { return nil }
             opcode = level == .data ? CK_IOCB_CMD_FDSYNC : CK_IOCB_CMD_FSYNC
             self.descriptor = UInt32(bitPattern: descriptor.number)
         case .poll(let descriptor, let events):
-            // The kernel looks at these in a thread of its own, for which a signalfd has no signals.
+            // The kernel polls from a kernel thread, for which a signalfd has no signals.
             guard !Kernel.isAnonymous(descriptor.number) else { return nil }
             opcode = CK_IOCB_CMD_POLL
             self.descriptor = UInt32(bitPattern: descriptor.number)
@@ -169,21 +167,28 @@ extension ck_iocb {
         }
     }
 
-    /// Direct transfers alone, and as attempts: what cannot go on without waiting (for extents, for a free request)
-    /// ends with EAGAIN, and a worker carries it out.
-    private init?(_ transfer: Transfer, _ opcode: UInt16) {
+    /// Direct transfers only, with RWF_NOWAIT: one that would block (on extent allocation, for a free request) ends
+    /// with EAGAIN, and a worker executes it.
+    private init?(_ transfer: Transfer) {
         guard transfer.descriptor.kind == .direct, transfer.descriptor.backing == .device, transfer.offset >= 0
         else { return nil }
         self.init()
-        self.opcode = opcode
+        opcode = transfer.linuxAIOOpcode
         descriptor = UInt32(bitPattern: transfer.descriptor.number)
         address = UInt64(UInt(bitPattern: transfer.base))
         count = UInt64(transfer.count)
         offset = transfer.offset
-        rw_flags = transfer.flags.kernelFlags | CK_RWF_NOWAIT
+        rw_flags = transfer.flags.rawValue | CK_RWF_NOWAIT
         if transfer.priority != 0 {
             flags |= CK_IOCB_FLAG_IOPRIO
             priority = Int16(bitPattern: transfer.priority)
         }
+    }
+}
+
+extension Transfer {
+    fileprivate var linuxAIOOpcode: UInt16 {
+        if isVectored { return isWrite ? CK_IOCB_CMD_PWRITEV : CK_IOCB_CMD_PREADV }
+        return isWrite ? CK_IOCB_CMD_PWRITE : CK_IOCB_CMD_PREAD
     }
 }

@@ -1,26 +1,26 @@
 internal import CKernel
 
-/// The engine that needs no threads for buffered reads: staging one that misses the page cache starts readahead(2), and
-/// whoever waits collects what has come by then, with RWF_NOWAIT, and reads the oldest with a plain call if nothing has.
-/// The device sees the whole depth, and the page cache is where the results wait. (Proposed for the kernel's Linux AIO
-/// in 2004, as reads that retry.)
+/// The engine that needs no threads for buffered reads. Staging a read that misses the page cache starts readahead(2).
+/// A waiting thread collects with RWF_NOWAIT what has arrived, and if nothing has, executes the oldest read as a
+/// blocking call. The device sees the whole queue depth, and the page cache buffers the results. (Proposed for the
+/// kernel's Linux AIO in 2004, as reads that retry.)
 ///
-/// To block in a wait is for a thread that waits for nothing else. A loop's thread, and one that waits for the exported
-/// descriptor, has a worker read the oldest. So it is with files of network and FUSE file systems, where even the start
-/// of a read may wait for somebody. Everything but buffered reads is done as the engine `threads` does it.
+/// Blocking in a wait is only acceptable for a thread that waits for nothing else. For a loop, and with an exported
+/// descriptor, a worker executes the oldest read. Reads from network and FUSE file systems always go to workers, since
+/// even starting readahead can block there. Everything but buffered reads is executed as in the engine `threads`.
 struct ReadaheadEngine: ~Copyable, Engine {
     private var threads: ThreadsEngine
-    /// Reads that missed, by slot: those for which nothing was asked yet, and those that are on their way.
+    /// By slot, the reads that missed: without readahead so far (`fresh`), and with readahead started (`coming`).
     private let items: UnsafeMutablePointer<WorkItem>
     private var fresh = WorkList()
     private var coming = WorkList()
-    /// The one that a worker waits for.
+    /// The read that a worker waits for.
     private var delegated: Token?
     private let guesses = CacheGuesses()
     private let isLoop: Bool
     private var isExported = false
 
-    /// Reads found missing in a row after which the rest is not looked at.
+    /// Consecutive misses after which collection stops.
     private static var missesMax: Int { 2 }
 
     init(_ configuration: EngineConfiguration) throws(EngineFailure) {
@@ -38,31 +38,21 @@ struct ReadaheadEngine: ~Copyable, Engine {
 
     mutating func stage(_ operation: Operation, _ token: Token) {
         guard let admitted = threads.admit(operation, token) else { return }
-        guard let (transfer, isWrite) = admitted.transfer, !isWrite, transfer.descriptor.kind == .buffered,
-            isForPageCache(admitted, transfer)
-        else { return threads.stage(admitted: admitted, token) }
-        if let result = cachedRead(admitted, transfer) { return threads.complete(token, result) }
+        guard let transfer = admitted.transfer, isForPageCache(transfer) else {
+            return threads.stage(admitted: admitted, token)
+        }
+        if case .done(let result)? = guesses.ask(transfer) { return threads.complete(token, result) }
         guard transfer.descriptor.backing != .remote else { return threads.sendToWorker(admitted, token) }
         items[Int(token.slot)] = WorkItem(admitted, token)
         items[Int(token.slot)].state = .queued
         fresh.append(Int(token.slot), items)
     }
 
-    /// What the page cache holds, if it is worth asking. nil if it does not hold it.
-    private func cachedRead(_ operation: Operation, _ transfer: Transfer) -> Int? {
-        let number = transfer.descriptor.number
-        guard guesses.isWorthAsking(number) else { return nil }
-        let result = threads.cachedRead(operation, transfer)
-        guesses.note(isHit: result != nil, number)
-        return result
-    }
-
-    /// What is too much to be copied here, and what cannot be tried twice, is a worker's.
-    private func isForPageCache(_ operation: Operation, _ transfer: Transfer) -> Bool {
-        var isVectored = false
-        if case .readVectored = operation { isVectored = true }
-        return transfer.offset >= 0 && transfer.flags.isDisjoint(with: [.noWait, .throughPageCache])
-            && transfer.byteCount(isVectored: isVectored) <= Transfer.inlineLimit
+    /// Whether the read is for this engine. Large copies, and transfers that cannot be retried, go to workers.
+    private func isForPageCache(_ transfer: Transfer) -> Bool {
+        var unasked = transfer
+        unasked.form.remove(.cacheMissed)
+        return transfer.descriptor.kind == .buffered && !transfer.flags.contains(.noWait) && unasked.mayBeAsked()
     }
 
     mutating func requestCancel(_ token: Token) {
@@ -77,13 +67,13 @@ struct ReadaheadEngine: ~Copyable, Engine {
     mutating func enter(atLeast count: Int, until deadline: Nanoseconds) {
         startFresh()
         if mayBlock, count > 0 { return wait(atLeast: count, until: deadline) }
-        // Who never waits makes progress too.
+        // A caller that never waits also makes progress.
         collect(missesMax: 1)
         guard !mayBlock else { return threads.enter(atLeast: 0, until: 0) }
         delegate()
-        // The only one: had there been one before, a call to wake might have ended that instead.
+        // At most one `enter` per call: an earlier one could consume a wake-up.
         threads.enter(atLeast: count, until: deadline)
-        // The worker's has come, and others most likely too.
+        // The worker's read has completed, and others probably have too.
         collect(missesMax: Self.missesMax)
         delegate()
     }
@@ -93,11 +83,11 @@ struct ReadaheadEngine: ~Copyable, Engine {
     private mutating func wait(atLeast count: Int, until deadline: Nanoseconds) {
         while true {
             collect(missesMax: Self.missesMax)
-            // Looks after streams, if any wait, and costs nothing if none do.
+            // Also polls streams if operations wait for them; costs nothing otherwise.
             if threads.completedCount >= count { return threads.enter(atLeast: 0, until: 0) }
             if threads.look() || threads.completedCount >= count { break }
             guard let slot = coming.first else { return threads.enter(atLeast: count, until: deadline) }
-            // The safety net: its pages may have been reclaimed, or never come.
+            // The fallback: the pages may have been reclaimed, or never arrive.
             let item = items[slot]
             take(slot)
             threads.complete(item.token, item.operation.blockingResult())
@@ -105,7 +95,7 @@ struct ReadaheadEngine: ~Copyable, Engine {
         }
     }
 
-    /// Starts the reads of all that was staged since.
+    /// Starts readahead for everything staged since the last turn.
     private mutating func startFresh() {
         while let slot = fresh.popFirst(items) {
             items[slot].isAdvised = true
@@ -114,23 +104,21 @@ struct ReadaheadEngine: ~Copyable, Engine {
         }
     }
 
-    /// Collects what has come, the oldest first, until so many in a row have not.
+    /// Collects reads whose pages have arrived, oldest first, until `missesMax` in a row have not.
     private mutating func collect(missesMax: Int) {
         var misses = 0
         var next = coming.first
         while let slot = next, misses < missesMax {
             next = coming.after(slot, items)
-            guard let (transfer, _) = items[slot].operation.transfer else { continue }
-            let result = items[slot].operation.attemptWithoutWaiting(transfer)
-            if result == -Int(EAGAIN) {
-                misses += 1
-                continue
-            }
-            take(slot)
-            // A worker sees to what has become direct meanwhile.
-            if result == -Int(EOPNOTSUPP) || result == -Int(EINVAL) {
+            guard let transfer = items[slot].operation.transfer else { continue }
+            switch transfer.ask() {
+            case .wait: misses += 1
+            case .refused:
+                // For example because the file was switched to O_DIRECT, which a worker handles.
+                take(slot)
                 threads.sendToWorker(items[slot].operation, items[slot].token)
-            } else {
+            case .done(let result):
+                take(slot)
                 threads.complete(items[slot].token, result)
                 misses = 0
             }
@@ -138,7 +126,7 @@ struct ReadaheadEngine: ~Copyable, Engine {
         threads.flush()
     }
 
-    /// Has a worker wait for the oldest, unless one waits already.
+    /// Has a worker execute the oldest read, unless one is at it already.
     private mutating func delegate() {
         guard delegated == nil, let slot = coming.first else { return }
         take(slot)
@@ -155,7 +143,7 @@ struct ReadaheadEngine: ~Copyable, Engine {
     mutating func drain(into completions: UnsafeMutableBufferPointer<Completion>) -> Int {
         let count = threads.drain(into: completions)
         for completion in completions[..<count] where completion.token == delegated { delegated = nil }
-        // Who waits for the exported descriptor alone may not come back before it is readable.
+        // A caller that waits on the exported descriptor alone may not return before it is readable.
         if !mayBlock { delegate() }
         return count
     }

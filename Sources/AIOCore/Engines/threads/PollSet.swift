@@ -1,40 +1,35 @@
 internal import CKernel
 
-/// Operations that wait for a descriptor to become ready, behind one epoll.
+/// Operations that wait for readiness of a descriptor, multiplexed by one epoll.
 ///
-/// epoll keeps one registration a descriptor, so operations on the same one share an entry; those of one
-/// direction are carried out in the order in which they came. An entry outlives its waiters: whoever waits for the same
-/// descriptor soon again, as those do who serve connections, arms what is registered already.
+/// epoll has one registration per file and number, so operations on the same descriptor share an entry; those of one
+/// direction are executed in FIFO order. Registrations are one-shot. An entry outlives its waiters: the next wait for
+/// the same descriptor, typical of a server, only rearms the registration.
 struct PollSet: ~Copyable {
-    /// What an operation waits for.
-    enum Interest: UInt8, BitwiseCopyable {
-        case reading, writing, polling
-    }
-
     private struct Waiter: BitwiseCopyable {
         var operation = Operation.nop
         var token = Token(rawValue: .max)
         var interest = Interest.polling
         var next: Int32 = -1
-        /// The entry that it waits on; -1 if it does not.
+        /// The entry that it waits on; -1 if none.
         var entry: Int32 = -1
-        /// A worker carries it out, since the file knows only calls that may block. Until that is over nobody else goes
-        /// the same way: he would find ready what is about to be taken, and block a worker for as long as it pleases
-        /// the other end.
+        /// A worker executes it, because the file supports blocking calls only. Until it is done, no other operation of
+        /// its direction may run: that would find the descriptor ready for data that the first is about to take, and
+        /// block a worker indefinitely.
         var isWithWorker = false
     }
 
     private struct Entry: BitwiseCopyable {
         var descriptor: Int32 = -1
-        /// First and last waiter, in order of arrival.
+        /// First and last waiter, in FIFO order.
         var head: Int32 = -1
         var tail: Int32 = -1
-        /// The next entry in the same bucket, or the next free one.
+        /// The next entry of the same bucket, or the next free one.
         var next: Int32 = -1
     }
 
     private var epoll: Int32
-    /// What its entries are told by (`OwnedEpoll`).
+    /// Identifies the epoll's events (`OwnedEpoll`).
     private var timer: MarkedTimer
     private let waiters: UnsafeMutablePointer<Waiter>
     private let entries: UnsafeMutablePointer<Entry>
@@ -42,7 +37,7 @@ struct PollSet: ~Copyable {
     private let bucketMask: Int32
     private var freeEntry: Int32
     private let entryCount: Int32
-    /// Where the search for an entry without waiters goes on, once all have been used.
+    /// Where the search for an idle entry continues once all entries are in use.
     private var hand: Int32 = 0
     private(set) var waiterCount = 0
 
@@ -73,7 +68,7 @@ struct PollSet: ~Copyable {
 
     // MARK: Adding and removing
 
-    /// Whether an operation on this descriptor already waits to go this way.
+    /// Whether an operation on this descriptor already waits for this direction.
     func hasWaiters(_ descriptor: Int32, _ interest: Interest) -> Bool {
         guard waiterCount > 0, let entry = find(descriptor) else { return false }
         var slot = entries[Int(entry)].head
@@ -84,9 +79,9 @@ struct PollSet: ~Copyable {
         return false
     }
 
-    /// Returns 0, or what epoll_ctl(2) refused it with: EPERM for a file that is always ready, EBADF, ENOSPC.
-    /// Operations that waited on a file closed meanwhile, whose descriptor's number this operation's file has now,
-    /// complete with EBADF.
+    /// Adds a waiter. Returns 0, or the error of epoll_ctl(2): EPERM for a file that is always ready, EBADF, ENOSPC. If
+    /// the descriptor was closed and its number reused, operations that waited on the previous file complete with
+    /// EBADF.
     mutating func add(
         _ operation: Operation, _ token: Token, _ descriptor: Int32, _ interest: Interest,
         completed: inout FixedQueue<Completion>
@@ -119,7 +114,8 @@ struct PollSet: ~Copyable {
         return result
     }
 
-    /// Notes an operation that goes to a worker at once. Not for files that are always ready: those block nobody.
+    /// Records an operation that goes to a worker immediately, so that others queue behind it. Not recorded for files
+    /// that are always ready: they block nobody.
     mutating func addWithWorker(_ operation: Operation, _ token: Token, _ descriptor: Int32, _ interest: Interest) {
         if let entry = find(descriptor), isIdle(entry) { forget(entry) }
         let isNew = find(descriptor) == nil
@@ -132,7 +128,7 @@ struct PollSet: ~Copyable {
         release(entry)
     }
 
-    /// A worker is done with an operation, or was spared it: the next one may go.
+    /// Called when a worker has finished an operation, or it was withdrawn: the next one may run.
     mutating func workerEnded(_ token: Token) {
         let waiter = waiters[Int(token.slot)]
         guard waiter.entry >= 0, waiter.token == token, waiter.isWithWorker else { return }
@@ -150,8 +146,8 @@ struct PollSet: ~Copyable {
         return true
     }
 
-    /// Everything that waits is to wait behind another epoll: this one is gone. What cannot be registered there, since its
-    /// descriptor is gone too, completes with what epoll_ctl(2) says.
+    /// Moves all waiters to another epoll, because this one is gone. Operations that cannot be registered there,
+    /// because their descriptor is gone too, complete with the error of epoll_ctl(2).
     mutating func move(to other: borrowing OwnedEpoll, completed: inout FixedQueue<Completion>) {
         epoll = other.number
         timer = other.timer
@@ -177,7 +173,7 @@ struct PollSet: ~Copyable {
 
     // MARK: Readiness
 
-    /// Handles one event of epoll: carries out what was waiting for it, or passes it on to the workers.
+    /// Handles one epoll event: executes the operations that waited for it, or hands them to workers.
     mutating func handle(
         _ entry: Int32, _ events: UInt32, completed: inout FixedQueue<Completion>,
         outgoing: inout FixedQueue<WorkItem>
@@ -210,7 +206,7 @@ struct PollSet: ~Copyable {
         settle(entry)
     }
 
-    /// Tries the operation. False if the descriptor has no more for its direction.
+    /// Attempts the operation. False if the descriptor is no longer ready for its direction, or a worker took over.
     private mutating func serve(
         _ slot: Int32, _ entry: Int32, _ completed: inout FixedQueue<Completion>,
         _ outgoing: inout FixedQueue<WorkItem>
@@ -232,13 +228,13 @@ struct PollSet: ~Copyable {
 
     // MARK: Entries
 
-    /// After an event, which disarmed the entry: arms what is still waited for.
+    /// After an event, which disarmed the one-shot registration: rearms it for the remaining waiters.
     private func settle(_ entry: Int32) {
-        // Armed for nothing, epoll would still report a hang-up, again and again.
+        // Even with no events requested, epoll would report a hang-up, again and again.
         if wantedEvents(entry) != 0 { _ = arm(entry, CK_EPOLL_CTL_MOD) }
     }
 
-    /// After something else than an event: it may be armed for what nobody waits for any more.
+    /// After a removal: the registration may be armed for an event that nobody waits for any more.
     private mutating func settleRemoved(_ entry: Int32) {
         if isIdle(entry) { forget(entry) } else { settle(entry) }
     }
@@ -246,15 +242,15 @@ struct PollSet: ~Copyable {
     private func isIdle(_ entry: Int32) -> Bool { entries[Int(entry)].head < 0 }
 
     private mutating func forget(_ entry: Int32) {
-        // Fails if the descriptor was closed meanwhile, which removed it already.
+        // Fails if the descriptor was closed, which removed the registration.
         Kernel.epollControl(epoll, CK_EPOLL_CTL_DEL, entries[Int(entry)].descriptor, 0, 0)
         release(entry)
     }
 
     private func arm(_ entry: Int32, _ action: Int32) -> Int { control(entry, action, wantedEvents(entry)) }
 
-    /// epoll knows a file by its number as well, and a number that names another file does not end that: a file that comes
-    /// back under the number is registered already, although no entry says so.
+    /// epoll keys registrations by file and number, and one survives the number's reuse: a file that returns under its
+    /// old number is still registered, although no entry says so. Hence EEXIST, and the MOD.
     private func control(_ entry: Int32, _ action: Int32, _ events: UInt32) -> Int {
         let descriptor = entries[Int(entry)].descriptor
         let events = events | CK_EPOLLONESHOT
@@ -264,7 +260,7 @@ struct PollSet: ~Copyable {
         return Kernel.epollControl(epoll, CK_EPOLL_CTL_MOD, descriptor, events, data)
     }
 
-    /// What the entry's waiters wait for, less the directions in which a worker is at it. 0 if that is nothing.
+    /// The events of the entry's waiters, without the directions that a worker is serving. 0 if there are none.
     private func wantedEvents(_ entry: Int32) -> UInt32 {
         var events: UInt32 = 0
         var busy: UInt32 = 0
@@ -297,7 +293,7 @@ struct PollSet: ~Copyable {
         return nil
     }
 
-    /// There are as many entries as there can be waiters: if none is free, one is idle.
+    /// Takes an entry for a descriptor. There are as many entries as possible waiters: if none is free, one is idle.
     private mutating func acquire(_ descriptor: Int32) -> Int32 {
         if freeEntry < 0 {
             while !isIdle(hand) { hand = (hand + 1) % entryCount }
@@ -349,13 +345,13 @@ struct PollSet: ~Copyable {
 }
 
 extension Operation {
-    /// What waited is tried again.
+    /// Retries an operation that waited.
     fileprivate func attemptReady() -> StreamAttempt {
-        guard let (transfer, isWrite) = transfer else { return attemptWaiting(isBegun: true) }
-        return StreamAttempt(self, transfer, isWrite: isWrite)
+        guard let transfer else { return attemptWaiting(isBegun: true) }
+        return StreamAttempt(transfer)
     }
 
-    /// What a poll waits for.
+    /// The events that a poll requests.
     fileprivate var pollEvents: UInt32 {
         if case .poll(_, let events) = self { events } else { 0 }
     }

@@ -1,39 +1,40 @@
 internal import CKernel
 
-/// The engine for where io_uring is not allowed: what can be done without waiting is done at once, what can be
-/// polled waits in an epoll, and the rest goes to a bounded pool of workers.
+/// The engine without io_uring: operations that cannot block are executed immediately, operations on pollable
+/// descriptors wait in an epoll, and everything else goes to a bounded pool of workers.
 ///
-/// Other engines are made of it, which take some operations for themselves: they put their completions among those
-/// here, and may have a descriptor of theirs in the epoll.
+/// Other engines build on it and execute some operations themselves: they add their completions to this engine's, and
+/// may register a descriptor in its epoll.
 struct ThreadsEngine: ~Copyable, Engine {
     private var epoll: OwnedEpoll
     private let waker: Waker
     private let pool: WorkerPool
     private var pollSet: PollSet
-    /// For the workers at the next `enter`: one lock and one wake-up for all of them.
+    /// Work items for the next `enter`: one lock and one wake-up for the whole batch.
     private var outgoing: FixedQueue<WorkItem>
-    /// Completed here, without a worker.
+    /// Completed without a worker.
     private var completed: FixedQueue<Completion>
     private var files = RegisteredFiles()
     private var buffers = RegisteredBuffers()
     private let events: UnsafeMutableBufferPointer<ck_epoll_event>
     private var isExported = false
     private var isWoken = false
-    /// Whether the descriptor given to `watch` was signalled since it was last asked.
+    /// Whether the descriptor passed to `watch` was signalled since the last check.
     private var isSignalled = false
 
     private let kind: EngineKind
-    /// How often the descriptors were made anew.
+    /// How often the engine's descriptors were recreated.
     private(set) var renewalCount = 0
-    /// Whether there is an epoll to wait in.
+    /// Whether an epoll exists.
     private var canPoll = true
 
-    /// So long it may take at most until the engine finds that the program has closed its descriptors, which nothing tells.
+    /// How long it may take to notice that the program closed the engine's descriptors: nothing reports that, so they
+    /// are checked at this interval.
     private static var checkTime: Nanoseconds { 500_000_000 }
-    /// The same while it has none, for want of numbers.
+    /// The interval of attempts to recreate them while the descriptor limit is reached.
     private static var retryTime: Nanoseconds { 10_000_000 }
 
-    /// `kind` is who is made of it, and `waker` what wakes that.
+    /// `kind` is the engine that this one is part of; `waker` wakes that engine.
     init(
         _ configuration: EngineConfiguration, for kind: EngineKind = .threads, _ waker: Waker = Waker()
     ) throws(EngineFailure) {
@@ -65,10 +66,11 @@ struct ThreadsEngine: ~Copyable, Engine {
         stage(admitted: admitted, token)
     }
 
-    /// The operation on a descriptor by its number and with its kind. nil if it is refused, and has completed.
+    /// Resolves a registered descriptor and determines its kind if needed. nil if the operation was refused, and has
+    /// completed with an error.
     mutating func admit(_ operation: Operation, _ token: Token) -> Operation? {
         guard let descriptor = operation.descriptor else { return operation }
-        guard let known = operation.needsKind ? known(descriptor) : files.resolve(descriptor) else {
+        guard let known = operation.traits.needsKind ? known(descriptor) : files.resolve(descriptor) else {
             complete(token, -Int(EBADF))
             return nil
         }
@@ -91,10 +93,7 @@ struct ThreadsEngine: ~Copyable, Engine {
         switch operation {
         case .nop: complete(token, 0)
         case .poll(let descriptor, let events): wait(operation, token, descriptor, .polling, events)
-        case .read(let transfer), .readVectored(let transfer):
-            stage(operation, token, transfer, isWrite: false)
-        case .write(let transfer), .writeVectored(let transfer):
-            stage(operation, token, transfer, isWrite: true)
+        case .transfer(let transfer): stage(operation, token, transfer)
         case .socket(let call): stage(call, operation, token)
         case .waitForChild(let child, _, _): tryOrWait(operation, token, child, .reading)
         default: outgoing.append(WorkItem(operation, token))
@@ -102,20 +101,21 @@ struct ThreadsEngine: ~Copyable, Engine {
     }
 
     private mutating func stage(_ call: SocketCall, _ operation: Operation, _ token: Token) {
-        // A name in the file system has to be looked up there.
+        // Looking up a path in a file system may block.
         guard !call.isForWorker else { return outgoing.append(WorkItem(operation, token)) }
-        guard let interest = call.interest, let descriptor = call.descriptor else {
+        let traits = call.traits
+        guard let interest = traits.interest, let descriptor = traits.descriptor else {
             return complete(token, call.attempt())
         }
         tryOrWait(operation, token, descriptor, interest)
     }
 
-    /// For what waits and is no transfer.
+    /// For operations that wait for readiness, other than transfers.
     private mutating func tryOrWait(
-        _ operation: Operation, _ token: Token, _ descriptor: Descriptor, _ interest: PollSet.Interest
+        _ operation: Operation, _ token: Token, _ descriptor: Descriptor, _ interest: Interest
     ) {
-        // Those that came first go first; but nothing can be sent before a connection was begun.
-        guard mayTry(operation, descriptor, interest) || operation.isWithoutWaiting || operation.isConnect else {
+        // FIFO order: earlier waiters go first. A connect is exempt, since no operation can make progress before it.
+        guard mayTry(operation, descriptor, interest) || operation.traits.isWithoutWaiting || operation.isConnect else {
             return wait(operation, token, descriptor, interest, 0)
         }
         switch operation.attemptWaiting(isBegun: false) {
@@ -127,62 +127,48 @@ struct ThreadsEngine: ~Copyable, Engine {
         }
     }
 
-    private func mayTry(_ operation: Operation, _ descriptor: Descriptor, _ interest: PollSet.Interest) -> Bool {
+    private func mayTry(_ operation: Operation, _ descriptor: Descriptor, _ interest: Interest) -> Bool {
         if case .socket(let call) = operation, call.waitsFirst { return false }
         return !pollSet.hasWaiters(descriptor.number, interest)
     }
 
-    /// The descriptor by its number and with its kind. nil for an index at which no file is registered.
+    /// The descriptor as a number with its kind. nil for an index without a registered file.
     private func known(_ descriptor: Descriptor) -> Descriptor? {
         guard let resolved = files.resolve(descriptor) else { return nil }
         return resolved.kind == .unknown ? .classify(resolved.number) : resolved
     }
 
-    private mutating func stage(_ operation: Operation, _ token: Token, _ transfer: Transfer, isWrite: Bool) {
+    private mutating func stage(_ operation: Operation, _ token: Token, _ transfer: Transfer) {
         switch transfer.descriptor.kind {
         case .stream:
-            let interest: PollSet.Interest = isWrite ? .writing : .reading
-            // Those that came first go first.
+            let interest: Interest = transfer.isWrite ? .writing : .reading
+            // FIFO order: earlier waiters go first.
             guard !pollSet.hasWaiters(transfer.descriptor.number, interest) || transfer.flags.contains(.noWait) else {
                 return wait(operation, token, transfer.descriptor, interest, 0)
             }
-            switch StreamAttempt(operation, transfer, isWrite: isWrite) {
+            switch StreamAttempt(transfer) {
             case .done(let result): complete(token, result)
             case .notReady: wait(operation, token, transfer.descriptor, interest, 0)
             case .needsWorker:
                 pollSet.addWithWorker(operation, token, transfer.descriptor.number, interest)
                 outgoing.append(WorkItem(operation, token))
             }
-        case .buffered where !isWrite:
-            if let result = cachedRead(operation, transfer) { return complete(token, result) }
+        case .buffered where !transfer.isWrite:
+            if transfer.mayBeAsked(), case .done(let result) = transfer.ask() { return complete(token, result) }
             outgoing.append(WorkItem(operation, token))
         default:
             outgoing.append(WorkItem(operation, token))
         }
     }
 
-    /// What the page cache holds is read on the spot. nil if it does not hold it, or cannot tell.
-    func cachedRead(_ operation: Operation, _ transfer: Transfer) -> Int? {
-        if transfer.flags.contains(.noWait) { return operation.attempt(transfer, flags: transfer.flags.kernelFlags) }
-        var isVectored = false
-        if case .readVectored = operation { isVectored = true }
-        // At the current position a read that got a part could not be begun again.
-        guard transfer.flags.isDisjoint(with: [.cacheMissed, .throughPageCache]),
-            transfer.offset != Transfer.currentPosition,
-            transfer.byteCount(isVectored: isVectored) <= Transfer.inlineLimit
-        else { return nil }
-        let result = operation.attemptWithoutWaiting(transfer)
-        return result == -Int(EAGAIN) || result == -Int(EOPNOTSUPP) ? nil : result
-    }
-
     private mutating func wait(
-        _ operation: Operation, _ token: Token, _ descriptor: Descriptor, _ interest: PollSet.Interest,
+        _ operation: Operation, _ token: Token, _ descriptor: Descriptor, _ interest: Interest,
         _ events: UInt32
     ) {
         let result = pollSet.add(operation, token, descriptor.number, interest, completed: &completed)
         guard result < 0 else { return }
         guard result == -Int(EPERM) else { return complete(token, result) }
-        // epoll refuses files that are always ready.
+        // epoll refuses files that are always ready (EPERM).
         if interest == .polling {
             complete(token, Int(events & (CK_POLLIN | CK_POLLOUT | CK_POLLRDNORM | CK_POLLWRNORM)))
         } else {
@@ -195,12 +181,12 @@ struct ThreadsEngine: ~Copyable, Engine {
     }
 
     mutating func requestCancel(_ token: Token) {
-        // What is staged and not yet with the pool goes there first, so that there is one place to look.
+        // Staged work is handed to the pool first, so that the pool is the only place to search.
         pool.add(&outgoing)
         if pool.remove(token) {
             pollSet.workerEnded(token)
         } else if !pollSet.remove(token) {
-            // A worker is at it, and its result is the answer.
+            // A worker is executing it, and reports the result.
             return
         }
         complete(token, -Int(ECANCELED))
@@ -211,12 +197,13 @@ struct ThreadsEngine: ~Copyable, Engine {
     /// Completions that can be drained.
     var completedCount: Int { completed.count }
 
-    /// A worker carries it out, from the next `enter` or `flush` on.
+    /// Has a worker execute the operation, from the next `enter` or `flush` on.
     mutating func sendToWorker(_ operation: Operation, _ token: Token) { outgoing.append(WorkItem(operation, token)) }
 
     mutating func flush() { pool.add(&outgoing) }
 
-    /// Brings in what has completed, without waiting. Whether a wait would have been ended.
+    /// Collects completions without waiting. Returns whether a wake-up or signal is pending, which would have ended a
+    /// wait.
     mutating func look() -> Bool {
         poll(until: 0)
         takeFinished()
@@ -227,7 +214,7 @@ struct ThreadsEngine: ~Copyable, Engine {
         return isWoken || isSignalled
     }
 
-    /// From now on a write to this eventfd ends a wait.
+    /// From now on a write to this eventfd ends a wait. Edge-triggered.
     func watch(_ eventDescriptor: Int32) -> Int {
         Kernel.epollControl(
             epoll.number, CK_EPOLL_CTL_ADD, eventDescriptor, CK_POLLIN | CK_EPOLLET,
@@ -242,21 +229,22 @@ struct ThreadsEngine: ~Copyable, Engine {
         takeFinished()
         var hasPolled = false
         while completed.count < count, !isWoken, !isSignalled {
-            // From here on the workers wake us.
+            // From here on workers wake the engine.
             if pool.finished.fallAsleep() {
                 hasPolled = true
                 if !wait(until: deadline) { break }
             }
             takeFinished()
         }
-        // However fast the workers are, what waits for a descriptor is looked after in every turn.
+        // Even if workers are fast enough that no wait happens, each turn polls for the operations that wait for a
+        // descriptor.
         if !hasPolled, pollSet.waiterCount > 0 || isExported { poll(until: 0) }
         takeFinished()
         isWoken = false
         isSignalled = false
     }
 
-    /// Waits for events. False if the caller is to look at everything, since the deadline passed, or it is time for that.
+    /// Waits for events. False if `enter` must return: the deadline passed, or it is time to check everything.
     private mutating func wait(until deadline: Nanoseconds) -> Bool {
         let step = canPoll && !pool.isShortOfThreads ? Self.checkTime : Self.retryTime
         let look = Kernel.now() &+ step
@@ -271,10 +259,10 @@ struct ThreadsEngine: ~Copyable, Engine {
         return now < min(deadline, look)
     }
 
-    /// The program has closed the descriptors: makes others, behind which everything waits that can.
+    /// The program closed the descriptors: creates new ones and moves all waiters to them.
     private mutating func renew() {
         renewalCount += 1
-        // Whoever was woken in vain meanwhile has left something to be seen.
+        // A wake-up of the old descriptors may have been lost: treat it as one.
         isWoken = true
         do throws(EngineFailure) {
             let made = try OwnedEpoll(kind)
@@ -299,7 +287,7 @@ struct ThreadsEngine: ~Copyable, Engine {
         guard canPoll else { return false }
         let count = Kernel.epollWait(epoll.number, events.baseAddress!, events.count, until: deadline)
         guard count > 0 else {
-            // EBADF, or EINVAL of what is no epoll.
+            // EBADF, or EINVAL if the number belongs to a file that is not an epoll.
             guard count < 0, count != -Int(EINTR) else { return false }
             renew()
             return true
@@ -311,7 +299,7 @@ struct ThreadsEngine: ~Copyable, Engine {
             case .index(let entry)?:
                 pollSet.handle(entry, event.events, completed: &completed, outgoing: &outgoing)
             case nil:
-                // Of another epoll, which has the number now.
+                // An event of another epoll, which now has the number.
                 renew()
                 return true
             }
@@ -333,10 +321,10 @@ struct ThreadsEngine: ~Copyable, Engine {
 
     func wake() { waker.wake() }
 
-    /// A drain follows, as it does each `enter`.
+    /// Takes effect with the drain that follows, as after each `enter`.
     mutating func exportDescriptor() { isExported = true }
 
-    /// The first worker to finish makes the descriptor readable; now, if one has already.
+    /// The first worker to finish makes the descriptor readable; so does a worker that has already finished.
     private func callWorkersToWake() {
         if !pool.finished.fallAsleep() { wake() }
     }

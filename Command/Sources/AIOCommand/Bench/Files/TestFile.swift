@@ -1,0 +1,69 @@
+import AIOCore
+import CKernel
+
+/// The file that all contestants read.
+final class TestFile {
+    /// The name in messages and in the report.
+    let name: String
+    /// Bytes.
+    let size: Int
+    /// For reading; for reading and writing if the file is ours.
+    let descriptor: OpenDescriptor
+    let isOurs: Bool
+    /// The posix_fadvise(2) advice for every descriptor that a contestant uses.
+    private let advice: Int32
+
+    init(name: String, size: Int, descriptor: consuming OpenDescriptor, isOurs: Bool, order: WorkloadShape.Order) {
+        self.name = name
+        self.size = size
+        self.descriptor = descriptor
+        self.isOurs = isOurs
+        // Without FADV_RANDOM, the kernel's readahead turns some random reads of some contestants into larger ones.
+        advice = order == .random ? CK_FADV_RANDOM : CK_FADV_NORMAL
+    }
+
+    /// A path that reopens the file, which may have no name of its own.
+    var path: String { "/proc/self/fd/\(descriptor.number)" }
+
+    /// Opens a separate descriptor for one contestant; for writing too if the file is ours.
+    func reopen(direct: Bool) throws(Failure) -> OpenDescriptor {
+        let direct = direct ? CK_O_DIRECT : 0
+        var how = ck_open_how(flags: (isOurs ? CK_O_RDWR : CK_O_RDONLY) | direct | CK_O_CLOEXEC, mode: 0, resolve: 0)
+        let result = path.withCString { Kernel.openat2(CK_AT_FDCWD, $0, &how) }
+        guard result >= 0 else {
+            throw Failure("\(name), opened again\(direct != 0 ? " with O_DIRECT" : "")", result: result)
+        }
+        let descriptor = OpenDescriptor(owning: Int32(result))
+        advise(descriptor.number)
+        return descriptor
+    }
+
+    /// Tells the kernel in which order a descriptor will read.
+    func advise(_ number: Int32) { _ = Kernel.fadvise(number, 0, 0, advice) }
+
+    /// The name of its file system, from the magic number of statfs(2).
+    var fileSystem: String {
+        var status = ck_statfs()
+        let result = path.withCString { Kernel.statfs($0, &status) }
+        return result < 0 ? "unknown" : FileSystemName.of(status.type)
+    }
+}
+
+enum FileSystemName {
+    static func of(_ magic: Int64) -> String {
+        switch magic {
+        case 0xEF53: "ext4"
+        case 0x5846_5342: "xfs"
+        case 0x9123_683E: "btrfs"
+        case 0x0102_1994: "tmpfs"
+        case 0x794C_7630: "overlayfs"
+        case 0x6969: "nfs"
+        case 0x2FC1_2FC1: "zfs"
+        case 0xF2F5_2010: "f2fs"
+        case 0x6573_5546: "fuse"
+        case 0x0102_1997: "9p"
+        case 0xCA45_1A4E: "bcachefs"
+        default: "file system 0x" + String(magic, radix: 16)
+        }
+    }
+}

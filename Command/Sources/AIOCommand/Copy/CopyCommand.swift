@@ -1,0 +1,127 @@
+import AIO
+import ArgumentParser
+
+/// `aio copy`: copies files and trees.
+struct CopyCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "copy",
+        abstract: "Copy files and folders, many at a time.",
+        usage: "aio copy [--sync] [--keep-existing] [--content-only] [--one-file-system] SOURCE... TARGET",
+        discussion: """
+            A TARGET that is a folder gets the copies under their own names; otherwise there is one SOURCE, and TARGET \
+            is the copy's name. Folders are copied with everything in them: symbolic links as links, several names of \
+            one file as such, holes as holes, with times, permissions, extended attributes and, where that is allowed, \
+            owners. Blocks are shared where the file system can.
+
+            Each file is made under another name and renamed when it is complete. When the copy is interrupted, what is \
+            complete stays, and nothing half does. What cannot be copied is said, a line each, and the rest goes on; the \
+            exit status is then 1. So it is with what would be replaced by itself, or by another SOURCE of the same name, \
+            and with folders whose name is a symbolic link in TARGET: nothing is written through it.
+            """)
+
+    @Flag(help: "End only when every copy is durable.")
+    var sync = false
+
+    @Flag(help: "Leave files that are there already as they are, and count them as failures.")
+    var keepExisting = false
+
+    @Flag(help: "Copy content, and permissions less the umask, alone, as cp -r does.")
+    var contentOnly = false
+
+    @Flag(help: "Do not go into folders on other file systems.")
+    var oneFileSystem = false
+
+    @Argument(help: ArgumentHelp("What is copied, and where to.", valueName: "path"))
+    var paths: [String] = []
+
+    func validate() throws {
+        guard paths.count >= 2 else { throw ValidationError("copy wants a SOURCE and a TARGET") }
+    }
+
+    func run() async throws {
+        let all = RawArguments.paths(paths)
+        let (sources, target) = (all.dropLast(), all[all.count - 1])
+        var options = CopyOptions()
+        options.sync = sync
+        options.replaces = !keepExisting
+        options.keepsMetadata = !contentOnly
+        options.staysOnFileSystem = oneFileSystem
+        let progress = CopyProgress()
+        let display = CopyDisplay(progress, Array(sources))
+        let remains = {
+            let files =
+                progress.files == 1 ? "1 file is copied and stays" : "\(progress.files) files are copied and stay"
+            return progress.files == 0 ? "no file is left behind" : "\(files), complete; nothing half is left"
+        }
+        let failures = try await interruptible(tick: { display.draw() }, remains: remains) { [options] in
+            defer { display.end() }
+            return try await CopyJob(target, options, progress, display).run(Array(sources))
+        }
+        if failures > 0 { throw ExitCode(1) }
+    }
+}
+
+/// All the copies of one command.
+private struct CopyJob {
+    private let target: Path
+    private let options: CopyOptions
+    private let progress: CopyProgress
+    private let display: CopyDisplay
+    private let complaints = Complaints()
+    private let files = CopiedFiles()
+
+    init(_ target: Path, _ options: CopyOptions, _ progress: CopyProgress, _ display: CopyDisplay) {
+        self.target = target
+        self.options = options
+        self.progress = progress
+        self.display = display
+    }
+
+    /// Returns the number of failures.
+    func run(_ sources: [Path]) async throws -> Int {
+        let isFolder = try await isDirectory(target)
+        guard isFolder || sources.count == 1 else {
+            throw Failure("\(target) is no folder; several files can only be copied into one")
+        }
+        var seen: Set<Path> = []
+        for source in sources {
+            // As in cp(1), this is no error.
+            guard seen.insert(source).inserted else {
+                say { Console.complain("\(source) was given more than once; it is copied once") }
+                continue
+            }
+            do throws(IOError) {
+                try await FileSystem.copy(
+                    source, to: place(of: source, isFolder), options: options, progress: progress, files: files
+                ) { error in
+                    say { complaints.add(error) }
+                }
+            } catch {
+                if error.code == .cancelled { break }
+                say { complaints.add(error) }
+            }
+        }
+        return complaints.count
+    }
+
+    private func place(of source: Path, _ isFolder: Bool) -> Path {
+        guard isFolder else { return target }
+        let name = source.lastPart
+        let isNamed = !name.isEmpty && name != Array(".".utf8) && name != Array("..".utf8)
+        // A source without a name of its own (`.`, `..`, `/`) is copied into the target itself, even if the target is a
+        // link.
+        return target.with(isNamed ? name : [])
+    }
+
+    private func say(_ line: () -> Void) {
+        display.clear()
+        line()
+    }
+
+    private func isDirectory(_ path: Path) async throws -> Bool {
+        do throws(IOError) { return try await FileSystem.status(of: path).isDirectory } catch {
+            guard error.code == .notFound else { throw Failure("\(error)") }
+            return false
+        }
+    }
+}

@@ -1,0 +1,119 @@
+import AIO
+import Synchronization
+
+/// The access log: one line per request on standard output, in the common log format.
+final class AccessLog: Sendable {
+    private struct State {
+        var lines: [UInt8] = []
+        var isWriting = false
+        var hasFailed = false
+        /// The server is stopping: requests no longer wait for room, and lines beyond the limit are dropped.
+        var isStopping = false
+        var droppedCount = 0
+        var writing: Task<Void, Never>?
+    }
+
+    private let state = Mutex(State())
+    private let writer: StreamWriter
+    private let runtime: IORuntime
+
+    /// Bytes buffered for writing. Requests wait while the buffer holds more.
+    private static var sizeMax: Int { 1 << 20 }
+
+    init(_ runtime: IORuntime) {
+        self.runtime = runtime
+        writer = .standardOutput(runtime: runtime)
+    }
+
+    /// Logs a request; nil stands for bytes that were not a valid request.
+    func note(
+        _ client: SocketAddress?, _ request: Request?, _ status: Status, _ bytes: Int64, _ now: Int64
+    ) async {
+        let line = Self.line(client, request, status, bytes, now)
+        let begins = state.withLock { state in
+            guard !state.hasFailed else { return false }
+            if state.isStopping, state.lines.count > Self.sizeMax {
+                state.droppedCount += 1
+                return false
+            }
+            state.lines += line.utf8
+            defer { state.isWriting = true }
+            return !state.isWriting
+        }
+        // A separate task writes, so that no request waits for the write.
+        if begins {
+            let task = Task(executorPreference: runtime.loops.first) { await self.write() }
+            state.withLock { $0.writing = task }
+        }
+        while state.withLock({ $0.lines.count > Self.sizeMax && !$0.isStopping }) {
+            try? await runtime.sleep(until: .after(.milliseconds(10)))
+        }
+    }
+
+    /// From now on, requests do not wait for the log.
+    func beginStop() { state.withLock { $0.isStopping = true } }
+
+    /// Waits until all lines are written, or until `deadline`: standard output may have no reader. Then cancels the
+    /// write.
+    func finish(until deadline: Deadline) async {
+        while state.withLock({ $0.isWriting }), Deadline.now < deadline {
+            try? await runtime.sleep(until: .after(.milliseconds(5)))
+        }
+        let (task, dropped) = state.withLock { ($0.isWriting ? $0.writing : nil, $0.droppedCount) }
+        task?.cancel()
+        await task?.value
+        if task == nil, dropped > 0 { Console.complain("access log: nobody reads it; \(dropped) lines are lost") }
+    }
+
+    private func write() async {
+        while let lines = next() {
+            do throws(IOError) {
+                try await writer.writeAll(lines)
+            } catch {
+                let reason = error.code == .cancelled ? "nobody reads it; what was not read is lost" : "\(error)"
+                Console.complain("access log: \(reason); no more is written")
+                state.withLock { ($0.hasFailed, $0.isWriting, $0.lines) = (true, false, []) }
+                return
+            }
+        }
+    }
+
+    private func next() -> [UInt8]? {
+        state.withLock { state in
+            guard !state.lines.isEmpty else {
+                state.isWriting = false
+                return nil
+            }
+            defer { state.lines = [] }
+            return state.lines
+        }
+    }
+
+    static func line(
+        _ client: SocketAddress?, _ request: Request?, _ status: Status, _ bytes: Int64, _ now: Int64
+    ) -> String {
+        let first = request.map { "\($0.methodName) \(escape($0.target)) HTTP/1.\($0.isVersion10 ? 0 : 1)" } ?? "-"
+        return "\(host(client)) - - [\(HTTPDate.logText(now))] \"\(first)\" \(status.rawValue) \(bytes)\n"
+    }
+
+    private static func host(_ client: SocketAddress?) -> String {
+        switch client {
+        case .v4(let address, _)?: "\(address)"
+        case .v6(let address, _, _)?: "\(address)"
+        default: "unix"
+        }
+    }
+
+    /// Bytes that could end the field or control a terminal become `\xHH`.
+    private static func escape(_ target: String) -> String {
+        var text = ""
+        for byte in target.utf8 {
+            if (0x21...0x7e).contains(byte), byte != UInt8(ascii: "\""), byte != UInt8(ascii: "\\") {
+                text.unicodeScalars.append(Unicode.Scalar(byte))
+            } else {
+                text += "\\x" + (byte < 16 ? "0" : "") + String(byte, radix: 16)
+            }
+        }
+        return text
+    }
+}

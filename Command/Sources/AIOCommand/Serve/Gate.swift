@@ -1,0 +1,42 @@
+import Synchronization
+
+/// An asynchronous semaphore: admits a limited number of tasks at a time, the others in FIFO order.
+final class Gate: Sendable {
+    private struct State {
+        var free: Int
+        /// The waiting tasks, from `first` on. Those before it have entered.
+        var waiting: [CheckedContinuation<Void, Never>?] = []
+        var first = 0
+    }
+
+    private let state: Mutex<State>
+
+    init(width: Int) { state = Mutex(State(free: width)) }
+
+    func enter() async {
+        await withCheckedContinuation { continuation in
+            let isFree = state.withLock { state in
+                guard state.free == 0 else {
+                    state.free -= 1
+                    return true
+                }
+                state.waiting.append(continuation)
+                return false
+            }
+            if isFree { continuation.resume() }
+        }
+    }
+
+    func leave() {
+        let next = state.withLock { state -> CheckedContinuation<Void, Never>? in
+            guard state.first < state.waiting.count else {
+                state.free += 1
+                (state.waiting, state.first) = ([], 0)
+                return nil
+            }
+            defer { state.first += 1 }
+            return state.waiting[state.first].take()
+        }
+        next?.resume()
+    }
+}

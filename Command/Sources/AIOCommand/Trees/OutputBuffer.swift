@@ -1,0 +1,22 @@
+import AIO
+import Glibc
+
+/// Buffered standard output. Paths are written as they are, but quoted on a terminal, so that they cannot control it.
+final class OutputBuffer {
+    private var bytes: [UInt8] = []
+    let isTerminal = isatty(1) == 1
+
+    func add(_ text: String) { bytes += text.utf8 }
+
+    func add(_ path: Path) { if isTerminal { add("\(path)") } else { bytes += path.bytes } }
+
+    /// Adds bytes that need no quoting.
+    func add(bytes more: [UInt8]) { bytes += more }
+
+    func flushIfLarge() throws(Failure) { if bytes.count > 65536 { try flush() } }
+
+    func flush() throws(Failure) {
+        defer { bytes.removeAll(keepingCapacity: true) }
+        try Console.write(bytes)
+    }
+}

@@ -1,0 +1,1 @@
+../../../../Tests/DropIns/Support/Command.swift

@@ -1,0 +1,34 @@
+internal import CKernel
+
+/// The size and free space of a file system, as statfs(2) reports them.
+public struct FileSystemStatistics: Sendable {
+    /// The type of the file system, a magic number of <linux/magic.h>.
+    public let type: UInt64
+    /// The preferred transfer size in bytes.
+    public let blockSize: Int
+    /// Bytes.
+    public let size: UInt64
+    public let freeSize: UInt64
+    /// Bytes available to unprivileged users.
+    public let availableSize: UInt64
+    /// The maximum number of files, and how many can still be created; 0 if the file system has no such limit.
+    public let fileCountMax: UInt64
+    public let freeFileCount: UInt64
+    /// The maximum length of a name in bytes.
+    public let nameLengthMax: Int
+    public let isReadOnly: Bool
+
+    init(_ status: ck_statfs) {
+        type = UInt64(bitPattern: status.type)
+        blockSize = Int(status.block_size)
+        // The block counts are in fragments. The kernel may report a fragment size of 0; then the unit is the block.
+        let unit = UInt64(clamping: status.fragment_size > 0 ? status.fragment_size : status.block_size)
+        size = status.blocks &* unit
+        freeSize = status.blocks_free &* unit
+        availableSize = status.blocks_available &* unit
+        fileCountMax = status.files
+        freeFileCount = status.files_free
+        nameLengthMax = Int(status.name_length_max)
+        isReadOnly = status.flags & CK_ST_RDONLY != 0
+    }
+}

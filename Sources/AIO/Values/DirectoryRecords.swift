@@ -1,0 +1,35 @@
+internal import CKernel
+
+/// The entries in the memory that getdents64(2) filled, except for `.` and `..`.
+struct DirectoryRecords: Sequence, IteratorProtocol {
+    struct Record {
+        var name: [UInt8]
+        /// CK_DT_DIR and the like; CK_DT_UNKNOWN if the file system does not report the type.
+        var type: UInt8
+        var inode: UInt64
+    }
+
+    private var rest: UnsafeRawBufferPointer
+    /// The directory offset after the last record: an lseek(2) to it continues with the next record.
+    private(set) var position: Int64 = 0
+
+    init(_ memory: UnsafeRawBufferPointer) { rest = memory }
+
+    mutating func next() -> Record? {
+        while rest.count >= MemoryLayout<ck_directory_entry>.size {
+            let header = rest.loadUnaligned(as: ck_directory_entry.self)
+            let size = Swift.min(Int(header.size), rest.count)
+            let name = rest[Int(CK_DIRECTORY_ENTRY_NAME_OFFSET)..<size].prefix { $0 != 0 }
+            rest = UnsafeRawBufferPointer(rebasing: rest[size...])
+            position = header.position
+            if Self.isDots(name) { continue }
+            return Record(name: Array(name), type: header.type, inode: header.inode)
+        }
+        return nil
+    }
+
+    /// `.` or `..`.
+    private static func isDots(_ name: UnsafeRawBufferPointer.SubSequence) -> Bool {
+        name.count <= 2 && name.allSatisfy { $0 == UInt8(ascii: ".") }
+    }
+}

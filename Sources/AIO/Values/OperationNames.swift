@@ -1,0 +1,6 @@
+internal import AIOCore
+
+extension Operation {
+    /// The operation's name in errors.
+    var name: String { traits.name.description }
+}

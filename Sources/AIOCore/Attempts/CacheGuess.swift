@@ -1,0 +1,63 @@
+internal import Synchronization
+
+/// A per-file estimate of whether the page cache is worth a system call: after consecutive misses, attempts are skipped
+/// for a while.
+///
+/// Concurrent tasks may lose each other's updates. It is an estimate, so relaxed loads and stores suffice.
+public struct CacheGuess: ~Copyable, Sendable {
+    /// Consecutive misses; if negative, the number of attempts to skip.
+    private let score = Atomic<Int32>(0)
+
+    /// An approximate count of reads served without suspension.
+    private let served = Atomic<UInt32>(0)
+
+    public init() {}
+
+    private static var missesMax: Int32 { 4 }
+    private static var pause: Int32 { 32 }
+
+    /// Whether to attempt; false while attempts are skipped.
+    @inline(__always)
+    public borrowing func isWorthAsking() -> Bool {
+        let score = score.load(ordering: .relaxed)
+        guard score < 0 else { return true }
+        // After a pause, a single miss starts the next pause.
+        self.score.store(score == -1 ? Self.missesMax - 1 : score + 1, ordering: .relaxed)
+        return false
+    }
+
+    /// Whether the last attempt was a hit.
+    @inline(__always)
+    public var isHitting: Bool { score.load(ordering: .relaxed) == 0 }
+
+    /// True for one call in 128: the caller then checks whether it monopolizes a loop's thread.
+    @inline(__always)
+    public borrowing func isTurnUsedUp() -> Bool {
+        let count = served.load(ordering: .relaxed) &+ 1
+        served.store(count, ordering: .relaxed)
+        return count & 127 == 0
+    }
+
+    @inline(__always)
+    public borrowing func noteHit() {
+        if score.load(ordering: .relaxed) != 0 { score.store(0, ordering: .relaxed) }
+    }
+
+    public borrowing func noteMiss() {
+        let misses = score.load(ordering: .relaxed) + 1
+        score.store(misses >= Self.missesMax ? -Self.pause : misses, ordering: .relaxed)
+    }
+
+    /// Records the outcome of an attempt. A stream that was not ready predicts nothing.
+    @inline(__always)
+    public borrowing func note(_ answer: Answer, isStream: Bool) {
+        switch answer {
+        case .done(let result): if result >= 0 { noteHit() }
+        case .wait: if !isStream { noteMiss() }
+        case .refused: noteUnsupported()
+        }
+    }
+
+    /// The file system does not support non-blocking reads (EOPNOTSUPP), which does not change.
+    public borrowing func noteUnsupported() { score.store(.min, ordering: .relaxed) }
+}

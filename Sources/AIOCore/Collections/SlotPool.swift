@@ -1,0 +1,62 @@
+internal import Synchronization
+
+/// The free slots of a range, as a lock-free stack for any thread.
+struct SlotPool: ~Copyable {
+    /// The first slot of the range: `links` is indexed relative to it.
+    private let first: UInt32
+    /// Upper half: a change count, against ABA. Lower half: the top slot, or `none`.
+    private let head: UnsafeMutablePointer<Atomic<UInt64>>
+    private let links: UnsafeMutablePointer<Atomic<UInt32>>
+
+    private static var none: UInt32 { .max }
+
+    init(capacity: Int, first: Int = 0) {
+        self.first = UInt32(first)
+        links = .allocate(capacity: capacity)
+        for index in 0..<capacity {
+            (links + index).initialize(to: Atomic(index + 1 < capacity ? UInt32(first + index + 1) : Self.none))
+        }
+        head = .allocate(capacity: 1)
+        head.initialize(to: Atomic(UInt64(capacity > 0 ? UInt32(first) : Self.none)))
+    }
+
+    deinit {
+        links.deallocate()
+        head.deallocate()
+    }
+
+    borrowing func pop() -> UInt32? {
+        // Acquire: pairs with the release in `push`, so that the previous owner's writes to the slot are visible.
+        var old = head.pointee.load(ordering: .acquiring)
+        while true {
+            let top = UInt32(truncatingIfNeeded: old)
+            guard top != Self.none else { return nil }
+            // Stale if another thread popped `top` meanwhile. The exchange then fails even if `top` is back on top
+            // (ABA), because the change count differs.
+            let next = links[Int(top - first)].load(ordering: .relaxed)
+            let new = Self.head(next, after: old)
+            let (exchanged, original) = head.pointee.weakCompareExchange(
+                expected: old, desired: new, successOrdering: .acquiring, failureOrdering: .acquiring)
+            if exchanged { return top }
+            old = original
+        }
+    }
+
+    borrowing func push(_ slot: UInt32) {
+        // Relaxed: the exchange below checks it.
+        var old = head.pointee.load(ordering: .relaxed)
+        while true {
+            links[Int(slot - first)].store(UInt32(truncatingIfNeeded: old), ordering: .relaxed)
+            // Release: the slot's content and link are written before a pop can see it.
+            let (exchanged, original) = head.pointee.weakCompareExchange(
+                expected: old, desired: Self.head(slot, after: old),
+                successOrdering: .releasing, failureOrdering: .relaxed)
+            if exchanged { return }
+            old = original
+        }
+    }
+
+    private static func head(_ slot: UInt32, after old: UInt64) -> UInt64 {
+        (old >> 32 &+ 1) << 32 | UInt64(slot)
+    }
+}

@@ -1,0 +1,26 @@
+/// The argument of ``Operation/splice(_:)`` and ``Operation/tee(_:)``. Waits until the input has data and the output
+/// has room; with SPLICE_F_NONBLOCK in `flags` it completes with EAGAIN instead. The order of several on one descriptor
+/// is unspecified.
+public struct Splice: BitwiseCopyable, Sendable {
+    public var input: Descriptor
+    /// Byte offset in the file; ``Transfer/currentPosition`` for a pipe, a stream, or the descriptor's own position.
+    public var inputOffset: Int64
+    public var output: Descriptor
+    public var outputOffset: Int64
+    /// Maximum number of bytes to move.
+    public var count: UInt32
+    /// SPLICE_F_ flags.
+    public var flags: UInt32
+
+    public init(
+        from input: Descriptor, inputOffset: Int64 = Transfer.currentPosition, to output: Descriptor,
+        outputOffset: Int64 = Transfer.currentPosition, count: UInt32, flags: UInt32 = 0
+    ) {
+        self.input = input
+        self.inputOffset = inputOffset
+        self.output = output
+        self.outputOffset = outputOffset
+        self.count = count
+        self.flags = flags
+    }
+}
