@@ -276,19 +276,6 @@ struct ck_cachestat {
     uint64_t recently_evicted;
 };
 
-// mmap(2), madvise(2)
-static const int32_t CK_PROT_READ = 1;
-static const int32_t CK_PROT_WRITE = 2;
-static const int32_t CK_MAP_SHARED = 0x01;
-static const int32_t CK_MAP_PRIVATE = 0x02;
-static const int32_t CK_MAP_ANONYMOUS = 0x20;
-static const int32_t CK_MAP_POPULATE = 0x8000;
-static const uint32_t CK_MFD_CLOEXEC = 1;
-static const int32_t CK_MADV_DONTFORK = 10;
-static const int32_t CK_MREMAP_MAYMOVE = 1;
-static const int32_t CK_MREMAP_FIXED = 2;
-static const int32_t CK_MADV_WIPEONFORK = 18;
-
 // prlimit64(2)
 struct ck_rlimit {
     uint64_t soft;

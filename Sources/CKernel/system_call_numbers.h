@@ -63,7 +63,6 @@ CK_NR(copy_file_range, __NR_copy_file_range);
 CK_NR(ioctl, __NR_ioctl);
 CK_NR(process_vm_readv, __NR_process_vm_readv);
 CK_NR(mmap, __NR_mmap);
-CK_NR(munmap, __NR_munmap);
 CK_NR(mremap, __NR_mremap);
 CK_NR(kcmp, __NR_kcmp);
 CK_NR(madvise, __NR_madvise);

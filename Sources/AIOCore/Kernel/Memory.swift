@@ -9,10 +9,10 @@ extension Kernel {
         call(CK_NR_mmap, 0, count, Int(protection), Int(flags), Int(descriptor), Int(offset))
     }
 
-    /// munmap(2).
+    /// munmap(2), libc's: see memory.h.
     @discardableResult
     public static func munmap(_ start: UnsafeMutableRawPointer, _ count: Int) -> Int {
-        call(CK_NR_munmap, address(start), count)
+        ck_munmap(start, count)
     }
 
     /// mremap(2) of a shared mapping with an old size of 0: maps the same memory again, replacing what is at `target`,

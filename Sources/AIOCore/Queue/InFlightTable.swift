@@ -97,7 +97,7 @@ final class InFlightTable: @unchecked Sendable {
     /// The only place that changes a state.
     @inline(__always)
     private func change(_ slot: UnsafeMutablePointer<Slot>, to next: State) {
-        assert(slot.pointee.state.mayBecome(next))
+        assert(slot.pointee.state.mayBecome(next), "not a successor of the state of the operation")
         slot.pointee.state = next
     }
 
