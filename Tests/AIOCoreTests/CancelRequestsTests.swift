@@ -51,7 +51,7 @@ import UnitSupport
         }
         let shared = Shared()
         let last: UInt32 = 5_000
-        let newest = Mutex<[UInt32: UInt32]>([:])
+        let newest = Locked<[UInt32: UInt32]>([:])
         withTaker {
             // The last look comes after the last writer.
             let isLast = shared.writersLeft.load(ordering: .acquiring) == 0

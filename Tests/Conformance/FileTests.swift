@@ -1,8 +1,8 @@
 import AIO
 import CKernel
 import Glibc
-import Synchronization
 import Testing
+import UnitSupport
 
 /// A file's life: opened, used by many, closed once.
 @Suite(.timeLimit(.minutes(10))) struct FileTests {
@@ -148,7 +148,7 @@ import Testing
         try await withScratch { scratch in
             let path = Path(try scratch.file("cancelled", [1]))
             try await withRuntime(engine) { runtime in
-                let kept = Mutex<File?>(nil)
+                let kept = Locked<File?>(nil)
                 let task = Task {
                     try await withFile(path, runtime: runtime) { file in
                         kept.withLock { $0 = file }
@@ -281,7 +281,7 @@ private struct BufferList: ~Copyable {
 
 /// What a runtime logged.
 final class LogLines: Sendable {
-    private let lines = Mutex<[String]>([])
+    private let lines = Locked<[String]>([])
 
     func append(_ line: String) { lines.withLock { $0.append(line) } }
     var all: [String] { lines.withLock { $0 } }

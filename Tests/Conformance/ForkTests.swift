@@ -2,7 +2,6 @@ import AIO
 import AIOCore
 import CKernel
 import Glibc
-import Synchronization
 import Testing
 import UnitSupport
 
@@ -152,6 +151,6 @@ private final class InlineExecutor: TaskExecutor, @unchecked Sendable {
     }
 
     private final class Result<Value: Sendable>: Sendable {
-        let value = Mutex<Value?>(nil)
+        let value = Locked<Value?>(nil)
     }
 }

@@ -2,6 +2,7 @@ import AIO
 import Glibc
 import Synchronization
 import Testing
+import UnitSupport
 
 /// Signals whose handlers interrupt system calls: a wait goes on, and nothing is lost.
 @Suite(.timeLimit(.minutes(10))) struct SignalTests {
@@ -54,7 +55,7 @@ private func waitForOneByte(_ engine: EngineKind, _ descriptor: Int32, _ isWaiti
 
 /// What a thread came to.
 private final class Outcome: Sendable {
-    private let stored = Mutex<[UInt8]?>(nil)
+    private let stored = Locked<[UInt8]?>(nil)
 
     func set(_ value: [UInt8]?) { stored.withLock { $0 = value } }
     var value: [UInt8]? { stored.withLock { $0 } }
