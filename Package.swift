@@ -33,7 +33,8 @@ let package = Package(
             name: "allocation-counter", dependencies: ["AIO", "AIOCore", "CAllocationCount"],
             path: "Tests/AllocationCounter",
             swiftSettings: [.enableUpcomingFeature("NonisolatedNonsendingByDefault")]),
-        .target(name: "UnitSupport", path: "Tests/UnitSupport"),
+        .target(name: "CExitTestOutput", path: "Tests/CExitTestOutput"),
+        .target(name: "UnitSupport", dependencies: ["CExitTestOutput"], path: "Tests/UnitSupport"),
         // What the tests kill while it replaces a file.
         .executableTarget(
             name: "replace-loop", dependencies: ["AIO"], path: "Tests/ReplaceLoop",

@@ -34,7 +34,8 @@ let package = Package(
             // swift-crypto is C++ inside, and does not say so to the linker.
             linkerSettings: [.linkedLibrary("stdc++")]),
         // The folder and the files that are links are the library's own tests'.
-        .target(name: "UnitSupport", path: "Tests/UnitSupport"),
+        .target(name: "CExitTestOutput", path: "Tests/CExitTestOutput"),
+        .target(name: "UnitSupport", dependencies: ["CExitTestOutput"], path: "Tests/UnitSupport"),
         .testTarget(
             name: "AIOCommandTests",
             dependencies: ["AIOCommand", "UnitSupport", .product(name: "AIO", package: "swift-aio")],
