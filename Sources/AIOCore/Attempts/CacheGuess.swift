@@ -58,6 +58,9 @@ public struct CacheGuess: ~Copyable, Sendable {
         }
     }
 
+    /// Attempts are skipped for a while, whatever the last ones brought.
+    borrowing func notePause() { score.store(-Self.pause, ordering: .relaxed) }
+
     /// The file system does not support non-blocking reads (EOPNOTSUPP), which does not change.
     public borrowing func noteUnsupported() { score.store(.min, ordering: .relaxed) }
 }

@@ -13,7 +13,13 @@ struct CacheGuesses: ~Copyable {
         guesses.deallocate()
     }
 
-    func ask(_ transfer: Transfer) -> Answer? { transfer.ask(guess(transfer.descriptor.number).pointee) }
+    func ask(_ transfer: Transfer) -> Answer? {
+        let guess = guess(transfer.descriptor.number)
+        let answer = transfer.ask(guess.pointee)
+        // Not for ever: the number may come to name another file.
+        if case .refused? = answer { guess.pointee.notePause() }
+        return answer
+    }
 
     private func guess(_ number: Int32) -> UnsafeMutablePointer<CacheGuess> {
         guesses + Int(UInt32(bitPattern: number)) % Self.count

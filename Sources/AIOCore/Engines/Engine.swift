@@ -14,6 +14,9 @@ protocol Engine: ~Copyable {
     /// Accepts one operation. It may be executed immediately if that cannot block.
     mutating func stage(_ operation: Operation, _ token: Token)
 
+    /// Accepts one operation for a worker: the queue does not want the engine's own way of executing it.
+    mutating func stageWithWorker(_ operation: Operation, _ token: Token)
+
     /// Requests cancellation of a staged operation. Its completion tells the outcome.
     mutating func requestCancel(_ token: Token)
 
@@ -37,4 +40,30 @@ protocol Engine: ~Copyable {
     /// Registers memory, for `Transfer.bufferIndex`. Returns 0 or a negative errno.
     mutating func register(buffers: UnsafeBufferPointer<iovec>) -> Int
     mutating func unregisterBuffers() -> Int
+
+    /// For a guest: takes holds on files for operations that are yet to be staged; nil if the engine does not support
+    /// it.
+    var holds: FileHolds? { get }
+
+    // MARK: For an engine that the kernel may cut off
+
+    /// The errno with which the engine lost its ring; 0 while it has not.
+    var lostErrno: Int32 { get }
+
+    /// Whether completions arrive only after the submitting thread has exited.
+    var needsNewThread: Bool { get }
+
+    /// Whether an operation is in a lost ring. After `giveUp`, a late completion from there is ignored.
+    func isLost(_ token: Token) -> Bool
+    mutating func giveUp(_ token: Token)
+}
+
+/// Most engines have no ring to lose.
+extension Engine where Self: ~Copyable {
+    mutating func stageWithWorker(_ operation: Operation, _ token: Token) { stage(operation, token) }
+    var holds: FileHolds? { nil }
+    var lostErrno: Int32 { 0 }
+    var needsNewThread: Bool { false }
+    func isLost(_ token: Token) -> Bool { false }
+    mutating func giveUp(_ token: Token) {}
 }

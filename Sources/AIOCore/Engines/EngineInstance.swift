@@ -1,199 +1,115 @@
 internal import CKernel
 
-/// An engine of any kind: a handle, which `destroy` ends.
-///
-/// Dispatch is a switch over pointers to plain structs instead of an existential: it is in the Embedded subset, and
-/// costs one predicted branch per operation.
-struct EngineInstance: BitwiseCopyable {
-    private enum Reference: BitwiseCopyable {
-        case ioUring(UnsafeMutablePointer<IOUringEngine>)
-        case threads(UnsafeMutablePointer<ThreadsEngine>)
-        case linuxAIO(UnsafeMutablePointer<LinuxAIOEngine>)
-        case readahead(UnsafeMutablePointer<ReadaheadEngine>)
-    }
-
-    private let reference: Reference
+/// An engine of any kind, and its owner.
+struct EngineInstance: ~Copyable {
     /// The kind that was requested.
     let kind: EngineKind
+    private let place: UnsafeMutableRawPointer
+    private let calls: EngineCalls
 
     init(_ kind: EngineKind, _ configuration: EngineConfiguration) throws(EngineFailure) {
-        self.kind = kind
         switch kind {
-        case .ioUring: reference = .ioUring(Self.place(try IOUringEngine(configuration)))
-        case .threads where configuration.sendsDirectToLinuxAIO:
-            reference = .linuxAIO(Self.place(try LinuxAIOEngine(besides: configuration)))
-        case .threads: reference = .threads(Self.place(try ThreadsEngine(configuration)))
-        case .linuxAIO: reference = .linuxAIO(Self.place(try LinuxAIOEngine(configuration)))
-        case .readahead: reference = .readahead(Self.place(try ReadaheadEngine(configuration)))
+        case .ioUring: self.init(kind, try IOUringEngine(configuration))
+        case .threads, .linuxAIO, .readahead:
+            self.init(kind, try ThreadsEngine(configuration, as: kind, ThreadsServices(kind, configuration)))
         }
     }
 
-    private static func place<E: Engine & ~Copyable>(_ engine: consuming E) -> UnsafeMutablePointer<E> {
-        let pointer = UnsafeMutablePointer<E>.allocate(capacity: 1)
-        pointer.initialize(to: engine)
-        return pointer
+    private init<Kind: Engine & ~Copyable>(_ kind: EngineKind, _ engine: consuming Kind) {
+        let place = UnsafeMutablePointer<Kind>.allocate(capacity: 1)
+        place.initialize(to: engine)
+        self.kind = kind
+        self.place = UnsafeMutableRawPointer(place)
+        calls = EngineCalls(of: Kind.self)
     }
 
-    func destroy() {
-        switch reference {
-        case .ioUring(let engine):
-            engine.deinitialize(count: 1)
-            engine.deallocate()
-        case .threads(let engine):
-            engine.deinitialize(count: 1)
-            engine.deallocate()
-        case .linuxAIO(let engine):
-            engine.deinitialize(count: 1)
-            engine.deallocate()
-        case .readahead(let engine):
-            engine.deinitialize(count: 1)
-            engine.deallocate()
-        }
-    }
+    deinit { calls.destroy(place) }
 
-    var descriptor: Int32 {
-        switch reference {
-        case .ioUring(let engine): engine.pointee.descriptor
-        case .threads(let engine): engine.pointee.descriptor
-        case .linuxAIO(let engine): engine.pointee.descriptor
-        case .readahead(let engine): engine.pointee.descriptor
-        }
-    }
-
-    /// For a guest: takes holds on files for operations that are yet to be staged; nil if the engine does not support
-    /// it.
-    var holds: FileHolds? {
-        switch reference {
-        case .ioUring(let engine): engine.pointee.holds
-        case .threads, .linuxAIO, .readahead: nil
-        }
-    }
-
-    /// The errno with which the engine lost its ring; 0 while it has not.
-    @inline(__always)
-    var lostErrno: Int32 {
-        switch reference {
-        case .ioUring(let engine): engine.pointee.lostErrno
-        case .threads, .linuxAIO, .readahead: 0
-        }
-    }
-
-    /// Whether completions arrive only after the submitting thread has exited.
-    var needsNewThread: Bool {
-        switch reference {
-        case .ioUring(let engine): engine.pointee.needsNewThread
-        case .threads, .linuxAIO, .readahead: false
-        }
-    }
-
-    /// Whether an operation is in a lost ring. After `giveUp`, a late completion from there is ignored.
-    func isLost(_ token: Token) -> Bool {
-        switch reference {
-        case .ioUring(let engine): engine.pointee.isLost && engine.pointee.isInRing(token)
-        case .threads, .linuxAIO, .readahead: false
-        }
-    }
-
-    func giveUp(_ token: Token) {
-        if case .ioUring(let engine) = reference { engine.pointee.giveUp(token) }
-    }
+    var descriptor: Int32 { calls.descriptor(place) }
+    var holds: FileHolds? { calls.holds(place) }
+    var needsNewThread: Bool { calls.needsNewThread(place) }
 
     @inline(__always)
-    func stage(_ operation: Operation, _ token: Token) {
-        switch reference {
-        case .ioUring(let engine): engine.pointee.stage(operation, token)
-        case .threads(let engine): engine.pointee.stage(operation, token)
-        case .linuxAIO(let engine): engine.pointee.stage(operation, token)
-        case .readahead(let engine): engine.pointee.stage(operation, token)
-        }
-    }
-
-    /// For a ring: gives an operation to a pool worker instead of one of the kernel's workers.
-    func stageWithWorker(_ operation: Operation, _ token: Token) {
-        guard case .ioUring(let engine) = reference else { return stage(operation, token) }
-        engine.pointee.sendToWorker(operation, token)
-    }
-
-    func requestCancel(_ token: Token) {
-        switch reference {
-        case .ioUring(let engine): engine.pointee.requestCancel(token)
-        case .threads(let engine): engine.pointee.requestCancel(token)
-        case .linuxAIO(let engine): engine.pointee.requestCancel(token)
-        case .readahead(let engine): engine.pointee.requestCancel(token)
-        }
-    }
+    var lostErrno: Int32 { calls.lostErrno(place) }
 
     @inline(__always)
-    func enter(atLeast count: Int, until deadline: Nanoseconds) {
-        switch reference {
-        case .ioUring(let engine): engine.pointee.enter(atLeast: count, until: deadline)
-        case .threads(let engine): engine.pointee.enter(atLeast: count, until: deadline)
-        case .linuxAIO(let engine): engine.pointee.enter(atLeast: count, until: deadline)
-        case .readahead(let engine): engine.pointee.enter(atLeast: count, until: deadline)
-        }
-    }
+    func stage(_ operation: Operation, _ token: Token) { calls.stage(place, operation, token) }
 
     @inline(__always)
-    func drain(into completions: UnsafeMutableBufferPointer<Completion>) -> Int {
-        switch reference {
-        case .ioUring(let engine): engine.pointee.drain(into: completions)
-        case .threads(let engine): engine.pointee.drain(into: completions)
-        case .linuxAIO(let engine): engine.pointee.drain(into: completions)
-        case .readahead(let engine): engine.pointee.drain(into: completions)
+    func enter(atLeast count: Int, until deadline: Nanoseconds) { calls.enter(place, count, deadline) }
+
+    @inline(__always)
+    func drain(into completions: UnsafeMutableBufferPointer<Completion>) -> Int { calls.drain(place, completions) }
+
+    func stageWithWorker(_ operation: Operation, _ token: Token) { calls.stageWithWorker(place, operation, token) }
+    func requestCancel(_ token: Token) { calls.requestCancel(place, token) }
+    func isLost(_ token: Token) -> Bool { calls.isLost(place, token) }
+    func giveUp(_ token: Token) { calls.giveUp(place, token) }
+    func wake() { calls.wake(place) }
+    func exportDescriptor() { calls.exportDescriptor(place) }
+    func register(files: UnsafeBufferPointer<Int32>) -> Int { calls.registerFiles(place, files) }
+    func unregisterFiles() -> Int { calls.unregisterFiles(place) }
+    func register(buffers: UnsafeBufferPointer<iovec>) -> Int { calls.registerBuffers(place, buffers) }
+    func unregisterBuffers() -> Int { calls.unregisterBuffers(place) }
+}
+
+/// The members of an engine, as functions of its address.
+///
+/// Instead of an existential, which the Embedded subset lacks, and of a generic class, whose methods the compiler
+/// specializes in that subset alone: elsewhere each of their calls goes on through the conformance to `Engine`. A
+/// closure that captures nothing is specialized in both, and costs an indirect call and no reference counting.
+private struct EngineCalls {
+    typealias Place = UnsafeMutableRawPointer
+
+    // Those of each turn side by side: 64 bytes.
+    let stage: (Place, Operation, Token) -> Void
+    let enter: (Place, Int, Nanoseconds) -> Void
+    let drain: (Place, UnsafeMutableBufferPointer<Completion>) -> Int
+    let lostErrno: (Place) -> Int32
+
+    let descriptor: (Place) -> Int32
+    let stageWithWorker: (Place, Operation, Token) -> Void
+    let requestCancel: (Place, Token) -> Void
+    let wake: (Place) -> Void
+    let exportDescriptor: (Place) -> Void
+    let registerFiles: (Place, UnsafeBufferPointer<Int32>) -> Int
+    let unregisterFiles: (Place) -> Int
+    let registerBuffers: (Place, UnsafeBufferPointer<iovec>) -> Int
+    let unregisterBuffers: (Place) -> Int
+    let holds: (Place) -> FileHolds?
+    let needsNewThread: (Place) -> Bool
+    let isLost: (Place, Token) -> Bool
+    let giveUp: (Place, Token) -> Void
+    let destroy: (Place) -> Void
+
+    init<Kind: Engine & ~Copyable>(of engine: Kind.Type) {
+        stage = { $0.engine(Kind.self).pointee.stage($1, $2) }
+        enter = { $0.engine(Kind.self).pointee.enter(atLeast: $1, until: $2) }
+        drain = { $0.engine(Kind.self).pointee.drain(into: $1) }
+        lostErrno = { $0.engine(Kind.self).pointee.lostErrno }
+        descriptor = { $0.engine(Kind.self).pointee.descriptor }
+        stageWithWorker = { $0.engine(Kind.self).pointee.stageWithWorker($1, $2) }
+        requestCancel = { $0.engine(Kind.self).pointee.requestCancel($1) }
+        wake = { $0.engine(Kind.self).pointee.wake() }
+        exportDescriptor = { $0.engine(Kind.self).pointee.exportDescriptor() }
+        registerFiles = { $0.engine(Kind.self).pointee.register(files: $1) }
+        unregisterFiles = { $0.engine(Kind.self).pointee.unregisterFiles() }
+        registerBuffers = { $0.engine(Kind.self).pointee.register(buffers: $1) }
+        unregisterBuffers = { $0.engine(Kind.self).pointee.unregisterBuffers() }
+        holds = { $0.engine(Kind.self).pointee.holds }
+        needsNewThread = { $0.engine(Kind.self).pointee.needsNewThread }
+        isLost = { $0.engine(Kind.self).pointee.isLost($1) }
+        giveUp = { $0.engine(Kind.self).pointee.giveUp($1) }
+        destroy = {
+            $0.engine(Kind.self).deinitialize(count: 1)
+            $0.deallocate()
         }
     }
+}
 
-    func wake() {
-        switch reference {
-        case .ioUring(let engine): engine.pointee.wake()
-        case .threads(let engine): engine.pointee.wake()
-        case .linuxAIO(let engine): engine.pointee.wake()
-        case .readahead(let engine): engine.pointee.wake()
-        }
-    }
-
-    func exportDescriptor() {
-        switch reference {
-        case .ioUring(let engine): engine.pointee.exportDescriptor()
-        case .threads(let engine): engine.pointee.exportDescriptor()
-        case .linuxAIO(let engine): engine.pointee.exportDescriptor()
-        case .readahead(let engine): engine.pointee.exportDescriptor()
-        }
-    }
-
-    func register(files: UnsafeBufferPointer<Int32>) -> Int {
-        switch reference {
-        case .ioUring(let engine): engine.pointee.register(files: files)
-        case .threads(let engine): engine.pointee.register(files: files)
-        case .linuxAIO(let engine): engine.pointee.register(files: files)
-        case .readahead(let engine): engine.pointee.register(files: files)
-        }
-    }
-
-    func unregisterFiles() -> Int {
-        switch reference {
-        case .ioUring(let engine): engine.pointee.unregisterFiles()
-        case .threads(let engine): engine.pointee.unregisterFiles()
-        case .linuxAIO(let engine): engine.pointee.unregisterFiles()
-        case .readahead(let engine): engine.pointee.unregisterFiles()
-        }
-    }
-
-    func register(buffers: UnsafeBufferPointer<iovec>) -> Int {
-        switch reference {
-        case .ioUring(let engine): engine.pointee.register(buffers: buffers)
-        case .threads(let engine): engine.pointee.register(buffers: buffers)
-        case .linuxAIO(let engine): engine.pointee.register(buffers: buffers)
-        case .readahead(let engine): engine.pointee.register(buffers: buffers)
-        }
-    }
-
-    func unregisterBuffers() -> Int {
-        switch reference {
-        case .ioUring(let engine): engine.pointee.unregisterBuffers()
-        case .threads(let engine): engine.pointee.unregisterBuffers()
-        case .linuxAIO(let engine): engine.pointee.unregisterBuffers()
-        case .readahead(let engine): engine.pointee.unregisterBuffers()
-        }
+extension UnsafeMutableRawPointer {
+    @inline(__always)
+    fileprivate func engine<Kind: Engine & ~Copyable>(_ kind: Kind.Type) -> UnsafeMutablePointer<Kind> {
+        assumingMemoryBound(to: kind)
     }
 }

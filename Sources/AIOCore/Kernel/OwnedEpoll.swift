@@ -46,6 +46,12 @@ struct OwnedEpoll: ~Copyable {
     /// Whether both descriptors still exist. Ends the next wait, as a wake-up does.
     func check() -> Bool { timer.isOurs && Self.ask(number, timer) }
 
+    /// From now on a write to this eventfd ends a wait. Edge-triggered.
+    func watch(_ eventDescriptor: Int32) -> Int {
+        Kernel.epollControl(
+            number, CK_EPOLL_CTL_ADD, eventDescriptor, CK_POLLIN | CK_EPOLLET, Self.data(timer, .signal))
+    }
+
     // MARK: Entries
 
     /// What an event refers to.

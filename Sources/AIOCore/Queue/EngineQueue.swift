@@ -7,8 +7,9 @@ public import CKernel
 /// would need to do: deadlines and timers, cancellation, polling after EAGAIN, and resubmission of what the kernel
 /// dropped because the submitting thread exited.
 public struct EngineQueue: ~Copyable {
-    let table: InFlightTable
+    // Destroyed before `table`, since that waits for the workers.
     let engine: EngineInstance
+    let table: InFlightTable
     private let hasDedicatedThread: Bool
     /// Completed and not yet drained.
     private var ready: FixedQueue<Delivery>
@@ -48,10 +49,7 @@ public struct EngineQueue: ~Copyable {
     }
 
     /// The caller has drained all operations. One still in flight would write into freed memory (use-after-free).
-    deinit {
-        engine.destroy()
-        scratch.deallocate()
-    }
+    deinit { scratch.deallocate() }
 
     /// The kind of engine that was requested.
     public var engineKind: EngineKind { engine.kind }

@@ -15,9 +15,11 @@ public struct EngineConfiguration: BitwiseCopyable, Sendable {
     public var isGuest = false
     /// For tests: wakes a ring by a timer, as before Linux 6.7.
     var usesWakeTimer = false
-    /// Whether the engine `threads` uses the kernel's Linux AIO for direct transfers where that is allowed, as
-    /// `linux-aio` does. The context is created by the first of them.
+    /// Whether the engine `threads` or `readahead` uses the kernel's Linux AIO for direct transfers where that is
+    /// allowed, as `linux-aio` does. The context is created by the first of them.
     public var sendsDirectToLinuxAIO = false
+    /// Whether the engine `threads` or `linux-aio` serves buffered reads without threads, as `readahead` does.
+    public var readsAhead = false
 
     /// Maximum number of operations in flight, waits included. The slot of a token is below this.
     var placeCount: Int { queueDepth + waitingLimit }

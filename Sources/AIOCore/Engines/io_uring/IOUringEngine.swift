@@ -232,7 +232,10 @@ struct IOUringEngine: ~Copyable, Engine {
         return operation
     }
 
-    mutating func sendToWorker(_ operation: Operation, _ token: Token) {
+    /// Instead of one of the kernel's workers.
+    mutating func stageWithWorker(_ operation: Operation, _ token: Token) { sendToWorker(operation, token) }
+
+    private mutating func sendToWorker(_ operation: Operation, _ token: Token) {
         let operation = resolved(operation)
         if pool == nil {
             pool = WorkerPool(

@@ -22,7 +22,7 @@ extension IOUringEngine {
     mutating func lose(_ result: Int) {
         guard !isLost else { return }
         lostErrno = Int32(-result)
-        if let made = try? ThreadsEngine(configuration, for: .ioUring, waker) {
+        if let made = try? ThreadsEngine(configuration, as: .ioUring, ThreadsServices(), waker) {
             let place = UnsafeMutablePointer<ThreadsEngine>.allocate(capacity: 1)
             place.initialize(to: made)
             if isExported { place.pointee.exportDescriptor() }
@@ -51,6 +51,8 @@ extension IOUringEngine {
     }
 
     func isInRing(_ token: Token) -> Bool { ringTokens[Int(token.slot)] == token.rawValue }
+
+    func isLost(_ token: Token) -> Bool { isLost && isInRing(token) }
 
     /// Whether the kernel delivers outstanding completions only once this thread exits.
     var needsNewThread: Bool {
