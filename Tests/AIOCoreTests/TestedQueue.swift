@@ -8,8 +8,10 @@ final class TestedQueue: @unchecked Sendable {
     private let queue: UnsafeMutablePointer<EngineQueue>
     let memory = UnsafeMutableRawPointer.allocate(byteCount: 1, alignment: 1)
 
-    init(_ engine: EngineKind, queueDepth: Int) throws {
-        let made = try EngineQueue(engine, EngineConfiguration(queueDepth: queueDepth))
+    init(_ engine: EngineKind, queueDepth: Int, _ configure: (inout EngineConfiguration) -> Void = { _ in }) throws {
+        var configuration = EngineConfiguration(queueDepth: queueDepth)
+        configure(&configuration)
+        let made = try EngineQueue(engine, configuration)
         queue = .allocate(capacity: 1)
         queue.initialize(to: made)
     }

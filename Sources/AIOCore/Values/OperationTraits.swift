@@ -125,10 +125,13 @@ extension Operation {
                 isWithoutWaiting: options & CK_WNOHANG != 0,
                 needsKind: false)
         case .futexWait: OperationTraits("futex", by: .sleep, awaits: .wakeUp, isWait: true)
-        case .poll(let file, _): OperationTraits("poll", on: file, awaits: .descriptor(.polling), isWait: true)
+        case .poll(let file, _):
+            OperationTraits(
+                "poll", on: file, awaits: .descriptor(.polling), isWait: true, restartsAfterInterrupt: true)
         case .pollEach(let file, _):
             OperationTraits(
-                "poll", by: .steps, on: file, awaits: .descriptor(.polling), isWait: true, isRepeating: true)
+                "poll", by: .steps, on: file, awaits: .descriptor(.polling), isWait: true, isRepeating: true,
+                restartsAfterInterrupt: true)
         case .timeout: OperationTraits("timeout", by: .timer, awaits: .clock, isWait: true)
         case .repeatingTimeout: OperationTraits("timeout", by: .timer, awaits: .clock, isWait: true, isRepeating: true)
         case .buffers(let call): OperationTraits("buffers", by: .queue, isRelease: call.isRelease)

@@ -27,6 +27,7 @@ struct IOUringEngine: ~Copyable, Engine {
     var lostErrno: Int32 = 0
     var standIn: UnsafeMutablePointer<ThreadsEngine>?
     private var remote: RemoteGate
+    var postponed: PostponedEntries
     /// By slot, the result of a zero-copy send until the kernel releases the caller's memory. Allocated on first use.
     private var zeroCopyResults: UnsafeMutablePointer<Int32>?
     private var isWakeArmed = false
@@ -69,6 +70,7 @@ struct IOUringEngine: ~Copyable, Engine {
         self.wakeTimer = wakeTimer
         remote = RemoteGate(
             limit: configuration.remoteLimit, capacity: configuration.placeCount)
+        postponed = PostponedEntries(capacity: configuration.placeCount)
         outgoing = FixedQueue(capacity: configuration.placeCount)
         completedHere = FixedQueue(capacity: configuration.placeCount)
         ringTokens = .allocate(capacity: configuration.placeCount)
@@ -156,9 +158,7 @@ struct IOUringEngine: ~Copyable, Engine {
     private mutating func encode(_ operation: Operation, _ token: Token) {
         // The ring's first attempt adds O_NONBLOCK, which opens a FIFO without its other end.
         if case .open = operation, operation.mayOpenWhatWaits { return sendToWorker(operation, token) }
-        guard let entry = nextEntry() else {
-            return isLost ? stageWithStandIn(operation, token) : sendToWorker(operation, token)
-        }
+        guard let entry = nextEntry() else { return stageWithoutEntry(operation, token) }
         guard entry.pointee.encode(operation, supported: supportedOpcodes) else {
             // The entry is already taken: it becomes a nop whose completion is ignored.
             entry.pointee = ck_uring_submission()
@@ -177,6 +177,14 @@ struct IOUringEngine: ~Copyable, Engine {
         if operation.mayWaitForOthers { entry.pointee.flags |= CK_URING_SQE_ASYNC }
     }
 
+    /// The kernel refuses to consume entries.
+    private mutating func stageWithoutEntry(_ operation: Operation, _ token: Token) {
+        guard !isLost else { return stageWithStandIn(operation, token) }
+        // A worker executes no poll. The queue stages what ends with EINTR again.
+        if case .poll = operation { return completeHere(token, -EINTR) }
+        sendToWorker(operation, token)
+    }
+
     /// Disowns an operation in the ring: its completion from there is ignored.
     mutating func giveUp(_ token: Token) {
         guard isInRing(token) else { return }
@@ -190,8 +198,15 @@ struct IOUringEngine: ~Copyable, Engine {
             if pool.remove(token) { return completeHere(token, -ECANCELED) }
         }
         if remote.remove(token) { return completeHere(token, -ECANCELED) }
-        if isLost { return requestCancelOfLost(token) }
-        guard let entry = nextEntry() else { return }
+        cancelInRing(token)
+    }
+
+    mutating func cancelInRing(_ token: Token) {
+        guard !isLost else { return requestCancelOfLost(token) }
+        guard let entry = nextEntry() else {
+            if isLost { requestCancelOfLost(token) } else if isInRing(token) { postponeCancel(token) }
+            return
+        }
         entry.pointee.opcode = CK_URING_OP_ASYNC_CANCEL
         entry.pointee.descriptor = -1
         entry.pointee.address = token.rawValue
@@ -247,8 +262,12 @@ struct IOUringEngine: ~Copyable, Engine {
     }
 
     /// Arms the wake-up: a wait for the waker's word, which one wake-up ends, or a multishot poll of the timer.
-    private mutating func armWake() {
-        guard !isWakeArmed, !isLost, let entry = nextEntry() else { return }
+    mutating func armWake() {
+        guard !isWakeArmed, !isLost else { return }
+        guard let entry = nextEntry() else {
+            postponed.armsWake = true
+            return
+        }
         if let wakeTimer {
             entry.pointee.opcode = CK_URING_OP_POLL_ADD
             entry.pointee.descriptor = wakeTimer.number
@@ -277,6 +296,10 @@ struct IOUringEngine: ~Copyable, Engine {
         if let pool, pool.isShortOfThreads {
             pool.help()
             deadline = min(deadline, Kernel.now() &+ Self.lookTime)
+        }
+        if !postponed.isEmpty {
+            stagePostponed()
+            if !postponed.isEmpty { deadline = min(deadline, Kernel.now() &+ Self.lookTime) }
         }
         let count = workersMaySleep() ? countToWaitFor(count) : 0
         guard !isLost else { return enterStandIn(atLeast: count, until: deadline) }
