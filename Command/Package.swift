@@ -38,7 +38,13 @@ let package = Package(
         .target(name: "UnitSupport", dependencies: ["CExitTestOutput"], path: "Tests/UnitSupport"),
         .testTarget(
             name: "AIOCommandTests",
-            dependencies: ["AIOCommand", "UnitSupport", .product(name: "AIO", package: "swift-aio")],
+            dependencies: [
+                "AIOCommand", "UnitSupport",
+                .product(name: "AIO", package: "swift-aio"),
+                .product(name: "AIOCore", package: "swift-aio"),
+                .product(name: "Crypto", package: "swift-crypto"),
+                .product(name: "NIOCore", package: "swift-nio"),
+            ],
             swiftSettings: swiftSettings),
     ],
     swiftLanguageModes: [.v6]

@@ -121,7 +121,8 @@ public func threads() -> Set<Int32> {
     Set(entries(of: "/proc/self/task")).filter { !threadName($0).hasPrefix("iou-") }
 }
 
-private func threadName(_ thread: Int32) -> String {
+/// Empty if the thread is gone.
+public func threadName(_ thread: Int32) -> String {
     guard let file = fopen("/proc/self/task/\(thread)/comm", "r") else { return "" }
     defer { fclose(file) }
     var line = [CChar](repeating: 0, count: 64)
