@@ -3,7 +3,7 @@ import Testing
 @testable import AIOCore
 
 @Suite struct CacheGuessTests {
-    /// How many of `count` attempts are made, if all of them miss.
+    /// The number of attempts made out of `count` if all of them miss.
     private func attempts(_ guess: borrowing CacheGuess, _ count: Int) -> Int {
         var attempts = 0
         for _ in 0..<count where guess.isWorthAsking() {

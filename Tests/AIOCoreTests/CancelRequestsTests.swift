@@ -32,7 +32,7 @@ import UnitSupport
         #expect(tokens == [Token(slot: 0, generation: 3)])
     }
 
-    /// Generations before and after the wrap at 31 bits. Whatever the order, the newer is the one that can be live.
+    /// Generations before and after the wrap at 31 bits. In either order, the newer one wins: only it can be live.
     @Test(arguments: [(0, 1), (1, 2), (0x7fff_ffff, 0), (0x7fff_fff0, 5)] as [(UInt32, UInt32)])
     func theNewerOfTwoGenerationsCounts(_ older: UInt32, _ newer: UInt32) {
         for order in [[older, newer], [newer, older]] {
@@ -45,7 +45,7 @@ import UnitSupport
 
     @Test func underManyThreadsEveryRequestArrives() {
         final class Shared: @unchecked Sendable {
-            // @unchecked: what is tested is made for several threads.
+            // @unchecked: the code under test is thread-safe.
             let requests = CancelRequests(capacity: 4)
             let writersLeft = Atomic<Int>(4)
         }
@@ -53,7 +53,7 @@ import UnitSupport
         let last: UInt32 = 5_000
         let newest = Locked<[UInt32: UInt32]>([:])
         withTaker {
-            // The last look comes after the last writer.
+            // Read before the requests are taken, so that the last pass follows the last writer.
             let isLast = shared.writersLeft.load(ordering: .acquiring) == 0
             shared.requests.take { token in
                 newest.withLock { newest in

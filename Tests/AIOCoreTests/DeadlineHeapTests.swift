@@ -48,7 +48,7 @@ import UnitSupport
         #expect(earliest == 2)
     }
 
-    /// Against a dictionary that is sorted each time. Few distinct deadlines, so that equal ones are common.
+    /// Compares with a sorted array. There are few distinct deadlines, so that equal ones are common.
     @Test func everySequenceAgreesWithASortedModel() throws {
         var random = SeededGenerator("DeadlineHeap")
         let capacity = 40

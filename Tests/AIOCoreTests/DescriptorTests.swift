@@ -15,7 +15,7 @@ import UnitSupport
         let directory = TemporaryDirectory()
         var how = ck_open_how(flags: CK_O_CREAT | CK_O_RDWR | CK_O_DIRECT | CK_O_CLOEXEC, mode: 0o600, resolve: 0)
         let number = Int32(Kernel.openat2(CK_AT_FDCWD, directory.file("file"), &how))
-        // tmpfs before 6.6 refuses it; the directory can be had elsewhere, by AIO_TEST_DIRECTORY.
+        // tmpfs before 6.6 refuses O_DIRECT; AIO_TEST_DIRECTORY selects another directory.
         try #require(number >= 0, "O_DIRECT in \(directory.path): \(number)")
         defer { close(number) }
         #expect(Descriptor.classify(number).kind == .direct)
@@ -63,7 +63,7 @@ import UnitSupport
         #expect(Descriptor.classify(TemporaryFile().descriptor).backing != .memory)
     }
 
-    /// Their names are in devtmpfs, which is in memory: they are not.
+    /// The names of block devices are in devtmpfs, which is in memory; the devices are not.
     @Test func aBlockDeviceIsNoFileInMemory() throws {
         let numbers = ["vda", "sda", "nvme0n1", "loop0"].lazy.map { open("/dev/\($0)", O_RDONLY | O_CLOEXEC) }
         guard let number = numbers.first(where: { $0 >= 0 }) else {
@@ -93,7 +93,7 @@ import UnitSupport
         .call(.setPermissions(1, permissions: 2)),
     ]
 
-    /// All but the descriptor stays as it was: seen by the text of the value.
+    /// Everything but the descriptor is unchanged, as the value's textual description shows.
     @Test(arguments: onADescriptor)
     func anOperationMovesToAnotherDescriptorWithEverythingElse(_ operation: AIOCore.Operation) {
         let other = Descriptor.registered(5, kind: .stream)
@@ -110,7 +110,7 @@ import UnitSupport
         #expect(operation.transfer == nil)
     }
 
-    /// Every operation in flight takes as much room as the largest kind.
+    /// Every operation in flight takes as much memory as the largest kind.
     @Test func aCallIsNoLargerThanATransfer() {
         #expect(MemoryLayout<BlockingCall>.size <= MemoryLayout<Transfer>.size)
     }

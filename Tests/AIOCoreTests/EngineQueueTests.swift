@@ -6,7 +6,7 @@ import UnitSupport
 
 @testable import AIOCore
 
-/// What the conformance suite cannot ask for, since it takes a certain engine or a certain thread.
+/// Cases that need a certain engine or a certain thread, which the conformance suite cannot ask for.
 @Suite struct EngineQueueTests {
     static let ioUringFailure: Int32? = {
         do throws(EngineFailure) {
@@ -19,8 +19,8 @@ import UnitSupport
 
     static let engines = EngineKind.allCases.filter { KernelFeatures.probe().failure(of: $0) == nil }
 
-    /// Workers wake the ring's owner once a batch, so it must not wait in the ring for as many completions as it is
-    /// asked for. A range longer than 32 bits is what the ring cannot express.
+    /// Workers wake the ring's owner once a batch, so it must not wait in the ring for the full number of completions.
+    /// A ring cannot express a range longer than 32 bits, so these go to workers.
     @Test(.enabled(if: ioUringFailure == nil, "io_uring is not available here"))
     func ioUringWaitsForSeveralOperationsThatOnlyWorkersCanDo() throws {
         let file = TemporaryFile([1])
@@ -28,26 +28,26 @@ import UnitSupport
         let page = [UInt8](repeating: 1, count: 4096)
         for turn in 0..<20 {
             for index in 0..<8 {
-                // Something to write, so that it takes its time.
+                // Dirty pages, so that the sync takes some time.
                 #expect(pwrite(file.descriptor, page, page.count, Int(index) * page.count) == page.count)
                 let range = AIOCore.Operation.syncRange(
                     Descriptor(file.descriptor, kind: .buffered), offset: Int64(index * page.count), count: 1 << 40,
                     flags: CK_SYNC_FILE_RANGE_WAIT_BEFORE | CK_SYNC_FILE_RANGE_WRITE | CK_SYNC_FILE_RANGE_WAIT_AFTER)
                 queue.stage(try queue.prepare(range))
             }
-            // The deadline is for the failure alone.
+            // The deadline is reached only on failure.
             let ready = queue.wait(atLeast: 8, until: Kernel.now() + 20_000_000_000)
             try #require(ready == 8, "turn \(turn)")
             while let delivery = queue.popReady() { try #require(delivery.completion.result == 0) }
         }
     }
 
-    /// The kernel cancels what a thread submitted when the thread exits; the thread that carries on submits it again.
+    /// The kernel cancels a thread's operations when the thread exits; the thread that continues submits them again.
     @Test(arguments: engines)
     func anOperationOutlivesTheThreadThatSubmittedIt(_ engine: EngineKind) throws {
         let pipe = DescriptorPair.pipe()
         let queue = try TestedQueue(engine, queueDepth: 4)
-        // This thread has used the queue before, and carries on afterwards.
+        // This thread used the queue before, and continues to use it afterwards.
         queue.stage(try queue.prepare(.nop))
         #expect(queue.wait(atLeast: 1, until: .never) == 1)
         _ = queue.popReady()
@@ -59,7 +59,7 @@ import UnitSupport
             queue.stage(token)
             queue.submit()
         }.join()
-        // The thread's end, and the cancel with it, may come a moment after it could be joined.
+        // The kernel may end the thread, and cancel its operations, slightly after the join.
         let early = queue.wait(atLeast: 1, until: Kernel.now() + 50_000_000)
         #expect(early == 0, "nothing was written yet")
         pipe.send([9])
@@ -70,7 +70,7 @@ import UnitSupport
         #expect(queue.memory.load(as: UInt8.self) == 9)
     }
 
-    /// Each turn finds something completed before it looks at any descriptor.
+    /// Each turn finds a completed operation before it checks any descriptor.
     @Test(arguments: engines)
     func whatWaitsIsHeardHoweverFastOtherOperationsComplete(_ engine: EngineKind) throws {
         let pipe = DescriptorPair.pipe()
@@ -112,7 +112,7 @@ import UnitSupport
             let kind = try #require(EngineKind(rawValue: engine))
             var usual = ck_rlimit()
             #expect(Kernel.limit(CK_RLIMIT_NOFILE, &usual) == 0)
-            // Every number of further descriptors, from none to one too few.
+            // Every number of available descriptors, from none to one too few.
             for allowed in 0..<(kind == .ioUring ? 1 : 2) as Range<UInt64> {
                 try EngineQueueTests.expectNoLeftovers {
                     let free = lowestFreeDescriptor()
@@ -124,15 +124,15 @@ import UnitSupport
                     } catch {
                         #expect(error.errno == EMFILE)
                     }
-                    // Looking takes descriptors.
+                    // The check itself needs descriptors.
                     #expect(Kernel.setLimit(CK_RLIMIT_NOFILE, usual) == 0)
                 }
             }
         }
     }
 
-    /// In an exit test: runs `body` so often that what it leaves behind cannot be taken for what the process' runtime
-    /// opens and starts for itself meanwhile.
+    /// For exit tests: runs `body` so often that a leak cannot be confused with the descriptors and threads that the
+    /// runtime opens and starts meanwhile.
     private static func expectNoLeftovers(_ body: () throws -> Void) throws {
         let turns = 40
         let (descriptorCount, threadCount) = (openDescriptors().count, threads().count)
@@ -163,7 +163,7 @@ private func lowestFreeDescriptor() -> Int32 {
     return number
 }
 
-/// Whether this process has a ring mapped.
+/// Whether a ring is mapped in this process.
 private func ringIsMapped() -> Bool {
     guard let maps = fopen("/proc/self/maps", "r") else { return true }
     defer { fclose(maps) }

@@ -51,7 +51,7 @@ import Testing
         #expect(first == 0)
     }
 
-    /// An overwritten completion would be an operation that never ends: better no program at all.
+    /// An overwritten completion would be an operation that never ends, so the program ends instead.
     @Test func moreThanItHoldsEndsTheProgram() async {
         await #expect(processExitsWith: .failure) {
             var queue = FixedQueue<Int>(capacity: 4)

@@ -133,7 +133,7 @@ import UnitSupport
         #expect(table.requestCancel(Token(slot: .max, generation: 0)) == .unknown)
     }
 
-    /// The top bit of a token is the engines' own.
+    /// The top bit of a token is reserved for the engines.
     @Test func generationsWrapAfterThirtyOneBits() throws {
         let table = InFlightTable(capacity: 1, generation: 0x7fff_fffe)
         var generations: [UInt32] = []
@@ -168,7 +168,7 @@ import UnitSupport
 
     // MARK: At random
 
-    /// Random walks, against a dictionary of what each live token's state ought to be.
+    /// Random walks, compared with a dictionary of the expected state of each live token.
     @Test func everyWalkAgreesWithTheModel() throws {
         var random = SeededGenerator("InFlightTable")
         let table = InFlightTable(capacity: 8, generation: 0x7fff_fff0)
@@ -195,7 +195,7 @@ import UnitSupport
         }
     }
 
-    /// Does to the table what `choice` and the state allow, and returns what becomes of the operation; nil: it is over.
+    /// Applies what `choice` and the state allow. Returns the operation's new state; nil if it is over.
     private func step(
         _ table: InFlightTable, _ token: Token, _ known: (state: InFlightTable.State, isCancelRequested: Bool),
         _ choice: Int

@@ -79,8 +79,8 @@ import UnitSupport
         #expect(second == [0, 1])
     }
 
-    /// Writers send a message each time they own a slot; the reader sleeps whenever there is nothing. A lost wake-up
-    /// is a hang, a needless one is counted.
+    /// Each writer sends a message when it owns its slot; the reader sleeps whenever the inbox is empty. A lost wake-up
+    /// is a hang; needless wake-ups are counted.
     @Test func underManyWritersNothingIsLostAndEachSleepIsEndedOnce() {
         let (writers, messages) = (4, 5_000)
         let mail = Mail(capacity: writers)
@@ -95,10 +95,10 @@ import UnitSupport
     }
 }
 
-/// One slot a writer, which may use it again once the reader has taken it.
+/// One slot per writer, which may reuse it once the reader has taken it.
 private final class Mail: @unchecked Sendable {
-    // @unchecked: a message is written before its slot is put and read after it is taken; what is plain otherwise is
-    // the reader's.
+    // @unchecked: a message is written before its slot is put, and read after the slot is taken. All other plain
+    // variables belong to the reader.
     private let inbox: Inbox
     private let messages: UnsafeMutablePointer<Int>
     private let isFree: UnsafeMutablePointer<Atomic<Bool>>

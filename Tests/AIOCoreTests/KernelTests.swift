@@ -5,8 +5,8 @@ import UnitSupport
 
 @testable import AIOCore
 
-/// A round trip for each system call whose arguments could be mixed up: different values in every place, and a look at
-/// the effect by another way.
+/// A round trip for each system call whose arguments could be mixed up: every argument has a different value, and the
+/// effect is checked in another way.
 @Suite struct KernelTests {
     // MARK: Reading and writing
 
@@ -54,7 +54,7 @@ import UnitSupport
         #expect(lseek(file.descriptor, 0, SEEK_CUR) == 9)
     }
 
-    /// Offsets above 4 GiB: the upper half of the offset is an argument of its own in the kernel.
+    /// Offsets above 4 GiB: the kernel takes the upper half of the offset as a separate argument.
     @Test func offsetsBeyondThirtyTwoBitsReachTheFile() {
         let file = TemporaryFile()
         let offset: Int64 = 5 << 32 + 3
@@ -161,7 +161,7 @@ import UnitSupport
         #expect(Kernel.syncFileRange(file.descriptor, 0, 4096, 0x80) == -Int(EINVAL), "an unknown flag")
     }
 
-    /// Dropping the second of three pages, looking, and asking for it again.
+    /// Drops three pages, checks that they are gone, and reads the second one ahead.
     @Test(.enabled(if: knowsCachestat, "cachestat(2) came with Linux 6.5"))
     func fadviseReadaheadAndCachestatTakeOffsetAndCount() {
         let file = TemporaryFile([UInt8](repeating: 1, count: 3 * 4096))
@@ -173,7 +173,7 @@ import UnitSupport
             return result.cached
         }
         #expect([cached(0), cached(1), cached(2)] == [1, 1, 1])
-        // A large folio that is dropped in part stays; all of it goes by one page, or by three.
+        // The kernel keeps a large folio of which only a part is dropped; so the test drops all three pages.
         #expect(Kernel.fadvise(file.descriptor, 0, 3 * 4096, CK_FADV_DONTNEED) == 0)
         #expect([cached(0), cached(1), cached(2)] == [0, 0, 0])
         #expect(Kernel.readahead(file.descriptor, 4096, 4096) == 0)
@@ -222,7 +222,7 @@ import UnitSupport
         var event = ck_epoll_event()
         let deadline = Kernel.now() + 2_000_000
         var count = 0
-        // What the kernel has to tell this thread of a ring that it had interrupts a wait as a signal does.
+        // A notification of the kernel to this thread about an earlier ring interrupts a wait as a signal does.
         repeat { count = Kernel.epollWait(epoll, &event, 1, until: deadline) } while count == -Int(EINTR)
         #expect(count == 0)
         #expect(Kernel.now() >= deadline)
@@ -312,7 +312,7 @@ import UnitSupport
         var target: UInt64 = 0
         withUnsafeMutableBytes(of: &target) { target in
             let copied = withUnsafeMutablePointer(to: &source) { Kernel.copyOwnMemory(from: $0, to: target) }
-            // Containers may forbid it; its caller then does without.
+            // Containers may forbid the call; its caller then does without it.
             guard copied != -Int(EPERM), copied != -Int(ENOSYS) else { return }
             #expect(copied == 8)
             let nowhere = UnsafeMutableRawPointer(bitPattern: 4096)!
@@ -325,7 +325,7 @@ import UnitSupport
 
     @Test func aThreadRunsItsBodyWithAllSignalsBlocked() {
         final class Probe: ThreadBody, @unchecked Sendable {
-            // @unchecked: written before the lock is given back, read under it.
+            // @unchecked: written before the lock is released, read under it.
             let lock = Lock()
             let condition = Condition()
             var blocked: [Int32] = []
@@ -360,7 +360,7 @@ import UnitSupport
         lock.lock()
         let deadline = Kernel.now() + 2_000_000
         var wasCalled = true
-        // It may wake for no reason.
+        // A wake-up may be spurious.
         while wasCalled, Kernel.now() < deadline { wasCalled = condition.wait(lock, until: deadline) }
         lock.unlock()
         #expect(Kernel.now() >= deadline)

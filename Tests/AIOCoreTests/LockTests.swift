@@ -2,7 +2,7 @@ import Testing
 
 @testable import AIOCore
 
-/// What assertions ask of a lock, in debug builds.
+/// The lock's answers to assertions, in debug builds.
 @Suite struct LockTests {
     #if DEBUG
         @Test func aLockTellsWhetherItsThreadHasIt() {

@@ -4,9 +4,10 @@ import UnitSupport
 
 @testable import AIOCore
 
-/// The loop's thread, by itself.
+/// The loop's thread without a runtime.
 @Suite struct LoopTests {
-    /// Between the loop's last look and its sleep, for one. That takes many attempts, each some nanoseconds later.
+    /// Among other moments, between the loop's last check and its sleep. To hit that takes many attempts, each some
+    /// nanoseconds later than the one before.
     @Test(arguments: [false, true])
     func aShutdownIsHeardWheneverItComes(_ cancelling: Bool) throws {
         for round in 0..<5000 {
@@ -22,7 +23,7 @@ import UnitSupport
     }
 }
 
-/// Has little to do.
+/// A client that ignores completions and counts its jobs.
 private final class IdleClient: LoopClient {
     private let ended = Atomic(false)
     private let jobs = Atomic(0)
@@ -30,13 +31,13 @@ private final class IdleClient: LoopClient {
 
     var hasEnded: Bool { ended.load(ordering: .acquiring) }
 
-    /// Jobs that the loop has not run.
+    /// Jobs that the loop has not run yet.
     var jobCount: Int { jobs.load(ordering: .relaxed) }
 
-    /// Sequentially consistent with the loop's falling asleep.
+    /// Sequentially consistent with the loop's announcement that it falls asleep.
     func addJob() { jobs.store(1, ordering: .sequentiallyConsistent) }
 
-    /// Takes some nanoseconds.
+    /// Spends some nanoseconds.
     func pause() { pauses.wrappingAdd(1, ordering: .relaxed) }
 
     func deliver(_ deliveries: UnsafeBufferPointer<Delivery>) {}

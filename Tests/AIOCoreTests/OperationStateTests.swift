@@ -2,11 +2,11 @@ import Testing
 
 @testable import AIOCore
 
-/// The table of an operation's states (`InFlightTable.State.mayBecome`).
+/// The state transitions of an operation (`InFlightTable.State.mayBecome`).
 @Suite struct OperationStateTests {
     typealias State = InFlightTable.State
 
-    /// What each state may become; written down a second time, so that the table changes in two places or in none.
+    /// The successors of each state. The table is repeated here, so that a change of one table alone fails.
     static let successors: [State: Set<State>] = [
         .unstaged: [.submitted, .completed],
         .submitted: [.awaitingReadiness, .pausing, .held, .stepping, .writing, .completed],
@@ -25,7 +25,7 @@ import Testing
         #expect(allowed == Self.successors[state])
     }
 
-    /// Every operation ends, and every place is used again.
+    /// Every operation can end, and every slot can be reused.
     @Test(arguments: State.allCases)
     func everyStateLeadsToTheEndAndBackToTheBeginning(_ state: State) {
         var reached: Set<State> = [state]

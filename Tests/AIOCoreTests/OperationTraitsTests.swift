@@ -3,7 +3,7 @@ import Testing
 
 @testable import AIOCore
 
-/// The table of what there is to know of an operation without knowing which it is (`OperationTraits`).
+/// The table of traits (`OperationTraits`).
 @Suite struct OperationTraitsTests {
     private static let file = Descriptor(3, kind: .buffered)
     private static let stream = Descriptor(4, kind: .stream)

@@ -4,9 +4,11 @@ import UnitSupport
 
 @testable import AIOCore
 
-/// What a turn takes of other operations while messages come (`EngineQueuePacing`). Nops complete in the turn that takes them.
+/// How many other operations a turn admits while messages arrive (`EngineQueuePacing`). Nops complete in the turn that
+/// admits them.
 @Suite struct PacingTests {
-    /// A queue with so many nops staged; before them, if asked for, a message has come and the turns after it gone.
+    /// A queue with staged nops. If `afterMessage`, a message arrived before them, and the turns that count as its
+    /// traffic have passed.
     private func makeQueue(_ engine: EngineKind, afterMessage: Bool, nops: Int = 20) throws -> (TestedQueue, [Token]) {
         let queue = try TestedQueue(engine, queueDepth: 32)
         if afterMessage {
@@ -19,7 +21,7 @@ import UnitSupport
         return (queue, tokens)
     }
 
-    /// A pipe that has room says so.
+    /// Completes a poll of a pipe for POLLOUT, which is ready at once.
     private func bringMessage(_ queue: TestedQueue) throws {
         let pipe = DescriptorPair.pipe()
         let poll = AIOCore.Operation.poll(Descriptor(pipe.second, kind: .stream), events: CK_POLLOUT)
@@ -76,19 +78,19 @@ import UnitSupport
         #expect(queue.drain().map(\.context) == [0, 1, 2])
     }
 
-    /// Time that is slept away beside what is held is time for it. A turn without any would take eight.
+    /// A sleep while operations are held adds to their time budget. Without a budget the turn would admit eight.
     @Test(arguments: EngineQueueTests.engines)
     func aSleepIsTimeForWhatIsHeld(_ engine: EngineKind) throws {
-        // A thread that is kept off its processor has slept for more: then once more.
+        // If the thread was off its CPU, the sleep earned a larger budget; so the measurement is repeated.
         let isEarned = try (0..<100).contains { _ in try (1..<8).contains(countAfterSleep(engine)) }
         #expect(isEarned)
     }
 
-    /// How many nops the turn after a sleep takes.
+    /// The number of nops that the turn after a sleep admits.
     private func countAfterSleep(_ engine: EngineKind) throws -> Int {
         let queue = try TestedQueue(engine, queueDepth: 32)
         try bringMessage(queue)
-        // Takes away what would end the sleep at once.
+        // Removes what would end the sleep immediately.
         queue.turn(until: 0)
         for _ in 0..<12 { queue.stage(try queue.prepare(.nop)) }
         queue.turn(until: Kernel.now() + 20_000_000_000)
@@ -97,7 +99,7 @@ import UnitSupport
         return queue.drain().count
     }
 
-    /// Also those of an operation that goes on.
+    /// This includes completions with `more`.
     @Test(arguments: EngineQueueTests.engines)
     func eachCompletionOfARepeatingOperationIsAMessage(_ engine: EngineKind) throws {
         let pipe = DescriptorPair.pipe()
@@ -111,7 +113,7 @@ import UnitSupport
         #expect(queue.drain().filter { $0.context < 100 }.isEmpty)
     }
 
-    /// Room to write is no news.
+    /// Room to write is not a message.
     @Test(arguments: EngineQueueTests.engines)
     func besideWritesATurnTakesEverything(_ engine: EngineKind) throws {
         let pipe = DescriptorPair.pipe()
@@ -129,7 +131,7 @@ import UnitSupport
         #expect(queue.drain().count == 20)
     }
 
-    /// Whoever drains in a turn of its own gets no second share by it.
+    /// A caller that drains in a separate turn does not get a second share by that.
     @Test(arguments: EngineQueueTests.engines)
     func aTurnTakesNothingWhileThereIsSomethingToDrain(_ engine: EngineKind) throws {
         let (queue, _) = try makeQueue(engine, afterMessage: true)
@@ -149,7 +151,7 @@ import UnitSupport
         #expect(queue.drain().count == 20)
     }
 
-    /// A timer that passes again and again is nobody's message.
+    /// The completion of a timer is not a message.
     @Test(arguments: EngineQueueTests.engines)
     func besideATimerATurnTakesEverything(_ engine: EngineKind) throws {
         let queue = try TestedQueue(engine, queueDepth: 32)
@@ -168,7 +170,7 @@ import UnitSupport
         #expect(queue.drain().count == 20)
     }
 
-    /// Of whoever waits for the descriptor alone no turns are to be expected.
+    /// A caller that only waits for the descriptor takes no turns.
     @Test(arguments: EngineQueueTests.engines)
     func withAnExportedDescriptorNothingIsHeld(_ engine: EngineKind) throws {
         let (queue, _) = try makeQueue(engine, afterMessage: true)
@@ -192,7 +194,7 @@ import UnitSupport
         queue.requestCancel(tokens[3])
         queue.requestCancel(tokens[19])
         #expect(queue.drain().map(\.context) == [3, 19])
-        // The place of one that was cancelled is another's, and the old one is not mistaken for it.
+        // Another operation reuses the slot of a cancelled one, and must not be mistaken for it.
         queue.stage(try queue.prepare(.nop, context: 20))
         var results: [UInt: Int32] = [:]
         for _ in 0..<4 {

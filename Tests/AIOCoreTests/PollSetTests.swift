@@ -102,7 +102,7 @@ import UnitSupport
 
     // MARK: After waiting
 
-    /// What was waited for once stays registered as long as there is room.
+    /// A descriptor stays registered after a wait as long as there is room.
     @Test func moreDescriptorsThanEntriesAreServedOneAfterTheOther() {
         let set = TestedPollSet(capacity: 3)
         let held = DescriptorPair.pipe()
@@ -155,7 +155,7 @@ import UnitSupport
         #expect(set.read(0, number) == 0)
         first.send([1])
         set.poll()
-        // The first file stays open, and so is known to epoll under the number still.
+        // The first file stays open, so epoll still has it registered under the number.
         _ = dup2(second.first, number)
         #expect(set.read(0, number) == 0)
         #expect(set.remove(0))
@@ -221,7 +221,8 @@ import UnitSupport
 
     // MARK: Descriptors
 
-    /// Whoever closed a descriptor under an operation gets EBADF for it; the number's new file must not be read for it.
+    /// If a descriptor is closed under an operation, the operation ends with EBADF; it must not read the number's new
+    /// file.
     @Test func anOperationOnAClosedDescriptorEndsWhenItsNumberIsUsedAgain() {
         let set = TestedPollSet(capacity: 4)
         let old = DescriptorPair.pipe()
@@ -229,7 +230,7 @@ import UnitSupport
         let number = dup(old.first)
         #expect(set.read(0, number) == 0)
         #expect(set.read(1, number) == 0)
-        // Also the file behind it goes, and with it epoll's registration.
+        // The file behind the descriptor is closed as well, and with it epoll's registration.
         old.closeFirst()
         #expect(dup2(new.first, number) == number)
         #expect(set.read(2, number) == 0)
@@ -241,12 +242,12 @@ import UnitSupport
         close(number)
     }
 
-    /// The buckets are chosen by the number; these share one.
+    /// Buckets are chosen by number; these numbers share one.
     @Test func descriptorsThatShareABucketAreKeptApart() {
         let capacity = 4
         let set = TestedPollSet(capacity: capacity)
         let pipes = (0..<capacity).map { _ in DescriptorPair.pipe() }
-        // Numbers from a range that nobody else uses: parallel tests take the lowest that are free.
+        // Numbers from a range that nothing else uses: parallel tests take the lowest free ones.
         let numbers = (0..<capacity).map { index in dup2(pipes[index].first, Int32(900 + index * capacity)) }
         defer { for number in numbers { close(number) } }
         #expect(Set(numbers.map { $0 % Int32(capacity) }).count == 1)
@@ -261,13 +262,13 @@ import UnitSupport
         #expect(set.completed == [3: 1, 1: 1, 2: 1])
     }
 
-    /// As many descriptors and waiters as there is room for, by chance; at the end everybody was served.
+    /// A random number of descriptors and waiters up to the capacity. At the end every waiter has been served.
     @Test func everySequenceServesEveryWaiterOnce() throws {
         var random = SeededGenerator("PollSet")
         let capacity = 24
         let set = TestedPollSet(capacity: capacity)
         let pipes = (0..<7).map { _ in DescriptorPair.pipe(nonBlocking: true) }
-        // For each pipe the slots that wait, in order.
+        // The waiting slots of each pipe, in order.
         var waiting = [[UInt32]](repeating: [], count: pipes.count)
         for _ in 0..<3_000 {
             let index = Int.random(in: 0..<pipes.count, using: &random)
@@ -315,7 +316,7 @@ import UnitSupport
     }
 }
 
-/// A poll set with an epoll and what the engine would have around it; a byte of memory a slot.
+/// A poll set with an epoll and the state that the engine would have, with a byte of memory per slot.
 private final class TestedPollSet {
     private let epoll: OwnedEpoll
     private var pollSet: PollSet
@@ -367,7 +368,7 @@ private final class TestedPollSet {
         pollSet.remove(Token(slot: slot, generation: generation))
     }
 
-    /// Handles all events that there are.
+    /// Handles all pending events.
     func poll() {
         withUnsafeTemporaryAllocation(of: ck_epoll_event.self, capacity: 16) { events in
             while true {

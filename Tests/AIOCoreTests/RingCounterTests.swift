@@ -5,8 +5,8 @@ import UnitSupport
 
 @testable import AIOCore
 
-/// The counters of a ring wrap at 2^32, after an hour or so of hard work. A file takes the place of the kernel's
-/// ring here, and the test that of the kernel, so that the counters can begin just before.
+/// The counters of a ring wrap at 2^32, after about an hour at full load. Here a file replaces the kernel's ring and
+/// the test replaces the kernel, so that the counters can start just before the wrap.
 @Suite struct RingCounterTests {
     static let starts: [UInt32] = [0, .max, .max - 1, .max - 6, 0x7fff_fffe]
 
@@ -18,7 +18,7 @@ import UnitSupport
         for _ in 0..<6 {
             while ring.stageNop(next) { next += 1 }
             #expect(ring.stagedCount == 4)
-            // It is not a ring: the call fails, but what is staged was published before.
+            // The file is not a ring, so the call fails; the staged entries are published before.
             #expect(ring.enter(atLeast: 0, until: 0) < 0)
             #expect(ring.stagedCount == 4, "what the kernel did not take stays")
             #expect(kernel.takeSubmissions(3) == [next - 4, next - 3, next - 2])
@@ -43,7 +43,7 @@ import UnitSupport
     }
 }
 
-/// The kernel's side of a ring, in a file that the code under test maps as it maps a ring.
+/// The kernel's side of a ring, in a file that the code under test maps like a ring.
 private final class KernelStandIn {
     private typealias Words = UnsafeMutablePointer<UInt32>
 
@@ -53,7 +53,7 @@ private final class KernelStandIn {
     private let completions: UnsafeMutablePointer<ck_uring_completion>
     private let mask: (submission: UInt32, completion: UInt32)
 
-    /// Where the parts lie, as the kernel would report it: the words first, from the fourth page on the completions.
+    /// The layout, as the kernel would report it: the words first, the completions from the fourth page on.
     private enum Word: Int {
         case submissionHead, submissionTail, submissionMask, submissionFlags, completionHead, completionTail
         case completionMask
@@ -62,7 +62,7 @@ private final class KernelStandIn {
     private static let completionsOffset = 3 * 4096
 
     init(entries: UInt32, start: UInt32) throws {
-        // The ring closes its own descriptor.
+        // The ring closes its descriptor.
         let backing = TemporaryFile()
         let file = dup(backing.descriptor)
         try #require(file >= 0)
@@ -108,7 +108,7 @@ private final class KernelStandIn {
         return parameters
     }
 
-    /// Takes what was published, `count` entries at most, and returns their user data.
+    /// Takes published entries, `count` at most, and returns their user data.
     func takeSubmissions(_ count: Int) -> [UInt64] {
         var taken: [UInt64] = []
         while taken.count < count, words[Word.submissionHead.rawValue] != words[Word.submissionTail.rawValue] {

@@ -6,7 +6,7 @@ import UnitSupport
 
 @testable import AIOCore
 
-/// A ring of the kernel's.
+/// Tests on a real ring.
 @Suite(.enabled(if: EngineQueueTests.ioUringFailure == nil, "io_uring is not available here"))
 struct RingTests {
     @Test(arguments: [false, true])
@@ -65,7 +65,7 @@ struct RingTests {
 
     // MARK: What the kernel does not take
 
-    /// Without IORING_SETUP_SUBMIT_ALL (before 5.18) the kernel stops behind an entry that it cannot make sense of.
+    /// Without IORING_SETUP_SUBMIT_ALL (before 5.18) the kernel stops after an invalid entry.
     @Test func aPartialSubmitKeepsTheRestForTheNextEnter() throws {
         var parameters = ck_uring_parameters()
         let created = Kernel.ringSetup(8, &parameters)
@@ -82,7 +82,8 @@ struct RingTests {
         #expect(ring.drained() == [2, 3])
     }
 
-    /// The kernel keeps what does not fit (IORING_FEAT_NODROP); an enter brings it in as soon as there is room.
+    /// The kernel keeps completions that do not fit (IORING_FEAT_NODROP); an enter moves them into the ring as soon as
+    /// there is room.
     @Test(arguments: [false, true])
     func completionsThatOverflowTheRingAreAllDrainedInOrder(_ isDedicated: Bool) throws {
         let ring = try TestedRing(entries: 2, isDedicated: isDedicated)
@@ -92,7 +93,7 @@ struct RingTests {
             #expect(ring.stageNop(staged) && ring.stageNop(staged + 1))
             staged += 2
             _ = ring.enter(atLeast: 0, until: 0)
-            // Kernels before 5.19 answer EBUSY while something has overflowed.
+            // Kernels before 5.19 return EBUSY while the overflow list is not empty.
             guard ring.stagedCount == 0 else { break }
         }
         #expect(staged > UInt64(ring.completionEntries), "nothing overflowed")
@@ -117,7 +118,7 @@ struct RingTests {
             #expect(error.errno == EINVAL)
         }
         do throws(EngineFailure) {
-            // A descriptor that is no ring, and cannot be mapped.
+            // This descriptor is not a ring and cannot be mapped.
             _ = try Ring(OwnedDescriptor(Kernel.eventDescriptor(), .ioUring, .ringSetup), ck_uring_parameters())
             Issue.record("made")
         } catch {
@@ -138,7 +139,7 @@ struct RingTests {
     }
 }
 
-/// A ring as a class, and its use as calls that expectations can hold.
+/// A ring as a class, whose methods can be called inside expectations.
 final class TestedRing {
     private var ring: Ring
 
@@ -163,7 +164,7 @@ final class TestedRing {
 
     func enter(atLeast count: Int, until deadline: Nanoseconds) -> Int { ring.enter(atLeast: count, until: deadline) }
 
-    /// The user data of the completions in the ring, `max` of them at most.
+    /// The user data of the completions in the ring, at most `max`.
     func drained(max: Int = .max) -> [UInt64] {
         var drained: [UInt64] = []
         ring.drain { entry in

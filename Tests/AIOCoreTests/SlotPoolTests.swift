@@ -33,10 +33,10 @@ import UnitSupport
         }
     }
 
-    /// More threads than slots, so that pops meet pushes of the same slot, which is where such a stack goes wrong.
+    /// More threads than slots, so that pops and pushes of the same slot collide (ABA).
     @Test func noTwoThreadsHaveTheSameSlot() {
         final class Shared: @unchecked Sendable {
-            // @unchecked: what is tested is made for several threads.
+            // @unchecked: the code under test is thread-safe.
             let pool = SlotPool(capacity: 3)
             let isTaken: [3 of Atomic<Bool>] = [Atomic(false), Atomic(false), Atomic(false)]
             let collisions = Atomic<Int>(0)
@@ -60,10 +60,11 @@ import UnitSupport
         #expect(left.sorted() == [0, 1, 2])
     }
 
-    /// Whoever gets a slot sees what its last owner wrote: plain memory, for the thread sanitizer to watch.
+    /// The next owner of a slot sees the writes of the previous one. The memory is plain, so that ThreadSanitizer
+    /// checks this.
     @Test func aSlotCarriesWhatItsLastOwnerWrote() {
         final class Shared: @unchecked Sendable {
-            // @unchecked: `counts` is touched by whoever has the slot.
+            // @unchecked: `counts` is accessed only by the owner of the slot.
             let pool = SlotPool(capacity: 2)
             let counts = UnsafeMutablePointer<Int>.allocate(capacity: 2)
             let turns = Atomic<Int>(0)

@@ -3,12 +3,12 @@ import Testing
 
 @testable import AIOCore
 
-/// Every operation as a submission entry: what io_uring_enter(2) says of each opcode.
+/// Every operation as a submission entry, compared with io_uring_enter(2)'s description of each opcode.
 @Suite struct SubmissionEncodingTests {
     private static var base: UnsafeMutableRawPointer { UnsafeMutableRawPointer(bitPattern: 0x1234_5678_9abc)! }
     private static let file = Descriptor(7, kind: .buffered)
 
-    /// nil if it goes to a worker.
+    /// nil if the operation goes to a worker.
     private func encoded(_ operation: AIOCore.Operation, supported: UInt64 = .max) -> ck_uring_submission? {
         var entry = ck_uring_submission()
         return entry.encode(operation, supported: supported) ? entry : nil
@@ -22,7 +22,7 @@ import Testing
             Descriptor(7, kind: kind), Self.base, count: count, offset: offset, flags: flags, bufferIndex: bufferIndex)
     }
 
-    /// What every read and write has in common.
+    /// Expectations that all reads and writes share.
     private func expectTransfer(_ entry: ck_uring_submission, opcode: UInt8, count: UInt32 = 4096) {
         #expect(entry.opcode == opcode)
         #expect(entry.descriptor == 7)
@@ -120,7 +120,7 @@ import Testing
                 | CK_RWF_ATOMIC | CK_RWF_DONTCACHE)
     }
 
-    /// A ring without IOPOLL refuses it, and it is a hint.
+    /// A ring without IOPOLL refuses the flag, which is only a hint.
     @Test func highPriorityIsLeftOut() throws {
         #expect(try #require(encoded(.read(transfer(flags: .highPriority)))).operation_flags == 0)
     }
@@ -334,7 +334,8 @@ import Testing
         withExtendedLifetime(work) {}
     }
 
-    /// The entry has 32 bits for a length where the system call has 64; negative ones the system call refuses.
+    /// The entry has 32 bits for a length that has 64 in the system call. Negative lengths are refused by the system
+    /// call.
     @Test(arguments: [1 << 32, .max, -1] as [Int64])
     func aLengthThatDoesNotFitGoesToAWorker(_ count: Int64) {
         #expect(encoded(.syncRange(Self.file, offset: 0, count: count, flags: 0)) == nil)

@@ -2,9 +2,9 @@ import Testing
 
 @testable import AIOCore
 
-/// A queue as a class, and its operations as calls that expectations can hold.
+/// A queue as a class, whose methods can be called inside expectations.
 final class TestedQueue: @unchecked Sendable {
-    // @unchecked: one thread after the other uses it.
+    // @unchecked: only one thread at a time uses it.
     private let queue: UnsafeMutablePointer<EngineQueue>
     let memory = UnsafeMutableRawPointer.allocate(byteCount: 1, alignment: 1)
 
@@ -38,7 +38,7 @@ final class TestedQueue: @unchecked Sendable {
     func turn() { queue.pointee.turn() }
     func turn(until deadline: Nanoseconds) { queue.pointee.turn(until: deadline) }
     func popReady() -> Delivery? { queue.pointee.popReady() }
-    /// What is ready.
+    /// Drains all ready completions.
     func drain() -> [Delivery] {
         var deliveries: [Delivery] = []
         while let delivery = queue.pointee.popReady() { deliveries.append(delivery) }

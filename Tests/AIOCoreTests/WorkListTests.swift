@@ -94,7 +94,7 @@ import UnitSupport
     }
 }
 
-/// A list with the items that it links.
+/// A list together with the items that it links.
 private struct TestedList: ~Copyable {
     private var list = WorkList()
     let items: UnsafeMutablePointer<WorkItem>

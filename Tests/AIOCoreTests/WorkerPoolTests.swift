@@ -72,7 +72,7 @@ import UnitSupport
         #expect(pool.completions(1).map(\.result) == [0])
     }
 
-    /// None of them was the last when it began to wait.
+    /// None of the threads is the last one when it starts to wait.
     @Test func oneThreadStaysThoughTheTimeOfAllIsUpAtOnce() {
         for _ in 0..<200 {
             let pool = TestedPool(capacity: 8, limit: 64, idleTime: 100_000)
@@ -80,20 +80,20 @@ import UnitSupport
             for pipe in pipes { pipe.send([1]) }
             _ = pool.completions(8)
             #expect(eventually { pool.pool.threadCount <= 1 })
-            // As long as it would take the last one to go.
+            // As long as the last one would take to exit.
             let end = Kernel.now() + 400_000
             while Kernel.now() < end, pool.pool.threadCount == 1 {}
             #expect(pool.pool.threadCount == 1)
         }
     }
 
-    /// A worker whose time is up just as work comes must not go without looking: the call was meant for it.
+    /// A worker that times out just as work arrives must check the queue before it exits: the wake-up was meant for it.
     @Test func workThatComesAsTheLastThreadGoesIsDone() {
         let pool = TestedPool(capacity: 1, limit: 1, idleTime: 20_000)
         for turn in 0..<3_000 {
             pool.add(.nop)
             guard pool.completions(1).count == 1 else { return #expect(Bool(false), "hangs at turn \(turn)") }
-            // As long as a worker waits, more or less.
+            // About as long as a worker waits.
             let end = Kernel.now() + 15_000 + Nanoseconds(turn % 100) * 500
             while Kernel.now() < end {}
         }
@@ -116,14 +116,14 @@ import UnitSupport
             #expect(threads().subtracting(before).count == 4)
             for pipe in pipes { pipe.send([1]) }
             pool.pool.shutDown()
-            // The last instructions of a detached thread come after it has said goodbye.
+            // A detached thread executes its last instructions after it has left the pool.
             #expect(eventually { threads() == before })
         }
     }
 
     // MARK: Quick work
 
-    /// A read that claims to be buffered, from a pipe without data: quick work that is stuck for as long as we like.
+    /// A buffered read on an empty pipe: quick work that is stuck until the test writes to the pipe.
     @Test func stuckQuickWorkDoesNotHoldUpTheRest() {
         let file = TemporaryFile([5])
         let pool = TestedPool(capacity: 4, limit: 8)
@@ -142,7 +142,7 @@ import UnitSupport
         #expect(bytes[1] == 5)
     }
 
-    /// The watcher that took over may get stuck as well; then the next one watches.
+    /// The watcher that takes over may get stuck as well; then the next one watches.
     @Test func manyStuckQuickItemsAreTakenOverOneAfterTheOther() {
         let file = TemporaryFile([5])
         let pool = TestedPool(capacity: 4, limit: 8)
@@ -214,7 +214,8 @@ import UnitSupport
             pool.add(.nop)
             #expect(pool.completions(1).map(\.result) == [0])
             #expect(pool.pool.threadCount == 1)
-            // Without waiting: whoever waits for the other end of this counts as a reader. One waits, the rest stands in line.
+            // With O_NONBLOCK the open succeeds only if a reader waits in its own open(2). One of the readers waits,
+            // the others are queued.
             for path in paths {
                 var writer: Int32 = -1
                 #expect(
@@ -235,11 +236,11 @@ import UnitSupport
         let paths = (0..<4).map { directory.fifo("fifo\($0)") }
         withOpenings(paths) { openings in
             let tokens = pool.add(openings)
-            // Wherever each is by now: in line, on its way to the file, or waiting.
+            // Each open may be in any state by now: queued, on its way into open(2), or waiting there.
             let taken = tokens.filter { pool.pool.remove($0) }
             let rest = pool.completions(tokens.count - taken.count)
             #expect(rest.allSatisfy { $0.result == -EINTR || $0.result == -ECANCELED })
-            // And nobody counts as a reader any more.
+            // No cancelled open counts as a reader any more.
             for path in paths {
                 #expect(open(path, O_WRONLY | O_NONBLOCK | O_CLOEXEC) < 0)
                 #expect(errno == ENXIO)
@@ -260,7 +261,7 @@ import UnitSupport
 
     // MARK: Without threads
 
-    /// Whoever drives the engine does the work, until there is a thread to be had.
+    /// The thread that drives the engine does the work until a thread can be started.
     @Test func workIsDoneWithoutThreadsAndStartingIsTriedAgain() async {
         await #expect(processExitsWith: .success) {
             limitThreads(to: 0)
@@ -278,7 +279,7 @@ import UnitSupport
         }
     }
 
-    /// One worker is there for life, and does all that is to be done.
+    /// One worker never exits, and does all the work.
     @Test func oneWorkerIsEnough() async {
         await #expect(processExitsWith: .success) {
             let pool = TestedPool(capacity: 30)
@@ -291,8 +292,8 @@ import UnitSupport
     }
 }
 
-/// From here on this process can start threads while its user has no more than so many: limits do not bind root, so it
-/// becomes nobody.
+/// Limits the threads that this process can start, by the number that its user has. The limit does not apply to root,
+/// so the process becomes the user nobody.
 private func limitThreads(to count: UInt64) {
     if getuid() == 0 { precondition(setuid(65534) == 0, "setuid: errno \(errno)") }
     let threadLimit: Int32 = 6  // RLIMIT_NPROC
@@ -301,7 +302,7 @@ private func limitThreads(to count: UInt64) {
     precondition(Kernel.setLimit(threadLimit, ck_rlimit(soft: min(count, limit.hard), hard: limit.hard)) == 0)
 }
 
-/// A pool with the part of an engine that it needs: slots, what wakes it, and someone who takes what is finished.
+/// A pool with the parts of an engine that it needs: slots, a waker, and a consumer of finished work.
 final class TestedPool {
     let pool: WorkerPool
     private let bell: MarkedTimer
@@ -348,14 +349,14 @@ final class TestedPool {
         add(
             pipes.map { pipe in
                 memory.append(.allocate(capacity: 1))
-                // As what is read by blocking a worker.
+                // As for a file whose reads block a worker.
                 let kind = Descriptor(pipe.first, kind: .direct)
                 return .read(Transfer(kind, memory[memory.count - 1], count: 1, offset: Transfer.currentPosition))
             })
         return pipes
     }
 
-    /// What is finished now.
+    /// Takes what is finished now.
     func taken() -> [Completion] {
         var queue = FixedQueue<Completion>(capacity: capacity)
         pool.takeFinished(into: &queue)
@@ -364,7 +365,7 @@ final class TestedPool {
         return completions
     }
 
-    /// Waits for `count` completions, as an engine does. Fewer after a time that only a hang takes.
+    /// Waits for `count` completions, as an engine does. Returns fewer after a timeout that only a hang reaches.
     func completions(_ count: Int) -> [Completion] {
         var completions = taken()
         while completions.count < count {
@@ -384,7 +385,7 @@ final class TestedPool {
 }
 
 extension AIOCore.Operation {
-    /// One byte, as quick work.
+    /// A read of one byte, as quick work.
     static func quickRead(
         _ descriptor: Int32, _ base: UnsafeMutableRawPointer, offset: Int64 = Transfer.currentPosition
     ) -> AIOCore.Operation {

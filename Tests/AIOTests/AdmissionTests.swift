@@ -5,7 +5,7 @@ import UnitSupport
 @testable import AIOCore
 
 @Suite struct AdmissionTests {
-    /// A caller that waits, its answer for later.
+    /// A task that waits for admission and returns the answer.
     private func wait(_ admission: Admission, _ context: UInt64, deadline: Nanoseconds = .never) -> Task<
         Admission.Answer, Never
     > {
@@ -16,7 +16,7 @@ import UnitSupport
         await #expect(eventuallyAsync { admission.waiterCount == count })
     }
 
-    /// Admits up to `places`; the token is the number in the operation.
+    /// Admits up to `places` callers; the token is the number in the operation.
     private func admit(_ admission: Admission, places: Int) -> Bool {
         var places = places
         return admission.admit { operation, _ in
@@ -109,7 +109,7 @@ import UnitSupport
         #expect(await wait(admission, 2).value == .failed(.runtimeShutDown))
     }
 
-    /// Admitted, cancelled or expired: whatever comes first, everybody gets one answer.
+    /// Whether admission, cancellation or expiry comes first, each caller gets exactly one answer.
     @Test func everybodyGetsOneAnswer() async {
         let admission = Admission()
         await withTaskGroup(of: Void.self) { group in

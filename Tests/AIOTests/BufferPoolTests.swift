@@ -62,7 +62,7 @@ import UnitSupport
         let third = try pool.acquireNow(count: 1)
         let isRefused = third == nil
         #expect(isRefused)
-        // Held until here.
+        // Keeps the buffers alive until here.
         _ = (first != nil, second.count)
         await expect(.invalidArgument) { _ = try pool.acquireNow(count: -1) }
     }
@@ -119,14 +119,14 @@ import UnitSupport
         #expect(order.notes == ["a", "b", "c"])
     }
 
-    /// Somebody who wants much is not overtaken for ever by those who want little.
+    /// A request for much memory is not overtaken for ever by requests for little.
     @Test func aNewcomerDoesNotOvertakeThoseWhoWait() async throws {
         let pool = BufferPool(atLimit: .wait, sizeMax: 4 * Self.page)
         let first = try await pool.acquire(count: Self.page)
         let order = Order()
         let large = Task { try await acquireAndRelease(pool, 4 * Self.page) { order.note("large") } }
         await pool.untilWaiting(1)
-        // There is room for it now, but its turn comes later.
+        // There is room for it, but it has to wait its turn.
         let small = Task { try await acquireAndRelease(pool, Self.page) { order.note("small") } }
         await pool.untilWaiting(2)
         release(first)
@@ -145,7 +145,7 @@ import UnitSupport
         waiter.cancel()
         await expect(.cancelled) { try await waiter.value }
         release(first)
-        // Nobody holds the place that came free.
+        // The cancelled caller does not hold the memory that became free.
         let second = try await pool.acquire(count: 1)
         release(second)
     }
@@ -161,7 +161,7 @@ import UnitSupport
         release(first)
     }
 
-    /// Behind a large one that gave up there may be small ones for which there is room.
+    /// Behind a large request that was cancelled there may be small ones that fit.
     @Test func whoWaitedBehindACancelledCallerIsServed() async throws {
         let pool = BufferPool(atLimit: .wait, sizeMax: 2 * Self.page)
         let first = try await pool.acquire(count: Self.page)
@@ -195,7 +195,7 @@ import UnitSupport
     }
 }
 
-/// Drops the buffer here and now.
+/// Drops the buffer immediately.
 private func release(_ buffer: consuming IOBuffer) {}
 
 private func acquireAndRelease(
@@ -207,7 +207,7 @@ private func acquireAndRelease(
 }
 
 extension BufferPool {
-    /// Until so many callers wait.
+    /// Waits until `count` callers wait.
     fileprivate func untilWaiting(_ count: Int) async {
         await #expect(eventuallyAsync { self.waiterCount == count })
     }

@@ -23,7 +23,7 @@ import Testing
         #expect(records.map { Change.Kind($0.event) } == [.created, .ignored, .movedTo(cookie: 5)])
     }
 
-    /// The kernel cuts nothing off; but nothing beyond the memory is read if it did.
+    /// The kernel never truncates a record; but if it did, nothing beyond the buffer would be read.
     @Test func whatIsCutOffEndsWithTheMemory() {
         let whole = record(CK_IN_DELETE, Array("a-name".utf8))
         for count in 0..<whole.count {

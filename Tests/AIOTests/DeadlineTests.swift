@@ -26,7 +26,7 @@ import Testing
         let instant = ContinuousClock.now + .seconds(10)
         let before = Kernel.now()
         let deadline = Deadline(instant)
-        // At most as far away as it was before, less what has passed in between.
+        // At most as far away as before, less the time that has passed in between.
         #expect(deadline.nanoseconds <= Kernel.now() + 10_000_000_000)
         #expect(deadline.nanoseconds > before)
         #expect(Deadline(ContinuousClock.now - .seconds(1)) < .now)

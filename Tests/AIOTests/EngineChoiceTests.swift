@@ -5,14 +5,14 @@ import Testing
 @testable import AIOCore
 
 @Suite struct EngineChoiceTests {
-    /// What `select` does with an engine for which `failures` has no reason against it.
+    /// Calls `select`; only the engines in `failures` are unavailable.
     private func select(_ choice: EngineChoice, failures: [EngineKind: EngineFailure] = [:]) throws(IOError)
         -> EngineSelection
     {
         try choose(choice, failures: failures).0
     }
 
-    /// The same, and what the engine was made with.
+    /// The same; also returns the configuration that the engine was created with.
     private func choose(_ choice: EngineChoice, failures: [EngineKind: EngineFailure] = [:]) throws(IOError)
         -> (EngineSelection, EngineConfiguration)
     {
@@ -46,7 +46,7 @@ import Testing
         await expect(.engineUnavailable) { _ = try select(.forced(.ioUring), failures: [.ioUring: Self.forbidden]) }
     }
 
-    // The environment belongs to the whole process.
+    // In exit tests, since the environment belongs to the whole process.
 
     @Test func theBestEngineIsTakenIfNoneIsForced() async {
         await #expect(processExitsWith: .success) {

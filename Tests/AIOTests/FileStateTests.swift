@@ -4,7 +4,7 @@ import UnitSupport
 @testable import AIO
 
 @Suite struct FileLeaseTests {
-    /// `~Copyable`, and tasks share it.
+    /// A class around the noncopyable lease, so that tasks can share it.
     private final class Shared: Sendable {
         let lease = FileLease()
         func begin() -> Bool { lease.begin() }
@@ -51,7 +51,7 @@ import UnitSupport
         }
         order.note("first")
         lease.end()
-        // A refused newcomer is no user, and its refusal no end.
+        // A refused `begin` adds no user, and needs no `end`.
         #expect(!lease.begin())
         order.note("second")
         lease.end()

@@ -6,7 +6,7 @@ import UnitSupport
 @testable import AIO
 import AIOCore
 
-/// In a process of their own each: a fork copies whatever the other tests are doing.
+/// Each case has a separate process, since a fork copies the state of the other tests' threads.
 @Suite struct ForkTests {
     @Test func aForkedChildIsToldThatItIsOne() async {
         await #expect(processExitsWith: .success) {
@@ -20,7 +20,7 @@ import AIOCore
         }
     }
 
-    /// The child gets an error from everything, may drop the queue, and does not disturb the parent's operations.
+    /// In the child every call fails, and the queue may be dropped; the parent's operations are not disturbed.
     @Test func aQueueIsOfNoUseInAForkedChildAndUnharmedInTheParent() async {
         await #expect(processExitsWith: .success) {
             for engine in [AIO.EngineChoice.automatic, .forced(.threads)] {

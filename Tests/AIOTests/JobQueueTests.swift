@@ -5,10 +5,10 @@ import UnitSupport
 @testable import AIOCore
 
 @Suite struct JobQueueTests {
-    /// Keeps the jobs of the tasks that prefer it, until it is told to run them.
+    /// Keeps the jobs of tasks that prefer it until `runOne` runs them.
     private final class Collector: TaskExecutor, Sendable {
         private struct State: ~Copyable, @unchecked Sendable {
-            // @unchecked: a queue of jobs, which are Sendable, and its own memory.
+            // @unchecked: a queue of jobs, which are Sendable, and memory that it owns.
             var jobs = JobQueue()
         }
         private let state = Guarded(State())
@@ -32,7 +32,7 @@ import UnitSupport
         #expect(!Collector().runOne())
     }
 
-    /// More than there is room for at first, and with the beginning in the middle of the memory when it grows.
+    /// More jobs than the initial capacity, with the head in the middle of the memory when it grows.
     @Test(arguments: [0, 1, 40, 63])
     func jobsLeaveInTheOrderInWhichTheyCameHoweverManyThereAre(_ taken: Int) async {
         let collector = Collector()

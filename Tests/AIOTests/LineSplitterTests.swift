@@ -4,7 +4,7 @@ import UnitSupport
 @testable import AIO
 
 @Suite struct LineSplitterTests {
-    /// The lines of `text`, handed over in pieces of this size.
+    /// The lines of `text`, which is passed to the splitter in pieces of `pieceSize` bytes.
     private func lines(_ text: [UInt8], limit: Int = 1 << 20, pieceSize: () -> Int) throws -> [String] {
         var splitter = LineSplitter(limit: limit)
         var lines: [[UInt8]] = []

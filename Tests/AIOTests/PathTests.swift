@@ -14,7 +14,7 @@ import Testing
         #expect(Path("a") == "a")
         #expect(Path("a") != "b")
         #expect(Set<Path>(["a", "b", "a"]).count == 2)
-        // The kernel knows no Unicode: these are two names.
+        // The kernel does not normalize Unicode: these are two names.
         #expect(Path("\u{e9}") != Path("e\u{301}"))
     }
 
@@ -112,7 +112,7 @@ import Testing
     }
 }
 
-/// Whether a terminal or a log shows it in one line, and does nothing else with it.
+/// Whether a terminal or a log shows the text as one line without interpreting any of it.
 func isOneLine(_ text: String) -> Bool {
     text.unicodeScalars.allSatisfy { scalar in
         switch scalar.properties.generalCategory {

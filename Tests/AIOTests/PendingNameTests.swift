@@ -5,8 +5,8 @@ import Testing
 
 @testable import AIO
 
-/// How a copy gets its name where another one has it. Few machines have a file system on which two names of a tree are
-/// one, so that the rule is tested here.
+/// How a copy is published under a name that already exists. Few machines have a file system on which two names of a
+/// tree collide, so the rule is tested here.
 @Suite struct PendingNameTests {
     private func withFolder(_ body: (String) throws -> Void) throws {
         let folder = "/var/tmp/aio-pending-\(UUID().uuidString)"
@@ -53,7 +53,7 @@ import Testing
             try publish("first", folder, made)
             #expect(throws: IOError.self) { try publish("second", folder, made) }
             #expect(try content(folder) == "first")
-            // Another copy may.
+            // A separate copy operation may replace it.
             try publish("third", folder, MadeNames(isAll: false))
             #expect(try content(folder) == "third")
             #expect(throws: IOError.self) { try publish("fourth", folder, nil, replaces: false) }

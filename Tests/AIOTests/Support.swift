@@ -4,7 +4,7 @@ import UnitSupport
 @testable import AIO
 @testable import AIOCore
 
-/// What happened, in order.
+/// A log of events, in order.
 final class Order: Sendable {
     private let state = Guarded<[String]>([])
 
@@ -12,7 +12,7 @@ final class Order: Sendable {
     var notes: [String] { state.withLock { $0 } }
 }
 
-/// `body` throws an `IOError` with this code.
+/// Expects `body` to throw an `IOError` with this code.
 func expect(
     _ code: IOError.Code, sourceLocation: SourceLocation = #_sourceLocation, _ body: () async throws -> Void
 ) async {
@@ -26,7 +26,7 @@ func expect(
     }
 }
 
-/// Waits until `condition` holds while other tasks run. False if it does not come to hold in a time that only a hang takes.
+/// Waits until `condition` holds, while other tasks run. Returns false after a timeout that only a hang reaches.
 func eventuallyAsync(_ condition: @Sendable () -> Bool) async -> Bool {
     let start = ContinuousClock.now
     while !condition() {

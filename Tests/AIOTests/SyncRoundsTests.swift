@@ -24,7 +24,7 @@ import UnitSupport
         let (answered, next) = rounds.endRound()
         #expect(answered.isEmpty, "the round that ended began before")
         #expect(next == .data)
-        // This one begins after the second round: the third is its.
+        // This call comes during the second round, so the third round answers it.
         rounds.wait(2, .data, "second")
         let (second, third) = rounds.endRound()
         #expect(second == ["first"])
@@ -79,7 +79,7 @@ import UnitSupport
         #expect(!rounds.isRunning)
     }
 
-    /// A round that all have left ends like any other.
+    /// A round that all callers have left ends like any other.
     @Test func aRunningRoundOutlivesThoseWhoLeave() {
         var rounds = SyncRounds<String>()
         _ = rounds.beginAlone()
@@ -93,7 +93,7 @@ import UnitSupport
         #expect(!rounds.isRunning)
     }
 
-    /// Every caller's answer comes from a round that began after the call, at a level that is enough.
+    /// Every caller is answered by a round that began after the call, at a sufficient level.
     @Test func everyAnswerComesFromARoundThatBeganAfterTheCall() {
         var random = SeededGenerator("sync rounds")
         var rounds = SyncRounds<(calledInRound: Int, level: SyncLevel)>()

@@ -3,7 +3,7 @@ import UnitSupport
 
 @testable import AIO
 
-/// The line against an array that is searched.
+/// Compares the line with an array that is searched.
 @Suite struct WaitingLineTests {
     typealias Line = WaitingLine<Int>
 

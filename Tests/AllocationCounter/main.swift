@@ -1,5 +1,6 @@
-// Carries operations out by every hot path and every engine, prints the allocations that they made, and fails if a path
-// allocates per operation: `swift run -c release allocation-counter`. A debug build allocates by itself.
+// Executes operations on every hot path and every engine, prints the number of allocations, and fails if a path
+// allocates per operation: `swift run -c release allocation-counter`. The counts are meaningful in release builds only;
+// debug builds allocate anyway.
 import AIO
 import AIOCore
 import CAllocationCount
@@ -7,11 +8,12 @@ import Glibc
 
 let operationCount = 2000
 
-/// Paths that allocate.
+/// Paths that allocate per operation.
 nonisolated(unsafe) var failures: [String] = []
 
-/// Notes the allocations since `before`. A queue may grow once more than it did in the warm-up, or a worker start; per
-/// operation there is nothing. A task that no loop runs is resumed by libdispatch, which allocates: printed, not judged.
+/// Reports the allocations since `before`. A queue may grow once more after the warm-up, or a worker may start, but no
+/// path may allocate per operation. A task that no loop runs is resumed by libdispatch, which allocates: such counts
+/// are printed and do not fail.
 func report(_ engine: EngineKind, _ path: String, since before: Int, isOurs: Bool = true) {
     let after = allocation_count()
     guard after >= 0 else { return failures.append("\(path): a sanitizer's allocator is not counted") }
@@ -19,7 +21,7 @@ func report(_ engine: EngineKind, _ path: String, since before: Int, isOurs: Boo
     if isOurs, (after - before) * 50 > operationCount { failures.append("\(engine), \(path)") }
 }
 
-/// Counts what `body` allocates for `operationCount` operations, after as many to warm up.
+/// Counts the allocations of `body` for `operationCount` operations, after as many for warm-up.
 func count(_ engine: EngineKind, _ path: String, isOurs: Bool = true, _ body: (Int) async throws -> Void) async throws {
     for index in 0..<operationCount { try await body(index) }
     let before = allocation_count()
@@ -27,7 +29,7 @@ func count(_ engine: EngineKind, _ path: String, isOurs: Bool = true, _ body: (I
     report(engine, path, since: before, isOurs: isOurs)
 }
 
-/// All paths, by a task on a loop; and reads by one elsewhere, whose every resumption libdispatch allocates for.
+/// All paths, from a task on a loop; and reads from a task elsewhere, for whose every resumption libdispatch allocates.
 func run(_ engine: EngineKind, _ path: Path) async throws {
     var configuration = IORuntime.Configuration()
     configuration.engine = .forced(engine)
@@ -74,7 +76,7 @@ func countWrites(_ engine: EngineKind, _ runtime: IORuntime, _ path: Path) async
     try await file.close()
 }
 
-/// Reads that wait for their data.
+/// Reads that wait for data.
 func countStreams(_ engine: EngineKind, _ runtime: IORuntime) async throws {
     var ends: [Int32] = [0, 0]
     guard pipe(&ends) == 0 else { throw IOError(.tooManyOpenFiles, "pipe", errno: Errno(rawValue: errno)) }
@@ -95,7 +97,7 @@ func countStreams(_ engine: EngineKind, _ runtime: IORuntime) async throws {
     close(writer)
 }
 
-/// Writes and reads of a connection, and of datagrams.
+/// Reads and writes on a connection, and datagrams.
 func countConnections(_ engine: EngineKind, _ runtime: IORuntime, _ name: String) async throws {
     let (one, other) = try Connection.pair(runtime: runtime)
     let block = [UInt8](repeating: 7, count: 100)
@@ -141,7 +143,7 @@ func countQueue(_ engine: EngineKind, _ path: Path) async throws {
     try await file.close()
 }
 
-/// A file of 64 blocks, gone at the end.
+/// A file of 64 blocks, removed at the end.
 var template = Array("/var/tmp/allocation-counter.XXXXXX".utf8CString)
 let descriptor = mkstemp(&template)
 guard descriptor >= 0, ftruncate(descriptor, 64 * 4096) == 0 else {
@@ -153,7 +155,7 @@ let zeros = [UInt8](repeating: 1, count: 64 * 4096)
 _ = Glibc.write(descriptor, zeros, zeros.count)
 fdatasync(descriptor)
 
-// Off the main actor: changing over to it allocates, and is the caller's own doing.
+// Off the main actor: switching to it allocates, which is the caller's own cost.
 await Task.detached {
     for engine in EngineKind.allCases {
         do {

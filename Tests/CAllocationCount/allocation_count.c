@@ -1,4 +1,4 @@
-// Counts allocations by standing in for libc's functions, which the dynamic linker allows an executable.
+// Counts allocations by interposing libc's functions, which the dynamic linker allows an executable to do.
 #include "allocation_count.h"
 
 #include <errno.h>
@@ -13,7 +13,7 @@
 
 #ifdef SANITIZED
 
-// The sanitizers bring allocators of their own.
+// Sanitizers bring their own allocators.
 long allocation_count(void) { return -1; }
 
 #else

@@ -6,7 +6,7 @@ import Synchronization
 import Testing
 import UnitSupport
 
-/// A deadline that has passed, and a task that is cancelled: nothing is begun, whatever could be had without waiting.
+/// After its deadline, or in a cancelled task, no operation begins, not even one that could complete without waiting.
 @Suite(.timeLimit(.minutes(10))) struct BeginningTests {
     enum Reason: String, Sendable, CaseIterable { case deadline, cancelled }
 
@@ -14,7 +14,7 @@ import UnitSupport
     func readsOfTheCacheAndWritesDoNotBegin(_ engine: EngineKind, _ reason: Reason) async throws {
         try await withFixture(engine) { f in
             for inlineRound in 0..<3 {
-                // The page cache has it by now.
+                // Brings the data into the page cache.
                 _ = try await f.file.read(count: 4, at: 0)
                 await refuses(reason) { try await f.file.read(count: 4, at: 0, deadline: $0) }
                 await refuses(reason) { try await f.file.readExactly(count: 4, at: 0, deadline: $0) }
@@ -29,7 +29,7 @@ import UnitSupport
                 await refuses(reason) { try await f.file.setPermissions(0o777, deadline: $0) }
                 await refuses(reason) { try await f.file.link(to: f.path("linked"), deadline: $0) }
             }
-            // unsafe: one task after the other uses it.
+            // unsafe: only one task at a time uses it.
             nonisolated(unsafe) let reader = try BufferedReader(f.file)
             _ = try await reader.peek(4)
             await refuses(reason) { try await reader.read(upTo: 1, deadline: $0) }
@@ -135,7 +135,7 @@ import UnitSupport
 
     // MARK: -
 
-    /// Expects `body` to throw without having done anything, for this reason.
+    /// Expects `body` to throw for this reason, without any effect.
     private func refuses<R: Sendable>(
         _ reason: Reason, sourceLocation: SourceLocation = #_sourceLocation,
         _ body: @escaping @Sendable (Deadline) async throws -> R
@@ -152,7 +152,7 @@ import UnitSupport
         }
     }
 
-    /// Runs `body` in a task that is cancelled already.
+    /// Runs `body` in a task that is already cancelled.
     private func cancelled<R: Sendable>(_ body: @escaping @Sendable () async throws -> R) async throws -> R {
         let task = Task {
             while !Task.isCancelled { await Task.yield() }

@@ -2,9 +2,9 @@ import AIO
 import Glibc
 import Testing
 
-/// SIGPIPE, which ends a program that writes to what nobody reads, unless a library spares it that.
+/// SIGPIPE ends a program that writes to a pipe without readers, unless the library prevents the signal.
 @Suite(.timeLimit(.minutes(10))) struct BrokenPipeTests {
-    /// At its first attempt as well as by a loop.
+    /// Both in the inline attempt and on a loop.
     @Test(arguments: engines.map(\.description), [true, false])
     func aWriteToAFileThatIsAPipeBringsAnErrorAndNoSignal(_ name: String, _ inline: Bool) async {
         await #expect(processExitsWith: .success) { [name = name as String, inline = inline as Bool] in
@@ -39,7 +39,8 @@ import Testing
     }
 }
 
-/// Runs `body` on a thread that takes signals, SIGPIPE for the end of the program; none was put off either when it is over.
+/// Runs `body` on a thread that accepts signals and has SIGPIPE set to its default action. Afterwards no signal may be
+/// pending.
 private func withSignalsTaken(
     _ engine: String, _ inline: Bool, _ body: @Sendable (IORuntime) async throws -> Void
 ) async throws {

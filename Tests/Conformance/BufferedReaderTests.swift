@@ -2,7 +2,7 @@ import AIO
 import Glibc
 import Testing
 
-/// Reading piece by piece: exact counts, delimiters, looking ahead. An error takes nothing away.
+/// Reading piece by piece: exact counts, delimiters, peeking. An error consumes nothing.
 @Suite(.timeLimit(.minutes(10))) struct BufferedReaderTests {
     private let content = KnownContent(seed: 5)
 
@@ -163,7 +163,7 @@ import Testing
     }
 }
 
-/// Somebody whose tasks share a reader.
+/// An actor whose tasks share a reader.
 private actor Session {
     private let reader: BufferedReader
 

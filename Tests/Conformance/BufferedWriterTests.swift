@@ -4,11 +4,11 @@ import Glibc
 import Synchronization
 import Testing
 
-/// Writing behind the caller's back: all of it arrives, in bounded memory, and no error is lost.
+/// Write-behind: all data arrive, memory is bounded, and no error is lost.
 @Suite(.timeLimit(.minutes(10))) struct BufferedWriterTests {
     private let content = KnownContent(seed: 6)
 
-    /// Writes `size` bytes of the content in pieces of any size.
+    /// Writes `size` bytes of the content in pieces of random size.
     private func write(_ writer: BufferedWriter, size: Int) async throws {
         var random = SeededRandom(UInt64(size))
         var done = 0
@@ -93,7 +93,7 @@ import Testing
                 }
                 await expectError(.noSpace) { try await writer.write("more") }
                 await expectError(.noSpace) { try await writer.close() }
-                // It was told, so that the drop is not logged.
+                // The caller received the error, so the drop is not logged.
             }
             #expect(runtime.bufferBytesInUse == 0)
         }
@@ -116,7 +116,7 @@ import Testing
         }
     }
 
-    /// A stream that nobody reads takes the buffers of the limit, and one more that is being filled.
+    /// A stream without a reader takes the limit's buffers and one more, which is being filled.
     @Test(arguments: engines, [StreamKind.pipe, .socket, .fifo])
     func aWriteWaitsAtTheLimitAndEndsWhenCancelled(_ engine: EngineKind, _ kind: StreamKind) async throws {
         try await withWriting(engine, kind) { ends, file in
@@ -130,7 +130,7 @@ import Testing
                     written.increment()
                 }
             }
-            // Sixteen pieces fill four buffers; the call with the last of them waits.
+            // Sixteen pieces fill four buffers; the call with the last piece waits.
             try await eventually { written.count == 15 && runtime.inFlightCount == 1 }
             #expect(runtime.bufferBytesInUse == 4 * 4096)
             writing.cancel()
@@ -140,7 +140,7 @@ import Testing
         }
     }
 
-    /// The pool has one buffer left, and the limit would allow four in flight.
+    /// The pool has one buffer left, although the limit allows four in flight.
     @Test(arguments: engines)
     func aPoolThatIsNearlyUsedUpMakesItSlowerAndNoMore(_ engine: EngineKind) async throws {
         try await withRuntime(engine) { runtime in
@@ -193,7 +193,7 @@ import Testing
         }
     }
 
-    /// A stream whose writing end is a file. `ends` keeps the other.
+    /// A stream whose writing end is a `File`. `ends` keeps the reading end.
     private func withWriting(
         _ engine: EngineKind, _ kind: StreamKind, _ body: (inout Ends, File) async throws -> Void
     ) async throws {
@@ -205,7 +205,7 @@ import Testing
                     throw error
                 }
                 ends.writing = -1
-                // One of the cases closes it.
+                // One of the cases has closed it already.
                 try? await file.close()
             }
         }

@@ -4,7 +4,7 @@ import CKernel
 import Glibc
 import Testing
 
-/// Operations cancelled together: those on one descriptor, or all.
+/// Cancelling several operations: all on one descriptor, or all.
 @Suite(.timeLimit(.minutes(10))) struct CancelAllTests {
     @Test(arguments: engines, [false, true])
     func thoseOnOneDescriptorEndAndTheOthersGoOn(_ engine: EngineKind, _ asOperation: Bool) async throws {
@@ -52,7 +52,7 @@ import Testing
         }
     }
 
-    /// All places are taken by what is to end.
+    /// The operations to be cancelled occupy all slots.
     @Test(arguments: engines)
     func aRuntimeWithoutAFreePlaceCancelsAllTheSame(_ engine: EngineKind) async throws {
         try await withRuntime(

@@ -4,7 +4,7 @@ import CKernel
 import Glibc
 import Testing
 
-/// A cancel asks; the operation's own completion tells what came of it, once.
+/// A cancel is a request; the operation's own completion reports the outcome, once.
 @Suite(.timeLimit(.minutes(10))) struct CancelTests {
     @Test(arguments: engines, StreamKind.allCases)
     func aWaitingReadEndsWhenItsTaskIsCancelled(_ engine: EngineKind, _ kind: StreamKind) async throws {
@@ -18,7 +18,7 @@ import Testing
                 try await eventually { runtime.inFlightCount == 1 }
                 read.cancel()
                 await expectError(.cancelled) { try await read.value }
-                // What is written afterwards is still there for the next reader.
+                // Data written afterwards stay for the next reader.
                 ends.put([7])
                 let memory = Memory(count: 1)
                 #expect(try await runtime.perform(.read(memory.transfer(reading))) == 1)
@@ -148,7 +148,7 @@ import Testing
             let before = try queue.prepare(.nop)
             try queue.waitPatiently()
             #expect(queue.completions().count == 1)
-            // The same slot comes again, under its next generation.
+            // The slot is reused under its next generation.
             let own = Token(rawValue: before.rawValue + 1 << 32)
             let token = try queue.prepare(.cancel(target: own), context: 1)
             try #require(token == own)
@@ -171,7 +171,7 @@ import Testing
                 let drained = queue.completions()
                 #expect(drained.contains(Drained(target, -ECANCELED, 0)))
                 #expect(drained.contains(Drained(first, 0, 0)))
-                // Asked before, or over already: which of the two is the engine's affair.
+                // Cancelled already, or already complete: that depends on the engine.
                 #expect(drained.contains { $0.token == second && [-EALREADY, -ENOENT].contains($0.result) })
                 let third = try queue.prepare(.cancel(target: target))
                 try queue.waitPatiently()
@@ -180,7 +180,7 @@ import Testing
         }
     }
 
-    /// Whatever a worker does cannot be interrupted: it completes as if nothing had been asked, or not at all.
+    /// A worker's system call cannot be interrupted: the sync completes normally, or it is cancelled before it starts.
     @Test(arguments: engines)
     func aCancelledSyncEndsEitherWayAndOnce(_ engine: EngineKind) async throws {
         try await withScratch { scratch in
@@ -234,7 +234,7 @@ import Testing
         }
     }
 
-    /// Cancel and completion race for many reads; each ends once, and no byte is lost.
+    /// Cancels race with completions of many reads. Each read ends once, and no byte is lost.
     @Test(arguments: engines)
     func aCancelThatRacesWithTheDataLosesNoByte(_ engine: EngineKind) async throws {
         try await withRuntime(engine) { runtime in
@@ -256,7 +256,7 @@ import Testing
         }
     }
 
-    /// What was read ahead is there without waiting, and still a cancelled task gets none of it.
+    /// Data that were read ahead are available without waiting, but a cancelled task must not receive them.
     @Test(arguments: engines)
     func aCancelledLoopGetsNothingThatWasReadAhead(_ engine: EngineKind) async throws {
         try await withScratch { scratch in
@@ -267,7 +267,7 @@ import Testing
                     await expectCancelledAfterOne(of: file.chunks(of: 10, readahead: 16))
                 }
                 await expectCancelledAfterOne(of: Paths.walk(folder, runtime: runtime))
-                // More than a batch.
+                // More than one batch.
                 try scratch.file(named: (0..<3000).map { "an entry with a long name, \($0)" })
                 await expectCancelledAfterOne(of: Paths.entries(of: folder, runtime: runtime))
             }

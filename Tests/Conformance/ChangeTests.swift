@@ -16,7 +16,7 @@ import UnitSupport
                     #expect(chmod(scratch.path("one"), 0o600) == 0)
                     #expect(Glibc.rename(scratch.path("one"), scratch.path("two")) == 0)
                     _ = try scratch.makeFolder("below")
-                    // Not watched: it lies deeper.
+                    // Not reported: only the folder itself is watched, not those below.
                     _ = try scratch.file("below/deep", [1])
                     unlink(scratch.path("below/deep"))
                     rmdir(scratch.path("below"))
@@ -32,7 +32,8 @@ import UnitSupport
                     let cookie = cookies.first ?? 0
                     #expect(told.allSatisfy { $0.path == folder })
                     #expect(told.filter(\.isDirectory).map(\.name) == ["below", "below"])
-                    // When nobody has it open any more: a child that another test has just forked may, until it execs.
+                    // Reported when the last descriptor is closed: a child that another test has just forked may hold
+                    // one until its exec.
                     #expect(told.count { $0.kind == .closedAfterWriting } == 1)
                     told.removeAll { $0.isDirectory || $0.kind == .closedAfterWriting }
                     #expect(
@@ -88,7 +89,7 @@ import UnitSupport
             #expect(symlink("one", scratch.path("link")) == 0)
             let link = Path(scratch.path("link"))
             try await withRuntime(engine) { runtime in
-                // The link leads to what is watched already.
+                // The link leads to a file that is already watched.
                 try await withChanges(of: [one, two, link], .modified, runtime: runtime) { changes in
                     for path in [two, one, two] { try await Paths.writeFile(path, [1], options: [], runtime: runtime) }
                     let told = try await tell(changes, 3)
@@ -98,7 +99,7 @@ import UnitSupport
                 try await withChanges(
                     of: [link], .attributesChanged, followLinks: false, runtime: runtime
                 ) { changes in
-                    // Of one time alone, the kernel says that the file was read, or written.
+                    // Both times: for a change of one alone, the kernel reports an access or a modification.
                     try await Paths.setTimes(of: one, access: .now, modification: .now, runtime: runtime)
                     try await Paths.setTimes(
                         of: link, access: .now, modification: .now, followLinks: false, runtime: runtime)
@@ -129,7 +130,7 @@ import UnitSupport
         }
     }
 
-    /// The limit is the kernel's: what is lost is told, and where.
+    /// The limit is the kernel's. A lost event is reported, at its place in the sequence.
     @Test(arguments: engines)
     func anOverflowIsToldAndWhatFollowsToo(_ engine: EngineKind) async throws {
         let limit = try await Paths.readFile("/proc/sys/fs/inotify/max_queued_events")
@@ -139,7 +140,7 @@ import UnitSupport
             try await withRuntime(engine) { runtime in
                 try await withChanges(of: [Path(scratch.folder)], [.created, .deleted], runtime: runtime) { changes in
                     try await withScratch { other in
-                        // Another name of a file: to make a file takes ext4 long where many were removed.
+                        // Links instead of new files: ext4 creates files slowly after many were removed.
                         let file = try other.file("file")
                         for _ in 0...(events / 2) {
                             try #require(link(file, scratch.path("file")) == 0)
@@ -287,7 +288,7 @@ import UnitSupport
         }
     }
 
-    /// In a process where nobody else opens anything.
+    /// In an exit test, where nothing else opens descriptors.
     @Test(arguments: engines.map(\.description))
     func everyDescriptorIsClosedOnce(_ name: String) async {
         await #expect(processExitsWith: .success) { [name = name as String] in
@@ -301,7 +302,7 @@ import UnitSupport
                     #expect(openDescriptors().count == before.count + 1)
                     try await changes.close()
                     #expect(openDescriptors() == before)
-                    // The number now is another's, and stays that other's.
+                    // The number now belongs to another file, which must stay open.
                     let other = try openDescriptor("/dev/null")
                     await expectError(.fileClosed) { try await changes.close() }
                     #expect(isOpen(other))
@@ -322,7 +323,7 @@ import UnitSupport
         }
     }
 
-    /// The next changes, as many as there are to be.
+    /// Returns the next `count` changes.
     private func tell(_ changes: Changes, _ count: Int) async throws -> [Change] {
         var told: [Change] = []
         while told.count < count {

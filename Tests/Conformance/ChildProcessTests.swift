@@ -3,7 +3,7 @@ import Glibc
 import Testing
 import UnitSupport
 
-/// Children that are waited for by several, given signals, or forgotten.
+/// Children that several tasks wait for, that get signals, or that are forgotten.
 @Suite(.timeLimit(.minutes(10))) struct ChildProcessTests {
     @Test(arguments: engines)
     func theExitCodeIsToldToAllWhoWaitAndWhoAskLater(_ engine: EngineKind) async throws {
@@ -65,7 +65,7 @@ import UnitSupport
         }
     }
 
-    /// Waits that begin while another one reaps find the outcome, too.
+    /// Waits that begin while another wait reaps the child return the outcome, too.
     @Test(arguments: engines)
     func waitsThatRaceWithTheEndAllGetTheOutcome(_ engine: EngineKind) async throws {
         try await withRuntime(engine) { runtime in

@@ -4,7 +4,7 @@ import CKernel
 import Glibc
 import Testing
 
-/// Children and signals are waited for like anything else.
+/// Waits for children and signals by raw operations.
 @Suite(.timeLimit(.minutes(10))) struct ChildTests {
     @Test(arguments: engines)
     func theEndOfAChildIsToldWithItsExitCode(_ engine: EngineKind) async throws {
@@ -35,7 +35,7 @@ import Testing
         }
     }
 
-    /// On a thread of its own, which blocks the signal and gets it.
+    /// On a separate thread, which blocks the signal and receives it.
     @Test(arguments: engines)
     func aSignalIsReadFromItsDescriptor(_ engine: EngineKind) async throws {
         try await withQueue(engine) { queue in

@@ -4,7 +4,7 @@ import Glibc
 import Testing
 import UnitSupport
 
-/// Files in chunks, read ahead: all of the content, in order, in bounded memory, and nothing left when the loop is.
+/// Files in chunks, with readahead: all content in order, in bounded memory, and nothing left when the loop is left.
 @Suite(.timeLimit(.minutes(10))) struct ChunkTests {
     private let content = KnownContent(seed: 11)
 
@@ -48,7 +48,7 @@ import UnitSupport
         }
     }
 
-    /// Of what lies in the page cache in part, a read returns the part. That is not the end.
+    /// A read of a range that is only partly in the page cache returns that part. This is not the end of the file.
     @Test(arguments: engines)
     func aShortReadIsContinued(_ engine: EngineKind) async throws {
         try await withKnownFile(engine, size: 1 << 20) { file in
@@ -66,7 +66,7 @@ import UnitSupport
         }
     }
 
-    /// Behind a piece of a block, direct I/O could not go on.
+    /// After a partial block, direct I/O could not continue.
     @Test(arguments: engines, [4096, 10_000, 10_240, 12_288])
     func directIOReadsAFileThatEndsWithinABlock(_ engine: EngineKind, _ size: Int) async throws {
         try await withScratch(on: .ext4) { scratch in
@@ -81,7 +81,7 @@ import UnitSupport
         }
     }
 
-    /// Their size says 0, or a page; their reads are short.
+    /// Their reported size is 0 or a page, and their reads are short.
     @Test(
         arguments: engines,
         ["/proc/kallsyms", "/proc/cpuinfo", "/proc/version", "/sys/kernel/mm/transparent_hugepage/enabled"])
@@ -98,7 +98,7 @@ import UnitSupport
                     bytes += chunk.bytes
                 }
                 #expect(!bytes.isEmpty)
-                // Numbers in them change; the first line is stable.
+                // Numbers in the files change; the first line is stable.
                 #expect(bytes.prefix { $0 != 10 } == expected.prefix { $0 != 10 })
             }
         }
@@ -164,7 +164,7 @@ import UnitSupport
         }
     }
 
-    /// What is left of the pool is less than the reads ahead would take.
+    /// The reads ahead would need more than the rest of the pool.
     @Test(arguments: engines)
     func aPoolThatIsNearlyUsedUpMakesItSlowerAndNoMore(_ engine: EngineKind) async throws {
         try await withScratch { scratch in
@@ -196,7 +196,7 @@ import UnitSupport
             try await file.sync()
             try await file.advise(.dontNeed)
             try await Ends.with { ends in
-                // A read that waits has the only place.
+                // A waiting read occupies the only slot.
                 let (runtime, reading) = (file.runtime, ends.reading)
                 let read = Task {
                     let memory = Memory(count: 1)
@@ -284,7 +284,7 @@ import UnitSupport
     }
 }
 
-/// A stream whose reading end is a file. `ends` keeps the other.
+/// A stream whose reading end is a `File`. `ends` keeps the writing end.
 func withStream<R>(
     _ engine: EngineKind, _ kind: StreamKind, _ body: (inout Ends, File) async throws -> R
 ) async throws -> R {

@@ -5,8 +5,8 @@ import Glibc
 import Testing
 import UnitSupport
 
-/// A program that closes numbers it does not know, and opens its own files under them: nothing of the library's is written
-/// into these, and operations go on. Each case is in a process of its own.
+/// A program may close descriptors that it does not know, and open files under their numbers. The library must write
+/// nothing into these files, and operations continue. Each case is an exit test.
 @Suite(.timeLimit(.minutes(10))) struct ClosedNumberTests {
     static let names = engines.map(\.description)
 
@@ -17,12 +17,12 @@ import UnitSupport
         await #expect(processExitsWith: .success) { [name = name as String, way = way.rawValue as String] in
             let runtime = try madeRuntime(name)
             try await exercise(runtime)
-            // What waits meanwhile for something that stays open.
+            // A wait that is in flight meanwhile, and needs none of the descriptors that are closed.
             let files = try OwnFiles()
             let sleep = Task { try await runtime.sleep(for: .milliseconds(1500)) }
             try await eventually { runtime.inFlightCount == 1 }
             try files.takeTheirNumbers(try #require(Way(rawValue: way)))
-            // From threads of others, which wake the loop, and with its workers.
+            // From foreign threads, which wake the loop, and on its workers.
             for _ in 0..<3 { try await exercise(runtime) }
             try await sleep.value
             await runtime.shutdown()
@@ -73,7 +73,7 @@ import UnitSupport
                 await Task.yield()
             }
             kill(getpid(), SIGUSR1)
-            // Counted in memory; a wait for another would be for a descriptor that is gone.
+            // The signal is counted in memory. A further wait would use a descriptor that is closed.
             #expect(try await signals.next()?.signal == .user1)
             #expect(try queue.blockingPerform(.timeout(deadline: 1)) == 0)
             try queue.prepare(.timeout(deadline: .max - 1))
@@ -89,7 +89,7 @@ import UnitSupport
         }
     }
 
-    /// Numbers that a program means to open again are not taken.
+    /// The library does not take the standard descriptors' numbers, which a program expects to open again.
     @Test(arguments: names)
     func theStandardNumbersAreLeftToTheProgram(_ name: String) async {
         await #expect(processExitsWith: .success) { [name = name as String] in
@@ -101,7 +101,7 @@ import UnitSupport
             let queue = try IOQueue(configuration)
             _ = try queue.descriptor()
             let group = try OperationGroup(runtime: runtime)
-            // libdispatch looks into /proc every second, and has one of them for that moment.
+            // libdispatch opens a file in /proc every second, which takes one of the numbers for a moment.
             let isFree = UnitSupport.eventually { (Int32(0)...2).allSatisfy { isFreeOrDispatchs($0) } }
             let null = fcntl(open("/dev/null", O_RDWR), F_DUPFD, 3)
             for number in Int32(0)...2 { dup2(null, number) }
@@ -113,7 +113,8 @@ import UnitSupport
     }
 }
 
-/// Closed, or a timer of libdispatch's, which takes the lowest number: it has no interval of decades, as the library's have.
+/// Whether the number is closed, or a timerfd of libdispatch, which takes the lowest free number. Unlike the library's
+/// timers it has no interval of decades.
 private func isFreeOrDispatchs(_ number: Int32) -> Bool {
     guard fcntl(number, F_GETFD) >= 0 else { return true }
     var value = ck_itimerspec()
@@ -129,7 +130,7 @@ private func madeRuntime(_ name: String) throws -> IORuntime {
     return try IORuntime(configuration)
 }
 
-/// Reads, writes, syncs, waits and timers, each opened and closed anew.
+/// Reads, writes, a sync, waits and timers, on newly opened files.
 private func exercise(_ runtime: IORuntime) async throws {
     try await withScratch { scratch in
         try await withFile(Path(scratch.path("file")), .readWrite, options: .create, runtime: runtime) { file in
@@ -147,14 +148,15 @@ private func exercise(_ runtime: IORuntime) async throws {
     try await runtime.sleep(for: .milliseconds(1))
 }
 
-/// Files of the program's own under every number that it did not know.
+/// Opens the program's own file under every number that the program does not know.
 private final class OwnFiles {
     private let path: String
     private let kept: Set<Int32>
     private var numbers: [Int32] = []
 
     init(keeping kept: Set<Int32> = []) throws {
-        // What the process had before, but for the library's: those of no type, above the standard ones.
+        // Everything that was open before except the library's descriptors, which have no file type and numbers above
+        // 2.
         self.kept = openDescriptors().filter { number in
             var status = stat()
             return number < 3 || fstat(number, &status) == 0 && status.st_mode & S_IFMT != 0
@@ -168,16 +170,17 @@ private final class OwnFiles {
 
     deinit { unlink(path) }
 
-    /// Closes all that is not known, and opens the file under each number.
+    /// Closes all unknown descriptors, and opens the file under each of their numbers.
     func takeTheirNumbers(_ way: ClosedNumberTests.Way) throws {
-        // libdispatch's own, which the tests' library needs, have to stay: its epoll comes before all of ours.
+        // libdispatch's descriptors, which the testing library needs, must stay open: its epoll precedes all of the
+        // library's.
         let theirs = openDescriptors().subtracting(kept).filter { $0 > 100 }
         let descriptor = open(path, O_RDWR | O_CLOEXEC)
         try #require(descriptor >= 0)
         numbers.append(descriptor)
         switch way {
         case .closeRange:
-            // close_range(2) of all that is above the numbers that programs have.
+            // close_range(2) of all numbers above those that programs use.
             try #require(SystemCall.call(436, 101, Int(UInt32.max), 0) == 0)
         case .loop: for number in Int32(101)..<4096 { close(number) }
         case .dup2: break
@@ -188,7 +191,7 @@ private final class OwnFiles {
         }
     }
 
-    /// Nothing was written into them, and each is still there.
+    /// Whether the file is still open under each number, and nothing was written into it.
     func areUntouched() -> Bool {
         var own = stat()
         guard stat(path, &own) == 0, own.st_size == 0 else { return false }

@@ -4,7 +4,7 @@ import Glibc
 import Testing
 import UnitSupport
 
-/// Hosts with several addresses, some of which are silent.
+/// Connecting to hosts with several addresses, some of which do not answer.
 @Suite(.timeLimit(.minutes(10))) struct ConnectRaceTests {
     @Test(arguments: engines)
     func aSilentAddressHoldsUpNoOther(_ engine: EngineKind) async throws {
@@ -22,7 +22,7 @@ import UnitSupport
         }
     }
 
-    /// Without waiting for its head start to be over.
+    /// Without waiting for the attempt delay.
     @Test(arguments: engines)
     func aRefusalMakesRoomForTheNextAtOnce(_ engine: EngineKind) async throws {
         let closed = try boundSocket(.v4, CK_SOCK_STREAM)
@@ -52,7 +52,7 @@ import UnitSupport
                     try await withListener(.v4, runtime) { listener, address in
                         let before = openDescriptors()
                         for round in 0..<20 {
-                            // Of two that stand, or nearly so, one is kept.
+                            // Of two connections that succeed at nearly the same time, one is kept.
                             let targets = round % 2 == 0 ? [silent, address] : [address, address, address]
                             let connection = try await Connection.connect(
                                 toAnyOf: targets, attemptDelay: .zero, runtime: runtime)
@@ -81,7 +81,7 @@ import UnitSupport
     }
 }
 
-/// An address at which nobody answers: a listener whose backlog is full.
+/// An address that does not answer: that of a listener with a full backlog.
 private func withSilent(_ body: (SocketAddress) async throws -> Void) async throws {
     try await Listener.with(.v4, backlog: 0) { listener in
         let others = try listener.fillUp()

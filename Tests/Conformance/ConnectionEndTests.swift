@@ -4,11 +4,11 @@ import Glibc
 import Testing
 import UnitSupport
 
-/// Connections that fail, are cancelled, closed under somebody's hands, or forgotten.
+/// Connections that fail, are cancelled, closed while in use, or forgotten.
 @Suite(.timeLimit(.minutes(10))) struct ConnectionEndTests {
     @Test(arguments: engines, SocketFamily.available)
     func nobodyListeningIsARefusal(_ engine: EngineKind, _ family: SocketFamily) async throws {
-        // Bound, so that nobody else gets the address, and not listening.
+        // Bound, so that the address is not reused, but not listening.
         let silent = try boundSocket(family, CK_SOCK_STREAM)
         defer { closeDescriptor(silent) }
         let name = SocketName(of: silent)
@@ -38,7 +38,7 @@ import UnitSupport
             try await withConnections(.v4, runtime) { client, server in
                 let read = Task { try await client.read() }
                 try await eventually { runtime.inFlightCount == 1 }
-                // A close that drops what is there, and resets.
+                // This close discards unsent data and resets the connection.
                 try server.setOption(.linger, to: .zero)
                 try await server.close()
                 await expectError(.connectionReset) { try await read.value }
@@ -90,7 +90,7 @@ import UnitSupport
         }
     }
 
-    /// A close races with reads that begin; none of them is left waiting, and none meets the file that gets the number.
+    /// A close races with new reads. None of them hangs, and none reads from the next file with the same number.
     @Test(arguments: engines)
     func aCloseThatRacesWithReadsLeavesNoneWaiting(_ engine: EngineKind) async throws {
         try await withRuntime(engine) { runtime in
@@ -186,7 +186,7 @@ import UnitSupport
                         let connect = Task { try await Connection.connect(to: address, runtime: runtime) }
                         if round % 2 == 0 { accept.cancel() } else { connect.cancel() }
                         let client = try? await connect.value
-                        // Nobody comes to be accepted.
+                        // There is no connection to accept.
                         if client == nil { accept.cancel() }
                         let server = try? await accept.value
                         for end in [client, server] { try await end?.close() }

@@ -3,7 +3,7 @@ import CKernel
 import Glibc
 import Testing
 
-/// Streams between two programs: what is written on one side is read on the other, and both ends come to an end.
+/// Connections between two sides: data arrive, and the end of one side is seen by the other.
 @Suite(.timeLimit(.minutes(10))) struct ConnectionTests {
     @Test(arguments: engines, SocketFamily.available)
     func whatIsWrittenIsReadAndThenTheEnd(_ engine: EngineKind, _ family: SocketFamily) async throws {
@@ -95,7 +95,7 @@ import Testing
         let size = 3 << 20
         try await withRuntime(engine) { runtime in
             try await withConnections(family, runtime) { client, server in
-                // Far less room than there is to write.
+                // The buffers have much less room than there is to write.
                 try client.setOption(.sendBufferSize, to: 100_000)
                 try server.setOption(.receiveBufferSize, to: 100_000)
                 let isWritten = Flag()
@@ -109,7 +109,7 @@ import Testing
                     try client.shutdownWrite()
                     isWritten.set()
                 }
-                // The writer waits: there is no room for all of it.
+                // The writer waits, since not all data fit.
                 try await eventually { runtime.inFlightCount == 1 }
                 #expect(!isWritten.isSet)
                 var done = 0
@@ -181,7 +181,7 @@ import Testing
         }
         var clients: [Connection] = []
         for _ in 0..<count { clients.append(try await Connection.connect(to: address, runtime: runtime)) }
-        // Every one of them is accepted, and waits for something to echo.
+        // Every connection is accepted, and waits for a message to echo.
         try await eventually { runtime.inFlightCount == count }
         for (index, client) in clients.enumerated() { try await client.writeAll([UInt8(index & 255)]) }
         for (index, client) in clients.enumerated() {

@@ -4,11 +4,11 @@ import Glibc
 import Testing
 import UnitSupport
 
-/// Copies with few descriptors, of thousands of levels, and of files that are other than they say.
+/// Copies with few descriptors, of trees with thousands of levels, and of files that misreport their size.
 @Suite(.timeLimit(.minutes(10))) struct CopyLimitTests {
     private let content = KnownContent(seed: 1147)
 
-    /// They say that they have a page.
+    /// Their reported size is a page.
     @Test(arguments: engines)
     func filesThatGiveLessThanTheySayAreCopiedWithWhatTheyGive(_ engine: EngineKind) async throws {
         let path = "/sys/devices/system/cpu/online"
@@ -24,7 +24,7 @@ import UnitSupport
         }
     }
 
-    /// Few more than `cp` has, beside those of the runtime itself.
+    /// Slightly more descriptors than `cp` needs, besides those of the runtime.
     @Test(arguments: engines.map(\.description), [10, 40])
     func withFewDescriptorsATreeIsCopiedWalkedAndRemovedAllTheSame(_ name: String, _ free: Int) async {
         await #expect(processExitsWith: .success) { [name = name as String, free = free as Int] in
@@ -41,7 +41,7 @@ import UnitSupport
                 var options = CopyOptions()
                 options.sharesBlocks = false
                 try await withRuntime(engine) { [options] runtime in
-                    // Whatever is made when it is first needed is there.
+                    // Everything that is created on first use exists now.
                     try await Paths.copy(
                         Path(tree + "/large-0"), to: Path(scratch.path("first")), options: options, runtime: runtime)
                     var before = rlimit()
@@ -69,7 +69,7 @@ import UnitSupport
         }
     }
 
-    /// Time that grows with the square of the depth would be minutes.
+    /// Time quadratic in the depth would be minutes.
     @Test(arguments: engines.map(\.description))
     func aTreeOfThousandsOfLevelsIsCopiedWalkedAndRemoved(_ name: String) async {
         await #expect(processExitsWith: .success) { [name = name as String] in

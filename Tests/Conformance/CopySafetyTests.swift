@@ -3,7 +3,7 @@ import Glibc
 import Testing
 import UnitSupport
 
-/// What a copy must not destroy, where it must not write, and whom it must not let in.
+/// What a copy must not destroy, where it must not write, and to whom it must not grant access.
 @Suite(.timeLimit(.minutes(10))) struct CopySafetyTests {
     private func mode(_ path: String) throws -> UInt32 {
         var status = Glibc.stat()
@@ -40,7 +40,7 @@ import UnitSupport
                     #expect(error?.advice?.contains("same file") == true, "\(source) to \(target)")
                 }
                 #expect(try scratch.content("file") == [1, 2, 3] && inode(file) == inode(scratch.path("name")))
-                // Two links that lead to one file are two files.
+                // Two links to the same file are two files.
                 try await Paths.copy(Path(scratch.path("link")), to: Path(scratch.path("far")), runtime: runtime)
                 #expect(try scratch.content("far") == [1, 2, 3])
             }
@@ -51,7 +51,7 @@ import UnitSupport
     func inATreeWhatWouldReplaceItselfIsToldAndTheRestGoesOn(_ engine: EngineKind) async throws {
         try await withTreeScratch { scratch in
             for folder in ["tree", "tree/deep", "copy", "copy/deep"] { _ = try scratch.makeFolder(folder) }
-            // The only content lies in the copy; in the tree; and in both.
+            // The only content is in the copy, in the tree, or in both.
             let there = try scratch.file("copy/deep/there", [1])
             try #require(symlink("../../copy/deep/there", scratch.path("tree/deep/there")) == 0)
             _ = try scratch.file("tree/here", [2])
@@ -75,7 +75,7 @@ import UnitSupport
         }
     }
 
-    /// A tree that another folder is mounted in is not copied into itself without end.
+    /// The target is mounted inside the source: the copy must not recurse into itself without end.
     @Test(arguments: engines)
     func aMountOfTheTargetInTheSourceIsNotEntered(_ engine: EngineKind) async throws {
         try await withTreeScratch { scratch in
@@ -97,7 +97,7 @@ import UnitSupport
                 }
                 #expect(failures.map(\.path) == [Path(scratch.path("tree/mount"))], "\(failures)")
                 #expect(try scratch.content("copy/file") == [1] && !scratch.has("copy/mount/mount"))
-                // One folder by two paths.
+                // The same folder under two paths.
                 for target in ["again", "again/folder"] {
                     await expectError(.invalidArgument) {
                         try await Paths.copy(
@@ -130,7 +130,7 @@ import UnitSupport
                 _ = try await copy("a/file", "copy/file")
                 await expectError(.alreadyExists) { try await copy("b/file", "copy/file") }
                 #expect(try scratch.content("copy/file") == [1])
-                // Names of one file stay that.
+                // Hard links stay hard links.
                 _ = try await copy("b", "copy/b")
                 #expect(try inode(scratch.path("copy/b/name")) == inode(scratch.path("copy/file")))
                 #expect(try scratch.content("copy/b/file") == [2])
@@ -161,7 +161,7 @@ import UnitSupport
                     try await Paths.copy(Path(scratch.path("tree/a")), to: Path(scratch.path("link")), runtime: runtime)
                 }
                 #expect(!scratch.has("victim/file"))
-                // Whoever ends it with a slash means what it leads to.
+                // With a trailing slash the path means the link's target.
                 try await Paths.copy(
                     Path(scratch.path("tree/a")), to: Path(scratch.path("link/")), runtime: runtime)
                 #expect(try scratch.content("victim/b/file") == [1])
@@ -169,7 +169,7 @@ import UnitSupport
         }
     }
 
-    /// A folder of the copy is replaced by a link to another one again and again, while the copy runs.
+    /// While the copy runs, its folders are repeatedly replaced by links to another folder.
     @Test(arguments: engines)
     func aLinkThatIsPutInMeanwhileIsNotFollowed(_ engine: EngineKind) async throws {
         try await withTreeScratch { scratch in
@@ -181,7 +181,7 @@ import UnitSupport
             }
             let isOver = Flag()
             let attacker = TestThread {
-                // What is made is taken away, and a link put in its place.
+                // Removes each folder as it appears, and puts a link in its place.
                 while !isOver.isSet {
                     for folder in 0..<40 {
                         let path = scratch.path("copy/\(folder)")
@@ -199,7 +199,7 @@ import UnitSupport
         }
     }
 
-    // MARK: Nobody is let in
+    // MARK: Access is not widened
 
     @Test(arguments: engines)
     func aFoldersListOfAccessIsNotGivenToCopies(_ engine: EngineKind) async throws {
@@ -233,7 +233,8 @@ import UnitSupport
         }
     }
 
-    /// The list lets a user do more than the group: its mask, which stands for it all, is not what the group may.
+    /// The ACL grants a user more than the group. The mode's group bits are then the ACL's mask, not the group's own
+    /// permissions.
     @Test func aListThatCannotBeKeptDoesNotWidenWhatTheGroupMay() async throws {
         let mount = try DetachedMount.orSkip("tmpfs", [("noacl", "")])
         defer { mount.release() }

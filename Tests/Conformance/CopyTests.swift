@@ -4,7 +4,7 @@ import Glibc
 import Testing
 import UnitSupport
 
-/// Files and trees that are copied.
+/// Copies of files and trees.
 @Suite(.timeLimit(.minutes(10))) struct CopyTests {
     private let content = KnownContent(seed: 4711)
 
@@ -14,13 +14,13 @@ import UnitSupport
         return status
     }
 
-    /// Names that a copy leaves behind only if it was killed.
+    /// Temporary names, which only a killed copy may leave behind.
     private func leftovers(in folder: String) async throws -> [String] {
         try await items(of: Paths.walk(Path(folder))).entries
             .map { String(decoding: $0.path.bytes, as: UTF8.self) }.filter { $0.contains(".aio-copy-") }
     }
 
-    /// Every kind of file, odd names, several names of one file, and times of long ago.
+    /// Every kind of file, unusual names, hard links, and old timestamps.
     private func makeTree(_ scratch: Scratch) throws -> String {
         let tree = try scratch.makeFolder("tree")
         for name in ["a", "a/b", "a/b/c", "empty"] { _ = try scratch.makeFolder("tree/\(name)") }
@@ -80,7 +80,7 @@ import UnitSupport
                 #expect(summary.files == 7 + 2 * unusualNames.count + 2 + 2 + 1 && progress.files == summary.files)
                 #expect(summary.bytes >= 6 << 20 && progress.bytes == summary.bytes)
                 try await expectSame(tree, copy)
-                // Once more, into what is there.
+                // Once more, onto the existing copy.
                 let again = try await Paths.copy(Path(tree), to: Path(copy), runtime: runtime)
                 #expect(again.failures == 0 && again.files == summary.files)
                 try await expectSame(tree, copy)
@@ -88,7 +88,7 @@ import UnitSupport
         }
     }
 
-    /// Shared blocks where there are such, and to another file system.
+    /// With shared blocks where the file system supports that, and to another file system.
     @Test(arguments: [FileSystem.tmpfs, .ext4, .xfs, .btrfs], [true, false])
     func treesAreCopiedWithinAndBetweenFileSystems(_ fileSystem: FileSystem, _ sharesBlocks: Bool) async throws {
         try await withTreeScratch(on: fileSystem) { scratch in
@@ -151,7 +151,7 @@ import UnitSupport
         }
     }
 
-    /// They say that they have no bytes.
+    /// Their reported size is 0.
     @Test(arguments: engines)
     func filesOfTheKernelAreCopiedWithTheirContent(_ engine: EngineKind) async throws {
         try await withTreeScratch { scratch in
@@ -165,7 +165,7 @@ import UnitSupport
         }
     }
 
-    /// Where the truncation comes too late, it is tried again.
+    /// If the truncation comes too late, the test tries again.
     @Test(arguments: engines)
     func aSourceThatBecomesShorterMeanwhileIsAnError(_ engine: EngineKind) async throws {
         try await withTreeScratch { scratch in
@@ -218,7 +218,7 @@ import UnitSupport
                     }
                     try await eventually { progress.bytes > 0 || isThrough.isSet }
                     copy.cancel()
-                    // Unless it was through by then.
+                    // Unless the copy had finished by then.
                     if case .failure(let error) = await copy.result {
                         #expect((error as? IOError)?.code == .cancelled, "\(error)")
                     }
@@ -343,7 +343,7 @@ import UnitSupport
         }
     }
 
-    /// Those of the walk, and of the files in flight.
+    /// The walk's descriptors and those of the files in flight.
     @Test(arguments: engines.map(\.description))
     func manyFilesTakeABoundedNumberOfDescriptors(_ name: String) async {
         await #expect(processExitsWith: .success) { [name = name as String] in
@@ -368,7 +368,7 @@ import UnitSupport
         }
     }
 
-    /// Deeper than a path can say.
+    /// Deeper than a path can express.
     @Test(arguments: engines)
     func aDeepTreeIsCopied(_ engine: EngineKind) async throws {
         try await withTreeScratch { scratch in

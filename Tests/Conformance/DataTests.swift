@@ -4,10 +4,10 @@ import CKernel
 import Glibc
 import Testing
 
-/// What is read is what was written, wherever it lies and however much is in flight.
+/// Reads return what was written, on every file system and with many operations in flight.
 @Suite(.timeLimit(.minutes(10))) struct DataTests {
-    /// Reads and rewrites at random places of two files at once, many in flight; the content is known from the offset,
-    /// so any read can be judged, and at the end both files are read past the library.
+    /// Many tasks read and rewrite random ranges of two files concurrently. The content follows from the offset, so
+    /// that every read can be checked. At the end both files are read without the library.
     @Test(arguments: engines, FileSystem.allCases)
     func whatManyTasksReadIsWhatWasWritten(_ engine: EngineKind, _ fileSystem: FileSystem) async throws {
         try await withScratch(on: fileSystem) { scratch in
@@ -36,7 +36,7 @@ import Testing
         }
     }
 
-    /// The same through one `IOQueue`, which keeps its depth full.
+    /// The same through one `IOQueue` that is kept full.
     @Test(arguments: engines, FileSystem.allCases)
     func whatAFullQueueReadsIsWhatWasWritten(_ engine: EngineKind, _ fileSystem: FileSystem) async throws {
         try await withScratch(on: fileSystem) { scratch in
@@ -58,7 +58,7 @@ import Testing
         }
     }
 
-    /// Blocks that lie side by side, each written by another operation, none lost and none on its neighbour.
+    /// Adjacent blocks written by separate operations: none is lost, and none overwrites its neighbour.
     @Test(arguments: engines, FileSystem.allCases)
     func blocksWrittenAtOnceAndInAnyOrderAllArrive(_ engine: EngineKind, _ fileSystem: FileSystem) async throws {
         try await withScratch(on: fileSystem) { scratch in
@@ -71,7 +71,7 @@ import Testing
                     try await withThrowingTaskGroup(of: Void.self) { group in
                         for block in order {
                             group.addTask {
-                                // Not a page each: neighbours share pages.
+                                // Not whole pages: neighbours share pages.
                                 let offset = Int64(block) * 1000
                                 try await file.writeAll(content.bytes(count: 1000, at: offset), at: offset)
                             }
@@ -111,7 +111,7 @@ import Testing
         }
     }
 
-    /// The kernel's NOWAIT read stops where the cache does; that is not the end of the file.
+    /// A read with RWF_NOWAIT stops where the cached range ends, which is not the end of the file.
     @Test(arguments: engines, FileSystem.allCases)
     func aReadOfAPartlyCachedRangeReturnsAllOfIt(_ engine: EngineKind, _ fileSystem: FileSystem) async throws {
         try await withScratch(on: fileSystem) { scratch in
@@ -166,7 +166,7 @@ import Testing
         }
     }
 
-    /// Larger than what is copied on the caller's thread, and unaligned.
+    /// Larger than the limit for copying on the caller's thread, and unaligned.
     @Test(arguments: engines, FileSystem.allCases)
     func aLargeTransferArrivesWhole(_ engine: EngineKind, _ fileSystem: FileSystem) async throws {
         try await withScratch(on: fileSystem) { scratch in
@@ -268,7 +268,7 @@ import Testing
         }
     }
 
-    /// On a file system of its own: the others are not to be filled up under other tests.
+    /// On a separate file system, so that it does not fill up those of other tests.
     @Test(arguments: engines)
     func aWriteWithoutSpaceIsShortAndThenFails(_ engine: EngineKind) async throws {
         let small = try DetachedMount.orSkip("tmpfs", [("size", "1m")])

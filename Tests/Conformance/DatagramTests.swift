@@ -3,7 +3,7 @@ import CKernel
 import Glibc
 import Testing
 
-/// Datagrams arrive as they were sent, one by one, with who sent them.
+/// Datagrams arrive one by one, unchanged and with their sender.
 @Suite(.timeLimit(.minutes(10))) struct DatagramTests {
     private func withSockets<R>(
         _ family: SocketFamily, _ runtime: IORuntime, _ body: (DatagramSocket, DatagramSocket) async throws -> R
@@ -29,7 +29,7 @@ import Testing
                 let (bytes, info) = try await receive.value
                 #expect(bytes == [1, 2, 3])
                 #expect(try info == DatagramInfo(byteCount: 3, isTruncated: false, sender: one.localAddress()))
-                // An empty one is a datagram too.
+                // An empty datagram is delivered as well.
                 try await one.send([], to: try other.localAddress())
                 #expect(try await other.receive().info.byteCount == 0)
             }
@@ -44,7 +44,7 @@ import Testing
                 for address in [SocketAddress.unix(Path(scratch.path("socket"))), .abstract(name)] {
                     let receiver = try await DatagramSocket.bind(to: address, runtime: runtime)
                     #expect(try receiver.localAddress() == address)
-                    // Without a name of its own, the sender has none to tell.
+                    // The sender is unbound, so it has no address.
                     let sender = try await DatagramSocket.connect(to: address, runtime: runtime)
                     try await sender.send([1, 2])
                     let (bytes, info) = try await receiver.receive()
@@ -105,7 +105,7 @@ import Testing
                 await expectError(.notConnected) { try await one.send([0]) }
                 let peer = try await DatagramSocket.connect(
                     to: try one.localAddress(), from: family.anyAddress, runtime: runtime)
-                // A Unix-domain socket refuses what others send; UDP drops it.
+                // A Unix-domain socket refuses datagrams from others; UDP drops them.
                 try? await other.send([9], to: try peer.localAddress())
                 try await one.connect(to: try peer.localAddress())
                 try await one.send([1])

@@ -4,7 +4,7 @@ import CKernel
 import Glibc
 import Testing
 
-/// Any operation may have a deadline; one that passes cancels the operation.
+/// Any operation may have a deadline, which cancels it when it passes.
 @Suite(.timeLimit(.minutes(10))) struct DeadlineTests {
     @Test(arguments: ways, StreamKind.allCases)
     func aReadThatGetsNothingEndsAtItsDeadline(_ way: Way, _ kind: StreamKind) async throws {
@@ -59,7 +59,7 @@ import Testing
         }
     }
 
-    /// Also what would complete at once.
+    /// This includes operations that could complete immediately.
     @Test(arguments: ways)
     func anyOperationTakesADeadlineThatHasPassed(_ way: Way) async throws {
         try await withScratch { scratch in
@@ -86,8 +86,8 @@ import Testing
     @Test(arguments: ways)
     func aTimeoutHasADeadlineToo(_ way: Way) async throws {
         try await way.run { performer in
-            // The earlier of the two counts; a timeout that came due has not failed. It has to begin before: on a busy
-            // machine that takes its time.
+            // The earlier of the two ends the timeout, and at its deadline a timeout succeeds. But it must begin before
+            // its deadline, which takes long on a busy machine; so the deadline is doubled until it does.
             var lead = Duration.milliseconds(5)
             while true {
                 do throws(IOError) {

@@ -33,7 +33,7 @@ import UnitSupport
         }
     }
 
-    /// Few in one hand-over; many are shared among workers.
+    /// Few entries are one request; many are split among workers.
     @Test(arguments: engines, [3, 700])
     func theStatusComesWithTheEntry(_ engine: EngineKind, _ count: Int) async throws {
         try await withTreeScratch { scratch in
@@ -105,7 +105,7 @@ import UnitSupport
         }
     }
 
-    /// In a process of its own, where nothing else opens anything.
+    /// In an exit test, where nothing else opens descriptors.
     @Test(arguments: engines.map(\.description))
     func aLoopThatIsLeftClosesTheDirectory(_ name: String) async {
         await #expect(processExitsWith: .success) { [name = name as String] in

@@ -4,9 +4,9 @@ import CKernel
 import Glibc
 import Testing
 
-/// What the kernel refuses is refused with the same number whatever the engine.
+/// Every engine reports the kernel's errno.
 @Suite(.timeLimit(.minutes(10))) struct ErrorTests {
-    /// A number that is open nowhere in this process.
+    /// A number that is not open in this process.
     private let closed: Int32 = 1_000_000
 
     @Test(arguments: ways)
@@ -114,7 +114,7 @@ import Testing
         }
     }
 
-    /// A ring may say EAGAIN of such a write, however often it is made: to the end of a file on XFS.
+    /// A ring may return EAGAIN persistently for such a write at the end of a file on XFS.
     @Test(arguments: engines, FileSystem.allCases)
     func aDirectWriteOfMemoryThatIsNotThereEndsAsPwriteDoes(
         _ engine: EngineKind, _ fileSystem: FileSystem
@@ -141,7 +141,8 @@ import Testing
         }
     }
 
-    /// pwrite(2) writes what fits; a ring on Btrfs says EINVAL. Where no file can be as long it is a plain append.
+    /// pwrite(2) writes what fits; a ring on Btrfs returns EINVAL. If the file system does not allow such a length,
+    /// this is a plain append.
     @Test(arguments: engines, FileSystem.allCases)
     func aDirectAppendBeyondTheLongestFileEndsAsPwriteDoes(
         _ engine: EngineKind, _ fileSystem: FileSystem
@@ -272,7 +273,8 @@ import Testing
     @Test(arguments: engines)
     func aFileOnAReadOnlyFileSystemCannotBeOpenedForWriting(_ engine: EngineKind) async throws {
         try await withRuntime(engine) { runtime in
-            // procfs refuses to make files; the number differs from a read-only mount's, the meaning does not.
+            // procfs refuses to create files. The errno differs from that of a read-only mount, the error code does
+            // not.
             let error = try? await File.open(
                 "/proc/swift-aio", .write, options: .create, runtime: runtime)
             #expect(error == nil)

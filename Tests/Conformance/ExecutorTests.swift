@@ -4,7 +4,7 @@ import CKernel
 import Glibc
 import Testing
 
-/// A loop as a task executor: its tasks run on its thread, and share it with the completions.
+/// A loop as a task executor: its tasks run on its thread, interleaved with completions.
 @Suite(.timeLimit(.minutes(10))) struct ExecutorTests {
     @Test(arguments: engines)
     func aTaskThatPrefersALoopRunsOnItsThreadBeforeAndAfterIO(_ engine: EngineKind) async throws {
@@ -39,7 +39,7 @@ import Testing
         }
     }
 
-    /// Nothing about them belongs to one loop more than to another.
+    /// Operations without a descriptor have no preferred loop.
     @Test(arguments: engines)
     func whatIsOnNoDescriptorIsSpreadOverTheLoops(_ engine: EngineKind) async throws {
         try await withRuntime(engine, { $0.loops = 3 }) { runtime in
@@ -72,7 +72,7 @@ import Testing
         }
     }
 
-    /// Reads that the page cache serves suspend nobody; all the same, others on the loop get their turn.
+    /// Reads that the page cache serves do not suspend; other tasks on the loop must run nevertheless.
     @Test(arguments: engines)
     func aLongRunOfCacheHitsStarvesNobody(_ engine: EngineKind) async throws {
         try await withScratch { scratch in
@@ -81,7 +81,7 @@ import Testing
                 let loop = runtime.loops[0]
                 try await withFile(path, runtime: runtime) { file in
                     let isOver = Flag()
-                    // Reads until the other one has had its turn on the same thread.
+                    // Reads until the other task has run on the same thread.
                     let reader = Task(executorPreference: loop) {
                         var reads = 0
                         while !isOver.isSet {
@@ -102,7 +102,7 @@ import Testing
         }
     }
 
-    /// Jobs that never end do not keep completions away.
+    /// An endless supply of jobs does not starve completions.
     @Test(arguments: engines)
     func tasksThatYieldForEverDoNotStarveCompletions(_ engine: EngineKind) async throws {
         try await withRuntime(engine) { runtime in
@@ -124,7 +124,7 @@ import Testing
                     ends.put([byte])
                     #expect(try await read.value == [byte])
                 }
-                // Nor is the clock.
+                // Nor does it starve timers.
                 let end = Deadline.soon
                 try await runtime.sleep(until: end)
                 #expect(.now >= end)
@@ -165,5 +165,5 @@ import Testing
     }
 }
 
-/// The calling thread. Asked by a plain function, as a task may move between two questions.
+/// The calling thread. It is a synchronous function, since a task may change threads at a suspension.
 func currentThread() -> UInt { UInt(pthread_self()) }

@@ -5,8 +5,8 @@ import Glibc
 import Testing
 import UnitSupport
 
-/// Numbers from outside, at and beyond their ends, in every place of the API that takes one: an error, or what is right, and
-/// never the end of the program. Which numbers meet is random; the seed is printed.
+/// Numbers at and beyond the ends of their ranges, in every parameter of the API that takes one. They lead to an error
+/// or to the right result, never to a crash. The combinations are random; the seed is printed.
 @Suite(.timeLimit(.minutes(10))) struct ExtremeNumberTests {
     @Test(arguments: engines)
     func noNumberEndsTheProgram(_ engine: EngineKind) async throws {
@@ -30,7 +30,7 @@ import UnitSupport
         }
     }
 
-    /// What is asked for is more than there is; and what there is comes.
+    /// Counts beyond the data return the data.
     @Test(arguments: engines)
     func hugeCountsBringWhatThereIs(_ engine: EngineKind) async throws {
         try await withScratch { scratch in
@@ -96,7 +96,7 @@ import UnitSupport
 
     // MARK: -
 
-    /// Numbers at the ends of their types, and beside what the library has for limits.
+    /// Numbers at the ends of their types, and near the library's limits.
     struct Numbers: Sendable {
         let offsets: [Int64]
         let counts: [Int]
@@ -109,7 +109,7 @@ import UnitSupport
             ]
             for bit in bits.shuffled(using: &generator).prefix(6) { ends += [bit &- 1, bit, bit &+ 1] }
             offsets = ends.shuffled(using: &generator)
-            // Not those of which an array would be had, and fill the memory.
+            // Without counts for which an array can be allocated and would fill the memory.
             counts = offsets.map { Int($0) }.filter { $0 < 1 << 26 || $0 > 1 << 44 }
             durations = [
                 .zero, .nanoseconds(Int64.max), .seconds(Int64.max), .seconds(Int64.min), .seconds(-1), .nanoseconds(1),
@@ -121,7 +121,7 @@ import UnitSupport
         func count(_ index: Int) -> Int { counts[index % counts.count] }
     }
 
-    /// An error says that it cannot be; whatever else happens ends the test.
+    /// An `IOError` is fine; anything else fails or ends the test.
     private func attempt<R>(_ body: () async throws -> R) async {
         do { _ = try await body() } catch { #expect(error is IOError, "\(error)") }
     }
@@ -135,7 +135,7 @@ import UnitSupport
             await attempt { try await file.write([1, 2, 3], at: offset) }
             await attempt { try await file.writeAll([1, 2, 3], at: offset) }
             await attempt { try await file.truncate(to: min(offset, 1 << 20)) }
-            // Where the file system takes it, the file is huge now, and would take for ever to be read.
+            // Where the file system allows it, the file is huge now, and reading it would take for ever.
             await attempt { try await file.truncate(to: 8) }
             await attempt { try await file.allocate(at: offset, count: min(n.offset(index + 1), 1 << 20), .keepSize) }
             await attempt { try await file.punchHole(at: offset, count: n.offset(index + 2)) }
@@ -273,7 +273,7 @@ import UnitSupport
         }
     }
 
-    /// What no check stands before.
+    /// Raw operations, which the API does not check first.
     private func operations(_ engine: EngineKind, _ path: String, _ n: Numbers) async throws {
         try await withQueue(engine) { queue in
             let memory = Memory(count: 8)

@@ -4,15 +4,15 @@ import Glibc
 import Testing
 import UnitSupport
 
-/// FIFOs are opened as open(2) does it: a reader waits until a writer opens, and a writer for a reader; and a cancel or a
-/// deadline ends the waiting, after which nobody takes the caller for somebody who waits.
+/// FIFOs are opened as by open(2): a reader waits for a writer, and a writer for a reader. A cancel or a deadline ends
+/// the wait, and the caller no longer counts as a waiting end.
 @Suite(.timeLimit(.minutes(10))) struct FIFOTests {
     @Test(arguments: engines, [File.Access.read, .write])
     func anOpenWaitsForTheOtherEnd(_ engine: EngineKind, _ access: File.Access) async throws {
         try await withFIFO(engine) { fifo, runtime in
             let opening = Task { try await File.open(Path(fifo), access, runtime: runtime) }
             try await BlockingThread.with {
-                // Blocks until the other one has come, if it has not.
+                // Blocks until the other end is opened.
                 let other = Glibc.open(fifo, (access == .read ? O_WRONLY : O_RDONLY) | O_CLOEXEC)
                 #expect(other >= 0)
                 let file = try await opening.value
@@ -47,7 +47,7 @@ import UnitSupport
         try await withFIFO(engine) { fifo, runtime in
             for turn in 0..<20 {
                 let opening = Task { try await File.open(Path(fifo), access, runtime: runtime) }
-                // At any point of its way.
+                // At a random stage of the open.
                 for _ in 0..<turn * 20 { await Task.yield() }
                 opening.cancel()
                 await expectError(.cancelled) { try await opening.value }
@@ -68,7 +68,7 @@ import UnitSupport
         }
     }
 
-    /// Many more than there are workers: files go on.
+    /// With many more of them than workers, other files are still served.
     @Test(arguments: engines)
     func thoseThatWaitTakeNoWorkerFromFiles(_ engine: EngineKind) async throws {
         try await withScratch { scratch in
@@ -107,7 +107,7 @@ import UnitSupport
         }
     }
 
-    /// Whether the other side finds nobody.
+    /// Whether the other side finds no waiting end.
     private func nobodyWaits(_ fifo: String, for access: File.Access) -> Bool {
         if access == .read {
             let writer = Glibc.open(fifo, O_WRONLY | O_NONBLOCK | O_CLOEXEC)
@@ -117,7 +117,7 @@ import UnitSupport
         let reader = Glibc.open(fifo, O_RDONLY | O_NONBLOCK | O_CLOEXEC)
         defer { closeDescriptor(reader) }
         var byte: UInt8 = 0
-        // The end, and not that something may still come.
+        // The end of the file, and not EAGAIN.
         return read(reader, &byte, 1) == 0
     }
 

@@ -3,7 +3,7 @@ import Glibc
 import Testing
 import UnitSupport
 
-/// Holes, locks, files without a name, and opens that stay in a folder.
+/// Holes, locks, unnamed files, and confined opens.
 @Suite(.timeLimit(.minutes(10))) struct FileRangeTests {
     @Test(arguments: engines)
     func holesAreMadeAndFound(_ engine: EngineKind) async throws {
@@ -18,7 +18,7 @@ import UnitSupport
                     #expect(try await file.nextHole(from: 0) == 65536)
                     #expect(try await file.nextData(from: 65536) == 131_072)
                     #expect(try await file.nextData(from: 10) == 10)
-                    // The end counts as a hole, beyond it there is nothing.
+                    // The end of the file counts as a hole; beyond it there is none.
                     #expect(try await file.nextHole(from: 131_072) == 196_608)
                     #expect(try await file.nextHole(from: 196_608) == nil)
                     #expect(try await file.nextData(from: 1 << 40) == nil)
@@ -89,7 +89,7 @@ import UnitSupport
                         #expect(try await two.tryLock(.shared, range: 99..<200) == false)
                         #expect(try await two.tryLock(.exclusive, range: 100..<200))
                         #expect(try await one.tryLock(.shared) == false)
-                        // Its own locks are in nobody's way but others'.
+                        // A file's own locks conflict only with those of others.
                         #expect(try await one.tryLock(.shared, range: 0..<100))
                         #expect(try await two.tryLock(.shared, range: 0..<100))
                         #expect(try await two.tryLock(.exclusive, range: 0..<100) == false)
@@ -119,7 +119,7 @@ import UnitSupport
                 #expect(error?.path == path && error?.operation == "lock")
                 let waiting = Task { try await waiter.lock(.exclusive) }
                 try await eventually { runtime.inFlightCount > 0 }
-                // Closing gives it up.
+                // Closing releases the lock.
                 try await holder.close()
                 try await waiting.value
                 try await waiter.close()
@@ -167,7 +167,7 @@ import UnitSupport
         }
     }
 
-    // MARK: Files without a name
+    // MARK: Unnamed files
 
     @Test(arguments: engines)
     func aTemporaryFileHasNoNameUntilItIsGivenOne(_ engine: EngineKind) async throws {
@@ -213,7 +213,7 @@ import UnitSupport
                 }
                 await expectError(.notFound) { try await Paths.status(of: path, runtime: runtime) }
             }
-            // Otherwise removing the scratch folder fails.
+            // If a temporary directory were left, removing the scratch folder would fail.
         }
     }
 
@@ -246,7 +246,7 @@ import UnitSupport
                     await expectError(.notFound) { try await content("out", .inRoot) }
                     let link = await expectError(.other) { try await content("inner", [.beneath, .noSymbolicLinks]) }
                     #expect(link?.errno?.rawValue == ELOOP)
-                    // Without any, it is where the path begins and no more.
+                    // Without confinement the folder is only where the path starts.
                     #expect(try await content("../secret", []) == [1])
                     let made = try await File.open("made", in: folder, .write, options: [.create, .exclusive])
                     try await made.close()

@@ -4,7 +4,7 @@ import Glibc
 import Testing
 import UnitSupport
 
-/// A file's life: opened, used by many, closed once.
+/// The life of a file: opened once, used by many, closed once.
 @Suite(.timeLimit(.minutes(10))) struct FileTests {
     @Test(arguments: engines)
     func aClosedFileRefusesEverything(_ engine: EngineKind) async throws {
@@ -59,7 +59,7 @@ import UnitSupport
                     try await file.close()
                     isClosed.set()
                 }
-                // The close has begun once new operations are refused.
+                // Once new operations are refused, the close has begun.
                 while (try? await file.status()) != nil { await Task.yield() }
                 #expect(!ends.isReadingEndGone)
                 #expect(!isClosed.isSet)
@@ -108,7 +108,7 @@ import UnitSupport
         return file.descriptor.number
     }
 
-    /// Whether a descriptor of this process is that file: the number alone may be another's by now.
+    /// Whether a descriptor of this process refers to that file: the number alone may have been reused.
     private func refersTo(_ number: Int32, _ path: String) -> Bool {
         var buffer = [CChar](repeating: 0, count: 512)
         let count = readlink("/proc/self/fd/\(number)", &buffer, buffer.count)
@@ -135,7 +135,7 @@ import UnitSupport
                 }
                 #expect(size == 1)
                 await expectError(.fileClosed) { try await kept?.status() }
-                // Closed by the body: the second close is an error, and says so.
+                // The body has closed it: the second close throws an error.
                 await expectError(.fileClosed) {
                     try await withFile(path, runtime: runtime) { file in try await file.close() }
                 }
@@ -227,7 +227,7 @@ import UnitSupport
     @Test(arguments: engines)
     func aPoolAtItsLimitMakesCallersWait(_ engine: EngineKind) async throws {
         try await withRuntime(engine) { runtime in
-            // 256 MiB in pieces of 16.
+            // 256 MiB in buffers of 16 MiB.
             var buffers = BufferList()
             for _ in 0..<16 { buffers.append(try await runtime.acquireBuffer(count: 1 << 24)) }
             let waiting = Task { try await runtime.acquireBuffer(count: 1).count }
@@ -271,7 +271,7 @@ import UnitSupport
     }
 }
 
-/// Buffers cannot be copied, so an array does not take them.
+/// Buffers are noncopyable, so an array cannot hold them.
 private struct BufferList: ~Copyable {
     private var vector = IOVector(capacity: 64)
 
@@ -279,7 +279,7 @@ private struct BufferList: ~Copyable {
     mutating func removeLast() { _ = vector.removeLast() }
 }
 
-/// What a runtime logged.
+/// The lines that a runtime logged.
 final class LogLines: Sendable {
     private let lines = Locked<[String]>([])
 

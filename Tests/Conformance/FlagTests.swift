@@ -5,9 +5,9 @@ import Glibc
 import Testing
 import UnitSupport
 
-/// Flags of one transfer do what they say, or are refused with the same error whatever the engine.
+/// Flags of a single transfer take effect, or are refused with the same error on every engine.
 @Suite(.timeLimit(.minutes(10))) struct FlagTests {
-    /// Flags that a write may carry, and whether the kernel here may not know them.
+    /// Flags for writes, of which the kernel may not know all.
     static let writeFlags: [(name: String, flags: TransferFlags)] = [
         ("DSYNC", .dataSync), ("SYNC", .sync), ("APPEND", .append), ("NOWAIT", .noWait), ("DONTCACHE", .dontCache),
         ("HIPRI", .highPriority), ("ATOMIC", .atomic), ("NOAPPEND", .noAppend),
@@ -18,7 +18,7 @@ import UnitSupport
         try #require(Self.writeFlags.first { $0.name == name }).flags
     }
 
-    /// What pwritev2(2) itself says is what every engine says: the bytes, or EOPNOTSUPP, EINVAL, EAGAIN.
+    /// Every engine returns what pwritev2(2) returns: the byte count, EOPNOTSUPP, EINVAL or EAGAIN.
     @Test(arguments: ways, names)
     func aWriteWithAFlagEndsAsPwritev2Does(_ way: Way, _ name: String) async throws {
         for fileSystem in [FileSystem.machine, .tmpfs] {
@@ -89,7 +89,7 @@ import UnitSupport
         }
     }
 
-    /// The device may be so quick that it wins; but nothing else may come of it.
+    /// A quick device may win the race, but there is no third outcome.
     @Test(arguments: ways)
     func noWaitOnAnEmptyCacheIsEAGAINOrTheData(_ way: Way) async throws {
         try await withScratch { scratch in

@@ -4,7 +4,7 @@ import Glibc
 import Testing
 import UnitSupport
 
-/// Names by paths that begin at an open folder.
+/// Paths relative to an open folder.
 @Suite(.timeLimit(.minutes(10))) struct FolderNameTests {
     @Test(arguments: engines)
     func namesAreGivenAndTakenAwayBelowAFolder(_ engine: EngineKind) async throws {
@@ -33,7 +33,7 @@ import UnitSupport
         }
     }
 
-    /// By `..`, by an absolute path, by a link to a folder, and by a link to a file.
+    /// Attempts to escape by `..`, by an absolute path, by a link to a folder, and by a link to a file.
     @Test(arguments: engines)
     func noWayLeadsOut(_ engine: EngineKind) async throws {
         try await inFolder(engine) { scratch, folder in
@@ -57,12 +57,12 @@ import UnitSupport
                 await expectEscape { try await Paths.link("inside", in: folder, to: new) }
                 await expectEscape { try await Paths.link(path, in: folder, to: "new") }
             }
-            // A link as the last name: followed it leads out, itself it is here.
+            // A link as the last component: its target is outside, the link itself is not.
             await expectEscape { try await Paths.status(of: "link", in: folder) }
             await expectEscape { try await Paths.readFile("link", in: folder) }
             await expectEscape { try await Paths.writeFile("link", in: folder, [3]) }
             #expect(try await Paths.status(of: "link", in: folder, followLinks: false).isSymbolicLink)
-            // With a slash behind it the kernel would follow it.
+            // With a trailing slash the kernel would follow the link.
             await expectError(.notDirectory) { try await Paths.removeDirectory("up/", in: folder) }
             try await Paths.unlink("up/", in: folder)
             try await Paths.unlink("link", in: folder)
@@ -84,7 +84,7 @@ import UnitSupport
                 try await Paths.unlink(name, in: folder, confinement: .inRoot)
             }
             try await Paths.removeDirectory("etc", in: folder)
-            // Whoever confines nothing is not confined.
+            // Without confinement, paths may leave the folder.
             _ = try scratch.file("outside", [2])
             #expect(try await Paths.readFile("../outside", in: folder, confinement: []) == [2])
         }
@@ -128,7 +128,7 @@ import UnitSupport
         }
     }
 
-    /// In a process where nobody else opens anything.
+    /// In an exit test, where nothing else opens descriptors.
     @Test(arguments: engines.map(\.description))
     func noDescriptorIsLeftOpenAndAClosedFolderIsRefused(_ name: String) async {
         await #expect(processExitsWith: .success) { [name = name as String] in
@@ -188,7 +188,7 @@ import UnitSupport
     }
 }
 
-/// What the process has open, but for pipes: a sanitizer opens some now and then.
+/// The process' descriptors without pipes, which a sanitizer opens now and then.
 private func openFiles() -> Set<Int32> {
     openDescriptors().filter { descriptor in
         var status = Glibc.stat()

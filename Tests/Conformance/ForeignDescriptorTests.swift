@@ -4,7 +4,7 @@ import CKernel
 import Glibc
 import Testing
 
-/// Descriptors that are themselves something to wait with: others' loops, signals, timers and changes, waited for here.
+/// Polls of descriptors that are themselves for waiting: epoll, signalfd, timerfd and inotify.
 @Suite(.timeLimit(.minutes(10))) struct ForeignDescriptorTests {
     @Test(arguments: engines, ForeignKind.allCases)
     func aPollEndsWhenItBecomesReadable(_ engine: EngineKind, _ kind: ForeignKind) async throws {
@@ -29,7 +29,7 @@ import Testing
                 for _ in 0..<3 {
                     foreign.makeReadable()
                     try queue.waitPatiently()
-                    // Before the drain, after which it looks again.
+                    // Before the drain, after which the next step polls again.
                     foreign.reset()
                     #expect(queue.completions().map(\.result) == [Int32(CK_POLLIN)])
                 }
@@ -40,7 +40,7 @@ import Testing
         }
     }
 
-    /// One queue in another's poll: of the same engine, and of each other one.
+    /// One queue's descriptor is polled in another queue, for all pairs of engines.
     @Test(arguments: engines, engines)
     func aQueueIsWaitedForInAnother(_ outer: EngineKind, _ inner: EngineKind) async throws {
         try await withQueue(outer) { outer in
@@ -63,7 +63,7 @@ import Testing
                         try outer.waitPatiently()
                         #expect(outer.completions().map(\.result) == [Int32(CK_POLLIN)])
                         got = inner.completions().map(\.result)
-                        // Readable may also mean that there is work for the queue itself.
+                        // The descriptor is also readable when the queue has internal work.
                         if got.isEmpty { try outer.prepare(.poll(descriptor, events: CK_POLLIN)) }
                     }
                     #expect(got == [1] && memory.bytes == [round])

@@ -5,8 +5,8 @@ import Glibc
 import Testing
 import UnitSupport
 
-/// After fork(2) without exec a child has neither the rings nor the threads of its parent: it is told so, and may make
-/// its own. Each case forks in a process of its own, whose other threads it need not care for.
+/// After fork(2) without exec a child has neither its parent's rings nor its threads. The library reports that, and the
+/// child may create its own. Each case forks in a separate process, whose other threads do not matter.
 @Suite(.timeLimit(.minutes(10))) struct ForkTests {
     static let names = engines.map(\.description)
 
@@ -30,7 +30,7 @@ import UnitSupport
                     && queue.drain { _, _ in } == 0
             }
             #expect(isRefused)
-            // The parent's is as it was.
+            // The parent's queue is unchanged.
             pipe.put([5])
             try queue.waitPatiently()
             #expect(queue.completions() == [Drained(token, 1, 0)])
@@ -49,7 +49,8 @@ import UnitSupport
             nonisolated(unsafe) let reference = Unmanaged.passRetained(try #require(queue))
             queue = nil
             let works = inChild {
-                // Its end must neither wait for what never comes here, nor disturb the parent.
+                // Its deinitializer must neither wait for completions that never come in the child, nor disturb the
+                // parent.
                 reference.release()
                 guard let own = try? IOQueue(configuration(name)) else { return false }
                 return (try? own.blockingPerform(.nop)) == 0
@@ -82,7 +83,7 @@ import UnitSupport
                         await asyncCode { try await file.close() },
                     ]
                 }
-                // These have nothing to wait for.
+                // There is nothing to wait for in the child.
                 runtime.blockingShutdown()
                 return codes == [IOError.Code?](repeating: .forked, count: 7)
             }
@@ -116,7 +117,7 @@ private func configuration(_ name: String) throws -> IOQueue.Configuration {
     return configuration
 }
 
-/// Runs `body` in a forked child. True if it returned true there.
+/// Runs `body` in a forked child. Returns true if it returned true there.
 private func inChild(_ body: () -> Bool) -> Bool { exitStatusOfChild { body() ? 0 : 1 } == 0 }
 
 private func code<R>(_ body: () throws -> R) -> IOError.Code? {
@@ -129,9 +130,9 @@ private func asyncCode<R>(_ body: () async throws -> R) async -> IOError.Code? {
     return nil
 }
 
-/// Runs a task to its end on the calling thread: in a forked child there is no other.
+/// Runs a task to its end on the calling thread, the only one in a forked child.
 private final class InlineExecutor: TaskExecutor, @unchecked Sendable {
-    // @unchecked: there is one thread.
+    // @unchecked: there is only one thread.
     private var jobs: [UnownedJob] = []
 
     func enqueue(_ job: consuming ExecutorJob) { jobs.append(UnownedJob(job)) }

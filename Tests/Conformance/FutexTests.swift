@@ -4,7 +4,7 @@ import CKernel
 import Glibc
 import Testing
 
-/// Waiting for a word in memory, like for anything else.
+/// Waits for a word in memory.
 @Suite(.timeLimit(.minutes(10))) struct FutexTests {
     @Test(arguments: engines, [true, false])
     func aWakeCompletesOneWait(_ engine: EngineKind, _ isPrivate: Bool) async throws {
@@ -21,7 +21,7 @@ import Testing
             }
             try await eventually { runtime.inFlightCount == 3 }
             for count in 1...3 {
-                // Asleep is what a wake finds.
+                // A wake counts only waits that are asleep.
                 try await eventually { word.wake(1, isPrivate: isPrivate) == 1 }
                 try await eventually { done.count == count }
             }
@@ -79,7 +79,7 @@ import Testing
         try await eventually { word.wake(5) == 0 }
     }
 
-    /// More waits than workers: the others' work goes on, and each is woken in its turn.
+    /// More waits than workers: other work continues, and each wait is woken in turn.
     @Test(arguments: engines)
     func waitsNeverTakeAllWorkers(_ engine: EngineKind) async throws {
         try await withScratch { scratch in
@@ -101,7 +101,7 @@ import Testing
                         await Task.yield()
                     }
                 }
-                // Woken, or begun when the word had changed.
+                // Woken, or begun after the word had changed.
                 for wait in waits { #expect([0, nil].contains(await wait.value)) }
                 isOver.set()
                 await waker.value
@@ -138,7 +138,7 @@ import Testing
     }
 }
 
-/// One wait that is woken, one whose word changes, and one that a shutdown ends.
+/// A wait that is woken, and one that a shutdown ends.
 private func exerciseWaits(_ engine: EngineKind) async throws {
     var configuration = IORuntime.Configuration()
     configuration.engine = .forced(engine)
@@ -154,9 +154,9 @@ private func exerciseWaits(_ engine: EngineKind) async throws {
     await expectError(.cancelled) { try await ended.value }
 }
 
-/// A word that stays where it is.
+/// A word at a stable address.
 private final class Word: @unchecked Sendable {
-    // @unchecked: the tests' tasks and the kernel read and write it as one.
+    // @unchecked: the tests' tasks and the kernel access it as one word.
     let pointer = UnsafeMutablePointer<UInt32>.allocate(capacity: 2)
 
     init(_ value: UInt32) { pointer.initialize(repeating: value, count: 2) }
@@ -172,7 +172,7 @@ private final class Word: @unchecked Sendable {
         .futexWait(FutexWait(pointer, while: value, isPrivate: isPrivate))
     }
 
-    /// Returns how many were woken.
+    /// Returns the number of waits that were woken.
     func wake(_ count: Int, isPrivate: Bool = true) -> Int {
         let action = Int(CK_FUTEX_WAKE | (isPrivate ? CK_FUTEX_PRIVATE : 0))
         return ck_system_call_6(CK_NR_futex, address(pointer), action, count, 0, 0, 0)

@@ -7,7 +7,7 @@ import UnitSupport
 @Suite(.serialized, .timeLimit(.minutes(600))) struct FuzzTests {
     @Test(arguments: engines.map(\.description))
     func randomProgramsKeepTheirDataAndLeaveNothing(_ name: String) async {
-        // Made here, since nobody sees what the child prints until it is over.
+        // The seed is made in the parent, since the child's output appears only after its end.
         let seed = SeededGenerator("fuzz \(name)").seed
         let result = await #expect(
             processExitsWith: .success, observing: [\.standardOutputContent]
@@ -17,7 +17,7 @@ import UnitSupport
             var generator = SeededGenerator("fuzz \(name)")
             try await withScratch { scratch in
                 var fuzzer = APIFuzzer(try #require(EngineKind(name)), scratch)
-                // Swift's and libc's own come with the first.
+                // The first program opens the descriptors that Swift's runtime and libc keep.
                 try await fuzzer.run(&generator)
                 let before = openDescriptors().count
                 let end = ContinuousClock.now + .seconds(seconds)

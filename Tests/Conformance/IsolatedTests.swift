@@ -5,9 +5,9 @@ import Glibc
 import Testing
 import UnitSupport
 
-/// What changes a whole process (its limits, its environment, its filters) happens in a process of its own.
+/// Each case that changes a whole process (its limits, its environment, its filters) runs in a separate process.
 @Suite(.timeLimit(.minutes(10))) struct IsolatedTests {
-    /// Each engine's name, since what a child is given must be encodable.
+    /// Engines by name, since values that an exit test captures must be encodable.
     static let names = engines.map(\.description)
 
     // MARK: Choosing an engine
@@ -21,7 +21,7 @@ import UnitSupport
             #expect(runtime.selection.reason.contains("AIO_ENGINE"))
             #expect(try IOQueue().selection.engine.description == name)
             #expect(IORuntime.shared.selection.engine.description == name)
-            // What the program forces itself comes before the environment.
+            // The program's own choice precedes the environment's.
             var configuration = IOQueue.Configuration()
             configuration.engine = .forced(.threads)
             #expect(try IOQueue(configuration).selection.engine == .threads)
@@ -34,7 +34,7 @@ import UnitSupport
         await #expect(processExitsWith: .success) { [value = value as String] in
             setenv("AIO_ENGINE", value, 1)
             let queue = try IOQueue()
-            // The best there is comes first.
+            // The best available engine comes first.
             #expect(queue.selection.engine == engines.first)
             #expect(!queue.selection.reason.contains("AIO_ENGINE"))
         }
@@ -49,14 +49,14 @@ import UnitSupport
                 #expect(error?.description.contains(value) == true)
                 for name in EngineKind.allCases { #expect(error?.advice?.contains(name.description) == true) }
             }
-            // `shared` cannot throw when it is made; its operations do.
+            // Creating `shared` cannot throw; its operations do.
             await expectError(.invalidArgument) { try await IORuntime.shared.perform(.nop) }
             await expectError(.invalidArgument) { try await File.open("/dev/null") }
             await IORuntime.shared.shutdown()
         }
     }
 
-    // MARK: io_uring switched off
+    // MARK: io_uring disabled
 
     @Test(arguments: [EPERM, ENOSYS])
     func withoutIOUringAutomaticTakesThreadsAndSaysWhy(_ errno: Int32) async {
@@ -79,7 +79,7 @@ import UnitSupport
         }
     }
 
-    /// Only there: whoever asks for `threads` gets threads.
+    /// Only for the automatic choice: with `threads` forced, the engine is `threads`.
     @Test(arguments: [true, false])
     func withoutIOUringDirectTransfersGoToLinuxAIOWhereItIsAllowed(_ isAllowed: Bool) async {
         await #expect(processExitsWith: .success) { [isAllowed = isAllowed as Bool] in
@@ -118,7 +118,7 @@ import UnitSupport
                 #expect(error.code == .tooManyOpenFiles && error.advice?.contains("RLIMIT_NOFILE") == true, "\(error)")
             }
             for descriptor in held { closeDescriptor(descriptor) }
-            // And with some again, all is well.
+            // With descriptors available again, it works.
             let runtime = try IORuntime(configuration)
             #expect(try await runtime.perform(.nop) == 0)
             await runtime.shutdown()
@@ -165,11 +165,12 @@ import UnitSupport
         await #expect(processExitsWith: .success) {
             var configuration = IOQueue.Configuration()
             configuration.engine = .forced(.ioUring)
-            // The ring notes when it is made whether it may ignore the limit.
+            // A ring notes at its creation whether it may ignore the limit.
             try Limits.lockNoMoreMemoryThan(512 << 10)
             configuration.queueDepth = 16
-            // Its own memory counts as well, with that of this user's other processes that may not ignore the limit.
-            // Waiting changes no thread here: another one may ignore it still.
+            // The ring's own memory counts as well, together with that of the user's other processes that are subject
+            // to the limit. The wait must not switch threads: another thread may still have the capability to ignore
+            // it.
             var made: IOQueue?
             _ = UnitSupport.eventually {
                 made = try? IOQueue(configuration)
@@ -180,12 +181,12 @@ import UnitSupport
             let buffer = UnsafeMutableRawBufferPointer(start: memory.base, count: memory.count)
             let error = await expectError(.outOfMemory) { try queue.register(buffers: [buffer]) }
             #expect(error?.advice?.contains("RLIMIT_MEMLOCK") == true, "\(String(describing: error))")
-            // A small one fits, once other processes of this user leave room; and without registration any does.
+            // A small buffer fits, once other processes of this user leave room. Without registration any buffer works.
             let small = UnsafeMutableRawBufferPointer(start: memory.base, count: 4096)
             try await eventually { (try? queue.register(buffers: [small])) != nil }
             let zero = try openDescriptor("/dev/zero")
             let count = try queue.blockingPerform(.read(memory.transfer(zero)))
-            // Less than all if something interrupts the kernel's copying.
+            // A signal may interrupt the kernel's copying, so the count can be short.
             #expect(count > 0, "\(count)")
         }
     }
@@ -201,7 +202,7 @@ import UnitSupport
                 try await exercise(runtime)
                 await runtime.shutdown()
             } catch let error as IOError {
-                // A ring's own memory counts too, before 5.12 and in new kernels.
+                // Before 5.12, and in new kernels, the limit also covers the ring's own memory.
                 #expect(error.code == .outOfMemory)
                 #expect(error.advice?.contains("RLIMIT_MEMLOCK") == true)
             }
@@ -213,7 +214,7 @@ import UnitSupport
             unsetenv("AIO_ENGINE")
             try Limits.lockNoMoreMemoryThan(0)
             let runtime = try IORuntime()
-            // Where a ring cannot be had for want of memory, the reason says which limit it was.
+            // If no ring can be created for lack of memory, the reason names the limit.
             let isOtherEngine = runtime.selection.engine != engines[0]
             #expect(!isOtherEngine || runtime.selection.reason.contains("RLIMIT_MEMLOCK"), "\(runtime.selection)")
             try await exercise(runtime)
@@ -243,7 +244,7 @@ import UnitSupport
         }
     }
 
-    // MARK: Nothing is left behind
+    // MARK: No leaks
 
     @Test(arguments: names)
     func runtimesAndQueuesLeaveNoDescriptorAndNoThreadBehind(_ name: String) async {
@@ -260,7 +261,7 @@ import UnitSupport
                 _ = try queue.blockingPerform(.sync(Descriptor(folder), .full))
                 closeDescriptor(folder)
             }
-            // The first one brings up what Swift's own pool and libc keep.
+            // The first round starts what Swift's thread pool and libc keep.
             try await round()
             let descriptors = openDescriptorCount()
             for _ in 0..<10 { try await round() }
@@ -270,7 +271,7 @@ import UnitSupport
     }
 }
 
-/// Every way that an operation may take: on the spot, by a worker, by waiting, by the clock.
+/// Operations on every path: inline, by a worker, by waiting, by the clock.
 private func exercise(_ runtime: IORuntime) async throws {
     try await withScratch { scratch in
         try await withFile(
@@ -297,9 +298,9 @@ private func exercise(_ runtime: IORuntime) async throws {
     }
 }
 
-/// Direct writes and reads with many in flight.
+/// Direct writes and reads, with many in flight.
 private func exerciseDirectly(_ runtime: IORuntime) async throws {
-    // A disk file system: direct I/O on tmpfs is no such thing.
+    // On a disk file system: tmpfs has no real direct I/O.
     try await withScratch(in: "/var/tmp") { scratch in
         try await withFile(
             Path(scratch.path("direct")), .readWrite, options: [.create, .direct], runtime: runtime
@@ -324,7 +325,7 @@ private func exerciseDirectly(_ runtime: IORuntime) async throws {
     }
 }
 
-/// Whether the kernel has mapped the ring of a Linux AIO context here.
+/// Whether the ring of a Linux AIO context is mapped in this process.
 private func hasLinuxAIOContext() -> Bool {
     let descriptor = Glibc.open("/proc/self/maps", O_RDONLY | O_CLOEXEC)
     defer { closeDescriptor(descriptor) }
@@ -335,7 +336,7 @@ private func openDescriptorCount() -> Int { entries("/proc/self/fd").count }
 
 private func threadNames() -> [String] {
     entries("/proc/self/task").compactMap { thread in
-        // A thread may have gone since the folder was read.
+        // A thread may have exited since the directory was read.
         let descriptor = Glibc.open("/proc/self/task/\(thread)/comm", O_RDONLY | O_CLOEXEC)
         guard descriptor >= 0 else { return nil }
         defer { closeDescriptor(descriptor) }

@@ -4,7 +4,7 @@ import CKernel
 import Glibc
 import Testing
 
-/// At the limit a caller waits its turn, or is told if it asked not to wait. Nothing is dropped.
+/// At the limit a caller waits its turn, or gets an error if it chose not to wait. Nothing is dropped.
 @Suite(.timeLimit(.minutes(10))) struct LimitTests {
     @Test(arguments: engines, [1, 3, 32])
     func moreOperationsThanTheQueueDepthWaitTheirTurn(_ engine: EngineKind, _ depth: Int) async throws {
@@ -39,7 +39,7 @@ import Testing
                     return try await runtime.perform(.read(memory.transfer(reading)))
                 }
                 try await eventually { runtime.inFlightCount == 1 }
-                // On the loop, tasks begin in the order in which they were made.
+                // On a loop, tasks start in the order of their creation.
                 let writes = (UInt8(0)..<20).map { byte in
                     Task(executorPreference: runtime.loops[0]) {
                         let memory = Memory([byte])
@@ -91,7 +91,7 @@ import Testing
         ) { runtime in
             try await Ends.with { ends in
                 let reads = (0..<3).map { _ in readOne(.classify(ends.reading), runtime) }
-                // The third waits for a place, and holds nobody up but those that wait too.
+                // The third read waits for a slot, and delays only others that wait for one.
                 try await eventually { runtime.inFlightCount == 2 }
                 for _ in 0..<10 { #expect(try await runtime.perform(.nop) == 0) }
                 await expectError(.deadlineExceeded) {
@@ -158,7 +158,7 @@ import Testing
                 for _ in 0..<depth { try queue.prepare(.nop) }
                 await expectError(.limitReached) { try queue.prepare(.nop) }
                 try queue.wait(atLeast: depth)
-                // Completed is not drained: the place is still taken.
+                // A completed operation occupies its slot until it is drained.
                 await expectError(.limitReached) { try queue.prepare(.nop) }
                 #expect(queue.completions().count == depth, "round \(round)")
             }

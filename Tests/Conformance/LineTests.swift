@@ -12,7 +12,7 @@ import Testing
             var lines: [String] = []
             for try await line in file.lines() { lines.append(line) }
             #expect(lines == expected + ["the last"])
-            // In chunks that cut lines, ends of lines and characters.
+            // In chunks that split lines, line ends and characters.
             lines = []
             for try await line in file.chunks(of: 61).lines() { lines.append(line) }
             #expect(lines == expected + ["the last"])
@@ -42,7 +42,7 @@ import Testing
             #expect(lines == [Array("short".utf8)])
             #expect(error?.path == file.path)
             #expect(error?.description.hasSuffix("a line is longer than the limit: that is 5 bytes") == true)
-            // With the limit at its length it is a line.
+            // With a limit equal to its length the line is accepted.
             var count = 0
             for try await line in file.byteLines(limit: 100_000) { count += line.count }
             #expect(count == 100_005)

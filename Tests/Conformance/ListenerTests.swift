@@ -4,7 +4,7 @@ import Glibc
 import Testing
 import UnitSupport
 
-/// Listeners: names, accepting, and what gets in the way of it.
+/// Listeners: addresses, accepting, and failures of accept.
 @Suite(.timeLimit(.minutes(10))) struct ListenerTests {
     @Test(arguments: engines)
     func theKernelChoosesThePort(_ engine: EngineKind) async throws {
@@ -117,7 +117,7 @@ import UnitSupport
                         try await Connection.connect(to: address, runtime: runtime),
                         try await Connection.connect(to: address, runtime: runtime),
                     ]
-                    // The second one waits for the next loop: nothing is accepted ahead.
+                    // The second connection waits for the next `for` loop: none is accepted ahead.
                     for client in clients {
                         for try await connection in listener.connections {
                             #expect(try connection.remoteAddress == client.localAddress())
@@ -155,7 +155,8 @@ import UnitSupport
                         var iterator = listener.connections.makeAsyncIterator()
                         return try await iterator.next()
                     }
-                    // It says what it waits for, or another thread had closed a descriptor and it has the connection.
+                    // The log says what the accept waits for. (If another thread closed a descriptor, the accept has
+                    // its connection.)
                     try await eventually { !lines.all.isEmpty }
                     #expect(lines.all.allSatisfy { $0.contains("RLIMIT_NOFILE") }, "\(lines.all)")
                     for descriptor in held { closeDescriptor(descriptor) }
@@ -171,7 +172,7 @@ import UnitSupport
         let lines = LogLines()
         try await withRuntime(engine, { $0.log = { lines.append($0) } }) { runtime in
             let address = try await forget(runtime)
-            // The close is under way.
+            // Until the background close is done, connects succeed.
             while let client = try? await Connection.connect(to: address, runtime: runtime) { try await client.close() }
         }
         #expect(lines.all.count == 1)
@@ -194,7 +195,7 @@ import UnitSupport
                 let digits = try await SocketAddress.resolve(host, port: 5, runtime: runtime)
                 #expect(digits.map(\.description) == [text])
             }
-            // Where there is no IPv4 behind the name, the listener is not reached; one address of several is enough.
+            // If the name has no IPv4 address the listener is not reached; one of several addresses is enough.
             try await withListener(.v4, runtime) { listener, address in
                 let port = try #require(address.port)
                 let client = try await Connection.connect(
@@ -208,7 +209,7 @@ import UnitSupport
 
     @Test(arguments: engines)
     func aHostThatRefusesIsToldOfByItsLastAddress(_ engine: EngineKind) async throws {
-        // Bound and not listening: nobody else gets the port.
+        // Bound, so that the port is not reused, but not listening.
         let silent = try boundSocket(.v4, CK_SOCK_STREAM)
         defer { closeDescriptor(silent) }
         let name = SocketName(of: silent)
@@ -231,7 +232,7 @@ import UnitSupport
                 let found = try await SocketAddress.resolve("nobody.invalid", port: 1, runtime: runtime)
                 Issue.record("\(found)")
             } catch let error as IOError {
-                // Without name servers it cannot be known.
+                // Without name servers the name is undecided.
                 #expect(error.code == .nameNotFound || error.code == .nameLookupFailed)
                 #expect(error.description.contains("nobody.invalid"))
             }
@@ -255,7 +256,7 @@ import UnitSupport
             await expectError(.deadlineExceeded) {
                 try await SocketAddress.resolve("nobody.invalid", port: 1, runtime: runtime, deadline: .now)
             }
-            // The ones given up are not in the way.
+            // The lookups that were given up do not delay others.
             _ = try await SocketAddress.resolve("localhost", port: 1, runtime: runtime)
         }
     }

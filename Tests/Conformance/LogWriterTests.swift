@@ -4,9 +4,10 @@ import Glibc
 import Testing
 import UnitSupport
 
-/// The example: what it has acknowledged is in its file, whatever becomes of it.
+/// Every line that the example has acknowledged is in its file, however it ends.
 @Suite(.timeLimit(.minutes(10))) struct LogWriterTests {
-    /// Acknowledged means written: at moments that nobody chose, and over what a kill before has left.
+    /// An acknowledged line is written. The kills come at random moments, and each start continues after the kill
+    /// before.
     @Test(arguments: engines)
     func aKillLosesNoLineThatWasAcknowledged(_ engine: EngineKind) async throws {
         try await withScratch { scratch in
@@ -34,7 +35,7 @@ import UnitSupport
                 #expect(
                     durable.isSubset(of: lines.whole), "lost: \(durable.subtracting(lines.whole).sorted().prefix(3))")
             }
-            // The next start cuts off what was left unfinished.
+            // The next start truncates the unfinished line.
             let last = try LogWriter(engine, scratch.path("log"), address)
             last.signal(SIGTERM)
             #expect(last.wait() == 0)
@@ -68,7 +69,7 @@ import UnitSupport
         }
     }
 
-    /// What a client has sent is taken, answered, and then the connection ends.
+    /// After SIGTERM the lines that a client has sent are written and acknowledged; then the connection ends.
     @Test(arguments: engines)
     func sigtermFinishesWhatIsUnderWay(_ engine: EngineKind) async throws {
         try await withScratch { scratch in
@@ -82,7 +83,7 @@ import UnitSupport
                 #expect(try await answers.next() == "ok 2")
                 writer.signal(SIGTERM)
                 #expect(try await answers.next() == "ok 3")
-                // The unfinished line's bytes may be unread there, which makes a reset of the end.
+                // The unfinished line's bytes may be unread, which turns the close into a reset.
                 do throws(IOError) {
                     let more = try await answers.next()
                     #expect(more == nil)
@@ -113,7 +114,7 @@ import UnitSupport
     }
 }
 
-/// Sends numbered lines, some at a time, and returns those that were acknowledged before the connection ended.
+/// Sends numbered lines in batches, and returns those that were acknowledged before the connection ended.
 private func talk(
     _ address: String, _ name: String, _ count: Int, _ runtime: IORuntime,
     _ acknowledged: @escaping @Sendable () -> Void = {}
@@ -146,9 +147,9 @@ private func logLines(_ scratch: Scratch) throws -> (whole: Set<String>, rest: S
     return (Set(pieces.dropLast()), pieces.last ?? "")
 }
 
-/// The program, listening.
+/// The example program, listening.
 private final class LogWriter: @unchecked Sendable {
-    // @unchecked: what it is started with does not change.
+    // @unchecked: all properties are constants.
     let address: String
     private let process: pid_t
     private let output: Int32
@@ -167,7 +168,7 @@ private final class LogWriter: @unchecked Sendable {
 
     func signal(_ number: Int32) { kill(process, number) }
 
-    /// The exit code, or the signal that ended it.
+    /// The exit code, or the number of the signal that ended it.
     func wait() -> Int32 { Self.wait(for: process) }
 
     private static func wait(for process: pid_t) -> Int32 {
@@ -176,7 +177,7 @@ private final class LogWriter: @unchecked Sendable {
         return status & 0x7f != 0 ? status & 0x7f : status >> 8
     }
 
-    /// To its end.
+    /// Runs the program to its end.
     static func run(_ engine: EngineKind, _ arguments: [String]) throws -> (Int32, String) {
         let (process, output) = try start(engine, arguments)
         defer { closeDescriptor(output) }

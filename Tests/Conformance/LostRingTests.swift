@@ -5,12 +5,12 @@ import Glibc
 import Testing
 import UnitSupport
 
-/// A filter that comes after the first use, as daemons load one: what io_uring, or a newer system call, did goes on without.
-/// Each case is in a process of its own.
+/// A seccomp filter installed after the first use, as daemons do. What io_uring, or a newer system call, did continues
+/// without it. Each case is an exit test.
 @Suite(.timeLimit(.minutes(10))) struct LostRingTests {
     static let names = engines.map(\.description)
 
-    /// Set-up alone says little.
+    /// The ring can be created; that alone does not show that it works.
     @Test(arguments: [EPERM, ENOSYS, EACCES])
     func whereARingCannotBeEnteredAutomaticTakesThreads(_ errno: Int32) async {
         await #expect(processExitsWith: .success) { [errno = errno as Int32] in
@@ -40,7 +40,7 @@ import UnitSupport
         }
     }
 
-    /// What was in flight: it is cancelled, expires, and is carried out as ever.
+    /// Operations that are in flight when the ring is lost can be cancelled, can expire, and complete normally.
     @Test func whatIsInFlightOnARingThatIsLostGoesOn() async {
         guard engines.contains(.ioUring) else { return }
         await #expect(processExitsWith: .success) {
@@ -55,7 +55,7 @@ import UnitSupport
             let accepted = Task { try await listener.accept() }
             try await eventually { runtime.inFlightCount == 5 }
             try Seccomp.refuseIOUring(with: EPERM)
-            // The loop sleeps in the kernel, which goes on; the next entry is refused.
+            // The loop sleeps in the kernel, which is not affected; its next io_uring_enter is refused.
             try await use(runtime)
             cancelled.cancel()
             await expectError(.cancelled) { try await cancelled.value }
@@ -105,7 +105,7 @@ import UnitSupport
         }
     }
 
-    /// Nothing of these is needed for what programs do mostly.
+    /// The basic operations need none of these calls.
     @Test(arguments: names, [EPERM, ENOSYS])
     func withoutNewerSystemCallsTheOlderOnesDo(_ name: String, _ errno: Int32) async {
         await #expect(processExitsWith: .success) { [name = name as String, errno = errno as Int32] in
@@ -123,7 +123,7 @@ import UnitSupport
         }
     }
 
-    /// One worker is there from the start; what finds no further thread waits for it.
+    /// One worker exists from the start; work that gets no further thread waits for it.
     @Test(arguments: names)
     func withoutFurtherThreadsARuntimeGoesOn(_ name: String) async {
         await #expect(processExitsWith: .success) { [name = name as String] in
@@ -152,7 +152,7 @@ private func made(_ lines: LogLines) throws -> IORuntime {
     return try IORuntime(configuration)
 }
 
-/// Files, streams and timers, from another thread than the loop's.
+/// Files, streams and timers, from a thread other than the loop's.
 private func use(_ runtime: IORuntime) async throws {
     try await withScratch { scratch in
         try await withFile(Path(scratch.path("file")), .readWrite, options: .create, runtime: runtime) { file in

@@ -5,7 +5,7 @@ import Glibc
 import Testing
 import UnitSupport
 
-/// Files of tmpfs: there is no RWF_NOWAIT for them, and no need of it, since their pages are nowhere else.
+/// Files of tmpfs, which does not support RWF_NOWAIT and does not need it, since their pages are always in memory.
 @Suite(.timeLimit(.minutes(10))) struct MemoryFileTests {
     @Test(arguments: engines)
     func aQueueReadsThemWhenTheyAreSubmitted(_ engine: EngineKind) async throws {
@@ -18,7 +18,7 @@ import UnitSupport
                     try queue.prepare(.read(transfer), context: UInt(index))
                 }
                 try queue.submit()
-                // Without a wait: no worker and no other thread had a part in it.
+                // Without a wait, so neither a worker nor another thread was involved.
                 let drained = queue.completions()
                 #expect(drained.map(\.context) == Array(0..<8))
                 for (index, memory) in memory.enumerated() {
@@ -64,7 +64,7 @@ import UnitSupport
                     #expect(try await file.read(count: 10, at: 99_998) == [0, 0])
                     #expect(try await file.read(count: 10, at: 100_000).isEmpty)
                     #expect(try await file.read(count: 10, at: 1 << 60).isEmpty)
-                    // More than is copied on the spot.
+                    // More than is copied inline.
                     #expect(try await file.read(count: 1 << 20, at: 1).count == 99_999)
                     let parts = [Memory(count: 2), Memory(count: 2)]
                     let vectors = Vectors(parts)
@@ -76,7 +76,7 @@ import UnitSupport
         }
     }
 
-    /// A file of 30,000 known bytes; skipped where the kernel does not say what is swapped out.
+    /// A file of 30,000 known bytes. Skipped if the kernel cannot tell which pages are swapped out.
     private func withMemoryFile(_ body: (Descriptor, [UInt8]) async throws -> Void) async throws {
         var range = ck_cachestat_range()
         var status = ck_cachestat()

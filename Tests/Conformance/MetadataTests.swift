@@ -4,7 +4,7 @@ import Glibc
 import Testing
 import UnitSupport
 
-/// What a file system knows of files besides what they hold: read and set.
+/// Metadata of files: reading and setting.
 @Suite(.timeLimit(.minutes(10))) struct MetadataTests {
     @Test(arguments: engines)
     func statusTellsWhatStatDoes(_ engine: EngineKind) async throws {
@@ -20,7 +20,7 @@ import UnitSupport
                 #expect(
                     status.modificationTime == .seconds(expected.st_mtim.tv_sec)
                         + .nanoseconds(expected.st_mtim.tv_nsec))
-                // Where it is kept, it is not after the last change.
+                // If the file system has a birth time, it is not after the last change.
                 if let birth = status.birthTime { #expect(birth <= status.changeTime && birth > .zero) }
                 let error = await expectError(.notFound) {
                     try await Paths.status(of: Path(path + "-not"), runtime: runtime)
@@ -95,7 +95,7 @@ import UnitSupport
         try await withScratch { scratch in
             let path = Path(try scratch.file("file"))
             try await withRuntime(engine) { runtime in
-                // To oneself everybody may.
+                // Anyone may set the owner to oneself.
                 try await Paths.setOwner(of: path, userID: geteuid(), runtime: runtime)
                 try await withFile(path, runtime: runtime) { file in
                     try await file.setOwner(groupID: getegid())
@@ -141,7 +141,7 @@ import UnitSupport
                 #expect(try await Paths.extendedAttribute("user.none", of: path, runtime: runtime) == nil)
                 let bytes: [UInt8] = [0, 255, 10, 0]
                 try await Paths.setExtendedAttribute("user.bytes", to: bytes, of: path, runtime: runtime)
-                // Longer than the room that is tried first.
+                // Longer than the buffer that is tried first.
                 let long = KnownContent(seed: 5).bytes(count: 2000, at: 0)
                 let name = AttributeName(bytes: Array("user.".utf8) + [0xff, 0x0a])
                 try await withFile(path, .readWrite, runtime: runtime) { file in
@@ -191,7 +191,7 @@ import UnitSupport
                 try await Paths.symbolicLink(at: link, to: path, runtime: runtime)
                 try await Paths.setExtendedAttribute("user.a", to: [1], of: link, runtime: runtime)
                 #expect(try await Paths.extendedAttribute("user.a", of: path, runtime: runtime) == [1])
-                // Symbolic links have none in this namespace.
+                // Symbolic links have no attributes in this namespace.
                 await expectError(.permissionDenied) {
                     try await Paths.setExtendedAttribute(
                         "user.a", to: [1], of: link, followLinks: false, runtime: runtime)
@@ -202,7 +202,7 @@ import UnitSupport
         }
     }
 
-    /// A file on a file system that keeps attributes.
+    /// A file on a file system with extended attributes.
     private func withAttributes(_ body: (Scratch, Path) async throws -> Void) async throws {
         try await withScratch { scratch in
             let path = try scratch.file("file", [1])

@@ -4,9 +4,9 @@ import Glibc
 import Testing
 import UnitSupport
 
-/// What is mounted in a tree, and what an older kernel lacks.
+/// Mounts inside a tree, and older kernels without some system calls.
 @Suite(.timeLimit(.minutes(10))) struct MountTests {
-    /// Neither another file system nor another folder of the same one, which looks as if it belonged there.
+    /// Neither a mount of another file system nor a bind mount, which looks like a part of the tree.
     @Test(arguments: engines.map(\.description), ["tmpfs", "bind"])
     func whatIsMountedInATreeIsNotRemovedWithIt(_ name: String, _ kind: String) async throws {
         guard geteuid() == 0, MountNamespace.isAllowed else {
@@ -25,7 +25,8 @@ import UnitSupport
                 [name = name as String, kind = kind as String, folder = folder as String] in
                 var configuration = IORuntime.Configuration()
                 configuration.engine = .forced(try #require(EngineKind(name)))
-                // Threads have the namespace of the one that starts them: so there is no suspension in between.
+                // New threads inherit the namespace of the thread that starts them; so there is no suspension in
+                // between.
                 try MountNamespace.enter()
                 try MountNamespace.mount(kind == "bind" ? "\(folder)/other" : nil, at: "\(folder)/tree/mount")
                 let runtime = try IORuntime(configuration)
@@ -37,7 +38,7 @@ import UnitSupport
                 #expect(error?.errno?.rawValue == EXDEV)
                 #expect(error?.path == Path("\(folder)/tree/mount"))
                 #expect(try await Paths.readFile(kept, runtime: runtime) == [2])
-                // A mount itself, asked for by its path, is emptied, and stays.
+                // If the path names the mount itself, it is emptied and stays.
                 let busy = await expectError(.other) {
                     try await Paths.removeRecursively(Path("\(folder)/tree/mount"), runtime: runtime)
                 }
@@ -51,7 +52,7 @@ import UnitSupport
         }
     }
 
-    /// Before Linux 6.6 there is fchmodat(2), which follows links, and nothing else.
+    /// Before Linux 6.6 there is only fchmodat(2), which follows links.
     @Test(arguments: engines.map(\.description))
     func permissionsAreSetWithoutFchmodat2(_ name: String) async {
         await #expect(processExitsWith: .success) { [name = name as String] in
@@ -76,7 +77,8 @@ import UnitSupport
     }
 }
 
-/// Mounts that are there for one thread, and those that it starts: gone with them, however the process ends.
+/// Mounts that only one thread and those it starts can see. They disappear with these threads, however the process
+/// ends.
 enum MountNamespace {
     #if arch(x86_64)
         private static let mountCall = 165
@@ -89,7 +91,7 @@ enum MountNamespace {
     private static let recursive = 0x4000
     private static let privately = 0x40000
 
-    /// Tried by a thread of its own, which is gone with it.
+    /// Tried on a separate thread, with which the namespace disappears.
     static let isAllowed: Bool = {
         let isEntered = Flag()
         guard let thread = try? startThread({ if (try? enter()) != nil { isEntered.set() } }) else { return false }
@@ -97,14 +99,14 @@ enum MountNamespace {
         return isEntered.isSet
     }()
 
-    /// unshare(2) with CLONE_NEWNS, and nothing that is mounted shows elsewhere.
+    /// unshare(2) with CLONE_NEWNS; mounts do not propagate to other namespaces.
     static func enter() throws {
         let unshared = SystemCall.call(unshareCall, 0x20000)
         guard unshared == 0 else { throw Unavailable("unshare", unshared) }
         try call("none", "/", nil, recursive | privately)
     }
 
-    /// Mounts a folder once more, or a new tmpfs.
+    /// Bind-mounts a folder, or mounts a new tmpfs.
     static func mount(_ folder: String?, at target: String) throws {
         if let folder { try call(folder, target, nil, bind) } else { try call("none", target, "tmpfs", 0) }
     }

@@ -4,7 +4,7 @@ import Glibc
 import Testing
 import UnitSupport
 
-/// What was found wrong in NIO's file system by reading it, and has to be right here.
+/// Faults that were found in the source of NIO's file system, and that this library must not have.
 @Suite(.timeLimit(.minutes(10))) struct NIOFileSystemBugTests {
     private let content = KnownContent(seed: 5)
 
@@ -24,7 +24,7 @@ import UnitSupport
                     }
                     return read
                 }
-                // Each piece is read before the next is there, and is shorter than what was asked for.
+                // Each piece is read before the next one is written, and is shorter than the count.
                 for start in stride(from: 0, to: 5000, by: 500) {
                     ends.put(Array(bytes[start..<start + 500]))
                     let writing = ends.writing
@@ -37,7 +37,7 @@ import UnitSupport
         }
     }
 
-    /// They say to be empty, and give out a page or so at a time.
+    /// Their reported size is 0, and each read returns about a page.
     @Test(arguments: engines, ["/proc/kallsyms", "/proc/cpuinfo", "/proc/self/status"])
     func filesOfTheKernelAreReadToTheirEndInEveryWay(_ engine: EngineKind, _ name: String) async throws {
         let path = Path(name)
@@ -107,7 +107,7 @@ import UnitSupport
                     let nameless = try await namelessFile(in: Path(scratch.folder), runtime)
                     let changes = try await Paths.changes(of: path, runtime: runtime)
                     try await Paths.replaceFile(path, runtime: runtime) { _ in
-                        // With those of the engine.
+                        // This includes the engine's descriptors.
                         let open = openDescriptors().subtracting(before)
                         #expect(open.count >= (nameless == nil ? 6 : 7))
                         #expect(open.allSatisfy { fcntl($0, F_GETFD) & FD_CLOEXEC != 0 })
@@ -139,7 +139,7 @@ import UnitSupport
         return file.descriptor.number
     }
 
-    /// The number of a file that is closed goes to the next that is opened: a read that comes late must not find that.
+    /// After a close the next open gets the same number; a late read must not reach that file.
     @Test(arguments: engines, [1, 100_000])
     func aCloseNeverLetsAReadTouchAnotherFile(_ engine: EngineKind, _ count: Int) async throws {
         try await withScratch { scratch in
@@ -174,7 +174,7 @@ import UnitSupport
     }
 }
 
-/// Bytes that a pipe holds, FIONREAD.
+/// Bytes in a pipe, by FIONREAD.
 private func pendingBytes(_ descriptor: Int32) -> Int32 {
     var count: Int32 = 0
     let asked = withUnsafeMutablePointer(to: &count) {
@@ -183,7 +183,7 @@ private func pendingBytes(_ descriptor: Int32) -> Int32 {
     return asked == 0 ? count : -1
 }
 
-/// Whether a number stands for the file at a path.
+/// Whether a number refers to the file at a path.
 private func isOpen(_ path: Path, at number: Int32) -> Bool {
     var own = Glibc.stat()
     var named = Glibc.stat()
@@ -191,7 +191,7 @@ private func isOpen(_ path: Path, at number: Int32) -> Bool {
     return own.st_ino == named.st_ino && own.st_dev == named.st_dev
 }
 
-/// nil where the file system has none.
+/// nil if the file system does not support O_TMPFILE.
 private func namelessFile(in folder: Path, _ runtime: IORuntime) async throws -> File? {
     do { return try await File.temporary(in: folder, runtime: runtime) } catch {
         guard error.code == .notSupported else { throw error }

@@ -5,9 +5,9 @@ import Glibc
 import Testing
 import UnitSupport
 
-/// The operations that give and take away names, as plain values and as `FileSystem` has them.
+/// Operations that create and remove names, as plain values and through `FileSystem`.
 @Suite(.timeLimit(.minutes(10))) struct NamingTests {
-    /// A path as an operation points at it.
+    /// A path in the form that an operation points at.
     private final class CPath {
         let pointer: UnsafeMutablePointer<CChar>
         init(_ path: String) { pointer = strdup(path) }
@@ -139,7 +139,7 @@ import UnitSupport
                 #expect(own.isSymbolicLink && own.size == 4)
                 let error = await expectError(.invalidArgument) { try await Paths.readLink(file, runtime: runtime) }
                 #expect(error?.path == file && error?.operation == "readlink")
-                // Nothing is cut off.
+                // The target is not truncated.
                 let long = Path(String(repeating: "x", count: 4095))
                 try await Paths.symbolicLink(at: Path(scratch.path("long")), to: long, runtime: runtime)
                 #expect(try await Paths.readLink(Path(scratch.path("long")), runtime: runtime) == long)
@@ -188,7 +188,7 @@ import UnitSupport
             try await withRuntime(engine) { runtime in
                 let deep = Path(scratch.path("a//b/c/"))
                 await expectError(.notFound) { try await Paths.makeDirectory(deep, runtime: runtime) }
-                // Twice: what is there is fine.
+                // Twice: existing folders are fine.
                 for _ in 0..<2 { try await Paths.makeDirectory(deep, withParents: true, runtime: runtime) }
                 #expect(try await Paths.status(of: deep, runtime: runtime).isDirectory)
                 await expectError(.alreadyExists) { try await Paths.makeDirectory(deep, runtime: runtime) }

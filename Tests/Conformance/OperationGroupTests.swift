@@ -5,7 +5,7 @@ import Glibc
 import Testing
 import UnitSupport
 
-/// Operations without tasks: a descriptor for one of them, or for several.
+/// Operations without tasks, with one descriptor for several of them.
 @Suite(.timeLimit(.minutes(10))) struct OperationGroupTests {
     @Test(arguments: engines)
     func aCompletionMakesTheDescriptorReadable(_ engine: EngineKind) async throws {
@@ -100,7 +100,7 @@ import UnitSupport
         }
     }
 
-    /// From several threads at once, with completions drained by another.
+    /// Several threads submit, another one drains.
     @Test(arguments: engines)
     func submissionsOfManyThreadsAllComeBackOnce(_ engine: EngineKind) async throws {
         try await withRuntime(engine, { $0.queueDepth = 256 }) { runtime in
@@ -179,7 +179,7 @@ func isReadable(_ descriptor: Int32, withinMs timeoutMs: Int32 = 30_000) -> Bool
     return Glibc.poll(&entry, 1, timeoutMs) == 1
 }
 
-/// So many completions, by their contexts.
+/// Drains `count` completions, by context.
 private func drained(_ group: OperationGroup, _ count: Int) async throws -> [UInt: Completion] {
     var completions: [UInt: Completion] = [:]
     try await eventually {

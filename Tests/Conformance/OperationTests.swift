@@ -4,7 +4,7 @@ import CKernel
 import Glibc
 import Testing
 
-/// Every operation there is, as a plain value, does what its system call does.
+/// Every operation, as a plain value, does what its system call does.
 @Suite(.timeLimit(.minutes(10))) struct OperationTests {
     private let content = KnownContent(seed: 1)
 
@@ -142,7 +142,7 @@ import Testing
                 let descriptor = try await performer.perform(arguments.operation)
                 #expect(isOpen(descriptor))
                 #expect(fcntl(descriptor, F_GETFD) & FD_CLOEXEC != 0)
-                // The same again finds it there.
+                // The second time the file exists.
                 await expectError(.alreadyExists) { try await performer.perform(arguments.operation) }
                 closeDescriptor(descriptor)
                 withExtendedLifetime(arguments) {}
@@ -282,7 +282,7 @@ import Testing
     }
 }
 
-/// The monotonic clock, in nanoseconds.
+/// The monotonic clock in nanoseconds.
 func monotonicNow() -> UInt64 {
     var time = timespec()
     clock_gettime(CLOCK_MONOTONIC, &time)

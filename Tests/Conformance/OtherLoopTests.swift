@@ -7,7 +7,7 @@ import Synchronization
 import Testing
 import UnitSupport
 
-/// A queue in somebody else's loop: libdispatch's, GLib's.
+/// A queue in another event loop: libdispatch's and GLib's.
 @Suite(.timeLimit(.minutes(10))) struct OtherLoopTests {
     @Test(arguments: engines)
     func aQueueIsServedByADispatchSource(_ engine: EngineKind) async throws {
@@ -22,7 +22,7 @@ import UnitSupport
             source.resume()
             try await eventually { served.isDone.isSet }
             source.cancel()
-            // The queue is the test's again.
+            // The queue belongs to the test again.
             try await eventually { ended.wait(timeout: .now()) == .success }
         }
     }
@@ -42,7 +42,7 @@ import UnitSupport
         }
     }
 
-    /// `body` has what is to be served, on a thread of its own.
+    /// Calls `body` on a separate thread with the queue and the operations to serve.
     private func withServed(_ engine: EngineKind, _ body: (Served) async throws -> Void) async throws {
         try await withScratch { scratch in
             let file = try openDescriptor(try scratch.file("file", [UInt8](repeating: 7, count: 100_000)))
@@ -60,7 +60,7 @@ import UnitSupport
     }
 }
 
-/// A file that is read, a pipe that is written to and read, and a clock, round after round.
+/// Reads of a file, writes and reads of a pipe, and timers, round after round.
 private final class Served {
     static let roundCount = 20
     let queue: IOQueue
@@ -91,7 +91,7 @@ private final class Served {
         ends.put([1])
     }
 
-    /// What a loop calls when the descriptor is readable.
+    /// Called by the loop when the descriptor is readable.
     func serve() {
         let expected: [Int32] = [100_000, 1, 0]
         queue.drain { completion, context in
@@ -104,7 +104,7 @@ private final class Served {
     }
 }
 
-/// The library by its names, so that nothing is linked for it.
+/// GLib, loaded by dlopen(3), so that the tests do not link it.
 private final class GLib {
     private typealias Callback = @convention(c) (Int32, UInt32, UnsafeMutableRawPointer?) -> Int32
     private let library: UnsafeMutableRawPointer
@@ -118,7 +118,7 @@ private final class GLib {
         unsafeBitCast(try #require(dlsym(library, name)), to: type)
     }
 
-    /// Runs a main loop, which calls `ready` whenever the descriptor is readable, until that returns false.
+    /// Runs a main loop, which calls `ready` whenever the descriptor is readable until that returns false.
     func run(descriptor: Int32, _ ready: () -> Bool) throws {
         typealias Pointer = UnsafeMutableRawPointer
         let newContext = try function("g_main_context_new", (@convention(c) () -> Pointer?).self)

@@ -2,8 +2,8 @@ internal import Synchronization
 import Testing
 import UnitSupport
 
-/// The drop-in libraries are a package of their own in Embedded Swift; what of them needs nothing of that is compiled
-/// into these tests as well (the files are symbolic links).
+/// The drop-in libraries are a separate package in Embedded Swift. The parts of it that do not depend on that are
+/// compiled into these tests as well (the files are symbolic links).
 @Suite struct HistogramTests {
     @Test func everyBucketHoldsItsMiddleAndTheyFollowEachOther() {
         for bucket in 0..<Histogram.bucketCount {
@@ -38,7 +38,7 @@ import UnitSupport
     @Test func percentilesAreThoseOfTheSortedValues() {
         var generator = SeededGenerator("percentiles")
         withHistogram { histogram in
-            // Orders of magnitude apart, as latencies are.
+            // The values span orders of magnitude, as latencies do.
             let values = (0..<5000).map { _ in generator.next() >> UInt64.random(in: 30...56, using: &generator) }
             for value in values { histogram.record(value) }
             let sorted = values.sorted()

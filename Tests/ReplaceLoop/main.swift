@@ -1,8 +1,8 @@
-// Replaces a file for ever, one version after the other, until it is killed: what the tests kill.
+// Replaces a file in an endless loop, one version after the other, until the tests kill it.
 //
-//     replace-loop FILE ENGINE VERSION once|stream
+// replace-loop FILE ENGINE VERSION once|stream
 //
-// VERSION is the first that it writes. The content is as `Version` in the conformance tests makes it.
+// VERSION is the first version that it writes. The content is the one that `Version` in the conformance tests defines.
 import AIO
 import Glibc
 
@@ -21,7 +21,7 @@ configuration.engine = .forced(engine)
 configuration.queueDepth = 8
 let runtime = try IORuntime(configuration)
 var version = first
-// Until the one who is to kill it is killed, at the latest.
+// Ends at the latest with its parent, the process that should kill it.
 while getppid() == parent {
     let bytes = content(version)
     if arguments[4] == "once" {

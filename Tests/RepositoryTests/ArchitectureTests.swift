@@ -1,9 +1,9 @@
 import Foundation
 import Testing
 
-/// What the documents name exists in the code.
+/// Everything that the documents refer to exists in the code.
 @Suite struct ArchitectureTests {
-    /// The architecture and the documents that it points at.
+    /// The architecture document, and those that it links to.
     static let documents =
         ["ARCHITECTURE.md", "HACKING.md"]
         + SourceTree.files(under: ["Documentation"], withExtensions: ["md"]).map(\.path)
@@ -25,7 +25,7 @@ import Testing
         }
     }
 
-    /// Without this the others could pass because nothing is looked at.
+    /// Without this test the others could pass because nothing is checked.
     @Test func theReferencesAreFound() throws {
         #expect(CodeReference.all(in: try text(of: "ARCHITECTURE.md")).count >= 15)
         #expect(CodeReference.files(in: try text(of: "Documentation/Decisions/Kernel.md")).count >= 3)
@@ -62,8 +62,8 @@ import Testing
     }
 }
 
-/// A file and a function or type in it, as documents name them: `FileTransfer.swift: perform`. Folders precede the name of
-/// a file that is not the only one of that name.
+/// A reference to a file and to a function or type in it, as documents write it: `FileTransfer.swift: perform`. Folders
+/// precede the name of a file if several files have it.
 struct CodeReference: Sendable, CustomStringConvertible {
     let file: String
     let name: String
@@ -82,12 +82,12 @@ struct CodeReference: Sendable, CustomStringConvertible {
         }
     }
 
-    /// The files that are named alone.
+    /// References to files alone.
     static func files(in text: String) -> [String] {
         text.matches(of: #/`([\w+\/-]+\.(?:swift|c))`/#).map { String($0.output.1) }
     }
 
-    /// nil if there is one such file, and it declares the name.
+    /// nil if there is exactly one such file, and it declares the name.
     func fault(in sources: [SourceFile]) throws -> Fault? {
         let found = sources.filter { $0.path.hasSuffix("/\(file)") }
         guard let only = found.first else { return .noSuchFile }
@@ -99,7 +99,7 @@ struct CodeReference: Sendable, CustomStringConvertible {
     private func declares(_ text: String) throws -> Bool {
         let isWord = name.allSatisfy { $0.isLetter || $0.isNumber || $0 == "_" }
         guard isWord else { return false }
-        // No two slashes before it on its line: a comment declares nothing.
+        // No two slashes precede it on its line: comments do not count.
         let keywords = "func|var|struct|class|enum|protocol|actor|typealias"
         let declaration = name == "init" ? #"\binit[?!]?\s*[(<]"# : #"\b(?:\#(keywords))\s+`?\#(name)\b"#
         let expression = try NSRegularExpression(

@@ -1,7 +1,7 @@
 import Foundation
 import Testing
 
-/// The folders of a target are floors: each compiles with those below it alone, so that no arrow points up.
+/// The folders of a target are floors: each compiles with those below it alone, so no dependency points upwards.
 @Suite struct FloorTests {
     static let core = Building(
         module: "AIOCore",
@@ -32,7 +32,7 @@ import Testing
         }
     }
 
-    /// Without this the others could hold because nothing is compiled.
+    /// Without this test the others could pass because nothing is compiled.
     @Test(arguments: buildings)
     func aFloorWithoutThoseBelowIsFound(_ building: Building) throws {
         try building.withModulesBelow { below in
@@ -42,10 +42,10 @@ import Testing
     }
 }
 
-/// A target that is built of floors.
+/// A target that consists of floors.
 struct Building: Sendable, CustomTestStringConvertible {
     let module: String
-    /// From the ground up.
+    /// From the bottom up.
     let floors: [String]
     var folder: String
     private let below: [Building]
@@ -69,7 +69,7 @@ struct Building: Sendable, CustomTestStringConvertible {
         }
     }
 
-    /// Calls `body` with a folder that has the modules that this one is built on.
+    /// Calls `body` with a folder that contains the modules that this one depends on.
     func withModulesBelow(_ body: (String) throws -> Void) throws {
         let manager = FileManager.default
         let modules = manager.temporaryDirectory.appending(path: "aio-modules-\(UUID().uuidString)")
@@ -83,7 +83,7 @@ struct Building: Sendable, CustomTestStringConvertible {
         try body(modules.path)
     }
 
-    /// What the compiler has to say against these floors alone.
+    /// The compiler's errors for these floors alone.
     func errors(compiling floors: ArraySlice<String>, _ modules: String) throws -> String {
         try errors(floors, ["-typecheck"], modules)
     }

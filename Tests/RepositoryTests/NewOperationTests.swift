@@ -1,7 +1,7 @@
 import Foundation
 import Testing
 
-/// An operation that is added is named by the compiler wherever it has to be known.
+/// The compiler names every place that has to handle a new operation.
 @Suite struct NewOperationTests {
     @Test func theCompilerNamesEveryPlaceThatHasToKnowANewOperation() throws {
         let errors = try Self.errorsWithANewCase(in: "Operation.swift", before: "    case nop\n")
@@ -14,7 +14,8 @@ import Testing
         #expect(Set(errors) == Set(Self.placesOfASocketCall))
     }
 
-    /// The row of the table, the same operation on other descriptors, what a worker does, what an attempt comes to.
+    /// The row in the traits, the same operation on other descriptors, blocking execution, and the result of an
+    /// attempt.
     private static let placesOfAnOperation = [
         "BlockingExecution.swift", "OperationOnOther.swift", "OperationOnOther.swift", "OperationTraits.swift",
         "WaitingAttempt.swift",
@@ -25,7 +26,7 @@ import Testing
         "SocketEncoding.swift",
     ]
 
-    /// The files in which a `switch` is not exhaustive any more, once for each.
+    /// The files in which a `switch` is no longer exhaustive, once per `switch`.
     private static func errorsWithANewCase(in file: String, before marker: String) throws -> [String] {
         let manager = FileManager.default
         let copy = manager.temporaryDirectory.appending(path: "aio-new-operation-\(UUID().uuidString)")

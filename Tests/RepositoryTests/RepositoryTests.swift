@@ -4,10 +4,10 @@ import Testing
     static let files = SourceTree.files(
         under: ["Sources", "Tests", "Examples", "Command/Sources", "Command/Tests", "DropIns", "Benchmarks"],
         withExtensions: ["swift", "h", "c"])
-    /// The rules themselves quote what breaks them.
+    /// Without the rules' own files, which quote violations.
     static let judged = files.filter { !$0.path.hasPrefix("Tests/RepositoryTests/") }
 
-    /// Without this the others could hold because nothing was looked at.
+    /// Without this test the others could pass because nothing was checked.
     @Test func theFilesAreFound() {
         #expect(Self.judged.contains { $0.path == "Sources/AIOCore/Kernel/Kernel.swift" && $0.lines.count > 10 })
         #expect(Self.files.contains { $0.path == "Tests/RepositoryTests/RepositoryTests.swift" })
@@ -44,7 +44,7 @@ import Testing
         }
     }
 
-    /// What the compiler is told to believe is said to be true for a reason.
+    /// Each claim that the compiler does not check has its reason beside it.
     @Test func everyUncheckedConformanceHasItsReasonBelow() {
         for file in Self.judged where file.isSwift {
             let lines = file.lines

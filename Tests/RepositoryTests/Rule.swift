@@ -1,22 +1,23 @@
 import Foundation
 import Testing
 
-/// What no line of certain files may hold.
+/// A pattern that no line of certain files may match.
 struct Rule: Sendable, CustomTestStringConvertible {
     let name: String
-    /// Whether the rule is for this file.
+    /// Whether the rule applies to this file.
     let applies: @Sendable (SourceFile) -> Bool
-    /// What a line that breaks the rule holds; looked for outside of comments only, if it begins with `code`.
+    /// A regular expression that matches a violation; if it begins with `code`, only outside of comments.
     let pattern: String
-    /// A line that breaks it, and one that does not though it looks similar.
+    /// A line that violates the rule, and a similar one that does not.
     let broken: String
     let kept: String
 
     var testDescription: String { name }
 
-    /// Comes before a comment: anything without the two slashes. A string that holds them hides what follows.
+    /// Matches anything before a comment, that is, text without two slashes. A string that contains them hides the rest
+    /// of its line.
     private static let code = "^(?:(?!//).)*?"
-    /// An import of a module that is not among those that follow.
+    /// Matches an import of a module that is not in the list that follows.
     private static let importBut =
         #"^\s*(?:@\w+\s+)*(?:(?:public|package|internal|private|fileprivate)\s+)?import\s+(?:(?:enum|struct)\s+)?+(?!"#
 

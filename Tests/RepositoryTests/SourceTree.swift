@@ -2,20 +2,20 @@ import Foundation
 
 /// A text file of the repository.
 struct SourceFile: Sendable {
-    /// From the repository's root on.
+    /// Relative to the repository's root.
     let path: String
     let text: String
 
     var isSwift: Bool { path.hasSuffix(".swift") }
-    /// The target that it belongs to.
+    /// The target that the file belongs to.
     var module: String { path.split(separator: "/").dropFirst().first.map(String.init) ?? "" }
-    /// Not a test.
+    /// Whether the file is no test.
     var isSource: Bool { ["Sources/", "Command/Sources/", "DropIns/Sources/"].contains(where: path.hasPrefix) }
     var isLibrary: Bool { path.hasPrefix("Sources/AIO") && isSwift }
     var lines: [Substring] { text.split(separator: "\n", omittingEmptySubsequences: false) }
 }
 
-/// The files under the repository's root, found from where this file lies.
+/// The files under the repository's root, which is found from the location of this file.
 enum SourceTree {
     static let root = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
         .deletingLastPathComponent().standardizedFileURL.path

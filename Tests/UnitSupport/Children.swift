@@ -1,13 +1,14 @@
 import Glibc
 
-/// Runs `body` in a forked child. The status that the child exits with, up to 255; nil if a signal ends it.
+/// Runs `body` in a forked child. Returns the child's exit status, up to 255; nil if a signal ends it.
 ///
-/// The child has one thread, and what its parent's other threads had locked at that moment (Swift's runtime, a sanitizer)
-/// stays locked in it: one that has not ended after a minute is killed, and another made, twice at most.
+/// The child has one thread, and locks that other threads of the parent held at the fork (in Swift's runtime, or in a
+/// sanitizer) stay locked in it. A child that has not ended after a minute is therefore killed, and the fork repeated,
+/// twice at most.
 public func exitStatusOfChild(_ body: () -> Int32) -> Int32? {
     typealias Fork = @convention(c) () -> pid_t
-    // Glibc's module hides fork, since little works after it. It has to be libc's: it takes the locks of libc's memory, and a
-    // sanitizer takes its own.
+    // Glibc's module hides fork, since little is safe after it. It must be libc's function, which takes the locks of
+    // malloc, while a sanitizer takes its own.
     guard let symbol = dlsym(nil, "fork") else { return nil }
     let fork = unsafeBitCast(symbol, to: Fork.self)
     for _ in 0..<3 {

@@ -1,7 +1,7 @@
 import Glibc
 
-/// A regular file without a name, closed when dropped. On a disk file system (AIO_TEST_DIRECTORY, or /var/tmp), since
-/// tmpfs knows no RWF_NOWAIT.
+/// An unnamed regular file, closed when dropped. It is on a disk file system (in AIO_TEST_DIRECTORY, or /var/tmp),
+/// since tmpfs does not support RWF_NOWAIT.
 public final class TemporaryFile: Sendable {
     public let descriptor: Int32
 
@@ -23,7 +23,7 @@ public final class TemporaryFile: Sendable {
     }
 }
 
-/// A directory that goes, with the files in it, when dropped.
+/// A directory, removed with its files when dropped.
 public final class TemporaryDirectory: Sendable {
     public let path: String
 
@@ -50,14 +50,14 @@ public final class TemporaryDirectory: Sendable {
 
     public func file(_ name: String) -> String { "\(path)/\(name)" }
 
-    /// Makes a FIFO and returns its path.
+    /// Creates a FIFO and returns its path.
     public func fifo(_ name: String) -> String {
         precondition(mkfifo(file(name), 0o600) == 0, "mkfifo: errno \(errno)")
         return file(name)
     }
 }
 
-/// Two connected descriptors, closed when dropped unless that was done before.
+/// Two connected descriptors, closed when dropped if they are still open.
 public final class DescriptorPair {
     public private(set) var first: Int32
     public private(set) var second: Int32
@@ -94,16 +94,17 @@ public final class DescriptorPair {
         second = -1
     }
 
-    /// Writes to `second`, which has room.
+    /// Writes to `second`, which must have room.
     public func send(_ bytes: [UInt8]) {
         precondition(write(second, bytes, bytes.count) == bytes.count, "write: errno \(errno)")
     }
 }
 
-/// What the process has open now. In a process where nothing else runs: in an exit test.
+/// The descriptors that the process has open now. Only for exit tests, where nothing else runs.
 ///
-/// Without what Dispatch opens for itself, at the first timer of each clock, which may be at any moment: an epoll
-/// descriptor, an eventfd and timerfds with low numbers. The library's own have high ones, where the limit is not low.
+/// The descriptors that Dispatch opens for itself with the first timer of each clock, at any moment, are left out: an
+/// epoll descriptor, an eventfd and timerfds, with low numbers. The library's own have high numbers, unless the limit
+/// is low.
 public func openDescriptors() -> Set<Int32> {
     Set(entries(of: "/proc/self/fd")).filter { fcntl($0, F_GETFD) >= 0 && ($0 >= 256 || !isOfDispatch($0)) }
 }
@@ -115,8 +116,8 @@ private func isOfDispatch(_ number: Int32) -> Bool {
     return ["anon_inode:[eventpoll]", "anon_inode:[eventfd]", "anon_inode:[timerfd]"].contains(name)
 }
 
-/// The threads of the process by number, as `openDescriptors`; not the kernel's own for io_uring, of which it keeps
-/// one as long as the thread that had the ring.
+/// The IDs of the process' threads, under the same conditions as `openDescriptors`. The kernel's io_uring threads are
+/// left out: it keeps one as long as the thread that had the ring.
 public func threads() -> Set<Int32> {
     Set(entries(of: "/proc/self/task")).filter { !threadName($0).hasPrefix("iou-") }
 }

@@ -2,7 +2,7 @@ import Glibc
 
 /// A value that several threads of a test share, accessed under its lock only.
 ///
-/// Over libc's mutex and not `Synchronization.Mutex`, which ThreadSanitizer does not know.
+/// Uses libc's mutex instead of `Synchronization.Mutex`, which ThreadSanitizer does not know.
 public final class Locked<Value: Sendable>: @unchecked Sendable {
     // @unchecked: the lock serializes all accesses.
     private let mutex = UnsafeMutablePointer<pthread_mutex_t>.allocate(capacity: 1)

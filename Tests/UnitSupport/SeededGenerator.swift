@@ -1,11 +1,11 @@
 import Glibc
 
-/// Random numbers that can be had again: SplitMix64. The seed is printed, and AIO_TEST_SEED sets it.
+/// Reproducible random numbers: SplitMix64. The seed is printed, and AIO_TEST_SEED sets it.
 public struct SeededGenerator: RandomNumberGenerator {
     public let seed: UInt64
     private var state: UInt64
 
-    /// `purpose` stands before the seed in the output.
+    /// `purpose` precedes the seed in the output.
     public init(_ purpose: String) {
         let forced = getenv("AIO_TEST_SEED").flatMap { UInt64(String(cString: $0)) }
         seed = forced ?? UInt64.random(in: .min ... .max)

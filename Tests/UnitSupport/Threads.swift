@@ -1,8 +1,8 @@
 import Glibc
 
-/// A thread of the test's own, not one of Swift's pool: the code under test is made for any thread.
+/// A plain thread, not one of Swift's pool: the code under test works on any thread.
 public struct TestThread: @unchecked Sendable {
-    // @unchecked: an opaque name of a thread.
+    // @unchecked: an opaque thread ID.
     public let handle: pthread_t
 
     public init(_ body: @escaping @Sendable () -> Void) {
@@ -32,7 +32,7 @@ public func onThreads(_ count: Int, _ body: @escaping @Sendable (Int) -> Void) {
     for thread in threads { thread.join() }
 }
 
-/// Waits until `condition` holds. False if it does not come to hold in a time that only a hang takes.
+/// Waits until `condition` holds. Returns false after a timeout that only a hang reaches.
 public func eventually(_ condition: () -> Bool) -> Bool {
     let start = ContinuousClock.now
     while !condition() {

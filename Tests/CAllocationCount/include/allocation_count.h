@@ -1,7 +1,7 @@
 #ifndef ALLOCATION_COUNT_H
 #define ALLOCATION_COUNT_H
 
-/// Allocations of this process so far, by any thread; -1 if they are not counted, under a sanitizer.
+/// The number of allocations of this process so far, by any thread; -1 under a sanitizer, where they are not counted.
 long allocation_count(void);
 
 #endif
