@@ -3,7 +3,7 @@ import Glibc
 import Testing
 import UnitSupport
 
-/// A few seconds of random programs for each engine; `Scripts/fuzz-api` runs them for longer. AIO_TEST_SEED repeats a run.
+/// Some seconds of random programs per engine; `Scripts/fuzz-api` runs them for longer. AIO_TEST_SEED repeats a run.
 @Suite(.serialized, .timeLimit(.minutes(600))) struct FuzzTests {
     @Test(arguments: engines.map(\.description))
     func randomProgramsKeepTheirDataAndLeaveNothing(_ name: String) async {

@@ -4,7 +4,7 @@ import CKernel
 import Glibc
 import Testing
 
-/// `IOQueue.descriptor`: readable, in poll(2) and in somebody else's epoll(7), while there is something to drain.
+/// `IOQueue.descriptor`: readable, for poll(2) and in a foreign epoll(7), while there are completions to drain.
 @Suite(.timeLimit(.minutes(10))) struct QueueDescriptorTests {
     /// How a program may wait for the queue.
     enum Wait: String, CaseIterable, Sendable, CustomTestStringConvertible {
@@ -49,7 +49,7 @@ import Testing
         }
     }
 
-    /// Whatever kind of work it is: on the spot, by a worker, by the kernel.
+    /// Operations of all kinds: completed inline, by a worker, and by the kernel.
     @Test(arguments: engines, Wait.allCases)
     func everyKindOfOperationMakesItReadable(_ engine: EngineKind, _ wait: Wait) async throws {
         try await withScratch { scratch in
@@ -60,7 +60,7 @@ import Testing
             let operations: [Operation] = [
                 .nop, .read(memory.transfer(descriptor)), .write(memory.transfer(descriptor)), .sync(file, .full),
                 .poll(file, events: CK_POLLIN), .truncate(file, size: 10),
-                // Longer than io_uring can express: a worker does it there too.
+                // A range longer than io_uring can express, so that a worker executes it there as well.
                 .syncRange(file, offset: 0, count: 1 << 33, flags: 2), .cancel(target: Token(rawValue: .max)),
             ]
             try await withQueue(engine) { queue in
@@ -118,7 +118,7 @@ import Testing
     }
 }
 
-/// Somebody who waits for a queue's descriptor.
+/// A waiter for a queue's descriptor.
 private final class Watch {
     let descriptor: Int32
     private let epoll: Int32
@@ -139,7 +139,7 @@ private final class Watch {
 
     deinit { if epoll >= 0 { closeDescriptor(epoll) } }
 
-    /// An epoll descriptor is itself readable when it has an event, so poll(2) serves for both.
+    /// An epoll descriptor is readable while it has events, so poll(2) serves for both.
     func isReadable(withinMs timeoutMs: Int32 = 30_000) -> Bool {
         var entry = pollfd(fd: epoll >= 0 ? epoll : descriptor, events: Int16(POLLIN), revents: 0)
         return Glibc.poll(&entry, 1, timeoutMs) == 1
@@ -147,12 +147,12 @@ private final class Watch {
 }
 
 extension IOQueue {
-    /// Waits for the descriptor and drains, until one completion has come.
+    /// Waits for the descriptor and drains until there is one completion.
     fileprivate func drainOne(_ watch: Watch, result: Int32) throws {
         while true {
             try #require(watch.isReadable())
             let drained = completions()
-            // Readable may also mean that there is work for the queue itself.
+            // The descriptor is also readable when the queue has internal work.
             guard !drained.isEmpty else { continue }
             #expect(drained.map(\.result) == [result])
             return

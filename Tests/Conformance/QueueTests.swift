@@ -29,7 +29,7 @@ import Testing
         try await withQueue(engine) { queue in
             #expect(try queue.wait(atLeast: 5) == 0)
             try queue.prepare(.nop)
-            // More than there are: all there are is enough.
+            // More than are in flight: the wait ends when all have completed.
             #expect(try queue.wait(atLeast: 5) == 1)
             #expect(queue.completions().count == 1)
         }
@@ -140,7 +140,7 @@ import Testing
                 try queue.submit()
                 try queue.prepare(.nop)
             }
-            // Nobody reads any more.
+            // The read was ended with the queue, so it takes no byte.
             ends.put([9])
             #expect(ends.get(1) == [9])
             #expect(memory.bytes == [0])

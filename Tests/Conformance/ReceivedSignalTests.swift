@@ -4,7 +4,7 @@ import Synchronization
 import Testing
 import UnitSupport
 
-/// Signals as a sequence. Each case has a process of its own, whose signals are nobody else's.
+/// Signals as a sequence. Each case is an exit test, so that no signal belongs to another test.
 @Suite(.timeLimit(.minutes(10))) struct ReceivedSignalTests {
     private static let names = engines.map(\.description)
 
@@ -72,7 +72,7 @@ import UnitSupport
             try await withSignalRuntime(name) { runtime in
                 for round in 1...3 {
                     let first = try Signals([.user1, .user2], runtime: runtime)
-                    // A dropped one is as good as a closed one.
+                    // Dropping the sequence has the same effect as closing it.
                     var second: Signals? = try Signals([.user1], runtime: runtime)
                     try await first.close()
                     send(.user1)
@@ -135,7 +135,7 @@ import UnitSupport
                 }
                 var got: Set<Signal?> = []
                 for task in tasks { got.insert(try await task.value?.signal) }
-                // Or one got both, as two of one kind; never is one left without.
+                // One task may get both, if the other starts again; but none is left without.
                 #expect(got == [.user1, .user2])
             }
         }
@@ -144,7 +144,7 @@ import UnitSupport
     @Test(arguments: names)
     func sequencesThatComeAndGoMissNothingAndLeaveNothing(_ name: String) async {
         await #expect(processExitsWith: .success) { [name = name as String] in
-            // The last one may be on its way still when nobody receives it any more.
+            // The last signal may still be pending when the last receiver has gone.
             Glibc.signal(SIGUSR1, SIG_IGN)
             try await withSignalRuntime(name) { runtime in
                 let steady = try Signals([.user1], runtime: runtime)
@@ -172,7 +172,7 @@ import UnitSupport
                     let refused = Signal(rawValue: number)
                     await expectError(.invalidArgument) { try Signals([.user1, refused], runtime: runtime) }
                 }
-                // The C library's own.
+                // Reserved by the C library.
                 let error = await expectError(.invalidArgument) {
                     try Signals([.user1, .user2, Signal(rawValue: 32)], runtime: runtime)
                 }
@@ -193,7 +193,7 @@ import UnitSupport
 
 private let earlierHandler = Atomic(0)
 
-/// Exit tests capture names alone.
+/// Takes the engine's name, since exit tests capture only encodable values.
 private func withSignalRuntime(_ name: String, _ body: (IORuntime) async throws -> Void) async throws {
     try await withRuntime(try #require(EngineKind(name)), { _ in }, body)
 }
@@ -210,5 +210,5 @@ private func isHandled(_ signal: Int32, by handler: __sighandler_t?) -> Bool {
     action(signal) == unsafeBitCast(handler, to: UInt.self)
 }
 
-/// Neither ignored nor the default, and not the one that `Signals` has, which would not count.
+/// Whether SIGUSR1 has a handler again. It is not the one of `Signals`, which would not increment `earlierHandler`.
 private func earlierHandlerIsBack() -> Bool { action(SIGUSR1) > 1 }

@@ -4,7 +4,7 @@ import CKernel
 import Glibc
 import Testing
 
-/// Files and memory that a queue knows beforehand.
+/// Registered files and buffers of a queue.
 @Suite(.timeLimit(.minutes(10))) struct RegistrationTests {
     private let content = KnownContent(seed: 21)
 
@@ -59,7 +59,7 @@ import Testing
         }
     }
 
-    /// The queue holds registered files open.
+    /// The queue keeps registered files open.
     @Test(arguments: engines)
     func aRegisteredFileOutlivesItsDescriptor(_ engine: EngineKind) async throws {
         try await withScratch { scratch in
@@ -123,7 +123,7 @@ import Testing
                 try queue.register(
                     buffers: memory.map { UnsafeMutableRawBufferPointer(start: $0.base, count: $0.count) })
                 let file = Descriptor(descriptor)
-                // Anywhere within the buffer.
+                // At any address within the buffer.
                 let read = Transfer(file, memory[1].base + 100, count: 4096, offset: 500, bufferIndex: 1)
                 #expect(try queue.blockingPerform(.read(read)) == 4096)
                 #expect(content.mismatch(memory[1].base + 100, count: 4096, at: 500) == nil)

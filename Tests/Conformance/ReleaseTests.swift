@@ -4,7 +4,7 @@ import Glibc
 import Testing
 import UnitSupport
 
-/// What gives something up is carried out whatever is asked for: by a cancel, a deadline, or a shutdown.
+/// Releases are executed in spite of a cancel, a deadline, or a shutdown.
 @Suite(.timeLimit(.minutes(10))) struct ReleaseTests {
     enum End: String, Sendable, CaseIterable { case requestCancelAll, shutdown }
 
@@ -13,7 +13,7 @@ import UnitSupport
         for depth in [1, 64] {
             let runtime = try runtime(engine, depth)
             var files: [(file: File, other: Int32)] = []
-            // The other end of each pipe tells whether this one is closed.
+            // The other end of each pipe shows whether this one is closed.
             for _ in 0..<32 {
                 let ends = try Ends(.pipe, false)
                 files.append((File(adopting: ends.writing, runtime: runtime), ends.reading))
@@ -24,7 +24,7 @@ import UnitSupport
             case .shutdown: await runtime.shutdown(.cancel)
             }
             for close in closes {
-                // The loops may be gone by then; the descriptor is closed all the same.
+                // The loops may have ended by then; the descriptor is closed anyway.
                 do { try await close.value } catch let error as IOError { #expect(error.code == .runtimeShutDown) }
             }
             for (_, other) in files {
@@ -35,7 +35,7 @@ import UnitSupport
         }
     }
 
-    /// In every state that it may be in: prepared, staged, with a worker, done.
+    /// In each state that a close may be in: prepared, staged, with a worker, completed.
     @Test(arguments: engines)
     func aQueueTakesBackNoClose(_ engine: EngineKind) async throws {
         try await withQueue(engine, { $0.workerLimit = 1 }) { queue in
@@ -86,7 +86,7 @@ import UnitSupport
         }
     }
 
-    /// What was half made goes, whatever becomes of the runtime meanwhile.
+    /// Unfinished files and folders are removed, whatever happens to the runtime meanwhile.
     @Test(arguments: engines, End.allCases)
     func whatWasHalfMadeIsRemoved(_ engine: EngineKind, _ end: End) async throws {
         try await withScratch { scratch in
@@ -115,7 +115,7 @@ import UnitSupport
             try await eventually { hasBegun.count == 12 }
             switch end {
             case .requestCancelAll:
-                // Those that have not begun to sleep yet are reached by the next one: none may be in flight meanwhile.
+                // A task that does not sleep yet has nothing to cancel; a later request reaches it.
                 while hasEnded.count < 12 {
                     _ = try await runtime.requestCancelAll()
                     await Task.yield()
@@ -149,7 +149,7 @@ import UnitSupport
     }
 }
 
-/// Whether all of the other end's descriptors are closed, and nothing is left to be read.
+/// Whether all descriptors of the other end are closed, and no data are left to read.
 private func isAtEnd(_ reading: Int32) -> Bool {
     var entry = pollfd(fd: reading, events: Int16(POLLIN), revents: 0)
     return poll(&entry, 1, 0) == 1 && Int32(entry.revents) & POLLHUP != 0

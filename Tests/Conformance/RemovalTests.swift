@@ -4,7 +4,7 @@ import Glibc
 import Testing
 import UnitSupport
 
-/// Trees that are removed.
+/// Removal of trees.
 @Suite(.timeLimit(.minutes(10))) struct RemovalTests {
     @Test(arguments: engines)
     func aTreeIsRemovedAndWhatItsLinksLeadToIsNot(_ engine: EngineKind) async throws {
@@ -35,7 +35,7 @@ import UnitSupport
         }
     }
 
-    /// Also with a slash behind it, which makes other calls follow it.
+    /// Also with trailing slashes, with which other calls follow the link.
     @Test(arguments: engines, ["", "/", "//"])
     func aLinkToAFolderIsRemovedItself(_ engine: EngineKind, _ slashes: String) async throws {
         try await withScratch { scratch in
@@ -56,7 +56,7 @@ import UnitSupport
     func whatHasNoNameOfItsOwnIsRefused(_ engine: EngineKind, _ path: String) async throws {
         try await withRuntime(engine) { runtime in
             _ = await expectError(.invalidArgument) {
-                // Were it not refused, the deadline would keep the machine from being emptied.
+                // The deadline has passed, so that a missing refusal would not empty the machine.
                 try await Paths.removeRecursively(Path(path), runtime: runtime, deadline: .now + .seconds(-1))
             }
         }
@@ -78,14 +78,14 @@ import UnitSupport
         }
     }
 
-    /// Deeper than a path can say, and than descriptors would reach.
+    /// Deeper than a path can express, and than the limit on descriptors.
     @Test(arguments: engines.map(\.description))
     func aDeepTreeTakesFewDescriptors(_ name: String) async {
         await #expect(processExitsWith: .success) { [name = name as String] in
             let engine = try #require(engines.first { $0.description == name })
             try await withScratch { scratch in
                 let tree = try scratch.makeFolder("tree")
-                // More than descriptors, at least.
+                // More levels than descriptors.
                 try #require(try makeDeepTree(tree, levels: 1000) > 100)
                 var limit = rlimit(rlim_cur: 64, rlim_max: 64)
                 try #require(setrlimit(__rlimit_resource_t(UInt32(CK_RLIMIT_NOFILE)), &limit) == 0)
@@ -122,7 +122,8 @@ import UnitSupport
     func aCancelledRemovalStops(_ engine: EngineKind) async throws {
         try await withScratch { scratch in
             let tree = try scratch.makeFolder("tree")
-            // More than are gone in an instant: on a network file system far fewer will do, and take long to make.
+            // More than can be removed in an instant. On a network file system far fewer suffice, and creating them
+            // takes long.
             let count = testDirectory == "/tmp" ? 20_000 : 500
             try scratch.file(named: (0..<count).map { "tree/\($0)" })
             try await withRuntime(engine) { runtime in
@@ -136,7 +137,7 @@ import UnitSupport
                 }
                 try await eventually { runtime.inFlightCount > 0 || isThrough.isSet }
                 removal.cancel()
-                // Unless it was through by then.
+                // Unless the removal had finished by then.
                 if case .failure(let error) = await removal.result {
                     #expect((error as? IOError)?.code == .cancelled, "\(error)")
                     try await Paths.removeRecursively(Path(tree), runtime: runtime)

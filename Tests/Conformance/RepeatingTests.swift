@@ -4,9 +4,9 @@ import CKernel
 import Glibc
 import Testing
 
-/// Operations with several completions: each but the last says that there are more, none is lost, and none piles up.
+/// Operations with several completions: all but the last carry `more`, none is lost, and they do not pile up.
 @Suite(.timeLimit(.minutes(10))) struct RepeatingTests {
-    /// A completion, with its flags.
+    /// Drains completions with their flags.
     private func drain(_ queue: IOQueue) -> [Completion] {
         var drained: [Completion] = []
         queue.drain { completion, _ in drained.append(completion) }
@@ -90,7 +90,7 @@ import Testing
                 #expect(queue.completions().isEmpty)
                 for round in 0..<3 {
                     ends.put([1, 2])
-                    // One byte at a time: what is left is told of again.
+                    // Reads one byte at a time: the poll reports the rest again.
                     for _ in 0..<2 {
                         try queue.waitPatiently()
                         #expect(ends.get(1).count == 1)
@@ -98,7 +98,7 @@ import Testing
                         #expect(completion.result == Int32(CK_POLLIN), "round \(round)")
                         #expect(completion.flags.contains(.more))
                     }
-                    // The one that was begun while there still was something.
+                    // A step that began while there still was data.
                     _ = drain(queue)
                 }
                 queue.requestCancel(token)
@@ -121,7 +121,7 @@ import Testing
                 count += UInt64(completion.result)
                 #expect(monotonicNow() >= start + count * interval)
             }
-            // Nobody drains: one completion waits, and the next one has the rest.
+            // Without a drain one completion waits, and the next one counts the rest.
             try queue.waitPatiently()
             while monotonicNow() < start + (count + 5) * interval {}
             let late = try next(queue).result
@@ -183,12 +183,12 @@ import Testing
                 #expect(first.result == 4 && first.flags.contains(.more))
                 let last = try next(queue)
                 #expect(last.result == -ENOBUFS && !last.flags.contains(.more))
-                // It is out.
+                // The buffer is in use.
                 try queue.prepare(.buffers(.unregister(group: group)))
                 #expect(try next(queue).result == -EBUSY)
                 try queue.prepare(.buffers(.provide(group: group, buffer: 0)))
                 #expect(try next(queue).result == 0)
-                // Twice is once too often.
+                // Providing it twice is an error.
                 try queue.prepare(.buffers(.provide(group: group, buffer: 0)))
                 #expect(try next(queue).result == -EINVAL)
                 let token = try queue.prepare(.socket(receive))
@@ -206,7 +206,7 @@ import Testing
             try await withConnection { client, server in
                 let memory = Memory(count: 4)
                 let group = UInt16(try queue.blockingPerform(.buffers(.register(base: memory.base, size: 4, count: 1))))
-                // Both wait, with one buffer between them.
+                // Both receives wait, with a single buffer between them.
                 for socket in [client, server] {
                     let receive = SocketCall.receiveBuffered(
                         .socket(socket), group: group, flags: 0, isRepeating: false)
@@ -226,7 +226,7 @@ import Testing
         }
     }
 
-    /// Whoever waits for the queue's descriptor alone hears of every one.
+    /// A caller that only waits for the queue's descriptor gets every completion.
     @Test(arguments: engines)
     func theExportedDescriptorTellsOfEachCompletion(_ engine: EngineKind) async throws {
         try await withQueue(engine) { queue in
@@ -274,7 +274,7 @@ import Testing
                 let clients = try (0..<3).map { _ in try listener.connected() }
                 try queue?.wait()
                 queue = nil
-                // What was accepted is closed; the rest the listener still has.
+                // The accepted connection is closed; the others are still with the listener.
                 var byte: UInt8 = 0
                 #expect(read(clients[0], &byte, 1) == 0)
                 for client in clients { closeDescriptor(client) }

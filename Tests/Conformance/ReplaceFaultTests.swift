@@ -4,9 +4,9 @@ import Glibc
 import Testing
 import UnitSupport
 
-/// What goes wrong at each step of a replacement: the old content is there, the file beside is not, nor a descriptor.
+/// A failure at each step of a replacement leaves the old content, no temporary file, and no descriptor.
 @Suite(.timeLimit(.minutes(10))) struct ReplaceFaultTests {
-    /// The folder takes no new names: the file beside cannot be made.
+    /// The folder takes no new names, so the temporary file cannot be created.
     @Test(arguments: engines)
     func whereNothingCanBeMadeNothingChanges(_ engine: EngineKind) async throws {
         try await withScratch { scratch in
@@ -26,7 +26,7 @@ import UnitSupport
         }
     }
 
-    /// The replaced file cannot lose its name: the rename fails.
+    /// The replaced file cannot be unlinked, so the rename fails.
     @Test(arguments: engines)
     func whereTheNameCannotBeHadNothingChanges(_ engine: EngineKind) async throws {
         try await withScratch { scratch in
@@ -49,7 +49,7 @@ import UnitSupport
         }
     }
 
-    /// The disk is full: a write fails.
+    /// The disk is full, so a write fails.
     @Test(arguments: engines)
     func onAFullDiskNothingChanges(_ engine: EngineKind) async throws {
         let mount = try DetachedMount.orSkip("tmpfs", [("size", "1m")])
@@ -64,7 +64,7 @@ import UnitSupport
                 }
                 #expect(try scratch.content("file") == [1])
                 #expect(try scratch.names() == ["file"])
-                // What was written is free again.
+                // The space is free again.
                 let much = [UInt8](repeating: 3, count: 900 << 10)
                 try await Paths.replaceFile(path, much, runtime: runtime)
                 #expect(try scratch.content("file") == much)
@@ -72,7 +72,7 @@ import UnitSupport
         }
     }
 
-    /// Every descriptor is used up before the folder, the file beside, or the old file could be opened.
+    /// Descriptors run out before the folder, the temporary file, or the old file could be opened.
     @Test(arguments: engines.map(\.description))
     func withoutDescriptorsNothingChangesAndNoneIsLost(_ name: String) async {
         await #expect(processExitsWith: .success) { [name = name as String] in
@@ -106,7 +106,7 @@ import UnitSupport
             _ = try scratch.file("folder/file", [1])
             let path = Path(scratch.path("folder/file"))
             try await withRuntime(engine) { runtime in
-                // Moved away, with another in its place: the file that was meant is replaced.
+                // The folder is moved away and another one takes its path: the file in the original folder is replaced.
                 try await Paths.replaceFile(path, runtime: runtime) { file in
                     try await file.writeAll([2], at: 0)
                     #expect(Glibc.rename(scratch.path("folder"), scratch.path("moved")) == 0)
@@ -114,7 +114,7 @@ import UnitSupport
                 }
                 #expect(try scratch.content("moved/file") == [2])
                 #expect(try scratch.names(in: "folder") == [])
-                // Somebody takes the file beside for rubbish.
+                // Another program removes the temporary file.
                 let moved = Path(scratch.path("moved/file"))
                 await expectError(.notFound) {
                     try await Paths.replaceFile(moved, runtime: runtime) { file in
@@ -124,7 +124,7 @@ import UnitSupport
                     }
                 }
                 #expect(try scratch.content("moved/file") == [2])
-                // Gone altogether, of which network file systems have another word.
+                // The folder is removed as well, for which network file systems return another errno.
                 let error = await #expect(throws: IOError.self) {
                     try await Paths.replaceFile(moved, runtime: runtime) { file in
                         for name in try scratch.names(in: "moved") { unlink(scratch.path("moved/\(name)")) }
@@ -154,7 +154,7 @@ import UnitSupport
                 }
                 try await eventually { runtime.inFlightCount > 0 || isThrough.isSet }
                 task.cancel()
-                // Unless it was through by then: then all of it is there.
+                // Unless the replacement had finished by then, with all of the content.
                 switch await task.result {
                 case .success: #expect(try scratch.content("file") == large)
                 case .failure(let error):

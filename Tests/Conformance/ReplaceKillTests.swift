@@ -4,11 +4,11 @@ import Glibc
 import Testing
 import UnitSupport
 
-/// What a process that is killed leaves of a file that it was replacing.
+/// What a killed process leaves of a file that it was replacing.
 @Suite(.timeLimit(.minutes(10))) struct ReplaceKillTests {
     private static let forms = ["once", "stream"]
 
-    /// At moments that nobody chose, many times, in a folder where those before have left what they were writing.
+    /// Many kills at random moments, in a folder with the leftovers of earlier ones.
     @Test(arguments: engines, forms)
     func afterAKillTheFileHoldsOneWholeVersion(_ engine: EngineKind, _ form: String) async throws {
         let program = try #require(replaceLoop, "replace-loop is not built: swift build --build-tests")
@@ -20,7 +20,7 @@ import UnitSupport
                 let kills = 20
                 for _ in 0..<kills {
                     let process = try start([program, scratch.path("file"), "\(engine)", "\(version + 1)", form])
-                    // Not before it has replaced the file, and then after some reads more.
+                    // Waits for the first replacement, and then for a random number of reads.
                     let begun = version
                     var reads = Int.random(in: 0...60, using: &random)
                     while version == begun || reads > 0 {
@@ -43,7 +43,7 @@ import UnitSupport
         }
     }
 
-    /// The last step that begins is the one that the process is killed at; before the rename, the old content is there.
+    /// The process is killed at its last step; before the rename the old content is in place.
     @Test(arguments: forms, ["write", "fsync", "renameat2"])
     func whoIsKilledBeforeTheRenameHasChangedNothing(_ form: String, _ step: String) async throws {
         try await withScratch { scratch in
@@ -54,7 +54,7 @@ import UnitSupport
                 let runtime = try threadsRuntime()
                 let bytes = [UInt8](repeating: 2, count: 1234)
                 switch step {
-                // Others write too, to wake each other: 8 bytes.
+                // Wake-ups are writes as well, of 8 bytes.
                 case "write" where form == "once": try Seccomp.killAt(CK_NR_write, argument: 2, is: 1234)
                 case "write": try Seccomp.killAt(CK_NR_pwritev2)
                 case "fsync": try Seccomp.killAt(CK_NR_fsync)
@@ -91,27 +91,27 @@ import UnitSupport
     }
 }
 
-/// Without rings, whose system calls nobody sees.
+/// Without a ring, whose operations a seccomp filter cannot see.
 private func threadsRuntime() throws -> IORuntime {
     var configuration = IORuntime.Configuration()
     configuration.engine = .forced(.threads)
     return try IORuntime(configuration)
 }
 
-/// What a descriptor stands for.
+/// The path that a descriptor refers to.
 private func target(of descriptor: Int32) -> String {
     var path = [CChar](repeating: 0, count: 4096)
     let count = readlink("/proc/self/fd/\(descriptor)", &path, path.count)
     return String(decoding: path.prefix(max(0, count)).map { UInt8(bitPattern: $0) }, as: UTF8.self)
 }
 
-/// As `FileSystem.replaceFile` says.
+/// Whether the name has the form that `FileSystem.replaceFile` documents.
 private func isLeftover(_ name: String) -> Bool {
     name.hasPrefix(".aio-replace-") && name.utf8.count == 26
         && name.utf8.dropFirst(13).allSatisfy { (0x30...0x39).contains($0) || (0x61...0x7a).contains($0) }
 }
 
-/// The program beside the tests'.
+/// The program in the folder of the tests' executable.
 private let replaceLoop: String? = {
     var path = [CChar](repeating: 0, count: 4096)
     guard readlink("/proc/self/exe", &path, path.count - 1) > 0, let end = path.lastIndex(of: 0x2f) else { return nil }

@@ -3,7 +3,7 @@ import Glibc
 import Testing
 import UnitSupport
 
-/// A replacement whose sync fails: on a device that cannot keep what it is given.
+/// A replacement whose sync fails, on a device that cannot store the data.
 @Suite(.timeLimit(.minutes(10)), .serialized) struct ReplaceSyncFaultTests {
     @Test(arguments: engines, [Durability.full, .data])
     func whatCannotBeSyncedDoesNotTakeTheName(_ engine: EngineKind, _ durability: Durability) async throws {
@@ -30,7 +30,7 @@ import UnitSupport
         }
     }
 
-    /// syncfs(2): what the names and the old file need has its place on the device before that is full.
+    /// syncfs(2), so that the directory and the old file are on the device before it is full.
     private func keepWhatIsThere(_ scratch: Scratch) throws {
         #if arch(x86_64)
             let syncfs = 306
@@ -51,8 +51,8 @@ import UnitSupport
         }
     }
 
-    /// A file system of 16 MiB by its looks, on a device of which 2 can be written. Without a journal, which would take
-    /// the whole of it down with the first failure.
+    /// A file system of 16 MiB on a device that can store only 2 MiB. It has no journal, which would shut it down at
+    /// the first failure.
     private func withFailingFileSystem(_ body: (Scratch) async throws -> Void) async throws {
         let small = try DetachedMount.orSkip("tmpfs", [("size", "2m")])
         defer { small.release() }
@@ -60,7 +60,7 @@ import UnitSupport
         let backing = try openDescriptor(image, O_RDWR | O_CREAT)
         defer { closeDescriptor(backing) }
         try #require(ftruncate(backing, 16 << 20) == 0)
-        // The path leads through this process.
+        // The path leads through this process, since mkfs has other descriptors.
         let made = runs([
             "mkfs.ext4", "-q", "-F", "-N", "64", "-O", "^has_journal", "-E", "nodiscard",
             "/proc/\(getpid())/fd/\(backing)",
@@ -70,7 +70,7 @@ import UnitSupport
             let device = try LoopDevice(over: backing)
             let mount = try DetachedMount("ext4", [("source", device.path), ("errors", "continue")])
             defer { mount.release() }
-            // From here on the mount keeps the device.
+            // From here on the mount holds the device.
             _ = consume device
             try await withScratch(in: mount.root, body)
         } catch let error as Unavailable {

@@ -4,7 +4,7 @@ import Glibc
 import Testing
 import UnitSupport
 
-/// Files that are replaced as a whole.
+/// Atomic replacement of whole files.
 @Suite(.timeLimit(.minutes(10))) struct ReplaceTests {
     private let content = KnownContent(seed: 31)
 
@@ -37,7 +37,7 @@ import UnitSupport
         }
     }
 
-    /// Never nothing, never a part: neither through the name nor through what is open.
+    /// Never an empty or partial file, neither under the name nor through open descriptors.
     @Test(arguments: engines)
     func readersFindOneWholeAtEveryInstant(_ engine: EngineKind) async throws {
         try await withScratch { scratch in
@@ -62,7 +62,7 @@ import UnitSupport
         }
     }
 
-    // MARK: What is kept
+    // MARK: Preserved metadata
 
     @Test(arguments: engines)
     func rightsAndUserAttributesAreKept(_ engine: EngineKind) async throws {
@@ -70,7 +70,7 @@ import UnitSupport
             let path = Path(try scratch.file("file", [1]))
             try await withRuntime(engine) { runtime in
                 try await Paths.setExtendedAttribute("user.origin", to: [9, 9], of: path, runtime: runtime)
-                // Another user may write, the group and the others nothing.
+                // The ACL lets another user write; the group and others have no access.
                 try await Paths.setExtendedAttribute(accessList, to: oneMoreWriter, of: path, runtime: runtime)
                 try await Paths.setPermissions(0o6760, of: path, runtime: runtime)
                 let before = try await Paths.status(of: path, runtime: runtime)
@@ -85,7 +85,7 @@ import UnitSupport
         }
     }
 
-    /// A folder's list for new files lets in whom the replaced file did not.
+    /// The folder's default ACL would grant access to users whom the replaced file did not admit.
     @Test(arguments: engines)
     func theFoldersAccessListLetsNobodyIn(_ engine: EngineKind) async throws {
         try await withScratch { scratch in
@@ -117,7 +117,7 @@ import UnitSupport
         }
     }
 
-    /// Without privileges, attributes are set as long as the mode lets one write.
+    /// Without privileges, attributes can be set only while the mode permits writing.
     @Test(arguments: engines.map(\.description))
     func aReadOnlyFileKeepsItsAttributes(_ name: String) async throws {
         guard geteuid() == 0 else { try Test.cancel("\(skipped("only root becomes another user"))") }
@@ -144,7 +144,8 @@ import UnitSupport
                         #expect(try await Paths.extendedAttribute(accessList, of: path, runtime: runtime) == before)
                         try await Paths.setPermissions(0o640, of: path, runtime: runtime)
                     }
-                    // What may not be read may be replaced; what its group could do, nobody knows.
+                    // A file that cannot be read can be replaced; but its ACL, and with it the group's permissions,
+                    // cannot be read.
                     try await Paths.setPermissions(0o170, of: path, runtime: runtime)
                     try await Paths.replaceFile(path, [3], runtime: runtime)
                     #expect(try await Paths.status(of: path, runtime: runtime).permissions == 0o100)
@@ -156,7 +157,7 @@ import UnitSupport
         }
     }
 
-    /// As one who may give nothing away: the group that the file then has gets no more than everybody.
+    /// The caller cannot give the file its old group, so the new group gets no more rights than others.
     @Test(arguments: engines.map(\.description))
     func whereTheGroupIsLostSoAreItsRights(_ name: String) async throws {
         guard geteuid() == 0 else { try Test.cancel("\(skipped("only root becomes another user"))") }
@@ -195,7 +196,7 @@ import UnitSupport
         }
     }
 
-    // MARK: What the path leads to
+    // MARK: Links
 
     @Test(arguments: engines)
     func aLinkIsFollowedOrReplacedItself(_ engine: EngineKind) async throws {
@@ -210,7 +211,7 @@ import UnitSupport
             defer { unlink(scratch.path("folder/one")) }
             try await withRuntime(engine) { runtime in
                 let link = Path(scratch.path("link"))
-                // What it leads to is not there yet.
+                // The link's target does not exist yet.
                 for byte: UInt8 in 1...2 {
                     try await Paths.replaceFile(link, [byte], runtime: runtime)
                     #expect(try scratch.content("folder/file") == [byte])
@@ -332,7 +333,7 @@ import UnitSupport
         }
     }
 
-    /// The loops are gone: what remains is the caller's thread.
+    /// The loops have ended, so the cleanup runs on the caller's thread.
     @Test(arguments: engines)
     func aRuntimeThatEndsMeanwhileLeavesNothingBehind(_ engine: EngineKind) async throws {
         try await withScratch { scratch in
@@ -368,7 +369,7 @@ import UnitSupport
                         let error = await expectError(.other) { try await Paths.replaceFile(path, in: folder, [3]) }
                         #expect(error?.errno?.rawValue == EXDEV && error?.path == path)
                     }
-                    // The link goes, what it leads to stays.
+                    // The link is replaced, its target is unchanged.
                     try await Paths.replaceFile("link", in: folder, [4])
                     #expect(try scratch.content("folder/link") == [4])
                     #expect(try scratch.content("outside") == [1])
@@ -382,13 +383,12 @@ import UnitSupport
 
 private let accessList: AttributeName = "system.posix_acl_access"
 
-/// An access control list, acl(5) as xattr(7) has it: version 2; user rwx, one user more rw-, group ---, mask rw-,
-/// others ---.
+/// An access ACL as in acl(5) and xattr(7), version 2: user rwx, one more user rw-, group ---, mask rw-, others ---.
 private let oneMoreWriter: [UInt8] =
     [2, 0, 0, 0] + entry(0x01, 7) + entry(0x02, 6, 4321) + entry(0x04, 0) + entry(0x10, 6) + entry(0x20, 0)
 
 private func entry(_ tag: UInt8, _ rights: UInt8, _ user: UInt16? = nil) -> [UInt8] {
-    // Little-endian, and all ones where there is none.
+    // Little-endian; all ones if the entry names no user.
     let number = user.map(UInt32.init) ?? .max
     return [tag, 0, rights, 0] + (0..<4).map { UInt8(truncatingIfNeeded: number >> ($0 * 8)) }
 }

@@ -3,7 +3,7 @@ import CKernel
 import Glibc
 import Testing
 
-/// Files sent over connections, pipes of the process's, and its standard streams.
+/// Files sent over connections, the process' own pipes, and its standard streams.
 @Suite(.timeLimit(.minutes(10))) struct SendFileTests {
     @Test(arguments: engines, SocketFamily.available)
     func aLargeFileArrivesAsItIs(_ engine: EngineKind, _ family: SocketFamily) async throws {
@@ -18,10 +18,10 @@ import Testing
                     try await withFile(path, runtime: runtime) { file in
                         let sent = try await file.send(to: client) { told.append($0) }
                         #expect(sent == size)
-                        // Another range, with a beginning and an end.
+                        // A part of the file.
                         let part = try await file.send(to: client, range: 5..<100_005) { told.append($0) }
                         #expect(part == 100_000)
-                        // Behind the end there is nothing.
+                        // Beyond the end there is nothing to send.
                         let none = try await file.send(to: client, range: Int64(size)..<Int64(size) + 10)
                         #expect(none == 0)
                     }
@@ -68,7 +68,7 @@ import Testing
                     try await withFile(path, .readWrite, options: .create, runtime: runtime) { file in
                         try await file.truncate(to: size)
                         let send = Task { try await file.send(to: client) }
-                        // Something has been sent, and the rest waits for the reader.
+                        // A part has been sent, and the rest waits for the reader.
                         _ = try await server.readExactly(count: 1)
                         try await file.truncate(to: 10)
                         let receive = Task { try await server.readToEnd().count }
@@ -187,7 +187,7 @@ import Testing
                     ends.closeWriting()
                     ends = Ends(reading: try openDescriptor(path), writing: try openDescriptor(path, O_WRONLY))
                 }
-                // Where the test's own words go.
+                // The original standard streams, which the test's output needs.
                 let standard = (fcntl(0, F_DUPFD_CLOEXEC, 100), fcntl(1, F_DUPFD_CLOEXEC, 100))
                 #expect(dup2(ends.reading, 0) == 0 && dup2(ends.writing, 1) == 1)
                 ends.closeReading()
@@ -200,7 +200,7 @@ import Testing
                     let input = StreamReader.standardInput(runtime: runtime)
                     let text = try await input.readExactly(count: 12)
                     #expect(String(decoding: text, as: UTF8.self) == "first second")
-                    // Dropped, and no word in the log.
+                    // Dropping the streams neither closes the descriptors nor logs anything.
                     #expect(isOpen(0) && isOpen(1))
                 }
                 dup2(standard.0, 0)

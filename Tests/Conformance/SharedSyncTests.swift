@@ -4,8 +4,8 @@ import Glibc
 import Testing
 import UnitSupport
 
-/// Syncs of one file that wait share the next one. What really happens is counted by the device: each fsync of a block
-/// device is one flush of its cache.
+/// Waiting syncs of a file share the next one. The device counts what really happens: each fsync of a block device is
+/// one flush.
 @Suite(.timeLimit(.minutes(10))) struct SharedSyncTests {
     @Test(arguments: engines)
     func allWhoWaitForARunningSyncShareOneMoreFlush(_ engine: EngineKind) async throws {
@@ -17,7 +17,7 @@ import UnitSupport
                 #expect(try device.flushCount() == before, "none has begun")
                 return syncs
             }
-            // The one that was held, and one for the twenty, who came too late for it.
+            // One flush for the sync that was held, and one for the twenty that came after its start.
             #expect(try device.flushCount() == before + 2)
         }
     }
@@ -87,7 +87,7 @@ import UnitSupport
                 let syncs = (0..<3).map { _ in Task { try await file.sync() } }
                 try await eventually { file.syncWaiterCount == 3 }
                 let close = Task { try await file.close() }
-                // Refused as soon as the close has begun.
+                // Operations are refused as soon as the close has begun.
                 while (try? await file.read(count: 0, at: 0)) != nil { await Task.yield() }
                 return syncs + [close]
             }
@@ -118,7 +118,7 @@ import UnitSupport
         }
     }
 
-    /// A loop device over a file in memory, and a runtime with a few places.
+    /// A loop device over a file in memory, and a runtime with few slots.
     private func withDevice(
         _ engine: EngineKind, queueDepth: Int = 1, _ body: (SyncedDevice) async throws -> Void
     ) async throws {
@@ -141,19 +141,19 @@ import UnitSupport
         try await withRuntime(engine, { $0.queueDepth = queueDepth }) { runtime in
             let file = try await File.open(Path(path), .readWrite, runtime: runtime)
             try await body(SyncedDevice(path: path, file: file, runtime: runtime))
-            // One of the cases closes it.
+            // One of the cases has closed it already.
             try? await file.close()
         }
     }
 }
 
-/// A block device whose flushes are counted.
+/// A block device with a count of its flushes.
 private struct SyncedDevice: Sendable {
     let path: String
     let file: File
     let runtime: IORuntime
 
-    /// Flushes completed: the 16th number in the device's stat file (Documentation/block/stat.rst, 5.5).
+    /// Completed flushes: the 16th number in the device's stat file (Documentation/block/stat.rst, 5.5).
     func flushCount() throws -> Int {
         let name = path.split(separator: "/").last ?? ""
         let descriptor = try openDescriptor("/sys/block/\(name)/stat")
@@ -162,8 +162,8 @@ private struct SyncedDevice: Sendable {
         return try #require(numbers.count > 15 ? Int(numbers[15]) : nil)
     }
 
-    /// Runs `body` while a sync has its turn and cannot begin: a read that waits has the only place. Lets it go, and
-    /// sees to the end of it and of what `body` returns.
+    /// Runs `body` while a sync has its turn and cannot begin, since a waiting read occupies the only slot. Then
+    /// completes the read, and waits for the sync and for the tasks that `body` returns.
     func holdingASync(_ body: (File) async throws -> [Task<Void, any Error>]) async throws {
         try await Ends.with { ends in
             let reading = ends.reading

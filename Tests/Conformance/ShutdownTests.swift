@@ -4,7 +4,7 @@ import CKernel
 import Glibc
 import Testing
 
-/// The end of a runtime: nothing in flight is lost, nothing new is begun.
+/// Shutdown of a runtime: nothing in flight is lost, nothing new begins.
 @Suite(.timeLimit(.minutes(10))) struct ShutdownTests {
     @Test(arguments: engines)
     func drainingLetsEverythingInFlightFinish(_ engine: EngineKind) async throws {
@@ -63,7 +63,7 @@ import Testing
             await runtime.shutdown(.cancel)
             await expectError(.cancelled) { try await read.value }
             for task in waiting {
-                // Some may have got the place in between; the others are told.
+                // Some may have got the slot in between; the others get an error.
                 do { #expect(try await task.value == 0) } catch let error as IOError {
                     #expect([.runtimeShutDown, .cancelled].contains(error.code), "\(error)")
                 }
@@ -87,7 +87,7 @@ import Testing
             await expectError(.runtimeShutDown) { try await file.write([1], at: 0) }
             await expectError(.runtimeShutDown) { try await file.sync() }
             await expectError(.runtimeShutDown) { try await stream.read(count: 1, at: 0) }
-            // The descriptors are closed all the same.
+            // The descriptors are closed in spite of the error.
             await expectError(.runtimeShutDown) { try await file.close() }
             await expectError(.fileClosed) { try await file.close() }
             await expectError(.runtimeShutDown) { try await stream.close() }
@@ -153,7 +153,7 @@ import Testing
         }
     }
 
-    /// Work that has begun is asked to end, and what waits behind it for the one worker ends without it.
+    /// Running work is asked to end, and work that waits for the only worker ends without running.
     @Test(arguments: engines)
     func cancellingEndsWorkThatIsRunning(_ engine: EngineKind) async throws {
         let runtime = try runtime(engine, workerLimit: 1)
@@ -178,7 +178,7 @@ import Testing
             }
             try await eventually { runtime.inFlightCount > 0 || isThrough.isSet }
             await runtime.shutdown(.cancel)
-            // Unless it was through by then.
+            // Unless the removal had finished by then.
             if case .failure(let error) = await removal.result {
                 #expect((error as? IOError)?.code == .cancelled, "\(error)")
                 try await withRuntime(engine) { try await Paths.removeRecursively(Path(tree), runtime: $0) }

@@ -4,7 +4,7 @@ import Synchronization
 import Testing
 import UnitSupport
 
-/// Signals whose handlers interrupt system calls: a wait goes on, and nothing is lost.
+/// Signal handlers interrupt system calls: a wait continues, and nothing is lost.
 @Suite(.timeLimit(.minutes(10))) struct SignalTests {
     @Test(arguments: engines.map(\.description))
     func aWaitOutlastsSignals(_ name: String) async {
@@ -35,7 +35,7 @@ import UnitSupport
 
 private let handledCount = Atomic<Int>(0)
 
-/// Reads through a queue of its own, with one wait for it. nil if the wait ended with something else.
+/// Reads one byte through a new queue, in a single wait. nil if the wait ended otherwise.
 private func waitForOneByte(_ engine: EngineKind, _ descriptor: Int32, _ isWaiting: Flag) throws -> [UInt8]? {
     var configuration = IOQueue.Configuration()
     configuration.engine = .forced(engine)
@@ -43,7 +43,7 @@ private func waitForOneByte(_ engine: EngineKind, _ descriptor: Int32, _ isWaiti
     let memory = Memory(count: 1)
     try queue.prepare(.read(memory.transfer(descriptor)))
     try queue.submit()
-    // Threads of Swift's pool take no signals, and this one has inherited that.
+    // Threads of Swift's pool block signals, and this thread has inherited the mask.
     var signals = sigset_t()
     sigaddset(&signals, SIGUSR2)
     pthread_sigmask(SIG_UNBLOCK, &signals, nil)
@@ -53,7 +53,7 @@ private func waitForOneByte(_ engine: EngineKind, _ descriptor: Int32, _ isWaiti
     return count == 1 && results == [1] ? memory.bytes : nil
 }
 
-/// What a thread came to.
+/// The result of a thread.
 private final class Outcome: Sendable {
     private let stored = Locked<[UInt8]?>(nil)
 

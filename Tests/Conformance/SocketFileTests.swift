@@ -2,7 +2,7 @@ import AIO
 import Glibc
 import Testing
 
-/// The names that Unix-domain listeners make in a file system.
+/// The names of Unix-domain listeners in the file system.
 @Suite(.timeLimit(.minutes(10))) struct SocketFileTests {
     @Test(arguments: engines)
     func aListenerTakesItsNameAway(_ engine: EngineKind) async throws {
@@ -46,7 +46,7 @@ import Testing
                 try leaveStaleSocket(path)
                 await expectError(.addressInUse) { try await AIO.Listener.listen(on: address, runtime: runtime) }
                 let listener = try await AIO.Listener.listen(on: address, replaceStale: true, runtime: runtime)
-                // One that somebody listens at is not stale.
+                // A socket with a listener is not stale.
                 await expectError(.addressInUse) {
                     try await AIO.Listener.listen(on: address, replaceStale: true, runtime: runtime)
                 }

@@ -4,7 +4,7 @@ import CKernel
 import Glibc
 import Testing
 
-/// Calls on sockets do what the system calls do, and wait without holding anybody up.
+/// Operations on sockets return what the system calls return, and waiting ones do not delay others.
 @Suite(.timeLimit(.minutes(10))) struct SocketOperationTests {
     @Test(arguments: ways, SocketFamily.available)
     func aSocketIsMadeNamedAndListenedOn(_ way: Way, _ family: SocketFamily) async throws {
@@ -57,7 +57,7 @@ import Testing
                 try await eventually { runtime.inFlightCount == 1 }
                 let client = try listener.connected()
                 closeDescriptor(try await accept.value)
-                // Closed at the other end, and by nobody else held open.
+                // The other end is closed, and no other descriptor holds it open.
                 var byte: UInt8 = 0
                 #expect(read(client, &byte, 1) == 0)
                 closeDescriptor(client)
@@ -93,7 +93,7 @@ import Testing
 
     @Test(arguments: ways, SocketFamily.available)
     func aConnectToNobodyIsRefused(_ way: Way, _ family: SocketFamily) async throws {
-        // Bound, so that nobody else gets the address, and not listening.
+        // Bound, so that the address is not reused, but not listening.
         let silent = try boundSocket(family, CK_SOCK_STREAM)
         defer { closeDescriptor(silent) }
         let nobody = Listener(descriptor: silent, family: family, name: SocketName(of: silent))
@@ -112,7 +112,7 @@ import Testing
                 let client = try listener.socket()
                 let connect = Task { try await runtime.perform(listener.connect(client)) }
                 try await eventually { runtime.inFlightCount == 1 }
-                // Those that were there first, and those that gave up, go away.
+                // The earlier connections, and the connects in progress, are closed.
                 for socket in others { closeDescriptor(socket) }
                 var servers: [Int32] = []
                 let accepts = Task { [others] in

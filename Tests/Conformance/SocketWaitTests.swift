@@ -4,9 +4,9 @@ import CKernel
 import Glibc
 import Testing
 
-/// Waiting on sockets: in both directions, many at a time, with cancels and deadlines.
+/// Waits on sockets: in both directions, many at a time, with cancels and deadlines.
 @Suite(.timeLimit(.minutes(10))) struct SocketWaitTests {
-    /// What waits for ever on its own.
+    /// Operations that wait indefinitely.
     enum Wait: String, Sendable, CaseIterable {
         case accept, connect, receive, receiveMessage, send
     }
@@ -34,7 +34,7 @@ import Testing
         }
     }
 
-    /// An attempt may be under way when the deadline passes.
+    /// An attempt may be in progress when the deadline passes.
     @Test(arguments: engines)
     func deadlinesOfConnectsThatAreTriedNowAndThenAreKept(_ engine: EngineKind) async throws {
         try await withRuntime(engine) { runtime in
@@ -58,14 +58,14 @@ import Testing
         }
     }
 
-    /// An operation that waits until somebody ends it.
+    /// Calls `body` with an operation that waits until it is ended.
     private func withWaiting(_ wait: Wait, _ body: (AIOCore.Operation) async throws -> Void) async throws {
         let memory = Memory(count: 64)
         switch wait {
         case .accept:
             try await Listener.with { try await body($0.accept) }
         case .connect:
-            // Of a Unix-domain socket: what waits here does so without a poll.
+            // Of a Unix-domain socket, whose connect cannot wait by a poll.
             try await Listener.with(.unix, backlog: 0) { listener in
                 let others = try listener.fillUp()
                 let client = try listener.socket()
@@ -81,7 +81,7 @@ import Testing
                 withExtendedLifetime(message) {}
             }
         case .send:
-            // Whose room does not grow.
+            // To a peer that does not read.
             try await withConnection(.unix) { client, server in
                 _ = Ends(reading: server, writing: client).fillUp()
                 try await body(memory.send(client))
@@ -256,7 +256,8 @@ import Testing
         }
     }
 
-    /// A connection that comes while its accept is cancelled goes to somebody: the accept's caller, or the next one's.
+    /// A connection that arrives while its accept is being cancelled is not lost: this accept or the next one returns
+    /// it.
     @Test(arguments: engines)
     func aCancelThatRacesWithAConnectionLosesNone(_ engine: EngineKind) async throws {
         try await withRuntime(engine) { runtime in

@@ -4,7 +4,7 @@ import CKernel
 import Glibc
 import Testing
 
-/// Files that are neither stored on a device nor streams between processes.
+/// Files that are neither on a device nor streams.
 @Suite(.timeLimit(.minutes(10))) struct SpecialFileTests {
     @Test(arguments: ways)
     func eventDescriptorsAreWrittenAndRead(_ way: Way) async throws {
@@ -46,7 +46,7 @@ import Testing
         }
         try await way.run { performer in
             let memory = Memory([UInt8](repeating: 1, count: 10_000))
-            // Without waiting, the kernel may stop after a page to let others run.
+            // Without blocking, the kernel may stop after a page to let other threads run.
             let count = try await performer.perform(.read(memory.transfer(zero, at: 1 << 50)))
             #expect(count > 0)
             #expect(memory.bytes.prefix(Int(count)).allSatisfy { $0 == 0 })
@@ -80,7 +80,7 @@ import Testing
         }
     }
 
-    /// Their size says 0, or a page; what they hold is another matter.
+    /// Their reported size is 0 or a page, whatever they contain.
     @Test(
         arguments: engines,
         ["/proc/self/status", "/proc/version", "/proc/cpuinfo", "/sys/kernel/mm/transparent_hugepage/enabled"])
@@ -95,7 +95,7 @@ import Testing
                     content += piece
                 }
                 #expect(!content.isEmpty)
-                // Numbers in them change; the first line is stable.
+                // Numbers in the files change; the first line is stable.
                 #expect(content.prefix { $0 != 10 } == expected.prefix { $0 != 10 })
                 #expect(try await file.read(count: 64, at: 1 << 30) == [])
             }
@@ -113,7 +113,7 @@ import Testing
         }
     }
 
-    /// It looks like a file and takes no offset.
+    /// It looks like a regular file and takes no offset.
     @Test(arguments: ways)
     func aFileOfTheKernelIsWritten(_ way: Way) async throws {
         let descriptor = try openDescriptor("/proc/self/comm", O_RDWR)

@@ -4,7 +4,7 @@ import CKernel
 import Glibc
 import Testing
 
-/// Data moved through pipes by splice(2) and tee(2), which wait without a worker.
+/// splice(2) and tee(2) through pipes, waiting without a worker.
 @Suite(.timeLimit(.minutes(10))) struct SpliceTests {
     @Test(arguments: ways, [false, true])
     func aFileGoesThroughAPipeIntoAnother(_ way: Way, _ atOffsets: Bool) async throws {

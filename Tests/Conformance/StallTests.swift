@@ -4,7 +4,8 @@ import Glibc
 import Testing
 import UnitSupport
 
-/// What hangs in a file system holds up nothing but itself. Over FUSE, where a program answers, or does not.
+/// An operation that hangs in a file system delays nothing else. The file system is FUSE, with a server that may not
+/// reply.
 @Suite(.serialized, .timeLimit(.minutes(10))) struct StallTests {
     @Test(arguments: engines)
     func whileAReadHangsOtherFilesAndTimersGoOn(_ engine: EngineKind) async throws {
@@ -38,7 +39,7 @@ import UnitSupport
             ) { runtime in
                 try await withFile(Path(fileSystem.hang), runtime: runtime) { hanging in
                     defer { fileSystem.release() }
-                    // Far apart, so that no read is served by the pages of another.
+                    // Far apart, so that no read is served by another's pages.
                     let stalled = (0..<12).map { index in
                         Task { try await hanging.read(count: 100, at: Int64(index) << 24) }
                     }
@@ -71,7 +72,7 @@ import UnitSupport
                     transfer.descriptor = .classify(file)
                     _ = try queue.prepare(.read(transfer), context: UInt(index))
                 }
-                // Would never come back if it waited for one of them.
+                // Would hang if it waited for one of the reads.
                 try queue.submit()
                 #expect(try queue.wait(atLeast: 1, deadline: .after(.milliseconds(20))) == 0)
                 #expect(queue.inFlightCount == 8)
@@ -85,7 +86,7 @@ import UnitSupport
         }
     }
 
-    /// Where the kernel lets: io_uring's own workers can be interrupted, a thread in read(2) cannot without a signal.
+    /// As far as the kernel permits: io_uring's own workers can be interrupted, a thread in read(2) only by a signal.
     @Test(arguments: engines)
     func aCancelledReadThatHangsEndsOnceAndOnlyItself(_ engine: EngineKind) async throws {
         try await StallingFileSystem.with { fileSystem in
@@ -108,9 +109,9 @@ import UnitSupport
         }
     }
 
-    /// A cold read, an open, a write that a worker has to do, and a timer.
+    /// A read that misses the page cache, an open, a write by a worker, and a timer.
     private func expectLocalFilesGoOn(_ runtime: IORuntime) async throws {
-        // Not where the tests' files may be: that may be remote as well.
+        // Not in `testDirectory`, which may be remote as well.
         try await withScratch(in: "/tmp") { scratch in
             let content = KnownContent(seed: 9).bytes(count: 8192, at: 0)
             let path = try scratch.file("local", content)

@@ -2,7 +2,7 @@ import AIO
 import Glibc
 import Testing
 
-/// Lines and pieces of connections and pipes, which come as the other side pleases.
+/// Lines and pieces from connections and pipes, which arrive in arbitrary parts.
 @Suite(.timeLimit(.minutes(10))) struct StreamLineTests {
     @Test(arguments: engines, SocketFamily.available)
     func aLineIsToldWhenItsEndHasCome(_ engine: EngineKind, _ family: SocketFamily) async throws {
@@ -31,7 +31,7 @@ import Testing
                 let long = [UInt8](repeating: 97, count: 1000)
                 try await client.writeAll(long + [10])
                 #expect(try await lines.next() == long)
-                // Without its end: nobody waits for that.
+                // The line is too long before its end arrives, so the reader does not wait for it.
                 try await client.writeAll(long + [97, 97])
                 await expectError(.lineTooLong) { try await lines.next() }
                 #expect(try await lines.next() == nil)
@@ -77,14 +77,14 @@ import Testing
                 await expectError(.deadlineExceeded) { try await reader.read(until: 9, deadline: .soon) }
                 await expectError(.deadlineExceeded) { try await reader.skip(5, deadline: .soon) }
                 try client.shutdownWrite()
-                // What a skip passed over is gone.
+                // The bytes that the skip had consumed are gone.
                 #expect(try await reader.read(upTo: 5) == [])
             }
             #expect(runtime.bufferBytesInUse == 0)
         }
     }
 
-    /// More than a reader's buffer may be: what comes before the end is taken.
+    /// A count larger than a reader's buffer can be; if the stream ends first, the bytes before its end are consumed.
     @Test(arguments: engines)
     func anExactReadPastTheBufferIsWholeOrFails(_ engine: EngineKind) async throws {
         try await withRuntime(engine) { runtime in

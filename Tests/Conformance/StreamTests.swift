@@ -4,7 +4,7 @@ import CKernel
 import Glibc
 import Testing
 
-/// Pipes, sockets, FIFOs and terminals: they may wait, for ever if need be, and hold nobody up.
+/// Pipes, sockets, FIFOs and terminals may wait for ever, and must not delay anything else.
 @Suite(.timeLimit(.minutes(10))) struct StreamTests {
     @Test(arguments: ways, StreamKind.allCases)
     func aReadGetsWhatIsThere(_ way: Way, _ kind: StreamKind) async throws {
@@ -39,7 +39,7 @@ import Testing
                 try await performer.expect(.writeVectored(source.transfer(ends.writing)), completesWith: 3)
                 let target = Vectors([Memory(count: 1), Memory(count: 9)])
                 let read = try await performer.perform(.readVectored(target.transfer(ends.reading)))
-                // A terminal hands over one buffer's worth at a time.
+                // A terminal returns the data of one buffer at a time.
                 #expect(read == 3 || (kind == .terminal && read == 1))
                 #expect(target.parts[0].bytes == [1])
                 withExtendedLifetime(source) {}
@@ -162,7 +162,7 @@ import Testing
         }
     }
 
-    /// A read that waits has no thread of its own: more of them than workers, and files still get served.
+    /// A waiting read has no thread. With more of them than workers, files are still served.
     @Test(arguments: engines, StreamKind.allCases)
     func readsThatWaitHoldNoWorker(_ engine: EngineKind, _ kind: StreamKind) async throws {
         try await withScratch { scratch in
@@ -193,7 +193,7 @@ import Testing
         }
     }
 
-    /// Two reads find the same byte ready; the one that comes too late waits like any other.
+    /// Several reads find the same byte ready; those that come too late wait like any other read.
     @Test(arguments: engines, StreamKind.allCases)
     func aReadThatComesTooLateHoldsNoWorker(_ engine: EngineKind, _ kind: StreamKind) async throws {
         try await withScratch { scratch in
@@ -236,7 +236,7 @@ import Testing
                 try await eventually { runtime.inFlightCount == 1 }
                 let memory = Memory([9])
                 #expect(try await runtime.perform(.write(memory.transfer(one))) == 1)
-                // And the other way round, which lets the read end.
+                // In the other direction, which completes the read.
                 ends.put([8])
                 #expect(try await read.value == 1)
             }
@@ -272,7 +272,7 @@ import Testing
                     let count = try await runtime.perform(read)
                     Issue.record("read \(count) bytes")
                 } catch {
-                    // FIFOs and terminals do not know RWF_NOWAIT.
+                    // FIFOs and terminals do not support RWF_NOWAIT.
                     #expect(errors.contains(error.code))
                 }
             }
@@ -281,7 +281,7 @@ import Testing
 }
 
 extension Ends {
-    /// Both ends belong to somebody else now.
+    /// Both ends now have another owner.
     fileprivate init(adopted: Ends) {
         self = adopted
         reading = -1

@@ -5,7 +5,7 @@ import Glibc
 import Testing
 import UnitSupport
 
-/// A device that cannot keep what it was given: a loop device over a file on a small tmpfs. Its writeback really fails.
+/// A device that cannot store the data: a loop device over a file on a small tmpfs. Its writeback really fails.
 @Suite(.timeLimit(.minutes(10)), .serialized) struct SyncFailureTests {
     @Test(arguments: engines)
     func aFailedSyncIsRememberedByItsFile(_ engine: EngineKind) async throws {
@@ -16,7 +16,7 @@ import UnitSupport
                 try await writeMoreThanFits(file)
                 let first = await syncError(file, .full)
                 #expect(first?.code == .inputOutput || first?.code == .noSpace, "\(String(describing: first))")
-                // The kernel says so once; the file goes on saying it, and why.
+                // The kernel reports the error once; `File` keeps reporting it, with the reason.
                 for level in [SyncLevel.full, .data, .full] {
                     let later = await syncError(file, level)
                     #expect(later?.code == .syncFailedBefore)
@@ -28,7 +28,7 @@ import UnitSupport
         }
     }
 
-    /// The one sync that really fails is shared by three; it comes after one that was cancelled before it began.
+    /// Three callers share the sync that fails; it follows one that was cancelled before it began.
     @Test(arguments: engines)
     func everyoneWhoSharesAFailedSyncGetsItsError(_ engine: EngineKind) async throws {
         try await withFailingDevice { device in
@@ -61,7 +61,7 @@ import UnitSupport
         }
     }
 
-    /// What the raw operation returns is the kernel's own answer, on every engine.
+    /// The raw operation returns the kernel's own result on every engine.
     @Test(arguments: ways)
     func aSyncOfAFailingDeviceFailsAsFsyncDoes(_ way: Way) async throws {
         try await withFailingDevice { device in
@@ -90,7 +90,7 @@ import UnitSupport
         for offset in Int64(0)..<8 { try await file.writeAll(chunk, at: offset << 20) }
     }
 
-    /// The device's path: 16 MiB by its looks, of which 2 can be written.
+    /// Calls `body` with the path of a device of 16 MiB, of which only 2 MiB can be written.
     private func withFailingDevice<R>(_ body: (String) async throws -> R) async throws -> R {
         let small = try DetachedMount.orSkip("tmpfs", [("size", "2m")])
         defer { small.release() }

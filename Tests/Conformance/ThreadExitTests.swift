@@ -4,9 +4,9 @@ import CKernel
 import Glibc
 import Testing
 
-/// The kernel ends what a thread submitted when the thread goes away; the queue sees to it that nothing is lost.
+/// The kernel cancels a thread's operations when the thread exits; the queue restages them.
 @Suite(.timeLimit(.minutes(10))) struct ThreadExitTests {
-    /// What was pending when the thread that submitted it exited is carried out for the thread that drains.
+    /// Operations that were pending when their thread exited complete for the thread that drains.
     @Test(arguments: engines, StreamKind.allCases)
     func whatAnExitedThreadSubmittedIsCompleted(_ engine: EngineKind, _ kind: StreamKind) async throws {
         try await withQueue(engine, { $0.queueDepth = 16 }) { queue in
@@ -23,7 +23,7 @@ import Testing
                     try handed.queue.submit()
                 }
                 #expect(queue.inFlightCount == 6)
-                // The fifth byte is for the poll, whoever comes first.
+                // Four bytes are for the reads; the fifth is for the poll, whichever completes first.
                 for byte in UInt8(1)...5 { ends.put([byte]) }
                 var results: [UInt: Int32] = [:]
                 while results.count < 6 {
@@ -98,7 +98,7 @@ import Testing
         }
     }
 
-    /// A queue goes from thread to thread; each submits, the next one drains.
+    /// A queue is passed from thread to thread: each submits, and the next one drains.
     @Test(arguments: engines)
     func aQueueMayBeHandedFromThreadToThread(_ engine: EngineKind) async throws {
         try await withQueue(engine) { queue in
@@ -142,7 +142,7 @@ import Testing
         }
     }
 
-    /// Runs `body` on a thread that has exited when this returns.
+    /// Runs `body` on a new thread, and returns when that has exited.
     private func onAnotherThread(_ body: @escaping @Sendable () throws -> Void) throws {
         let failure = Failure()
         let thread = try startThread {
@@ -153,9 +153,9 @@ import Testing
     }
 }
 
-/// A queue on its way to another thread: one at a time, as its rule is.
+/// A queue that is passed from thread to thread; only one thread at a time uses it.
 private final class Handed: @unchecked Sendable {
-    // @unchecked: the threads take turns, one joined before the next begins.
+    // @unchecked: the threads take turns, and each is joined before the next one starts.
     let queue: IOQueue
     var token: Token?
     var results: [Int32] = []
@@ -164,6 +164,6 @@ private final class Handed: @unchecked Sendable {
 }
 
 private final class Failure: @unchecked Sendable {
-    // @unchecked: read after the thread that writes it was joined.
+    // @unchecked: read after the writing thread was joined.
     var error: (any Error)?
 }

@@ -1,7 +1,7 @@
 import AIO
 import Testing
 
-/// Sleeping, and ticks that do not pile up.
+/// Sleeps, and ticks that do not accumulate.
 @Suite(.timeLimit(.minutes(10))) struct TimerTests {
     @Test(arguments: engines)
     func aSleepLastsAsLongAsItIsTo(_ engine: EngineKind) async throws {

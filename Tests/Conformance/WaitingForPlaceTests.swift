@@ -3,7 +3,7 @@ import AIOCore
 import Glibc
 import Testing
 
-/// Operations that have no place yet, because others have them all: cancels and closes reach them, too.
+/// Operations that wait for a slot while others occupy all of them: cancels and closes reach these, too.
 @Suite(.timeLimit(.minutes(10))) struct WaitingForPlaceTests {
     @Test(arguments: engines, [false, true])
     func aCancelOfAllReachesThem(_ engine: EngineKind, _ ofAllDescriptors: Bool) async throws {
@@ -18,7 +18,7 @@ import Testing
                     }
                 }
                 var count = 0
-                // Nothing tells that they wait.
+                // Their waiting cannot be observed, so the request is repeated.
                 while ended.count < 3 {
                     count += try await runtime.requestCancelAll(on: ofAllDescriptors ? nil : .classify(reading))
                     await Task.yield()
@@ -41,7 +41,7 @@ import Testing
             for _ in 0..<30 {
                 let (one, other) = try Connection.pair(runtime: runtime)
                 let reads = (0..<3).map { _ in Task { try await one.read() } }
-                // Some have begun to wait by now, others are about to.
+                // Some already wait by now, others have not begun.
                 await Task.yield()
                 try await one.close()
                 for read in reads { await expectError(.fileClosed) { try await read.value } }
@@ -53,7 +53,7 @@ import Testing
         }
     }
 
-    /// A runtime whose places for what waits are all taken by reads of a pipe.
+    /// A runtime whose slots for waits are all occupied by reads of a pipe.
     private func withFullRuntime(
         _ engine: EngineKind, _ body: (IORuntime, Ends, [Task<Int32, any Error>]) async throws -> Void
     ) async throws {
@@ -68,7 +68,7 @@ import Testing
     }
 }
 
-/// As what it is, so that it takes a place among those for what waits.
+/// The descriptor is classified, so that the read takes a slot for waits.
 private func readByte(_ descriptor: Int32, _ runtime: IORuntime) async throws -> Int32 {
     let memory = Memory(count: 1)
     return try await runtime.perform(.read(Transfer(.classify(descriptor), memory.base, count: 1, offset: -1)))

@@ -4,7 +4,7 @@ import Glibc
 import Testing
 import UnitSupport
 
-/// Trees that are walked.
+/// Walks of trees.
 @Suite(.timeLimit(.minutes(10))) struct WalkTests {
     @Test(arguments: engines, [0, 8])
     func aDirectoryComesBeforeWhatIsInIt(_ engine: EngineKind, _ readahead: Int) async throws {
@@ -26,7 +26,7 @@ import UnitSupport
                 #expect(Set(entries.map(\.path)) == expected)
                 var above: [Path] = []
                 for entry in entries {
-                    // All of a directory comes before the next entry beside it.
+                    // The entries of a directory come before the directory's next sibling.
                     above = Array(above.prefix(entry.depth))
                     #expect(above.count == entry.depth)
                     if let folder = above.last { #expect(entry.path.bytes.starts(with: folder.bytes + [0x2f])) }
@@ -75,7 +75,7 @@ import UnitSupport
                         Path(scratch.path("a/other/up")), Path(scratch.path("b/up")),
                     ])
                 #expect(followed.failures.allSatisfy { $0.errno?.rawValue == ELOOP && $0.advice != nil })
-                // The root itself.
+                // The root itself is a link.
                 let link = scratch.path("link")
                 try #require(symlink("b", link) == 0)
                 #expect(try await items(of: Paths.walk(Path(link), runtime: runtime)).entries.count == 1)
@@ -139,7 +139,7 @@ import UnitSupport
         }
     }
 
-    /// /proc is a file system of its own on any Linux.
+    /// /proc is a separate file system on any Linux.
     @Test(arguments: engines)
     func otherFileSystemsAreNotEntered(_ engine: EngineKind) async throws {
         try await withRuntime(engine) { runtime in
@@ -176,7 +176,7 @@ import UnitSupport
         }
     }
 
-    /// Deeper than a path can say, and than descriptors would reach.
+    /// Deeper than a path can express, and than the limit on descriptors.
     @Test(arguments: engines.map(\.description))
     func aDeepTreeIsWalkedWithFewDescriptors(_ name: String) async {
         await #expect(processExitsWith: .success) { [name = name as String] in
@@ -194,14 +194,14 @@ import UnitSupport
         }
     }
 
-    /// Directories that are too large for one batch stay open while they are read before their turn.
+    /// Directories that are too large for one batch stay open while they are read ahead.
     @Test(arguments: engines.map(\.description))
     func batchesAndDescriptorsAreBounded(_ name: String) async {
         await #expect(processExitsWith: .success) { [name = name as String] in
             let engine = try #require(engines.first { $0.description == name })
             try await withTreeScratch { scratch in
                 var path = ""
-                // Each level has a directory to go on in, and more beside it than are read before their turn.
+                // Each level has one directory to descend into, and more siblings than are read ahead.
                 for level in 0..<12 {
                     for folder in 0..<12 {
                         _ = try scratch.makeFolder("\(path)\(folder)")
@@ -224,7 +224,7 @@ import UnitSupport
                     #expect(count == 1 + 144 + 6 * 800 + 138)
                     #expect(iterator.aheadPeak >= 8 && iterator.aheadPeak <= WalkIterator.aheadMax)
                     #expect(openMax - before <= 96, "\(openMax - before) descriptors")
-                    // A directory that was given up on the way down is closed in the background.
+                    // A directory that is abandoned in the descent is closed in the background.
                     try await eventually { openDescriptors().count == before }
                 }
             }

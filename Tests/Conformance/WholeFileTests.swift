@@ -2,7 +2,7 @@ import AIO
 import Glibc
 import Testing
 
-/// Files that are read and written at once.
+/// Files that are read and written in one call.
 @Suite(.timeLimit(.minutes(10))) struct WholeFileTests {
     private let content = KnownContent(seed: 77)
 
@@ -19,7 +19,7 @@ import Testing
         }
     }
 
-    /// Their size says 0, or a page, and some give out a part at a time.
+    /// Their reported size is 0 or a page, and some return only a part per read.
     @Test(arguments: engines, ["/proc/self/maps", "/proc/version", "/sys/kernel/mm/transparent_hugepage/enabled"])
     func filesOfTheKernelAreReadToTheirEnd(_ engine: EngineKind, _ path: String) async throws {
         let descriptor = try openDescriptor(path)
@@ -29,7 +29,7 @@ import Testing
             let bytes = try await Paths.readFile(Path(path), runtime: runtime)
             #expect(bytes.prefix { $0 != 10 } == expected.prefix { $0 != 10 })
             #expect(bytes.last == 10)
-            // A process changes its maps, but not to a few pages' worth of text.
+            // The process' memory map changes, but not by several pages of text.
             #expect(bytes.count > expected.count / 2)
         }
     }
@@ -70,7 +70,7 @@ import Testing
                     try await Paths.readFile(path, limit: 999, runtime: runtime)
                 }
                 #expect(error?.path == path && error?.operation == "read")
-                // One that does not tell its size.
+                // A file that does not report its size.
                 await expectError(.fileTooLarge) {
                     try await Paths.readFile("/proc/version", limit: 10, runtime: runtime)
                 }
@@ -80,7 +80,7 @@ import Testing
         }
     }
 
-    /// With a worker that waited for the other end, the runtime would never end.
+    /// If a worker waited for the other end, the runtime would never end.
     @Test(arguments: engines)
     func whatMightNeverEndIsRefused(_ engine: EngineKind) async throws {
         try await withScratch { scratch in

@@ -4,7 +4,7 @@ import CKernel
 import Glibc
 import Testing
 
-/// Writes to streams that complete when all is written (`Transfer.Form.whole`).
+/// Writes to streams that complete when all bytes are written (`Transfer.Form.whole`).
 @Suite(.timeLimit(.minutes(10))) struct WholeWriteTests {
     private static let size = 1 << 20
 
@@ -91,7 +91,7 @@ import Testing
     }
 }
 
-/// O_DIRECT is a flag of the open file, which somebody else may set while a transfer is in flight.
+/// O_DIRECT is a flag of the open file, which another holder may set while a transfer is in flight.
 @Suite(.timeLimit(.minutes(10))) struct DirectMeanwhileTests {
     @Test(arguments: ways)
     func aBufferedTransferStaysOne(_ way: Way) async throws {

@@ -1,6 +1,6 @@
 // Replaces a file in an endless loop, one version after the other, until the tests kill it.
 //
-// replace-loop FILE ENGINE VERSION once|stream
+//     replace-loop FILE ENGINE VERSION once|stream
 //
 // VERSION is the first version that it writes. The content is the one that `Version` in the conformance tests defines.
 import AIO

@@ -1,11 +1,11 @@
-// A FUSE file system that stalls on chosen files. Files are 1 GiB of bytes that are known from their offset.
+// A FUSE file system that stalls on chosen files. Each file has 1 GiB of bytes that follow from their offset.
 //
-//   fast          answers at once
-//   hang          reads are answered once "release" has been opened
-//   hang-direct   the same past the page cache, where an interrupted read ends with EINTR
-//   release       its opening lets go of all that hang, from then on too
+//   fast          replies at once
+//   hang          reads get no reply until "release" is opened
+//   hang-direct   the same without the page cache; an interrupted read ends with EINTR
+//   release       its open ends all stalls, for later reads as well
 //
-// Its one argument is the mount point: /dev/fd/N for a descriptor of /dev/fuse that is mounted already.
+// The argument is the mount point: /dev/fd/N for a descriptor of /dev/fuse that is already mounted.
 #define FUSE_USE_VERSION 31
 #include <fuse_lowlevel.h>
 
@@ -50,10 +50,10 @@ static void reply_data(fuse_req_t request, size_t size, off_t offset) {
 
 static void fs_init(void *user, struct fuse_conn_info *connection) {
     (void)user;
-    // Else the kernel itself would hold up the reads behind a few that hang.
+    // Otherwise the kernel's limits on background requests would delay reads behind a few that hang.
     connection->max_background = 4096;
     connection->congestion_threshold = 4096;
-    // Else direct reads are answered to nobody who could be interrupted.
+    // Otherwise the kernel would issue direct reads asynchronously, and they could not be interrupted.
     connection->want &= ~FUSE_CAP_ASYNC_DIO;
 }
 
@@ -116,7 +116,7 @@ static void fs_read(fuse_req_t request, fuse_ino_t node, size_t size, off_t offs
     if (!hangs) {
         reply_data(request, size, offset);
     } else if (node == HANG_DIRECT) {
-        // Calls at once if it was interrupted already.
+        // Calls `interrupted` immediately if the request was interrupted before.
         fuse_req_interrupt_func(request, interrupted, read);
     }
 }
@@ -128,7 +128,7 @@ int main(int count, char **arguments) {
     struct fuse_args none = FUSE_ARGS_INIT(1, arguments);
     struct fuse_session *session = fuse_session_new(&none, &operations, sizeof operations, NULL);
     if (!session || fuse_session_mount(session, arguments[1]) != 0) { return 1; }
-    // One thread: nothing here waits.
+    // One thread suffices, since no handler blocks.
     int result = fuse_session_loop(session);
     fuse_session_destroy(session);
     return result != 0;

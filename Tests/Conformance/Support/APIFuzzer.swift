@@ -5,9 +5,9 @@ import Glibc
 import Testing
 import UnitSupport
 
-/// Random programs over the API: several tasks that read, write, sync, open, close, wait, send and receive, under tiny limits,
-/// with cancels and deadlines at any moment, and a shutdown in the middle. Data are compared with what they must be; and at
-/// the end nothing may be left: no descriptor, no thread, no buffer, no operation.
+/// Random programs over the API: several tasks read, write, sync, open, close, wait, send and receive, under tiny
+/// limits, with cancels and deadlines at random moments and a shutdown in the middle. All data are verified, and at the
+/// end no descriptor, thread, buffer or operation may be left.
 struct APIFuzzer {
     let engine: EngineKind
     let scratch: Scratch
@@ -19,7 +19,7 @@ struct APIFuzzer {
         self.scratch = scratch
     }
 
-    /// One program.
+    /// Runs one program.
     mutating func run(_ generator: inout SeededGenerator) async throws {
         let path = try scratch.file("fuzz\(programCount)", [UInt8](repeating: 0, count: Party.regionSize * 8))
         programCount += 1
@@ -42,7 +42,7 @@ struct APIFuzzer {
         try await disturb(tasks, runtime, &generator)
         for task in tasks {
             do { operationCount += try await task.value } catch let error as IOError {
-                // A task that was cancelled as a whole, or came when all was over.
+                // The whole task was cancelled, or started after the shutdown.
                 #expect(Party.expected.contains(error.code), "\(error)")
             }
         }
@@ -52,7 +52,7 @@ struct APIFuzzer {
         unlink(path)
     }
 
-    /// Cancels tasks, all operations, or the runtime, at some moment.
+    /// Cancels tasks, all operations, or the runtime, at a random moment.
     private func disturb(
         _ tasks: [Task<Int, any Error>], _ runtime: IORuntime, _ generator: inout SeededGenerator
     ) async throws {
@@ -68,7 +68,7 @@ struct APIFuzzer {
     }
 }
 
-/// Random numbers of one task.
+/// The random numbers of one task.
 struct SplitMix: RandomNumberGenerator {
     private var state: UInt64
 
@@ -83,9 +83,9 @@ struct SplitMix: RandomNumberGenerator {
     }
 }
 
-/// One task of a program, with a region of the file that nobody else writes.
+/// One task of a program, with a region of the file that no other task writes.
 private final class Party: @unchecked Sendable {
-    // @unchecked: its task alone uses it.
+    // @unchecked: only its task uses it.
     static let regionSize = 64 << 10
     static let expected: Set<IOError.Code> = [
         .cancelled, .deadlineExceeded, .runtimeShutDown, .limitReached, .fileClosed,
@@ -97,7 +97,7 @@ private final class Party: @unchecked Sendable {
     private let runtime: IORuntime
     private var random: SplitMix
     private let steps: Int
-    /// What the region must hold.
+    /// The expected content of the region.
     private var content = [UInt8](repeating: 0, count: Party.regionSize)
     private var count = 0
 
@@ -110,7 +110,7 @@ private final class Party: @unchecked Sendable {
         self.steps = steps
     }
 
-    /// Returns how many operations it made.
+    /// Returns the number of operations.
     func run() async throws -> Int {
         let file = try await File.open(path, .readWrite, runtime: runtime)
         do {
@@ -158,7 +158,7 @@ private final class Party: @unchecked Sendable {
         }
     }
 
-    /// After a cancel or a deadline nothing of a write has happened.
+    /// After a cancel or a deadline, nothing of the write has happened.
     private func write(_ file: File) async throws {
         let count = Int.random(in: 1...8192, using: &random)
         let start = Int.random(in: 0...(Self.regionSize - count), using: &random)
@@ -180,7 +180,7 @@ private final class Party: @unchecked Sendable {
         let (reader, writer, close) = try await ends(ofPipe)
         let total = Int.random(in: 1...200_000, using: &random)
         let message = (0..<total).map { UInt8(truncatingIfNeeded: $0 &* 7) }
-        // A reader may have the only place there is, and the writer none to end its waiting: so neither waits for ever.
+        // A reader may occupy the only slot while the writer waits for it; so both have a deadline.
         let limit = Deadline.after(.milliseconds(200))
         let (readDeadline, writeDeadline) = (min(deadline(), limit), min(deadline(), limit))
         let sending = Task {
@@ -197,7 +197,7 @@ private final class Party: @unchecked Sendable {
             }
         } catch { failure = error }
         try? await close.reader()
-        // With nobody to read any more it ends.
+        // The send ends once its reader is closed.
         let sent = await sending.result
         #expect(message.starts(with: received), "bytes came out of order")
         if failure == nil, case .success = sent { #expect(received.count == total) }
@@ -223,7 +223,7 @@ private final class Party: @unchecked Sendable {
         #expect(try await Paths.readFile(own, runtime: runtime) == bytes)
     }
 
-    /// Some of them cannot say whether they would wait.
+    /// Some of these devices do not support RWF_NOWAIT.
     private func device() async throws {
         let name = ["/dev/zero", "/dev/null", "/dev/urandom", "/dev/full"][Int.random(in: 0..<4, using: &random)]
         let descriptor = try openDescriptor(name, O_RDWR | (Bool.random(using: &random) ? O_NONBLOCK : 0))
@@ -238,7 +238,7 @@ private final class Party: @unchecked Sendable {
         }
     }
 
-    /// On a file, past the page cache or through it: the answer is the kernel's, and nothing is changed.
+    /// On a file, with and without O_DIRECT: the result is the kernel's, and the file does not change.
     private func memoryThatIsNotThere() async throws {
         var flags = O_RDWR
         if Bool.random(using: &random) { flags |= Int32(CK_O_DIRECT) }
@@ -257,7 +257,8 @@ private final class Party: @unchecked Sendable {
         }
     }
 
-    /// Performs an operation that completes with this, a negative errno for a failure, unless it is given up before.
+    /// Performs an operation that must complete with `expected` (a negative errno is a failure), unless it is
+    /// cancelled.
     private func expect(_ expected: Int32, _ operation: Operation) async throws {
         do throws(IOError) {
             #expect(try await runtime.perform(operation, deadline: deadline()) == expected)
@@ -267,7 +268,7 @@ private final class Party: @unchecked Sendable {
         }
     }
 
-    /// What never comes, until somebody gives up.
+    /// Waits for data that never come, until a deadline, a cancel or a close.
     private func waitInVain() async throws {
         let runtime = runtime
         let (reader, writer) = try await Pipe.make(runtime: runtime)
@@ -300,7 +301,7 @@ private final class Party: @unchecked Sendable {
         try await file.close()
     }
 
-    /// Past the library.
+    /// Reads the file without the library.
     private func compare() {
         let descriptor = path.description.withCString { Glibc.open($0, O_RDONLY | O_CLOEXEC) }
         guard descriptor >= 0 else { return }

@@ -1,9 +1,9 @@
 import Glibc
 import Synchronization
 
-/// A thread of its own for what blocks: Swift's pool has a thread a processor, and every test needs one now and then.
+/// A separate thread for tests that block: Swift's pool has one thread per CPU, and every test needs them.
 final class BlockingThread: TaskExecutor, @unchecked Sendable {
-    // @unchecked: `jobs` and `isEnding` are touched under the lock only.
+    // @unchecked: `jobs` and `isEnding` are accessed under the lock only.
     private let lock = UnsafeMutablePointer<pthread_mutex_t>.allocate(capacity: 1)
     private let condition = UnsafeMutablePointer<pthread_cond_t>.allocate(capacity: 1)
     private var jobs: [UnownedJob] = []
@@ -21,17 +21,17 @@ final class BlockingThread: TaskExecutor, @unchecked Sendable {
         condition.deallocate()
     }
 
-    /// Runs `body` on a new thread, which is gone afterwards.
+    /// Runs `body` on a new thread, which ends afterwards.
     static func with<R>(_ body: () async throws -> R) async throws -> R {
         let executor = BlockingThread()
         let thread = try startThread { executor.run() }
         defer {
             executor.end()
-            // The thread has nothing left but to return.
+            // All that is left for the thread is to return.
             pthread_detach(thread)
         }
         return try await withTaskExecutorPreference(executor) {
-            // The preference holds from the next suspension on.
+            // The preference takes effect at the next suspension.
             await Task.yield()
             return try await body()
         }

@@ -4,7 +4,7 @@ import CKernel
 import Glibc
 import Testing
 
-/// A shell that runs `script`, with a pipe as its input.
+/// A shell that runs `script`, with a pipe as its standard input.
 final class Child: @unchecked Sendable {
     // @unchecked: a test uses it from one task at a time.
     let process: pid_t

@@ -1,7 +1,7 @@
 import Glibc
 import Testing
 
-/// Runs a program by its name, silently. True if it ended with 0.
+/// Runs a program by name, without output. Returns true if it exits with 0.
 func runs(_ arguments: [String]) -> Bool {
     var process = pid_t()
     var actions = posix_spawn_file_actions_t()
@@ -10,7 +10,7 @@ func runs(_ arguments: [String]) -> Bool {
     for stream in [Int32(1), 2] { posix_spawn_file_actions_addopen(&actions, stream, "/dev/null", O_WRONLY, 0) }
     var vector = arguments.map { strdup($0) } + [nil]
     defer { for argument in vector { free(argument) } }
-    // The super user's programs are not in everybody's path.
+    // Administration programs are not in every user's PATH.
     var environment = [strdup("PATH=/usr/sbin:/usr/bin:/sbin:/bin"), nil]
     defer { free(environment[0]) }
     let path = ["/usr/sbin", "/usr/bin", "/sbin", "/bin"].lazy
@@ -23,7 +23,7 @@ func runs(_ arguments: [String]) -> Bool {
     return status == 0
 }
 
-/// The path of a program that was built beside the tests'.
+/// The path of a program that was built into the same folder as the tests.
 func programBesideTests(_ name: String) -> String? {
     var path = [CChar](repeating: 0, count: 4096)
     guard readlink("/proc/self/exe", &path, path.count - 1) > 0, let end = path.lastIndex(of: 0x2f) else { return nil }
@@ -31,7 +31,8 @@ func programBesideTests(_ name: String) -> String? {
     return access(program, X_OK) == 0 ? program : nil
 }
 
-/// Starts a program whose two outputs go to `output`, and that takes signals as one that a shell starts does.
+/// Starts a program whose standard output and error go to `output`, with the signal state of a program that a shell
+/// starts.
 func startProgram(_ arguments: [String], _ environment: [String], output: Int32) throws -> pid_t {
     var process = pid_t()
     var actions = posix_spawn_file_actions_t()
@@ -46,7 +47,7 @@ func startProgram(_ arguments: [String], _ environment: [String], output: Int32)
     return process
 }
 
-/// posix_spawn(3) of a child that takes signals: threads of Swift's pool block all, which it would inherit.
+/// posix_spawn(3) with an empty signal mask: threads of Swift's pool block all signals, and a child inherits that.
 func spawn(
     _ process: inout pid_t, _ path: String, _ actions: inout posix_spawn_file_actions_t,
     _ arguments: inout [UnsafeMutablePointer<CChar>?],

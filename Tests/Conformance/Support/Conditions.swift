@@ -2,8 +2,8 @@ import AIO
 import Synchronization
 import Testing
 
-/// Waits until `condition` holds. One that never does is ended by the test's time limit; in the process of an exit test,
-/// which has none, by a time that only a hang takes.
+/// Waits until `condition` holds. If it never does, the test's time limit ends the wait; in an exit test, which has
+/// none, a timeout that only a hang reaches.
 func eventually(_ condition: () -> Bool) async throws {
     let start = ContinuousClock.now
     while !condition() {
@@ -15,7 +15,7 @@ func eventually(_ condition: () -> Bool) async throws {
 
 private struct NeverHeld: Error {}
 
-/// The error that `body` throws; a failure if it throws none.
+/// Expects `body` to throw an error with this code, and returns it.
 @discardableResult
 func expectError<R>(
     _ code: IOError.Code, sourceLocation: SourceLocation = #_sourceLocation, _ body: () async throws -> R
@@ -32,7 +32,7 @@ func expectError<R>(
     return nil
 }
 
-/// The same where either may come first.
+/// The same for two codes, if either error may come first.
 func expectError<R>(
     _ code: IOError.Code, or other: IOError.Code, sourceLocation: SourceLocation = #_sourceLocation,
     _ body: () async throws -> R
@@ -48,13 +48,13 @@ func expectError<R>(
 }
 
 extension Deadline {
-    /// A point in time that any machine passes while a test looks on.
+    /// A point in time that passes within a test on any machine.
     static var soon: Self { .now + .milliseconds(5) }
-    /// One that no test reaches.
+    /// A deadline that no test reaches.
     static var farAway: Self { .now + .seconds(3600) }
 }
 
-/// Numbers that look random and are the same in every run.
+/// Pseudorandom numbers that are the same in every run.
 struct SeededRandom: RandomNumberGenerator {
     private var state: UInt64
 
@@ -69,7 +69,7 @@ struct SeededRandom: RandomNumberGenerator {
     }
 }
 
-/// Something that one task says and others see.
+/// A flag that one task sets and others read.
 final class Flag: Sendable {
     private let value = Atomic(false)
 
@@ -77,7 +77,7 @@ final class Flag: Sendable {
     var isSet: Bool { value.load(ordering: .acquiring) }
 }
 
-/// Something that tasks count together.
+/// A counter that several tasks share.
 final class Counter: Sendable {
     private let value = Atomic(0)
 

@@ -4,7 +4,7 @@ import Glibc
 import Testing
 
 extension SocketFamily {
-    /// This machine itself, at a port (or a name in no file system) that the kernel chooses.
+    /// The loopback address with a port (or, for a Unix-domain socket, an abstract name) that the kernel chooses.
     var anyAddress: SocketAddress {
         switch self {
         case .v4: .v4(.loopback, port: 0)
@@ -14,7 +14,7 @@ extension SocketFamily {
     }
 }
 
-/// A listener of the library's, closed when the test is over; `body` may close it before.
+/// Runs `body` with a listener of the library, which is closed afterwards; `body` may close it before.
 func withListener<R>(
     _ family: SocketFamily = .v4, _ runtime: IORuntime, backlog: Int = 1024,
     _ body: (AIO.Listener, SocketAddress) async throws -> R
@@ -31,7 +31,7 @@ func withListener<R>(
     return result
 }
 
-/// Both sides of a connection of the library's, closed when the test is over; `body` may close them before.
+/// Runs `body` with both sides of a connection, which are closed afterwards; `body` may close them before.
 func withConnections<R>(
     _ family: SocketFamily = .v4, _ runtime: IORuntime, _ body: (Connection, Connection) async throws -> R
 ) async throws -> R {
@@ -54,7 +54,7 @@ func withConnections<R>(
     }
 }
 
-/// Writes until the kernel takes no more without waiting. Returns the number of bytes.
+/// Writes until the kernel's buffers are full. Returns the number of bytes.
 func fillUp(_ connection: Connection) -> Int {
     let chunk = [UInt8](repeating: 7, count: 65536)
     var total = 0

@@ -3,7 +3,7 @@ import AIOCore
 import Glibc
 import Testing
 
-/// One of two files that tasks read and rewrite at random, with content known from the offset.
+/// One of two files that tasks read and rewrite at random. The content follows from the offset.
 struct DataFile: Sendable {
     static let names = ["one", "two"]
 
@@ -23,7 +23,7 @@ struct DataFile: Sendable {
 
     func close() async throws { try await file.close() }
 
-    /// Writes everything, in pieces that overlap.
+    /// Writes the whole content, in overlapping pieces.
     func fill() async throws {
         try await withThrowingTaskGroup(of: Void.self) { group in
             for offset in stride(from: 0, to: size, by: 50_000) {
@@ -99,7 +99,7 @@ final class QueueExchange {
 
     private func check(_ completion: Completion, _ place: Int) {
         let (offset, count, isWrite) = pending[place]
-        // Short transfers are allowed; nothing here gives a reason for an error or an early end.
+        // Short transfers are allowed; an error or an early end is not.
         #expect(completion.result > 0 && Int(completion.result) <= count, "\(completion.result)")
         guard !isWrite, completion.result > 0 else { return }
         let wrong = content.mismatch(buffers[place].base, count: Int(completion.result), at: offset)

@@ -2,7 +2,7 @@ import AIO
 import AIOCore
 import Testing
 
-/// A completion as a test compares it.
+/// A completion in a form that tests can compare.
 struct Drained: Equatable {
     var token: Token
     var result: Int32
@@ -16,14 +16,14 @@ struct Drained: Equatable {
 }
 
 extension IOQueue {
-    /// Drains what is ready.
+    /// Drains all ready completions.
     func completions() -> [Drained] {
         var drained: [Drained] = []
         drain { completion, context in drained.append(Drained(completion.token, completion.result, context)) }
         return drained
     }
 
-    /// Waits for completions that are to come soon: a test that waited for ever would say nothing.
+    /// Waits for completions that are due soon, with a timeout: a hang would report nothing.
     func waitPatiently(atLeast count: Int = 1) throws {
         let ready = try wait(atLeast: count, deadline: .after(.seconds(30)))
         try #require(ready >= count, "\(count) completions have not come")

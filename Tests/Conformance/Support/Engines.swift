@@ -3,11 +3,11 @@ import CKernel
 import Testing
 import UnitSupport
 
-/// The engines that work here: every case runs over each of them. What is missing, `AvailabilityTests` reports.
+/// The engines that are available here; every case runs over each of them. `AvailabilityTests` reports the others.
 let engines: [EngineKind] = EngineKind.allCases.filter { Availability.missing[$0] == nil }
 
 enum Availability {
-    /// Why an engine cannot be made here.
+    /// Why an engine is not available here.
     static let missing: [EngineKind: IOError] = {
         var missing: [EngineKind: IOError] = [:]
         for engine in EngineKind.allCases {
@@ -23,7 +23,7 @@ enum Availability {
         return missing
     }()
 
-    /// Whether this kernel lets this process have an io_uring, asked past the library.
+    /// Whether the kernel lets this process create an io_uring, asked without the library.
     static func kernelHasIOUring() -> Bool {
         var parameters = ck_uring_parameters()
         let ring = withUnsafeMutablePointer(to: &parameters) {

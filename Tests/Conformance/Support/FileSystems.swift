@@ -5,17 +5,17 @@ import Glibc
 import Testing
 import UnitSupport
 
-/// A file system that the data cases run on.
+/// A file system for the data tests.
 ///
-/// All but the machine's own are mounted nowhere: fsmount(2) makes a mount that only its descriptor holds, over a loop
-/// device that goes when its last user does. So nothing is left behind, however the process ends.
+/// All but the machine's own are not attached to the tree: fsmount(2) creates a mount that only its descriptor holds,
+/// on a loop device that disappears with its last user. So nothing is left behind, however the process ends.
 enum FileSystem: String, Sendable, CaseIterable, CustomTestStringConvertible {
-    /// Whatever `testDirectory` lies on.
+    /// The file system of `testDirectory`.
     case machine, tmpfs, ext4, xfs, btrfs
 
     var testDescription: String { rawValue }
 
-    /// A folder in it; throws `Unavailable` with the reason.
+    /// A folder in this file system; throws `Unavailable` with the reason.
     func folder() throws -> String {
         switch self {
         case .machine: testDirectory
@@ -27,7 +27,7 @@ enum FileSystem: String, Sendable, CaseIterable, CustomTestStringConvertible {
     }
 }
 
-/// Made once for all tests, and held as long as the process lives.
+/// Created once for all tests, and held until the process ends.
 private enum Mounts {
     static let tmpfs = Result { try DetachedMount("tmpfs", [("size", "256m")]) }
     static let ext4 = Result { try onLoopDevice("ext4", sizeMiB: 192, ["mkfs.ext4", "-q", "-F"]) }
@@ -45,13 +45,13 @@ private enum Mounts {
         }
         let device = try LoopDevice(over: descriptor)
         let mount = try DetachedMount(type, [("source", device.path)])
-        // From here on the mount keeps the device.
+        // From here on the mount holds the device.
         _ = consume device
         return mount
     }
 }
 
-/// Runs `body` with a folder in a file system of this kind. Where that cannot be had, the test case is skipped.
+/// Runs `body` with a folder in a file system of this kind. The test case is skipped if it is not available.
 func withScratch<R>(on fileSystem: FileSystem, _ body: (Scratch) async throws -> R) async throws -> R {
     let folder: String
     do {
@@ -62,21 +62,21 @@ func withScratch<R>(on fileSystem: FileSystem, _ body: (Scratch) async throws ->
     return try await withScratch(in: folder, body)
 }
 
-/// What a test wants and this machine does not have.
+/// Something that a test needs and this machine does not have.
 struct Unavailable: Error {
     var reason: String
 
     init(reason: String) { self.reason = reason }
 
-    /// From a system call's result.
+    /// From the result of a system call.
     init(_ call: String, _ result: Int) { reason = "\(call): \(Errno(rawValue: Int32(-result)))" }
 }
 
-/// A mounted file system without a place in the tree: fsopen(2), fsconfig(2), fsmount(2).
+/// A file system that is mounted but not attached to the tree: fsopen(2), fsconfig(2), fsmount(2).
 struct DetachedMount: Sendable {
     private let descriptor: Int32
 
-    /// Held until the process ends, or `release`.
+    /// Held until the process ends, or until `release`.
     init(_ type: String, _ options: [(key: String, value: String)]) throws {
         let context = type.withCString { SystemCall.call(SystemCall.fsopen, address($0), 1) }
         guard context >= 0 else { throw Unavailable("fsopen \(type)", context) }
@@ -91,7 +91,7 @@ struct DetachedMount: Sendable {
         descriptor = Int32(mount)
     }
 
-    /// The same for a test of its own, which is skipped where it cannot be had.
+    /// The same for a single test, which is skipped if the mount fails.
     static func orSkip(_ type: String, _ options: [(key: String, value: String)]) throws -> DetachedMount {
         do {
             return try DetachedMount(type, options)
@@ -108,13 +108,13 @@ struct DetachedMount: Sendable {
         guard result >= 0 else { throw Unavailable("fsconfig \(key)", result) }
     }
 
-    /// A path that leads to its root.
+    /// A path to its root.
     var root: String { "/proc/self/fd/\(descriptor)" }
 
     func release() { closeDescriptor(descriptor) }
 }
 
-/// A block device over a file, which goes when its last user does (LO_FLAGS_AUTOCLEAR).
+/// A block device over a file, removed with its last user (LO_FLAGS_AUTOCLEAR).
 struct LoopDevice: ~Copyable {
     let path: String
     let descriptor: Int32
@@ -123,7 +123,7 @@ struct LoopDevice: ~Copyable {
         let control = Glibc.open("/dev/loop-control", O_RDWR | O_CLOEXEC)
         guard control >= 0 else { throw Unavailable(reason: "/dev/loop-control cannot be opened") }
         defer { closeDescriptor(control) }
-        // Somebody else may take the free one first.
+        // Another process may take the free device first.
         for _ in 0..<64 {
             let number = Kernel.ioctl(control, 0x4C82, 0)
             guard number >= 0 else { throw Unavailable("LOOP_CTL_GET_FREE", number) }

@@ -4,14 +4,14 @@ import CKernel
 import Glibc
 import Testing
 
-/// What there is to wait with, and becomes readable in its own way.
+/// Kinds of descriptors for waiting, each of which becomes readable in its own way.
 enum ForeignKind: String, Sendable, CaseIterable, CustomTestStringConvertible {
     case epoll, signal, timer, changes
 
     var testDescription: String { rawValue }
 }
 
-/// A descriptor of one of the kinds.
+/// A descriptor of one of these kinds.
 struct ForeignDescriptor {
     let descriptor: Int32
     private let kind: ForeignKind
@@ -37,7 +37,7 @@ struct ForeignDescriptor {
             descriptor = Int32(Kernel.epollCreate())
             #expect(Kernel.epollControl(descriptor, CK_EPOLL_CTL_ADD, ends.reading, CK_POLLIN, 0) == 0)
         case .signal:
-            // Of this thread, which blocks it: nobody else's.
+            // A signal to this thread, which blocks it, so that no other thread gets it.
             var mask = sigset_t()
             sigemptyset(&mask)
             sigaddset(&mask, SIGUSR2)

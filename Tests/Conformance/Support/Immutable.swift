@@ -2,7 +2,7 @@ import CKernel
 
 /// FS_IOC_SETFLAGS with FS_IMMUTABLE_FL.
 enum Immutable {
-    /// False where that cannot be had.
+    /// Returns false if the flag cannot be set.
     static func set(_ path: String, _ isImmutable: Bool) -> Bool {
         guard let descriptor = try? openDescriptor(path) else { return false }
         defer { closeDescriptor(descriptor) }

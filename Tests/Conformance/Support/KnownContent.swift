@@ -1,6 +1,6 @@
 import AIO
 
-/// Content that is known from its offset (and a seed, so that no two files are alike): what any read must return.
+/// Content that follows from the offset and a seed (so that files differ): the bytes that any read must return.
 struct KnownContent: Sendable {
     var seed: UInt64
 
@@ -14,14 +14,15 @@ struct KnownContent: Sendable {
     }
 
     func bytes(count: Int, at offset: Int64) -> [UInt8] {
-        // Without room the array is the one empty array that all threads share, and its count would be written.
+        // With a capacity of 0 the array would be the empty array that all threads share, and its count would be
+        // written.
         [UInt8](unsafeUninitializedCapacity: max(count, 1)) { buffer, initialized in
             if let base = buffer.baseAddress { fill(UnsafeMutableRawPointer(base), count: count, at: offset) }
             initialized = count
         }
     }
 
-    /// The first byte that is not as it should be.
+    /// The offset of the first wrong byte; nil if there is none.
     func mismatch(_ base: UnsafeRawPointer, count: Int, at offset: Int64) -> Int64? {
         var wrong: Int64?
         forEach(count, offset) { position, byte in
@@ -38,7 +39,7 @@ struct KnownContent: Sendable {
         }
     }
 
-    /// Each byte of the range: eight bytes a word, the lowest first.
+    /// Each byte of the range: eight bytes per word, the lowest first.
     @inline(__always)
     private func forEach(_ count: Int, _ offset: Int64, _ body: (Int, UInt8) -> Void) {
         var current: UInt64 = 0

@@ -3,10 +3,11 @@ import CKernel
 import Glibc
 import Testing
 
-/// Takes things away from the process that calls it: for child processes only.
+/// Restricts the calling process; for exit tests only.
 enum Limits {
-    /// The error of an attempt that is made when no descriptor is left. Those used up are added to `held`. Another thread
-    /// of the process (the test library's, say) may close one in between: then it is made again.
+    /// The error of an attempt without free descriptors. The descriptors that are opened for that are added to `held`.
+    /// If another thread of the process (of the testing library, for instance) closes one in between, the attempt is
+    /// repeated.
     static func errorWithoutDescriptors(
         _ held: inout [Int32], _ attempt: () async throws -> Void
     ) async throws -> IOError {
@@ -16,7 +17,7 @@ enum Limits {
         }
     }
 
-    /// Opens descriptors until none is left. Returns them.
+    /// Opens descriptors until none is free, and returns them.
     static func useUpDescriptors() throws -> [Int32] {
         var limit = rlimit(rlim_cur: 64, rlim_max: 64)
         try #require(setrlimit(__rlimit_resource_t(UInt32(CK_RLIMIT_NOFILE)), &limit) == 0)
@@ -29,14 +30,14 @@ enum Limits {
         return held
     }
 
-    /// Lowers RLIMIT_MEMLOCK, and drops the calling thread's right to ignore it (CAP_IPC_LOCK).
+    /// Lowers RLIMIT_MEMLOCK, and drops the calling thread's capability to exceed it (CAP_IPC_LOCK).
     static func lockNoMoreMemoryThan(_ size: Int) throws {
         var limit = rlimit(rlim_cur: rlim_t(size), rlim_max: rlim_t(size))
         try #require(setrlimit(__rlimit_resource_t(UInt32(CK_RLIMIT_MEMLOCK)), &limit) == 0)
         try dropCapabilities()
     }
 
-    /// capset(2) with none at all. Threads that the caller starts have none either.
+    /// capset(2) with an empty set. Threads that the caller starts inherit it.
     private static func dropCapabilities() throws {
         // struct __user_cap_header_struct: _LINUX_CAPABILITY_VERSION_3, and this thread.
         var header: (UInt32, Int32) = (0x2008_0522, 0)
@@ -50,14 +51,14 @@ enum Limits {
     }
 }
 
-/// A seccomp filter, as containers have them.
+/// Seccomp filters, as containers install them.
 enum Seccomp {
-    /// io_uring's three system calls fail with `errno` from now on, in every thread of this process.
+    /// From now on io_uring's three system calls fail with `errno` in every thread of this process.
     static func refuseIOUring(with errno: Int32) throws {
         try refuse([CK_NR_io_uring_setup, CK_NR_io_uring_enter, CK_NR_io_uring_register], with: errno)
     }
 
-    /// These system calls fail with `errno` from now on, in every thread of this process.
+    /// From now on these system calls fail with `errno` in every thread of this process.
     static func refuse(_ calls: [Int], with errno: Int32) throws {
         // SECCOMP_RET_ERRNO
         var instructions =
@@ -65,15 +66,15 @@ enum Seccomp {
         try install(&instructions)
     }
 
-    /// This process is killed (SIGSYS) as soon as any of its threads makes this system call; if an argument is given by
-    /// its index, only where it has this value.
+    /// From now on this process is killed (SIGSYS) when any of its threads makes this system call; with an argument
+    /// index, only if that argument has this value.
     static func killAt(_ call: Int, argument: Int? = nil, is value: UInt32 = 0) throws {
-        // No core file: RLIMIT_CORE is 4.
+        // No core file: 4 is RLIMIT_CORE.
         var limit = rlimit(rlim_cur: 0, rlim_max: 0)
         try #require(setrlimit(__rlimit_resource_t(4), &limit) == 0)
         var instructions = matching([call])
         if let argument {
-            // Arguments of 64 bits follow from byte 16 on.
+            // The arguments are 64-bit words from byte 16 on.
             instructions += [
                 FilterInstruction(code: 0x20, jt: 0, jf: 0, k: UInt32(16 + 8 * argument)),
                 FilterInstruction(code: 0x15, jt: 1, jf: 0, k: value),
@@ -85,7 +86,7 @@ enum Seccomp {
         try install(&instructions)
     }
 
-    /// Lets all other system calls pass, and leaves these to what follows.
+    /// Allows all other system calls, and continues with the next instruction for these.
     private static func matching(_ calls: [Int]) -> [FilterInstruction] {
         // The system call's number is the first word of struct seccomp_data.
         var instructions = [FilterInstruction(code: 0x20, jt: 0, jf: 0, k: 0)]
@@ -98,7 +99,7 @@ enum Seccomp {
     }
 
     private static func install(_ instructions: inout [FilterInstruction]) throws {
-        // PR_SET_NO_NEW_PRIVS, without which only root may set a filter.
+        // PR_SET_NO_NEW_PRIVS, without which only root may install a filter.
         try #require(SystemCall.call(CK_NR_prctl, 38, 1, 0, 0, 0) == 0)
         let count = UInt16(instructions.count)
         let result = instructions.withUnsafeMutableBufferPointer { buffer in

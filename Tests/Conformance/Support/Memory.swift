@@ -3,9 +3,9 @@ import AIOCore
 import CKernel
 import Glibc
 
-/// Memory that stays where it is for as long as somebody holds it, aligned for direct I/O.
+/// Memory at a stable address while it is referenced, aligned for direct I/O.
 final class Memory: @unchecked Sendable {
-    // @unchecked: a test hands it to one operation at a time.
+    // @unchecked: a test passes it to one operation at a time.
     let base: UnsafeMutableRawPointer
     let count: Int
 
@@ -54,9 +54,9 @@ final class Vectors: @unchecked Sendable {
     }
 }
 
-/// What an open in flight points at.
+/// The arguments that an open in flight points at.
 final class OpenArguments: @unchecked Sendable {
-    // @unchecked: never changed once made.
+    // @unchecked: immutable once created.
     let path: UnsafeMutablePointer<CChar>
     private let how: UnsafeMutablePointer<ck_open_how>
 

@@ -2,17 +2,17 @@ import AIO
 import AIOCore
 import Glibc
 
-/// Work that has nothing to do but to wait until it is asked to end.
+/// Work that only waits until it is asked to end.
 final class PatientWork: BlockingWork, @unchecked Sendable {
-    // @unchecked: as BlockingWork says.
+    // @unchecked: see `BlockingWork`.
     let hasBegun = Flag()
 
     init() { super.init(deadline: .max) }
 
     override func run() -> Int {
         hasBegun.set()
-        // There is nothing to be woken by; and whoever shall ask it to end needs the processor: with SCHED_IDLE (5) the
-        // thread runs when nobody else wants to.
+        // Nothing wakes this thread, and the thread that asks it to end needs the CPU; so this one runs with SCHED_IDLE
+        // (5), when no other wants to.
         var parameters = sched_param()
         sched_setscheduler(0, 5, &parameters)
         while !shouldEnd { sched_yield() }
@@ -20,7 +20,7 @@ final class PatientWork: BlockingWork, @unchecked Sendable {
         return -Int(ECANCELED)
     }
 
-    /// Performs it; whoever calls keeps it until this returns.
+    /// Performs the work. The caller keeps the object alive until this returns.
     func perform(_ runtime: IORuntime) async throws(IOError) -> Int32 {
         try await runtime.perform(.work(.passUnretained(self)))
     }

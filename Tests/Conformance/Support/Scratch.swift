@@ -2,13 +2,13 @@ import AIO
 import Glibc
 import Testing
 
-/// A folder of a test's own, gone when the test is over.
+/// A folder of one test, removed afterwards.
 struct Scratch: Sendable {
     let folder: String
 
     func path(_ name: String) -> String { "\(folder)/\(name)" }
 
-    /// Makes a file with this content, past the library.
+    /// Creates a file with this content, without the library.
     func file(_ name: String, _ content: [UInt8] = []) throws -> String {
         let path = path(name)
         let descriptor = Glibc.open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o644)
@@ -25,15 +25,15 @@ struct Scratch: Sendable {
         return path
     }
 
-    /// Makes one empty file with all these names. Where many files were removed lately, ext4 looks long for each new one's
-    /// place, and for a name's not at all.
+    /// Creates an empty file with all these names as hard links. After many removals ext4 searches long for each new
+    /// file's inode, but a link needs none.
     func file(named names: [String]) throws {
         guard let first = names.first else { return }
         let path = try file(first)
         for name in names.dropFirst() { try #require(link(path, self.path(name)) == 0) }
     }
 
-    /// What a file holds, past the library.
+    /// A file's content, read without the library.
     func content(_ name: String) throws -> [UInt8] {
         let descriptor = Glibc.open(path(name), O_RDONLY | O_CLOEXEC)
         try #require(descriptor >= 0)
@@ -42,10 +42,10 @@ struct Scratch: Sendable {
     }
 }
 
-/// Where the tests have their files, unless they ask for a file system of a kind: AIO_TEST_DIRECTORY, or /tmp.
+/// Where tests create files, unless they ask for a kind of file system: AIO_TEST_DIRECTORY, or /tmp.
 let testDirectory = getenv("AIO_TEST_DIRECTORY").map { String(cString: $0) } ?? "/tmp"
 
-/// Runs `body` with a folder in `parent`.
+/// Runs `body` with a new folder in `parent`.
 func withScratch<R>(in parent: String = testDirectory, _ body: (Scratch) async throws -> R) async throws -> R {
     var template = Array("\(parent)/swift-aio-XXXXXX".utf8CString)
     try #require(mkdtemp(&template) != nil, "no folder in \(parent)")
@@ -67,7 +67,7 @@ private func removeFolder(_ folder: String) {
     #expect(rmdir(folder) == 0, "\(folder) is left behind")
 }
 
-/// Opens past the library; the caller closes.
+/// Opens without the library; the caller closes the descriptor.
 func openDescriptor(_ path: String, _ flags: Int32 = O_RDONLY) throws -> Int32 {
     let descriptor = Glibc.open(path, flags | O_CLOEXEC, 0o644)
     try #require(descriptor >= 0, "open \(path): errno \(errno)")

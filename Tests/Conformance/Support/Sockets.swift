@@ -4,7 +4,7 @@ import CKernel
 import Glibc
 import Testing
 
-/// What sockets a case runs on.
+/// The kinds of sockets that cases run on.
 enum SocketFamily: String, Sendable, CaseIterable, CustomTestStringConvertible {
     case v4, v6, unix
 
@@ -18,8 +18,8 @@ enum SocketFamily: String, Sendable, CaseIterable, CustomTestStringConvertible {
         }
     }
 
-    /// The loopback address without a port; for a Unix-domain socket none, so that the kernel finds a name that is in no
-    /// file system.
+    /// The loopback address without a port. For a Unix-domain socket there is no name, so that the kernel chooses an
+    /// abstract one.
     var anyName: SocketName {
         switch self {
         case .v4:
@@ -37,7 +37,7 @@ enum SocketFamily: String, Sendable, CaseIterable, CustomTestStringConvertible {
         }
     }
 
-    /// Those that this machine has.
+    /// The families that this machine supports.
     static let available = allCases.filter { family in
         guard let descriptor = try? boundSocket(family, CK_SOCK_STREAM) else { return false }
         closeDescriptor(descriptor)
@@ -45,27 +45,27 @@ enum SocketFamily: String, Sendable, CaseIterable, CustomTestStringConvertible {
     }
 }
 
-/// A socket's address, in memory that stays where it is.
+/// A socket's address in memory that does not move.
 final class SocketName: @unchecked Sendable {
-    // @unchecked: a test hands it to one operation at a time.
+    // @unchecked: a test passes it to one operation at a time.
     static let room = 128
     let base = UnsafeMutableRawPointer.allocate(byteCount: room, alignment: 8)
     let count = UnsafeMutablePointer<UInt32>.allocate(capacity: 1)
 
-    /// Empty: to be filled in.
+    /// Empty, to be filled in.
     init() {
         base.initializeMemory(as: UInt8.self, repeating: 0, count: Self.room)
         count.initialize(to: UInt32(Self.room))
     }
 
-    /// From one of the system's plain structures.
+    /// From one of the system's address structures.
     convenience init<Name>(_ name: Name) {
         self.init()
         withUnsafeBytes(of: name) { base.copyMemory(from: $0.baseAddress!, byteCount: $0.count) }
         count.pointee = UInt32(MemoryLayout<Name>.size)
     }
 
-    /// Of a socket.
+    /// The local address of a socket.
     convenience init(of descriptor: Int32) {
         self.init()
         #expect(Kernel.localName(descriptor, base, count) == 0)
@@ -79,7 +79,7 @@ final class SocketName: @unchecked Sendable {
     var bytes: [UInt8] { Array(UnsafeRawBufferPointer(start: base, count: Int(count.pointee))) }
 }
 
-/// A socket with a name of its own, past the library.
+/// A bound socket, created without the library.
 func boundSocket(_ family: SocketFamily, _ type: Int32) throws -> Int32 {
     let descriptor = Kernel.socket(family.domain, type | CK_SOCK_CLOEXEC, 0)
     guard descriptor >= 0 else { throw Unavailable(reason: "no socket: errno \(-descriptor)") }
@@ -92,7 +92,7 @@ func boundSocket(_ family: SocketFamily, _ type: Int32) throws -> Int32 {
     return Int32(descriptor)
 }
 
-/// A listening socket, past the library; closed when the test is over.
+/// A listening socket, created without the library, and closed when the test is over.
 struct Listener: Sendable {
     let descriptor: Int32
     let family: SocketFamily
@@ -109,7 +109,7 @@ struct Listener: Sendable {
         return try await body(Listener(descriptor: descriptor, family: family, name: SocketName(of: descriptor)))
     }
 
-    /// A socket that may be connected with it, past the library.
+    /// A socket of the listener's family that is not connected yet, created without the library.
     func socket(nonBlocking: Bool = false) throws -> Int32 {
         let type = CK_SOCK_STREAM | CK_SOCK_CLOEXEC | (nonBlocking ? CK_SOCK_NONBLOCK : 0)
         let made = Kernel.socket(family.domain, type, 0)
@@ -117,14 +117,14 @@ struct Listener: Sendable {
         return Int32(made)
     }
 
-    /// A connected socket, past the library.
+    /// A connected socket, created without the library.
     func connected() throws -> Int32 {
         let socket = try socket()
         try #require(Kernel.connect(socket, name.base, name.count.pointee) == 0)
         return socket
     }
 
-    /// Connects until it takes no more, and returns the sockets.
+    /// Connects until the backlog is full, and returns the sockets.
     func fillUp() throws -> [Int32] {
         var sockets: [Int32] = []
         while true {
@@ -132,14 +132,14 @@ struct Listener: Sendable {
             let result = Kernel.connect(sockets[sockets.count - 1], name.base, name.count.pointee)
             if result == -Int(EAGAIN) { return sockets }
             guard result == -Int(EINPROGRESS) else { continue }
-            // Over loopback a connection stands at once, or not before there is room.
+            // Over loopback, a connection is established immediately, or only when there is room in the backlog.
             var entry = pollfd(fd: sockets[sockets.count - 1], events: Int16(POLLOUT), revents: 0)
             if Glibc.poll(&entry, 1, 20) == 0 { return sockets }
         }
     }
 }
 
-/// One end of a connection over this listener, and the other.
+/// Runs `body` with the two ends of a connection.
 func withConnection<R>(
     _ family: SocketFamily = .v4, _ body: (Int32, Int32) async throws -> R
 ) async throws -> R {
@@ -167,9 +167,9 @@ extension Memory {
     }
 }
 
-/// A message for sendmsg(2) or recvmsg(2), with what it points at.
+/// A message for sendmsg(2) or recvmsg(2), with the memory that it points at.
 final class Message: @unchecked Sendable {
-    // @unchecked: a test hands it to one operation at a time.
+    // @unchecked: a test passes it to one operation at a time.
     let header = UnsafeMutablePointer<ck_message>.allocate(capacity: 1)
     let vectors: Vectors
     let name: SocketName

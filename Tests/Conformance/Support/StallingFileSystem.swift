@@ -3,18 +3,18 @@ import Glibc
 import Testing
 import UnitSupport
 
-/// A FUSE file system of which some files hang, served by a program of its own: see Programs/stalling_fs.c.
+/// A FUSE file system some of whose files hang, served by a separate program: see Programs/stalling_fs.c.
 struct StallingFileSystem: Sendable {
-    /// Answers at once.
+    /// Reads complete at once.
     var fast: String { "\(mount.root)/fast" }
-    /// Reads of it wait until `release`.
+    /// Reads hang until `release`.
     var hang: String { "\(mount.root)/hang" }
-    /// The same past the page cache, where a read can be interrupted.
+    /// The same without the page cache, so that a read can be interrupted.
     var hangDirect: String { "\(mount.root)/hang-direct" }
 
     private let mount: DetachedMount
 
-    /// Runs `body` with a new one. Without the means for it the test is skipped.
+    /// Runs `body` with a new file system. The test is skipped if that is not possible.
     static func with<R>(_ body: (StallingFileSystem) async throws -> R) async throws -> R {
         let program: String
         do { program = try Self.program.get() } catch {
@@ -36,15 +36,15 @@ struct StallingFileSystem: Sendable {
         }
         defer {
             mount.release()
-            // It goes by itself when the last file is closed; it must not be waited for should that fail.
+            // The server ends by itself when the last file is closed; it is killed so that this wait cannot hang.
             kill(server, SIGKILL)
             waitpid(server, nil, 0)
         }
         return try await body(StallingFileSystem(mount: mount))
     }
 
-    /// Lets go of all that hangs. Also in a `defer` of what lets it hang: a runtime ends no sooner than its reads, and a
-    /// test that fails before would hang with them.
+    /// Ends all stalls. To be called in a `defer` as well: a runtime does not end before its reads, so a test that
+    /// fails earlier would hang.
     func release() {
         let descriptor = Glibc.open("\(mount.root)/release", O_RDONLY | O_CLOEXEC)
         if descriptor >= 0 { closeDescriptor(descriptor) }

@@ -4,14 +4,14 @@ import CKernel
 import Glibc
 import Testing
 
-/// What can be waited for, of each kind that there is.
+/// The kinds of streams.
 enum StreamKind: String, Sendable, CaseIterable, CustomTestStringConvertible {
     case pipe, socket, fifo, terminal
 
     var testDescription: String { rawValue }
 }
 
-/// Two descriptors that belong together: what is written to one is read from the other.
+/// The two ends of a stream: what is written to one is read from the other.
 struct Ends: Sendable {
     var reading: Int32
     var writing: Int32
@@ -28,7 +28,7 @@ struct Ends: Sendable {
         return try await body(&ends)
     }
 
-    /// Two that there are already.
+    /// Takes existing descriptors.
     init(reading: Int32, writing: Int32) {
         self.reading = reading
         self.writing = writing
@@ -57,7 +57,7 @@ struct Ends: Sendable {
 
     private static func pipe() throws -> (Int32, Int32) {
         var ends: [Int32] = [-1, -1]
-        // pipe2(2), so that no child of another test gets an end.
+        // pipe2(2) with O_CLOEXEC, so that no child of another test inherits an end.
         let made = ends.withUnsafeMutableBufferPointer {
             SystemCall.call(SystemCall.pipe2, address($0.baseAddress), Int(O_CLOEXEC))
         }
@@ -72,7 +72,7 @@ struct Ends: Sendable {
         return (ends[0], ends[1])
     }
 
-    /// A FIFO in the file system. Its name is gone once both ends are open.
+    /// A FIFO in the file system. Its name is removed once both ends are open.
     private static func fifo() throws -> (Int32, Int32) {
         var template = Array("/tmp/swift-aio-fifo-XXXXXX".utf8CString)
         try #require(mkdtemp(&template) != nil)
@@ -82,13 +82,13 @@ struct Ends: Sendable {
             rmdir(folder)
         }
         try #require(mkfifo("\(folder)/fifo", 0o600) == 0)
-        // O_RDWR first, so that no open waits for the other end.
+        // O_RDWR first, so that neither of the other opens waits.
         let both = try openDescriptor("\(folder)/fifo", O_RDWR)
         defer { closeDescriptor(both) }
         return (try openDescriptor("\(folder)/fifo", O_RDONLY), try openDescriptor("\(folder)/fifo", O_WRONLY))
     }
 
-    /// What is typed at the master is read from the slave. Raw: nothing is echoed or held until a newline.
+    /// What is written to the master is read from the slave. Raw mode: no echo, and no buffering of lines.
     private static func terminal() throws -> (Int32, Int32) {
         let master = try openDescriptor("/dev/ptmx", O_RDWR | O_NOCTTY)
         var unlock: Int32 = 0
@@ -105,7 +105,7 @@ struct Ends: Sendable {
         return (slave, master)
     }
 
-    // MARK: Past the library
+    // MARK: Without the library
 
     func put(_ bytes: [UInt8]) {
         #expect(Glibc.write(writing, bytes, bytes.count) == bytes.count)
@@ -117,7 +117,7 @@ struct Ends: Sendable {
         return Array(bytes.prefix(max(read, 0)))
     }
 
-    /// Whether the last descriptor of one end is closed, wherever its number may be by now.
+    /// Whether the last descriptor of an end is closed, wherever its number may be used now.
     var isReadingEndGone: Bool { Self.isGone(writing, Int16(POLLERR)) }
     var isWritingEndGone: Bool { Self.isGone(reading, Int16(POLLHUP)) }
 
@@ -126,7 +126,7 @@ struct Ends: Sendable {
         return Glibc.poll(&entry, 1, 0) == 1 && entry.revents & sign != 0
     }
 
-    /// Writes until there is no room left. Returns the number of bytes.
+    /// Writes until the buffers are full. Returns the number of bytes.
     func fillUp() -> Int {
         let flags = fcntl(writing, F_GETFL)
         _ = fcntl(writing, F_SETFL, flags | O_NONBLOCK)
@@ -137,7 +137,7 @@ struct Ends: Sendable {
         return total
     }
 
-    /// Reads that many bytes away.
+    /// Reads and discards that many bytes.
     func drain(_ count: Int) {
         var left = count
         while left > 0, case let got = get(min(left, 65536)).count, got > 0 { left -= got }

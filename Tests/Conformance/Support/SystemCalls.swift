@@ -1,6 +1,6 @@
 import CKernel
 
-/// System calls that the library does not need and the tests do: numbers by the kernel's tables.
+/// System calls that only the tests need, with the numbers of the kernel's tables.
 enum SystemCall {
     #if arch(x86_64)
         static let pipe2 = 293
@@ -15,11 +15,11 @@ enum SystemCall {
     static let fsconfig = 431
     static let fsmount = 432
 
-    /// The value or a negative errno.
+    /// Returns the value or a negative errno.
     static func call(_ number: Int, _ a: Int = 0, _ b: Int = 0, _ c: Int = 0, _ d: Int = 0, _ e: Int = 0) -> Int {
         ck_system_call_6(number, a, b, c, d, e, 0)
     }
 }
 
-/// A pointer as a system call's argument.
+/// A pointer as an argument of a system call.
 func address(_ pointer: UnsafeRawPointer?) -> Int { Int(bitPattern: pointer) }

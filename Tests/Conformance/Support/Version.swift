@@ -1,16 +1,16 @@
 import Glibc
 import Testing
 
-/// Content that tells which of many versions it is, and whether it is the whole of it.
+/// Content that identifies its version, and whether it is complete.
 enum Version {
-    /// As the program `replace-loop` writes it too: the number in 8 bytes, and then up to 200 KB that follow from it.
+    /// The same as the program `replace-loop` writes: the number in 8 bytes, then up to 200 KB that follow from it.
     static func bytes(_ version: Int) -> [UInt8] {
         let size = 8 + version &* 7919 % 200_000
         return withUnsafeBytes(of: version.littleEndian) { Array($0) }
             + [UInt8](repeating: UInt8(truncatingIfNeeded: version &* 31), count: size - 8)
     }
 
-    /// nil if it is not one whole version.
+    /// nil if the bytes are not one complete version.
     static func of(_ bytes: [UInt8]) -> Int? {
         guard bytes.count >= 8 else { return nil }
         let version = bytes.withUnsafeBytes { Int(littleEndian: $0.loadUnaligned(as: Int.self)) }
@@ -19,7 +19,7 @@ enum Version {
 }
 
 extension Scratch {
-    /// The names in the folder, or in one below it, in order.
+    /// The sorted names in the folder, or in a folder below it.
     func names(in folder: String = ".") throws -> [String] {
         let entries = try #require(opendir(path(folder)))
         defer { closedir(entries) }

@@ -2,7 +2,7 @@ import AIO
 import AIOCore
 import Testing
 
-/// A way for an operation to be carried out: an engine, behind one of the two interfaces.
+/// How an operation is performed: by an engine, through one of two interfaces.
 struct Way: Sendable, Hashable, CustomTestStringConvertible {
     enum Interface: String, Sendable, CaseIterable {
         case runtime = "IORuntime"
@@ -14,7 +14,7 @@ struct Way: Sendable, Hashable, CustomTestStringConvertible {
 
     var testDescription: String { "\(engine), \(interface.rawValue)" }
 
-    /// Makes what performs operations in this way, and sees that nothing is left of it.
+    /// Runs `body` with a performer for this way, and checks that nothing is left of it.
     func run<R>(
         queueDepth: Int = 64, workerLimit: Int = 8, _ body: (Performer) async throws -> R
     ) async throws -> R {
@@ -57,7 +57,7 @@ enum Performer {
         }
     }
 
-    /// Performs an operation that is to complete with `value`.
+    /// Performs an operation that must complete with `value`.
     func expect(
         _ operation: Operation, completesWith value: Int, deadline: Deadline = .never,
         sourceLocation: SourceLocation = #_sourceLocation
@@ -66,7 +66,7 @@ enum Performer {
         #expect(Int(result) == value, sourceLocation: sourceLocation)
     }
 
-    /// Performs an operation that is to fail with this errno.
+    /// Performs an operation that must fail with this errno.
     func expect(
         _ operation: Operation, failsWith errno: Int32, sourceLocation: SourceLocation = #_sourceLocation
     ) async {
@@ -74,7 +74,7 @@ enum Performer {
         #expect(result == errno, "\(operation)", sourceLocation: sourceLocation)
     }
 
-    /// The error's number; 0 if there was no error, -1 if it has no number.
+    /// The errno of the error; 0 if there was no error, -1 if the error has none.
     func errno(of operation: Operation) async -> Int32 {
         do throws(IOError) {
             try await perform(operation)
@@ -85,15 +85,15 @@ enum Performer {
     }
 }
 
-/// A runtime over `engine` that is shut down at the end, with nothing in flight. What it logs is a failure, unless
-/// `configure` sets another log.
+/// Runs `body` with a runtime over `engine`, which is shut down afterwards and must have nothing in flight then. A line
+/// in its log is a failure, unless `configure` sets another log.
 func withRuntime<R>(
     _ engine: EngineKind, _ configure: (inout IORuntime.Configuration) -> Void = { _ in },
     _ body: (IORuntime) async throws -> R
 ) async throws -> R {
     var configuration = IORuntime.Configuration()
     configuration.engine = .forced(engine)
-    // All tests at once share the system's limit of Linux AIO operations.
+    // All tests together share the system's limit of Linux AIO operations.
     configuration.queueDepth = 64
     configuration.log = { line in Issue.record("logged: \(line)") }
     configure(&configuration)
@@ -110,14 +110,15 @@ func withRuntime<R>(
     return result
 }
 
-/// A queue over `engine`, which must end with nothing in flight. What it blocks is a thread of its own.
+/// Runs `body` with a queue over `engine`, which must end with nothing in flight. It runs on a separate thread, which
+/// it may block.
 func withQueue<R>(
     _ engine: EngineKind, _ configure: (inout IOQueue.Configuration) -> Void = { _ in },
     _ body: (IOQueue) async throws -> R
 ) async throws -> R {
     var configuration = IOQueue.Configuration()
     configuration.engine = .forced(engine)
-    // All tests at once share the system's limit of Linux AIO operations.
+    // All tests together share the system's limit of Linux AIO operations.
     configuration.queueDepth = 64
     configure(&configuration)
     return try await BlockingThread.with {
