@@ -2,17 +2,17 @@ import Foundation
 import Testing
 import UnitSupport
 
-/// Random programs give the same over the system's libraries and over ours: results, memory, files, streams, counters and
-/// signals. `Scripts/differential` does the same for hours, on more file systems.
+/// Random programs have the same outcome over the system's libraries and over ours: results, memory, files, streams,
+/// counters and signals. `Scripts/differential` runs longer, on more file systems.
 @Suite(.serialized, .timeLimit(.minutes(60))) struct DifferentialTests {
     static let interpreters = [Program("differ_libaio", .libaio), Program("differ_posixaio", .posixaio)]
 
-    /// `DIFFERENTIAL_SECONDS` is for longer runs.
+    /// `DIFFERENTIAL_SECONDS` sets the length of a run.
     static let seconds =
         Environment.inherited["DIFFERENTIAL_SECONDS"].flatMap(Int.init)
         ?? (Environment.isContinuousIntegration ? 25 : 5)
-    /// Each run another, which it says; `DIFFERENTIAL_SEED` repeats one. In CI always the same: what a change did not
-    /// bring about is not to hold it up, and is looked for by `Scripts/differential`.
+    /// Each run has a new seed, which it prints; `DIFFERENTIAL_SEED` repeats one. CI always uses the same seed, so that
+    /// a fault which a change did not introduce does not block it; `Scripts/differential` finds such faults.
     static let seed =
         Environment.inherited["DIFFERENTIAL_SEED"]
         ?? (Environment.isContinuousIntegration ? "1" : String(UInt32.random(in: 1...999_999)))
@@ -28,7 +28,7 @@ import UnitSupport
             try FileManager.default.createDirectory(atPath: memory, withIntermediateDirectories: true)
             defer { try? FileManager.default.removeItem(atPath: memory) }
             var command = Command([comparison, executable, library, "\(Self.seconds)", Self.seed, folder, memory])
-            // A difference is made small before it is told.
+            // A difference is reduced before it is reported.
             command.limit = .seconds(Self.seconds * 2 + 300)
             return try await command.run()
         }

@@ -1,31 +1,31 @@
 import Foundation
 import Testing
 
-/// A fuzzer of one of our libraries: a program that takes a folder, seconds and a seed, and ends with `ok`.
+/// A fuzzer of one of our libraries: a program that takes a folder, seconds and a seed, and prints `ok` at its end.
 struct Fuzzer: Sendable, CustomTestStringConvertible {
     let program: Program
-    /// What it is told for the system's library; nil if that cannot stand it.
+    /// Further arguments for a run over the system's library; nil if that library does not survive the fuzzer.
     let systemArguments: [String]?
 
     var testDescription: String { program.name }
 
     static let libaio = Fuzzer("fuzz_libaio", .libaio, systemArguments: ["system"])
-    // libc's crashes when a signal interrupts lio_listio.
+    // libc's library crashes when a signal interrupts lio_listio.
     static let posixaio = Fuzzer("fuzz_posixaio", .posixaio, systemArguments: nil)
     static let all = [libaio, posixaio]
 
     private init(_ name: String, _ library: Library, systemArguments: [String]?) {
         var program = Program(name, library)
-        // What hangs is ended well after what is slow.
+        // Long enough for a slow run; what takes longer hangs.
         program.limit = .seconds(Self.seconds + 90)
         self.program = program
         self.systemArguments = systemArguments
     }
 
-    /// `FUZZ_SECONDS` is for longer runs: Scripts/fuzz.
+    /// `FUZZ_SECONDS` sets the length of a run (Scripts/fuzz).
     static let seconds =
         Environment.inherited["FUZZ_SECONDS"].flatMap(Int.init) ?? (Environment.isContinuousIntegration ? 20 : 5)
-    /// Each run another, which it says; `FUZZ_SEED` repeats one.
+    /// Each run has a new seed, which it prints; `FUZZ_SEED` repeats one.
     static let seed = Environment.inherited["FUZZ_SEED"] ?? String(UInt32.random(in: 1...999_999))
 
     func run(_ way: Way?, seconds: Int = Self.seconds, extra: [String] = []) async throws {
@@ -37,7 +37,7 @@ struct Fuzzer: Sendable, CustomTestStringConvertible {
 }
 
 @Suite(.serialized, .timeLimit(.minutes(60))) struct FuzzTests {
-    /// That it finds nothing there shows that it asks for nothing that is not allowed.
+    /// The fuzzer finds nothing there, so it makes no invalid demands.
     @Test(arguments: Fuzzer.all)
     func theSystemsLibraryStandsIt(_ fuzzer: Fuzzer) async throws {
         guard let arguments = fuzzer.systemArguments else { return }

@@ -23,7 +23,7 @@ import UnitSupport
         try await expectSame(program, way, better: Self.better)
     }
 
-    /// The main thread's stack is known to be there; of other memory the kernel is asked once a block.
+    /// The main thread's stack is known to be readable; for other memory the library makes one call per block.
     @Test func memoryIsLookedAtOnceASubmissionAtMost() async throws {
         guard let tracer = Environment.path(ofTool: "strace") else {
             try Test.cancel("\(skipped("no strace is installed"))")
@@ -47,7 +47,7 @@ import UnitSupport
         }
     }
 
-    /// `program: case/what`, and what is better there. What may be as the system's has that result in the list as well.
+    /// Keys are `program: case/what`. If the system's result is right too, it is in the list as well.
     static let better: [String: Better] = [
         "contexts: sizes/of -2147483648": Better(
             "-EINVAL, context null", "-EAGAIN, context null",

@@ -2,7 +2,7 @@ import Foundation
 import Testing
 import UnitSupport
 
-/// What our libraries are as files.
+/// Properties of our libraries' files.
 @Suite(.timeLimit(.minutes(15))) struct LibraryFileTests {
     private static let libraries = [Library.libaio, .posixaio]
 

@@ -1,19 +1,19 @@
 import Testing
 
-/// Programs give the same results with libc's POSIX AIO and with ours, but where libc's is known to be defective.
+/// Programs give the same results with libc's POSIX AIO and with ours, except where libc's is known to be defective.
 @Suite(.serialized, .timeLimit(.minutes(15))) struct PosixAIOTests {
     static let programs = [
         "posix_calls", "posix_streams", "posix_notify", "posix_waits", "posix_process", "posix_unwinding",
         "posix_whole_writes", "posix_closes", "posix_scarcity",
     ].map { Program($0, .posixaio) }
 
-    // libc's is a part of libc: there is no place to put ours in.
+    // libc's implementation is part of libc, so ours can only be preloaded.
     @Test(arguments: programs, Way.preloads)
     func resultsAreThoseOfTheSystemsLibrary(_ program: Program, _ way: Way) async throws {
         try await expectSame(program, way, better: Self.better)
     }
 
-    /// `program: case/what`, and what is better there.
+    /// Keys are `program: case/what`.
     static let better: [String: Better] = [
         "posix_scarcity: no-threads-from-the-beginning/first": Better(
             "0 refused, all done: yes, sync 0", because: needsNoThread),

@@ -1,6 +1,6 @@
 import Testing
 
-/// libaio.so.1 stands in for libc's `syscall`. What comes through it for Linux AIO, `LibAIOTests` tells.
+/// libaio.so.1 replaces libc's `syscall`. Calls of Linux AIO through it are tested by `LibAIOTests`.
 @Suite(.timeLimit(.minutes(15))) struct RawCallTests {
     @Test(arguments: Way.all)
     func callsAtUnusualMomentsAreMadeAsWithoutUs(_ way: Way) async throws {

@@ -2,17 +2,17 @@ import Foundation
 import Testing
 import UnitSupport
 
-/// A run of a program that others wrote, as Debian has it, which checks its data itself.
+/// A run of a third-party program, as packaged by Debian, that verifies its own data.
 struct RealProgram: Sendable, CustomTestStringConvertible {
     let name: String
     let library: Library
-    /// One after the other in a folder of their own.
+    /// Run one after the other in a new folder.
     let commands: [[String]]
-    /// What the last but `after` of them has to say: a program that did nothing is no success.
+    /// The expected output of the last command but `after`: a program that did nothing has not succeeded.
     let says: [String]
-    /// Commands at the end that say nothing of importance.
+    /// The number of commands at the end whose output does not matter.
     var after = 0
-    /// What a script runs besides.
+    /// Tools that a script needs in addition.
     var needs: [String] = []
 
     var testDescription: String { name }
@@ -42,14 +42,14 @@ struct RealProgram: Sendable, CustomTestStringConvertible {
     private func check(_ outcome: Outcome, _ command: String, _ expected: [String]) {
         let all = "\(outcome.output)\(outcome.errors)"
         #expect(outcome.succeeded, "\(command) \(outcome.ending)\n\(all)")
-        // The loader's warning: without the library everything would be in order.
+        // The loader's warning: without our library everything would succeed.
         #expect(!outcome.errors.contains("cannot be preloaded"), "\(outcome.errors)")
         for text in expected { #expect(all.contains(text), "\(command) does not say \(text)\n\(all)") }
     }
 }
 
 extension RealProgram {
-    /// Writes in random order, reads back (partly while it writes) and compares.
+    /// Writes in random order, reads back (partly while writing) and verifies.
     private static func fio(_ name: String, _ engine: Library, jobs: Int = 1, _ options: String...) -> RealProgram {
         let engineName = engine.name == Library.libaio.name ? "libaio" : "posixaio"
         let common = [
@@ -72,7 +72,7 @@ extension RealProgram {
         ]
     }
 
-    /// How many operations it makes of it is chance.
+    /// The number of operations is random.
     private var anyAmount: RealProgram {
         RealProgram(name: name, library: library, commands: commands, says: ["err= 0", "issued rwts: total="])
     }
@@ -87,19 +87,20 @@ extension RealProgram {
             stressapptest, mariaDB("fsync"), mariaDB("O_DIRECT"), qemuNBD, qemuStorageDaemon,
         ]
 
-    /// Does no asynchronous I/O, and is linked with a library (libcap-ng) whose constructor closes descriptors: that runs
-    /// before those of a library that is preloaded.
+    /// A program without asynchronous I/O, linked with a library (libcap-ng) whose constructor closes descriptors, and
+    /// runs before those of preloaded libraries.
     static let bystanders: [RealProgram] = [
         RealProgram(name: "setpriv", library: .libaio, commands: [["setpriv", "--nnp", "echo", "ran"]], says: ["ran"])
     ]
 
     static let posixaio: [RealProgram] = fio(.posixaio) + [stressNG("aio", .posixaio)]
 
-    /// Makes the system calls itself, through libc's function.
+    /// A program that makes the system calls itself, through libc's `syscall`.
     static let raw: [RealProgram] = [stressNG("aiol", .libaio)]
 
-    /// With more than one in flight sysbench cannot check its data: its threads have one buffer each, which it looks at
-    /// before the event has come. (With direct I/O it finds errors over the system's library for that reason.)
+    /// sysbench cannot verify its data with more than one operation in flight: each of its threads has one buffer,
+    /// which it checks before the event has come. (With direct I/O it finds errors over the system's library for that
+    /// reason.)
     private static func sysbench(inFlight: Int, _ validation: String) -> RealProgram {
         let common = ["sysbench", "fileio", "--file-num=4", "--file-total-size=16M", "--validate=\(validation)"]
         let mode = ["--file-io-mode=async", "--file-async-backlog=\(inFlight)", "--file-test-mode=rndrw"]
@@ -121,7 +122,7 @@ extension RealProgram {
     }
 
     private static func qemuIO(_ cache: String) -> RealProgram {
-        // A pattern that is not there makes it end with 1.
+        // It exits with 1 if a pattern is not found.
         let steps = [
             "write -P 0x5a 0 4M", "aio_write -P 0x33 64k 64k", "aio_write -P 0x44 1M 512k", "aio_flush",
             "read -P 0x33 64k 64k", "read -P 0x44 1M 512k", "read -P 0x5a 2M 2M", "aio_read -P 0x5a 128k 64k",
@@ -145,7 +146,7 @@ extension RealProgram {
             says: ["successful run completed"])
     }
 
-    /// Copies in memory, and writes to a file, reads and compares through libaio.
+    /// Copies in memory, and writes, reads and verifies a file through libaio.
     private static let stressapptest = RealProgram(
         name: "stressapptest", library: .libaio,
         commands: [
@@ -158,9 +159,8 @@ extension RealProgram {
 }
 
 extension RealProgram {
-    /// A server without clients, which carries out statements and ends; then another, which finds the rows of the first.
-    /// The table is larger than the memory for its pages. Releases that do not know `innodb-linux-aio` may take an
-    /// io_uring of their own.
+    /// A server without clients executes statements and ends; a second one then finds the rows of the first. The table
+    /// is larger than the buffer pool. Releases without `innodb-linux-aio` may use an io_uring of their own.
     fileprivate static func mariaDB(_ flushing: String) -> RealProgram {
         let server = [
             "mariadbd", "--no-defaults", "--bootstrap", "--user=root", "--datadir=.", "--tmpdir=.",
@@ -185,7 +185,7 @@ extension RealProgram {
         DELETE FROM t WHERE id % 7 = 0;
         """
 
-    /// The server ends with an error if anything but 0 is to go into `wrong`.
+    /// The server fails if a value other than 0 is inserted into `wrong`.
     private static let rowsFound = """
         USE d;
         INSERT INTO t SELECT id + 100000, k, v FROM t;
@@ -206,7 +206,7 @@ extension RealProgram {
             --export type=nbd,id=export,node-name=disk,name=,writable=on
         """, format: "raw")
 
-    /// A server of a disk, whose clients write, read and compare.
+    /// A disk server, whose clients write, read and compare.
     private static func server(_ tool: String, _ command: String, format: String) -> RealProgram {
         let script = """
             set -e
@@ -236,9 +236,9 @@ extension RealProgram {
     }
 }
 
-/// Unmodified programs run with our libraries, and find their data as they wrote it.
+/// Unmodified programs run with our libraries, and find their data unchanged.
 @Suite(.serialized, .timeLimit(.minutes(15))) struct RealProgramTests {
-    /// Otherwise it would be the program's, or the machine's, fault.
+    /// Otherwise the program or the machine would be at fault.
     @Test(arguments: RealProgram.libaio + RealProgram.posixaio + RealProgram.raw + RealProgram.bystanders)
     func runsWithTheSystemsLibrary(_ program: RealProgram) async throws {
         try await program.run(nil)

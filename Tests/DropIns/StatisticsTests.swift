@@ -2,10 +2,10 @@ import Foundation
 import Testing
 import UnitSupport
 
-/// AIO_STATS has a summary written of what a library did in a process.
+/// AIO_STATS requests a summary of a library's work in a process.
 @Suite(.timeLimit(.minutes(15))) struct StatisticsTests {
     private static let program = Program("statistics", .libaio)
-    /// The program's own.
+    /// The program's own exit status.
     private static let ending = Ending.exited(3)
 
     @Test(arguments: ["return", "_exit"], ["auto", "io_uring", "threads"])
@@ -20,13 +20,13 @@ import UnitSupport
         #expect(summary["fsync"] == 1)
         #expect(summary["completed"] == 41)
         #expect(summary["failed"] == 0)
-        // It was refused in the call: no operation, but a call.
+        // The refused operation counts as a call, not as an operation.
         #expect(summary["in a call that submits"] == 42)
         #expect(summary["from acceptance to completion"] == 41)
         #expect(summary["in flight at most"] == 1)
         let carried = ["by the engine", "by a worker thread", "from the page cache"].compactMap { summary[$0] }
         #expect(carried.reduce(0, +) == 41)
-        // The page cache may say no even where it holds the page.
+        // RWF_NOWAIT may fail even if the page is cached.
         #expect((summary["from the page cache"] ?? 0) > 20)
     }
 
@@ -105,13 +105,13 @@ import UnitSupport
         }
     }
 
-    /// Memory for one thread's stack less than there is: no engine can start.
+    /// The address space has less room than a thread's stack needs, so no engine can start.
     @Test func anEngineThatCouldNotStartIsSaidNotToHave() async throws {
         let outcome = try await run(["no-threads"], ["AIO_STATS": "1", "AIO_ENGINE": "threads"])
         #expect(outcome.errors.contains("\n    engine  none: it could not start: "), "\(outcome.errors)")
     }
 
-    /// Direct transfers, syncs, and polls of what is always ready.
+    /// Direct transfers, syncs, and polls of files that are always ready.
     @Test func whatTheKernelDoesWithoutWaitingNeedsNoEngine() async throws {
         let outcome = try await run(["kernels"], ["AIO_STATS": "1"])
         #expect(outcome.ending == Self.ending, "\(outcome.errors)")
@@ -147,7 +147,7 @@ import UnitSupport
 /// A block that the library wrote.
 private struct Summary {
     var title: String
-    /// The first number of each line, by what stands before it.
+    /// The first number of each line, by the text before it.
     private var counts: [String: Int] = [:]
 
     static func all(in text: String) -> [Summary] {

@@ -1,5 +1,5 @@
-// The binary interface of Linux AIO and of libaio.so.1, declared here from the kernel's and the library's
-// documentation: the tests need no development package, and say themselves what a program was compiled with.
+// The binary interface of Linux AIO and of libaio.so.1, declared from the documentation of the kernel and the library:
+// so the tests need no development package, and determine what a program is compiled against.
 #pragma once
 
 #include <signal.h>

@@ -1,5 +1,5 @@
-// What every program of the tests is built from: named cases, each in a process of its own, which print facts. A fact
-// is a line `case/what: result`, the same in every run; a case that crashes or hangs leaves a line that says so.
+// The frame of all test programs: named cases, each in a separate process, which print facts. A fact is a line
+// `case/what: result` that is the same in every run. A case that crashes or hangs leaves a line that says so.
 #pragma once
 
 #include <errno.h>
@@ -22,11 +22,11 @@ struct test_case {
     void (*run)(void);
 };
 
-/// A case that waits for something that never comes is ended after so many seconds.
+/// Seconds after which a case that hangs is ended.
 enum { CASE_LIMIT = 20 };
 
 static const char *case_name = "";
-/// A folder of this run's own, which its maker removes.
+/// A folder for this run, which its creator removes.
 static const char *scratch_folder = "/tmp";
 
 __attribute__((format(printf, 2, 3))) static inline void fact(const char *what, const char *format, ...) {
@@ -39,14 +39,15 @@ __attribute__((format(printf, 2, 3))) static inline void fact(const char *what, 
     fflush(stdout);
 }
 
-/// Ends the case: it could not be set up.
+/// Ends the case, whose set-up failed.
 static inline void broken(const char *what) {
     printf("%s: broken: %s: %s\n", case_name, what, strerror(errno));
     fflush(stdout);
     _exit(1);
 }
 
-/// A count as it is, a negative error number by its name. One of a few buffers: good for one fact.
+/// A count in digits, or the name of a negative errno. The text is in one of a few rotating buffers, enough for one
+/// fact.
 static inline const char *result_name(long result) {
     static _Thread_local char texts[8][32];
     static _Thread_local unsigned next;
@@ -69,7 +70,7 @@ static inline void *aligned_memory(size_t size) {
     return memory;
 }
 
-/// A byte that tells its offset in a file, and the file.
+/// A byte that follows from its offset in a file and from a seed.
 static inline uint8_t known_byte(uint64_t offset, uint64_t seed) {
     uint64_t mixed = (offset / 8 + seed * 0x10001) * 0x9e3779b97f4a7c15u;
     return (uint8_t)(mixed >> (8 * (offset % 8)));
@@ -93,7 +94,7 @@ static inline bool is_filled(const void *memory, size_t size, uint8_t byte) {
     return true;
 }
 
-/// Opens a new file without a name, of this size and known content.
+/// Opens a new unnamed file of this size, with known content.
 static inline int new_file(int flags, size_t size, uint64_t seed) {
     char path[4096];
     snprintf(path, sizeof path, "%s/file-XXXXXX", scratch_folder);
@@ -114,7 +115,7 @@ static inline int new_file(int flags, size_t size, uint64_t seed) {
     return file;
 }
 
-/// Takes a file's pages out of the cache: to read it has to wait for the disk.
+/// Removes a file's pages from the cache, so that a read has to wait for the disk.
 static inline void make_cold(int file) {
     fsync(file);
     posix_fadvise(file, 0, 0, POSIX_FADV_DONTNEED);
@@ -126,7 +127,7 @@ static inline pthread_t start_thread(void *(*body)(void *), void *argument) {
     return thread;
 }
 
-/// Waits until a thread of this process sleeps in the kernel; false if it has ended.
+/// Waits until a thread of this process sleeps in the kernel. Returns false if the thread has ended.
 static inline bool waits_in_kernel(pid_t thread) {
     char path[64], line[512];
     snprintf(path, sizeof path, "/proc/self/task/%d/stat", thread);
@@ -147,7 +148,7 @@ static inline void run_case(const struct test_case *test) {
     pid_t child = fork();
     if (child < 0) { broken("fork"); }
     if (child == 0) {
-        // The default action ends the process, whatever its threads do.
+        // The default action of SIGALRM ends the process, whatever its threads do.
         alarm(CASE_LIMIT);
         test->run();
         fflush(stdout);

@@ -1,5 +1,5 @@
-// A program that closes every number that it does not know while operations are in flight: they go on, and nothing is
-// written to the files that it opens afterwards.
+// A program that closes all descriptors that it does not know while operations are in flight. The operations continue,
+// and nothing is written to the files that the program opens afterwards.
 #include "libaio_cases.h"
 
 #include "closing.h"
@@ -23,7 +23,7 @@ static void everything_is_closed(void) {
         io_context_t context = new_context(8);
         int event = dup2(eventfd(0, 0), 4);
         long before = cold_read(context, low, 4096);
-        // One that is in flight meanwhile, with an eventfd that the program closes.
+        // An operation in flight meanwhile, with an eventfd that the program closes.
         make_cold(low);
         struct iocb reading = block(IOCB_CMD_PREAD, low, bytes, 4096, 8192);
         reading.flags = IOCB_FLAG_RESFD;
@@ -49,7 +49,7 @@ static void everything_is_closed(void) {
     }
 }
 
-/// What is not the library's is the program's to close, and errors are as ever.
+/// Descriptors that are not the library's can be closed, and errors are reported as usual.
 static void numbers_of_the_programs_own(void) {
     io_context_t context = new_context(8);
     int file = new_file(O_RDONLY, 65536, 3);
@@ -70,7 +70,7 @@ static void numbers_of_the_programs_own(void) {
     fact("errno after closefrom", "%d", errno);
 }
 
-/// A child has none of its parent's: it closes them, and begins afresh.
+/// A child closes all descriptors that it inherited from its parent, and can then use the library.
 static void a_child_closes_all(void) {
     io_context_t context = new_context(8);
     int file = new_file(O_RDONLY, 65536, 3);

@@ -1,4 +1,4 @@
-// Ways in which a program closes what it does not know.
+// Ways in which a program closes descriptors that it does not know.
 #pragma once
 
 #include <sys/resource.h>
@@ -14,7 +14,7 @@ static inline void limit_descriptors(void) {
     if (setrlimit(RLIMIT_NOFILE, &limit) != 0) { broken("setrlimit"); }
 }
 
-/// All numbers from `first` on.
+/// Closes all numbers from `first` on.
 static inline void close_all(int kind, int first) {
     switch (kind) {
     case 0: closefrom(first); break;
@@ -28,7 +28,7 @@ static inline void close_all(int kind, int first) {
     }
 }
 
-/// Opens the program's own file under as many numbers as there are, and tells how many that were.
+/// Opens the program's own file under all free numbers, and returns their count.
 static inline int open_own(const char *path) {
     int count = 0;
     while (open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600) >= 0) { count++; }

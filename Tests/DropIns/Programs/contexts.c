@@ -1,4 +1,4 @@
-// Making and ending contexts: sizes, bad pointers, double and concurrent ends.
+// Creating and destroying contexts: sizes, bad pointers, double and concurrent destruction.
 #include "libaio_cases.h"
 
 #include <poll.h>
@@ -57,7 +57,7 @@ static void end_twice(void) {
     fact_result("second", io_destroy(context));
 }
 
-/// A stale name: the library under it may have put something else at its address.
+/// A stale context: the library may have reused its address.
 static void use_after_end(void) {
     io_context_t context = new_context(8);
     io_destroy(context);
@@ -99,7 +99,7 @@ static void end_with_polls_in_flight(void) {
     fact_result("the pipe still works", write(ends[1], "x", 1));
 }
 
-/// What is in flight is over when io_destroy returns: its buffers hold what was read.
+/// When io_destroy returns, operations in flight have ended, and their buffers hold the data.
 static void end_with_reads_in_flight(void) {
     enum { SIZE = 1 << 20, COUNT = 16 };
     int file = new_file(O_RDONLY | O_DIRECT, SIZE * COUNT, 3);
@@ -151,7 +151,7 @@ static void end_wakes_waiters(void) {
     fact_result("second waiter", waiter_results[1]);
 }
 
-/// INDEX 1 waits with a signal mask.
+/// The waiter with index 1 passes a signal mask.
 static void *wait_for_more(void *argument) {
     long index = (long)argument;
     struct io_event events[8];
@@ -165,7 +165,7 @@ static void *wait_for_more(void *argument) {
     return NULL;
 }
 
-/// What is done, but too little for one that waits, is given to him at the end.
+/// Events that are fewer than a waiter wants are given to it when the context is destroyed.
 static void end_gives_waiters_what_is_there(void) {
     int file = new_file(O_RDWR, 4096, 1);
     static char bytes[3][1000];
@@ -177,7 +177,7 @@ static void end_gives_waiters_what_is_there(void) {
         pthread_t thread = start_thread(wait_for_more, (void *)index);
         while (__atomic_load_n(&waiters[index], __ATOMIC_SEQ_CST) == 0) { sched_yield(); }
         waits_in_kernel(waiters[index]);
-        // What the end takes back is not among it.
+        // An operation that the destruction cancels has no event among them.
         struct iocb poll = block(IOCB_CMD_POLL, ends[0], (void *)POLLIN, 0, 0);
         if (submit_one(shared_context, &poll) != 1) { broken("io_submit"); }
         for (int each = 0; each < 3; each++) {
@@ -232,12 +232,12 @@ static void thousands(void) {
         read += perform(contexts[index], block(IOCB_CMD_PREAD, file, bytes, 16, 0)) == 16;
     }
     fact_result("read through some", read);
-    // Each end waits for a grace period in the kernel: the rest ends with the process.
+    // Each io_destroy waits for a grace period in the kernel; so the process' end destroys the rest.
     for (int index = 0; index < made; index += 97) { ended += io_destroy(contexts[index]) == 0; }
     fact_result("ended", ended);
 }
 
-/// One after the other, far more than there may be at once: each end gives back all that its beginning took.
+/// One after the other, far more contexts than can exist at a time: each destruction releases everything.
 static void made_and_ended_in_turn(void) {
     int good = 0;
     for (int round = 0; round < 60; round++) {
@@ -247,7 +247,7 @@ static void made_and_ended_in_turn(void) {
     fact_result("good rounds", good);
 }
 
-/// A context is no file: no limit of files is its.
+/// A context is no file, so limits on files do not apply to it.
 static void made_within_limits_of_files(void) {
     io_context_t context = NULL;
     setrlimit(RLIMIT_FSIZE, &(struct rlimit){0, RLIM_INFINITY});

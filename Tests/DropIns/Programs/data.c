@@ -1,4 +1,4 @@
-// Data integrity with many operations in flight: every byte comes from where it belongs, and lands there.
+// Data integrity with many operations in flight: every byte is read from, and written to, the right place.
 #include "libaio_cases.h"
 
 #include <sys/uio.h>
@@ -16,7 +16,7 @@ static uint64_t next_random(void) {
     return state;
 }
 
-/// A block of the file, whole or cut in four.
+/// A transfer of one block, whole or split into four vectors.
 static struct iocb transfer(int file, int slot, uint64_t number, bool isWrite, bool isVectored) {
     uint8_t *place = memory + (size_t)slot * BLOCK;
     struct iocb one;
@@ -33,7 +33,7 @@ static struct iocb transfer(int file, int slot, uint64_t number, bool isWrite, b
     return one;
 }
 
-/// Transfers every block once, in an order that looks random, with DEPTH in flight. How many were as they should be.
+/// Transfers every block once, in pseudorandom order, with DEPTH in flight. Returns how many were correct.
 static int transfer_all(int file, bool isWrite, bool isVectored, uint64_t seed) {
     int good = 0, begun = 0, done = 0;
     static uint32_t order[BLOCKS];
@@ -106,7 +106,7 @@ static void direct(void) { round_of(O_DIRECT, false); }
 static void direct_vectored(void) { round_of(O_DIRECT, true); }
 static void synchronous(void) { round_of(O_DSYNC, false); }
 
-/// Large ones, which a library may cut or hand on: none comes back short in the middle of a file.
+/// Large transfers, which a library may split: none is short in the middle of a file.
 static void large(void) {
     enum { PART = 1 << 20, PARTS = 16 };
     int file = new_file(O_RDWR, PART * PARTS, 3);
@@ -129,7 +129,8 @@ static void large(void) {
     fact_bool("what was written", pread(file, memory, PART, PART) == PART && is_known(memory, PART, PART, 4));
 }
 
-/// Appends through one context, by turns to both descriptors of one file: each lands once, whole, and where its turn was.
+/// Appends through one context, alternating between two descriptors of a file: each is written once, whole, and in
+/// order.
 static void append_to(int file, int other) {
     enum { COUNT = 64, PART = 1000 };
     context = new_context(COUNT);

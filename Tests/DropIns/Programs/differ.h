@@ -1,9 +1,10 @@
-// What the interpreters of the differential test share: programs as text, one step a line, and the transcript of a run.
+// What the interpreters of the differential test share: programs as text, one step per line, and the transcript of a
+// run.
 //
-// A program is made from a seed, and is a list of steps with numbers as arguments. Every list of steps is a program
-// that ends and that has one right outcome: an interpreter leaves out, by rules that look at the program alone, what
-// would wait for ever or race with what is in flight. So a program can be made small by dropping steps. What happened
-// is told as lines `what: result`, which differ_compare.c compares.
+// A program is generated from a seed, and is a list of steps with numbers as arguments. Every list of steps is a
+// program that ends and has one correct outcome: by rules that depend on the program alone, an interpreter omits what
+// would wait for ever or race with operations in flight. So a program can be reduced by removing steps. The transcript
+// consists of lines `what: result`, which differ_compare.c compares.
 #pragma once
 
 #include "random.h"
@@ -44,14 +45,14 @@ struct program {
     struct step steps[MOST_STEPS];
 };
 
-/// Each interpreter's own, ended by one without a name.
+/// The interpreter's steps, terminated by one without a name.
 extern const struct step_kind step_kinds[];
-/// Appends the steps of a program that `random` makes.
+/// Appends the steps of a random program.
 static void generate(struct fuzz_random *random, struct program *program);
 /// Runs a program in this process.
 static void run_program(const struct program *program);
 
-// The transcript lies in memory that children share, so that what was told before a crash is there.
+// The transcript is in memory that children share, so that it survives a crash.
 
 struct transcript {
     size_t length;
@@ -59,7 +60,7 @@ struct transcript {
 };
 
 static struct transcript *transcript;
-/// Before each line: which step it is, and of which process.
+/// The prefix of each line: the step and the process.
 static const char *speaker = "";
 
 __attribute__((format(printf, 1, 2))) static inline void tell(const char *format, ...) {
@@ -80,7 +81,7 @@ static inline const char *error_name(long error) {
     return error == 0 ? "0" : name ? name : "an unknown error";
 }
 
-/// A result as the kernel gives it: a count, or an error below zero. Several at once can be in one line.
+/// A result as the kernel returns it: a count or a negative errno. One line can hold several.
 static inline const char *result_text(long result) {
     static _Thread_local char texts[4][32];
     static _Thread_local unsigned next;
@@ -137,7 +138,7 @@ static inline bool read_step(struct step *step, const char *line) {
     return true;
 }
 
-/// `program SEED`, its steps, and `end`.
+/// Reads `program SEED`, its steps, and `end`.
 static inline bool read_program(FILE *file, struct program *program) {
     char line[512];
     program->count = 0;
@@ -155,12 +156,12 @@ static inline bool read_program(FILE *file, struct program *program) {
     return false;
 }
 
-// Running.
+// Execution.
 
 static const struct program *current;
 static int current_step;
 
-/// Runs some of the current program's steps, and says before each line which step it belongs to.
+/// Runs some steps of the current program, each of whose lines begins with the step's name.
 static inline void run_steps(int first, int end) {
     const char *before = speaker;
     char name[256];
@@ -173,8 +174,8 @@ static inline void run_steps(int first, int end) {
     }
 }
 
-/// A program that runs in a process of its own, so that each has fresh libraries, and crashes and hangs end no other.
-/// Some run at the same time: most of their time passes while the kernel ends contexts.
+/// A program that runs in a separate process, so that it starts with unused libraries, and a crash or hang ends no
+/// other program. Several run at the same time, since most of their time passes while the kernel destroys contexts.
 struct job {
     uint64_t seed;
     pid_t process;
@@ -225,7 +226,7 @@ static inline void finish_job(struct job *job) {
     job->process = 0;
 }
 
-/// Runs them all, and tells of each in their order.
+/// Runs all programs, and prints their transcripts in order.
 static inline void run_all(FILE *file) {
     static struct program program;
     static struct job jobs[JOBS];

@@ -1,8 +1,8 @@
-// The differences that are meant, each with its reason. A line of a transcript is `what: result`; the patterns are
-// those of fnmatch(3). After an allowed difference that `ends` the comparison, what follows from it is not compared.
+// Intended differences, each with its reason. A line of a transcript is `what: result`; the patterns are those of
+// fnmatch(3). After an allowed difference that `ends` the comparison, the rest of the transcript is not compared.
 //
-// What is allowed because of how a program is run, rather than because of what a line says, is marked "Allowed
-// difference" in the interpreters: counts of events, and masks of watches.
+// Differences that are allowed because of how a program is run, and not because of a line's content (counts of events,
+// masks of watches), are marked "Allowed difference" in the interpreters.
 #pragma once
 
 #include <fnmatch.h>
@@ -10,7 +10,7 @@
 #include <stddef.h>
 
 struct allowed {
-    /// Which interpreter.
+    /// The interpreter's name.
     const char *program;
     const char *what, *system, *ours;
     bool ends;
@@ -74,7 +74,8 @@ static const struct allowed allowed[] = {
     {"differ_libaio", "*cancel of * f*sync*", "-EINVAL*", "-EINPROGRESS*", true, can_be_cancelled},
 };
 
-// Faults of ours that are known and left. Each goes when it is mended; until then it would hide the others. There are none.
+// Known faults of ours, which would otherwise hide new ones. An entry is removed when its fault is fixed. There are
+// none.
 static const struct allowed left[] = {
     {NULL},
 };

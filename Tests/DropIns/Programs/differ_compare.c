@@ -1,9 +1,9 @@
-// Runs random programs over the system's library and over ours, and compares the transcripts. A program whose
-// transcript differs is run again, to tell what is different from what is not determined, and made small.
+// Runs random programs over the system's library and over ours, and compares the transcripts. A program with a
+// difference is run again, to tell a real difference from an undetermined result, and is then reduced.
 //
 //   differ_compare INTERPRETER LIBRARY SECONDS SEED FOLDER... [-- FILE]
 //
-// FILE holds programs to be run in place of random ones. It ends with 1 if there is a difference.
+// FILE contains programs that replace the random ones. The exit status is 1 if there is a difference.
 #include "differ_allowed.h"
 
 #include <ctype.h>
@@ -50,7 +50,7 @@ static void append(struct text *text, const char *bytes, size_t length) {
     text->bytes[text->length] = 0;
 }
 
-/// The lines of one program or transcript, `program SEED` and `end` among them.
+/// The lines of one program or transcript, including `program SEED` and `end`.
 struct lines {
     int count;
     char *lines[MOST_LINES];
@@ -61,7 +61,7 @@ static void clear(struct lines *lines) {
     lines->count = 0;
 }
 
-/// The next one from a text; false at its end.
+/// Reads the next one from a text; false at its end.
 static bool next_lines(const char **position, struct lines *lines) {
     clear(lines);
     while (**position) {
@@ -117,7 +117,7 @@ static struct run start(enum side side, const char *const *arguments) {
     return (struct run){process, ends[0], {NULL, 0}};
 }
 
-/// Takes what two runs say, as it comes.
+/// Reads the output of two runs as it arrives.
 static void finish(struct run *list, int count) {
     static char bytes[65536];
     int open_count = count;
@@ -152,7 +152,7 @@ static void write_text(const char *path, const char *bytes, size_t length) {
     }
 }
 
-/// Runs a text of programs on both sides at the same time, in folders of their own.
+/// Runs a text of programs on both sides at the same time, each in its own folder.
 static void run_both(const char *programs_text, struct text results[2]) {
     char path[4200], folders[2][4200];
     snprintf(path, sizeof path, "%s/programs", scratch);
@@ -179,12 +179,12 @@ static struct text generated(uint64_t seed, int count) {
     return run.text;
 }
 
-// Comparing.
+// Comparison.
 
 struct difference {
-    /// In both transcripts; -1 if there is none.
+    /// The line in both transcripts; -1 if there is no difference.
     int line;
-    /// What it is about, with numbers taken out, so that those of one kind are told once.
+    /// What differs, without numbers, so that each kind of difference is reported once.
     char signature[600];
 };
 
@@ -203,7 +203,7 @@ static void replace_all(char *text, size_t size, const char *from, const char *t
     }
 }
 
-/// Drops what is one example's alone, so that two differences of one kind read the same.
+/// Removes what is specific to one example, so that two differences of the same kind have the same signature.
 static void generalise(char *text, size_t size) {
     static const char *const synonyms[][2] = {{"file A", "file"}, {"file B", "file"}, {"file C", "file"}, {"file D",
         "file"},
@@ -242,7 +242,7 @@ static void describe(struct difference *difference, const char *system, const ch
     generalise(difference->signature, sizeof difference->signature);
 }
 
-/// The system's library itself has not carried something out, or has crashed: there is nothing to compare with.
+/// The system's library itself did not finish, or crashed, so there is nothing to compare with.
 static bool hangs(const struct lines *transcript) {
     for (int index = 0; index < transcript->count; index++) {
         if (strstr(transcript->lines[index], "has not ended") || strstr(transcript->lines[index], "does not end")
@@ -287,7 +287,8 @@ static void first_transcripts(const struct text texts[2], struct lines *system, 
 
 enum verdict { SAME, DIFFERENT, UNDETERMINED };
 
-/// Runs one program until it differs, a few times; whether the system's library itself says the same each time.
+/// Runs a program up to `tries` times, until it is UNDETERMINED, that is, the system's library itself gives varying
+/// results.
 static enum verdict judge(const struct lines *program, int tries, struct lines *system, struct lines *ours,
     struct difference *difference) {
     struct text text = joined(program), first = {NULL, 0};
@@ -316,7 +317,7 @@ static enum verdict judge(const struct lines *program, int tries, struct lines *
     return verdict;
 }
 
-// Making small.
+// Reduction.
 
 static void copy_without(const struct lines *from, int first, int count, struct lines *to) {
     clear(to);
@@ -325,7 +326,7 @@ static void copy_without(const struct lines *from, int first, int count, struct 
     }
 }
 
-/// Drops steps, many at a time first, as long as the program still differs in the same way.
+/// Removes steps, many at a time first, as long as the program still has the same difference.
 static void make_small(struct lines *program, struct lines *system, struct lines *ours, struct difference *difference) {
     static struct lines smaller, one, other;
     double limit = seconds_now() + SHRINKING_SECONDS;
@@ -373,8 +374,7 @@ static void report(const struct lines *program, const struct lines *system, cons
     fflush(stdout);
 }
 
-/// A difference that did not come again, as it was seen. It is no failure: a machine that is busy may be all there is
-/// to it.
+/// Reports a difference that did not recur. It is not a failure, since a busy machine may be the only reason.
 static void report_once(const struct lines *program, const struct lines *system, const struct lines *ours, int line) {
     printf("\nSEEN ONCE in %s, %s: %s\nsystem: %s\nours:   %s\n", folder, engine, program->lines[0],
         line < system->count ? system->lines[line] : "(nothing)", line < ours->count ? ours->lines[line] : "(nothing)");

@@ -1,18 +1,18 @@
-// Which operations may be in flight together, so that what comes of them is determined: Linux AIO and POSIX AIO promise
-// no order between operations on the same range of a file, and so none is asked for.
+// Which operations may be in flight together so that their outcome is determined. Linux AIO and POSIX AIO promise no
+// order between operations on the same range of a file, so the test requires none.
 #pragma once
 
 #include "differ_streams.h"
 
 enum access { READS, WRITES, APPENDS, SYNCS, WATCHES };
 
-/// What an operation in flight touches.
+/// What an operation in flight accesses.
 struct extent {
-    /// Of the descriptor's kind.
+    /// Identifies the descriptor's kind.
     const struct kind_of_descriptor *what;
     enum access access;
     int64_t start, end;
-    /// It reads to, or writes beyond, the end of the file as it is.
+    /// It reads up to, or writes beyond, the current end of the file.
     bool touches_end;
     bool is_direct;
 };
@@ -25,8 +25,8 @@ static inline struct extent extent_of(long kind, enum access access, int64_t off
     return extent;
 }
 
-/// In order: Linux AIO appends within io_submit, though not what it appends directly, which may all go to one place; POSIX
-/// AIO knows an order of a descriptor's operations alone.
+/// Linux AIO executes appends within io_submit and thus in order, except direct ones, which may all be written at the
+/// same offset. POSIX AIO orders only the operations of one descriptor.
 static inline bool are_ordered(const struct extent *one, const struct extent *other) {
     if (one->access != APPENDS || other->access != APPENDS) { return false; }
     return IS_LINUX_AIO ? !one->is_direct && !other->is_direct : one->what == other->what;
@@ -40,16 +40,17 @@ static inline bool conflict_in_file(const struct extent *one, const struct exten
     if (are_ordered(one, other)) { return false; }
     if (one->access == APPENDS || other->access == APPENDS) { return true; }
     if ((is_writing(one) && one->touches_end) || (is_writing(other) && other->touches_end)) { return true; }
-    // Whole blocks, since a direct transfer and a buffered one of one page are not ordered either.
+    // Compares whole blocks, since a direct and a buffered transfer within one page are not ordered either.
     return one->start / 4096 <= other->end / 4096 && other->start / 4096 <= one->end / 4096;
 }
 
-/// Operations in one direction of a stream are carried out in order; those in both are independent, but for a watch.
+/// Operations in one direction of a stream are ordered. Those in different directions are independent, except for a
+/// watch.
 static inline bool conflict_in_stream(const struct extent *one, const struct extent *other) {
     if (one->what->index != other->what->index) { return false; }
     if (one->access == WATCHES || other->access == WATCHES) { return one->access != other->access; }
     if (one->what == other->what) { return false; }
-    // What one end writes is what the other reads.
+    // One end writes what the other reads.
     return one->access == WRITES ? other->access == READS : other->access == WRITES;
 }
 

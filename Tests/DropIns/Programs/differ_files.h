@@ -1,6 +1,5 @@
-// The descriptors of the differential test: three files under several flags, both ends of streams of all kinds,
-// devices, and numbers that are none. Each is opened when a program first uses it, and what became of it is told at
-// the end.
+// The descriptors of the differential test: three files with several flags, both ends of streams of all kinds, devices,
+// and invalid numbers. Each is opened on first use by a program, and its final state is reported at the end.
 #pragma once
 
 #include "differ.h"
@@ -19,13 +18,13 @@
 
 enum { FILES = 4, FILE_SIZE = 100123 };
 
-/// What is read and written through a descriptor.
+/// The kind of object behind a descriptor.
 enum backing { REGULAR, STREAM, COUNTER, OTHER };
 
 struct kind_of_descriptor {
     const char *name;
     enum backing backing;
-    /// A file's index, or a pair's; of a pair, which end.
+    /// The index of a file or a pair, and which end of the pair.
     int index, end;
     int flags;
 };
@@ -82,12 +81,12 @@ static const struct kind_of_descriptor kinds[] = {
 
 enum { KINDS = sizeof kinds / sizeof *kinds, FILE_KINDS = 11, FIRST_STREAM = 12, FIRST_COUNTER = 28, FIRST_OTHER = 30 };
 
-/// The numbers under which programs know them: far above those that a library may take for itself, so that what a
-/// closed one is given to is the program's affair alone.
+/// The numbers that programs use. They are far above those that a library may take for itself, so that only the program
+/// reuses closed ones.
 enum { FIRST_NUMBER = 700 };
 
 static bool is_open[KINDS];
-/// Each file once more, for looking at it; -1 if no program used it.
+/// Another descriptor of each file, for inspection; -1 if no program used it.
 static int file_views[FILES] = {-1, -1, -1, -1};
 static char file_paths[FILES][512];
 
@@ -134,7 +133,7 @@ static inline void make_file(int file) {
     if (file == 3) { snprintf(file_paths[file], sizeof *file_paths, "/proc/self/fd/%d", high); }
 }
 
-/// The end of a pair that `kind` does not name.
+/// The other end of the pair.
 static inline long other_end(long kind) { return kinds[kind].end == 0 ? kind + 1 : kind - 1; }
 
 static inline void make_connection(int ends[2]) {
@@ -150,7 +149,7 @@ static inline void make_connection(int ends[2]) {
 }
 
 static inline void make_terminal(int ends[2]) {
-    // The keyboard's end is the master. Bytes pass as they are.
+    // The keyboard's end is the master. Bytes pass unchanged.
     if (openpty(&ends[1], &ends[0], NULL, NULL, NULL) != 0) { BROKEN("no terminal: %s", strerror(errno)); }
     struct termios settings;
     tcgetattr(ends[0], &settings);
@@ -195,7 +194,7 @@ static inline int open_other(enum other other) {
     }
 }
 
-/// Opens what `kind` names, if it is not open, and gives its number.
+/// Opens the descriptor of this kind if it is not open, and returns its number.
 static inline int use(long kind) {
     const struct kind_of_descriptor *what = &kinds[kind];
     if (is_open[kind]) { return number_of(kind); }
@@ -238,7 +237,7 @@ static inline void tell_file(int file) {
     int view = open(path, O_RDONLY | O_CLOEXEC);
     ssize_t count = pread(view, content, sizeof content, 0);
     uint64_t sum = checksum(content, count > 0 ? (size_t)count : 0);
-    // What lies beyond the first megabyte is at the end of sparse files.
+    // Sparse files also have data at their end, beyond the first megabyte.
     if (size > (int64_t)sizeof content) {
         count = pread(view, content, 65536, size - 65536);
         sum ^= checksum(content, count > 0 ? (size_t)count : 0);
@@ -247,7 +246,7 @@ static inline void tell_file(int file) {
     tell("file %c: %ld bytes, content %016lx", 'A' + file, size, sum);
 }
 
-/// What became of files and of descriptors' positions and flags.
+/// Reports the final state of files, and the positions and flags of descriptors.
 static inline void tell_files(void) {
     for (int file = 0; file < FILES; file++) {
         if (file_views[file] >= 0) { tell_file(file); }

@@ -1,13 +1,13 @@
-// What random programs of both interfaces have in common.
+// What the random programs of both interfaces have in common.
 #pragma once
 
 #include "differ_file_steps.h"
 
-/// What one program is about: a few descriptors, and how unusual its operations are.
+/// The theme of a program: a few descriptors, and how unusual its operations are.
 struct theme {
     long kinds[4];
     unsigned kind_count;
-    /// One in so many operations has something unusual of each sort.
+    /// One in so many operations is unusual in this respect.
     unsigned strange_flags, strange_memory, strange_sizes, strange_fields;
     bool has_threads;
 };

@@ -1,4 +1,4 @@
-// The differential test of Linux AIO: runs programs over whichever libaio there is, and tells what happened.
+// The differential test of Linux AIO: runs programs over the libaio that is loaded, and reports what happened.
 #define IS_LINUX_AIO true
 
 #include "aio_abi.h"
@@ -9,11 +9,11 @@ enum { CONTEXTS = 3, MOST_WAITED = 512, EVENT_COUNTERS = 2, MOST_OUTSTANDING = 6
 struct context {
     io_context_t context;
     bool is_there;
-    /// Made by a parent: in a child it names nothing.
+    /// Created by a parent, so it is invalid in a child.
     bool is_foreign;
-    /// Operations that were accepted and whose events were not taken yet.
+    /// Accepted operations whose events have not been taken yet.
     int outstanding;
-    /// Somebody waits there on a thread of its own.
+    /// A thread is waiting for events.
     bool has_waiter;
     long waits_for;
     pthread_t waiter;
@@ -26,13 +26,13 @@ static struct iocb blocks[MOST_OPERATIONS];
 static struct iovec vectors[MOST_OPERATIONS][8];
 static struct iovec many_vectors[MOST_VECTORS];
 static int context_of[MOST_OPERATIONS];
-/// Which counter an operation signals, from 1.
+/// The counter that an operation signals, from 1 on.
 static int counter_of[MOST_OPERATIONS];
-/// A cancel has ended it: its event is there or comes.
+/// A cancel has ended it: its event is there, or will come.
 static bool is_cancelled[MOST_OPERATIONS];
 static int counters[EVENT_COUNTERS] = {-1, -1};
 static uint64_t counted[EVENT_COUNTERS], counted_told[EVENT_COUNTERS];
-/// The operations that the next submission takes.
+/// The operations of the next submission.
 static int staged[MOST_OPERATIONS], staged_count;
 
 static int counter_number(int counter) {
@@ -73,7 +73,7 @@ static const char *opcode_name(long opcode) {
     return opcode >= 0 && opcode < 9 ? names[opcode] : "unknown opcode";
 }
 
-/// The fields that only some programs fill in.
+/// Fields that only some programs set.
 static void fill_extras(struct iocb *block, int number, long extra) {
     switch (extra) {
     case 1:
@@ -112,7 +112,7 @@ static struct extent described_extent(const long *arguments) {
     long kind = arguments[0], opcode = arguments[1];
     struct extent extent = extent_of(kind, access_of(kind, opcode, (uint32_t)arguments[4]), arguments[2],
         is_transfer(opcode) ? (uint64_t)arguments[3] : 0);
-    // A watch has what it watches for there.
+    // A watch has its events in the field for the size.
     if (opcode == IOCB_CMD_POLL) { extent.start = arguments[3]; }
     return extent;
 }
@@ -142,7 +142,7 @@ static void fill_block(int number, const long *arguments, int descriptor) {
     fill_extras(block, number, arguments[6]);
 }
 
-/// A few operations can always be made, so that those who wait for some get them.
+/// While set, a few more operations than the limit can be staged, so that waiters get their events.
 static bool is_filling;
 
 /// KIND OPCODE OFFSET SIZE FLAGS PLACE EXTRA SHAPE: another operation for the next submission.
@@ -163,7 +163,7 @@ static void stage(const long *arguments) {
     if (is_cut_in_stream(&one, waits, (int)arguments[5], has_vectors(arguments[1]), arguments[7])) { return; }
     bool is_shared = one.is_reading && kinds[kind].backing == STREAM && reads_in_flight(kind);
     if (is_shared || conflicts_with_flights(&one.extent) || disturbs_drain(&one, waits)) { join_all(NULL); }
-    // The file's size may be another.
+    // The file's size may have changed.
     one.extent = described_extent(arguments);
     one.extent.is_direct = one.is_direct;
     bool is_full = operation_count >= (is_filling ? MOST_OPERATIONS : MOST_STAGED_OPERATIONS);
@@ -196,7 +196,7 @@ static void note_event(struct context *context, const struct io_event *event) {
     if (event->obj != (uint64_t)(uintptr_t)&blocks[event->data]) {
         tell("%s: the event names another block", one->text);
     }
-    // Allowed difference: a watch that was not ready at once tells, in the kernel, more than it was asked for.
+    // Allowed difference: for a watch that was not ready immediately, the kernel reports more events than requested.
     int64_t result = event->res;
     if (one->extent.access == WATCHES && result > 0) { result &= one->extent.start | POLLERR | POLLHUP; }
     end_operation(one, ENDED, result, event->res2);
@@ -205,7 +205,7 @@ static void note_event(struct context *context, const struct io_event *event) {
     if (context->outstanding == 0) { end_all_of(context - contexts); }
 }
 
-/// An operation that nothing ends but a cancel: a watch of what is not ready.
+/// An operation that only a cancel ends: a watch that is not ready.
 static bool is_waiting_watch(int number) {
     if (operations[number].state != IN_FLIGHT || operations[number].extent.access != WATCHES) { return false; }
     if (is_cancelled[number]) { return false; }
@@ -220,7 +220,7 @@ static int certain(long index) {
     return count;
 }
 
-/// Takes so many events, which are there or will be.
+/// Takes `count` events, which are there or will come.
 static void take_events(struct context *context, int count) {
     struct io_event events[64];
     while (count > 0 && context->outstanding > 0) {
@@ -249,13 +249,13 @@ static void join_waiter(struct context *context) {
     long result = context->waiter_result;
     tell("who waited for %ld: %s", context->waits_for, result >= context->waits_for ? "has them" : result_text(result));
     for (long index = 0; index < result; index++) { note_event(context, &context->waiter_events[index]); }
-    // It may have come before or after others.
+    // The waiter's events may have come before or after others.
     take_events(context, certain(context - contexts));
 }
 
 static void submit_filler(long index);
 
-/// Sees to it that whoever waits on another thread has what it waits for, and is gone.
+/// Submits what a waiting thread needs to return, and joins it.
 static void end_waiter(long index) {
     struct context *context = &contexts[index];
     if (!context->has_waiter) { return; }
@@ -275,14 +275,14 @@ static void join_context(long index) {
     take_events(context, context->outstanding);
 }
 
-/// Waits for everything that is in flight.
+/// Waits for all operations in flight.
 static void join_all(const long *arguments) {
     (void)arguments;
     for (long index = 0; index < CONTEXTS; index++) { join_context(index); }
     end_all_drains();
 }
 
-// Whatever becomes of a descriptor afterwards, what was submitted goes on as it was.
+// Submitted operations are not affected by later changes of their descriptor.
 static void before_change(long kind) { (void)kind; }
 
 static void forget_staged(void) {
@@ -290,7 +290,7 @@ static void forget_staged(void) {
     staged_count = 0;
 }
 
-// Submitting.
+// Submission.
 
 static void note_submission(long index, int number, bool is_accepted) {
     struct operation *one = &operations[number];
@@ -303,12 +303,12 @@ static void note_submission(long index, int number, bool is_accepted) {
     }
 }
 
-/// CONTEXT SPOIL: what is staged. SPOIL 1 overwrites the blocks and vectors afterwards.
+/// CONTEXT SPOIL: submits the staged operations. SPOIL 1 overwrites the blocks and vectors afterwards.
 static void submit(const long *arguments) {
     long index = arguments[0];
     struct context *context = &contexts[index];
     struct iocb *list[MOST_OPERATIONS];
-    // How many more than it was made for a context takes depends on which processor counted them.
+    // How many operations beyond its size a context accepts depends on the CPUs that counted them.
     if (context->outstanding + staged_count > MOST_OUTSTANDING && !context->has_waiter) { join_context(index); }
     for (int place = 0; place < staged_count; place++) { list[place] = &blocks[staged[place]]; }
     for (int place = 0; place < staged_count; place++) {
@@ -326,7 +326,7 @@ static void submit(const long *arguments) {
         note_submission(index, staged[place], place < result);
         if (arguments[1]) { memset(vectors[staged[place]], 0xff, sizeof *vectors); }
         if (arguments[1] && place < result) {
-            // By the key the kernel knows a block that is to be cancelled.
+            // The key, by which the kernel recognizes a block that is to be cancelled, and the opcode are restored.
             uint16_t opcode = blocks[staged[place]].opcode;
             memset(&blocks[staged[place]], 0xff, sizeof *blocks);
             blocks[staged[place]].opcode = opcode;
@@ -349,7 +349,7 @@ static void submit_filler(long index) {
     staged_count = saved_count;
 }
 
-/// CONTEXT COUNT: so many reads of /dev/null in one call, whatever is staged.
+/// CONTEXT COUNT: reads of /dev/null in one call, in spite of staged operations.
 static void submit_many(const long *arguments) {
     long index = arguments[0];
     int saved[MOST_OPERATIONS], saved_count = staged_count;
@@ -378,7 +378,7 @@ static void setup(const long *arguments) {
 static void destroy(const long *arguments) {
     long index = arguments[0];
     struct context *context = &contexts[index];
-    // Allowed difference: what is read of a terminal, a worker reads, and the end takes it back.
+    // Allowed difference: a worker reads from terminals, and the destruction cancels such reads.
     for (int number = 0; number < operation_count; number++) {
         const struct operation *one = &operations[number];
         bool is_terminal = kinds[one->kind].backing == STREAM && kinds[one->kind].index == TERMINAL;
@@ -386,7 +386,7 @@ static void destroy(const long *arguments) {
             join_context(index);
         }
     }
-    // Who comes to wait after the end is led to a ring that is gone by the system's library, and crashes.
+    // The system's library would lead a waiter that comes after the destruction to an unmapped ring, and crash.
     if (context->has_waiter) { usleep(5000); }
     int result = io_destroy(context->context);
     tell("context %ld: %s", index, result_text(result));
@@ -394,19 +394,19 @@ static void destroy(const long *arguments) {
     if (context->has_waiter) {
         pthread_join(context->waiter, NULL);
         context->has_waiter = false;
-        // Had it what it waited for before the end came?
+        // Whether it had all its events before the destruction is undetermined.
         tell("who waited for %ld: %s", context->waits_for,
             context->outstanding >= context->waits_for ? "may have had them" : result_text(context->waiter_result));
     }
-    // The next context may get the address.
+    // The next context may get the same address.
     context->context = NULL;
     context->is_there = false;
     for (int number = 0; number < operation_count; number++) {
-        // Whose events were taken before is not determined.
+        // Which events were taken before is undetermined.
         if (context_of[number] != index || !is_pending(number)) { continue; }
         if (operations[number].state == IN_FLIGHT && counter_of[number]) { counted[counter_of[number] - 1]++; }
         end_operation(&operations[number], ENDED, 0, 0);
-        // A read may have been carried out or not.
+        // A read may have been executed or not.
         operations[number].sum = 0;
         strncat(operations[number].text, ", no event", sizeof operations->text - strlen(operations[number].text) - 1);
     }
@@ -423,11 +423,11 @@ static void tell_cancel(long index, int number) {
         event.data == 0x5555555555555555u && event.res == 0x5555555555555555 ? "untouched" : "written");
 }
 
-/// CONTEXT BACK: the operation so many before the last.
+/// CONTEXT BACK: cancels the operation that is BACK before the last.
 static void cancel(const long *arguments) {
     int number = operation_count - 1 - (int)arguments[1];
     if (number < 0 || operations[number].state == STAGED) { return; }
-    // A watch that becomes ready at this moment may be either.
+    // The outcome of a watch that becomes ready at this moment is undetermined.
     if (context_of[number] == arguments[0] && operations[number].state == IN_FLIGHT
         && operations[number].extent.access == WATCHES && !is_waiting_watch(number)) { return; }
     tell_cancel(arguments[0], number);

@@ -23,8 +23,8 @@ static long any_opcode(struct fuzz_random *random, long kind) {
     return has_vectors ? IOCB_CMD_PWRITEV : IOCB_CMD_PWRITE;
 }
 
-/// Not POLLPRI: sockets wake those who watch for it with every byte, and the kernel's AIO believes them. Nor what can
-/// never come: the kernel refuses that on files that know no poll(2), and ours waits.
+/// Without POLLPRI: sockets wake its watchers with every byte, and the kernel's AIO trusts that. And without events
+/// that cannot occur: the kernel refuses these on files without poll(2), while ours waits.
 static const long watched[] = {POLLIN, POLLOUT, POLLIN | POLLOUT, POLLHUP, 0, POLLRDNORM, 1 << 16, -1};
 
 static void add_operation(struct fuzz_random *random, const struct theme *theme, struct program *program) {
@@ -36,11 +36,11 @@ static void add_operation(struct fuzz_random *random, const struct theme *theme,
     long extra = one_in(random, theme->strange_fields) ? below(random, 11) : one_in(random, 4) ? 1 + below(random, 2)
         : 0;
     long offset = any_offset(random, theme);
-    // The kernel's AIO refuses a stream that is no pipe with an offset.
+    // The kernel's AIO refuses an offset on streams other than pipes.
     if (kinds[kind].backing == STREAM && !one_in(random, 8)) { offset = 0; }
-    // How much of a write to a stream comes before memory that is not there is up to the kernel's pieces.
+    // How much of a write to a stream is written before inaccessible memory depends on how the kernel splits it.
     if (kinds[kind].backing == STREAM && opcode != IOCB_CMD_POLL && size > 1000000) { size = 1000000; }
-    // The kernel may lose the wake-up of a writer that sleeps in a terminal's line discipline for want of room.
+    // The kernel may lose the wake-up of a writer that waits for room in a terminal's line discipline.
     if (opcode != IOCB_CMD_POLL && kinds[kind].backing == STREAM && kinds[kind].index == TERMINAL) { size %= 4000; }
     if (is_direct && !one_in(random, 6)) {
         offset &= ~511l;
@@ -56,7 +56,7 @@ static long any_count(struct fuzz_random *random) {
 }
 
 static long any_limit(struct fuzz_random *random) {
-    // Those that are waited for to their end are rare: they take time.
+    // Limits that expire are rare, since they take time.
     return one_in(random, 30) ? MILLISECONDS : one_in(random, 2) ? (long)below(random, 3)
         : (long)(SECONDS + below(random, 3));
 }

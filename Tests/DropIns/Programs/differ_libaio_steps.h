@@ -1,9 +1,9 @@
-// Steps of the test of Linux AIO that are about threads and processes, the table of all, and what is told at the end.
+// Steps of the test of Linux AIO on threads and processes, the table of all steps, and the final report.
 #pragma once
 
 #include "differ_libaio_generate.h"
 
-/// What the counters that operations signal have come to. Some may be on their way still after their event was taken.
+/// Reports the counters that operations signalled. A signal may still be pending after its event was taken.
 static void tell_counters(const long *arguments) {
     (void)arguments;
     join_all(NULL);
@@ -22,7 +22,7 @@ static void tell_counters(const long *arguments) {
 
 static void tell_end(void);
 
-/// COUNT: the next steps are a child's, which has nothing of its parent's contexts.
+/// COUNT: a child runs the next steps; its parent's contexts are invalid there.
 static void run_in_child(const long *arguments) {
     struct part part = next_part(arguments[0]);
     join_all(NULL);
@@ -42,7 +42,7 @@ static void run_in_child(const long *arguments) {
     int status = 0;
     while (waitpid(process, &status, 0) < 0 && errno == EINTR) {}
     tell("the child ends with %#x: it", status);
-    // What the child staged, it staged for itself.
+    // What the child staged exists only in the child.
     current_step = part.end - 1;
 }
 

@@ -25,8 +25,8 @@ static bool is_buffered_transfer(const struct operation *one) {
     return is_transfer && kinds[one->kind].backing == REGULAR && !one->is_direct;
 }
 
-/// Whether something is in flight that the kernel does within io_submit, so that ours waits for it; or else something
-/// that it does not.
+/// Whether an operation is in flight that the kernel would execute within io_submit (if `is_buffered`, ours waits for
+/// it), or one that it would not.
 static bool has_in_flight(long index, bool is_buffered) {
     for (int number = 0; number < operation_count; number++) {
         const struct operation *one = &operations[number];
@@ -36,10 +36,10 @@ static bool has_in_flight(long index, bool is_buffered) {
     return false;
 }
 
-/// How few events are right where the kernel's own submission has done the work, and gives `all`.
+/// The fewest events that are right when the kernel, which executes operations in its submission, returns `all`.
 ///
-/// Allowed difference: ours submits without doing the work. So who does not want to wait may not find it done; who does
-/// want to gets what was asked for as the least, and one event at least if there is time for that and a file is
+/// Allowed difference: ours submits without executing. So a caller that does not wait may get fewer events. A caller
+/// that waits gets the least that it asked for, and at least one event if there is time for that and a file is
 /// buffered.
 static long fewest(long index, long least, long all, long limit) {
     if (limit != NO_LIMIT && limit != SECONDS) { return 0; }
@@ -47,13 +47,14 @@ static long fewest(long index, long least, long all, long limit) {
     return limit == SECONDS && asked == 0 && all > 0 && has_in_flight(index, true) ? 1 : asked;
 }
 
-/// After a wait that may have given fewer than all: the rest is taken, so that what follows is the same everywhere.
+/// Reports a wait that may have returned fewer than all events, and takes the rest, so that both sides continue from
+/// the same state.
 static void tell_wait(long index, long least, long most, long limit, bool is_interrupted, long result,
     const struct io_event *events) {
     struct context *context = &contexts[index];
     bool is_ours = context->is_there && !context->is_foreign;
     long all = is_ours ? clamped(certain(index), most) : 0;
-    // Allowed difference: so a signal that is let through can come before the first event, or between two.
+    // Allowed difference: a signal that the mask admits can therefore come before the first event, or between two.
     bool may_end_early = is_interrupted && context->outstanding > 0;
     bool is_enough = result <= all && (may_end_early ? result == -EINTR || result >= 0
         : result >= 0 && result >= fewest(index, least, all, limit));
@@ -65,12 +66,12 @@ static void tell_wait(long index, long least, long most, long limit, bool is_int
     if (result < all) { take_events(context, (int)(all - (result < 0 ? 0 : result))); }
 }
 
-/// The system's library reads the ring of a context that is gone, and crashes.
+/// The system's library reads the ring of a destroyed context, and crashes.
 static io_context_t waited_for(long index) { return contexts[index].is_there ? contexts[index].context : NULL; }
 
-/// So many at least that the call ends.
+/// Limits `least` to what lets the call end.
 static long possible_least(long index, long least, long limit) {
-    // To the kernel, an end before now is none.
+    // The kernel treats a negative time as no limit.
     bool ends = limit == NO_TIME || limit == MICROSECONDS || limit == MILLISECONDS;
     return ends || !contexts[index].is_there || contexts[index].is_foreign ? least : clamped(least, certain(index));
 }
@@ -81,7 +82,7 @@ static void wait_for_events(const long *arguments) {
     long index = arguments[0], limit = arguments[3], most = clamped(arguments[2], MOST_WAITED);
     struct timespec time;
     end_waiter(index);
-    // The system's library looks whether the ring is empty first, then at the numbers.
+    // The system's library checks whether the ring is empty before it checks the numbers.
     if (limit == NO_TIME && (arguments[1] < 0 || arguments[1] > most)) { join_context(index); }
     long least = possible_least(index, arguments[1], limit);
     memset(events, 0x55, sizeof events);
@@ -89,8 +90,8 @@ static void wait_for_events(const long *arguments) {
     tell_wait(index, least, most, limit, false, result, events);
 }
 
-/// CONTEXT LEAST MOST LIMIT MASK: with a signal that is pending, and blocked before; MASK 1 lets it through, 0 blocks
-/// it still, 2 sets none.
+/// CONTEXT LEAST MOST LIMIT MASK: waits with a pending signal that was blocked before; MASK 1 admits it, 0 keeps it
+/// blocked, 2 passes no mask.
 static void wait_with_mask(const long *arguments) {
     static struct io_event events[MOST_WAITED];
     long index = arguments[0], limit = arguments[3], most = clamped(arguments[2], MOST_WAITED);
@@ -108,13 +109,13 @@ static void wait_with_mask(const long *arguments) {
         arguments[4] == 2 ? NULL : &mask);
     int during = signals_seen;
     pthread_sigmask(SIG_SETMASK, &old, NULL);
-    // The system's library makes no call when it sees no event yet.
+    // The system's library makes no system call while it sees no event.
     bool is_open = limit == NO_TIME && contexts[index].is_there && has_in_flight(index, false);
     if (!is_open) { tell("signals during it, and after: %d, %d", during, signals_seen); }
     tell_wait(index, least, most, limit, arguments[4] == 1, result, events);
 }
 
-/// CONTEXT RESTARTS: nothing is there, and a signal comes.
+/// CONTEXT RESTARTS: waits without operations until a signal comes.
 static void wait_for_signal(const long *arguments) {
     long index = arguments[0];
     join_context(index);
@@ -122,8 +123,8 @@ static void wait_for_signal(const long *arguments) {
     struct sigaction action = {.sa_handler = see_signal, .sa_flags = arguments[1] ? SA_RESTART : 0};
     sigaction(SIGALRM, &action, NULL);
     signals_seen = 0;
-    // To this thread, for a process's main thread would take it; and again and again, since the first could come before the
-    // wait.
+    // Sent to this thread, since the main thread would take it otherwise; and repeatedly, since the first signal may
+    // precede the wait.
     struct sigevent here = {.sigev_notify = SIGEV_THREAD_ID, .sigev_signo = SIGALRM, ._sigev_un._tid = gettid()};
     struct itimerspec soon = {{0, 2000000}, {0, 2000000}};
     timer_t timer;
@@ -133,12 +134,12 @@ static void wait_for_signal(const long *arguments) {
     struct timespec limit = {2, 0};
     int result = io_getevents(contexts[index].context, 1, 1, &event, &limit);
     timer_delete(timer);
-    // What is refused may be over before the first.
+    // A call that is refused may return before the first signal.
     const char *seen = signals_seen > 0 || result == -EINVAL ? "seen" : "not seen";
     tell("context %ld: %s, signals %s", index, result_text(result), seen);
 }
 
-/// CONTEXT LEAST: on a thread of its own.
+/// CONTEXT LEAST: waits on a separate thread.
 static void begin_waiter(const long *arguments) {
     long index = arguments[0];
     struct context *context = &contexts[index];
@@ -148,7 +149,7 @@ static void begin_waiter(const long *arguments) {
     if (pthread_create(&context->waiter, NULL, wait_there, context) != 0) { BROKEN("no thread"); }
 }
 
-// The queue's own calls, which give each event to a function that its operation names.
+// The queue functions, which pass each event to a callback that its operation names.
 
 static int called_back;
 static struct context *called_context;
@@ -160,7 +161,7 @@ static void call_back(io_context_t given, struct iocb *block, long result, long 
     note_event(called_context, &event);
 }
 
-/// CONTEXT COUNT: reads whose events the queue's call gives to a function.
+/// CONTEXT COUNT: reads whose events io_queue_run passes to a callback.
 static void run_queue(const long *arguments) {
     long index = arguments[0];
     join_context(index);

@@ -1,5 +1,5 @@
-// The memory of the differential test's operations: each has a slot of its own, which ends where nothing can be
-// accessed, and whose content before and after is compared as a checksum.
+// The memory of the differential test's operations. Each has a slot, which is followed by inaccessible memory, and
+// whose content before and after is compared by checksum.
 #pragma once
 
 #include "differ.h"
@@ -29,16 +29,16 @@ static inline void make_memory(void) {
     }
 }
 
-/// Where a buffer lies in its slot, or that it is nowhere.
+/// Where a buffer is in its slot, or an invalid address.
 enum place_kind {
     AT_START,
-    /// Not aligned to anything.
+    /// Unaligned.
     AT_ODD,
     /// Aligned to sectors, not to pages.
     AT_SECTOR,
-    /// The last byte is the last that can be accessed.
+    /// Its last byte is the last accessible one.
     AT_END,
-    /// The second half of the buffer cannot be accessed.
+    /// Its second half is inaccessible.
     ACROSS_END,
     AT_NULL,
     AT_NO_ACCESS,
@@ -49,12 +49,12 @@ enum place_kind {
 
 struct buffer {
     void *address;
-    /// What is compared.
+    /// The memory that is compared.
     uint8_t *compared;
     size_t compared_size;
 };
 
-/// A buffer of `size` bytes for the operation with this number, filled with bytes that are its own.
+/// A buffer of `size` bytes for the operation with this number, filled with bytes that depend on it.
 static inline struct buffer make_buffer(int number, int kind, size_t size) {
     static int bigs;
     struct buffer buffer = {NULL, NULL, 0};

@@ -1,5 +1,5 @@
-// Transfers of the differential test, as far as they are the same in both interfaces: their memory, their vectors, what
-// they touch, and whether they would wait for ever.
+// Transfers of the differential test, as far as both interfaces share them: memory, vectors, accessed ranges, and
+// whether they would wait for ever.
 #pragma once
 
 #include "differ_conflicts.h"
@@ -24,22 +24,23 @@ enum operation_state { STAGED, REFUSED, IN_FLIGHT, ENDED };
 struct operation {
     long kind;
     enum operation_state state;
-    /// It has ended and so have all that were in flight with it. Whose end is seen first is not determined, and
+    /// It has ended, and so have all that were in flight with it. Which end is observed first is undetermined, so
     /// nothing may depend on it.
     bool is_over;
     bool is_reading, is_writing;
-    /// Its file was open for direct I/O when it was staged: the kernel carries it out later as well.
+    /// Its file was open for direct I/O when it was staged, so that the kernel executes it after the submission as
+    /// well.
     bool is_direct;
-    /// With flags, of much, or of memory that is not all there.
+    /// It has flags, a large size, or partly inaccessible memory.
     bool is_strange;
-    /// A blocking write to a stream: somebody has to take what it writes.
+    /// A blocking write to a stream, for which a thread has to read.
     bool needs_drain;
     struct buffer buffer;
     struct extent extent;
-    /// Of a blocking read from a stream.
+    /// The bytes that a blocking read from a stream counts on.
     int64_t claim;
     int64_t result, second;
-    /// Of its memory, when it ended.
+    /// The checksum of its memory at its end.
     uint64_t sum;
     char text[256];
 };
@@ -69,7 +70,7 @@ static inline bool is_pending(int number) {
     return one->state != REFUSED && !one->is_over;
 }
 
-/// The memory for the next operation is still that of one before it.
+/// The memory for the next operation is still in use by an earlier one.
 static inline bool has_no_memory(void) {
     for (int number = operation_count - SLOT_COUNT; number >= 0; number -= SLOT_COUNT) {
         if (is_pending(number)) { return true; }
@@ -87,7 +88,7 @@ static inline bool conflicts_with_flights(const struct extent *extent) {
     return false;
 }
 
-/// How much is left to read once they have ended cannot be told before.
+/// While reads are in flight, what they will leave cannot be predicted.
 static inline bool reads_in_flight(long kind) {
     for (int number = 0; number < operation_count; number++) {
         const struct operation *one = &operations[number];
@@ -96,8 +97,7 @@ static inline bool reads_in_flight(long kind) {
     return false;
 }
 
-/// A thread that takes what others write would change how much of this transfer finds room, or what it finds, or what a
-/// watch sees when it begins.
+/// A draining thread would affect how much this transfer writes or finds, or what a watch sees at its start.
 static inline bool disturbs_drain(const struct operation *one, bool waits) {
     if (kinds[one->kind].backing != STREAM) { return false; }
     if (one->extent.access == WATCHES) {
@@ -107,8 +107,8 @@ static inline bool disturbs_drain(const struct operation *one, bool waits) {
         || (one->is_reading && far_ends[one->kind].isDrained);
 }
 
-/// Whether a transfer would wait with nobody to end it. A read of a blocking stream needs something to read that no
-/// other has claimed; a write gets a thread that takes what it writes.
+/// Whether a transfer would wait for ever. A read of a blocking stream needs data that no other read has claimed; a
+/// write gets a thread that reads its data.
 static inline bool would_wait_forever(struct operation *one, bool waits) {
     long kind = one->kind;
     if (kinds[kind].backing != STREAM || !waits) { return false; }
@@ -116,7 +116,7 @@ static inline bool would_wait_forever(struct operation *one, bool waits) {
         one->needs_drain = true;
         return false;
     }
-    // The wrong end refuses.
+    // The wrong end refuses reads.
     if (!one->is_reading || (fcntl(number_of(kind), F_GETFL) & O_ACCMODE) == O_WRONLY) { return false; }
     int64_t size = one->extent.end - one->extent.start, there = readable(kind) - far_ends[kind].claimed;
     if (there <= 0) { return !(far_ends[kind].claimed == 0 && is_ready(kind, POLLIN | POLLHUP)); }
@@ -125,7 +125,7 @@ static inline bool would_wait_forever(struct operation *one, bool waits) {
     return false;
 }
 
-/// Vectors over one buffer, of lengths that `shape` says.
+/// Vectors over one buffer, with lengths that follow from `shape`.
 static inline long make_vectors(struct iovec *vectors, long shape, const struct buffer *buffer, size_t size) {
     struct fuzz_random random = {(uint64_t)shape};
     long count = shape % 100 == 0 ? 1025 : shape % 31 == 0 ? 0 : 1 + shape % 7;
@@ -133,7 +133,7 @@ static inline long make_vectors(struct iovec *vectors, long shape, const struct 
     for (long index = 0; index < count; index++) {
         size_t left = size - done, part = index == count - 1 ? left : below(&random, (unsigned)(left < 9000 ? left
             : 9000) + 1);
-        // Direct I/O wants whole sectors.
+        // Direct I/O needs whole sectors.
         if (shape % 2 == 0 && index < count - 1) { part &= ~511ul; }
         vectors[index] = (struct iovec){(uint8_t *)buffer->address + done, part};
         done += part;
@@ -148,7 +148,7 @@ static inline void end_operation(struct operation *one, enum operation_state sta
     one->result = result;
     one->second = second;
     one->sum = buffer_checksum(&one->buffer);
-    // What lies behind a short count, in the last sector of a direct read, is nobody's.
+    // The bytes after a short count, in the last sector of a direct read, are undefined.
     bool is_short = one->is_reading && kinds[one->kind].backing == REGULAR && one->buffer.compared && result >= 0
         && result < one->extent.end - one->extent.start && result <= (int64_t)one->buffer.compared_size - GUARD;
     if (is_short) { one->sum = checksum(one->buffer.address, (size_t)result); }
@@ -156,11 +156,11 @@ static inline void end_operation(struct operation *one, enum operation_state sta
     one->claim = 0;
 }
 
-/// How much finds room there, if nobody waits for it, is a matter of time.
+/// How much a non-blocking write can place there depends on timing.
 static inline bool is_slow_stream(long kind) { return kinds[kind].index == TERMINAL || kinds[kind].index == TCP; }
 
-/// How much of a blocking write to a stream finds its way before it comes to memory that is not there depends on who
-/// takes what when.
+/// How much of a blocking write to a stream is written before it meets inaccessible memory depends on the reader's
+/// timing.
 static inline bool is_cut_in_stream(const struct operation *one, bool waits, int place, bool has_vectors, long shape) {
     return kinds[one->kind].backing == STREAM && one->is_writing && waits
         && (place == ACROSS_END || place == AT_READ_ONLY || (has_vectors && (shape % 13 == 0 || shape % 17 == 0)));
@@ -171,8 +171,8 @@ static inline void tell_operation(int number) {
     if (one->state == REFUSED) {
         tell("%s: refused, memory %016lx", one->text, one->sum);
     } else if (one->state == ENDED && one->result == -EINVAL && one->is_direct && one->is_reading) {
-        // Of a range with an odd end, the extents before the last may have been read: where they end is the file system's
-        // choice.
+        // For a range with an unaligned end, the extents before the last may have been read; their boundaries depend on
+        // the file system.
         tell("%s: result -EINVAL, second %s", one->text, result_text(one->second));
     } else if (one->state == ENDED) {
         tell("%s: result %s, second %s, memory %016lx", one->text, result_text(one->result), result_text(one->second),

@@ -1,4 +1,4 @@
-// The differential test of POSIX AIO: runs programs over libc's or ours, and tells what happened.
+// The differential test of POSIX AIO: runs programs over libc's implementation or ours, and reports what happened.
 #define IS_LINUX_AIO false
 
 #include "differ_file_steps.h"
@@ -10,21 +10,21 @@
 enum { MOST_LISTED = 16, LIST_VALUES = 500 };
 
 static struct aiocb blocks[MOST_OPERATIONS];
-/// How an operation's end is to be notified, and how often it was.
+/// How the end of an operation is notified, and how often it was.
 static long notification_of[MOST_OPERATIONS];
 static int signalled[MOST_OPERATIONS + LIST_VALUES], called[MOST_OPERATIONS + LIST_VALUES];
 /// Lists, and how the end of each is notified.
 static int list_count;
 static long list_way[LIST_VALUES];
-/// Entries that could not be begun: whether that is notified is told, and not waited for.
+/// Entries that could not be started: their notification is reported if it comes, but not waited for.
 static bool may_be_untold[MOST_OPERATIONS];
 static int staged[MOST_LISTED], staged_count;
-/// Those in flight, in the order in which they were begun: that in which a stream serves them.
+/// Operations in flight in the order of their start, in which a stream serves them.
 static int begun[MOST_OPERATIONS], begun_count;
 static bool has_begun;
-/// Whether it may wait until something is there to read.
+/// Whether it may wait for data.
 static bool may_wait[MOST_OPERATIONS];
-/// Of each stream's end that is read from: what is there for the reads in flight, as their results say.
+/// For each readable end of a stream: the data for the reads in flight, according to the results so far.
 static int64_t unread[KINDS];
 
 enum call { READ, WRITE, FULL_SYNC, DATA_SYNC, BAD_SYNC, CALLS };
@@ -102,14 +102,14 @@ static bool is_read_from(long kind, enum operation_state state) {
     return false;
 }
 
-/// A packet is gone as a whole, however little of it was asked for: of two reads the second would wait or not.
+/// A read removes a whole packet, however little it asked for; so it would be undetermined whether a second read waits.
 static bool shares_packets(const struct operation *one) {
     if (!is_stream_read(one) || kinds[one->kind].index != SEQPACKET) { return false; }
     if (is_read_from(one->kind, IN_FLIGHT)) { join_all(NULL); }
     return is_read_from(one->kind, STAGED);
 }
 
-/// A number for another operation, if it can be in flight with the others; -1 if not.
+/// Returns the number of a new operation; -1 if it cannot be in flight with the others.
 static int prepare(const long *arguments) {
     long kind = arguments[0];
     int descriptor = use(kind);
@@ -137,14 +137,14 @@ static int prepare(const long *arguments) {
 
 static void begin(int number) {
     struct operation *one = &operations[number];
-    // How much the first of several reads finds can be told; afterwards it is a matter of time.
+    // How much the first of several reads finds can be predicted; for later ones it depends on timing.
     if (is_stream_read(one) && !is_read_from(one->kind, IN_FLIGHT)) { unread[one->kind] = readable(one->kind); }
     one->state = IN_FLIGHT;
     begun[begun_count++] = number;
     if (one->needs_drain) { begin_draining(other_end(one->kind)); }
 }
 
-/// KIND CALL OFFSET SIZE PLACE NOTIFICATION PRIORITY: a request of its own.
+/// KIND CALL OFFSET SIZE PLACE NOTIFICATION PRIORITY: a single request.
 static void request(const long *arguments) {
     int number = prepare(arguments), result;
     if (number < 0) { return; }
@@ -170,7 +170,7 @@ static void list_entry(const long *arguments) {
     if (number >= 0) { staged[staged_count++] = number; }
 }
 
-// Ends.
+// Completion.
 
 static void note_end(int number) {
     int error = aio_error(&blocks[number]);
@@ -191,7 +191,7 @@ static bool await(int number, int milliseconds) {
     return has_ended(number);
 }
 
-/// Ends what waits for something to read, one by one. Whether it does is told from what there was and what others took.
+/// Feeds a read that waits for data. Whether it waits follows from the data that was there and what other reads took.
 static void end_waiting_read(int number) {
     long kind = operations[number].kind;
     if (!may_wait[number] || unread[kind] > 0) { return; }
@@ -207,7 +207,7 @@ static void join_all(const long *arguments) {
         end_waiting_read(number);
         if (!await(number, 1000)) {
             tell("%s: has not ended", operations[number].text);
-            // Nothing can be said about what comes after it.
+            // Nothing can be predicted after this.
             _exit(3);
         }
         note_end(number);
@@ -216,7 +216,8 @@ static void join_all(const long *arguments) {
     end_all_drains();
 }
 
-// A request is for whatever its number means when its turn comes (libc), or what it meant (ours): it is over before.
+// libc uses the number's meaning when a request's turn comes, ours its meaning at the call; so the request must end
+// first.
 static void before_change(long kind) {
     (void)kind;
     join_all(NULL);
@@ -227,7 +228,7 @@ static void forget_staged(void) {
     staged_count = 0;
 }
 
-/// Counts a signal that came: taken by the test, or on a thread of libc's, which calls with none blocked.
+/// Counts a signal, taken by the test, or on a thread of libc that blocks none.
 static void note_signal(int number, siginfo_t *information, void *unused) {
     (void)number, (void)unused;
     int value = information->si_value.sival_int;
@@ -239,7 +240,7 @@ static void note_signal(int number, siginfo_t *information, void *unused) {
     __atomic_add_fetch(&signalled[value], 1, __ATOMIC_SEQ_CST);
 }
 
-/// Whether all the notifications of one way that must come have come.
+/// Whether all notifications of one kind that must come have come.
 static bool are_all_there(const int *counts, long way) {
     for (int number = 0; number < operation_count; number++) {
         bool is_expected = operations[number].state == ENDED && notification_of[number] == way

@@ -1,14 +1,14 @@
-// Steps of the test of POSIX AIO: lists, waits and cancels; random programs of them; what is told at the end.
+// Steps of the test of POSIX AIO: lists, waits and cancels; its random programs; the final report.
 #pragma once
 
-/// Nobody has begun it: its control block is as it was filled in.
+/// It was not started: its control block is unchanged.
 static bool is_untouched(int number) {
     static const uint8_t filler[4] = {0x55, 0x55, 0x55, 0x55};
     int error = aio_error(&blocks[number]);
     return memcmp(&error, filler, sizeof filler) == 0;
 }
 
-/// MODE NOTIFICATION: the entries before, and a null and a no-op among them.
+/// MODE NOTIFICATION: submits the entries so far as a list, with a null pointer and a no-op among them.
 static void list(const long *arguments) {
     struct aiocb *entries[MOST_LISTED + 2] = {NULL}, nothing;
     long mode = arguments[0], notification = arguments[1];
@@ -19,7 +19,7 @@ static void list(const long *arguments) {
     entries[count++] = NULL;
     entries[count++] = &nothing;
     staged_count = 0;
-    // What waits for others to come would wait for ever.
+    // A read that waits for later data would make LIO_WAIT hang.
     bool waits = false;
     for (int place = 0; place < staged_before; place++) { waits |= may_wait[numbers[place]]; }
     if (mode == LIO_WAIT && waits) { mode = LIO_NOWAIT; }
@@ -36,7 +36,7 @@ static void list(const long *arguments) {
         arguments[1] < NOTIFICATIONS ? notification_names[arguments[1]] : ", not at all", result == 0 ? "0"
             : error_name(error));
     for (int place = 0; place < staged_before; place++) {
-        // Of a list that is refused, or has a negative length, no control block is touched.
+        // If a list is refused, or has a negative length, its control blocks are not touched.
         struct operation *one = &operations[numbers[place]];
         if (is_untouched(numbers[place])) { end_operation(one, REFUSED, 0, 0); }
         may_be_untold[numbers[place]] = blocks[numbers[place]].aio_reqprio < 0
@@ -50,7 +50,7 @@ static bool waits_for_others(int number) {
     return one->state == IN_FLIGHT && kinds[one->kind].backing == STREAM;
 }
 
-/// COUNT LIMIT: waits for one of the last requests.
+/// COUNT LIMIT: waits for one of the last COUNT requests.
 static void suspend(const long *arguments) {
     const struct aiocb *entries[MOST_LISTED] = {NULL};
     static const struct timespec limits[] = {{0, 0}, {0, 10000}, {0, 2000000}, {5, 0}, {0, 1000000000}, {0, -1}, {-1,
@@ -69,9 +69,9 @@ static void suspend(const long *arguments) {
     errno = 0;
     int result = aio_suspend(entries, count, limit == 7 ? NULL : &limits[limit]), error = errno;
     bool is_certain = some_ended || all_wait || limit == 3 || limit == 7;
-    // Allowed difference: what is in flight may have ended or not.
+    // Allowed difference: requests in flight may have ended or not.
     bool is_either = !is_certain && (result == 0 || error == EAGAIN);
-    // A stream's request may be done at once or wait for others.
+    // A request on a stream may complete immediately or wait for other requests.
     is_either |= !some_ended && (result == 0 || error == EAGAIN) && limit != 3 && limit != 7;
     tell("%d, limit %ld: %s", count, limit, is_either ? "done or not yet" : result == 0 ? "0" : error_name(error));
 }
@@ -85,19 +85,19 @@ static const char *cancel_name(int result) {
     }
 }
 
-/// KIND BACK: the request so many before the last, or with -1 all of the descriptor.
+/// KIND BACK: cancels the request that is BACK before the last, or with -1 all requests of the descriptor.
 static void cancel(const long *arguments) {
     long kind = arguments[0];
     int descriptor = use(kind), number = operation_count - 1 - (int)arguments[1];
     if (arguments[1] >= 0 && (number < 0 || operations[number].state == STAGED)) { return; }
-    // Whether a transfer has begun is a matter of time, but where it waits for another.
+    // Whether a transfer has started depends on timing, unless it waits for another.
     join_all(NULL);
     errno = 0;
     int result = aio_cancel(descriptor, arguments[1] < 0 ? NULL : &blocks[number]);
     tell("of %s, %s: %s", kinds[kind].name, arguments[1] < 0 ? "all" : operations[number].text, cancel_name(result));
 }
 
-/// KIND COUNT: reads that wait, of which all but the first are taken back.
+/// KIND COUNT: starts reads that wait, and cancels all but the first.
 static void cancel_waiting(const long *arguments) {
     long kind = arguments[0];
     if (kinds[kind].backing != STREAM || !is_blocking(use(kind))) { return; }
@@ -109,7 +109,7 @@ static void cancel_waiting(const long *arguments) {
         request((long[MOST_ARGUMENTS]){kind, READ, 0, 100, AT_START, arguments[2]});
     }
     if (operation_count == first) { return; }
-    // The first has begun by then.
+    // By then the first has started.
     usleep(20000);
     int result = aio_cancel(number_of(kind), NULL);
     tell("%ld of %s: %s", arguments[1], kinds[kind].name, cancel_name(result));
@@ -118,7 +118,7 @@ static void cancel_waiting(const long *arguments) {
     }
 }
 
-/// BACK: what its control block says once more.
+/// BACK: reads the control block's state once more.
 static void ask_again(const long *arguments) {
     int number = operation_count - 1 - (int)arguments[0];
     if (number < 0 || operations[number].state != ENDED) { return; }
@@ -133,7 +133,8 @@ static void notifications(const long *arguments) {
     collect_notifications();
 }
 
-/// COUNT: the next steps are a child's. In libc a child counts on its parent's threads, and waits for ever.
+/// COUNT: a child runs the next steps. Not after the first use: in libc a child relies on its parent's threads, and
+/// hangs.
 static void run_in_child(const long *arguments) {
     struct part part = next_part(arguments[0]);
     if (has_begun || operation_count > 0) { return; }
@@ -183,12 +184,13 @@ static void add_request(struct fuzz_random *random, const struct theme *theme, s
     const char *name) {
     static const long priorities[] = {1, 20, 21, -1, 1000000};
     long kind = theme_kind(random, theme), size = any_size(random, theme), offset = any_offset(random, theme);
-    // Allowed difference: a ring waits until an epoll descriptor can be read, which nobody does, before it finds that
-    // it cannot be.
+    // Allowed difference: a ring polls an epoll descriptor until it is readable, which nothing causes here, before it
+    // finds that reads of it are refused.
     if (kinds[kind].backing == OTHER && kinds[kind].index == EPOLL) { kind = FIRST_OTHER; }
-    // Allowed difference: what is read of it beside a write is old or new; libc carries out one request at a time.
+    // Allowed difference: a read next to a write returns old or new data; libc executes one request at a time.
     if (kinds[kind].backing == OTHER && kinds[kind].index == COMM) { kind = FIRST_OTHER; }
-    // Allowed differences: transfers of nothing do not ask the driver, and of what has no positions none is looked at.
+    // Allowed differences: transfers of no bytes do not reach the driver, and offsets of files without positions are
+    // not checked.
     if (kinds[kind].backing != REGULAR && size == 0) { size = 1; }
     if (kinds[kind].backing == OTHER) { offset &= 0xfffff; }
     long call = one_in(random, 12) ? (long)below(random, CALLS) : (long)below(random, 2);
@@ -201,16 +203,16 @@ static void add_request(struct fuzz_random *random, const struct theme *theme, s
         : is_direct ? (one_in(random, 8) ? AT_ODD : AT_START) : below(random, AT_END + 1);
     long notification = one_in(random, theme->strange_fields) ? below(random, NOTIFICATIONS) : below(random,
         THREAD + 1);
-    // libc asks for all of it at once, and the kernel looks whether so much memory could be there; ours cuts it at 2
-    // GiB first.
+    // libc passes the whole size to the kernel, which checks whether that much memory could exist; ours first limits it
+    // to 2 GiB.
     if (size > 1l << 32) { size = 60000; }
-    // How much of a write to a stream comes before memory that is not there is up to the kernel's pieces.
+    // How much of a write to a stream is written before inaccessible memory depends on how the kernel splits it.
     if (kinds[kind].backing == STREAM && size > 1000000) { size = 1000000; }
-    // The kernel may lose the wake-up of a writer that sleeps in a terminal's line discipline for want of room.
+    // The kernel may lose the wake-up of a writer that waits for room in a terminal's line discipline.
     if (kinds[kind].backing == STREAM && kinds[kind].index == TERMINAL) { size = 1 + size % 4000; }
-    // If libc cannot send a signal, it forgets what it read, and what is left in the stream could not be told.
+    // If libc cannot send a signal, it discards the data it read, and the stream's content could not be predicted.
     if (kinds[kind].backing == STREAM && notification > THREAD) { notification = NONE; }
-    // With priorities the order of a stream's requests, and of writes that append, would be a matter of time.
+    // With priorities the order of a stream's requests, and of appending writes, would depend on timing.
     bool has_order = kinds[kind].backing == STREAM || call == WRITE;
     long priority = priorities[has_order ? 2 + below(random, 3) : below(random, 5)];
     if (!one_in(random, theme->strange_fields)) { priority = 0; }
@@ -271,7 +273,7 @@ static void tell_end(void) {
         }
     }
     for (int value = MOST_OPERATIONS; value < MOST_OPERATIONS + LIST_VALUES; value++) {
-        // Of a list that was refused, or waited for, one may come late.
+        // A notification of a list that was refused, or waited for, may come late.
         int expected = list_way[value] == SIGNAL || list_way[value] == THREAD;
         if (signalled[value] + called[value] > !expected) {
             tell("list %d, notified by signals, calls: %d, %d", value - MOST_OPERATIONS, signalled[value],
@@ -294,7 +296,7 @@ static void prepare_processes(void) {
     prepare_all();
     struct sigaction action = {.sa_sigaction = note_signal, .sa_flags = SA_SIGINFO | SA_RESTART};
     sigaction(SIGRTMIN, &action, NULL);
-    // Signals are taken at the end, and interrupt nothing: libc's lists do not stand that.
+    // Signals are taken at the end and interrupt nothing, since libc's lists do not survive interruption.
     sigset_t set;
     sigemptyset(&set), sigaddset(&set, SIGRTMIN);
     pthread_sigmask(SIG_BLOCK, &set, NULL);

@@ -1,5 +1,5 @@
-// Streams of the differential test: what is fed to them, what is taken from them, and threads that take what a blocking
-// write waits for.
+// Streams of the differential test: feeding them, reading from them, and threads that drain what a blocking write needs
+// drained.
 #pragma once
 
 #include "differ_files.h"
@@ -7,20 +7,20 @@
 #include <linux/sockios.h>
 
 struct far_end {
-    /// Of all that was taken here by the test itself.
+    /// Of all bytes that the test itself read here.
     uint64_t count, sum;
-    /// Of all that the test itself put there.
+    /// The number of bytes that the test itself wrote to this end's peer.
     uint64_t fed;
-    /// So much of what is there is for reads that are in flight.
+    /// How many of the available bytes are claimed by reads in flight.
     int64_t claimed;
     bool isDrained, isOver;
     pthread_t drain;
 };
 
-/// For each descriptor that is an end of a stream: what can be read there.
+/// For each descriptor of a stream's end: what can be read there.
 static struct far_end far_ends[KINDS];
 
-/// What was sent over TCP, or to a terminal, arrives a little later.
+/// Data sent over TCP, or to a terminal, arrive with a delay.
 static inline void let_arrive(long kind) {
     int left = 0, count = -1, before;
     for (int tries = 0; kinds[kind].index == TCP && tries < 2000; tries++) {
@@ -45,7 +45,7 @@ static inline bool is_ready(long kind, short events) {
     return poll(&state, 1, 0) == 1;
 }
 
-/// Adds up what comes, in a way that does not depend on the pieces in which it comes.
+/// Reads data into a checksum that does not depend on how they are split.
 static inline ssize_t take(long kind, size_t most) {
     struct far_end *end = &far_ends[kind];
     uint8_t bytes[16384];
@@ -72,7 +72,7 @@ static void *drain_stream(void *argument) {
     return NULL;
 }
 
-/// Sees to it that a blocking write whose far end this is does not wait for ever.
+/// Starts a thread that drains this end, so that a blocking write at the other end does not wait for ever.
 static inline void begin_draining(long kind) {
     struct far_end *end = &far_ends[kind];
     if (end->isDrained) { return; }
@@ -81,7 +81,7 @@ static inline void begin_draining(long kind) {
     if (pthread_create(&end->drain, NULL, drain_stream, (void *)kind) != 0) { BROKEN("no thread"); }
 }
 
-/// Once no write is in flight.
+/// Called when no write is in flight.
 static inline void end_draining(long kind) {
     struct far_end *end = &far_ends[kind];
     if (!end->isDrained) { return; }
@@ -92,7 +92,7 @@ static inline void end_draining(long kind) {
     take(kind, 1 << 30);
 }
 
-/// Whatever the flags are, and without changing them: operations may be in flight that go by them.
+/// Independent of the flags, and without changing them, since operations in flight may depend on them.
 static inline ssize_t write_without_waiting(long kind, const void *bytes, size_t size) {
     char path[64];
     switch (kinds[kind].index) {
@@ -116,7 +116,7 @@ static inline ssize_t feed(long kind, size_t size) {
     if (size > sizeof bytes) { size = sizeof bytes; }
     long from = other_end(kind);
     int64_t there = readable(kind);
-    // A terminal's bytes come later, as many as there is room for then.
+    // A terminal delivers the bytes later, and only as many as have room then.
     bool is_terminal = kinds[kind].index == TERMINAL;
     if (is_terminal) { size = there > 1000 ? 0 : size % 1000; }
     for (size_t index = 0; index < size; index++) { bytes[index] = (uint8_t)(far_ends[kind].fed + index); }
@@ -124,7 +124,7 @@ static inline ssize_t feed(long kind, size_t size) {
     ssize_t count = write_without_waiting(from, bytes, size);
     int error = errno;
     if (count > 0) { far_ends[kind].fed += (uint64_t)count; }
-    // A read in flight may take it at once.
+    // A read in flight may take the data immediately.
     for (int tries = 0; count > 0 && is_terminal && readable(kind) < there + count && tries < 5; tries++) {
         usleep(100);
     }

@@ -1,5 +1,5 @@
-// The flags of single transfers (RWF_), of files of every kind: in a context that has done nothing yet, and in one that has
-// read through the page cache.
+// The flags of single transfers (RWF_) on files of every kind: in an unused context, and in one that has read through
+// the page cache.
 #include "libaio_cases.h"
 
 #include <sys/socket.h>
@@ -34,7 +34,7 @@ static io_context_t context_of(bool hasRead) {
     return context;
 }
 
-/// One transfer; `descriptor` makes the file or stream for it, `state` says what it holds afterwards.
+/// Runs all transfers: `descriptor` creates the file or stream for one, `state` describes its content afterwards.
 static void every_transfer(int (*descriptor)(bool isWrite), void (*state)(char *text, size_t size)) {
     for (int hasRead = 0; hasRead < 2; hasRead++) {
         for (size_t kind = 0; kind < sizeof kinds / sizeof *kinds; kind++) {
@@ -77,7 +77,7 @@ static void file_state(char *text, size_t size) {
 static int new_subject(int open_flags) {
     done_with_them();
     subject = new_file(O_RDWR | open_flags, 4096, 4);
-    // In the page cache.
+    // Brings the file into the page cache.
     uint8_t content[4096];
     if (pread(subject, content, 4096, 0) != 4096) { broken("pread"); }
     return subject;
@@ -125,7 +125,7 @@ static int socket_end(bool isWrite) {
 }
 static void sockets(void) { every_transfer(socket_end, no_state); }
 
-/// Nothing to read, no room to write.
+/// Reads without data, and writes without room.
 static void no_waiting_on_streams(void) {
     for (int hasRead = 0; hasRead < 2; hasRead++) {
         io_context_t context = context_of(hasRead);
@@ -154,7 +154,7 @@ static void no_waiting_on_streams(void) {
     }
 }
 
-// What the file's own flags say is looked at once, at submission.
+// The file's own flags are evaluated once, at submission.
 
 enum { ROUNDS = 40, PIECES = 8, PIECE = 1 << 16 };
 
@@ -210,7 +210,7 @@ static void appending_is_given_up_afterwards(void) {
     fact("pieces that are not in the order of their submission", "%d", disordered);
 }
 
-/// TOGETHER transfers in one call: a worker that has several asks for them without waiting first.
+/// Submits TOGETHER transfers per call: a worker with several first tries each without waiting.
 static void direct_is_set_afterwards(bool isWrite, int together) {
     io_context_t context = context_of(true);
     int file = new_file(O_RDWR, 1 << 22, 5), failed = 0, wrong = 0;

@@ -1,4 +1,4 @@
-// Contexts and fork: a child has none of its parent's contexts, and may make its own.
+// Contexts and fork: a child's inherited contexts are invalid, and it may create its own.
 #include "libaio_cases.h"
 
 #include <sys/socket.h>
@@ -7,7 +7,7 @@ static int file;
 static uint8_t bytes[4096];
 static const char *suffix = "";
 
-/// Runs `body` in a child, which prints facts itself.
+/// Runs `body` in a child, which prints the facts itself.
 static void in_child(void (*body)(void)) {
     fflush(stdout);
     pid_t child = fork();
@@ -30,7 +30,7 @@ static void use_parents(void) {
     struct iocb read = block(IOCB_CMD_PREAD, file, bytes, 16, 0);
     struct io_event event;
     struct timespec soon = {0, 1000}, now = {0, 0};
-    // Nothing but the ring is asked then.
+    // With a time of zero only the ring is read.
     fact_result("events, no time", io_getevents(context, 0, 1, &event, &now));
     fact_result("submit", submit_one(context, &read));
     fact_result("submit nothing", io_submit(context, 0, NULL));
@@ -77,7 +77,7 @@ static int ends[2];
 
 static void exit_at_once(void) { exit(0); }
 
-/// What is in flight in the parent is no concern of the child's, whether it ends or lives on.
+/// A child does not affect operations in flight in the parent, whether it ends or continues.
 static void parent_with_operations_in_flight(void) {
     file = new_file(O_RDONLY | O_DIRECT, 1 << 20, 1);
     make_cold(file);
@@ -125,7 +125,7 @@ static void grandchild(void) {
     fact_result("parent's end", io_destroy(context));
 }
 
-/// Many children at once, each with its own, while the parent works.
+/// Many children at once, each with its own context, while the parent works.
 static void many_children(void) {
     file = new_file(O_RDONLY, 65536, 1);
     context = new_context(8);
@@ -168,7 +168,7 @@ static void *work(void *unused) {
     return (void *)(long)(good == rounds);
 }
 
-/// fork comes at any moment: nothing that a child needs may be locked by a thread that it does not have.
+/// fork may come at any moment: a thread that the child does not have must not leave locks held that it needs.
 static void fork_while_others_submit(void) {
     file = new_file(O_RDONLY, 4096, 1);
     pthread_t threads[3];
@@ -196,7 +196,7 @@ static void fork_while_others_submit(void) {
     fact_result("good", good);
 }
 
-/// vfork and exec, as posix_spawn does it: the new program has nothing of it, and the parent keeps all.
+/// vfork and exec, as in posix_spawn: the new program has none of it, and the parent keeps everything.
 static void programs_started_meanwhile(void) {
     file = new_file(O_RDONLY, 4096, 1);
     context = new_context(8);

@@ -1,5 +1,5 @@
-// What the fuzzers share: random numbers by a seed, memory that may be written to by mistake, descriptors of all kinds,
-// and the check at the end that nothing was left behind.
+// What the fuzzers share: seeded random numbers, memory that may be overwritten, descriptors of all kinds, and the
+// check at the end that nothing was left behind.
 #pragma once
 
 #include "random.h"
@@ -25,11 +25,11 @@
 #include <time.h>
 #include <unistd.h>
 
-/// Ends the fuzzer: something is wrong that no argument can excuse.
+/// Ends the fuzzer: something is wrong that no arguments can excuse.
 #define FAIL(...) (fprintf(stderr, "failed: " __VA_ARGS__), fprintf(stderr, "\n"), _exit(1))
 
-// Memory. Whatever a random operation writes goes to the arena, or nowhere: what follows it cannot be written to, and
-// all other addresses that are handed out are those of no memory.
+// Memory. A random operation writes to the arena or nowhere: the memory after the arena is not writable, and all other
+// addresses that are passed are invalid.
 
 enum { ARENA = 1 << 20 };
 
@@ -40,7 +40,7 @@ static uint8_t *unmapped_page;
 static inline void make_memory(void) {
     arena = mmap(NULL, ARENA + 65536, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     readonly_page = mmap(NULL, 4096, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    // Nobody else gets this place: it is reserved without access.
+    // Reserved without access, so that nothing else is mapped there.
     unmapped_page = mmap(NULL, 65536, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (arena == MAP_FAILED || readonly_page == MAP_FAILED || unmapped_page == MAP_FAILED) { FAIL("no memory"); }
     mprotect(arena, ARENA, PROT_READ | PROT_WRITE);
@@ -88,15 +88,15 @@ static inline int64_t any_offset(struct fuzz_random *random) {
     }
 }
 
-// Descriptors. They stay open to the end: a number that is free for a moment could be the library's own the next.
+// Descriptors. They stay open to the end: a number that is free for a moment could become the library's own.
 
 enum { FUZZ_FILE_SIZE = 1 << 20, MOST_DESCRIPTORS = 32 };
 
 static int descriptors[MOST_DESCRIPTORS];
 static unsigned descriptor_count;
-/// A file that nothing writes to, of known content.
+/// A file of known content that is never written.
 static int known_file;
-/// No byte of any file is below 128: what is taken from there as a pointer leads nowhere, as a descriptor it is none.
+/// No byte of any file is below 128, so that its content is invalid as a pointer and as a descriptor.
 static inline uint8_t known_byte(uint64_t offset) { return (uint8_t)(0x80 | ((offset * 0x9e3779b1u) >> 16)); }
 
 static inline void keep(int descriptor) {
@@ -124,7 +124,7 @@ static inline void make_descriptors(const char *folder) {
     const char *paths[] = {"/dev/null", "/dev/zero", "/dev/full", "/proc/self/stat", "/"};
     for (int index = 0; index < 5; index++) { keep(open(paths[index], (index < 3 ? O_RDWR : O_RDONLY) | O_CLOEXEC)); }
     int ends[2];
-    // What could block forever does not: the system's library waits in io_submit.
+    // Non-blocking, since the system's library waits in io_submit.
     if (pipe2(ends, O_CLOEXEC | O_NONBLOCK) == 0) { keep(ends[0]), keep(ends[1]); }
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, ends) == 0) { keep(ends[0]), keep(ends[1]); }
     keep(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
@@ -141,7 +141,7 @@ static inline int any_descriptor(struct fuzz_random *random) {
     }
 }
 
-// What is there at the beginning and at the end.
+// The state at the beginning and at the end.
 
 static inline long count_entries(const char *path) {
     DIR *folder = opendir(path);
@@ -159,7 +159,7 @@ static inline long resident_kilobytes(void) {
     return pages * 4;
 }
 
-/// A library may keep an engine, its pool of workers and some memory for what comes next.
+/// A library may keep an engine, its workers and some memory for later use.
 enum { DESCRIPTOR_ALLOWANCE = 24, THREAD_ALLOWANCE = 160, MEMORY_ALLOWANCE_KILOBYTES = 128 << 10 };
 
 struct left_behind { long descriptors, threads, kilobytes; };
@@ -185,7 +185,7 @@ static inline double seconds_now(void) {
 
 static inline void ignore_signal(int signal) { (void)signal; }
 
-/// A signal every few milliseconds, for any thread: whoever waits is interrupted now and then.
+/// Sends a signal every few milliseconds to any thread, so that waits are interrupted now and then.
 static inline void begin_interruptions(void) {
     signal(SIGPIPE, SIG_IGN);
     signal(SIGXFSZ, SIG_IGN);

@@ -1,6 +1,6 @@
 // A fuzzer of libaio: FOLDER SECONDS SEED [system]. Random control blocks, pointers, sizes and orders of calls on
-// contexts that all threads share, beside work on contexts of their own that has to be right in the middle of it.
-// `system` spares the system's library the calls that it follows pointers in.
+// contexts that all threads share, next to work on private contexts that has to be correct meanwhile. `system` omits
+// the calls in which the system's library dereferences pointers.
 #include "aio_abi.h"
 #include "fuzz.h"
 
@@ -9,7 +9,7 @@
 
 enum { THREADS = 6, CONTEXTS = 12, BLOCKS = 64, MOST_CHECKED = 16, CHECKED_SIZE = 4096 };
 
-/// Made and ended by any thread at any moment.
+/// Created and destroyed by any thread at any time.
 static io_context_t contexts[CONTEXTS];
 static double end_time;
 static bool isSystem;
@@ -29,7 +29,7 @@ static io_context_t any_context(struct worker *worker) {
     return one_in(random, 2) ? bad_address(random) : arena_address(random);
 }
 
-/// In the system's library these follow the context and the time limit: there the kernel is asked itself.
+/// The system's library dereferences the context and the time limit; for it the system call is made directly.
 static long any_getevents(struct worker *worker, io_context_t context, long least, long most, void *events,
     void *limit) {
     if (isSystem || one_in(&worker->random, 3)) {
@@ -86,11 +86,11 @@ static void random_submit(struct worker *worker) {
     for (int index = 0; index < 8; index++) {
         list[index] = &worker->blocks[below(random, BLOCKS)];
         fill_block(worker, list[index]);
-        // A pointer to what was read from a file, or to nothing.
+        // A pointer into content read from a file, or an invalid one.
         if (one_in(random, 30)) { list[index] = any_address(random); }
     }
     struct iocb **array = one_in(random, 30) ? any_address(random) : list;
-    // The arena may hold anything as a pointer, but for one that leads to memory.
+    // The arena may contain any pointer values except valid addresses.
     long count = one_in(random, 30) && array != list ? (long)random_number(random) : (long)below(random, 10) - 1;
     if (count > 8) { count = array == list ? 8 : count; }
     io_submit(any_context(worker), count, array);
@@ -101,12 +101,12 @@ static void random_getevents(struct worker *worker) {
     struct io_event events[32];
     struct timespec limit = {0, one_in(random, 2) ? 0 : (long)below(random, 300000)};
     void *where = one_in(random, 20) ? any_address(random) : events;
-    // More than there is room for is asked only where a page without access follows.
+    // More events than there is room for only if an inaccessible page follows.
     long most = where == events ? (long)below(random, 34) - 1 : (long)random_number(random);
     long least = one_in(random, 10) ? (long)random_number(random) : (long)below(random, 3);
     if (where == events && most > 32) { most = 32; }
     void *time = one_in(random, 30) && (isSystem || one_in(random, 2)) ? bad_address(random) : &limit;
-    // Null means to wait without end; zeros mean what they say, and are on the read-only page as well.
+    // Null would mean to wait for ever. Zeros are a valid limit, and the read-only page contains zeros.
     if (time != &limit && (!time || time == (void *)readonly_page)) { time = &limit; }
     io_context_t context = any_context(worker);
     if (!isSystem && one_in(random, 4)) {
@@ -128,7 +128,7 @@ static void random_setup(struct worker *worker) {
     struct fuzz_random *random = &worker->random;
     io_context_t made = NULL, *slot = &contexts[below(random, CONTEXTS)], none = NULL;
     if (one_in(random, 10)) {
-        // To the read-only page or to nowhere: a context that is made in the arena would be lost.
+        // Into the read-only page or nowhere: a context created in the arena would be lost.
         io_setup((int)below(random, 100) - 10, bad_address(random));
         return;
     }
@@ -143,7 +143,7 @@ static void random_destroy(struct worker *worker) {
         io_destroy(one_in(random, 2) ? bad_address(random) : arena_address(random));
         return;
     }
-    // Some stay where they are, as what is no more.
+    // Some stale contexts stay in their slot.
     io_context_t *slot = &contexts[below(random, CONTEXTS)];
     io_context_t context = __atomic_load_n(slot, __ATOMIC_SEQ_CST);
     io_destroy(context);
@@ -152,7 +152,7 @@ static void random_destroy(struct worker *worker) {
     }
 }
 
-/// What goes into pipes and sockets comes out again, and polls become ready.
+/// Drains pipes and sockets, and makes polls ready.
 static void stir_streams(struct worker *worker) {
     char bytes[64];
     memset(bytes, 0xff, sizeof bytes);
@@ -168,7 +168,7 @@ static void stir_streams(struct worker *worker) {
     }
 }
 
-// What has to be right: reads of a file that is known, on a context that nobody else has.
+// Work that must be correct: reads of a known file, on a private context.
 
 static struct io_event take_from_ring(io_context_t context) {
     struct aio_ring *ring = (struct aio_ring *)context;
@@ -187,7 +187,7 @@ static struct io_event take_checked(struct worker *worker) {
     struct io_event event;
     struct timespec limit = {20, 0};
     long count = 0;
-    // Interruptions are part of the game.
+    // Interruptions are expected.
     while ((count = any_getevents(worker, worker->own, 1, 1, &event, one_in(&worker->random, 2) ? &limit
         : NULL)) == -EINTR) {}
     if (count != 1) { FAIL("waiting for one event of a context of one's own: %ld", count); }
@@ -238,7 +238,7 @@ static void checked_reads(struct worker *worker) {
     __atomic_add_fetch(&checks, 1, __ATOMIC_RELAXED);
 }
 
-/// A child is refused what its parent has, and makes its own.
+/// A child is refused its parent's contexts, and creates its own.
 static void child(struct worker *worker) {
     signal(SIGALRM, SIG_DFL);
     alarm(20);
@@ -301,7 +301,7 @@ static void run_workers(uint64_t seed) {
         worker->blocks = calloc(BLOCKS, sizeof(struct iocb));
         worker->vectors = calloc(8, sizeof(struct iovec));
         worker->memory = calloc(MOST_CHECKED, CHECKED_SIZE);
-        // Before all others, and to the end: what is left of an ended one never leads here.
+        // Before all others and until the end, so that no stale context leads here.
         if (io_setup(MOST_CHECKED, &worker->own) != 0) { FAIL("no context"); }
     }
     for (unsigned index = 0; index < THREADS; index++) {

@@ -1,6 +1,7 @@
 // Fuzzes POSIX AIO: random control blocks, descriptors, opcodes, pointers, sizes, notifications and orders of calls,
-// from many threads, with signals, forks, closes and cancelled threads in between. What must hold: no crash, every
-// request ends, once and with a result that can be, reads of a known file are right, and nothing is left behind.
+// from many threads, with signals, forks, closes and cancelled threads in between. It checks that nothing crashes, that
+// every request ends once and with a possible result, that reads of a known file are correct, and that nothing is left
+// behind.
 //
 // fuzz_posixaio FOLDER SECONDS SEED
 #include "fuzz.h"
@@ -22,7 +23,7 @@ static double end_time;
 static unsigned long calls, checks, forks, ended, cancelled, notified;
 static bool isOver;
 
-// Streams that block, and the thread that sees to it that whoever waits there does not for ever.
+// Streams that block, and the thread that lets waiting requests complete.
 
 static int far_ends[3];
 
@@ -33,7 +34,7 @@ static void make_streams(void) {
     far_ends[0] = ends[1];
     for (int index = 1; index < 3; index++) {
         if (pipe2(ends, O_CLOEXEC) != 0) { FAIL("no pipe"); }
-        // The one end only: on the other, requests would wait for one another.
+        // One end only: requests on both ends would wait for each other.
         keep(ends[index - 1]);
         far_ends[index] = ends[2 - index];
     }
@@ -87,7 +88,7 @@ static struct sigevent any_event(struct fuzz_random *random) {
         break;
     default: event.sigev_notify = SIGEV_NONE;
     }
-    // Whatever number it came to.
+    // The random value may be SIGEV_THREAD as well.
     if (event.sigev_notify == SIGEV_THREAD) {
         event.sigev_notify_function = count_notification;
         event.sigev_notify_attributes = NULL;
@@ -115,7 +116,7 @@ static int free_block(struct worker *worker) {
     return worker->isPending[index] ? -1 : index;
 }
 
-/// What a block says at its end.
+/// Checks the final state of a block.
 static void check_end(const struct aiocb *block) {
     int error = aio_error(block);
     ssize_t result = aio_return((struct aiocb *)block);
@@ -145,7 +146,7 @@ static void random_list(struct worker *worker) {
     struct fuzz_random *random = &worker->random;
     struct aiocb *list[24];
     int count = (int)below(random, 24), mode = one_in(random, 2) ? LIO_WAIT : LIO_NOWAIT;
-    // Some calls take nothing.
+    // Some calls submit nothing.
     bool isVain = one_in(random, 30);
     if (isVain && one_in(random, 3)) { mode = 2 + (int)below(random, INT32_MAX); }
     bool isTaken[BLOCKS] = {false};
@@ -192,7 +193,7 @@ static void random_cancel(struct worker *worker) {
     }
 }
 
-/// Takes note of what has ended.
+/// Notes which requests have ended.
 static void reap(struct worker *worker) {
     for (int index = 0; index < BLOCKS; index++) {
         if (!worker->isPending[index] || aio_error(&worker->blocks[index]) == EINPROGRESS) { continue; }
@@ -221,7 +222,7 @@ static void cancel_a_thread(struct worker *worker) {
     if (result != PTHREAD_CANCELED) { FAIL("a thread in aio_suspend was not cancelled"); }
 }
 
-// What has to be right: reads of a file that is known.
+// Work that must be correct: reads of a known file.
 
 static void await(const struct aiocb *block) {
     const struct aiocb *list[] = {block};
@@ -253,7 +254,7 @@ static void checked_reads(struct worker *worker) {
     struct aiocb reads[MOST_CHECKED], *list[MOST_CHECKED];
     int count = (int)below(random, MOST_CHECKED) + 1, file = known_file, mode = (int)below(random, 3);
     if (one_in(random, 8)) { posix_fadvise(known_file, 0, 0, POSIX_FADV_DONTNEED); }
-    // A number that is gone, or another's, when their turn comes.
+    // The number is closed, or refers to another file, when their turn comes.
     bool isClosed = mode != LIO_WAIT && one_in(random, 3);
     if (isClosed) { file = fcntl(known_file, F_DUPFD_CLOEXEC, 0); }
     memset(reads, (int)below(random, 256), sizeof reads);
@@ -283,7 +284,7 @@ static void fork_one(struct worker *worker) {
     if (process == 0) {
         signal(SIGALRM, SIG_DFL);
         alarm(20);
-        // What the parent has in progress is nobody's here.
+        // The parent's requests do not exist here.
         for (int index = 0; index < BLOCKS; index++) {
             const struct aiocb *list[] = {&worker->blocks[index]};
             aio_suspend(list, 1, NULL);

@@ -1,10 +1,10 @@
-// io_getevents and io_pgetevents: how many events, how long, signals, and what an event says.
+// io_getevents and io_pgetevents: the number of events, time limits, signals, and the content of events.
 #include "libaio_cases.h"
 
 
 static char bytes[4096];
 
-/// A context with this many events to be taken.
+/// A context with this many events to take.
 static io_context_t context_with_events(int count) {
     static struct iocb blocks[64];
     int file = new_file(O_RDONLY, 4096, 1);
@@ -14,7 +14,7 @@ static io_context_t context_with_events(int count) {
         blocks[index].data = (uint64_t)index;
         if (submit_one(context, &blocks[index]) != 1) { broken("io_submit"); }
     }
-    // All of them are there from here on: with the page cache they may take their time otherwise.
+    // From here on all events are there: through the page cache they may otherwise come later.
     struct aio_ring *ring = (struct aio_ring *)context;
     while (__atomic_load_n(&ring->tail, __ATOMIC_ACQUIRE) != (unsigned)count) { sched_yield(); }
     return context;
@@ -37,7 +37,7 @@ static void combinations(void) {
     }
 }
 
-/// With no time to wait the library looks at the ring itself, and says nothing about numbers that make no sense.
+/// With a time of zero the library reads the ring itself, and does not reject invalid numbers.
 static void combinations_without_events(void) {
     const long pairs[][2] = {{0, 0}, {0, 1}, {1, 1}, {1, 0}, {2, 1}, {-1, 1}, {0, -1}};
     for (size_t index = 0; index < sizeof pairs / sizeof *pairs; index++) {
@@ -85,7 +85,7 @@ static void event_arrays(void) {
     }
 }
 
-/// What the array has no room for stays in the ring.
+/// Events for which the array has no room stay in the ring.
 static void event_array_that_ends_with_its_memory(void) {
     io_context_t context = context_with_events(5);
     uint8_t *pages = aligned_memory(8192);
@@ -177,7 +177,7 @@ static void catch(int signal, int flags) {
 
 static pid_t waiting_thread;
 
-/// Interrupts the waiting thread once it waits.
+/// Interrupts the waiting thread once it sleeps.
 static void *interrupt(void *unused) {
     waits_in_kernel(waiting_thread);
     tgkill(getpid(), waiting_thread, SIGUSR1);
@@ -205,7 +205,7 @@ static void signals(void) {
     interrupted("with restart, with a time limit", SA_RESTART, &limit);
 }
 
-/// They do not pass: only a signal ends the wait.
+/// These limits never expire: only a signal ends the wait.
 static void time_limits_that_never_pass(void) {
     const struct timespec limits[] = {{0, -1}, {-1, 0}, {-1, 5}, {-100, 0}, {0, INT64_MAX}, {INT64_MAX, 5}};
     for (size_t index = 0; index < sizeof limits / sizeof *limits; index++) {
@@ -216,7 +216,7 @@ static void time_limits_that_never_pass(void) {
     }
 }
 
-/// Some events are there, but fewer than asked for: they are not lost.
+/// Some events are there, but fewer than requested: they are not lost.
 static void signal_with_some_events(void) {
     io_context_t context = context_with_events(2);
     struct io_event events[4];
@@ -252,7 +252,7 @@ static bool is_blocked(int signal) {
     return sigismember(&now, signal) == 1;
 }
 
-/// Blocked and pending outside: the mask lets it in, for the time of the call alone.
+/// The signal is blocked and pending outside; the mask admits it only during the call.
 static void mask_lets_a_pending_signal_in(void) {
     io_context_t context = new_context(4);
     struct io_event event;
@@ -278,7 +278,7 @@ static void mask_with_events_there(void) {
     catch(SIGUSR1, 0);
     pthread_sigmask(SIG_BLOCK, &blocked, NULL);
     raise(SIGUSR1);
-    // Both happen: the event is taken, and on the way out the signal is let in.
+    // Both happen: the event is taken, and the signal is delivered on return.
     fact_result("result", io_pgetevents(context, 1, 1, &event, NULL, &open));
     fact_result("handled", handled);
     sigset_t pending;
@@ -299,8 +299,8 @@ static void mask_without_time(void) {
     fact_result("handled", handled);
 }
 
-/// The kernel has done it within io_submit, so that libaio sees an event, and makes the call. Where the transfer is not
-/// done yet the signals are let in all the same.
+/// The kernel executes the transfer within io_submit, so that libaio sees an event and makes the system call. If the
+/// transfer is not done yet, the signals are admitted nevertheless.
 static void mask_without_time_after_a_transfer(void) {
     static char bytes[8 << 20];
     struct io_event event;
@@ -321,7 +321,7 @@ static void mask_without_time_after_a_transfer(void) {
     fact_result("handled", handled);
 }
 
-/// The mask is set before the other arguments are looked at.
+/// The mask is set before the other arguments are checked.
 static void mask_with_arguments_that_are_refused(void) {
     struct io_event event;
     struct timespec soon = {0, 1000};

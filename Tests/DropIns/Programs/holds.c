@@ -1,4 +1,4 @@
-// Files of operations in flight: what holding them must not do to the program's own use of them.
+// Holds on the files of operations in flight must not affect the program's own use of these files.
 #include "libaio_cases.h"
 
 #include <sys/file.h>
@@ -14,7 +14,7 @@ static void begin(void) {
     memory = aligned_memory(size);
 }
 
-/// Reads and writes that go to the disk, to the page cache, and to both.
+/// Reads and writes on the disk, through the page cache, and mixed.
 static void use(const char *when, int file) {
     char what[64];
     make_cold(file);
@@ -54,7 +54,7 @@ static void record_locks_stay(void) {
     fact_bool("locked at last", is_locked(file));
 }
 
-/// As a database: files that it has locked for good, each with more operations than any table has places.
+/// Like a database: files that are locked permanently, each with more operations than any table has slots.
 static void record_locks_stay_however_many(void) {
     enum { FILES = 8, ROUNDS = 100 };
     io_context_t context = new_context(8);
@@ -91,7 +91,7 @@ static void flock_goes_with_its_file(void) {
     fact_result("submit", submit_one(context, &read));
     close(file);
     fact_result("read of the closed file", next_event(context).res);
-    // Nobody holds it any more once the event is there.
+    // When the event is there, the hold has ended.
     int again = open(path, O_RDWR | O_CLOEXEC);
     fact_result("lock through another", flock(again, LOCK_EX | LOCK_NB) == 0 ? 0 : -errno);
     unlink(path);

@@ -1,10 +1,10 @@
-// What the cases of libaio share: making control blocks, submitting them and taking their events.
+// What the cases for libaio share: filling control blocks, submitting them, and taking their events.
 #pragma once
 
 #include "aio_abi.h"
 #include "cases.h"
 
-/// Addresses that the kernel refuses with EFAULT, and a careless library crashes on.
+/// Addresses that the kernel refuses with EFAULT, and on which a careless library crashes.
 #define KERNEL_ADDRESS ((void *)0xffff888000000000u)
 #define HIGH_ADDRESS ((void *)-1L)
 
@@ -41,14 +41,14 @@ static inline struct io_event next_event(io_context_t context) {
     return event;
 }
 
-/// Submits one block and waits: its result, or why it was not accepted.
+/// Submits one block and waits. Returns its result, or the error of the submission.
 static inline long perform(io_context_t context, struct iocb one) {
     long submitted = submit_one(context, &one);
     if (submitted != 1) { return submitted; }
     return next_event(context).res;
 }
 
-/// The same as a fact, with where the result came from.
+/// The same as a fact, which also says whether the submission or the event gave the result.
 static inline void fact_performed(const char *what, io_context_t context, struct iocb one) {
     long submitted = submit_one(context, &one);
     if (submitted != 1) {
@@ -58,7 +58,7 @@ static inline void fact_performed(const char *what, io_context_t context, struct
     }
 }
 
-/// How many events are there now.
+/// The number of events that are there now.
 static inline long event_count_now(io_context_t context) {
     struct io_event events[64];
     struct timespec now = {0, 0};

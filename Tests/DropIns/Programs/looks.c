@@ -1,5 +1,5 @@
-// Submits blocks that lie in mapped memory, and then ones on the stack, eight each, one a call: for a tracer, which
-// counts the calls that look at memory between the lines written to standard output.
+// Submits eight blocks in mapped memory and then eight on the stack, one per call. A tracer counts the calls that check
+// memory between the lines on standard output.
 #include "libaio_cases.h"
 
 enum { COUNT = 8 };

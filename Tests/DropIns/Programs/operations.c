@@ -1,4 +1,4 @@
-// The operations on files: what each returns, at the ends of files, with flags, priorities and eventfds.
+// The operations on files: results, ends of files, flags, priorities and eventfds.
 #include "libaio_cases.h"
 
 #include <sys/eventfd.h>
@@ -37,7 +37,7 @@ static void reads(void) {
     fact_result("the file's position is left alone", lseek(file, 0, SEEK_CUR));
 }
 
-/// What is partly in the page cache is read as a whole all the same.
+/// A range that is partly in the page cache is read as a whole.
 static void partly_cached(void) {
     begin();
     int file = new_file(O_RDONLY, 65536, 1);
@@ -136,7 +136,7 @@ static void bad_vectors(void) {
     fact_performed("empty one at a bad address", context, block(IOCB_CMD_PREADV, file, empty, 4, 0));
 }
 
-/// cachestat(2): the kernel's numbers, since the installed headers may be older.
+/// cachestat(2): with the kernel's numbers, since the installed headers may be older.
 struct cache_range { uint64_t offset, length; };
 struct cache_counts { uint64_t cached, dirty, in_writeback, evicted, recently_evicted; };
 enum { number_of_cachestat = 451 };
@@ -271,8 +271,8 @@ static void per_operation_flags(void) {
     fact_result("its size", state.st_size);
 }
 
-/// A cold read that must not wait says so, and does not wait. But the kernel asks the device for the data all the same,
-/// and gives them if they come before it has looked.
+/// A cold read with RWF_NOWAIT fails without waiting. But the kernel requests the data from the device, and returns
+/// them if they arrive before it checks.
 static void nowait_on_cold_data(void) {
     begin();
     int file = new_file(O_RDONLY, 1 << 20, 1);
@@ -341,7 +341,7 @@ static void eventfds(void) {
     fact_result("not signalled", eventfd_read(signal, &count) == 0 ? (long)count : -errno);
 }
 
-/// An eventfd may be closed once the operation is accepted: it is kept until its event.
+/// An eventfd may be closed once the operation is accepted: the library keeps it until the event.
 static void eventfd_closed_in_flight(void) {
     begin();
     int signal = eventfd(0, EFD_CLOEXEC), copy = fcntl(signal, F_DUPFD_CLOEXEC, 0), ends[2];
@@ -355,15 +355,15 @@ static void eventfd_closed_in_flight(void) {
     fact_result("events there", event_count_now(context));
 }
 
-/// The number is taken by a file that has something else.
+/// Another file, with other content, takes the number.
 static void take_number(int number, int other) {
     if (other == number) { return; }
-    // Somebody else may have it by now: then it is not ours to take.
+    // If the number has been reused in the meantime, it must not be taken.
     if (fcntl(number, F_GETFD) < 0) { dup2(other, number); }
     close(other);
 }
 
-/// So is the file.
+/// The file may be closed as well.
 static void file_closed_in_flight(void) {
     begin();
     int file = new_file(O_RDONLY | O_DIRECT, 1 << 20, 6);
@@ -401,7 +401,7 @@ static void cold_buffered_file_closed_in_flight(void) {
     fact_bool("content is the closed file's", is_known(memory, 1 << 20, 0, 6));
 }
 
-/// The limit is for the operations alone: facts may go to a file.
+/// The limit applies to the operation alone, since facts may be written to a file.
 static long perform_below_limit(struct iocb one, rlim_t limit) {
     setrlimit(RLIMIT_FSIZE, &(struct rlimit){limit, RLIM_INFINITY});
     long result = perform(context, one);

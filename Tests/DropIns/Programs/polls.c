@@ -1,4 +1,4 @@
-// Polls and cancelling: what can be polled, what a poll says, what can be cancelled.
+// Polls and cancels: what can be polled, what a poll reports, what can be cancelled.
 #include "libaio_cases.h"
 
 #include <sys/eventfd.h>
@@ -93,7 +93,7 @@ static void polled_file_closed_in_flight(void) {
     fact_result("submit", submit_one(context, &poll));
     close(ends[0]);
     fact_result("no event", event_count_now(context));
-    // The poll keeps the reading end open: no SIGPIPE.
+    // The poll keeps the reading end open, so there is no SIGPIPE.
     fact_result("write", write(ends[1], "x", 1));
     fact_bool("event", (next_event(context).res & POLLIN) != 0);
 }
@@ -138,7 +138,7 @@ static void cancel_of_a_poll(void) {
     fact_bool("its block", taken.obj == (uint64_t)(uintptr_t)&poll);
     fact_result("again", io_cancel(context, &poll, &event));
     fact_result("no more events", event_count_now(context));
-    // Cancelled is cancelled.
+    // A cancelled poll stays cancelled.
     if (write(ends[1], "x", 1) != 1) { broken("write"); }
     fact_result("none after it became ready", event_count_now(context));
 }
@@ -207,7 +207,7 @@ static void cancel_from_another_thread(void) {
     fact_result("result", (long)result);
 }
 
-/// A cancel and the readiness race: one event in any case.
+/// A cancel races with readiness: there is one event in any case.
 static void cancel_against_readiness(void) {
     begin();
     int events = 0, rounds = 500;

@@ -1,4 +1,4 @@
-// Reads, writes and syncs: results, errors, and which of them the call itself returns.
+// Reads, writes and syncs: results, errors, and which errors the call itself returns.
 #include "posix_cases.h"
 
 static char buffer[1 << 20];
@@ -201,7 +201,7 @@ static void blocks_may_go_with_the_result(void) {
     int file = new_file(O_RDWR, 1 << 20, 7);
     int wrong = 0;
     for (int round = 0; round < 2000; round++) {
-        // A page that is gone afterwards: whoever touches it later crashes.
+        // A page that is unmapped afterwards, so that a late access crashes.
         struct aiocb *block = aligned_memory(4096);
         *block = block_of(file, buffer, 512, (round * 512) % (1 << 20));
         if (round % 200 == 0) { make_cold(file); }

@@ -1,4 +1,4 @@
-// What the programs that test POSIX AIO share.
+// What the test programs for POSIX AIO share.
 #pragma once
 
 #include "cases.h"
@@ -13,7 +13,7 @@
 
 #pragma GCC diagnostic ignored "-Wnonnull"
 
-/// A block with everything that a program does not fill in set to what could mislead a library.
+/// A block whose unused fields have values that could mislead a library.
 static inline struct aiocb block_of(int file, void *buffer, size_t count, off_t offset) {
     struct aiocb block;
     memset(&block, 0xa5, sizeof block);
@@ -33,7 +33,7 @@ static inline double monotonic_seconds(void) {
     return (double)now.tv_sec + (double)now.tv_nsec * 1e-9;
 }
 
-/// Hands a read over, and waits until it cannot be cancelled any more.
+/// Starts a read, and waits until it can no longer be cancelled.
 static inline void begin(struct aiocb *reading) {
     do {
         if (aio_read(reading) != 0) { broken("aio_read"); }
@@ -41,7 +41,7 @@ static inline void begin(struct aiocb *reading) {
     } while (aio_cancel(reading->aio_fildes, reading) == AIO_CANCELED);
 }
 
-/// Waits for a block, and returns its result or negative error.
+/// Waits for a block, and returns its result or negative errno.
 static inline long finish(struct aiocb *block) {
     const struct aiocb *list[] = {block};
     while (aio_error(block) == EINPROGRESS) { aio_suspend(list, 1, NULL); }
@@ -75,7 +75,7 @@ static inline long write_now(int file, void *buffer, size_t count, off_t offset)
     return finish(&block);
 }
 
-/// What a call returned, and errno if that says more.
+/// The result of a call, and errno if that says more.
 static inline void fact_call(const char *what, int result) {
     int error = errno;
     if (result == -1) {

@@ -1,4 +1,4 @@
-// A program that closes every number that it does not know while POSIX AIO is in use.
+// A program that closes all descriptors that it does not know while POSIX AIO is in use.
 #include "posix_cases.h"
 
 #include "closing.h"
@@ -10,7 +10,7 @@ static uint8_t bytes[65536];
 static void everything_is_closed(void) {
     limit_descriptors();
     for (int kind = 0; kind < CLOSING_KINDS; kind++) {
-        // syscall(2) is caught by the other library alone; see the documentation.
+        // Only the other library replaces syscall(2); see the documentation.
         if (kind == 3) { continue; }
         char what[96], path[4096];
         int file = new_file(O_RDWR, 1 << 20, 3), low = dup2(file, 3);

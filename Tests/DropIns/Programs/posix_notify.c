@@ -1,4 +1,4 @@
-// Notifications: none, signals with their values, threads with their attributes; of requests and of lists.
+// Notifications of requests and of lists: none, signals with their values, threads with their attributes.
 #include "posix_cases.h"
 
 #include <limits.h>
@@ -90,7 +90,7 @@ static void signals_that_do_not_exist(void) {
         struct aiocb block = block_of(file, buffer, 100, 0);
         block.aio_sigevent = signal_event(signals[index], 1);
         aio_write(&block);
-        // The system's library shows the result for a moment, before it tries to tell.
+        // The system's library shows the result for a moment before it tries to send the notification.
         while (aio_error(&block) == EINPROGRESS) {}
         snprintf(what, sizeof what, "read with %d", signals[index]);
         fact_call(what, aio_read(&block));
@@ -223,7 +223,7 @@ static void many_threads(void) {
 static struct aiocb chained;
 static int chain_length;
 
-/// Hands the next one over from where the last one was told of.
+/// Starts the next request from the notification of the previous one.
 static void chain(union sigval value) {
     (void)value;
     if (++chain_length == 50) {
@@ -319,7 +319,7 @@ static void cancelled_requests_are_told_of(void) {
         blocks[index].aio_sigevent = signal_event(SIGRTMIN, index);
         aio_read(&blocks[index]);
     }
-    // The first has begun for certain once one of its byte's takers has.
+    // Once one of the byte's readers has completed, the first one has certainly started.
     if (write(ends[1], "x", 1) != 1) { broken("write"); }
     fact_result("first", next_signal().si_value.sival_int);
     fact_call("last", aio_cancel(ends[0], &blocks[3]));

@@ -1,4 +1,4 @@
-// Forks, threads that exit, and descriptors that are closed while requests are in progress.
+// Forks, exiting threads, and descriptors that are closed while requests are in progress.
 #include "posix_cases.h"
 
 static char buffer[1 << 16];
@@ -30,7 +30,7 @@ static void a_child_begins_afresh(void) {
         isRight &= read_now(file, buffer, 5, 0) == 5 && memcmp(buffer, "hello", 5) == 0;
         aio_read(&reading);
         isRight &= write(own[1], "x", 1) == 1 && finish(&reading) == 1;
-        // What the parent has in progress is nothing of the child's.
+        // The parent's requests in progress do not exist in the child.
         const struct aiocb *list[] = {&waiting};
         isRight &= aio_suspend(list, 1, &(struct timespec){1, 0}) == 0;
         _exit(isRight ? 0 : 1);
@@ -82,8 +82,8 @@ static void a_close_with_a_read_in_progress(void) {
     struct aiocb first = block_of(old[0], buffer, 1, 0), second = block_of(old[0], buffer + 1, 1, 0);
     begin(&first);
     aio_read(&second);
-    // The number names another pipe from here on, which holds what nobody asked for. The old one keeps a reader,
-    // whoever has begun by now.
+    // From here on the number refers to another pipe, with data that no request asked for. The old pipe keeps a reader,
+    // whichever request has started by now.
     int kept = dup(old[0]);
     dup2(new[0], old[0]);
     if (write(new[1], "bad", 3) != 3 || write(old[1], "ok", 2) != 2) { broken("write"); }

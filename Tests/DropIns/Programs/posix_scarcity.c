@@ -1,11 +1,11 @@
-// POSIX AIO where threads, descriptors or system calls are not to be had, from the beginning or from some moment on.
+// POSIX AIO without threads, descriptors or system calls, from the beginning or from some moment on.
 #include "posix_cases.h"
 
 #include "scarcity.h"
 
 static uint8_t bytes[8][4096] __attribute__((aligned(4096)));
 
-/// Reads, writes and a sync, side by side.
+/// Reads, writes and a sync, concurrently.
 static void use(const char *when, int file) {
     struct aiocb blocks[8];
     make_cold(file);

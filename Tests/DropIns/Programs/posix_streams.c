@@ -1,4 +1,4 @@
-// Sockets, pipes, FIFOs, terminals: order within a direction, and nobody who waits holding up anybody else.
+// Sockets, pipes, FIFOs and terminals: order within a direction, and no waiting request that delays others.
 #include "posix_cases.h"
 
 #include <sys/stat.h>
@@ -75,7 +75,7 @@ static void non_blocking(void) {
     fact_result("read of a pipe", read_now(ends[0], buffer, 10, 0));
 }
 
-/// Pushes bytes in one by one, or takes them, while requests wait.
+/// Writes or reads single bytes while requests wait.
 static void reads_in_call_order(void) {
     enum { COUNT = 64 };
     int ends[2];
@@ -209,7 +209,7 @@ static void a_terminal_that_waits_both_ways(void) {
     fact_result("write", finish(&writing));
 }
 
-/// write(2) of nothing asks most files, pwritev2(2) of nothing none.
+/// write(2) of zero bytes calls the driver of most files, pwritev2(2) of zero bytes does not.
 static void nothing(void) {
     int ends[2], pair[2], one = posix_openpt(O_RDWR | O_NOCTTY), other = posix_openpt(O_RDWR | O_NOCTTY);
     if (one < 0 || other < 0 || unlockpt(one) != 0 || unlockpt(other) != 0) { broken("posix_openpt"); }

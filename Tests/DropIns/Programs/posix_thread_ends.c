@@ -1,4 +1,4 @@
-// The end of processes whose main thread has ended before, with POSIX AIO in use.
+// Processes whose main thread ends first, with POSIX AIO in use.
 #include "posix_cases.h"
 #include "thread_ends.h"
 
@@ -21,7 +21,7 @@ static void write_all(void) {
 
 static void note_event(union sigval value) {
     while (!has_told) { sched_yield(); }
-    // For a while it is the only one of the program's.
+    // For a while this is the program's only thread.
     usleep(300000);
     if (write(value.sival_int, "n", 1) != 1) { _exit(9); }
 }

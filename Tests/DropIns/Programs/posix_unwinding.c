@@ -13,7 +13,7 @@ static void begin_waiting(void) {
     aio_read(&waiting);
 }
 
-/// Whoever left is in nobody's way.
+/// A waiter that left does not block others.
 static void end_waiting(void) {
     if (write(ends[1], "x", 1) != 1) { broken("write"); }
     fact_result("the read", finish(&waiting));
@@ -92,7 +92,7 @@ static void *feed_list(void *unused) {
 }
 
 static void lists_are_no_cancellation_point(void) {
-    // Not even in the first use.
+    // Not even on first use.
     new_pipe(ends);
     entry = block_of(ends[0], buffer, 1, 0);
     entry.aio_lio_opcode = LIO_READ;

@@ -40,7 +40,7 @@ static void suspending(void) {
 static void blocks_that_were_made_up(void) {
     int file = new_file(O_RDONLY, 100, 1);
     struct aiocb real = block_of(file, buffer, 10, 0), copy;
-    // What a library keeps in a block says "in progress".
+    // The block's fields for the library's use say "in progress".
     struct aiocb made_up = real;
     int *words = (int *)&made_up;
     for (size_t index = 0; index < sizeof made_up / sizeof(int); index++) {

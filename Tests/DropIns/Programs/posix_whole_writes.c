@@ -1,4 +1,4 @@
-// Writes to streams that block: libc writes all of it, one after the other.
+// Writes to blocking streams: libc writes all bytes, one request after the other.
 #include "posix_cases.h"
 
 #include "stream_ends.h"
@@ -55,7 +55,7 @@ static void the_reader_goes(void) {
     fact_result("the next one", write_now(ends[1], a, 100, 0));
 }
 
-// What the file's own flags say is looked at once, when the request is made.
+// The file's own flags are evaluated once, when the request is made.
 enum { ROUNDS = 40, PIECES = 8, PIECE = 1 << 16 };
 
 static void appending_is_set_afterwards(void) {

@@ -1,5 +1,5 @@
-// The io_queue_ functions and their callbacks, and the symbols with their versions: also those of old programs, which
-// have other arguments.
+// The io_queue_ functions and their callbacks, and the versioned symbols, including those for old programs, whose
+// arguments differ.
 #include "libaio_cases.h"
 
 #include <dlfcn.h>
@@ -19,7 +19,7 @@ static void symbols(void) {
         snprintf(what, sizeof what, "%s of %s", names[index][0], names[index][1]);
         fact_bool(what, dlvsym(RTLD_DEFAULT, names[index][0], names[index][1]) != NULL);
     }
-    // What a program linked today gets, and what one that asks without a version gets.
+    // The symbols that a program linked today gets, and those that a lookup without a version gets.
     const char *changed[] = {"io_cancel", "io_getevents", "io_queue_wait"};
     void *linked[] = {(void *)io_cancel, (void *)io_getevents, (void *)io_queue_wait};
     for (int index = 0; index < 3; index++) {
@@ -105,7 +105,7 @@ static void init(void) {
     fact_result("8", io_queue_init(8, &context));
     fact_bool("context", context != NULL);
     io_context_t again = context;
-    // Unlike io_setup: what the variable held is not looked at.
+    // Unlike io_setup, it ignores the variable's old value.
     fact_result("over a context", io_queue_init(8, &again));
     fact_bool("another one", again != context);
     fact_result("release", io_queue_release(context));

@@ -1,4 +1,4 @@
-// Random numbers by a seed: the same seed gives the same numbers everywhere.
+// Seeded random numbers: the same seed gives the same numbers everywhere.
 #pragma once
 
 #include <stdbool.h>

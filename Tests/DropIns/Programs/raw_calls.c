@@ -1,4 +1,4 @@
-// Programs that make the system calls themselves, through libc's `syscall`: nginx, and MariaDB for io_getevents.
+// Programs that make the system calls themselves, through libc's `syscall`: nginx; MariaDB for io_getevents.
 #include "libaio_cases.h"
 
 #include <sys/socket.h>
@@ -7,7 +7,7 @@
 
 static uint8_t bytes[4096];
 
-/// What syscall(2) says: its result, or -1 and the error.
+/// The outcome of syscall(2): its result, or -1 and errno.
 static const char *said(long result) {
     static _Thread_local char texts[4][48];
     static _Thread_local unsigned next;
@@ -89,7 +89,8 @@ static void bad_time_limits(void) {
     fact("bad context", "%s", CALL(SYS_io_getevents, HIGH_ADDRESS, 1L, 1L, &event, NULL));
 }
 
-/// MariaDB: contexts and submissions through the library, waiting by hand, until the end of the context wakes it.
+/// As MariaDB does it: contexts and submissions through the library, but waits by system calls, which the destruction
+/// of the context ends.
 static io_context_t shared;
 static volatile pid_t waiter;
 static char waiter_said[2][48];
@@ -117,7 +118,7 @@ static void mixed_with_the_library(void) {
     fact("second wait", "%s", waiter_said[1]);
 }
 
-/// All other calls are passed on as they are, with up to six arguments.
+/// All other calls are passed on unchanged, with up to six arguments.
 static void other_calls(void) {
     fact_bool("getpid", syscall(SYS_getpid) == getpid());
     fact_bool("gettid", syscall(SYS_gettid) == gettid());

@@ -1,4 +1,4 @@
-// Calls through `syscall` at moments when a function that stands in for it may not be ready, or must leave all as it is.
+// Calls through `syscall` at moments when its replacement may not be initialized yet, or must not change any state.
 #include "libaio_cases.h"
 
 #include <sys/syscall.h>
@@ -9,7 +9,7 @@ static struct {
     int replaced, closed_again, range, range_again;
 } early;
 
-/// Before the constructors of any library.
+/// Runs before the constructors of all libraries.
 static void begin(int count, char **arguments, char **environment) {
     (void)count, (void)arguments, (void)environment;
     early.process = syscall(SYS_getpid);
@@ -36,7 +36,7 @@ static void before_constructors(void) {
     fact_bool("mmap, six arguments", early.mapped != -1);
 }
 
-/// A child that has its parent's stack: what it leaves there the parent returns over.
+/// A child that shares its parent's stack: the parent returns over what the child leaves there.
 static void shared_stack(void) {
 #ifdef SYS_vfork
     long child = syscall(SYS_vfork);
@@ -55,7 +55,7 @@ static const struct test_case cases[] = {
 };
 
 int main(int count, char **arguments) {
-    // So that the library is one of the program's.
+    // A reference to libaio, so that the program is linked with it.
     if (count > 100) { io_destroy(NULL); }
     return run_cases(count, arguments, cases, CASE_COUNT(cases));
 }

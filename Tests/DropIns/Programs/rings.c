@@ -1,5 +1,5 @@
-// The ring that a context points at is an interface of its own: programs read it without calling the library (fio with
-// userspace_reap, QEMU), and move it.
+// The ring behind a context is an interface of its own: programs read it without calling the library (fio with
+// userspace_reap, QEMU), and advance it.
 #include "libaio_cases.h"
 
 #include <sys/eventfd.h>
@@ -43,7 +43,7 @@ static void numbers_differ(void) {
     fact_bool("two contexts", first->id != second->id);
 }
 
-/// Round and round the ring, with no call to the library but io_submit.
+/// Several rounds of the ring, with no call to the library except io_submit.
 static void taken_without_calls(void) {
     int file = new_file(O_RDONLY, 65536, 3);
     io_context_t context = new_context(4);
@@ -63,7 +63,7 @@ static void taken_without_calls(void) {
     fact_result("nothing left", event_count_now(context));
 }
 
-/// Up to the brim, then emptied by hand: what is taken so makes room.
+/// Fills the ring, then empties it by hand, which makes room.
 static void room_follows_from_the_head(void) {
     int file = new_file(O_RDONLY, 4096, 3);
     io_context_t context = new_context(4);
@@ -100,7 +100,7 @@ static void calls_and_reading_mixed(void) {
     fact_result("nothing left", event_count_now(context));
 }
 
-/// As QEMU does it: the eventfd says that there is something, the ring says what.
+/// As QEMU does it: the eventfd announces events, and the ring holds them.
 static void eventfd_and_ring_alone(void) {
     int file = new_file(O_RDONLY, 1 << 20, 3), signal = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     make_cold(file);
@@ -120,7 +120,7 @@ static void eventfd_and_ring_alone(void) {
         poll(&state, 1, -1);
         uint64_t count = 0;
         if (eventfd_read(signal, &count) != 0) { continue; }
-        // So many must be there by now.
+        // At least that many events must be in the ring by now.
         for (uint64_t index = 0; index < count && tail_of(ring) != ring->head; index++, taken++) {
             struct io_event event = ring->events[ring->head];
             good += event.res == 4096;
@@ -167,7 +167,7 @@ static void grown_or_copied_rings(void) {
     fact_result("end", io_destroy(context));
 }
 
-/// What a program may do to the ring by mistake ends in odd results, not in a crash.
+/// Damage that a program does to the ring by mistake leads to odd results, not to a crash.
 static void spoiled(void) {
     int file = new_file(O_RDONLY, 4096, 3);
     io_context_t context = new_context(8);
@@ -201,7 +201,7 @@ static void spoiled_number(void) {
     fact_result("end once it is right again", io_destroy(context));
 }
 
-/// The library looks for the magic before it trusts the ring; without it everything is asked of the kernel.
+/// The library checks the magic before it trusts the ring; without it every call goes to the kernel.
 static void without_its_magic(void) {
     int file = new_file(O_RDONLY, 4096, 3);
     io_context_t context = new_context(8);

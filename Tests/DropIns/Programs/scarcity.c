@@ -1,12 +1,12 @@
-// libaio where threads, descriptors or system calls are not to be had, from the beginning or from some moment on: the
-// kernel's own needs none of them.
+// libaio without threads, descriptors or system calls, from the beginning or from some moment on. The kernel's own
+// implementation needs none of them.
 #include "libaio_cases.h"
 
 #include "scarcity.h"
 
 static uint8_t bytes[8][4096] __attribute__((aligned(4096)));
 
-/// Reads, writes and syncs at once, of a file and of another one opened for appending.
+/// Reads, writes and syncs concurrently, on a file and on a descriptor opened for appending.
 static void use(const char *when, io_context_t context, int file) {
     struct iocb blocks[8], *list[8];
     make_cold(file);

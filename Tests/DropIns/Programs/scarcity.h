@@ -1,4 +1,4 @@
-// What a program may find itself without: threads, descriptors, system calls.
+// Resources that a program may lack: threads, descriptors, system calls.
 #pragma once
 
 #include <grp.h>
@@ -10,15 +10,15 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 
-/// A file of `size` known bytes that everybody may use, open already.
+/// A file of `size` known bytes, already open, that every user may access.
 static inline int file_for_all(int flags, size_t size, uint64_t seed) {
     int file = new_file(flags, size, seed);
     fchmod(file, 0666);
     return file;
 }
 
-/// From now on no thread can be started. The superuser has no such limit, so it becomes somebody with a number that nobody
-/// else has here.
+/// From now on no thread can be started. The limit does not apply to root, so root becomes a user without other
+/// processes.
 static inline void refuse_threads(void) {
     if (geteuid() == 0) {
         uid_t user = 60000 + (uid_t)getpid() % 5000;
@@ -39,14 +39,14 @@ static inline bool can_start_thread(void) {
     return true;
 }
 
-/// From now on no descriptor can be had.
+/// From now on no descriptor can be opened.
 static inline void refuse_descriptors(void) {
     struct rlimit limit = {256, 256};
     if (setrlimit(RLIMIT_NOFILE, &limit) != 0) { broken("setrlimit"); }
     while (dup(0) >= 0) {}
 }
 
-/// From now on these system calls, of all threads, fail with this error.
+/// From now on these system calls fail with this error in all threads.
 static inline void refuse_calls(const int *numbers, int count, int error) {
     struct sock_filter filter[64];
     unsigned length = 0;

@@ -1,4 +1,5 @@
-// Uses the library a known number of times and then ends in the way that its second argument names: for the summary.
+// Uses the library a known number of times, and then ends in the way that its second argument names; for the
+// statistics.
 #include "libaio_cases.h"
 
 #include <poll.h>
@@ -8,7 +9,7 @@ enum { READ_COUNT = 40 };
 
 static uint8_t bytes[READ_COUNT][512];
 
-/// Reads that the page cache holds, a sync, and a read that is refused.
+/// Reads that hit the page cache, a sync, and a read that is refused.
 static void use(void) {
     int file = new_file(O_RDWR, sizeof bytes, 1);
     io_context_t context = new_context(64);
@@ -28,7 +29,7 @@ static void use_in_children(int count) {
     for (int index = 0; index < count; index++) {
         pid_t child = fork();
         if (child == 0) {
-            // The first does not use the library; the others end in both ways.
+            // The first child does not use the library; the others end in both ways.
             if (index > 0) { use(); }
             if (index % 2) { exit(0); }
             _exit(0);
@@ -37,7 +38,7 @@ static void use_in_children(int count) {
     }
 }
 
-/// Standard error closed, and its number a file of the program's.
+/// Closes standard error, and opens a file of the program's under its number.
 static void put_file_in_place_of_errors(void) {
     char path[4096];
     snprintf(path, sizeof path, "%s/own", scratch_folder);
@@ -53,7 +54,7 @@ static void put_broken_pipe_in_place_of_errors(void) {
     close(ends[1]);
 }
 
-/// No memory for a thread's stack: what comes of the operation is not the question.
+/// Leaves no memory for a thread's stack; the operation's result does not matter.
 static void use_without_threads(void) {
     int file = new_file(O_RDWR, sizeof bytes, 1);
     io_context_t context = new_context(8);
@@ -67,7 +68,7 @@ static void use_without_threads(void) {
     submit_one(context, &sync);
 }
 
-/// What the kernel's own does without waiting, or refuses.
+/// Operations that the kernel's own implementation completes without waiting, or refuses.
 static void use_what_is_the_kernels(void) {
     int file = new_file(O_RDWR | O_DIRECT, 8192, 1), folder = open(scratch_folder, O_RDONLY | O_CLOEXEC);
     io_context_t context = new_context(8);

@@ -1,4 +1,4 @@
-// Pairs of connected streams whose ends block, and somebody who empties one of them.
+// Pairs of connected blocking streams, and a thread that drains one of the ends.
 #pragma once
 
 #include <arpa/inet.h>
@@ -31,7 +31,7 @@ static inline void terminal_pair(int ends[2]) {
     tcsetattr(ends[1], TCSANOW, &raw);
 }
 
-/// What is written to the second end comes out of the first.
+/// Data written to the second end are read from the first.
 static inline void stream_pair(int kind, int ends[2]) {
     switch (kind) {
     case 0: if (pipe2(ends, O_CLOEXEC) != 0) { broken("pipe2"); } break;
@@ -41,7 +41,7 @@ static inline void stream_pair(int kind, int ends[2]) {
     }
 }
 
-/// Reads so many bytes, as runs of equal ones: "100000 A, 100000 B".
+/// Reads a number of bytes, and describes them as runs of equal ones: "100000 A, 100000 B".
 struct drain {
     int descriptor;
     size_t limit, count;

@@ -1,5 +1,5 @@
-// What is no file on a disk: pipes, sockets, eventfds, terminals, devices. The system's library waits for these in
-// io_submit: only what is ready is asked for here, but for the cases that say otherwise.
+// Descriptors other than files: pipes, sockets, eventfds, terminals, devices. The system's library waits for these in
+// io_submit, so the operations here are ready, except in cases that say otherwise.
 #include "libaio_cases.h"
 
 #include <sys/eventfd.h>
@@ -99,7 +99,7 @@ static void terminals(void) {
     if (master < 0 || grantpt(master) != 0 || unlockpt(master) != 0) { broken("posix_openpt"); }
     int terminal = open(ptsname(master), O_RDWR | O_NOCTTY | O_CLOEXEC);
     if (write(master, "line\n", 5) != 5) { broken("write"); }
-    // The line may be on its way still: then the kernel says more than was asked.
+    // The line may not have arrived yet; then the kernel reports more events than requested.
     fact_bool("poll", (perform(context, block(IOCB_CMD_POLL, terminal, (void *)POLLIN, 0, 0)) & POLLIN) != 0);
     fact_performed("read of a line", context, block(IOCB_CMD_PREAD, terminal, bytes, 100, 0));
     fact_performed("write", context, block(IOCB_CMD_PWRITE, terminal, "hi", 2, 0));
@@ -123,7 +123,8 @@ static void memory_files(void) {
     fact_performed("sync", context, block(IOCB_CMD_FSYNC, file, NULL, 0, 0));
 }
 
-/// write(2) of nothing asks a socket, pwritev2(2) of nothing does not: it sends an empty message, or says what is broken.
+/// write(2) of zero bytes calls a socket's driver, which sends an empty message or reports a broken connection;
+/// pwritev2(2) of zero bytes does not.
 static void nothing_on_sockets(void) {
     begin();
     signal(SIGPIPE, SIG_IGN);

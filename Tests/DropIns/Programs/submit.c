@@ -19,11 +19,11 @@ static void counts(void) {
     fact_result("events", event_count_now(context));
 }
 
-/// The count is cut to the context's size before the array is looked at.
+/// The count is limited to the context's size before the array is read.
 static void counts_that_overflow(void) {
     int file = new_file(O_RDONLY, 4096, 1);
     io_context_t context = new_context(4);
-    // After the one good pointer there is nothing but null.
+    // All pointers after the first, valid one are null.
     struct iocb one = good_read(file), **list = aligned_memory(4096);
     list[0] = &one;
     fact_result("2^31", io_submit(context, 1L << 31, list));
@@ -50,7 +50,7 @@ static void arrays(void) {
     fact_result("null", io_submit(context, 1, NULL));
     fact_result("last address", io_submit(context, 1, HIGH_ADDRESS));
     fact_result("kernel address", io_submit(context, 1, KERNEL_ADDRESS));
-    // The array ends with its page: what comes after cannot be read.
+    // The array ends with its page, and the memory after it is inaccessible.
     int file = new_file(O_RDONLY, 4096, 1);
     uint8_t *pages = aligned_memory(8192);
     munmap(pages + 4096, 4096);
@@ -80,7 +80,7 @@ static void blocks_at_bad_addresses(void) {
     }
 }
 
-/// A control block of which only the first half can be read.
+/// Only the first half of the control block is readable.
 static void block_across_the_end_of_its_memory(void) {
     io_context_t context = new_context(8);
     int file = new_file(O_RDONLY, 4096, 1);
@@ -94,7 +94,7 @@ static void block_across_the_end_of_its_memory(void) {
     fact_result("just before the end", submit_one(context, whole));
 }
 
-/// The kernel notes in it that it was accepted.
+/// The kernel writes into a block that it accepts.
 static void block_that_cannot_be_written(void) {
     io_context_t context = new_context(8);
     int file = new_file(O_RDONLY, 4096, 1);
@@ -262,7 +262,7 @@ static void buffers(void) {
 static void full_context(void) {
     int ends[2];
     if (pipe(ends) != 0) { broken("pipe"); }
-    // The kernel gives more than was asked for, and says in the ring how many.
+    // The kernel allocates more events than requested, and stores their number in the ring.
     io_context_t context = new_context(4);
     static struct iocb polls[4096];
     int accepted = 0;
@@ -288,7 +288,7 @@ static void full_context(void) {
     fact_result("accepted again", submit_one(context, &polls[0]));
 }
 
-/// Events that nobody takes count like operations in flight: none is ever lost.
+/// Events that are not taken count like operations in flight, so that none is ever lost.
 static void events_not_taken_fill_the_context(void) {
     int file = new_file(O_RDONLY, 4096, 1);
     io_context_t context = new_context(4);
@@ -317,7 +317,7 @@ static void batch_larger_than_the_context(void) {
     fact_result("left", event_count_now(context));
 }
 
-/// The control block is the caller's again when io_submit returns.
+/// When io_submit returns, the caller may reuse the control block.
 static void block_is_copied(void) {
     int ends[2];
     if (pipe(ends) != 0) { broken("pipe"); }
@@ -344,7 +344,7 @@ static void block_is_copied(void) {
     fact_bool("results and content", isGood);
 }
 
-/// So is the vector of a vectored operation.
+/// It may reuse the vector of a vectored operation, too.
 static void vector_is_copied(void) {
     int file = new_file(O_RDONLY, 1 << 20, 5);
     make_cold(file);

@@ -1,5 +1,5 @@
-// Threads with a table of descriptors of their own, by unshare(CLONE_FILES) and close_range(CLOSE_RANGE_UNSHARE): a number
-// means the file that it names for who submits.
+// Threads with separate descriptor tables, by unshare(CLONE_FILES) and close_range(CLOSE_RANGE_UNSHARE): a number
+// refers to the submitting thread's file.
 #include "libaio_cases.h"
 
 #include <linux/close_range.h>
@@ -60,7 +60,7 @@ static void *in_own_table(void *way) {
 }
 
 static void run(int way) {
-    // Another file by the number that the other thread's has.
+    // Another file under the number that the other thread uses.
     int file = new_file(O_RDWR, 1 << 20, 9);
     dup2(file, NUMBER);
     context = new_context(8);

@@ -1,4 +1,4 @@
-// The end of processes whose main thread has ended before, with Linux AIO in use.
+// Processes whose main thread ends first, with Linux AIO in use.
 #include "libaio_cases.h"
 #include "thread_ends.h"
 

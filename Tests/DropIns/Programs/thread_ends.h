@@ -1,10 +1,10 @@
-// Processes whose main thread ends by pthread_exit: they end with the program's last thread, and with 0.
+// Processes whose main thread calls pthread_exit: they end with the program's last thread, and with status 0.
 #pragma once
 
 #include "cases.h"
 
 static int report_pipe[2];
-/// Once the thread has.
+/// Set once the thread has written its report.
 static volatile int has_told;
 
 static inline void report_exit(void) {
@@ -12,7 +12,7 @@ static inline void report_exit(void) {
 }
 
 static inline void *end_later(void *body) {
-    // Main has ended before.
+    // Waits until the main thread has ended.
     char path[64], line[512];
     snprintf(path, sizeof path, "/proc/self/task/%d/stat", getpid());
     while (true) {
@@ -28,8 +28,8 @@ static inline void *end_later(void *body) {
     return NULL;
 }
 
-/// Runs `first` in the main thread of a child, which then ends by pthread_exit, and `later` in another thread of it,
-/// which ends after that. Tells how the child ended: t for the thread, e for its exit handlers.
+/// Runs `first` in the main thread of a child, which then ends by pthread_exit, and afterwards `later` in the child's
+/// other thread. The fact says how the child ended: t for the thread, e for its exit handlers.
 static inline void fact_ends(const char *what, void (*first)(void), void (*later)(void)) {
     if (pipe2(report_pipe, O_CLOEXEC) != 0) { broken("pipe2"); }
     fflush(stdout);
@@ -46,7 +46,7 @@ static inline void fact_ends(const char *what, void (*first)(void), void (*later
     char text[16] = "";
     size_t length = 0;
     ssize_t count;
-    // Ended by the case's own limit if it is not by itself.
+    // If the child hangs, the case's own time limit ends this.
     while (length < sizeof text - 1 && (count = read(report_pipe[0], text + length, sizeof text - 1 - length)) > 0) {
         length += (size_t)count;
     }
@@ -57,7 +57,7 @@ static inline void fact_ends(const char *what, void (*first)(void), void (*later
         WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status));
 }
 
-/// Whether a file has its known content from end to end.
+/// Whether the whole file has its known content.
 static inline bool has_content(int file, size_t size, uint64_t seed) {
     uint8_t *content = malloc(size + 1);
     fcntl(file, F_SETFL, 0);

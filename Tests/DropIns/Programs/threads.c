@@ -1,4 +1,4 @@
-// Contexts and threads: used by many at once, by others than their makers, and by threads that exit.
+// Contexts and threads: concurrent use, use by threads other than the creator, and threads that exit.
 #include "libaio_cases.h"
 
 enum { THREADS = 8, ROUNDS = 400 };
@@ -6,7 +6,7 @@ enum { THREADS = 8, ROUNDS = 400 };
 static io_context_t context;
 static int file;
 
-/// Each submits its own and takes anybody's.
+/// Each thread submits its own operations, and takes anyone's events.
 static unsigned taken, accepted;
 
 static void *submit_and_take(void *argument) {
@@ -40,7 +40,7 @@ static void one_context_for_all(void) {
     fact_result("end", io_destroy(context));
 }
 
-/// One submits, others wait: each event goes to one of them.
+/// One thread submits, others wait: each event goes to one of them.
 static uint8_t seen[2000];
 static unsigned seen_count;
 
@@ -84,7 +84,7 @@ static void *end_context(void *unused) {
     return (void *)(long)io_destroy(context);
 }
 
-/// sysbench makes all contexts in one thread; others use and end them.
+/// sysbench creates all contexts in one thread; other threads use and destroy them.
 static void used_by_others_than_its_maker(void) {
     file = new_file(O_RDONLY, 4096, 1);
     pthread_t maker = start_thread(make_context, &context);
@@ -97,7 +97,7 @@ static void used_by_others_than_its_maker(void) {
     fact_result("ended by a third", (long)result);
 }
 
-/// A wait that only an event ends, whoever submits it.
+/// A wait that only an event ends, whichever thread submits its operation.
 static int ends[2];
 static volatile pid_t waiting_thread;
 
@@ -123,7 +123,7 @@ static void waiter_before_the_submission(void) {
     fact_result("waiter got", (long)data);
 }
 
-/// One who waits for the events of direct I/O goes on to wait for those of other operations.
+/// A thread that waits for events of direct I/O continues to wait for those of other operations.
 static long wanted_count;
 
 static void *wait_for_several(void *unused) {
@@ -153,7 +153,7 @@ static void waiter_for_operations_of_several_kinds(void) {
     long accepted = 0;
     for (int index = 0; index < 3; index++) {
         accepted += submit_one(context, &blocks[index]);
-        // That the waiter has a part of what it wants already.
+        // Ensures that the waiter already has a part of the events that it waits for.
         while (!is_known(memory[0], 4096, 0, 1)) { sched_yield(); }
     }
     void *result;
@@ -192,7 +192,7 @@ static void *submit_and_exit(void *unused) {
     return (void *)(long)io_submit(context, 18, list);
 }
 
-/// Cold reads and a poll that is far from done: they outlive the thread that submitted them.
+/// Cold reads, and a poll that does not complete, outlive the thread that submitted them.
 static void submitter_exits(int flags) {
     file = new_file(flags, 1 << 20, 4);
     make_cold(file);
@@ -224,7 +224,7 @@ static void buffered_submitter_exits(void) { submitter_exits(O_RDWR); }
 
 static void direct_submitter_exits(void) { submitter_exits(O_RDWR | O_DIRECT); }
 
-/// Every thread a context of its own.
+/// Each thread has its own context.
 static void *own_context(void *argument) {
     long index = (long)argument, good = 0;
     for (int round = 0; round < 4; round++) {
@@ -259,7 +259,7 @@ static void a_context_each(void) {
     fact_result("good", good);
 }
 
-/// The context ends under threads that submit to it: from then on they are refused.
+/// The context is destroyed while threads submit to it: from then on they are refused.
 static void *submit_until_refused(void *count) {
     uint8_t memory[64];
     struct iocb read = block(IOCB_CMD_PREAD, file, memory, 64, 0), *list[] = {&read};
@@ -296,7 +296,7 @@ static void ended_under_its_users(void) {
     fact_result("odd results", odd);
 }
 
-/// A process may end with operations in flight.
+/// A process may exit with operations in flight.
 static void exit_with_operations_in_flight(void) {
     file = new_file(O_RDWR, 1 << 20, 4);
     make_cold(file);

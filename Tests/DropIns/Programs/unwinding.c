@@ -1,4 +1,4 @@
-// Threads that leave io_getevents while they sleep there: nobody waits for them, and the program's frames are unwound.
+// Threads that leave io_getevents while they sleep there: nothing waits for them, and the program's frames are unwound.
 #include "libaio_cases.h"
 #include "unwinding.h"
 
@@ -23,7 +23,7 @@ enum { CALLS = 4 };
 
 static int ends[2];
 
-/// The context still does all that it did, and ends.
+/// The context still works, and can be destroyed.
 static void fact_context_works(void) {
     if (pipe(ends) != 0) { broken("pipe"); }
     struct iocb poll = block(IOCB_CMD_POLL, ends[0], (void *)POLLIN, 0, 0);
@@ -54,7 +54,7 @@ static void handlers_jump_out(void) {
     fact_context_works();
 }
 
-/// A context that has done direct I/O alone.
+/// A context that has only done direct I/O.
 static void make_direct(void) {
     _Alignas(4096) static uint8_t memory[4096];
     context = new_context(8);
@@ -95,7 +95,7 @@ static void get_event_that_is_there(void) {
     result_after_cancel = io_getevents(context, 1, 1, events, NULL);
 }
 
-/// Nor is any other of the calls.
+/// None of the other calls is a cancellation point either.
 static void no_cancellation_point(void) {
     context = new_context(8);
     uint8_t memory[64];
@@ -114,7 +114,7 @@ static void end_in_callback(io_context_t unused, struct iocb *block, long result
 }
 
 static void run_queue(void) {
-    // A buffered operation may be done a little later than its call.
+    // A buffered operation may complete slightly after its submission.
     while (true) { io_queue_run(context); }
 }
 
@@ -142,7 +142,7 @@ static void *get_result(void *which) {
     return NULL;
 }
 
-/// Those who sleep are let go when the context ends, and nobody's sleep is another's.
+/// Destroying the context wakes its sleepers, each of which is independent of the others.
 static void contexts_end_over_sleepers(void) {
     sigemptyset(&mask);
     int wrong = 0;
@@ -153,7 +153,7 @@ static void contexts_end_over_sleepers(void) {
             sleepers[index] = 0;
             threads[index] = start_thread(get_result, (void *)index);
             while (__atomic_load_n(&sleepers[index], __ATOMIC_ACQUIRE) == 0) { sched_yield(); }
-            // The system's library reads a ring that is gone if it comes later.
+            // If the destruction came earlier, the system's library would read an unmapped ring.
             waits_in_kernel(sleepers[index]);
         }
         if (io_destroy(context) != 0) { wrong++; }

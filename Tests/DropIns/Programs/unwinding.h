@@ -1,5 +1,5 @@
-// Threads that leave a call while they sleep in it: cancelled, ended or taken elsewhere by a signal handler. The
-// programs are compiled with -fexceptions, so that a variable with a cleanup function is left as an object of C++ is.
+// Threads that leave a call while they sleep in it: cancelled, ended, or by a jump out of a signal handler. The
+// programs are compiled with -fexceptions, so that unwinding runs a variable's cleanup function like a C++ destructor.
 #pragma once
 
 #include "cases.h"
@@ -14,7 +14,7 @@ static inline void count_cleanup(int *unused) {
     __atomic_fetch_add(&cleaned, 1, __ATOMIC_SEQ_CST);
 }
 
-/// To stand at the head of each function between a thread's beginning and the call.
+/// The first statement of each function between a thread's start and the call.
 #define COUNTED_SCOPE __attribute__((cleanup(count_cleanup), unused)) int scope = 0
 
 static sigjmp_buf elsewhere;
@@ -46,7 +46,7 @@ static inline void *disturb(void *argument) {
     return NULL;
 }
 
-/// Calls `body` on this thread, and takes it out of there by a signal once it sleeps. False if it returned.
+/// Calls `body` on this thread, and leaves it by a signal handler's jump once it sleeps. Returns false if it returned.
 static inline bool is_left_by_jump(void (*body)(void)) {
     static struct sleeper sleeper;
     handle(SIGUSR1, jump);
@@ -61,10 +61,10 @@ static inline bool is_left_by_jump(void (*body)(void)) {
     return isLeft;
 }
 
-/// A thread that counts two scopes on its way out of `body`.
+/// A thread that counts two scopes when it leaves `body`.
 struct victim {
     void (*body)(void);
-    /// Of pthread_setcanceltype(3).
+    /// As for pthread_setcanceltype(3).
     int type;
     bool isCancelledBefore;
     volatile pid_t id;
@@ -80,7 +80,7 @@ __attribute__((noinline)) static void enter_body(struct victim *victim) {
 static inline void *victim_main(void *argument) {
     struct victim *victim = argument;
     COUNTED_SCOPE;
-    // While another is pending, the asynchronous type would act at once.
+    // With a cancel already pending, the asynchronous type would take effect immediately.
     if (victim->type != PTHREAD_CANCEL_DEFERRED) { pthread_setcanceltype(victim->type, NULL); }
     enter_body(victim);
     return NULL;
@@ -88,7 +88,7 @@ static inline void *victim_main(void *argument) {
 
 enum disturbance { CANCELLED_BEFORE, CANCELLED_ASLEEP, CANCELLED_ANYWHERE, ENDED_BY_HANDLER };
 
-/// How the thread ends, and how many of its scopes were left, as they have to be.
+/// A fact about how the thread ended, and how many of its scopes were unwound.
 static inline void fact_left(const char *what, void (*body)(void), enum disturbance how) {
     handle(SIGUSR1, end_thread);
     cleaned = 0;

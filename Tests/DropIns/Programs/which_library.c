@@ -1,4 +1,4 @@
-// Says which file serves libaio's calls: a test that ran over the wrong library would prove nothing.
+// Prints the file that provides libaio: a test over the wrong library would prove nothing.
 #include "libaio_cases.h"
 
 #include <dlfcn.h>

@@ -1,4 +1,4 @@
-// Writes to streams that block: the kernel's own Linux AIO writes all of it, one after the other.
+// Writes to blocking streams: the kernel's own Linux AIO writes all bytes, one operation after the other.
 #include "libaio_cases.h"
 
 #include "stream_ends.h"
@@ -14,7 +14,7 @@ static void fill(void) {
     memset(c, 'C', LARGE);
 }
 
-/// The reader comes first: with the kernel's own, io_submit waits for it.
+/// The reader starts first, since the kernel's own io_submit waits for it.
 static pthread_t start_drain(struct drain *drain) { return start_thread(run_drain, drain); }
 
 static void large_ones(void) {
@@ -49,7 +49,7 @@ static void large_ones(void) {
     }
 }
 
-/// A vector that the pipe has room for a part of.
+/// A vector of which only a part fits into the pipe.
 static void a_vector(void) {
     fill();
     for (int kind = 0; kind < STREAM_KINDS; kind++) {
@@ -70,7 +70,8 @@ static void a_vector(void) {
     }
 }
 
-/// Whatever comes of it, it is not in the middle of the other. By RWF_NOWAIT, and by O_NONBLOCK that is set in between.
+/// Whatever its result, its data are not in the middle of the first write's. By RWF_NOWAIT, and by O_NONBLOCK that is
+/// set in between.
 static void a_write_that_may_not_wait_comes_after(void) {
     fill();
     for (int round = 0; round < 2 * STREAM_KINDS; round++) {
@@ -84,7 +85,7 @@ static void a_write_that_may_not_wait_comes_after(void) {
         if (is_flag) { two.rw_flags = RWF_NOWAIT; }
         if (submit_one(context, &one) != 1) { broken("io_submit"); }
         if (!is_flag) { fcntl(ends[1], F_SETFL, fcntl(ends[1], F_GETFL) | O_NONBLOCK); }
-        // A terminal takes no such flag.
+        // A terminal does not support the flag.
         long submitted = submit_one(context, &two);
         for (long left = submitted < 0 ? 1 : 2; left > 0; left--) { next_event(context); }
         close(ends[1]);
@@ -97,7 +98,7 @@ static void a_write_that_may_not_wait_comes_after(void) {
     }
 }
 
-/// What was accepted is written, though nobody waits for the event.
+/// An accepted write is completed, even if its event is never taken.
 static void the_context_ends(void) {
     fill();
     int ends[2];
@@ -113,7 +114,7 @@ static void the_context_ends(void) {
     fact("read", "%s", drain.runs);
 }
 
-/// Two contexts, one stream.
+/// Two contexts write to one stream.
 static void from_two_contexts(void) {
     fill();
     int ends[2];
@@ -142,7 +143,7 @@ static void *take_some_and_close(void *argument) {
     return NULL;
 }
 
-/// Its result is what was written before the end.
+/// The result is the number of bytes written before the reader went away.
 static void the_reader_goes(void) {
     signal(SIGPIPE, SIG_IGN);
     fill();
@@ -163,7 +164,7 @@ static void *write_late(void *argument) {
     return NULL;
 }
 
-/// Reads take what there is, the first one first.
+/// Reads take what is available, in the order of submission.
 static void reads_in_order(void) {
     int ends[2];
     stream_pair(1, ends);

@@ -17,7 +17,7 @@ enum Ending: Equatable, Sendable, CustomStringConvertible {
     }
 }
 
-/// What a process did.
+/// The end and the output of a process.
 struct Outcome: Sendable {
     var ending: Ending
     var output: String
@@ -26,17 +26,17 @@ struct Outcome: Sendable {
     var succeeded: Bool { ending == .exited(0) }
 }
 
-/// A program to be run, in a group of processes of its own: none of them outlives the run.
+/// A program to run in a separate process group, so that none of its processes outlives the run.
 struct Command: Sendable {
     var arguments: [String]
-    /// Laid over what this process has; nothing of that which begins with `LD_` or `AIO_` is passed on.
+    /// Overrides this process' environment, of which variables that begin with `LD_` or `AIO_` are not passed on.
     var environment: [String: String] = [:]
     var folder = "/"
     var limit = Duration.seconds(60)
 
     init(_ arguments: [String]) { self.arguments = arguments }
 
-    /// Runs it on a thread of its own, since Swift's pool has a thread a processor.
+    /// Runs it on a separate thread, since Swift's pool has one thread per CPU.
     func run() async throws -> Outcome {
         try await withCheckedThrowingContinuation { continuation in
             startThread { continuation.resume(with: Result { try blockingRun() }) }
@@ -53,7 +53,7 @@ struct Command: Sendable {
         let watch = Int32(ck_system_call_6(434, Int(process), 0, 0, 0, 0, 0))
         defer { _ = close(watch) }
         let isOutOfTime = watch < 0 || !waits(for: watch, output, errors)
-        // The ended process keeps the group's number from being used again until it is waited for.
+        // The zombie keeps the group's number from being reused until waitpid(2).
         kill(-process, SIGKILL)
         var status: Int32 = 0
         while waitpid(process, &status, 0) < 0, errno == EINTR {}
@@ -65,7 +65,7 @@ struct Command: Sendable {
         return Outcome(ending: ending, output: output.text, errors: errors.text)
     }
 
-    /// Takes the output until the process has ended. False if that was not within the limit.
+    /// Reads the output until the process ends. Returns false if the time limit was reached.
     private func waits(for watch: Int32, _ output: OutputPipe, _ errors: OutputPipe) -> Bool {
         let end = ContinuousClock.now + limit
         var isOver = false
@@ -89,7 +89,7 @@ struct Command: Sendable {
         posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0)
         posix_spawn_file_actions_adddup2(&actions, output, 1)
         posix_spawn_file_actions_adddup2(&actions, errors, 2)
-        // Tests that run at the same time have descriptors open that are not theirs to keep.
+        // The process must not inherit descriptors of tests that run at the same time.
         SpawnActions.closeFrom(&actions, 3)
         SpawnActions.changeFolder(&actions, folder)
         var attributes = posix_spawnattr_t()
@@ -115,12 +115,12 @@ struct Command: Sendable {
     }
 }
 
-/// What a test wants and this machine does not have.
+/// Something that a test needs and this machine does not have.
 struct Unavailable: Error {
     var reason: String
 }
 
-/// What Glibc's module does not show of glibc (since 2.34 and 2.29).
+/// Functions of glibc (2.34 and 2.29) that Glibc's module does not show.
 private enum SpawnActions {
     typealias Actions = UnsafeMutablePointer<posix_spawn_file_actions_t>
 
@@ -137,7 +137,7 @@ private enum SpawnActions {
     }
 }
 
-/// One direction of a process's output.
+/// A pipe for one of a process' outputs.
 private final class OutputPipe {
     let reading: Int32
     private(set) var writing: Int32
@@ -145,7 +145,7 @@ private final class OutputPipe {
 
     init() throws {
         var ends: [Int32] = [0, 0]
-        // pipe2(2), so that no child of another test gets an end.
+        // pipe2(2) with O_CLOEXEC, so that no child of another test inherits an end.
         let result = ends.withUnsafeMutableBytes {
             ck_system_call_6(Self.pipe2, Int(bitPattern: $0.baseAddress), Int(O_CLOEXEC), 0, 0, 0, 0)
         }
@@ -171,7 +171,7 @@ private final class OutputPipe {
         writing = -1
     }
 
-    /// Takes what is there now.
+    /// Reads what is available now.
     func drain() {
         var chunk = [UInt8](repeating: 0, count: 65536)
         while true {

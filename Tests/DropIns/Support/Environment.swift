@@ -2,13 +2,13 @@ import CKernel
 import Foundation
 import Glibc
 
-/// What this process was given, and where the repository lies.
+/// The environment of this process, and the location of the repository.
 enum Environment {
     static let inherited = ProcessInfo.processInfo.environment
-    /// Continuous integration takes its time.
+    /// Continuous integration runs longer tests.
     static let isContinuousIntegration = inherited["CI"] == "true"
 
-    /// Above this file, which the command's tests have a link to, at the scripts.
+    /// The first folder above this file (to which the command's tests have a link) that contains the scripts.
     static let root: String = {
         var folder = URL(filePath: #filePath).deletingLastPathComponent().standardizedFileURL
         while folder.path != "/", access(folder.appending(path: "Scripts/build-dropins").path, F_OK) != 0 {
@@ -18,13 +18,13 @@ enum Environment {
     }()
     static let programs = "\(root)/Tests/DropIns/Programs"
 
-    /// Where a tool lies; those for the super user are not in everybody's path.
+    /// The path of a tool. Administration tools are not in every user's PATH.
     static func path(ofTool name: String) -> String? {
         let folders = (inherited["PATH"] ?? "").split(separator: ":").map(String.init) + ["/usr/sbin", "/sbin"]
         return folders.map { "\($0)/\(name)" }.first { access($0, X_OK) == 0 }
     }
 
-    /// A folder on a file system with a disk under it: direct I/O and cold pages mean little in tmpfs.
+    /// A folder on a disk file system: direct I/O and cold pages mean little on tmpfs.
     static let diskFolder: String = {
         let tmpfs = 0x0102_1994
         var state = ck_statfs()
@@ -40,14 +40,14 @@ enum Environment {
         return build
     }()
 
-    /// Runs `body` with a folder of its own there, gone afterwards.
+    /// Runs `body` with a new folder in `diskFolder`, which is removed afterwards.
     static func withScratch<R>(_ body: (String) async throws -> R) async throws -> R {
         let folder = try makeFolder()
         defer { try? FileManager.default.removeItem(atPath: folder) }
         return try await body(folder)
     }
 
-    /// A folder that goes when this process does.
+    /// A folder that is removed when this process exits.
     static let lasting: String = {
         let folder = (try? makeFolder()) ?? "/nonexistent"
         atexit { try? FileManager.default.removeItem(atPath: Environment.lasting) }

@@ -1,10 +1,10 @@
 import Testing
 
-/// The lines that a program printed: `case/what: result`, in this order.
+/// The lines that a program printed: `case/what: result`, in order.
 struct Facts: Sendable {
     private(set) var names: [String] = []
     private(set) var results: [String: String] = [:]
-    /// Lines that are not of this form, and names that came twice.
+    /// Lines that do not have this form, and names that occur twice.
     private(set) var faults: [String] = []
 
     init(_ output: String) {
@@ -20,11 +20,11 @@ struct Facts: Sendable {
     }
 }
 
-/// Where ours is meant to differ from the system's library.
+/// An intended difference from the system's library.
 struct Better: Sendable {
-    /// What the line says with ours; several, if more than one is right.
+    /// The line's result with our library; several, if each of them is right.
     let expected: [String]
-    /// Why that is right, and better.
+    /// Why this is right, and better.
     let reason: String
 
     init(_ expected: String..., because reason: String) {
@@ -33,13 +33,13 @@ struct Better: Sendable {
     }
 }
 
-/// What the system's library does, asked once a program.
+/// The system's library's results, determined once per program.
 actor Baselines {
     static let shared = Baselines()
     private var facts: [String: Task<Facts, any Error>] = [:]
 
     func facts(of program: Program) async throws -> Facts {
-        // Outside of the task: this one skips the test that asks.
+        // Not in the task: this call may skip the test.
         _ = try await Compiler.shared.executable(of: program)
         if let known = facts[program.name] { return try await known.value }
         let task = Task { try Self.checked(await program.run(nil), "\(program.name) over the system's library") }
@@ -58,8 +58,9 @@ actor Baselines {
     }
 }
 
-/// Runs a program over the system's library and over ours; each line must be the same, but for those in `better`, whose
-/// keys are `program: case/what`. Of a case that crashes over the system's library every line of ours has to be there.
+/// Runs a program over the system's library and over ours. Each line must be the same, except for those in `better`,
+/// whose keys are `program: case/what`. For a case that crashes over the system's library, `better` must contain all of
+/// our lines.
 func expectSame(_ program: Program, _ way: Way, better: [String: Better] = [:]) async throws {
     try way.requireEngine()
     let system = try await Baselines.shared.facts(of: program)

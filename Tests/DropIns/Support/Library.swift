@@ -3,11 +3,11 @@ import Foundation
 import Testing
 import UnitSupport
 
-/// A library of the system that one of ours stands in for.
+/// A system library that one of ours replaces.
 struct Library: Sendable {
-    /// The file name of ours.
+    /// The file name of our library.
     let name: String
-    /// What programs may have been linked with, the system's own names for it. None: it is a part of libc.
+    /// The system's names, with which programs may be linked. Empty if it is part of libc.
     let systemNames: [String]
 
     static let libaio = Library(name: "libaio.so.1", systemNames: ["libaio.so.1", "libaio.so.1t64"])
@@ -21,7 +21,7 @@ struct Library: Sendable {
             .first { FileManager.default.fileExists(atPath: $0) }
     }
 
-    /// Ours, built once for all tests. `DROPINS_UNDER_TEST` names a folder that holds others to be tested in its place.
+    /// Our library, built once for all tests. `DROPINS_UNDER_TEST` names a folder of libraries to test instead.
     func path() async throws -> String {
         if let folder = Environment.inherited["DROPINS_UNDER_TEST"] { return "\(folder)/\(name)" }
         return try await Self.build.value.first { $0.hasSuffix("/\(name)") }
@@ -46,10 +46,10 @@ struct Library: Sendable {
     #endif
 }
 
-/// How a program comes to use our library, and with which engine underneath.
+/// How a program is made to use our library, and with which engine.
 enum Way: Hashable, Sendable, CustomTestStringConvertible {
     case preloaded(engine: String?)
-    /// Under the system's own name, in a folder that the loader looks into first.
+    /// Under the system's own name, in a folder that the loader searches first.
     case inPlace
 
     var testDescription: String {
@@ -64,7 +64,7 @@ enum Way: Hashable, Sendable, CustomTestStringConvertible {
 
     private static let engines = ["io_uring", "threads", "linux-aio", "readahead"]
 
-    /// The environment that a program needs for it.
+    /// The environment variables for a program.
     func environment(for library: Library) async throws -> [String: String] {
         let path = try await library.path()
         switch self {
@@ -80,7 +80,7 @@ enum Way: Hashable, Sendable, CustomTestStringConvertible {
         }
     }
 
-    /// Skips the test, with the reason, where this kernel does not have the engine.
+    /// Skips the test, with the reason, if this kernel lacks the engine.
     func requireEngine() throws {
         if case .preloaded("io_uring") = self, !Self.kernelHasIOUring {
             try Test.cancel("\(skipped("the kernel does not let this process have an io_uring"))")

@@ -4,10 +4,10 @@ import UnitSupport
 
 /// A C program of the tests, compiled once.
 struct Program: Sendable, CustomTestStringConvertible {
-    /// Its file in `Programs`, without `.c`.
+    /// The name of its file in `Programs`, without `.c`.
     let name: String
     let library: Library
-    /// The limit for a whole run; a case that hangs is ended by the program itself before.
+    /// The limit for a whole run; the program itself ends a case that hangs earlier.
     var limit = Duration.seconds(120)
 
     init(_ name: String, _ library: Library) {
@@ -17,7 +17,7 @@ struct Program: Sendable, CustomTestStringConvertible {
 
     var testDescription: String { name }
 
-    /// Runs it over the system's library, or over ours.
+    /// Runs it over the system's library (nil), or over ours.
     func run(_ way: Way?, arguments: [String] = []) async throws -> Outcome {
         let path = try await Compiler.shared.executable(of: self)
         let environment = try await way?.environment(for: library) ?? [:]
@@ -36,7 +36,7 @@ actor Compiler {
     static let shared = Compiler()
     private var executables: [String: Task<String, any Error>] = [:]
 
-    /// Skips the test, with the reason, where something is not installed.
+    /// Skips the test, with the reason, if something is not installed.
     func executable(of program: Program) async throws -> String {
         guard let compiler = Environment.path(ofTool: "gcc") ?? Environment.path(ofTool: "cc") else {
             try Test.cancel("\(skipped("no C compiler is installed"))")
@@ -56,7 +56,7 @@ actor Compiler {
         let flags =
             ["-std=gnu17", "-O1", "-g", "-fexceptions", "-pthread", "-D_GNU_SOURCE"]
             + ["-Wall", "-Wextra", "-Werror"]
-        // The library itself rather than -laio: there need not be its development package, and references get versions.
+        // The library's file instead of -laio: its development package may be missing, and references get versions.
         let outcome = try await Command(
             [compiler] + flags + ["-o", executable, "\(Environment.programs)/\(program.name).c"]
                 + [program.library.systemPath].compactMap { $0 } + ["-ldl"]
