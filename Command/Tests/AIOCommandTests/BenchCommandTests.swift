@@ -2,7 +2,7 @@ import Foundation
 import Testing
 import UnitSupport
 
-/// `aio bench` and its subcommands, run as programs. What they measure is nobody's promise here; what they say is.
+/// `aio bench` and its subcommands, run as programs. The tests check the output's form, not the figures.
 @Suite(.timeLimit(.minutes(10)), .serialized) struct BenchCommandTests {
     private static let short = ["--duration", "20ms", "--rounds", "1"]
 
@@ -83,7 +83,7 @@ import UnitSupport
             let run = try BenchRun.measuring(
                 ["mixed", "--size", "256M", "--engines", "threads"] + rate,
                 isMeasured: { run in
-                    // A disk that others keep busy may answer nobody for the length of a short turn.
+                    // A disk that is busy with other work may complete nothing during a short turn.
                     Self.readCounts(run.lines).allSatisfy { $0 != "0" }
                 })
             #expect(run.status == 0 && run.errors == "" && run.left == [], "\(run.errors)")
@@ -92,7 +92,7 @@ import UnitSupport
         }
     }
 
-    /// Reads a second in each contestant's line, of those that have one.
+    /// Reads per second in each contestant's line, for those that have one.
     private static func readCounts(_ lines: [String]) -> [Substring] {
         ["epoll, pread", "epoll, Linux AIO", "threads, IOQueue", "threads, await"].compactMap { name in
             let cells = lines.first { $0.hasPrefix("\(name)  ") }?.dropFirst(name.count).split(separator: " ")
@@ -100,7 +100,7 @@ import UnitSupport
         }
     }
 
-    /// It is found out in the server's process.
+    /// The server's process detects it.
     @Test func aFileThatIsReadBeforeTheTurnIsOverIsToldInALine() throws {
         let run = try BenchRun(
             ["mixed", "--size", "1M", "--duration", "5", "--rounds", "1", "--engines", "none"])
@@ -109,7 +109,7 @@ import UnitSupport
     }
 
     @Test func withoutRoomForTheConnectionsTheLimitIsNamed() throws {
-        // Root raises its limits as it likes.
+        // Root can raise its limits, so the bench runs as another user.
         let wrapper =
             ["sh", "-c", "ulimit -n 200; exec \"$@\"", "sh"]
             + (geteuid() == 0 ? ["setpriv", "--reuid=65534", "--clear-groups", "--inh-caps=-all"] : [])
@@ -120,7 +120,7 @@ import UnitSupport
         #expect(run.complaints.count == 1 && run.errors.contains("RLIMIT_NOFILE allows 200"), "\(run.errors)")
     }
 
-    /// However it ends.
+    /// However the bench ends.
     @Test(arguments: [SIGINT, SIGKILL])
     func noServerOutlivesTheBench(_ signal: Int32) throws {
         let folder = TemporaryDirectory()
@@ -137,7 +137,7 @@ import UnitSupport
         #expect(eventually { BenchRun.servers(of: parent).isEmpty })
     }
 
-    /// Whether it comes to hold, within a time in which it surely should.
+    /// Waits until `holds` returns true. Returns false after a timeout that only a hang reaches.
     private func eventually(_ holds: () -> Bool) -> Bool {
         let end = ContinuousClock.now + .seconds(120)
         while ContinuousClock.now < end {

@@ -1,24 +1,24 @@
 import Foundation
 import Testing
 
-/// `aio bench`, run as a program in a folder of its own.
+/// A run of `aio bench` as a program in a new folder.
 struct BenchRun {
     var status: Int32
     var output: String
     var errors: String
-    /// What lies in the folder afterwards.
+    /// The names in the folder afterwards.
     var left: [String]
 
     var lines: [String] { output.split(separator: "\n").map(String.init) }
     var complaints: [String] { errors.split(separator: "\n").map(String.init) }
 
-    /// The program with this name, beside the tests.
+    /// The program with this name in the tests' folder.
     static func program(_ name: String) -> URL {
         URL(filePath: CommandLine.arguments[0]).resolvingSymlinksInPath().deletingLastPathComponent().appending(
             path: name)
     }
 
-    /// `wrapper` stands before the program: another one that starts it.
+    /// `wrapper` is a program, with its arguments, that starts the command.
     init(_ arguments: [String], wrapper: [String] = [], look: (String) throws -> Void = { _ in }) throws {
         let folder = "/var/tmp/aio-bench-\(UUID().uuidString)"
         try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: false)
@@ -27,7 +27,7 @@ struct BenchRun {
         let (output, errors) = (Pipe(), Pipe())
         (process.standardOutput, process.standardError) = (output, errors)
         try process.run()
-        // What it says is short.
+        // The output is short enough for the pipes.
         self.output = String(decoding: output.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self)
         self.errors = String(decoding: errors.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self)
         process.waitUntilExit()
@@ -36,8 +36,8 @@ struct BenchRun {
         left = try FileManager.default.contentsOfDirectory(atPath: folder)
     }
 
-    /// In turns that are short, unless the machine is so busy with other things that they are too short for one of the
-    /// contestants: longer ones then. `isMeasured` says whether there is what was to be measured.
+    /// Runs with short turns. On a machine so busy that a contestant gets nothing done in these, it repeats with longer
+    /// ones. `isMeasured` decides whether the run has measured everything.
     static func measuring(
         _ arguments: [String], look: (String) throws -> Void = { _ in }, isMeasured: (BenchRun) -> Bool = { _ in true }
     ) throws -> BenchRun {
@@ -58,7 +58,7 @@ struct BenchRun {
         return process
     }
 
-    /// The processes that `parent` started to be measured, or what became of them, by number.
+    /// The IDs of the processes that `parent` started to be measured, found by their `--parent` argument.
     static func servers(of parent: Int32) -> [Int32] {
         let numbers = (try? FileManager.default.contentsOfDirectory(atPath: "/proc"))?.compactMap { Int32($0) } ?? []
         return numbers.filter { number in

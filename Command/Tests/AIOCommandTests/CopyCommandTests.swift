@@ -2,9 +2,9 @@ import Foundation
 import Testing
 import UnitSupport
 
-/// `aio copy`, where it could destroy something, beside `cp`.
+/// `aio copy` compared with `cp` where it could destroy something.
 @Suite(.timeLimit(.minutes(10))) struct CopyCommandTests {
-    /// What a shell's commands leave and say, once with `aio copy` and once with `cp -a` in the place of `COPY`.
+    /// Compares the files and output of a shell script that runs `aio copy` and `cp -a` in place of `COPY`.
     private func expectAsCp(_ script: String, _ look: String = "cat * */* 2>&1; stat -c '%n %F' * */*") throws {
         var looks: [[String]] = []
         for command in ["\"$AIO\" copy", "cp -a"] {
@@ -80,7 +80,8 @@ import UnitSupport
         }
     }
 
-    /// Some are complete by then: it says so, and their folder is no wider than its source.
+    /// Some files are complete by then: the command reports that, and their folder's permissions are no wider than its
+    /// source's.
     @Test func anInterruptedCopySaysWhatIsLeft() throws {
         try withCommandFolder { folder in
             let source = "\(folder)/tree"
@@ -100,7 +101,7 @@ import UnitSupport
             kill(process.processIdentifier, SIGINT)
             let complaint = String(decoding: errors.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self)
             process.waitUntilExit()
-            // Unless it was through by then.
+            // Unless the copy had finished by then.
             guard process.terminationStatus == 130 else { return }
             let count = names().count
             #expect(complaint.contains(count == 1 ? "1 file is copied" : "\(count) files are copied"), "\(complaint)")
@@ -110,7 +111,7 @@ import UnitSupport
         }
     }
 
-    /// What `cp` and `sha256sum` are content with, and some that the runtime has for itself.
+    /// As many as `cp` and `sha256sum` need, and some for the runtime.
     @Test(arguments: [24, 32, 48, 100])
     func fewDescriptorsAreEnough(_ limit: Int) throws {
         try withCommandFolder { folder in
@@ -171,7 +172,7 @@ import UnitSupport
         #expect(try CommandRun(["stat", "-c", "%s %b", "c"], in: folder).lines == ["9223372036854775807 0"])
     }
 
-    /// The script goes on for as long as it is asked to; a seed that it prints makes the same trees again.
+    /// The script runs as long as it is asked to; a seed that it prints makes the same trees again.
     @Test func randomTreesAreCopiedAndHashedAsByTheSystemsPrograms() throws {
         let script = URL(filePath: #filePath).deletingLastPathComponent().appending(path: "../../Scripts/compare-trees")
         try withCommandFolder { folder in

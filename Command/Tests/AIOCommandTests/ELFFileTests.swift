@@ -20,7 +20,7 @@ import UnitSupport
         #expect(ELFFile(path: "/no/such") == nil)
     }
 
-    /// The file may hold anything, and the command looks at it before the kernel does.
+    /// The file may contain anything, and the command reads it before the kernel does.
     @Test func noDamageToAFileEndsTheCommand() throws {
         let whole = try Data(contentsOf: URL(filePath: "/bin/true"))
         var generator = SeededGenerator("damage to an ELF file")
@@ -29,7 +29,7 @@ import UnitSupport
         for _ in 0..<1000 {
             var damaged = whole
             for _ in 0..<Int.random(in: 1...8, using: &generator) {
-                // Mostly where the sizes and offsets are: the headers in front, the section headers at the end.
+                // Mostly where sizes and offsets are: in the headers at the start and the section headers at the end.
                 let limit = Bool.random(using: &generator) ? min(1024, whole.count) : whole.count
                 let place = Int.random(in: 0..<limit, using: &generator)
                 damaged[place] = [0, 1, 0x7F, 0xFF, UInt8.random(in: 0...255, using: &generator)].randomElement() ?? 0

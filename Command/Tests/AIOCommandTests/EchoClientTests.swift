@@ -8,9 +8,10 @@ import UnitSupport
 
 @testable import AIOCommand
 
-/// The load generator, before servers that do not do what they should.
+/// The load generator, tested against servers that misbehave.
 @Suite(.timeLimit(.minutes(1))) struct EchoClientTests {
-    /// Serves one connection on a thread of its own; `answer` is given each piece that comes, and nil ends the connection.
+    /// Serves one connection on a separate thread. `answer` gets each piece that arrives; if it returns false, the
+    /// connection ends.
     private func withServer<Value>(
         _ answer: @escaping @Sendable (inout [UInt8]) -> Bool, _ body: (LoopbackAddress) throws -> Value
     ) throws -> Value {
@@ -50,7 +51,7 @@ import UnitSupport
 
     @Test func aRateIsKept() throws {
         let times = try withServer({ _ in true }) { try exchange($0, rate: 500) }
-        // As many as are due in the time, and never more.
+        // At most as many as are due in that time.
         #expect((1...10).contains(times.count))
     }
 

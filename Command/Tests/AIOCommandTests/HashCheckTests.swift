@@ -4,9 +4,9 @@ import UnitSupport
 
 @testable import AIOCommand
 
-/// `aio hash --check` beside `sha256sum --check`: what lists it takes, and what it says.
+/// `aio hash --check` compared with `sha256sum --check`: the lists that it accepts, and its output.
 @Suite(.timeLimit(.minutes(10))) struct HashCheckTests {
-    /// Makes a list by a shell's commands, and gives it to both by name, by a pipe, and as a dash.
+    /// Makes a list with a shell script, and passes it to both by name, through a pipe, and as `-`.
     private func expectAsSha256sum(_ script: String, status: Int32 = 0) throws {
         try withCommandFolder { folder in
             let made = try CommandRun(["sh", "-c", "echo hello > f; echo other > g; \(script)"], in: folder)
@@ -39,7 +39,7 @@ import UnitSupport
     ])
     func whatIsWrongIsSoToBoth(_ script: String) throws { try expectAsSha256sum(script, status: 1) }
 
-    /// Else a name could say of another file what is not so.
+    /// Otherwise a name could forge the result of another file.
     @Test func aNameMakesNoLineOfItsOwn() throws {
         for name in ["x\nimportant.bin: OK\ny", "a\r", "\\", "b\\n", "\n"] {
             try withCommandFolder { folder in

@@ -2,7 +2,7 @@ import Testing
 
 @testable import AIOCommand
 
-/// What the notes under a table say of the machine.
+/// The notes on the machine's load below a table.
 @Suite struct MachineLoadTests {
     @Test func notesTellWhoElseHadTheProcessors() {
         #expect(

@@ -8,7 +8,7 @@ import UnitSupport
 
     private func feed(_ text: String) { Array(text.utf8).withUnsafeBytes { decoder.feed($0) } }
 
-    /// The targets of the requests that have come, and what is wrong with the rest.
+    /// The targets of the requests so far, and the refusal of the rest.
     private func take() -> (targets: [String], refusal: Status?) {
         var targets: [String] = []
         while let part = decoder.nextPart() { if case .head(let head) = part { targets.append(Request(head).target) } }
@@ -32,7 +32,7 @@ import UnitSupport
             ("G", false), ("ET /a HTTP/1.1\r\nHost: a\r\n", false), ("\r\n", true),
             ("GET /b HTTP/1.1\r\n\r\nGET", false),
             (" /c HTTP/1.1\r\n\r\n", true), ("GET /d HTTP/1.1\r\nContent-Length: 3\r\n\r\n", false), ("ab", false),
-            // Its end might be anything, and is taken for the beginning of a request.
+            // This ends a body, but could also hold the beginning of a request, which the decoder assumes.
             ("c", false),
         ] {
             feed(text)
@@ -76,7 +76,7 @@ import UnitSupport
         #expect(take().refusal == .headerFieldsTooLarge)
     }
 
-    /// Whatever comes, and in whatever pieces: it ends with requests or with a refusal, and never with the process.
+    /// Arbitrary bytes in arbitrary pieces end in requests or a refusal, and never in a crash.
     @Test func randomBytesDoNoHarm() {
         var random = SeededGenerator("randomBytesDoNoHarm")
         let words = [

@@ -3,9 +3,9 @@ import Glibc
 import Testing
 import UnitSupport
 
-/// `aio run` puts a program in its own place, with the drop-in libraries.
+/// `aio run` replaces itself by a program that uses the drop-in libraries.
 @Suite(.timeLimit(.minutes(15))) struct RunTests {
-    // MARK: The program's own
+    // MARK: The program's arguments and status
 
     @Test func argumentsPassThroughUntouched() async throws {
         let arguments = ["--help", "-h", "--stats", "", "a b", "--", "--engine", "none", "*", "é"]
@@ -47,7 +47,7 @@ import UnitSupport
         #expect(alone.output.contains("SigIgn:"))
     }
 
-    // MARK: What it is given
+    // MARK: The environment
 
     @Test func theLibrariesStandBeforeWhatIsPreloadedAlready() async throws {
         let outcome = try await run(["printenv", "LD_PRELOAD"], environment: ["LD_PRELOAD": "libm.so.6"])
@@ -74,7 +74,7 @@ import UnitSupport
         return try await run(options + ["sh", "-c", script]).output.split(separator: "\n").map(String.init)
     }
 
-    // MARK: What cannot be started
+    // MARK: Programs that cannot be started
 
     @Test func whatIsNotThereEndsWith127() async throws {
         try await expectFailure(["no-such-program"], 127, "aio: no-such-program: not found in PATH\n")
@@ -136,7 +136,7 @@ import UnitSupport
         }
     }
 
-    // MARK: What is not reached
+    // MARK: Programs that the libraries do not reach
 
     @Test func aStaticProgramIsStartedAndSaidToBeOutOfReach() async throws {
         try await withProgram("int main(void) { return 3; }", ["-static"]) { path in
@@ -145,7 +145,7 @@ import UnitSupport
             #expect(outcome.ending == .exited(3))
             #expect(outcome.errors == remark)
             try await expectFailure(["--require", path], 1, remark)
-            // What a script's first line names is what is started.
+            // The interpreter in a script's first line is the program that is started.
             try await withFile("#!/usr/bin/env -S \(path) x\n") { script in
                 let outcome = try await run([script])
                 #expect(outcome.errors.hasSuffix("is statically linked: its calls cannot be reached\n"))
@@ -162,7 +162,7 @@ import UnitSupport
             #expect(outcome.errors == "aio: \(path) is setuid: the dynamic linker ignores LD_PRELOAD for it\n")
             #expect(chmod(path, 0o2755) == 0)
             #expect(try await run([path]).errors.contains(" is setgid: "))
-            // Its own user gains nothing by it.
+            // A setuid program of the caller itself gains no privileges.
             #expect(chown(path, 0, 0) == 0 && chmod(path, 0o6755) == 0)
             #expect(try await !run([path]).errors.contains("LD_PRELOAD"))
         }
@@ -200,14 +200,14 @@ import UnitSupport
                 "aio: \(path) is a 32-bit program, and the libraries are for 64 bits: it is started without them\n"
             try await expectFailure(["--require", path], 1, remark)
             let outcome = try await run([path])
-            // Not every kernel for 64 bits starts such programs.
+            // Not every 64-bit kernel runs such programs.
             #expect(outcome.errors.hasPrefix(remark))
             #expect(outcome.ending != .exited(0) || outcome.errors == remark)
             #expect(!outcome.errors.contains("LD_PRELOAD"))
         }
     }
 
-    /// A header of 52 bytes and a program header of 32, then `mov $1, %eax; xor %ebx, %ebx; int $0x80`.
+    /// An ELF header of 52 bytes and a program header of 32, then `mov $1, %eax; xor %ebx, %ebx; int $0x80`.
     private static let programFor32Bits: [UInt8] = {
         let code: [UInt8] = [0xB8, 1, 0, 0, 0, 0x31, 0xDB, 0xCD, 0x80]
         let start: UInt32 = 0x0804_8000
@@ -284,7 +284,7 @@ extension RunTests {
             let path = "\(folder)/program"
             let outcome = try await Command([compiler, "-o", path, "\(path).c"] + flags).run()
             guard outcome.succeeded else { throw Unavailable(reason: outcome.errors) }
-            // The folder is its maker's alone, and a setuid program is another's.
+            // The folder admits only its owner, but the setuid program runs as another user.
             chmod(folder, 0o755)
             try await body(path)
         }

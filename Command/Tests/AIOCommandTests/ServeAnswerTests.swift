@@ -3,14 +3,14 @@ import Foundation
 import Testing
 import UnitSupport
 
-/// `aio serve` as a client sees it: what is asked for, and what is answered.
+/// `aio serve` as a client sees it: requests and their responses.
 @Suite(.timeLimit(.minutes(10))) struct ServeAnswerTests {
     private static let large = (0..<(5 << 20)).map { UInt8(truncatingIfNeeded: $0 &* 2_654_435_761 >> 16) }
     private static let text = Array("0123456789abcdefghijklmnopqrstuvwxyz".utf8)
 
     private func write(_ bytes: [UInt8], _ path: String) throws { try Data(bytes).write(to: URL(filePath: path)) }
 
-    /// Some files, all of them changed an hour ago.
+    /// Creates some files, all with a modification time an hour ago.
     private func fill(_ folder: String) throws {
         for name in ["folder", "empty", "folder/deep", "in dex"] {
             try FileManager.default.createDirectory(atPath: "\(folder)/\(name)", withIntermediateDirectories: true)
@@ -141,14 +141,14 @@ import UnitSupport
         #expect(try server.get("/text.txt", ["If-Unmodified-Since: \(HTTPDateText.before)"]).status == 412)
         #expect(try server.get("/text.txt", ["If-Range: \(tag)", "Range: bytes=1-2"]).text == "12")
         #expect(try server.get("/text.txt", ["If-Range: \"x\"", "Range: bytes=1-2"]).status == 200)
-        // Conditions are looked at before the range.
+        // Conditions are evaluated before the range.
         #expect(try server.get("/text.txt", ["If-None-Match: \(tag)", "Range: bytes=99-"]).status == 304)
         server.stop()
     }
 
     private enum HTTPDateText { static let before = "Tue, 14 Nov 2023 22:13:19 GMT" }
 
-    /// On one connection: what is kept of a file must not outlive it.
+    /// On one connection: a cached file must not outlive its replacement.
     @Test(arguments: ServeProcess.engines)
     func aReplacedFileIsAnsweredAnewAtOnce(_ engine: EngineKind) throws {
         let server = try server(engine)
@@ -174,7 +174,7 @@ import UnitSupport
         server.stop()
     }
 
-    /// The answer has promised more than there is: its end has to tell.
+    /// The response has promised more than there is, so the connection must end.
     @Test(arguments: ServeProcess.engines)
     func aFileThatShrinksEndsItsConnection(_ engine: EngineKind) throws {
         let server = try server(engine)

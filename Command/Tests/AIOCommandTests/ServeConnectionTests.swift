@@ -3,9 +3,9 @@ import Foundation
 import Testing
 import UnitSupport
 
-/// `aio serve`: how connections go on, and how they end.
+/// `aio serve`: connections that persist, and how they end.
 @Suite(.timeLimit(.minutes(10))) struct ServeConnectionTests {
-    /// More than the kernel keeps for a client that does not read.
+    /// More than the kernel buffers for a client that does not read.
     private static let largeSize = 64 << 20
 
     private func server(_ engine: EngineKind, _ options: [String] = []) throws -> ServeProcess {
@@ -53,7 +53,7 @@ import UnitSupport
             let reply = try client.readReply(isHead: target == "/large")
             #expect(reply.status == ["/text": 200, "/missing": 404, "/large": 200, "/": 403][target], "\(target)")
         }
-        // One byte after the other, and two requests with their border inside a piece.
+        // Byte by byte, and then two requests whose boundary is within a piece.
         for byte in (text + text).utf8 { try client.send([byte]) }
         #expect(try client.readReply().text == "text" && client.readReply().text == "text")
         let (first, second) = (text + text.prefix(20), text.dropFirst(20))
@@ -115,14 +115,14 @@ import UnitSupport
         #expect(try idle.readToEnd().isEmpty)
         #expect(try slow.readReply().status == 408)
         #expect(try body.readReply().status == 408)
-        // They are gone there, whatever the kernel still has for them here.
+        // The server has closed the connections, although the kernel still has data for them.
         #expect(eventually { server.descriptorCount == before })
         #expect(try deaf.countToEnd() < Self.largeSize)
         #expect(try server.ask(text).text == "text")
         server.stop()
     }
 
-    /// A client that sends a byte now and then takes the time of its request up all the same.
+    /// A client that sends a byte now and then still exceeds the time for a request.
     @Test(arguments: ServeProcess.engines)
     func aTrickleOfBytesDoesNotKeepARequestAlive(_ engine: EngineKind) throws {
         let server = try server(engine, ["--head-time", "300ms"])
@@ -146,7 +146,7 @@ import UnitSupport
         }
         let third = try server.connect()
         try third.send(text)
-        // As long as the others are served, it is not.
+        // As long as the others are served, the third is not.
         for _ in 0..<100 {
             try first.send(text)
             #expect(try first.readReply().text == "text")
@@ -170,7 +170,7 @@ import UnitSupport
                 UInt8.random(in: 0...255, using: &random)
             }
             client.sendAsMuchAsGoes(Array(start.utf8) + noise)
-            // Some go without waiting for the answer, some with a reset.
+            // Some clients leave without waiting for the response, some with a reset.
             if turn % 3 == 0 {
                 var linger = Glibc.linger(l_onoff: 1, l_linger: 0)
                 setsockopt(
@@ -187,7 +187,7 @@ import UnitSupport
         server.stop()
     }
 
-    /// Requests that go unread must not pile up in memory.
+    /// Pipelined requests must not accumulate in memory.
     @Test(arguments: ServeProcess.engines)
     func aClientThatAsksAndNeverReadsTakesNoMemory(_ engine: EngineKind) throws {
         let server = try server(engine, ["--stall-time", "500ms"])
@@ -205,7 +205,7 @@ import UnitSupport
         server.stop()
     }
 
-    // MARK: The end
+    // MARK: Shutdown
 
     @Test(arguments: ServeProcess.engines, [SIGTERM, SIGINT])
     func whatIsUnderWayIsFinishedWhenTheServerIsToldToEnd(_ engine: EngineKind, _ number: Int32) throws {
@@ -216,7 +216,7 @@ import UnitSupport
         try busy.send(HTTPClient.request("/large"))
         #expect(try busy.readHead().status == 200)
         try asking.send("GET /text HTTP/1.1\r\n")
-        // Once the other has been answered, this one has been read.
+        // When the other request has been answered, this one has been read.
         #expect(try server.ask(text).text == "text")
         server.signal(number)
         #expect(try idle.readToEnd().isEmpty)

@@ -5,7 +5,7 @@ import UnitSupport
 
 @testable import AIOCommand
 
-/// `aio serve` at its limits: numbers, lengths, listings, and those who do not read.
+/// `aio serve` at its limits: numbers, lengths, listings, and clients that do not read.
 @Suite(.timeLimit(.minutes(10))) struct ServeLimitTests {
     // MARK: Numbers
 
@@ -28,7 +28,7 @@ import UnitSupport
         guard try CommandRun(["truncate", "-s", "9223372036854775807", "huge"], in: huge).status == 0 else {
             return _ = skipped("no file can be so large")
         }
-        // The folder that is served is the one in memory.
+        // The served folder is replaced by a link to the one in memory.
         let server = try ServeProcess(engine) { folder in
             try FileManager.default.removeItem(atPath: folder)
             try FileManager.default.createSymbolicLink(atPath: folder, withDestinationPath: huge)
@@ -39,7 +39,7 @@ import UnitSupport
             let client = try server.connect()
             try client.send(HTTPClient.request("/huge", ["Range: \(range)"], method: "HEAD"))
             #expect(try client.readReply(isHead: true).status == 200)
-            // What is sent has no end: some of it is enough.
+            // The response is endless; some of it suffices.
             let reader = try server.connect()
             try reader.send(HTTPClient.request("/huge", ["Range: \(range)"]))
             #expect(try reader.readSome() > 0)
@@ -141,7 +141,7 @@ import UnitSupport
         let names = page.text.split(separator: "<a href=\"./").dropFirst().map { $0.prefix { $0 != "\"" } }
         #expect(names.count == 3000 && names == names.sorted())
         #expect(page.text.hasSuffix("</body></html>\n"))
-        // The connection goes on, and a client of the older version has it to the end of its own.
+        // The connection persists. A client of the older version gets the listing up to the end of its connection.
         try client.send(HTTPClient.request("/file", []))
         #expect(try client.readReply(isHead: false).text == "x")
         let old = try server.ask("GET /l/ HTTP/1.0\r\nConnection: keep-alive\r\n\r\n")
@@ -162,7 +162,7 @@ import UnitSupport
             try client.send(HTTPClient.request("/l/", []))
             clients.append(client)
         }
-        // All are answered so far as they take it, and others go on meanwhile.
+        // All get the part of the response that they read, and others are served meanwhile.
         for client in clients { #expect(try client.readSome(upTo: 1) == 1) }
         #expect(try server.get("/file").text == "x")
         #expect(server.memory - before < 100 * (256 << 10), "\((server.memory - before) >> 20) MiB")
@@ -176,7 +176,7 @@ import UnitSupport
         let server = try ServeProcess(engine, ["--access-log", "--shutdown-time", "1s"]) {
             try Data("x".utf8).write(to: URL(filePath: "\($0)/file"))
         }
-        // More than a pipe takes.
+        // More than fits into a pipe.
         let client = try server.connect()
         for _ in 0..<3000 {
             try client.send(HTTPClient.request("/file", []))

@@ -3,11 +3,11 @@ import Foundation
 import Testing
 import UnitSupport
 
-/// What `aio serve` does not do.
+/// What `aio serve` refuses.
 @Suite(.timeLimit(.minutes(10))) struct ServeRefusalTests {
     private static let secret = "not for you"
 
-    /// Beside the folder lies what is nobody's business, with all kinds of ways to it.
+    /// Creates a secret next to the served folder, and all kinds of paths that lead to it.
     private func fill(_ folder: String) throws {
         let outside = URL(filePath: folder).deletingLastPathComponent().path
         try Data(Self.secret.utf8).write(to: URL(filePath: "\(outside)/secret"))
@@ -32,7 +32,7 @@ import UnitSupport
         }
         try #require(result == 0)
         close(listener)
-        // Needs root; without it there is one case less.
+        // Needs root; otherwise there is one case less.
         _ = mknod("\(folder)/device", S_IFCHR | 0o666, 0x105)
     }
 
@@ -61,7 +61,7 @@ import UnitSupport
         server.stop()
     }
 
-    /// A FIFO without a writer, and a device, must not hold anybody up.
+    /// A FIFO without a writer, or a device, must not block anything.
     @Test(arguments: ServeProcess.engines)
     func whatIsNoFileIsNotWaitedFor(_ engine: EngineKind) throws {
         let server = try ServeProcess(engine, ["--loops", "1"]) { try fill($0) }
@@ -100,7 +100,7 @@ import UnitSupport
         let server = try ServeProcess(engine) { try fill($0) }
         for (request, status) in Self.answers {
             let client = try server.connect()
-            // All of it: the answer must arrive although the rest was not read.
+            // Sends everything: the response must arrive although the server does not read the rest.
             client.sendAsMuchAsGoes(Array(request.utf8))
             let reply = try client.readReply()
             #expect(reply.status == status, "\(request.prefix(60)): \(reply.status)")

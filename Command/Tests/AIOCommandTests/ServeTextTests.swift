@@ -25,7 +25,7 @@ import Testing
             #expect(HTTPDate.seconds(text, now: now) == example, "\(text)")
         }
         #expect(HTTPDate.seconds("Sun Nov 13 08:49:37 1994", now: now) == example + 7 * 86400)
-        // Not more than 50 years ahead of 2023.
+        // At most 50 years after 2023.
         #expect(
             HTTPDate.seconds("Monday, 06-Nov-73 08:49:37 GMT", now: now).map(HTTPDate.text)?.contains("2073") == true)
         #expect(
@@ -44,7 +44,7 @@ import Testing
         }
     }
 
-    /// Days of eight centuries, and with them all rules of leap years.
+    /// The days of eight centuries cover all rules for leap years.
     @Test func aDateThatWasWrittenIsReadAgain() {
         for day in stride(from: Int64(-146_097), to: 146_097, by: 13) {
             let seconds = day * 86400 + 3723
@@ -75,7 +75,7 @@ import Testing
             "", "bytes", "bytes=", "bytes=,", "bytes=a-b", "bytes=5-4", "bytes=1", "bytes=--1", "bytes=0-1-2",
             "items=0-1",
             "bytes=0x1-2", "bytes=+1-2", "bytes 0-1", "bytes=0-1;2-3",
-            // More than the file has, and more parts than are sent.
+            // More than the file has, and more parts than the server sends.
             "bytes=0-,0-,0-", "bytes=" + (0..<17).map { "\($0)-\($0)" }.joined(separator: ","),
         ] {
             #expect(ByteRanges(field, size: 100) == .whole, "\(field)")

@@ -2,7 +2,7 @@ import Foundation
 import Testing
 import UnitSupport
 
-/// `aio copy`, `aio du` and `aio hash`, run as programs, beside the system's.
+/// `aio copy`, `aio du` and `aio hash`, run as programs and compared with the system's.
 @Suite(.timeLimit(.minutes(10))) struct TreeCommandTests {
     private typealias Outcome = CommandRun
 
@@ -17,7 +17,7 @@ import UnitSupport
         [0xff, 0xfe], Array("a\u{1b}[31m".utf8), [UInt8](repeating: 0xc3, count: 255),
     ]
 
-    /// Every kind of name, several names of one file, holes, and links.
+    /// Unusual names, hard links, holes, and symbolic links.
     private func makeTree(_ folder: String) throws {
         for name in ["tree", "tree/a", "tree/a/b", "tree/empty"] {
             try #require(mkdir("\(folder)/\(name)", 0o755) == 0)
@@ -55,13 +55,13 @@ import UnitSupport
                     $0.lexicographicallyPrecedes($1)
                 }
             }
-            // Blocks of folders, and of what was never written, are the file system's affair.
+            // The blocks of folders and of holes depend on the file system.
             #expect(try sorted("copy").count == sorted("theirs").count)
             let (ours, theirs) = try (
                 run(["aio", "du", "-s", "copy"], in: folder), run(["du", "-s", "theirs"], in: folder)
             )
             #expect(ours.lines.first?.split(separator: "\t").first == theirs.lines.first?.split(separator: "\t").first)
-            // Into a folder, under its own name; and what is there is not copied into itself.
+            // Into a folder, under its own name; and a folder is not copied into itself.
             #expect(try run(["aio", "copy", "--sync", "tree", "theirs"], in: folder).status == 0)
             #expect(try run(["diff", "-r", "--no-dereference", "tree", "theirs/tree"], in: folder).status == 0)
             let itself = try run(["aio", "copy", "tree", "tree/a"], in: folder)
@@ -125,7 +125,7 @@ import UnitSupport
                 sorted(ours).sorted { $0.lexicographicallyPrecedes($1) }
                     == sorted(theirs).sorted { $0.lexicographicallyPrecedes($1) })
             #expect(try run(["aio", "hash", "tree"], in: folder).output == ours.output)
-            // Each reads what the other writes.
+            // Each reads the other's lists.
             try Data(ours.output).write(to: URL(filePath: "\(folder)/list"))
             #expect(try run(["sha256sum", "--check", "--strict", "--quiet", "list"], in: folder).status == 0)
             let check = try run(["aio", "hash", "--check", "list"], in: folder)
@@ -151,7 +151,7 @@ import UnitSupport
         }
     }
 
-    /// A copy that is asked to stop leaves complete files, and its own names nowhere.
+    /// A copy that is asked to stop leaves complete files, and no temporary names.
     @Test func anInterruptedCopyLeavesNothingHalf() throws {
         try withFolder { folder in
             try #require(mkdir("\(folder)/tree", 0o755) == 0)
@@ -165,7 +165,7 @@ import UnitSupport
             while process.isRunning, !FileManager.default.fileExists(atPath: "\(folder)/copy") { sched_yield() }
             kill(process.processIdentifier, SIGINT)
             process.waitUntilExit()
-            // Unless it was through by then.
+            // Unless the copy had finished by then.
             #expect([130, 0].contains(process.terminationStatus))
             for name in (try? FileManager.default.contentsOfDirectory(atPath: "\(folder)/copy")) ?? [] {
                 let size = try FileManager.default.attributesOfItem(atPath: "\(folder)/copy/\(name)")[.size] as? Int

@@ -1,17 +1,17 @@
 import Foundation
 import Testing
 
-/// What a server answered.
+/// A server's response.
 struct HTTPReply {
     var status: Int
-    /// By name in lower case.
+    /// The fields, by name in lower case.
     var fields: [String: String]
     var body: [UInt8]
 
     var text: String { String(decoding: body, as: UTF8.self) }
 }
 
-/// A connection to a server, with nothing between a test and the bytes.
+/// A connection to a server with direct access to the bytes.
 final class HTTPClient {
     let descriptor: Int32
     private var received: [UInt8] = []
@@ -22,7 +22,7 @@ final class HTTPClient {
         limitWaits()
     }
 
-    /// Whether nobody listens there.
+    /// Whether connections to the port are refused.
     static func isRefused(at port: UInt16) -> Bool {
         let descriptor = makeSocket(AF_INET)
         defer { Glibc.close(descriptor) }
@@ -61,7 +61,7 @@ final class HTTPClient {
 
     deinit { Glibc.close(descriptor) }
 
-    /// What takes longer than this never comes.
+    /// A response that takes longer than this never comes.
     private func limitWaits() {
         var time = timeval(tv_sec: 60, tv_usec: 0)
         setsockopt(descriptor, SOL_SOCKET, SO_RCVTIMEO, &time, socklen_t(MemoryLayout<timeval>.size))
@@ -85,20 +85,20 @@ final class HTTPClient {
         }
     }
 
-    /// For what the server may end before it has read everything.
+    /// Sends what it can, since the server may close the connection before it has read everything.
     func sendAsMuchAsGoes(_ bytes: [UInt8]) {
         _ = bytes.withUnsafeBytes { Glibc.send(descriptor, $0.baseAddress!, $0.count, Int32(MSG_NOSIGNAL)) }
     }
 
     func shutdownWrite() { shutdown(descriptor, Int32(SHUT_WR)) }
 
-    /// Whether something has come that was not read.
+    /// Whether there is unread input.
     var hasInput: Bool {
         var entry = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
         return !received.isEmpty || poll(&entry, 1, 0) > 0
     }
 
-    /// Returns what came, nothing at the end; a reset is an end, too.
+    /// Returns the bytes that arrive, or none at the end; a reset counts as an end.
     private func receive(_ room: Int = 65536) throws -> [UInt8] {
         var result = 0
         let bytes = [UInt8](unsafeUninitializedCapacity: room) { buffer, count in
@@ -109,7 +109,7 @@ final class HTTPClient {
         return bytes
     }
 
-    /// Everything up to the end of the connection.
+    /// Reads up to the end of the connection.
     func readToEnd() throws -> [UInt8] {
         while true {
             let bytes = try receive(1 << 20)
@@ -120,7 +120,7 @@ final class HTTPClient {
         return received
     }
 
-    /// How many bytes come before the end.
+    /// The number of bytes up to the end.
     func countToEnd() throws -> Int {
         var count = received.count
         received = []
@@ -131,7 +131,7 @@ final class HTTPClient {
         }
     }
 
-    /// One answer, as long as it says to be: by its length, by its chunks, or else by the end of the connection.
+    /// Reads one response, whose length follows from its field, its chunks, or the end of the connection.
     func readReply(isHead: Bool = false) throws -> HTTPReply {
         var reply = try readHead()
         guard !isHead && reply.status >= 200 && reply.status != 304 else { return reply }
@@ -168,7 +168,7 @@ final class HTTPClient {
         return Array(received.prefix(count))
     }
 
-    /// How many bytes come first; none at the end.
+    /// The number of bytes of the next read; 0 at the end.
     func readSome(upTo room: Int = 65536) throws -> Int {
         guard received.isEmpty else {
             defer { received = [] }
@@ -177,7 +177,7 @@ final class HTTPClient {
         return try receive(room).count
     }
 
-    /// The head of an answer; the body stays to be read.
+    /// Reads the head of a response; its body remains unread.
     func readHead() throws -> HTTPReply {
         let end = Array("\r\n\r\n".utf8)
         while true {

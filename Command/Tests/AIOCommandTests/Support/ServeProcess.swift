@@ -3,17 +3,17 @@ import Foundation
 import Testing
 import UnitSupport
 
-/// `aio serve`, run as a program on a folder of its own, which goes with it.
+/// `aio serve`, run as a program on a new folder, which is removed with this object.
 final class ServeProcess {
     let folder: String
     private let process = Process()
     private let output = Foundation.Pipe()
     private let errors = Foundation.Pipe()
-    /// The line that it began with.
+    /// The first line of its output.
     private(set) var greeting = ""
     private(set) var port: UInt16 = 0
 
-    /// The engines that work here.
+    /// The engines that are available here.
     static let engines: [EngineKind] = EngineKind.allCases.filter { engine in
         var configuration = IOQueue.Configuration()
         configuration.engine = .forced(engine)
@@ -21,13 +21,13 @@ final class ServeProcess {
         return (try? IOQueue(configuration)) != nil
     }
 
-    /// The program, beside the tests.
+    /// The command in the tests' folder.
     static var program: URL {
         URL(filePath: CommandLine.arguments[0]).resolvingSymlinksInPath().deletingLastPathComponent().appending(
             path: "aio")
     }
 
-    /// `prepare` fills the folder, whose parent is the test's own too.
+    /// `prepare` fills the folder, whose parent folder belongs to the test as well.
     init(
         _ engine: EngineKind, _ options: [String] = [], listen: String = "127.0.0.1:0",
         prepare: (String) throws -> Void = { _ in }
@@ -57,7 +57,7 @@ final class ServeProcess {
     var identifier: Int32 { process.processIdentifier }
     var isRunning: Bool { process.isRunning }
 
-    /// A line of its standard output.
+    /// Reads a line of its standard output.
     func readLine() -> String? {
         var line: [UInt8] = []
         while let byte = try? output.fileHandleForReading.read(upToCount: 1)?.first {
@@ -67,32 +67,32 @@ final class ServeProcess {
         return nil
     }
 
-    /// Once it has ended: all that it wrote to standard error.
+    /// Everything that it wrote to standard error; to be called after its end.
     var complaints: String {
         String(decoding: errors.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self)
     }
 
     func signal(_ number: Int32) { kill(identifier, number) }
 
-    /// Waits for its end. Returns the exit status; a negative number for a signal.
+    /// Waits for its end. Returns the exit status, or a negative signal number.
     func wait() -> Int32 {
         process.waitUntilExit()
         return process.terminationReason == .exit ? process.terminationStatus : -process.terminationStatus
     }
 
-    /// Ends it, which has to succeed without a word.
+    /// Ends it with SIGTERM; it must exit with 0 and without messages.
     func stop() {
         signal(SIGTERM)
         #expect(wait() == 0)
         #expect(complaints == "")
     }
 
-    /// Descriptors that it has open.
+    /// The number of its open descriptors.
     var descriptorCount: Int {
         (try? FileManager.default.contentsOfDirectory(atPath: "/proc/\(identifier)/fd").count) ?? 0
     }
 
-    /// Its memory that is no file's, in bytes.
+    /// Its anonymous memory in bytes.
     var memory: Int {
         let status = (try? String(contentsOfFile: "/proc/\(identifier)/status", encoding: .utf8)) ?? ""
         let line = status.split(separator: "\n").first { $0.hasPrefix("RssAnon:") } ?? ""
@@ -101,14 +101,14 @@ final class ServeProcess {
 
     func connect() throws -> HTTPClient { try HTTPClient(port: port) }
 
-    /// The answer to one request on a connection of its own.
+    /// The response to one request on a new connection.
     func ask(_ request: String) throws -> HTTPReply {
         let client = try connect()
         try client.send(request)
         return try client.readReply(isHead: request.hasPrefix("HEAD"))
     }
 
-    /// The answer to a GET with some fields.
+    /// The response to a GET with some fields.
     func get(_ target: String, _ fields: [String] = [], method: String = "GET") throws -> HTTPReply {
         try ask(HTTPClient.request(target, fields, method: method))
     }
