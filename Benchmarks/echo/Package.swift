@@ -1,5 +1,5 @@
 // swift-tools-version: 6.2
-// Echo servers that `aio bench echo --peer` is given: a package of its own, whose dependencies are not the library's.
+// Echo servers for `aio bench echo --peer`, in a separate package, so that the library does not get their dependencies.
 import PackageDescription
 
 let package = Package(

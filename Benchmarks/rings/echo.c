@@ -1,7 +1,7 @@
-// What a ring's receives cost in each of their forms: `echo WAY CONNECTIONS SECONDS`.
+// The cost of a ring's receives in each of their forms: `echo WAY CONNECTIONS SECONDS`.
 //
-// A server in a process of its own sends back what comes; the client, in this one, is the same for every way. Prints the
-// round trips a second and the server's processor time for each.
+// A server in a separate process sends back what it receives; the client, in this process, is the same for every form.
+// Prints the round trips per second and the server's CPU time for each.
 #define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <err.h>
@@ -116,7 +116,7 @@ static void serve_ring(enum way way) {
             int buffer = way == MULTISHOT ? completion->flags >> IORING_CQE_BUFFER_SHIFT : (unsigned)index;
             count++;
             if (completion->res == 0) exit(0);
-            // A send seldom waits, and so costs least as the plain call, in every way.
+            // A send seldom has to wait, so a plain system call is cheapest, in every form.
             if (completion->res > 0) send(sockets[index], memory + (size_t)buffer * ROOM, completion->res, MSG_NOSIGNAL);
             if (completion->res > 0 && way == MULTISHOT) provide(buffer, provided++);
             if (!(completion->flags & IORING_CQE_F_MORE)) receive(way, index);

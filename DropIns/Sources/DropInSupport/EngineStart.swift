@@ -1,16 +1,16 @@
 public import AIOCore
 internal import CDropIns
 
-/// Which engine carries a library's operations, and why that one.
+/// The engine that carries a library's operations, and the reason for the choice.
 public struct EngineChoice: Sendable {
     public enum Reason: Sendable {
-        /// The kernel offers io_uring.
+        /// The kernel supports io_uring.
         case offered
-        /// AIO_ENGINE asks for it.
+        /// AIO_ENGINE requests the engine.
         case forced
-        /// io_uring could not be made.
+        /// An io_uring could not be created.
         case unavailable(EngineFailure)
-        /// valgrind holds the lock under which one thread runs at a time while it is in io_uring_enter(2).
+        /// valgrind runs one thread at a time, and keeps its lock during io_uring_enter(2).
         case onValgrind
     }
 
@@ -19,7 +19,7 @@ public struct EngineChoice: Sendable {
 }
 
 extension Carrier {
-    /// Starts a carrier on the engine that AIO_ENGINE asks for, or else on the best that works here.
+    /// Starts a carrier on the engine that AIO_ENGINE requests, or else on the best one that is available.
     public static func startChosen(
         queueDepth: Int = 1024
     ) throws(EngineFailure) -> (carrier: Carrier, choice: EngineChoice) {
@@ -52,13 +52,14 @@ extension Carrier {
     }
 }
 
-/// Whether AIO_ENGINE asks for an engine by name.
+/// Whether AIO_ENGINE requests an engine by name.
 public func isEngineForced() -> Bool {
     guard let value = getenv("AIO_ENGINE") else { return false }
     return value.pointee != 0 && strcmp(value, "auto") != 0
 }
 
-/// What AIO_ENGINE says: nil for "auto" and for nothing, and for what is no engine, which is reported.
+/// The engine that AIO_ENGINE requests; nil if the variable is unset, empty or "auto". An unknown name is reported and
+/// also treated as "auto".
 private func forcedEngine() -> EngineKind? {
     guard let value = getenv("AIO_ENGINE"), value.pointee != 0, strcmp(value, "auto") != 0 else { return nil }
     for kind in EngineKind.allCases where strcmp(value, kind.name.cString) == 0 { return kind }
@@ -74,6 +75,6 @@ public func report(_ line: StaticString) {
 }
 
 extension StaticString {
-    /// As C wants it: a static string is followed by a zero byte.
+    /// As a C string: a static string is followed by a zero byte.
     public var cString: UnsafePointer<CChar> { UnsafeRawPointer(utf8Start).assumingMemoryBound(to: CChar.self) }
 }

@@ -1,5 +1,5 @@
-// A plain epoll loop that echoes, in C: `epoll-echo ADDRESS:PORT`. Says where it listens; ends at SIGTERM.
-// Level-triggered, each connection added once; a send that finds no room waits for EPOLLOUT with what is left.
+// A plain epoll loop that echoes, in C: `epoll-echo ADDRESS:PORT`. Prints its address; SIGTERM ends it.
+// Level-triggered, with each connection added once. When a send does not fit, the rest waits for EPOLLOUT.
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -13,7 +13,7 @@
 
 enum { EVENTS = 256, BUFFER = 65536 };
 
-// What could not be sent at once.
+// The rest of a message that was not sent in one call.
 struct connection {
     int descriptor;
     size_t sent, count;

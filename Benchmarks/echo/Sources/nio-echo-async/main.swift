@@ -1,4 +1,5 @@
-// SwiftNIO's echo server by `NIOAsyncChannel`, one event loop, whose thread also runs the tasks: as `nio-echo`.
+// SwiftNIO's echo server with `NIOAsyncChannel` and one event loop, whose thread also runs the tasks. Otherwise like
+// `nio-echo`.
 import Glibc
 import NIOCore
 import NIOPosix
@@ -10,7 +11,7 @@ guard place.count == 2, let port = Int(place[1]) else {
     exit(2)
 }
 
-// Tasks on the event loop's own thread: without this each read and write changes threads.
+// Runs the tasks on the event loop's own thread: otherwise each read and write would switch threads.
 NIOSingletons.groupLoopCountSuggestion = 1
 _ = NIOSingletons.unsafeTryInstallSingletonPosixEventLoopGroupAsConcurrencyGlobalExecutor()
 

@@ -1,9 +1,9 @@
-// SwiftNIO's echo server, one event loop: `nio-echo ADDRESS:PORT`. Says where it listens; ends at SIGTERM.
+// SwiftNIO's echo server with one event loop: `nio-echo ADDRESS:PORT`. Prints its address; SIGTERM ends it.
 import Glibc
 import NIOCore
 import NIOPosix
 
-/// Writes what was read in one go, and flushes once for all of it.
+/// Writes each piece as it is read, and flushes once per batch of reads.
 private final class EchoHandler: ChannelInboundHandler {
     typealias InboundIn = ByteBuffer
     typealias OutboundOut = ByteBuffer
@@ -26,7 +26,7 @@ let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
 let channel = try await ServerBootstrap(group: group)
     .serverChannelOption(.backlog, value: 4096)
     .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
-    // Connections come in crowds: as many are accepted at once as in one turn of a loop.
+    // Many connections come at once, so one turn of the loop accepts a large batch of them.
     .serverChannelOption(.maxMessagesPerRead, value: 256)
     .childChannelInitializer { channel in
         channel.eventLoop.makeCompletedFuture { try channel.pipeline.syncOperations.addHandler(EchoHandler()) }
@@ -36,7 +36,7 @@ let channel = try await ServerBootstrap(group: group)
     .childChannelOption(.recvAllocator, value: AdaptiveRecvByteBufferAllocator())
     .bind(host: String(place[0]), port: port).get()
 
-// One write, unbuffered: standard output may be a pipe.
+// A single unbuffered write, since standard output may be a pipe.
 let line = "listening on \(place[0]):\(channel.localAddress?.port ?? 0)\n"
 _ = write(1, line, line.utf8.count)
 try await channel.closeFuture.get()
