@@ -23,7 +23,7 @@ import UnitSupport
     }
 }
 
-/// A client that ignores completions and counts its jobs.
+/// A client with almost nothing to do.
 private final class IdleClient: LoopClient {
     private let ended = Atomic(false)
     private let jobs = Atomic(0)

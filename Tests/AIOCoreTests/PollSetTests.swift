@@ -144,7 +144,7 @@ import UnitSupport
         close(number)
     }
 
-    // MARK: What cannot wait
+    // MARK: Descriptors that cannot be polled
 
     @Test func aFileMayComeBackUnderItsNumberWhenNobodyWaitsForTheNextOneAnyMore() {
         let set = TestedPollSet(capacity: 2)

@@ -63,7 +63,7 @@ struct RingTests {
         #expect(ring.drained() == [7])
     }
 
-    // MARK: What the kernel does not take
+    // MARK: Partial submission and overflow
 
     /// Without IORING_SETUP_SUBMIT_ALL (before 5.18) the kernel stops after an invalid entry.
     @Test func aPartialSubmitKeepsTheRestForTheNextEnter() throws {

@@ -57,7 +57,7 @@ import UnitSupport
         }
     }
 
-    // MARK: What is quick, and what is read ahead
+    // MARK: Quick work and readahead
 
     private static func transfer(_ kind: Descriptor.Kind, offset: Int64 = 0, flags: TransferFlags = []) -> Transfer {
         Transfer(Descriptor(0, kind: kind), nil, count: 1, offset: offset, flags: flags)

@@ -5,7 +5,7 @@ import Glibc
 import Testing
 import UnitSupport
 
-/// Operations without tasks, with one descriptor for several of them.
+/// Operations without tasks, with a descriptor for one or several of them.
 @Suite(.timeLimit(.minutes(10))) struct OperationGroupTests {
     @Test(arguments: engines)
     func aCompletionMakesTheDescriptorReadable(_ engine: EngineKind) async throws {

@@ -287,7 +287,7 @@ static void first_transcripts(const struct text texts[2], struct lines *system, 
 
 enum verdict { SAME, DIFFERENT, UNDETERMINED };
 
-/// Runs a program up to `tries` times, until it is UNDETERMINED, that is, the system's library itself gives varying
+/// Runs a program `tries` times and compares. The verdict is UNDETERMINED if the system's library itself gives varying
 /// results.
 static enum verdict judge(const struct lines *program, int tries, struct lines *system, struct lines *ours,
     struct difference *difference) {

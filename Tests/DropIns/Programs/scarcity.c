@@ -6,7 +6,7 @@
 
 static uint8_t bytes[8][4096] __attribute__((aligned(4096)));
 
-/// Reads, writes and syncs concurrently, on a file and on a descriptor opened for appending.
+/// Reads, writes and syncs concurrently, on a file and on another one that is opened for appending.
 static void use(const char *when, io_context_t context, int file) {
     struct iocb blocks[8], *list[8];
     make_cold(file);
