@@ -5,7 +5,8 @@ struct EngineInstance: ~Copyable {
     /// The kind that was requested.
     let kind: EngineKind
     private let place: UnsafeMutableRawPointer
-    private let calls: EngineCalls
+    /// Unmanaged: the instance owns the table, and a call through a strong reference would retain and release it.
+    private let calls: Unmanaged<EngineCalls>
 
     init(_ kind: EngineKind, _ configuration: EngineConfiguration) throws(EngineFailure) {
         switch kind {
@@ -20,49 +21,71 @@ struct EngineInstance: ~Copyable {
         place.initialize(to: engine)
         self.kind = kind
         self.place = UnsafeMutableRawPointer(place)
-        calls = EngineCalls(of: Kind.self)
+        calls = .passRetained(EngineCalls(of: Kind.self))
     }
 
-    deinit { calls.destroy(place) }
+    deinit {
+        calls._withUnsafeGuaranteedRef { $0.destroy(place) }
+        calls.release()
+    }
 
-    var descriptor: Int32 { calls.descriptor(place) }
-    var holds: FileHolds? { calls.holds(place) }
-    var needsNewThread: Bool { calls.needsNewThread(place) }
-
-    @inline(__always)
-    var lostErrno: Int32 { calls.lostErrno(place) }
-
-    @inline(__always)
-    func stage(_ operation: Operation, _ token: Token) { calls.stage(place, operation, token) }
+    var descriptor: Int32 { calls._withUnsafeGuaranteedRef { $0.descriptor(place) } }
+    var holds: FileHolds? { calls._withUnsafeGuaranteedRef { $0.holds(place) } }
+    var needsNewThread: Bool { calls._withUnsafeGuaranteedRef { $0.needsNewThread(place) } }
 
     @inline(__always)
-    func enter(atLeast count: Int, until deadline: Nanoseconds) { calls.enter(place, count, deadline) }
+    var lostErrno: Int32 { calls._withUnsafeGuaranteedRef { $0.lostErrno(place) } }
+
+    /// By its address: a closure is passed a copy of so large a value.
+    @inline(__always)
+    func stage(_ operation: UnsafePointer<Operation>, _ token: Token) {
+        calls._withUnsafeGuaranteedRef { $0.stage(place, operation, token) }
+    }
+
+    func stage(_ operation: Operation, _ token: Token) { withUnsafePointer(to: operation) { stage($0, token) } }
 
     @inline(__always)
-    func drain(into completions: UnsafeMutableBufferPointer<Completion>) -> Int { calls.drain(place, completions) }
+    func enter(atLeast count: Int, until deadline: Nanoseconds) {
+        calls._withUnsafeGuaranteedRef { $0.enter(place, count, deadline) }
+    }
 
-    func stageWithWorker(_ operation: Operation, _ token: Token) { calls.stageWithWorker(place, operation, token) }
-    func requestCancel(_ token: Token) { calls.requestCancel(place, token) }
-    func isLost(_ token: Token) -> Bool { calls.isLost(place, token) }
-    func giveUp(_ token: Token) { calls.giveUp(place, token) }
-    func wake() { calls.wake(place) }
-    func exportDescriptor() { calls.exportDescriptor(place) }
-    func register(files: UnsafeBufferPointer<Int32>) -> Int { calls.registerFiles(place, files) }
-    func unregisterFiles() -> Int { calls.unregisterFiles(place) }
-    func register(buffers: UnsafeBufferPointer<iovec>) -> Int { calls.registerBuffers(place, buffers) }
-    func unregisterBuffers() -> Int { calls.unregisterBuffers(place) }
+    @inline(__always)
+    func drain(into completions: UnsafeMutableBufferPointer<Completion>) -> Int {
+        calls._withUnsafeGuaranteedRef { $0.drain(place, completions) }
+    }
+
+    func stageWithWorker(_ operation: Operation, _ token: Token) {
+        calls._withUnsafeGuaranteedRef { $0.stageWithWorker(place, operation, token) }
+    }
+
+    func requestCancel(_ token: Token) { calls._withUnsafeGuaranteedRef { $0.requestCancel(place, token) } }
+    func isLost(_ token: Token) -> Bool { calls._withUnsafeGuaranteedRef { $0.isLost(place, token) } }
+    func giveUp(_ token: Token) { calls._withUnsafeGuaranteedRef { $0.giveUp(place, token) } }
+    func wake() { calls._withUnsafeGuaranteedRef { $0.wake(place) } }
+    func exportDescriptor() { calls._withUnsafeGuaranteedRef { $0.exportDescriptor(place) } }
+    func register(files: UnsafeBufferPointer<Int32>) -> Int {
+        calls._withUnsafeGuaranteedRef { $0.registerFiles(place, files) }
+    }
+    func unregisterFiles() -> Int { calls._withUnsafeGuaranteedRef { $0.unregisterFiles(place) } }
+    func register(buffers: UnsafeBufferPointer<iovec>) -> Int {
+        calls._withUnsafeGuaranteedRef { $0.registerBuffers(place, buffers) }
+    }
+    func unregisterBuffers() -> Int { calls._withUnsafeGuaranteedRef { $0.unregisterBuffers(place) } }
 }
 
 /// The members of an engine, as functions of its address.
 ///
-/// Instead of an existential, which the Embedded subset lacks, and of a generic class, whose methods the compiler
+/// This replaces an existential, which the Embedded subset lacks, and a generic class, whose methods the compiler
 /// specializes in that subset alone: elsewhere each of their calls goes on through the conformance to `Engine`. A
-/// closure that captures nothing is specialized in both, and costs an indirect call and no reference counting.
-private struct EngineCalls {
+/// closure that captures nothing is specialized in both.
+///
+/// A call costs one indirect call and nothing else because the closures are constants of a class. If they were stored in
+/// a struct, the compiler would copy the whole table, or retain the closure, for each call: the callee might overwrite
+/// them.
+private final class EngineCalls {
     typealias Place = UnsafeMutableRawPointer
 
-    // Those of each turn side by side: 64 bytes.
-    let stage: (Place, Operation, Token) -> Void
+    let stage: (Place, UnsafePointer<Operation>, Token) -> Void
     let enter: (Place, Int, Nanoseconds) -> Void
     let drain: (Place, UnsafeMutableBufferPointer<Completion>) -> Int
     let lostErrno: (Place) -> Int32
@@ -83,7 +106,7 @@ private struct EngineCalls {
     let destroy: (Place) -> Void
 
     init<Kind: Engine & ~Copyable>(of engine: Kind.Type) {
-        stage = { $0.engine(Kind.self).pointee.stage($1, $2) }
+        stage = { $0.engine(Kind.self).pointee.stage($1.pointee, $2) }
         enter = { $0.engine(Kind.self).pointee.enter(atLeast: $1, until: $2) }
         drain = { $0.engine(Kind.self).pointee.drain(into: $1) }
         lostErrno = { $0.engine(Kind.self).pointee.lostErrno }

@@ -86,14 +86,14 @@ public struct EngineQueue: ~Copyable {
         switch slot.pointee.operation.traits.handling {
         case .engine, .work:
             noteDeadline(token)
-            stageInPace(slot.pointee.operation, token)
+            stageInPace(slot, token)
         case .sleep:
             noteDeadline(token)
             stageSleep(token)
         case .wholeWrite:
             noteDeadline(token)
             table.setWriting(token)
-            engine.stage(slot.pointee.operation, token)
+            engine.stage(&slot.pointee.operation, token)
         case .steps: stageSteps(token)
         case .timer:
             stageTimer(token)
@@ -125,7 +125,7 @@ public struct EngineQueue: ~Copyable {
         if case .futexWait(let wait) = slot.pointee.operation {
             slot.pointee.operation = .futexWait(futexCancels.prepare(wait, token.slot))
         }
-        engine.stage(slot.pointee.operation, token)
+        engine.stage(&slot.pointee.operation, token)
     }
 
     /// Whether an operation with a deadline may start: only before its deadline. A release ignores deadlines.

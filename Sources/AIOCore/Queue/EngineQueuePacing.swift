@@ -63,9 +63,11 @@ struct Pace: ~Copyable {
 extension EngineQueue {
     /// Stages an operation, or holds it for a later turn.
     @inline(__always)
-    mutating func stageInPace(_ operation: Operation, _ token: Token) {
+    mutating func stageInPace(_ slot: UnsafeMutablePointer<InFlightTable.Slot>, _ token: Token) {
         // Not with an exported descriptor: a caller that waits on it takes no turns.
-        guard !isExported, !operation.isWait, pace.hold(token) else { return engine.stage(operation, token) }
+        guard !isExported, !slot.pointee.operation.isWait, pace.hold(token) else {
+            return engine.stage(&slot.pointee.operation, token)
+        }
         table.setHeld(token, true)
     }
 
@@ -82,7 +84,7 @@ extension EngineQueue {
             guard let slot = table.find(token), slot.pointee.state == .held else { continue }
             table.setHeld(token, false)
             slot.pointee.issuerChanges = issuerChanges
-            engine.stage(slot.pointee.operation, token)
+            engine.stage(&slot.pointee.operation, token)
             count += 1
         }
     }

@@ -13,6 +13,7 @@ struct ThreadsEngine: ~Copyable, Engine {
     var pollSet: PollSet
     var outlets: Outlets
     let guesses = CacheGuesses()
+    let services: ThreadsServices
     /// nil unless the engine has these services.
     var linuxAIO: LinuxAIOService?
     var readahead: ReadaheadService?
@@ -48,6 +49,7 @@ struct ThreadsEngine: ~Copyable, Engine {
         events = .allocate(capacity: 64)
         waker.follow(epoll: epoll.number, epoll.timer)
         isLoop = configuration.hasDedicatedThread
+        self.services = services
         self.epoll = epoll
         self.waker = waker
         self.kind = kind
@@ -65,7 +67,7 @@ struct ThreadsEngine: ~Copyable, Engine {
 
     mutating func stage(_ operation: Operation, _ token: Token) {
         guard let admitted = admit(operation, token) else { return }
-        if linuxAIO?.take(admitted, token, epoll) == true { return }
+        if services.linuxAIO != .none, linuxAIO?.take(admitted, token, epoll) == true { return }
         stage(admitted: admitted, token)
     }
 
