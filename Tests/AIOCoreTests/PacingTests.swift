@@ -4,7 +4,7 @@ import UnitSupport
 
 @testable import AIOCore
 
-/// What a turn takes of other operations while messages come (`EngineQueuePacing`). Nops complete in the turn that takes them.
+/// What a turn takes of other operations while messages come (`Pace`). Nops complete in the turn that takes them.
 @Suite struct PacingTests {
     /// A queue with so many nops staged; before them, if asked for, a message has come and the turns after it gone.
     private func makeQueue(_ engine: EngineKind, afterMessage: Bool, nops: Int = 20) throws -> (TestedQueue, [Token]) {
