@@ -81,8 +81,10 @@ public final class Loop<Client: LoopClient>: @unchecked Sendable {
     /// Operations accepted and not yet delivered, as a snapshot that may lag behind. Operations whose completions the
     /// caller has received are not counted.
     public var inFlightCount: Int {
-        // Relaxed: a statistic.
-        let drained = drained.load(ordering: .relaxed)
+        // Acquire: pairs with the release in `publishCounts`. Every operation counted as drained is then counted as
+        // staged too, or the difference could be negative.
+        let drained = drained.load(ordering: .acquiring)
+        // Relaxed: a statistic otherwise.
         return Int(bitPattern: staged.load(ordering: .relaxed) &- drained)
     }
 
@@ -238,9 +240,9 @@ public final class Loop<Client: LoopClient>: @unchecked Sendable {
 
     @inline(__always)
     private func publishCounts() {
-        // Relaxed: the receiver of a completion is ordered by its delivery; to all others this is a statistic.
+        // Relaxed: the store of `drained` publishes it.
         staged.store(queue.pointee.stagedCount, ordering: .relaxed)
-        // Release: pairs with the acquire in `acquireDelivered`.
+        // Release: pairs with the acquire in `acquireDelivered`, and with that in `inFlightCount`.
         drained.store(queue.pointee.drainedCount, ordering: .releasing)
     }
 
