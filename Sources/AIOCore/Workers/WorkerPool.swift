@@ -21,7 +21,7 @@ internal import Synchronization
 ///
 /// One worker stays permanently, since it may be impossible to start a thread later (`RLIMIT_NPROC`, a container's
 /// `pids.max`). Work without a thread waits for the existing ones while starting is retried; with none at all, the
-/// thread that drives the engine executes work itself. No operation fails for lack of a thread.
+/// thread that drives the engine executes blocking and quick work itself. No operation fails for lack of a thread.
 class WorkerPool: ThreadBody, @unchecked Sendable {
     // @unchecked: `state` and `items` are accessed under `lock` only; `finished` and `results` as described at `Inbox`.
 
@@ -185,17 +185,19 @@ class WorkerPool: ThreadBody, @unchecked Sendable {
     @inline(__always)
     var isShortOfThreads: Bool { shortage.load(ordering: .relaxed) }
 
-    /// On the thread that drives the engine: retries starting threads, and with none executes one work item itself.
-    /// Excludes waiting work, which would block that thread.
-    func help() {
+    /// On the thread that drives the engine: retries starting threads, and with none executes one work item itself. Not
+    /// waiting or remote work, which may block that thread indefinitely, and with it cancels, deadlines and everything
+    /// else: that waits for a thread. `includingRemote`: the thread has nothing else to do.
+    func help(includingRemote: Bool = false) {
         lock.lock()
         defer { lock.unlock() }
         shortage.store(false, ordering: .relaxed)
         callWorkers()
         guard state.pointee.threadCount == 0 else { return }
+        endChangedFutexWaits()
         let slot =
             state.pointee.blocking.popFirst(items) ?? state.pointee.incoming.popFirst(items)
-            ?? state.pointee.advised.popFirst(items) ?? state.pointee.remote.popFirst(items)
+            ?? state.pointee.advised.popFirst(items) ?? (includingRemote ? state.pointee.remote.popFirst(items) : nil)
         if let slot { run(slot) }
     }
 
