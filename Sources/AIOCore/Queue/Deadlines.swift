@@ -53,7 +53,7 @@ struct Deadlines: ~Copyable {
 
     /// What is due at the time of a slot.
     enum Event: BitwiseCopyable {
-        /// A timeout.
+        /// The completion of a timeout.
         case timeout
         /// So many intervals of a repeating timer, which goes on as `next`.
         case ticks(Int32, next: Operation)
@@ -66,8 +66,8 @@ struct Deadlines: ~Copyable {
     /// The event of a slot whose time has passed.
     static func event(of slot: InFlightTable.Slot, _ now: Nanoseconds) -> Event {
         switch slot.operation {
-        case .timeout:
-            return .timeout
+        case .timeout(let due):
+            return due <= slot.deadline ? .timeout : .deadline
         case .repeatingTimeout(let due, let interval):
             guard due <= now, due <= slot.deadline else { return .deadline }
             let count = (now - due) / interval + 1
