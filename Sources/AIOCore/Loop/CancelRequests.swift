@@ -7,6 +7,7 @@ struct CancelRequests: ~Copyable {
     /// Whether the list is nonempty, readable by the loop without the lock.
     private let flag: UnsafeMutablePointer<Atomic<Bool>>
     private let state: UnsafeMutablePointer<State>
+    private let capacity: Int
 
     private struct State: ~Copyable {
         /// The listed slots, oldest first.
@@ -29,6 +30,7 @@ struct CancelRequests: ~Copyable {
     }
 
     init(capacity: Int) {
+        self.capacity = capacity
         flag = .allocate(capacity: 1)
         flag.initialize(to: Atomic(false))
         state = .allocate(capacity: 1)
@@ -43,6 +45,7 @@ struct CancelRequests: ~Copyable {
 
     /// Adds a request; from any thread. The caller then wakes the loop if it sleeps.
     borrowing func put(_ token: Token) {
+        assert(token.slot < capacity, "a slot beyond the capacity")
         lock.lock()
         let slot = Int(token.slot)
         if !state.pointee.isListed[slot] {
@@ -97,6 +100,7 @@ struct CancelRequests: ~Copyable {
         lock.lock()
         defer { lock.unlock() }
         guard let slot = state.pointee.slots.popFirst() else { return nil }
+        assert(state.pointee.isListed[Int(slot)], "the slot is listed twice")
         state.pointee.isListed[Int(slot)] = false
         return Token(slot: slot, generation: state.pointee.generations[Int(slot)])
     }

@@ -43,6 +43,7 @@ struct Deadlines: ~Copyable {
 
     /// Whether an operation with a deadline may start: only before it. A release ignores deadlines.
     static func mayBegin(_ slot: inout InFlightTable.Slot) -> Bool {
+        assert(slot.state == .submitted && !slot.isDeadlinePassed, "the operation has begun")
         if slot.operation.isRelease {
             slot.deadline = .never
         } else {
@@ -65,6 +66,7 @@ struct Deadlines: ~Copyable {
 
     /// The event of a slot whose time has passed.
     static func event(of slot: InFlightTable.Slot, _ now: Nanoseconds) -> Event {
+        assert(slot.state != .unstaged && slot.state != .completed, "an operation that is over has a deadline")
         switch slot.operation {
         case .timeout(let due):
             return due <= slot.deadline ? .timeout : .deadline

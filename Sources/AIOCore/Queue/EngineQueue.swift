@@ -80,6 +80,7 @@ public struct EngineQueue: ~Copyable {
     @inline(__always)
     public mutating func stage(_ token: Token) {
         stagedCount &+= 1
+        assert(inFlightCount <= table.capacity, "more operations are in flight than there are slots")
         let slot = table[token]
         guard table.stage(token) == .submit else { return deliver(token, -ECANCELED, []) }
         slot.pointee.issuerChanges = issuer.changes
@@ -322,6 +323,7 @@ public struct EngineQueue: ~Copyable {
         if table[delivery.completion.token].pointee.operation.isMessage { pace.noteMessage() }
         guard !delivery.completion.flags.contains(.more) else { return goOn(delivery.completion.token) }
         drainedCount &+= 1
+        assert(inFlightCount >= 0, "more operations are drained than were staged")
         table.release(delivery.completion.token)
     }
 
@@ -447,7 +449,9 @@ public struct EngineQueue: ~Copyable {
         case .stepping: steps.giveBackBuffer(slot)
         case .writing where completion.result >= 0: return WholeWrite.decide(completion, &slot.pointee)
         case .awaitingReadiness: table.setAwaitingReadiness(completion.token, false)
-        case .submitted, .writing, .unstaged, .pausing, .held, .resting, .completed: break
+        case .submitted, .writing: break
+        case .unstaged, .pausing, .held, .resting, .completed:
+            assertionFailure("a completion of an operation that no engine has")
         }
         return retries.decide(
             completion, slot.pointee, wasAwaiting: state == .awaitingReadiness, issuerChanges: issuer.changes)

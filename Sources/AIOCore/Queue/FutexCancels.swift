@@ -13,6 +13,7 @@ struct FutexCancels: ~Copyable {
     /// Returns a futex wait with its cancel word, reset; any other operation unchanged.
     mutating func prepare(_ operation: Operation, _ slot: UInt32) -> Operation {
         guard case .futexWait(var wait) = operation else { return operation }
+        assert(slot < capacity, "a slot beyond the capacity")
         let words = words ?? makeWords()
         // Relaxed: the hand-over of the wait to its worker publishes the store.
         words[Int(slot)].store(0, ordering: .relaxed)
@@ -21,6 +22,7 @@ struct FutexCancels: ~Copyable {
     }
 
     func cancel(_ slot: UInt32) {
+        assert(slot < capacity, "a slot beyond the capacity")
         guard let words else { return }
         // Release: pairs with the acquire in `FutexWait.blockingResult`.
         words[Int(slot)].store(1, ordering: .releasing)

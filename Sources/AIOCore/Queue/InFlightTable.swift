@@ -119,6 +119,7 @@ final class InFlightTable: @unchecked Sendable {
     /// Takes a slot; nil at the limit. The caller fills in `operation`, `context` and `deadline`.
     func acquire(forWait isWait: Bool = false) -> Token? {
         guard let slot = isWait && capacity > queueDepth ? freeForWaits.pop() : free.pop() else { return nil }
+        assert(slots[Int(slot)].state == .unstaged, "a free slot has an operation in flight")
         return Token(slot: slot, generation: slots[Int(slot)].generation)
     }
 
@@ -151,6 +152,7 @@ final class InFlightTable: @unchecked Sendable {
 
     /// unstaged → submitted; or → completed if a cancel came first.
     func stage(_ token: Token) -> Staging {
+        assert(find(token) != nil, "the token is stale")
         let slot = self[token]
         if slot.pointee.isCancelRequested, isCancelledBefore(slot) {
             change(slot, to: .completed)
@@ -226,12 +228,17 @@ final class InFlightTable: @unchecked Sendable {
     }
 
     /// submitted, awaitingReadiness, pausing, held, stepping, writing → completed.
-    func complete(_ token: Token) { change(self[token], to: .completed) }
+    func complete(_ token: Token) {
+        assert(find(token) != nil, "the token is stale")
+        change(self[token], to: .completed)
+    }
 
     /// completed → unstaged, with the next generation: 31 bits, since the top bit of a token is reserved for the
     /// engines.
     func release(_ token: Token) {
         let slot = self[token]
+        assert(find(token) != nil, "the token is stale")
+        assert(!slot.pointee.hasBuffer, "the buffer of a step was not given back")
         change(slot, to: .unstaged)
         slot.pointee.generation = (slot.pointee.generation &+ 1) & 0x7fff_ffff
         slot.pointee.isCancelRequested = false

@@ -51,6 +51,7 @@ struct Pace: ~Copyable {
 
     /// The number of held operations that this turn admits.
     mutating func allowance(hasReady: Bool) -> Int {
+        assert(quietTurns <= Self.quietTurnsMax, "a turn was counted after holding has ended")
         guard quietTurns < Self.quietTurnsMax else { return .max }
         let share = Int(earned / Self.operationTime)
         earned %= Self.operationTime

@@ -32,6 +32,7 @@ struct Steps: ~Copyable {
         case .noneFree where isReady || flags & CK_MSG_DONTWAIT != 0: return .finish(-ENOBUFS)
         case .noneFree: return .awaitReadiness(.poll(socket, events: CK_POLLIN))
         case .buffer(let buffer, let base, let count):
+            assert(!slot.pointee.hasBuffer, "the last step's buffer was neither delivered nor given back")
             slot.pointee.buffer = buffer
             slot.pointee.hasBuffer = true
             // A non-blocking receive gets data that is already there; without data it does not retain the buffer.

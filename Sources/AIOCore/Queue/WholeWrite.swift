@@ -8,6 +8,7 @@ internal import CKernel
 enum WholeWrite {
     /// Decides after a transfer, which the slot's progress then includes.
     static func decide(_ completion: Completion, _ slot: inout InFlightTable.Slot) -> Decision {
+        assert(completion.result >= 0, "a transfer that failed wrote nothing")
         slot.progress += Int(completion.result)
         guard completion.result > 0, !slot.isCancelRequested,
             let rest = slot.operation.rest(after: Int(completion.result))

@@ -106,6 +106,7 @@ class WorkerPool: ThreadBody, @unchecked Sendable {
     /// Under the lock.
     private func enqueue(_ item: WorkItem) {
         assert(lock.isHeld)
+        assert(items[item.slot].state != .queued, "the slot's last item waits for a worker still")
         items[item.slot] = item
         items[item.slot].state = .queued
         if item.isWaiting {
@@ -219,6 +220,7 @@ class WorkerPool: ThreadBody, @unchecked Sendable {
     /// Under the lock. False if the system refuses another thread; the work then waits for the existing ones.
     private func startWorker() -> Bool {
         assert(lock.isHeld)
+        assert(state.pointee.threadCount < limit, "more threads than the limit allows")
         guard Kernel.startThread(self) == 0 else {
             shortage.store(true, ordering: .relaxed)
             return false
@@ -240,6 +242,7 @@ class WorkerPool: ThreadBody, @unchecked Sendable {
                 serveQuick()
             } else if remoteWanted > 0, let slot = state.pointee.remote.popFirst(items) {
                 if needsWatcher { callWatcher() }
+                assert(state.pointee.remoteWorkers < remoteLimit, "remote work takes more than its share")
                 state.pointee.remoteWorkers += 1
                 run(slot)
                 state.pointee.remoteWorkers -= 1
@@ -247,6 +250,7 @@ class WorkerPool: ThreadBody, @unchecked Sendable {
                 break
             }
         }
+        assert(state.pointee.threadCount > 0, "a worker that was not counted")
         state.pointee.threadCount -= 1
         // `shutDown` counts the threads.
         condition.broadcast()
@@ -262,6 +266,7 @@ class WorkerPool: ThreadBody, @unchecked Sendable {
             // other rechecks: a call just now may count on it (lost wake-up).
             return wasCalled || isLast || hasWork || needsWatcher
         }
+        assert(!state.pointee.isWatched, "two workers watch")
         state.pointee.isWatched = true
         let before = state.pointee.quickProgress
         let wasCalled = wait(Kernel.now() &+ Self.stuckTime)
@@ -273,6 +278,7 @@ class WorkerPool: ThreadBody, @unchecked Sendable {
     /// Under the lock, which is released while waiting. False if the deadline passed.
     private func wait(_ deadline: Nanoseconds) -> Bool {
         assert(lock.isHeld)
+        assert(state.pointee.idleCount < state.pointee.threadCount, "more idle workers than there are")
         state.pointee.idleCount += 1
         defer { state.pointee.idleCount -= 1 }
         return condition.wait(lock, until: deadline)
@@ -298,6 +304,7 @@ class WorkerPool: ThreadBody, @unchecked Sendable {
     /// Under the lock, which is released while the item executes.
     private func run(_ slot: Int) {
         assert(lock.isHeld)
+        assert(items[slot].state == .queued, "the item was taken from no list")
         items[slot].state = .running
         let operation = items[slot].operation
         lock.unlock()
@@ -313,6 +320,7 @@ class WorkerPool: ThreadBody, @unchecked Sendable {
     /// Under the lock, which is released while items execute: serves quick work until there is none.
     private func serveQuick() {
         assert(lock.isHeld)
+        assert(state.pointee.quickWorkers < max(state.pointee.threadCount, 1), "more workers serve than there are")
         state.pointee.quickWorkers += 1
         if needsWatcher { callWatcher() }
         while true {
@@ -373,6 +381,7 @@ class WorkerPool: ThreadBody, @unchecked Sendable {
     /// Under the lock: puts the item back at the front.
     private func putBack(_ slot: Int) {
         assert(lock.isHeld)
+        assert(items[slot].state == .running, "the item was not taken")
         guard !items[slot].isCancelRequested else {
             items[slot].state = .idle
             finish(slot, -Int(ECANCELED))
@@ -386,6 +395,7 @@ class WorkerPool: ThreadBody, @unchecked Sendable {
     private static var missesMax: Int { 2 }
 
     private func callWatcher() {
+        assert(lock.isHeld)
         if state.pointee.idleCount > 0 {
             condition.signal()
         } else if state.pointee.threadCount < limit {
