@@ -71,6 +71,38 @@ import UnitSupport
         #expect(newest.withLock { $0 } == [0: last, 1: last, 2: last, 3: last])
     }
 
+    /// A cancel may take long, and whoever puts the next request must not wait for it. In debug builds a lock that the
+    /// thread holds already ends the process.
+    @Test func theLockIsFreeWhileARequestIsHandled() async {
+        await #expect(processExitsWith: .success) {
+            let requests = CancelRequests(capacity: 2)
+            let other = Token(slot: 1, generation: 0)
+            requests.put(Token(slot: 0, generation: 0))
+            var first: [Token] = []
+            requests.take { token in
+                first.append(token)
+                requests.put(other)
+            }
+            // What was put meanwhile is for the next look.
+            precondition(first == [Token(slot: 0, generation: 0)] && !requests.isEmpty)
+            var second: [Token] = []
+            requests.take { second.append($0) }
+            precondition(second == [other] && requests.isEmpty)
+        }
+    }
+
+    /// A request for a slot whose last request is being handled.
+    @Test func aSlotCanBeListedAgainWhileItsRequestIsHandled() async {
+        await #expect(processExitsWith: .success) {
+            let requests = CancelRequests(capacity: 1)
+            requests.put(Token(slot: 0, generation: 3))
+            requests.take { _ in requests.put(Token(slot: 0, generation: 4)) }
+            var tokens: [Token] = []
+            requests.take { tokens.append($0) }
+            precondition(tokens == [Token(slot: 0, generation: 4)])
+        }
+    }
+
     private func withTaker(_ take: @escaping @Sendable () -> Bool, while body: () -> Void) {
         let taker = TestThread { while !take() {} }
         body()

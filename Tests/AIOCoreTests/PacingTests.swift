@@ -4,7 +4,7 @@ import UnitSupport
 
 @testable import AIOCore
 
-/// How many other operations a turn admits while messages arrive (`EngineQueuePacing`). Nops complete in the turn that
+/// How many other operations a turn admits while messages arrive (`Pace`). Nops complete in the turn that
 /// admits them.
 @Suite struct PacingTests {
     /// A queue with staged nops. If `afterMessage`, a message arrived before them, and the turns that count as its

@@ -279,6 +279,55 @@ import UnitSupport
         }
     }
 
+    /// The thread that drives the engine also serves cancels, deadlines and all other work.
+    @Test func withoutThreadsRemoteWorkWaitsForOne() async {
+        await #expect(processExitsWith: .success) {
+            // Ends a process that hangs.
+            alarm(300)
+            limitThreads(to: 0)
+            let pool = TestedPool(capacity: 3)
+            pool.pool.startFirst()
+            let pipe = DescriptorPair.pipe()
+            var remote = Descriptor(pipe.first, kind: .direct)
+            remote.backing = .remote
+            let byte = UnsafeMutablePointer<UInt8>.allocate(capacity: 1)
+            let read = AIOCore.Operation.read(
+                Transfer(remote, byte, count: 1, offset: Transfer.currentPosition))
+            let token = pool.add(read)
+            pool.add(.nop)
+            for _ in 0..<3 { pool.pool.help() }
+            #expect(pool.taken().map(\.result) == [0], "the nop is done")
+            #expect(pool.pool.isShortOfThreads && pool.pool.remove(token))
+            pool.add(read)
+            limitThreads(to: 1_000_000)
+            pool.pool.help()
+            pipe.send([7])
+            #expect(pool.completions(1).map(\.result) == [1])
+            byte.deallocate()
+        }
+    }
+
+    @Test func withoutThreadsAFutexWaitEndsOnceItsWordHasChanged() async {
+        await #expect(processExitsWith: .success) {
+            // Ends a process that hangs.
+            alarm(300)
+            limitThreads(to: 0)
+            let pool = TestedPool(capacity: 3)
+            pool.pool.startFirst()
+            let word = UnsafeMutablePointer<UInt32>.allocate(capacity: 1)
+            word.initialize(to: 1)
+            var cancels = FutexCancels(capacity: 3)
+            let token = pool.add(cancels.prepare(.futexWait(FutexWait(word, while: 1)), 0))
+            pool.add(cancels.prepare(.futexWait(FutexWait(word, while: 1)), 1))
+            pool.pool.help()
+            #expect(pool.taken().isEmpty && pool.pool.remove(token))
+            word.pointee = 2
+            pool.pool.help()
+            #expect(pool.taken().map(\.result) == [-EAGAIN])
+            word.deallocate()
+        }
+    }
+
     /// One worker never exits, and does all the work.
     @Test func oneWorkerIsEnough() async {
         await #expect(processExitsWith: .success) {

@@ -8,9 +8,11 @@ struct DeadlineHeap: ~Copyable {
     private let entries: UnsafeMutablePointer<Entry>
     /// By slot, the index of its entry, or -1.
     private let places: UnsafeMutablePointer<Int32>
+    private let capacity: Int
     private(set) var count = 0
 
     init(capacity: Int) {
+        self.capacity = capacity
         entries = .allocate(capacity: capacity)
         places = .allocate(capacity: capacity)
         places.initialize(repeating: -1, count: capacity)
@@ -25,7 +27,8 @@ struct DeadlineHeap: ~Copyable {
 
     /// Adds a slot's deadline; it must not have one already.
     mutating func insert(_ slot: UInt32, _ deadline: Nanoseconds) {
-        assert(places[Int(slot)] < 0)
+        assert(slot < capacity, "a slot beyond the capacity")
+        assert(places[Int(slot)] < 0, "the slot has a deadline already")
         count += 1
         siftUp(Entry(deadline: deadline, slot: slot), from: count - 1)
     }
@@ -46,6 +49,8 @@ struct DeadlineHeap: ~Copyable {
     }
 
     private mutating func removeEntry(at index: Int) {
+        assert(index < count, "no entry at the index")
+        assert(places[Int(entries[index].slot)] == Int32(index), "the slot's place is not that of its entry")
         places[Int(entries[index].slot)] = -1
         count -= 1
         guard index < count else { return }

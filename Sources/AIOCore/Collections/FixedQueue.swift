@@ -29,6 +29,7 @@ struct FixedQueue<Element: BitwiseCopyable>: ~Copyable {
     @inline(__always)
     mutating func popFirst() -> Element? {
         guard head != tail else { return nil }
+        assert(count > 0 && count <= mask + 1, "the head is not between the tail and its oldest element")
         defer { head &+= 1 }
         return elements[head & mask]
     }

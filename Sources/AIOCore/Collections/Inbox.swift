@@ -11,10 +11,13 @@ struct Inbox: ~Copyable {
     /// reader follows only links of what it has taken.
     private let links: UnsafeMutablePointer<UInt32>
 
+    private let capacity: Int
+
     private static var empty: UInt32 { .max }
     private static var asleep: UInt32 { .max - 1 }
 
     init(capacity: Int) {
+        self.capacity = capacity
         links = .allocate(capacity: capacity)
         links.initialize(repeating: Self.empty, count: capacity)
         head = .allocate(capacity: 1)
@@ -29,6 +32,7 @@ struct Inbox: ~Copyable {
     /// Adds a slot; from any thread. Returns true if the caller must now wake the reader.
     @inline(__always)
     borrowing func put(_ slot: UInt32) -> Bool {
+        assert(slot < capacity, "a slot beyond the capacity")
         // Relaxed: the exchange below checks it.
         var old = head.pointee.load(ordering: .relaxed)
         while true {
@@ -37,6 +41,7 @@ struct Inbox: ~Copyable {
             // publishes the writer's earlier writes to the reader.
             let (exchanged, original) = head.pointee.weakCompareExchange(
                 expected: old, desired: slot, successOrdering: .sequentiallyConsistent, failureOrdering: .relaxed)
+            assert(!exchanged || old != slot, "the slot is in the inbox already")
             if exchanged { return old == Self.asleep }
             old = original
         }
@@ -66,6 +71,7 @@ struct Inbox: ~Copyable {
         // The links run from the newest to the oldest: reverse them.
         var newer = Self.empty
         while slot != Self.empty {
+            assert(slot < capacity, "the links lead out of the inbox")
             let older = links[Int(slot)]
             links[Int(slot)] = newer
             newer = slot

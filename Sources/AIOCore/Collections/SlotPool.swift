@@ -4,6 +4,7 @@ internal import Synchronization
 struct SlotPool: ~Copyable {
     /// The first slot of the range: `links` is indexed relative to it.
     private let first: UInt32
+    private let capacity: Int
     /// Upper half: a change count, against ABA. Lower half: the top slot, or `none`.
     private let head: UnsafeMutablePointer<Atomic<UInt64>>
     private let links: UnsafeMutablePointer<Atomic<UInt32>>
@@ -12,6 +13,7 @@ struct SlotPool: ~Copyable {
 
     init(capacity: Int, first: Int = 0) {
         self.first = UInt32(first)
+        self.capacity = capacity
         links = .allocate(capacity: capacity)
         for index in 0..<capacity {
             (links + index).initialize(to: Atomic(index + 1 < capacity ? UInt32(first + index + 1) : Self.none))
@@ -31,6 +33,7 @@ struct SlotPool: ~Copyable {
         while true {
             let top = UInt32(truncatingIfNeeded: old)
             guard top != Self.none else { return nil }
+            assert(contains(top), "the links lead out of the pool")
             // Stale if another thread popped `top` meanwhile. The exchange then fails even if `top` is back on top
             // (ABA), because the change count differs.
             let next = links[Int(top - first)].load(ordering: .relaxed)
@@ -43,6 +46,7 @@ struct SlotPool: ~Copyable {
     }
 
     borrowing func push(_ slot: UInt32) {
+        assert(contains(slot), "the slot is another pool's")
         // Relaxed: the exchange below checks it.
         var old = head.pointee.load(ordering: .relaxed)
         while true {
@@ -51,10 +55,13 @@ struct SlotPool: ~Copyable {
             let (exchanged, original) = head.pointee.weakCompareExchange(
                 expected: old, desired: Self.head(slot, after: old),
                 successOrdering: .releasing, failureOrdering: .relaxed)
+            assert(!exchanged || UInt32(truncatingIfNeeded: old) != slot, "the slot is free already")
             if exchanged { return }
             old = original
         }
     }
+
+    private func contains(_ slot: UInt32) -> Bool { slot >= first && Int(slot - first) < capacity }
 
     private static func head(_ slot: UInt32, after old: UInt64) -> UInt64 {
         (old >> 32 &+ 1) << 32 | UInt64(slot)

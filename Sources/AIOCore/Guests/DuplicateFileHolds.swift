@@ -119,6 +119,7 @@ public final class DuplicateFileHolds: FileHolds, @unchecked Sendable {
         lock.lock()
         defer { lock.unlock() }
         guard shared[place].users == 0 else { return }
+        assert(places[distance] == 255, "the duplicate is shared already")
         shared[place] = Shared(number: number, descriptor: duplicate, file: file, users: 1)
         places[distance] = UInt8(place)
     }
@@ -143,9 +144,12 @@ public final class DuplicateFileHolds: FileHolds, @unchecked Sendable {
 
     /// Under the lock: removes one user. Returns whether others remain.
     private func leave(_ duplicate: Int32) -> Bool {
+        assert(lock.isHeld)
         let distance = Int(duplicate - least)
+        assert(distance >= 0, "the descriptor is no duplicate")
         guard distance < Self.placeMax, places[distance] != 255 else { return false }
         let place = shared + Int(places[distance])
+        assert(place.pointee.users > 0 && place.pointee.descriptor.number == duplicate, "the duplicate has no users")
         place.pointee.users -= 1
         if place.pointee.users > 0 { return true }
         places[distance] = 255

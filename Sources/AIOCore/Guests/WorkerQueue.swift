@@ -38,8 +38,8 @@ private final class DeliveringPool<Client: LoopClient>: WorkerPool, @unchecked S
         guard let place = places.pop() else { return false }
         contexts[Int(place)] = context
         add(WorkItem(operation, Token(slot: place, generation: 0)))
-        // Without any thread, the caller executes its own item, or an earlier one.
-        if isShortOfThreads { help() }
+        // Without any thread, the caller executes its own item, or an earlier one, and waits for it as in write(2).
+        if isShortOfThreads { help(includingRemote: true) }
         return true
     }
 

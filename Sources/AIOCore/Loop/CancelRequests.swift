@@ -7,43 +7,51 @@ struct CancelRequests: ~Copyable {
     /// Whether the list is nonempty, readable by the loop without the lock.
     private let flag: UnsafeMutablePointer<Atomic<Bool>>
     private let state: UnsafeMutablePointer<State>
+    private let capacity: Int
 
-    private struct State {
-        var slots: UnsafeMutablePointer<UInt32>
-        var count = 0
+    private struct State: ~Copyable {
+        /// The listed slots, oldest first.
+        var slots: FixedQueue<UInt32>
         /// By slot, the generation to cancel, and whether the slot is listed.
-        var generations: UnsafeMutablePointer<UInt32>
-        var isListed: UnsafeMutablePointer<Bool>
+        let generations: UnsafeMutablePointer<UInt32>
+        let isListed: UnsafeMutablePointer<Bool>
+
+        init(capacity: Int) {
+            slots = FixedQueue(capacity: capacity)
+            generations = .allocate(capacity: capacity)
+            isListed = .allocate(capacity: capacity)
+            isListed.initialize(repeating: false, count: capacity)
+        }
+
+        deinit {
+            generations.deallocate()
+            isListed.deallocate()
+        }
     }
 
     init(capacity: Int) {
+        self.capacity = capacity
         flag = .allocate(capacity: 1)
         flag.initialize(to: Atomic(false))
         state = .allocate(capacity: 1)
-        state.initialize(
-            to: State(
-                slots: .allocate(capacity: capacity), generations: .allocate(capacity: capacity),
-                isListed: .allocate(capacity: capacity)))
-        state.pointee.isListed.initialize(repeating: false, count: capacity)
+        state.initialize(to: State(capacity: capacity))
     }
 
     deinit {
-        state.pointee.slots.deallocate()
-        state.pointee.generations.deallocate()
-        state.pointee.isListed.deallocate()
+        state.deinitialize(count: 1)
         state.deallocate()
         flag.deallocate()
     }
 
     /// Adds a request; from any thread. The caller then wakes the loop if it sleeps.
     borrowing func put(_ token: Token) {
+        assert(token.slot < capacity, "a slot beyond the capacity")
         lock.lock()
         let slot = Int(token.slot)
         if !state.pointee.isListed[slot] {
             state.pointee.isListed[slot] = true
-            state.pointee.generations[slot] = token.generation
-            state.pointee.slots[state.pointee.count] = token.slot
-            state.pointee.count += 1
+            (state.pointee.generations + slot).initialize(to: token.generation)
+            state.pointee.slots.append(token.slot)
         } else if Self.isNewer(token.generation, than: state.pointee.generations[slot]) {
             // The listed token is stale: its slot has been reused.
             state.pointee.generations[slot] = token.generation
@@ -63,7 +71,8 @@ struct CancelRequests: ~Copyable {
     // Sequentially consistent, as in `put`.
     var isEmpty: Bool { !flag.pointee.load(ordering: .sequentiallyConsistent) }
 
-    /// Takes all requests; on the loop's thread.
+    /// Takes all requests; on the loop's thread. The lock is free while `body` runs: a cancel may take long, since it
+    /// makes system calls and waits for threads that it interrupts.
     @inline(__always)
     borrowing func take(_ body: (Token) -> Void) {
         guard !isEmpty else { return }
@@ -71,15 +80,28 @@ struct CancelRequests: ~Copyable {
     }
 
     private borrowing func takeListed(_ body: (Token) -> Void) {
-        // Before the lock: a later `put` sets the flag again.
+        // Before the count: a later `put` sets the flag again.
         flag.pointee.store(false, ordering: .sequentiallyConsistent)
+        // Not those that are put meanwhile, which could keep the loop here.
+        var left = count
+        while left > 0, let token = popFirst() {
+            body(token)
+            left -= 1
+        }
+    }
+
+    private var count: Int {
         lock.lock()
         defer { lock.unlock() }
-        for index in 0..<state.pointee.count {
-            let slot = state.pointee.slots[index]
-            state.pointee.isListed[Int(slot)] = false
-            body(Token(slot: slot, generation: state.pointee.generations[Int(slot)]))
-        }
-        state.pointee.count = 0
+        return state.pointee.slots.count
+    }
+
+    private borrowing func popFirst() -> Token? {
+        lock.lock()
+        defer { lock.unlock() }
+        guard let slot = state.pointee.slots.popFirst() else { return nil }
+        assert(state.pointee.isListed[Int(slot)], "the slot is listed twice")
+        state.pointee.isListed[Int(slot)] = false
+        return Token(slot: slot, generation: state.pointee.generations[Int(slot)])
     }
 }

@@ -81,8 +81,10 @@ public final class Loop<Client: LoopClient>: @unchecked Sendable {
     /// Operations accepted and not yet delivered, as a snapshot that may lag behind. Operations whose completions the
     /// caller has received are not counted.
     public var inFlightCount: Int {
-        // Relaxed: a statistic.
-        let drained = drained.load(ordering: .relaxed)
+        // Acquire: pairs with the release in `publishCounts`. Every operation counted as drained is then counted as
+        // staged too, or the difference could be negative.
+        let drained = drained.load(ordering: .acquiring)
+        // Relaxed: a statistic otherwise.
         return Int(bitPattern: staged.load(ordering: .relaxed) &- drained)
     }
 
@@ -100,7 +102,10 @@ public final class Loop<Client: LoopClient>: @unchecked Sendable {
 
     /// Sets the context of a prepared operation that is not staged yet.
     @inline(__always)
-    public func setContext(_ context: UInt, of token: Token) { table[token].pointee.context = context }
+    public func setContext(_ context: UInt, of token: Token) {
+        assert(table.find(token)?.pointee.state == .unstaged, "the operation is staged, or over")
+        table[token].pointee.context = context
+    }
 
     /// Stages a prepared operation. Its completion is delivered to the client. May be called from any thread.
     @inline(__always)
@@ -171,6 +176,7 @@ public final class Loop<Client: LoopClient>: @unchecked Sendable {
             deliver()
             if client.nextDeadline != .never { client.expire(Kernel.now()) }
         }
+        assert(queue.pointee.inFlightCount == 0, "the loop ends with operations in flight")
         // Release: pairs with the acquire in `isRunning`.
         phase.store(Phase.ended.rawValue, ordering: .releasing)
         // The loop never sleeps again, so no new waker starts; the current ones finish within moments.
@@ -189,6 +195,7 @@ public final class Loop<Client: LoopClient>: @unchecked Sendable {
             hasToldOfLoss = true
             client.engineLost(queue.pointee.lostErrno)
         }
+        assert(isCurrent, "the queue is another thread's")
         // If no thread can be started, operations in flight wait until one can; each turn ends after some milliseconds
         // and tries again.
         return queue.pointee.needsNewThread && Kernel.startThread(LoopSuccessor(self)) == 0
@@ -206,6 +213,7 @@ public final class Loop<Client: LoopClient>: @unchecked Sendable {
 
     @inline(__always)
     private func acceptInbox() {
+        assert(isCurrent, "the queue is another thread's")
         inbox.take { slot in queue.pointee.stage(table.token(of: slot)) }
         cancels.take { token in queue.pointee.requestCancel(token) }
     }
@@ -227,6 +235,7 @@ public final class Loop<Client: LoopClient>: @unchecked Sendable {
 
     @inline(__always)
     private func deliver() {
+        assert(isCurrent, "the queue is another thread's")
         while true {
             let count = queue.pointee.drain(into: deliveries)
             // Published first: the receiver of a completion must not find its operation still counted.
@@ -238,9 +247,10 @@ public final class Loop<Client: LoopClient>: @unchecked Sendable {
 
     @inline(__always)
     private func publishCounts() {
-        // Relaxed: the receiver of a completion is ordered by its delivery; to all others this is a statistic.
+        assert(queue.pointee.inFlightCount >= 0, "more operations are drained than were staged")
+        // Relaxed: the store of `drained` publishes it.
         staged.store(queue.pointee.stagedCount, ordering: .relaxed)
-        // Release: pairs with the acquire in `acquireDelivered`.
+        // Release: pairs with the acquire in `acquireDelivered`, and with that in `inFlightCount`.
         drained.store(queue.pointee.drainedCount, ordering: .releasing)
     }
 
@@ -253,6 +263,7 @@ public final class Loop<Client: LoopClient>: @unchecked Sendable {
         }
         while table.acquire() != nil { shutdown.placesTaken += 1 }
         while table.acquire(forWait: true) != nil { shutdown.placesTaken += 1 }
+        assert(shutdown.placesTaken <= table.capacity, "a slot was taken twice")
         return shutdown.placesTaken == table.capacity
     }
 }

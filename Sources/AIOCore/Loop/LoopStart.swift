@@ -73,6 +73,7 @@ private final class LoopStart<Client: LoopClient>: ThreadBody, @unchecked Sendab
 
     private func report(_ outcome: Outcome) {
         lock.lock()
+        assert(result == nil, "the thread reports twice")
         result = outcome
         condition.signal()
         lock.unlock()

@@ -70,6 +70,7 @@ struct BufferGroups: ~Copyable {
     mutating func provide(_ index: Int, _ buffer: Int) -> Int32 {
         guard var group = find(index) else { return -ENOENT }
         guard buffer < group.count, group.isOut[buffer] else { return -EINVAL }
+        assert(group.freeCount < group.count, "a buffer is out though all are free")
         group.isOut[buffer] = false
         group.free[group.freeCount] = UInt16(buffer)
         group.freeCount += 1
@@ -80,6 +81,7 @@ struct BufferGroups: ~Copyable {
     private mutating func unregister(_ index: Int) -> Int32 {
         guard let group = find(index) else { return -ENOENT }
         guard group.freeCount == group.count else { return -EBUSY }
+        assert((0..<group.count).allSatisfy { !group.isOut[$0] }, "a buffer is out though all are free")
         Self.release(group)
         groups?[index] = nil
         return 0
@@ -96,6 +98,7 @@ struct BufferGroups: ~Copyable {
         guard group.freeCount > 0 else { return .noneFree }
         group.freeCount -= 1
         let buffer = group.free[group.freeCount]
+        assert(!group.isOut[Int(buffer)], "a free buffer is out")
         group.isOut[Int(buffer)] = true
         groups?[Int(index)] = group
         return .buffer(buffer, group.base + Int(buffer) * group.size, count: group.size)

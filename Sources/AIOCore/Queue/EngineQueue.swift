@@ -1,24 +1,27 @@
-public import CKernel
+internal import CKernel
 
 /// An engine and the table of its operations in flight: the common core of a loop and an `IOQueue`, where submissions
 /// and completions meet.
 ///
 /// One thread at a time uses a queue, but any thread may call `prepare` and `wake`. The queue does what all engines
-/// would need to do: deadlines and timers, cancellation, polling after EAGAIN, and resubmission of what the kernel
-/// dropped because the submitting thread exited.
+/// would need to do. The types that it owns decide, each for one subject and with its own state: `Deadlines`, `Pace`,
+/// `Steps`, `WholeWrite`, `RetryPolicy`, `Issuer`. The queue alone stages operations, changes their states in the table
+/// and ends them: the way down is `prepare`, `stage`, `submit`; the way up is `settle`, `finish`, `popReady`.
 public struct EngineQueue: ~Copyable {
+    private typealias Slot = UnsafeMutablePointer<InFlightTable.Slot>
+
     // Destroyed before `table`, since that waits for the workers.
     let engine: EngineInstance
     let table: InFlightTable
-    private let hasDedicatedThread: Bool
     /// Completed and not yet drained.
     private var ready: FixedQueue<Delivery>
-    var deadlines: DeadlineHeap
-    /// The buffer groups for receives.
-    var groups = BufferGroups()
+    private var deadlines: Deadlines
+    private var pace: Pace
+    private var steps = Steps()
+    private let retries: RetryPolicy
+    private var issuer: Issuer
     /// The words that cancel futex waits on workers.
     private var futexCancels: FutexCancels
-    var pace: Pace
     private let scratch: UnsafeMutableBufferPointer<Completion>
     /// What `exportDescriptor` returned; created on first use.
     private var exported: ExportedDescriptor?
@@ -26,10 +29,7 @@ public struct EngineQueue: ~Copyable {
     /// Whether the queue has handled the loss of the engine's ring.
     private var hasNotedLoss = false
     /// Whether operations were staged outside of a turn's submission, so that the engine has yet to submit them.
-    var hasStagedAgain = false
-    /// The last submitting thread, and how often it changed.
-    private var issuer: Int32 = 0
-    private(set) var issuerChanges: UInt32 = 0
+    private var hasStagedAgain = false
     /// Operations staged and completions drained since the creation. Both counters wrap.
     public private(set) var stagedCount: UInt = 0
     public private(set) var drainedCount: UInt = 0
@@ -39,10 +39,11 @@ public struct EngineQueue: ~Copyable {
             throw EngineFailure(engine: kind, step: .configuration, errno: EINVAL)
         }
         engine = try EngineInstance(kind, configuration)
-        hasDedicatedThread = configuration.hasDedicatedThread
+        retries = RetryPolicy(kind)
+        issuer = Issuer(isFixed: configuration.hasDedicatedThread)
         table = InFlightTable(capacity: configuration.queueDepth, waitingCapacity: configuration.waitingLimit)
         ready = FixedQueue(capacity: configuration.placeCount)
-        deadlines = DeadlineHeap(capacity: configuration.placeCount)
+        deadlines = Deadlines(capacity: configuration.placeCount)
         futexCancels = FutexCancels(capacity: configuration.placeCount)
         pace = Pace(capacity: configuration.queueDepth)
         scratch = .allocate(capacity: min(configuration.placeCount, 256))
@@ -59,8 +60,6 @@ public struct EngineQueue: ~Copyable {
 
     /// Operations staged and not yet drained.
     public var inFlightCount: Int { Int(bitPattern: stagedCount &- drainedCount) }
-
-    var isExported: Bool { exported != nil }
 
     /// The number of completions that `drain` would return now.
     public var readyCount: Int { ready.count }
@@ -79,25 +78,28 @@ public struct EngineQueue: ~Copyable {
     @inline(__always)
     public mutating func stage(_ token: Token) {
         stagedCount &+= 1
+        assert(inFlightCount <= table.capacity, "more operations are in flight than there are slots")
         let slot = table[token]
         guard table.stage(token) == .submit else { return deliver(token, -ECANCELED, []) }
-        slot.pointee.issuerChanges = issuerChanges
-        if slot.pointee.deadline != .never, !mayBegin(token) { return }
+        slot.pointee.issuerChanges = issuer.changes
+        if slot.pointee.deadline != .never, !Deadlines.mayBegin(&slot.pointee) { return finish(token, -ECANCELED, []) }
         switch slot.pointee.operation.traits.handling {
         case .engine, .work:
-            noteDeadline(token)
+            deadlines.add(token.slot, slot.pointee.deadline)
             stageInPace(slot, token)
         case .sleep:
-            noteDeadline(token)
-            stageSleep(token)
+            deadlines.add(token.slot, slot.pointee.deadline)
+            slot.pointee.operation = futexCancels.prepare(slot.pointee.operation, token.slot)
+            engine.stage(&slot.pointee.operation, token)
         case .wholeWrite:
-            noteDeadline(token)
+            deadlines.add(token.slot, slot.pointee.deadline)
             table.setWriting(token)
             engine.stage(&slot.pointee.operation, token)
-        case .steps: stageSteps(token)
-        case .timer:
-            stageTimer(token)
-            exported?.arm(deadlines.earliest)
+        case .steps:
+            deadlines.add(token.slot, slot.pointee.deadline)
+            table.setStepping(token)
+            stageStep(token, isReady: false)
+        case .timer: stageTimer(token)
         case .queue: finish(token, resultAtOnce(token), [])
         }
     }
@@ -108,38 +110,68 @@ public struct EngineQueue: ~Copyable {
         case .cancel(let target): requestCancel(target)
         case .cancelAll(let descriptor):
             Int32(truncatingIfNeeded: requestCancelAll(on: descriptor, except: token))
-        case .buffers(let call): groups.perform(call)
+        case .buffers(let call): steps.perform(call)
         // No other operation has the handling `queue`.
         default: -EINVAL
         }
     }
 
-    @inline(__always)
-    private mutating func noteDeadline(_ token: Token) {
-        let deadline = table[token].pointee.deadline
-        if deadline != .never { deadlines.insert(token.slot, deadline) }
+    private mutating func stageStep(_ token: Token, isReady: Bool) {
+        switch steps.next(table[token], isReady: isReady) {
+        case .stage(let step): engine.stage(step, token)
+        case .awaitReadiness(let poll):
+            table.setAwaitingReadiness(token, true)
+            engine.stage(poll, token)
+        case .finish(let result): finish(token, result, [])
+        }
     }
 
-    private mutating func stageSleep(_ token: Token) {
+    private mutating func stageTimer(_ token: Token) {
         let slot = table[token]
-        if case .futexWait(let wait) = slot.pointee.operation {
-            slot.pointee.operation = .futexWait(futexCancels.prepare(wait, token.slot))
+        // Not with an interval of zero.
+        let isValid = deadlines.addTimer(token.slot, slot.pointee.operation, slot.pointee.deadline)
+        guard isValid else { return finish(token, -EINVAL, []) }
+        if slot.pointee.operation.isRepeating { table.setStepping(token) }
+        exported?.arm(deadlines.earliest)
+    }
+
+    /// Stages an operation, or holds it for a later turn.
+    @inline(__always)
+    private mutating func stageInPace(_ slot: Slot, _ token: Token) {
+        // Not with an exported descriptor: a caller that waits on it takes no turns.
+        guard exported == nil, !slot.pointee.operation.isWait, pace.hold(token) else {
+            return engine.stage(&slot.pointee.operation, token)
         }
+        table.setHeld(token, true)
+    }
+
+    /// Called at the start of a turn. `hasReady`: completions of the previous turn are still to be drained.
+    @inline(__always)
+    private mutating func stageHeld(hasReady: Bool) {
+        let allowance = pace.allowance(hasReady: hasReady)
+        if pace.isHolding { stageHeld(atMost: allowance) }
+    }
+
+    private mutating func stageHeld(atMost limit: Int) {
+        var count = 0
+        while count < limit, let token = pace.popFirst() {
+            guard let slot = table.find(token), slot.pointee.state == .held else { continue }
+            table.setHeld(token, false)
+            slot.pointee.issuerChanges = issuer.changes
+            engine.stage(&slot.pointee.operation, token)
+            count += 1
+        }
+    }
+
+    /// Stages an operation once more.
+    private mutating func stageAgain(_ token: Token, isReady: Bool = false) {
+        hasStagedAgain = true
+        let slot = table[token]
+        if slot.pointee.isInSteps { return stageStep(token, isReady: isReady) }
         engine.stage(&slot.pointee.operation, token)
     }
 
-    /// Whether an operation with a deadline may start: only before its deadline. A release ignores deadlines.
-    private mutating func mayBegin(_ token: Token) -> Bool {
-        let slot = table[token]
-        guard !slot.pointee.operation.isRelease else {
-            slot.pointee.deadline = .never
-            return true
-        }
-        guard slot.pointee.deadline <= Kernel.now() else { return true }
-        slot.pointee.isDeadlinePassed = true
-        finish(token, -ECANCELED, [])
-        return false
-    }
+    // MARK: Cancelling
 
     /// Requests cancellation of an operation. Only the operation's own completion tells the outcome.
     ///
@@ -150,20 +182,19 @@ public struct EngineQueue: ~Copyable {
         switch table.requestCancel(token) {
         case .unknown: return -ENOENT
         case .requestedBefore, .isRelease: return -EALREADY
-        case .endsWhenStaged: return 0
-        case .isWithNobody:
-            finish(token, -ECANCELED, [])
-            return 0
-        case .askEngine: break
+        case .endsWhenStaged: break
+        case .isWithNobody: finish(token, -ECANCELED, [])
+        case .askEngine: cancelStaged(token)
         }
+        return 0
+    }
+
+    private mutating func cancelStaged(_ token: Token) {
         let operation = table[token].pointee.operation
         switch operation.traits.handling {
-        case .timer:
-            finish(token, -ECANCELED, [])
-            return 0
-        case .queue:
-            // A cancel whose target is itself: `stage` completes it.
-            return 0
+        case .timer: return finish(token, -ECANCELED, [])
+        // A cancel whose target is itself: `stage` completes it.
+        case .queue: return
         case .work:
             // The engine takes back work that has not begun; running work checks the request between two system calls.
             if case .work(let work) = operation { work.takeUnretainedValue().requestEnd() }
@@ -171,7 +202,6 @@ public struct EngineQueue: ~Copyable {
         case .engine, .wholeWrite, .steps: break
         }
         engine.requestCancel(token)
-        return 0
     }
 
     /// Requests cancellation of all operations in flight on a descriptor; with nil, of all on this queue, except
@@ -191,21 +221,17 @@ public struct EngineQueue: ~Copyable {
 
     /// Submits everything staged to the kernel or the workers, throttled operations included. Never waits for a device.
     public mutating func submit() {
-        noteIssuer()
+        issuer.noteThread()
         stageHeld(atMost: .max)
-        flush()
+        engine.enter(atLeast: 0, until: 0)
+        collect()
     }
 
-    /// One turn without a wait: submits what the pacing allows (`EngineQueuePacing`), and collects completions.
+    /// One turn without a wait: submits what the pacing allows (`Pace`), and collects completions.
     @inline(__always)
     public mutating func turn() {
-        noteIssuer()
+        issuer.noteThread()
         stageHeld(hasReady: !ready.isEmpty)
-        flush()
-    }
-
-    @inline(__always)
-    private mutating func flush() {
         engine.enter(atLeast: 0, until: 0)
         collect()
     }
@@ -213,14 +239,14 @@ public struct EngineQueue: ~Copyable {
     /// One turn: submits, waits until a completion is ready, `wake` is called or the deadline passes, and collects
     /// completions. May return early.
     public mutating func turn(until deadline: Nanoseconds) {
-        noteIssuer()
+        issuer.noteThread()
         stageHeld(hasReady: !ready.isEmpty)
         if ready.isEmpty, deadlines.earliest > 0 {
             sleep(atLeast: 1, until: deadline)
-            collect()
         } else {
-            flush()
+            engine.enter(atLeast: 0, until: 0)
         }
+        collect()
     }
 
     /// Submits, and waits until `count` completions are ready, nothing else is in flight, or the deadline passes.
@@ -249,23 +275,24 @@ public struct EngineQueue: ~Copyable {
     /// reports each only once its event comes: they are staged again now. Transfers with devices run to completion and
     /// report it.
     mutating func goOnAfterThread() {
-        issuerChanges &+= 1
+        issuer.noteLoss()
         for index in 0..<table.capacity {
-            guard let token = table.submittedToken(at: index), engine.isLost(token) else { continue }
-            guard table[token].pointee.operation.isWait else { continue }
+            guard let token = table.submittedToken(at: index), engine.isLost(token),
+                table[token].pointee.operation.isWait
+            else { continue }
             engine.giveUp(token)
             settle(Completion(token, result: -ECANCELED))
         }
     }
 
-    /// The kernel cancels a thread's operations when the thread exits, so the queue tracks which thread submits.
+    /// Waits for `count` completions; while operations are held, for one, and at most `Pace.patience`.
     @inline(__always)
-    private mutating func noteIssuer() {
-        guard !hasDedicatedThread else { return }
-        let thread = Kernel.threadID()
-        guard thread != issuer else { return }
-        issuer = thread
-        issuerChanges &+= 1
+    private mutating func sleep(atLeast count: Int, until deadline: Nanoseconds) {
+        let end = min(deadline, deadlines.earliest)
+        guard pace.isHolding else { return engine.enter(atLeast: count, until: end) }
+        let start = Kernel.now()
+        engine.enter(atLeast: 1, until: min(end, start &+ Pace.patience))
+        pace.noteSleep(Kernel.now() &- start)
     }
 
     // MARK: Up
@@ -296,7 +323,18 @@ public struct EngineQueue: ~Copyable {
         if table[delivery.completion.token].pointee.operation.isMessage { pace.noteMessage() }
         guard !delivery.completion.flags.contains(.more) else { return goOn(delivery.completion.token) }
         drainedCount &+= 1
+        assert(inFlightCount >= 0, "more operations are drained than were staged")
         table.release(delivery.completion.token)
+    }
+
+    /// Continues a repeating operation after one of its completions was drained.
+    private mutating func goOn(_ token: Token) {
+        let slot = table[token]
+        table.setStepping(token)
+        guard !slot.pointee.isCancelRequested else { return finish(token, -ECANCELED, []) }
+        if deadlines.addTimer(token.slot, slot.pointee.operation, slot.pointee.deadline) { return }
+        slot.pointee.issuerChanges = issuer.changes
+        stageAgain(token)
     }
 
     /// Removes the oldest ready completion.
@@ -310,24 +348,18 @@ public struct EngineQueue: ~Copyable {
         return delivery
     }
 
-    /// Everything is drained, and the caller may wait on the exported descriptor alone: submits the steps that draining
-    /// started.
-    private mutating func settleExported() {
-        if hasStagedAgain {
-            hasStagedAgain = false
-            engine.enter(atLeast: 0, until: 0)
-            drainEngine()
-        }
-        exported?.settle(isReady: !ready.isEmpty, deadlines.earliest)
-    }
-
     /// Moves the engine's completions and passed deadlines to `ready`.
     @inline(__always)
     private mutating func collect() {
         drainEngine()
-        let hasAskedToCancel = deadlines.count > 0 && expire(Kernel.now())
-        if hasAskedToCancel || hasStagedAgain {
-            // Submitted now: a caller that waits on the exported descriptor alone would otherwise never wake up.
+        if !deadlines.isEmpty, expire(Kernel.now()) { hasStagedAgain = true }
+        if hasStagedAgain || exported != nil { settleExported() }
+    }
+
+    /// Submits what was staged while completions were collected or drained: a caller that waits on the exported
+    /// descriptor alone would otherwise never wake up.
+    private mutating func settleExported() {
+        if hasStagedAgain {
             hasStagedAgain = false
             engine.enter(atLeast: 0, until: 0)
             drainEngine()
@@ -341,7 +373,7 @@ public struct EngineQueue: ~Copyable {
             hasNotedLoss = true
             // As if the submitting thread had changed: operations that come back without a cancel request are staged
             // again.
-            issuerChanges &+= 1
+            issuer.noteLoss()
             exported?.add(engine.descriptor)
         }
         while true {
@@ -356,13 +388,16 @@ public struct EngineQueue: ~Copyable {
         var hasCancelled = false
         while let slot = deadlines.popPassed(now) {
             let token = table.token(of: slot)
-            if case .timeout = table[token].pointee.operation {
-                finish(token, 0, [])
-            } else if case .repeatingTimeout(let due, let interval) = table[token].pointee.operation {
-                expireTimer(token, due: due, interval: interval, now)
-            } else if table.isPausing(token), table[token].pointee.deadline > now {
-                endPause(token)
-            } else {
+            switch Deadlines.event(of: table[token].pointee, now) {
+            case .timeout: finish(token, 0, [])
+            case .ticks(let count, let next):
+                table[token].pointee.operation = next
+                deliverMore(token, count, [])
+            case .retry:
+                table.setPausing(token, false)
+                deadlines.add(slot, table[token].pointee.deadline)
+                stageAgain(token)
+            case .deadline:
                 table[token].pointee.isDeadlinePassed = true
                 requestCancel(token)
                 hasCancelled = true
@@ -371,27 +406,78 @@ public struct EngineQueue: ~Copyable {
         return hasCancelled
     }
 
+    /// Decides whether a completion of the engine ends its operation or leads to another attempt.
     @inline(__always)
-    mutating func finish(_ token: Token, _ result: Int32, _ flags: CompletionFlags) {
+    private mutating func settle(_ completion: Completion) {
+        guard let slot = table.find(completion.token) else { return }
+        if slot.pointee.state == .submitted, completion.result >= 0 {
+            return finish(completion.token, completion.result, completion.flags)
+        }
+        settleOther(completion, slot)
+    }
+
+    /// A completion that is not a plain success.
+    private mutating func settleOther(_ completion: Completion, _ slot: Slot) {
+        let token = completion.token
+        switch decide(completion, slot) {
+        case .finish(let result, let flags): finish(token, result, flags)
+        case .deliverMore(let result, let flags): deliverMore(token, result, flags)
+        case .judge(let result): settle(Completion(token, result: result))
+        case .awaitReadiness(let poll):
+            table.setAwaitingReadiness(token, true)
+            hasStagedAgain = true
+            engine.stage(poll, token)
+        case .pause:
+            table.setPausing(token, true)
+            deadlines.pause(token.slot, slot.pointee.deadline)
+        case .stageAgain(let form, let isReady):
+            slot.pointee.operation = form
+            stageAgain(token, isReady: isReady)
+        case .stageDropped:
+            slot.pointee.issuerChanges = issuer.changes
+            stageAgain(token)
+        case .stageWithWorker:
+            hasStagedAgain = true
+            engine.stageWithWorker(slot.pointee.operation, token)
+        }
+    }
+
+    private mutating func decide(_ completion: Completion, _ slot: Slot) -> Decision {
+        let state = slot.pointee.state
+        switch state {
+        case .stepping where completion.result >= 0: return steps.decide(completion, slot)
+        case .stepping: steps.giveBackBuffer(slot)
+        case .writing where completion.result >= 0: return WholeWrite.decide(completion, &slot.pointee)
+        case .awaitingReadiness: table.setAwaitingReadiness(completion.token, false)
+        case .submitted, .writing: break
+        case .unstaged, .pausing, .held, .resting, .completed:
+            assertionFailure("a completion of an operation that no engine has")
+        }
+        return retries.decide(
+            completion, slot.pointee, wasAwaiting: state == .awaitingReadiness, issuerChanges: issuer.changes)
+    }
+
+    /// Delivers an operation's last completion.
+    @inline(__always)
+    private mutating func finish(_ token: Token, _ result: Int32, _ flags: CompletionFlags) {
         deadlines.remove(token.slot)
         table.complete(token)
         let progress = table[token].pointee.progress
         deliver(token, progress > 0 && result < 0 ? Int32(clamping: progress) : result, flags)
     }
 
-    @inline(__always)
-    mutating func deliver(_ token: Token, _ result: Int32, _ flags: CompletionFlags) {
-        let slot = table[token]
-        var completion = Completion(token, result: result, flags: flags)
-        if result > 0, let events = slot.pointee.operation.polledEvents {
-            // io_uring also reports POLLRDHUP when it was not requested.
-            completion.result = result & Int32(bitPattern: events | CK_POLLERR | CK_POLLHUP | CK_POLLNVAL)
-        }
-        if slot.pointee.isDeadlinePassed, result == -ECANCELED { completion.flags.insert(.deadlinePassed) }
-        ready.append(Delivery(completion: completion, context: slot.pointee.context))
+    /// Delivers one of an operation's completions; the operation goes on when that is drained (`goOn`).
+    private mutating func deliverMore(_ token: Token, _ result: Int32, _ flags: CompletionFlags) {
+        table.setResting(token)
+        deliver(token, result, flags.union(.more))
     }
 
-    // MARK: Descriptors and registrations
+    @inline(__always)
+    private mutating func deliver(_ token: Token, _ result: Int32, _ flags: CompletionFlags) {
+        ready.append(table[token].pointee.delivery(Completion(token, result: result, flags: flags)))
+    }
+
+    // MARK: In another event loop
 
     /// A descriptor that poll(2) reports as readable while there is something to drain. The queue owns it: the caller
     /// polls it, and neither reads nor closes it. Returns a negative errno if it cannot be created.
@@ -406,29 +492,5 @@ public struct EngineQueue: ~Copyable {
         }
         collect()
         return exported?.number ?? -EBADF
-    }
-
-    /// Registers files, for ``Descriptor/registered(_:kind:)``, which saves the kernel a lookup per operation. The
-    /// queue keeps them open until they are unregistered. Returns 0 or a negative errno. io_uring_register(2),
-    /// IORING_REGISTER_FILES.
-    public mutating func register(files: UnsafeBufferPointer<Int32>) -> Int { engine.register(files: files) }
-    /// Returns 0, or -ENXIO if nothing is registered.
-    public mutating func unregisterFiles() -> Int { engine.unregisterFiles() }
-
-    /// Registers memory, for ``Transfer/bufferIndex``, which saves the kernel pinning it per operation. It counts
-    /// against RLIMIT_MEMLOCK. The caller keeps ownership. Returns 0 or a negative errno. io_uring_register(2),
-    /// IORING_REGISTER_BUFFERS.
-    public mutating func register(buffers: UnsafeBufferPointer<iovec>) -> Int { engine.register(buffers: buffers) }
-    /// Returns 0, or -ENXIO if nothing is registered.
-    public mutating func unregisterBuffers() -> Int { engine.unregisterBuffers() }
-}
-
-extension Operation {
-    @inline(__always)
-    fileprivate var polledEvents: UInt32? {
-        switch self {
-        case .poll(_, let events), .pollEach(_, let events): events
-        default: nil
-        }
     }
 }

@@ -10,17 +10,19 @@ struct FutexCancels: ~Copyable {
 
     deinit { words?.deallocate() }
 
-    /// Returns the wait with its cancel word, reset.
-    mutating func prepare(_ wait: FutexWait, _ slot: UInt32) -> FutexWait {
+    /// Returns a futex wait with its cancel word, reset; any other operation unchanged.
+    mutating func prepare(_ operation: Operation, _ slot: UInt32) -> Operation {
+        guard case .futexWait(var wait) = operation else { return operation }
+        assert(slot < capacity, "a slot beyond the capacity")
         let words = words ?? makeWords()
         // Relaxed: the hand-over of the wait to its worker publishes the store.
         words[Int(slot)].store(0, ordering: .relaxed)
-        var wait = wait
         wait.cancelWord = words + Int(slot)
-        return wait
+        return .futexWait(wait)
     }
 
     func cancel(_ slot: UInt32) {
+        assert(slot < capacity, "a slot beyond the capacity")
         guard let words else { return }
         // Release: pairs with the acquire in `FutexWait.blockingResult`.
         words[Int(slot)].store(1, ordering: .releasing)

@@ -1,3 +1,4 @@
+internal import CKernel
 internal import Synchronization
 
 /// All operations between preparation and drain, by slot and generation. A pure state machine: it makes no system calls
@@ -52,6 +53,18 @@ final class InFlightTable: @unchecked Sendable {
         var issuerChanges: UInt32 = 0
 
         fileprivate init(generation: UInt32) { self.generation = generation }
+
+        /// The completion as the caller gets it.
+        @inline(__always)
+        func delivery(_ completion: Completion) -> Delivery {
+            var completion = completion
+            if completion.result > 0, let events = operation.polledEvents {
+                // io_uring also reports POLLRDHUP when it was not requested.
+                completion.result &= Int32(bitPattern: events | CK_POLLERR | CK_POLLHUP | CK_POLLNVAL)
+            }
+            if isDeadlinePassed, completion.result == -ECANCELED { completion.flags.insert(.deadlinePassed) }
+            return Delivery(completion: completion, context: context)
+        }
     }
 
     enum State: UInt8, BitwiseCopyable, CaseIterable {
@@ -63,11 +76,11 @@ final class InFlightTable: @unchecked Sendable {
         case awaitingReadiness
         /// With nobody until the retry time; then `submitted`.
         case pausing
-        /// With nobody until a turn admits it (`EngineQueuePacing`); then `submitted`.
+        /// With nobody until a turn admits it (`Pace`); then `submitted`.
         case held
-        /// Like `submitted`, or a repeating timer; a result need not end the operation (`EngineQueueSteps`).
+        /// Like `submitted`, or a repeating timer; a result need not end the operation (`Steps`).
         case stepping
-        /// Like `submitted`; a short transfer does not end the write (`EngineQueueWholeWrites`).
+        /// Like `submitted`; a short transfer does not end the write (`WholeWrite`).
         case writing
         /// A completion other than the last awaits its drain; then `stepping`.
         case resting
@@ -106,6 +119,7 @@ final class InFlightTable: @unchecked Sendable {
     /// Takes a slot; nil at the limit. The caller fills in `operation`, `context` and `deadline`.
     func acquire(forWait isWait: Bool = false) -> Token? {
         guard let slot = isWait && capacity > queueDepth ? freeForWaits.pop() : free.pop() else { return nil }
+        assert(slots[Int(slot)].state == .unstaged, "a free slot has an operation in flight")
         return Token(slot: slot, generation: slots[Int(slot)].generation)
     }
 
@@ -138,6 +152,7 @@ final class InFlightTable: @unchecked Sendable {
 
     /// unstaged → submitted; or → completed if a cancel came first.
     func stage(_ token: Token) -> Staging {
+        assert(find(token) != nil, "the token is stale")
         let slot = self[token]
         if slot.pointee.isCancelRequested, isCancelledBefore(slot) {
             change(slot, to: .completed)
@@ -213,12 +228,17 @@ final class InFlightTable: @unchecked Sendable {
     }
 
     /// submitted, awaitingReadiness, pausing, held, stepping, writing → completed.
-    func complete(_ token: Token) { change(self[token], to: .completed) }
+    func complete(_ token: Token) {
+        assert(find(token) != nil, "the token is stale")
+        change(self[token], to: .completed)
+    }
 
     /// completed → unstaged, with the next generation: 31 bits, since the top bit of a token is reserved for the
     /// engines.
     func release(_ token: Token) {
         let slot = self[token]
+        assert(find(token) != nil, "the token is stale")
+        assert(!slot.pointee.hasBuffer, "the buffer of a step was not given back")
         change(slot, to: .unstaged)
         slot.pointee.generation = (slot.pointee.generation &+ 1) & 0x7fff_ffff
         slot.pointee.isCancelRequested = false
@@ -236,6 +256,16 @@ final class InFlightTable: @unchecked Sendable {
         switch slots[index].state {
         case .submitted, .awaitingReadiness, .pausing, .held, .stepping, .writing, .resting: token(of: UInt32(index))
         case .unstaged, .completed: nil
+        }
+    }
+}
+
+extension Operation {
+    @inline(__always)
+    fileprivate var polledEvents: UInt32? {
+        switch self {
+        case .poll(_, let events), .pollEach(_, let events): events
+        default: nil
         }
     }
 }

@@ -8,7 +8,7 @@ internal import Synchronization
 /// the workers at most. A wait beyond that starts once a worker is free: a waker must change the word before the
 /// wake-up, as it must against the lost wake-up of any futex. Without futex_waitv(2) (5.16) the worker polls for a
 /// cancel: it sleeps in slices of 20 ms, and a wake-up between two slices completes the wait with EAGAIN if the word
-/// has changed.
+/// has changed. So it is where no worker can be started.
 public struct FutexWait: BitwiseCopyable, @unchecked Sendable {
     // @unchecked: the word is accessed by several threads by design; it is borrowed until the completion is drained.
 

@@ -73,7 +73,8 @@ public enum Operation: BitwiseCopyable, @unchecked Sendable {
     /// Repeating, level-triggered: a poll after each drained completion. Handle the events before draining the next
     /// completion.
     case pollEach(Descriptor, events: UInt32)
-    /// Completes with 0 when the monotonic clock reaches `deadline`.
+    /// Completes with 0 when the monotonic clock reaches `deadline`. The operation's own deadline, if it is earlier,
+    /// cancels it as it does any other operation.
     case timeout(deadline: Nanoseconds)
     /// Repeating: completes when the monotonic clock reaches `first`, and every `interval` after it, with the number of
     /// intervals that elapsed since the last completion: 1, or more if that completion was drained late. Completes with

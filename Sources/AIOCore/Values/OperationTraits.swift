@@ -44,9 +44,9 @@ public struct OperationTraits: BitwiseCopyable, Sendable {
         case work
         /// An engine. If a worker executes it, the worker sleeps, and a cancel wakes it.
         case sleep
-        /// An engine, repeatedly until everything is written (`EngineQueueWholeWrites`).
+        /// An engine, repeatedly until everything is written (`WholeWrite`).
         case wholeWrite
-        /// An engine, one step at a time (`EngineQueueSteps`).
+        /// An engine, one step at a time (`Steps`).
         case steps
         /// The queue, at the deadline.
         case timer

@@ -29,6 +29,28 @@ extension FutexWait {
         }
     }
 
+    /// Executes the wait without waiting: the result if it ends at once, and nil while it would wait.
+    func attempt() -> Int? {
+        let result = Kernel.futexWait(word, while: value, isPrivate: isPrivate, until: 0)
+        return result == -Int(ETIMEDOUT) || result == -Int(EINTR) ? nil : result
+    }
+
     /// How long a cancel may go unnoticed without futex_waitv(2).
     private static var slice: Nanoseconds { 20_000_000 }
+}
+
+extension WorkerPool {
+    /// Under the lock, without any thread: ends the futex waits that a worker would end at once, since their words have
+    /// changed. The others wait for a thread.
+    func endChangedFutexWaits() {
+        assert(lock.isHeld)
+        var next = state.pointee.remote.first
+        while let slot = next {
+            next = state.pointee.remote.after(slot, items)
+            guard case .futexWait(let wait) = items[slot].operation, let result = wait.attempt() else { continue }
+            state.pointee.remote.remove(slot, items)
+            items[slot].state = .running
+            finish(slot, result)
+        }
+    }
 }

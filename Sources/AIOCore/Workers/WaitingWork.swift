@@ -25,6 +25,7 @@ extension WorkerPool {
     /// Under the lock: moves an item that a worker identified as waiting work.
     func queueAsWaiting(_ slot: Int) {
         assert(lock.isHeld)
+        assert(items[slot].state == .running, "the item was not taken")
         items[slot].isWaiting = true
         guard !items[slot].isCancelRequested else {
             items[slot].state = .idle
@@ -39,8 +40,10 @@ extension WorkerPool {
     fileprivate func runWaiting() {
         Kernel.nameThread(.waiting)
         lock.lock()
+        assert(state.pointee.waitingStarting > 0, "a thread that was not counted")
         state.pointee.waitingStarting -= 1
         while let slot = state.pointee.waiting.popFirst(items) { runInterruptibly(slot) }
+        assert(state.pointee.waitingThreads > state.pointee.waitingStarting, "a thread that was not counted")
         state.pointee.waitingThreads -= 1
         // `shutDown` counts the threads.
         condition.broadcast()
@@ -50,6 +53,7 @@ extension WorkerPool {
     /// Under the lock, which is released while the call runs.
     private func runInterruptibly(_ slot: Int) {
         assert(lock.isHeld)
+        assert(items[slot].state == .queued && items[slot].thread == 0, "the item was taken from no list")
         let operation = items[slot].operation
         items[slot].state = .running
         items[slot].thread = Kernel.threadID()

@@ -58,6 +58,7 @@ struct WorkList: BitwiseCopyable {
     var isEmpty: Bool { count == 0 }
 
     mutating func append(_ slot: Int, _ items: UnsafeMutablePointer<WorkItem>) {
+        assert(tail != Int32(slot) && head != Int32(slot), "the item is in the list already")
         items[slot].next = -1
         items[slot].previous = tail
         if tail >= 0 { items[Int(tail)].next = Int32(slot) } else { head = Int32(slot) }
@@ -66,6 +67,7 @@ struct WorkList: BitwiseCopyable {
     }
 
     mutating func prepend(_ slot: Int, _ items: UnsafeMutablePointer<WorkItem>) {
+        assert(tail != Int32(slot) && head != Int32(slot), "the item is in the list already")
         items[slot].next = head
         items[slot].previous = -1
         if head >= 0 { items[Int(head)].previous = Int32(slot) } else { tail = Int32(slot) }
@@ -89,6 +91,8 @@ struct WorkList: BitwiseCopyable {
 
     mutating func remove(_ slot: Int, _ items: UnsafeMutablePointer<WorkItem>) {
         let item = items[slot]
+        assert(count > 0 && (item.previous >= 0 || head == Int32(slot)), "the item is in no list, or in another")
+        assert(item.next >= 0 || tail == Int32(slot), "the item is in no list, or in another")
         if item.previous >= 0 { items[Int(item.previous)].next = item.next } else { head = item.next }
         if item.next >= 0 { items[Int(item.next)].previous = item.previous } else { tail = item.previous }
         count -= 1

@@ -21,7 +21,7 @@ internal import Synchronization
 ///
 /// One worker stays permanently, since it may be impossible to start a thread later (`RLIMIT_NPROC`, a container's
 /// `pids.max`). Work without a thread waits for the existing ones while starting is retried; with none at all, the
-/// thread that drives the engine executes work itself. No operation fails for lack of a thread.
+/// thread that drives the engine executes blocking and quick work itself. No operation fails for lack of a thread.
 class WorkerPool: ThreadBody, @unchecked Sendable {
     // @unchecked: `state` and `items` are accessed under `lock` only; `finished` and `results` as described at `Inbox`.
 
@@ -106,6 +106,7 @@ class WorkerPool: ThreadBody, @unchecked Sendable {
     /// Under the lock.
     private func enqueue(_ item: WorkItem) {
         assert(lock.isHeld)
+        assert(items[item.slot].state != .queued, "the slot's last item waits for a worker still")
         items[item.slot] = item
         items[item.slot].state = .queued
         if item.isWaiting {
@@ -185,17 +186,19 @@ class WorkerPool: ThreadBody, @unchecked Sendable {
     @inline(__always)
     var isShortOfThreads: Bool { shortage.load(ordering: .relaxed) }
 
-    /// On the thread that drives the engine: retries starting threads, and with none executes one work item itself.
-    /// Excludes waiting work, which would block that thread.
-    func help() {
+    /// On the thread that drives the engine: retries starting threads, and with none executes one work item itself. Not
+    /// waiting or remote work, which may block that thread indefinitely, and with it cancels, deadlines and everything
+    /// else: that waits for a thread. `includingRemote`: the thread has nothing else to do.
+    func help(includingRemote: Bool = false) {
         lock.lock()
         defer { lock.unlock() }
         shortage.store(false, ordering: .relaxed)
         callWorkers()
         guard state.pointee.threadCount == 0 else { return }
+        endChangedFutexWaits()
         let slot =
             state.pointee.blocking.popFirst(items) ?? state.pointee.incoming.popFirst(items)
-            ?? state.pointee.advised.popFirst(items) ?? state.pointee.remote.popFirst(items)
+            ?? state.pointee.advised.popFirst(items) ?? (includingRemote ? state.pointee.remote.popFirst(items) : nil)
         if let slot { run(slot) }
     }
 
@@ -217,6 +220,7 @@ class WorkerPool: ThreadBody, @unchecked Sendable {
     /// Under the lock. False if the system refuses another thread; the work then waits for the existing ones.
     private func startWorker() -> Bool {
         assert(lock.isHeld)
+        assert(state.pointee.threadCount < limit, "more threads than the limit allows")
         guard Kernel.startThread(self) == 0 else {
             shortage.store(true, ordering: .relaxed)
             return false
@@ -238,6 +242,7 @@ class WorkerPool: ThreadBody, @unchecked Sendable {
                 serveQuick()
             } else if remoteWanted > 0, let slot = state.pointee.remote.popFirst(items) {
                 if needsWatcher { callWatcher() }
+                assert(state.pointee.remoteWorkers < remoteLimit, "remote work takes more than its share")
                 state.pointee.remoteWorkers += 1
                 run(slot)
                 state.pointee.remoteWorkers -= 1
@@ -245,6 +250,7 @@ class WorkerPool: ThreadBody, @unchecked Sendable {
                 break
             }
         }
+        assert(state.pointee.threadCount > 0, "a worker that was not counted")
         state.pointee.threadCount -= 1
         // `shutDown` counts the threads.
         condition.broadcast()
@@ -260,6 +266,7 @@ class WorkerPool: ThreadBody, @unchecked Sendable {
             // other rechecks: a call just now may count on it (lost wake-up).
             return wasCalled || isLast || hasWork || needsWatcher
         }
+        assert(!state.pointee.isWatched, "two workers watch")
         state.pointee.isWatched = true
         let before = state.pointee.quickProgress
         let wasCalled = wait(Kernel.now() &+ Self.stuckTime)
@@ -271,6 +278,7 @@ class WorkerPool: ThreadBody, @unchecked Sendable {
     /// Under the lock, which is released while waiting. False if the deadline passed.
     private func wait(_ deadline: Nanoseconds) -> Bool {
         assert(lock.isHeld)
+        assert(state.pointee.idleCount < state.pointee.threadCount, "more idle workers than there are")
         state.pointee.idleCount += 1
         defer { state.pointee.idleCount -= 1 }
         return condition.wait(lock, until: deadline)
@@ -296,6 +304,7 @@ class WorkerPool: ThreadBody, @unchecked Sendable {
     /// Under the lock, which is released while the item executes.
     private func run(_ slot: Int) {
         assert(lock.isHeld)
+        assert(items[slot].state == .queued, "the item was taken from no list")
         items[slot].state = .running
         let operation = items[slot].operation
         lock.unlock()
@@ -311,6 +320,7 @@ class WorkerPool: ThreadBody, @unchecked Sendable {
     /// Under the lock, which is released while items execute: serves quick work until there is none.
     private func serveQuick() {
         assert(lock.isHeld)
+        assert(state.pointee.quickWorkers < max(state.pointee.threadCount, 1), "more workers serve than there are")
         state.pointee.quickWorkers += 1
         if needsWatcher { callWatcher() }
         while true {
@@ -371,6 +381,7 @@ class WorkerPool: ThreadBody, @unchecked Sendable {
     /// Under the lock: puts the item back at the front.
     private func putBack(_ slot: Int) {
         assert(lock.isHeld)
+        assert(items[slot].state == .running, "the item was not taken")
         guard !items[slot].isCancelRequested else {
             items[slot].state = .idle
             finish(slot, -Int(ECANCELED))
@@ -384,6 +395,7 @@ class WorkerPool: ThreadBody, @unchecked Sendable {
     private static var missesMax: Int { 2 }
 
     private func callWatcher() {
+        assert(lock.isHeld)
         if state.pointee.idleCount > 0 {
             condition.signal()
         } else if state.pointee.threadCount < limit {

@@ -1,19 +1,19 @@
 internal import CKernel
 
-/// Writes that complete when everything is written (`Transfer.Form.whole`). A stream accepts as much as it has room
+/// A write that completes when everything is written (`Transfer.Form.whole`). A stream accepts as much as it has room
 /// for, which an engine reports as a short transfer; the queue then stages the rest, on every engine alike, until an
 /// error, a cancel or the deadline ends the write. Its result is then the count written so far, as with write(2).
 ///
 /// The order of several on one stream is unspecified; a caller that needs one stages them one after the other.
-extension EngineQueue {
-    /// Continues after a short transfer.
-    mutating func continueWrite(_ completion: Completion, _ slot: UnsafeMutablePointer<InFlightTable.Slot>) {
-        slot.pointee.progress += Int(completion.result)
-        guard completion.result > 0, !slot.pointee.isCancelRequested,
-            let rest = slot.pointee.operation.rest(after: Int(completion.result))
-        else { return finish(completion.token, Int32(clamping: slot.pointee.progress), completion.flags) }
-        slot.pointee.operation = rest
-        stageAgain(rest, completion.token)
+enum WholeWrite {
+    /// Decides after a transfer, which the slot's progress then includes.
+    static func decide(_ completion: Completion, _ slot: inout InFlightTable.Slot) -> Decision {
+        assert(completion.result >= 0, "a transfer that failed wrote nothing")
+        slot.progress += Int(completion.result)
+        guard completion.result > 0, !slot.isCancelRequested,
+            let rest = slot.operation.rest(after: Int(completion.result))
+        else { return .finish(Int32(clamping: slot.progress), completion.flags) }
+        return .stageAgain(rest)
     }
 }
 
