@@ -101,11 +101,7 @@ public final class Carrier<Record: CarriedOperation>: LoopClient, @unchecked Sen
     /// Buffered writes go directly to a worker. Most file systems do not support writes without waiting, so that the
     /// ring, or the loop, would only pass them one by one to a worker of its own.
     public func carry(_ record: RecordPointer) {
-        if record.pointee.operation.isBufferedWrite, let workers,
-            workers.carry(record.pointee.operation, context: UInt(bitPattern: record))
-        {
-            return
-        }
+        if let workers, workers.carry(record.pointee.operation, context: UInt(bitPattern: record)) { return }
         // Relaxed: an operation that races with another that begins to wait may overtake it.
         if waitingCount.load(ordering: .relaxed) > 0 || !stage(record) { wait(record) }
     }

@@ -186,17 +186,19 @@ class WorkerPool: ThreadBody, @unchecked Sendable {
     var isShortOfThreads: Bool { shortage.load(ordering: .relaxed) }
 
     /// On the thread that drives the engine: retries starting threads, and with none executes one work item itself.
-    /// Excludes waiting work, which would block that thread.
-    func help() {
+    /// Excludes waiting work, which would block that thread. Returns whether it executed an item.
+    @discardableResult
+    final func help() -> Bool {
         lock.lock()
         defer { lock.unlock() }
         shortage.store(false, ordering: .relaxed)
         callWorkers()
-        guard state.pointee.threadCount == 0 else { return }
+        guard state.pointee.threadCount == 0 else { return false }
         let slot =
             state.pointee.blocking.popFirst(items) ?? state.pointee.incoming.popFirst(items)
             ?? state.pointee.advised.popFirst(items) ?? state.pointee.remote.popFirst(items)
         if let slot { run(slot) }
+        return slot != nil
     }
 
     /// Under the lock: wakes or starts as many workers as the queued work needs.
@@ -278,7 +280,7 @@ class WorkerPool: ThreadBody, @unchecked Sendable {
 
     /// Under the lock.
     private var hasQuickWork: Bool { !state.pointee.incoming.isEmpty || !state.pointee.advised.isEmpty }
-    private var hasWork: Bool {
+    final var hasWork: Bool {
         !state.pointee.blocking.isEmpty || state.pointee.quickWorkers == 0 && hasQuickWork || remoteWanted > 0
     }
     /// The number of remote items that may start.
