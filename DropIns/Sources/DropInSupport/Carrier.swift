@@ -146,8 +146,9 @@ public final class Carrier<Record: CarriedOperation>: LoopClient, @unchecked Sen
         if let last { last.pointee.carriage.next = record } else { first = record }
         last = record
         waitingCount.wrappingAdd(1, ordering: .relaxed)
-        // Slots may have become free before the record was in the list, with no completion to follow: avoid a lost
-        // wake-up.
+        // Against a lost wake-up, since no completion may follow: this thread counts the record in and then looks for a
+        // free slot; `deliver` frees slots and then looks at the count. With both fences at least one sees the other.
+        atomicMemoryFence(ordering: .sequentiallyConsistent)
         stageWaiting()
         lock.unlock()
     }
@@ -189,7 +190,8 @@ public final class Carrier<Record: CarriedOperation>: LoopClient, @unchecked Sen
 
     public func deliver(_ deliveries: UnsafeBufferPointer<Delivery>) {
         Record.deliver(deliveries)
-        // The delivered operations have freed their slots.
+        // The delivered operations have freed their slots. The fence pairs with that of `wait`.
+        atomicMemoryFence(ordering: .sequentiallyConsistent)
         guard waitingCount.load(ordering: .relaxed) > 0 else { return }
         lock.lock()
         stageWaiting()
