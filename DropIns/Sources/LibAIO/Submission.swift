@@ -191,7 +191,7 @@ struct Submission: ~Copyable {
             return 0
         }
         guard record.pointee.hold(file, loop) else { return -Int(EBADF) }
-        context.carry(record, loop, isItsTurn: true)
+        context.carry(sync: record, loop)
         return 0
     }
 
@@ -217,7 +217,7 @@ struct Submission: ~Copyable {
             }
             guard let loop = library.pointee.loop() else { return -Int(EAGAIN) }
             guard record.pointee.hold(file, loop) else { return -Int(EBADF) }
-            return context.carryCancellable(record, loop, isItsTurn: true) ? 0 : -Int(EINVAL)
+            return context.carryCancellable(record, loop, .runs) ? 0 : -Int(EINVAL)
         }
         // Files and directories are always ready. To wait for other events of theirs is refused.
         let always = CK_POLLIN | CK_POLLOUT | CK_POLLRDNORM | CK_POLLWRNORM

@@ -178,7 +178,6 @@ extension Submission {
         var transfer = transfer
         if name.isWrite { transfer.fixFlags(openFlags, knowsNoAppend: loop.knowsNoAppend) }
         record.pointee.operation = .transfer(transfer)
-        context.noteTransfer(record)
         let isAppend = name.isWrite && transfer.flags.contains(.append)
         if record.pointee.operation.isBufferedWrite, !isAppend {
             if let result = written(record, transfer, bytes) {
@@ -188,10 +187,11 @@ extension Submission {
             if bytes <= Self.smallWrite { quickWriteCount += 1 }
         }
         guard record.pointee.hold(name.file, loop) else { return -Int(EBADF) }
+        context.begin(transfer: record)
         let end = CallOrder.Name(descriptor: -1, file: name.file, isWrite: true)
-        let isItsTurn = isAppend ? library.pointee.order.enter(record, end) : .runs
-        guard isItsTurn != .noMemory else { return -Int(ENOMEM) }
-        context.carry(record, loop, isItsTurn: isItsTurn == .runs)
+        let entered = isAppend ? library.pointee.order.enter(record, end) : .runs
+        guard entered != .noMemory else { return -Int(ENOMEM) }
+        context.carry(transfer: record, loop, entered)
         return 0
     }
 
@@ -221,10 +221,12 @@ extension Submission {
             guard let rest else { return finish(record, result) }
             record.pointee.takeOff(result, leaving: rest)
         }
-        context.noteTransfer(record)
-        guard record.pointee.hold(name.file, loop),
-            context.carryCancellable(record, loop, isItsTurn: entering == .runs)
-        else {
+        guard record.pointee.hold(name.file, loop) else {
+            context.leaveLane(record)
+            return -Int(EBADF)
+        }
+        context.begin(transfer: record)
+        guard context.carryCancellable(record, loop, entering) else {
             context.leaveLane(record)
             return -Int(EBADF)
         }
