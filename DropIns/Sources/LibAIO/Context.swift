@@ -76,8 +76,11 @@ struct ContextState: ~Copyable {
     var records = RecordPool()
     /// The kernel's address of its context after the switch to the loop; 0 if there is none.
     var kernelAddress: UInt = 0
-    /// Operations that the kernel has in flight or has completed into its own ring. An upper bound: see `dropMarkers`.
+    /// Operations and markers that the kernel has in flight or has completed into its own ring. An upper bound: see
+    /// `dropMarkers`.
     var outstandingCount = 0
+    /// How many submitters there were when a switch to the loop was given up: see `awaitSubmitters`.
+    var stayingSubmitters = 0
     /// The timer that checks on them, created on first use.
     var tick: UnsafeMutablePointer<Record>?
     var isTicking = false

@@ -309,6 +309,48 @@ static void exit_with_operations_in_flight(void) {
     exit(0);
 }
 
+/// After direct transfers, which the library leaves to the kernel, the kernel waits in a submission for data that comes
+/// later.
+static struct iocb late_read;
+
+static void *submit_late_read(void *submitted) {
+    waiting_thread = gettid();
+    *(long *)submitted = submit_one(context, &late_read);
+    // Whoever looks finds it asleep, wherever it waits.
+    pause();
+    return NULL;
+}
+
+static void leave_pause(int signal) { (void)signal; }
+
+static void a_submission_that_waits_holds_up_nobody(void) {
+    sigaction(SIGUSR1, &(struct sigaction){.sa_handler = leave_pause}, NULL);
+    int direct = new_file(O_RDONLY | O_DIRECT, 8192, 1);
+    file = new_file(O_RDONLY, 65536, 1);
+    context = new_context(8);
+    uint8_t *memory = aligned_memory(8192);
+    fact_performed("direct", context, block(IOCB_CMD_PREAD, direct, memory, 4096, 0));
+    if (pipe(ends) != 0) { broken("pipe"); }
+    late_read = block(IOCB_CMD_PREAD, ends[0], memory, 5, 0);
+    long submitted = 0, read_count = 0;
+    waiting_thread = 0;
+    pthread_t other = start_thread(submit_late_read, &submitted);
+    while (!waiting_thread) { sched_yield(); }
+    waits_in_kernel(waiting_thread);
+    for (int round = 0; round < 40; round++) {
+        read_count += perform(context, block(IOCB_CMD_PREAD, file, memory + 4096, 512, round * 512)) == 512;
+    }
+    fact("buffered reads meanwhile", "%ld", read_count);
+    if (write(ends[1], "later", 5) != 5) { broken("write"); }
+    fact_result("the late read", next_event(context).res);
+    waits_in_kernel(waiting_thread);
+    pthread_kill(other, SIGUSR1);
+    pthread_join(other, NULL);
+    fact_result("its submission", submitted);
+    fact_performed("a read afterwards", context, block(IOCB_CMD_PREAD, file, memory + 4096, 512, 0));
+    fact_result("end", io_destroy(context));
+}
+
 static const struct test_case cases[] = {
     {"one-context-for-all", one_context_for_all},
     {"waiters-share-the-events", waiters_share_the_events},
@@ -321,6 +363,7 @@ static const struct test_case cases[] = {
     {"a-context-each", a_context_each},
     {"ended-under-its-users", ended_under_its_users},
     {"exit-with-operations-in-flight", exit_with_operations_in_flight},
+    {"a-submission-that-waits-holds-up-nobody", a_submission_that_waits_holds_up_nobody},
 };
 
 int main(int count, char **arguments) { return run_cases(count, arguments, cases, CASE_COUNT(cases)); }
