@@ -124,10 +124,21 @@ extension Context {
         state.pointee.native.pointee.waiters.wrappingSubtract(1, ordering: .sequentiallyConsistent)
     }
 
-    /// Removes the markers among the events, in place. Returns how many events are left.
+    /// Removes the markers among events that this thread took in the kernel, in place. Returns how many events are left.
+    /// For a thread inside the context.
     ///
     /// Whether the other events were taken before the switch, or after it and are therefore in `outstandingCount`, is
-    /// unknown. So that count may remain too high.
+    /// unknown. So that count may remain too high by as many.
+    func dropMarkers(_ events: UInt, _ count: Int) -> Int {
+        let kept = Self.dropMarkers(events, count)
+        guard kept < count else { return kept }
+        state.pointee.lock.lock()
+        state.pointee.outstandingCount = max(0, state.pointee.outstandingCount - (count - kept))
+        state.pointee.lock.unlock()
+        return kept
+    }
+
+    /// The same where the context has ended.
     static func dropMarkers(_ events: UInt, _ count: Int) -> Int {
         guard let events = UnsafeMutablePointer<ck_io_event>(bitPattern: events) else { return 0 }
         var kept = 0

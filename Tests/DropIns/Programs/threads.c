@@ -351,6 +351,50 @@ static void a_submission_that_waits_holds_up_nobody(void) {
     fact_result("end", io_destroy(context));
 }
 
+enum { MANY = 40, MANY_WAITERS = 3 };
+
+/// Threads that wait for many events in the kernel when the library takes over, and must be woken for that.
+static volatile pid_t many_waiters[MANY_WAITERS];
+
+static void *wait_for_many(void *argument) {
+    many_waiters[(long)argument] = gettid();
+    struct io_event events[MANY];
+    return (void *)(long)io_getevents(context, MANY, MANY, events, NULL);
+}
+
+static long submit_many(uint8_t *memory) {
+    static struct iocb reads[MANY];
+    struct iocb *list[MANY];
+    for (int index = 0; index < MANY; index++) {
+        reads[index] = block(IOCB_CMD_PREAD, file, memory, 16, 0);
+        list[index] = &reads[index];
+    }
+    return io_submit(context, MANY, list);
+}
+
+static void waking_waiters_takes_no_places(void) {
+    file = new_file(O_RDONLY, 4096, 1);
+    context = new_context(MANY);
+    uint8_t memory[16];
+    pthread_t waiters[MANY_WAITERS];
+    for (long index = 0; index < MANY_WAITERS; index++) {
+        waiters[index] = start_thread(wait_for_many, (void *)index);
+        while (!many_waiters[index]) { sched_yield(); }
+        waits_in_kernel(many_waiters[index]);
+    }
+    struct iocb read = block(IOCB_CMD_PREAD, file, memory, 16, 0);
+    for (int accepted = 0; accepted < MANY * MANY_WAITERS;) {
+        if (submit_one(context, &read) == 1) { accepted++; } else { sched_yield(); }
+    }
+    for (int index = 0; index < MANY_WAITERS; index++) {
+        void *taken = NULL;
+        pthread_join(waiters[index], &taken);
+        fact_result("taken", (long)taken);
+    }
+    fact_result("accepted at once", submit_many(memory));
+    fact_result("end", io_destroy(context));
+}
+
 static const struct test_case cases[] = {
     {"one-context-for-all", one_context_for_all},
     {"waiters-share-the-events", waiters_share_the_events},
@@ -364,6 +408,7 @@ static const struct test_case cases[] = {
     {"ended-under-its-users", ended_under_its_users},
     {"exit-with-operations-in-flight", exit_with_operations_in_flight},
     {"a-submission-that-waits-holds-up-nobody", a_submission_that_waits_holds_up_nobody},
+    {"waking-waiters-takes-no-places", waking_waiters_takes_no_places},
 };
 
 int main(int count, char **arguments) { return run_cases(count, arguments, cases, CASE_COUNT(cases)); }
