@@ -77,8 +77,21 @@ public final class Carrier<Record: CarriedOperation>: LoopClient, @unchecked Sen
     }
 
     /// Holds the open file of an operation that is about to be accepted, until `release`, so that the operation reaches
-    /// this file whatever happens to the number.
-    public func hold(_ operation: Operation, _ file: FileIdentity) -> FileHolds.Outcome {
+    /// this file whatever happens to the number. Without a place for a hold the operation keeps its number. False if the
+    /// number has been closed.
+    public func hold(_ operation: inout Operation, _ file: FileIdentity, isHeld: inout Bool) -> Bool {
+        guard !isHeld else { return true }
+        switch hold(operation, file) {
+        case .held(let held):
+            operation = operation.on(held)
+            isHeld = true
+        case .noPlace: break
+        case .notOpen: return false
+        }
+        return true
+    }
+
+    private func hold(_ operation: Operation, _ file: FileIdentity) -> FileHolds.Outcome {
         guard let descriptor = operation.descriptor else { return .noPlace }
         let isFile = descriptor.kind == .buffered || descriptor.kind == .direct
         if isFile, duplicates.canShare || operation.isBufferedWrite { return duplicates.hold(descriptor, file) }
