@@ -395,6 +395,37 @@ static void waking_waiters_takes_no_places(void) {
     fact_result("end", io_destroy(context));
 }
 
+enum { APPENDERS = 6, APPENDS = 400 };
+
+/// Appends and syncs, in a context of its own. Nothing that is noted of an append may outlast it: a sync waits for the
+/// writes before it.
+static void *append_and_sync(void *done) {
+    io_context_t own = new_context(4);
+    uint8_t byte = 'a';
+    struct iocb append = block(IOCB_CMD_PWRITE, file, &byte, 1, 0), sync = block(IOCB_CMD_FDSYNC, file, NULL, 0, 0);
+    struct iocb *both[2] = {&append, &sync};
+    for (int round = 0; round < APPENDS; round++) {
+        int count = round % 50 == 49 ? 2 : 1;
+        if (io_submit(own, count, both) != count) { broken("io_submit"); }
+        for (int left = count; left > 0; left--) { *(long *)done += next_event(own).res; }
+    }
+    io_destroy(own);
+    return NULL;
+}
+
+static void appends_of_many_threads_end(void) {
+    file = new_file(O_RDWR | O_APPEND, 0, 1);
+    pthread_t threads[APPENDERS];
+    long done[APPENDERS] = {0}, sum = 0;
+    for (int index = 0; index < APPENDERS; index++) { threads[index] = start_thread(append_and_sync, &done[index]); }
+    for (int index = 0; index < APPENDERS; index++) {
+        pthread_join(threads[index], NULL);
+        sum += done[index];
+    }
+    fact_result("appended", sum);
+    fact_result("size", lseek(file, 0, SEEK_END));
+}
+
 static const struct test_case cases[] = {
     {"one-context-for-all", one_context_for_all},
     {"waiters-share-the-events", waiters_share_the_events},
@@ -408,6 +439,7 @@ static const struct test_case cases[] = {
     {"ended-under-its-users", ended_under_its_users},
     {"exit-with-operations-in-flight", exit_with_operations_in_flight},
     {"a-submission-that-waits-holds-up-nobody", a_submission_that_waits_holds_up_nobody},
+    {"appends-of-many-threads-end", appends_of_many_threads_end},
     {"waking-waiters-takes-no-places", waking_waiters_takes_no_places},
 };
 
