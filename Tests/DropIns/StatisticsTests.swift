@@ -111,6 +111,20 @@ import UnitSupport
         #expect(outcome.errors.contains("\n    engine  none: it could not start: "), "\(outcome.errors)")
     }
 
+    /// A program may call _exit(2) in a handler, which may have interrupted malloc(3), and the summary is written then.
+    @Test(arguments: ["handler", "no-threads-and-a-handler"])
+    func theSummaryInASignalHandlerNeedsNothingThatIsUnsafeThere(_ way: String) async throws {
+        try await Environment.withScratch { folder in
+            let outcome = try await run([way], ["AIO_STATS": "\(folder)/stats-%p", "AIO_ENGINE": "threads"])
+            #expect(outcome.ending == Self.ending)
+            #expect(outcome.errors == "")
+            let names = try FileManager.default.contentsOfDirectory(atPath: folder).filter { $0.hasPrefix("stats") }
+            let name = try #require(names.first)
+            let text = try String(contentsOfFile: "\(folder)/\(name)", encoding: .utf8)
+            #expect(Summary.all(in: text).count == 1, "\(text)")
+        }
+    }
+
     /// Direct transfers, syncs, and polls of files that are always ready.
     @Test func whatTheKernelDoesWithoutWaitingNeedsNoEngine() async throws {
         let outcome = try await run(["kernels"], ["AIO_STATS": "1"])

@@ -7,6 +7,7 @@
 #include <pthread.h>
 #include <stdint.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -42,6 +43,15 @@ void drop_in_Exit(int status) { end(status, next_Exit); }
 const char *drop_in_trusted_environment(const char *name) { return secure_getenv(name); }
 
 const char *drop_in_program_name(void) { return program_invocation_short_name; }
+
+const char *drop_in_error_text(int error) {
+#if defined(__GLIBC__) && __GLIBC_PREREQ(2, 32)
+    return strerrordesc_np(error);
+#else
+    (void)error;
+    return NULL;
+#endif
+}
 
 _Bool drop_in_is_on_valgrind(void) {
     // valgrind's client request RUNNING_ON_VALGRIND (valgrind.h): instructions without effect on a processor, on which

@@ -77,8 +77,21 @@ public final class Carrier<Record: CarriedOperation>: LoopClient, @unchecked Sen
     }
 
     /// Holds the open file of an operation that is about to be accepted, until `release`, so that the operation reaches
-    /// this file whatever happens to the number.
-    public func hold(_ operation: Operation, _ file: FileIdentity) -> FileHolds.Outcome {
+    /// this file whatever happens to the number. Without a place for a hold the operation keeps its number. False if the
+    /// number has been closed.
+    public func hold(_ operation: inout Operation, _ file: FileIdentity, isHeld: inout Bool) -> Bool {
+        guard !isHeld else { return true }
+        switch hold(operation, file) {
+        case .held(let held):
+            operation = operation.on(held)
+            isHeld = true
+        case .noPlace: break
+        case .notOpen: return false
+        }
+        return true
+    }
+
+    private func hold(_ operation: Operation, _ file: FileIdentity) -> FileHolds.Outcome {
         guard let descriptor = operation.descriptor else { return .noPlace }
         let isFile = descriptor.kind == .buffered || descriptor.kind == .direct
         if isFile, duplicates.canShare || operation.isBufferedWrite { return duplicates.hold(descriptor, file) }
@@ -101,11 +114,7 @@ public final class Carrier<Record: CarriedOperation>: LoopClient, @unchecked Sen
     /// Buffered writes go directly to a worker. Most file systems do not support writes without waiting, so that the
     /// ring, or the loop, would only pass them one by one to a worker of its own.
     public func carry(_ record: RecordPointer) {
-        if record.pointee.operation.isBufferedWrite, let workers,
-            workers.carry(record.pointee.operation, context: UInt(bitPattern: record))
-        {
-            return
-        }
+        if let workers, workers.carry(record.pointee.operation, context: UInt(bitPattern: record)) { return }
         // Relaxed: an operation that races with another that begins to wait may overtake it.
         if waitingCount.load(ordering: .relaxed) > 0 || !stage(record) { wait(record) }
     }
@@ -150,8 +159,9 @@ public final class Carrier<Record: CarriedOperation>: LoopClient, @unchecked Sen
         if let last { last.pointee.carriage.next = record } else { first = record }
         last = record
         waitingCount.wrappingAdd(1, ordering: .relaxed)
-        // Slots may have become free before the record was in the list, with no completion to follow: avoid a lost
-        // wake-up.
+        // Against a lost wake-up, since no completion may follow: this thread counts the record in and then looks for a
+        // free slot; `deliver` frees slots and then looks at the count. With both fences at least one sees the other.
+        atomicMemoryFence(ordering: .sequentiallyConsistent)
         stageWaiting()
         lock.unlock()
     }
@@ -193,7 +203,8 @@ public final class Carrier<Record: CarriedOperation>: LoopClient, @unchecked Sen
 
     public func deliver(_ deliveries: UnsafeBufferPointer<Delivery>) {
         Record.deliver(deliveries)
-        // The delivered operations have freed their slots.
+        // The delivered operations have freed their slots. The fence pairs with that of `wait`.
+        atomicMemoryFence(ordering: .sequentiallyConsistent)
         guard waitingCount.load(ordering: .relaxed) > 0 else { return }
         lock.lock()
         stageWaiting()

@@ -18,6 +18,8 @@ struct CallOrder: ~Copyable {
         fileprivate var previous: RecordPointer?
         fileprivate var next: RecordPointer?
         fileprivate var isWaiting = false
+        /// Whether it may be carried as soon as its turn comes: see `settle`.
+        fileprivate var isSettled = false
 
         var isInLane: Bool { lane != nil }
     }
@@ -68,7 +70,7 @@ struct CallOrder: ~Copyable {
         return find(name) != nil
     }
 
-    /// Appends a record to its lane. If it waits, the `leave` of the record before it returns it.
+    /// Appends a record to its lane. If it waits, the caller prepares it and then calls `settle`.
     borrowing func enter(_ record: RecordPointer, _ name: Name) -> Entering {
         lock.lock()
         defer { lock.unlock() }
@@ -80,15 +82,26 @@ struct CallOrder: ~Copyable {
         return isWaiting ? .waits : .runs
     }
 
-    /// Removes the record that ran. Returns the one whose turn has come.
+    /// Called for a record that waits, once it is ready to be carried: from now on the `leave` of the record before it
+    /// returns it. True if its turn has come meanwhile; then the caller carries it.
+    borrowing func settle(_ record: RecordPointer) -> Bool {
+        lock.lock()
+        defer { lock.unlock() }
+        record.pointee.order.isSettled = true
+        return !record.pointee.order.isWaiting
+    }
+
+    /// Removes a record that ran, or that is not to run. Returns the one whose turn has come.
     borrowing func leave(_ record: RecordPointer) -> RecordPointer? {
         lock.lock()
         defer { lock.unlock() }
         guard let lane = record.pointee.order.lane else { return nil }
+        let isWaiting = record.pointee.order.isWaiting
         remove(record, lane)
-        guard let next = lane.pointee.first else { return nil }
+        // The one before it still runs.
+        guard !isWaiting, let next = lane.pointee.first else { return nil }
         next.pointee.order.isWaiting = false
-        return next
+        return next.pointee.order.isSettled ? next : nil
     }
 
     /// Removes a record that waits. False if its turn has come already.

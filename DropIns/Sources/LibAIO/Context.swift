@@ -76,8 +76,11 @@ struct ContextState: ~Copyable {
     var records = RecordPool()
     /// The kernel's address of its context after the switch to the loop; 0 if there is none.
     var kernelAddress: UInt = 0
-    /// Operations that the kernel has in flight or has completed into its own ring. An upper bound: see `dropMarkers`.
+    /// Operations and markers that the kernel has in flight or has completed into its own ring. An upper bound: see
+    /// `dropMarkers`.
     var outstandingCount = 0
+    /// How many submitters there were when a switch to the loop was given up: see `awaitSubmitters`.
+    var stayingSubmitters = 0
     /// The timer that checks on them, created on first use.
     var tick: UnsafeMutablePointer<Record>?
     var isTicking = false
@@ -135,14 +138,12 @@ extension Context {
 
     /// Gives back the record of an operation that was not accepted.
     func abandon(_ record: UnsafeMutablePointer<Record>) {
-        let event = record.pointee.event
         record.pointee.account.withdraw()
         record.pointee.letGo()
+        if record.pointee.event >= 0 { GuestNumbers.close(record.pointee.event) }
         state.pointee.lock.lock()
         release(record)
-        state.pointee.lock.unlock()
-        if event >= 0 { GuestNumbers.close(event) }
-        leave(1)
+        finishPublishing(0, leaving: 1)
     }
 
     /// Under the lock.
@@ -188,44 +189,58 @@ extension Context {
 // MARK: Ending
 
 extension Context {
-    /// Hands over an operation on a stream, or a poll, which may be cancelled. False if the context is being destroyed.
-    func carryCancellable(_ record: UnsafeMutablePointer<Record>, _ loop: Carrier<Record>, isItsTurn: Bool) -> Bool {
+    /// Hands over an operation on a stream, or a poll, which may be cancelled. One that waits in a lane is handed over
+    /// when its turn comes. False if the context is being destroyed.
+    func carryCancellable(
+        _ record: UnsafeMutablePointer<Record>, _ loop: Carrier<Record>, _ entered: CallOrder.Entering
+    ) -> Bool {
         // Under the lock, so that a cancelling thread finds either nothing or an operation that the loop or its lane
         // knows.
         state.pointee.lock.lock()
         defer { state.pointee.lock.unlock() }
         guard isAlive else { return false }
         record.pointee.isCancellable = true
-        if isItsTurn {
+        if isItsTurn(record, entered) {
             record.pointee.isCarried = true
             loop.carry(record)
         }
         return true
     }
 
-    /// Hands over an operation on a file, which is not cancelled, or keeps it until its turn comes.
-    func carry(_ record: UnsafeMutablePointer<Record>, _ loop: Carrier<Record>, isItsTurn: Bool) {
-        if record.pointee.operation.isBufferedWrite {
-            state.pointee.lock.lock()
-            record.pointee.isQuick = true
-            state.pointee.writes.begin(write: record)
-            writeCount.pointee.wrappingAdd(1, ordering: .relaxed)
-            state.pointee.lock.unlock()
-        } else if case .sync = record.pointee.operation {
-            state.pointee.lock.lock()
-            let waits = state.pointee.writes.wait(sync: record)
-            state.pointee.lock.unlock()
-            if waits { return }
-        }
-        if isItsTurn { loop.carry(record) }
-    }
-
-    /// Counts a transfer in, for which io_getevents may wait: see `Reaping.wanted`.
-    func noteTransfer(_ record: UnsafeMutablePointer<Record>) {
+    /// Begins a transfer that will be handed over: counts it among those that io_getevents may wait for (see
+    /// `Reaping.wanted`), and a buffered write among those that syncs wait for. Called before its turn can come, since it
+    /// may complete then.
+    func begin(transfer record: UnsafeMutablePointer<Record>) {
+        let isQuick = record.pointee.operation.isBufferedWrite
         state.pointee.lock.lock()
         record.pointee.isTransfer = true
         state.pointee.transferCount += 1
+        if isQuick {
+            record.pointee.isQuick = true
+            state.pointee.writes.begin(write: record)
+            writeCount.pointee.wrappingAdd(1, ordering: .relaxed)
+        }
         state.pointee.lock.unlock()
+    }
+
+    /// Hands over a transfer of a file, which is not cancelled. One that waits in a lane is handed over when its turn
+    /// comes.
+    func carry(
+        transfer record: UnsafeMutablePointer<Record>, _ loop: Carrier<Record>, _ entered: CallOrder.Entering
+    ) {
+        if isItsTurn(record, entered) { loop.carry(record) }
+    }
+
+    private func isItsTurn(_ record: UnsafeMutablePointer<Record>, _ entered: CallOrder.Entering) -> Bool {
+        entered == .runs || Library.shared()?.pointee.order.settle(record) == true
+    }
+
+    /// Hands over a sync, unless it waits for writes: see `carryReadySyncs`.
+    func carry(sync record: UnsafeMutablePointer<Record>, _ loop: Carrier<Record>) {
+        state.pointee.lock.lock()
+        let waits = state.pointee.writes.wait(sync: record)
+        state.pointee.lock.unlock()
+        if !waits { loop.carry(record) }
     }
 
     /// Removes an operation that is not accepted from its lane, and starts the next one.
@@ -239,13 +254,19 @@ extension Context {
     func carryNext(_ record: UnsafeMutablePointer<Record>) {
         guard let loop = Library.shared()?.pointee.runningLoop() else { return }
         state.pointee.lock.lock()
-        let isCancelled = record.pointee.isCancelRequested
-        if !isCancelled {
+        let (isCancellable, isCancelled) = (record.pointee.isCancellable, record.pointee.isCancelRequested)
+        if isCancellable {
+            // Under the lock, as in `carryCancellable`.
             record.pointee.isCarried = true
             loop.carry(record)
         }
         state.pointee.lock.unlock()
-        if isCancelled { complete(record, -Int(ECANCELED), .engine) }
+        if isCancelled {
+            complete(record, -Int(ECANCELED), .engine)
+        } else if !isCancellable {
+            // An append, without the lock: where no thread is to be had, this thread makes and completes it.
+            loop.carry(record)
+        }
     }
 
     /// After writes have ended: hands over the syncs that waited for them.

@@ -25,18 +25,36 @@ struct KernelProbe: ~Copyable {
     }
 
     /// Carries out a transfer that must not wait, on a stream or, through the page cache, on a file.
+    ///
+    /// Its event is there at once, unless the driver completes it later all the same (AF_ALG does). Then only the caller
+    /// waits, with a context of its own: others make a new one.
     borrowing func attempt(_ block: ck_iocb) -> Answer {
         lock.lock()
-        defer { lock.unlock() }
-        guard makeContext() else { return .unknown }
-        let submitted = submit(block)
-        guard submitted == 1 else { return .refused(submitted) }
-        var event = ck_io_event()
-        let count = withUnsafeMutablePointer(to: &event) {
-            // The event is available at once, since the transfer did not wait.
-            Kernel.linuxAIOGetEvents(context.pointee, 1, 1, UInt(bitPattern: $0), .never, mask: 0)
+        guard makeContext() else {
+            lock.unlock()
+            return .unknown
         }
-        return count == 1 ? .done(Int(event.result)) : .done(-Int(EAGAIN))
+        let own = context.pointee
+        let submitted = submit(block)
+        let result = submitted == 1 ? Self.takeEvent(own, until: 0) : nil
+        if submitted == 1, result == nil { context.pointee = 0 }
+        lock.unlock()
+        guard submitted == 1 else { return .refused(submitted) }
+        if let result { return .done(result) }
+        defer { Kernel.linuxAIODestroy(own) }
+        return .done(Self.takeEvent(own, until: .never) ?? -Int(EAGAIN))
+    }
+
+    /// The result of the transfer; nil if there is no event until the deadline.
+    private static func takeEvent(_ context: UInt, until deadline: Nanoseconds) -> Int? {
+        var event = ck_io_event()
+        return withUnsafeMutablePointer(to: &event) { event in
+            var count: Int
+            repeat {
+                count = Kernel.linuxAIOGetEvents(context, 1, 1, UInt(bitPattern: event), deadline, mask: 0)
+            } while count == -Int(EINTR)
+            return count == 1 ? Int(event.pointee.result) : nil
+        }
     }
 
     /// Why the kernel refuses a transfer for its flags; 0 if it does not. Nothing is transferred: the offset is

@@ -14,12 +14,14 @@ internal import Synchronization
 /// that the kernel's context continues behind it.
 enum ContextMode: UInt8, BitwiseCopyable {
     case native
+    /// A thread has the context's lock and tries to switch it to the loop. The context may remain the kernel's.
+    case turning
     case loop
 }
 
 /// Counters of the kernel's context behind a context, which threads use without the context's lock.
 struct NativeCounts: ~Copyable {
-    /// Threads that are handing control blocks to the kernel.
+    /// Threads that are handing control blocks to the kernel. A thread that leaves by siglongjmp(3) stays counted.
     let submitters = Atomic<Int>(0)
     /// Operations that the kernel has accepted since the context was made.
     let accepted = Atomic<UInt64>(0)
@@ -44,11 +46,26 @@ struct NativeCounts: ~Copyable {
 // MARK: Submitting
 
 extension Context {
+    /// Under the context's lock or without it.
     @inline(__always)
     var isNative: Bool {
+        let mode = mode
+        return mode == ContextMode.native.rawValue || mode == ContextMode.turning.rawValue && isNativeStill
+    }
+
+    @inline(__always)
+    private var mode: UInt8 {
         // Sequentially consistent with the counters: either the thread that switches the context sees this thread
         // counted, or this thread sees the switch. It also acquires what the switch has stored.
-        state.pointee.mode.pointee.load(ordering: .sequentiallyConsistent) == ContextMode.native.rawValue
+        state.pointee.mode.pointee.load(ordering: .sequentiallyConsistent)
+    }
+
+    /// Waits for the outcome of a switch, whose thread has the lock.
+    @inline(never)
+    private var isNativeStill: Bool {
+        state.pointee.lock.lock()
+        defer { state.pointee.lock.unlock() }
+        return mode == ContextMode.native.rawValue
     }
 
     /// Whether the program's ring has this number. The kernel too finds a context by the number in its ring, and does
@@ -73,13 +90,17 @@ extension Context {
     /// io_submit(2) with the control blocks as they are. nil if the context has switched to the loop.
     func submitNative(_ address: UInt, _ count: Int, _ blocks: UInt) -> Int? {
         let counts = state.pointee.native
-        counts.pointee.submitters.wrappingAdd(1, ordering: .sequentiallyConsistent)
-        defer { counts.pointee.submitters.wrappingSubtract(1, ordering: .sequentiallyConsistent) }
-        guard isNative else { return nil }
-        let result = Kernel.linuxAIOSubmit(address, count, blocks)
-        // Relaxed: it is read only when there are no submitters.
-        if result > 0 { counts.pointee.accepted.wrappingAdd(UInt64(result), ordering: .relaxed) }
-        return result
+        repeat {
+            counts.pointee.submitters.wrappingAdd(1, ordering: .sequentiallyConsistent)
+            let isOpen = mode == ContextMode.native.rawValue
+            let result = isOpen ? Kernel.linuxAIOSubmit(address, count, blocks) : 0
+            // Relaxed: it is read only when there are no submitters.
+            if result > 0 { counts.pointee.accepted.wrappingAdd(UInt64(result), ordering: .relaxed) }
+            counts.pointee.submitters.wrappingSubtract(1, ordering: .sequentiallyConsistent)
+            if isOpen { return result }
+            // No longer counted while it waits for the outcome of a switch, which waits for the submitters.
+        } while isNative
+        return nil
     }
 }
 
@@ -103,10 +124,21 @@ extension Context {
         state.pointee.native.pointee.waiters.wrappingSubtract(1, ordering: .sequentiallyConsistent)
     }
 
-    /// Removes the markers among the events, in place. Returns how many events are left.
+    /// Removes the markers among events that this thread took in the kernel, in place. Returns how many events are left.
+    /// For a thread inside the context.
     ///
     /// Whether the other events were taken before the switch, or after it and are therefore in `outstandingCount`, is
-    /// unknown. So that count may remain too high.
+    /// unknown. So that count may remain too high by as many.
+    func dropMarkers(_ events: UInt, _ count: Int) -> Int {
+        let kept = Self.dropMarkers(events, count)
+        guard kept < count else { return kept }
+        state.pointee.lock.lock()
+        state.pointee.outstandingCount = max(0, state.pointee.outstandingCount - (count - kept))
+        state.pointee.lock.unlock()
+        return kept
+    }
+
+    /// The same where the context has ended.
     static func dropMarkers(_ events: UInt, _ count: Int) -> Int {
         guard let events = UnsafeMutablePointer<ck_io_event>(bitPattern: events) else { return 0 }
         var kept = 0
@@ -126,7 +158,7 @@ extension Context {
 
 extension Context {
     /// Switches the context to the loop, for an operation that the kernel would carry out within io_submit. False
-    /// without a thread or memory: then the operation is the kernel's.
+    /// without a thread or memory, or if a submission waits in the kernel: then the operation is the kernel's.
     func turnToLoop(_ library: UnsafeMutablePointer<Library>) -> Bool {
         guard isNative else { return true }
         guard library.pointee.loop() != nil else { return false }
@@ -145,26 +177,51 @@ extension Context {
         guard let header = EventRing.foreignHeader(at: address), header.capacity > 1,
             var ring = EventRing(id: state.pointee.id, capacity: header.capacity)
         else { return false }
-        state.pointee.mode.pointee.store(ContextMode.loop.rawValue, ordering: .sequentiallyConsistent)
-        let counts = state.pointee.native
-        // Submitters mostly do not wait: the kernel at most allocates memory or begins a transfer. Where one does wait,
-        // since its call was not inspected (see `NativeCounts.credit`), this thread waits with it.
-        while counts.pointee.submitters.load(ordering: .sequentiallyConsistent) > 0 { Kernel.yieldThread() }
+        state.pointee.mode.pointee.store(ContextMode.turning.rawValue, ordering: .sequentiallyConsistent)
         // The new ring continues at the kernel's head, for programs that keep their own index.
-        guard let last = EventRing.foreignHeader(at: address), ring.takePlace(at: address, head: last.head) != nil
-        else {
-            state.pointee.mode.pointee.store(ContextMode.native.rawValue, ordering: .sequentiallyConsistent)
-            return false
+        guard awaitSubmitters(), let last = EventRing.foreignHeader(at: address) else {
+            ring.unmap()
+            return remainNative()
         }
+        guard ring.takePlace(at: address, head: last.head) != nil else { return remainNative() }
         // Accepted minus taken, modulo the capacity. The head is the number of events taken, and a ring holds fewer
         // events than its capacity.
         let taken = UInt64(last.head % header.capacity)
-        let accepted = counts.pointee.accepted.load(ordering: .relaxed)
+        let accepted = state.pointee.native.pointee.accepted.load(ordering: .relaxed)
         state.pointee.outstandingCount = Int((accepted &- taken) % UInt64(header.capacity))
         state.pointee.ring = ring
         state.pointee.kernelAddress = address
+        // Last: a thread that sees the mode uses the ring.
+        state.pointee.mode.pointee.store(ContextMode.loop.rawValue, ordering: .sequentiallyConsistent)
         return true
     }
+
+    private func remainNative() -> Bool {
+        state.pointee.mode.pointee.store(ContextMode.native.rawValue, ordering: .sequentiallyConsistent)
+        return false
+    }
+
+    /// Under the lock: waits for the threads that hand control blocks to the kernel, which at most allocates memory or
+    /// begins a transfer. False if one stays there: the kernel may wait for a device or a peer in a call that was not
+    /// inspected (see `NativeCounts.credit`).
+    private func awaitSubmitters() -> Bool {
+        let counts = state.pointee.native
+        let deadline = Kernel.now() &+ Self.submittersTime
+        while true {
+            let count = counts.pointee.submitters.load(ordering: .sequentiallyConsistent)
+            guard count > 0 else { break }
+            // As many stayed the last time: presumably these are the same.
+            guard count > state.pointee.stayingSubmitters, Kernel.now() < deadline else {
+                state.pointee.stayingSubmitters = count
+                return false
+            }
+            Kernel.yieldThread()
+        }
+        state.pointee.stayingSubmitters = 0
+        return true
+    }
+
+    private static var submittersTime: Nanoseconds { 2_000_000 }
 
     // MARK: The kernel's remaining operations
 

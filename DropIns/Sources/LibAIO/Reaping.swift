@@ -251,7 +251,7 @@ struct Reaping: BitwiseCopyable {
         guard mayWait || mask != 0 else {
             guard context.isNative else { return nil }
             let count = Kernel.linuxAIOGetEvents(address, countMin, countMax, events, 0, mask: 0)
-            return end(count <= 0 || context.isNative ? count : Context.dropMarkers(events, count))
+            return end(count <= 0 || context.isNative ? count : context.dropMarkers(events, count))
         }
         guard context.beginNativeReaping(wanting: mayWait ? countMin : 0) else { return nil }
         pause = .native
@@ -269,7 +269,7 @@ struct Reaping: BitwiseCopyable {
             return count > taken ? takeAtEnd(call) : taken
         }
         guard !context.isNative else { return end(count) }
-        taken = Context.dropMarkers(events, count)
+        taken = context.dropMarkers(events, count)
         return reap(call, ended: 0)
     }
 }

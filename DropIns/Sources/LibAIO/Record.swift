@@ -56,15 +56,7 @@ struct Record: CarriedOperation {
 
     /// Holds the operation's file from here on, whatever happens to its number. False if the number has been closed.
     mutating func hold(_ file: FileIdentity, _ loop: Carrier<Record>) -> Bool {
-        guard !isHeld else { return true }
-        switch loop.hold(operation, file) {
-        case .held(let held):
-            operation = operation.on(held)
-            isHeld = true
-        case .noPlace: break
-        case .notOpen: return false
-        }
-        return true
+        loop.hold(&operation, file, isHeld: &isHeld)
     }
 
     /// Releases the hold of the file, before the program learns of the end.

@@ -104,7 +104,7 @@ struct Submission: ~Copyable {
             let number = Int32(bitPattern: copy.descriptor)
             if library.pointee.direct.isDirect(number) { return true }
             isAllDirect = false
-            return copy.rw_flags & CK_RWF_NOWAIT != 0 || isRefused(number)
+            return copy.rw_flags & CK_RWF_NOWAIT != 0 || OpenFlags(number) == nil
         // Polls that may wait for long go to the loop: see `takePlaceOfKernelsRing`. Files and directories are always
         // ready.
         case CK_IOCB_CMD_POLL:
@@ -124,11 +124,6 @@ struct Submission: ~Copyable {
             guard let block = UnsafeRawPointer(bitPattern: address) else { continue }
             Statistics.noteNative(OperationKind(opcode: block.loadUnaligned(as: ck_iocb.self).opcode))
         }
-    }
-
-    private func isRefused(_ number: Int32) -> Bool {
-        let flags = Kernel.openFlags(number)
-        return flags < 0 || UInt64(flags) & CK_O_PATH != 0
     }
 
     // MARK: The loop's operations
@@ -158,9 +153,7 @@ struct Submission: ~Copyable {
 
     /// Carries out the operation or hands it over. Returns a negative errno if it is refused.
     private mutating func accept(_ block: ck_iocb, _ record: UnsafeMutablePointer<Record>) -> Int {
-        let openFlags = Kernel.openFlags(Int32(bitPattern: block.descriptor))
-        // A descriptor that is open with O_PATH allows no I/O.
-        guard openFlags >= 0, UInt64(openFlags) & CK_O_PATH == 0 else { return -Int(EBADF) }
+        guard let openFlags = OpenFlags(Int32(bitPattern: block.descriptor)) else { return -Int(EBADF) }
         if block.flags & CK_IOCB_FLAG_RESFD != 0 {
             let event = Event.hold(Int32(bitPattern: block.event_descriptor))
             guard event >= 0 else { return event }
@@ -170,7 +163,7 @@ struct Submission: ~Copyable {
         guard block.key == 0 || known.canWriteKey(of: UInt(record.pointee.block)) else { return -Int(EFAULT) }
         switch block.opcode {
         case CK_IOCB_CMD_PREAD, CK_IOCB_CMD_PWRITE, CK_IOCB_CMD_PREADV, CK_IOCB_CMD_PWRITEV:
-            return acceptTransfer(block, UInt64(openFlags), record)
+            return acceptTransfer(block, openFlags, record)
         case CK_IOCB_CMD_FSYNC: return acceptSync(block, .full, record)
         case CK_IOCB_CMD_FDSYNC: return acceptSync(block, .data, record)
         case CK_IOCB_CMD_POLL: return acceptPoll(block, record)
@@ -191,7 +184,7 @@ struct Submission: ~Copyable {
             return 0
         }
         guard record.pointee.hold(file, loop) else { return -Int(EBADF) }
-        context.carry(record, loop, isItsTurn: true)
+        context.carry(sync: record, loop)
         return 0
     }
 
@@ -217,7 +210,7 @@ struct Submission: ~Copyable {
             }
             guard let loop = library.pointee.loop() else { return -Int(EAGAIN) }
             guard record.pointee.hold(file, loop) else { return -Int(EBADF) }
-            return context.carryCancellable(record, loop, isItsTurn: true) ? 0 : -Int(EINVAL)
+            return context.carryCancellable(record, loop, .runs) ? 0 : -Int(EINVAL)
         }
         // Files and directories are always ready. To wait for other events of theirs is refused.
         let always = CK_POLLIN | CK_POLLOUT | CK_POLLRDNORM | CK_POLLWRNORM

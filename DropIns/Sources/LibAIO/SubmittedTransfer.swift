@@ -8,21 +8,19 @@ internal import Synchronization
 /// that does not wait, and handed over otherwise.
 extension Submission {
     mutating func acceptTransfer(
-        _ block: ck_iocb, _ openFlags: UInt64, _ record: UnsafeMutablePointer<Record>
+        _ block: ck_iocb, _ openFlags: OpenFlags, _ record: UnsafeMutablePointer<Record>
     ) -> Int {
         let isWrite = Transfer.Form(opcode: block.opcode).contains(.writing)
         var refused = TransferRules.check(block, isWrite: isWrite)
         guard refused == 0 else { return refused }
-        let isDirect = openFlags & CK_O_DIRECT != 0
-        let isAttempt = !isDirect && block.rw_flags & CK_RWF_NOWAIT != 0 && !isBehindOthers(block, isWrite: isWrite)
+        let isAttempt =
+            !openFlags.isDirect && block.rw_flags & CK_RWF_NOWAIT != 0 && !isBehindOthers(block, isWrite: isWrite)
         if !isAttempt, block.rw_flags & ~TransferRules.plainFlags != 0 {
             refused = library.pointee.probe.refusal(block, isWrite: isWrite)
             guard refused == 0 else { return refused }
         }
-        if isAttempt { return attempt(block, openFlags, record, isWrite: isWrite) }
-        let access = openFlags & CK_O_ACCMODE
-        guard access == CK_O_RDWR || access == (isWrite ? CK_O_WRONLY : CK_O_RDONLY) else { return -Int(EBADF) }
-        // The descriptor is classified only when its kind must be known. Mostly it is a buffered file.
+        if isAttempt { return attempt(block, record, isWrite: isWrite) }
+        guard openFlags.permits(isWrite: isWrite) else { return -Int(EBADF) }
         var transfer = Transfer(
             Descriptor(Int32(bitPattern: block.descriptor), kind: .buffered),
             UnsafeMutableRawPointer(bitPattern: UInt(block.address)),
@@ -42,11 +40,18 @@ extension Submission {
         guard refused == 0 else { return refused }
         record.pointee.operation = .transfer(transfer)
         let guess = library.pointee.guess(transfer.descriptor.number, isWrite: false)
-        if !isDirect, let result = transfer.servedInTheCall(guess.pointee, byteCount: bytes) {
+        var acceptance = TransferAcceptance(transfer, byteCount: bytes, openFlags)
+        switch acceptance.decide(guess.pointee, joining: library.pointee.loop()) {
+        case .served(let result):
             context.complete(record, result, result < 0 ? .call : .pageCache)
             return 0
+        case .other: return -Int(EINVAL)
+        case .file: return handFile(record, &acceptance, bytes)
+        case .stream(let isNonBlocking):
+            let name = CallOrder.Name(
+                descriptor: transfer.descriptor.number, file: acceptance.file, isWrite: transfer.isWrite)
+            return handStream(record, acceptance.transfer, name, isNonBlocking: isNonBlocking)
         }
-        return hand(record, transfer, bytes, openFlags)
     }
 
     /// Copies the iovecs, since the program may change them once the call has returned.
@@ -72,9 +77,7 @@ extension Submission {
     // MARK: In the call
 
     /// Carries out a transfer that must not wait (RWF_NOWAIT). The kernel's answer is the result.
-    private func attempt(
-        _ block: ck_iocb, _ openFlags: UInt64, _ record: UnsafeMutablePointer<Record>, isWrite: Bool
-    ) -> Int {
+    private func attempt(_ block: ck_iocb, _ record: UnsafeMutablePointer<Record>, isWrite: Bool) -> Int {
         switch library.pointee.probe.attempt(block) {
         case .refused(let error): return error
         case .done(let result): return finish(record, result)
@@ -131,100 +134,60 @@ extension Submission {
 
     // MARK: To the loop
 
-    private mutating func hand(
-        _ record: UnsafeMutablePointer<Record>, _ transfer: Transfer, _ bytes: Int, _ openFlags: UInt64
-    ) -> Int {
-        guard let loop = library.pointee.loop() else { return carryOutHere(record, transfer) }
-        var transfer = transfer
-        transfer.form.insert(.cacheMissed)
-        let number = transfer.descriptor.number
-        let file: FileIdentity
-        if let joined = loop.join(number) {
-            transfer.descriptor = joined.descriptor
-            transfer.descriptor.kind = openFlags & CK_O_DIRECT != 0 ? .direct : .buffered
-            record.pointee.isHeld = true
-            file = joined.file
-        } else {
-            (transfer.descriptor, file) = Descriptor.identify(number)
-        }
-        let name = CallOrder.Name(descriptor: number, file: file, isWrite: transfer.isWrite)
-        switch transfer.descriptor.kind {
-        case .other: return -Int(EINVAL)
-        case .stream:
-            if transfer.isWrite, bytes == 0 {
-                // writev(2) without bytes would return before it asks the file.
-                (transfer.base, transfer.count) = (nil, 0)
-                transfer.form.remove(.vectored)
-            }
-            return handStream(record, transfer, name, openFlags, loop)
-        case .buffered, .direct, .unknown: return handFile(record, transfer, bytes, name, openFlags, loop)
-        }
-    }
-
-    /// Without a loop the call waits, as the kernel's own Linux AIO does.
-    private func carryOutHere(_ record: UnsafeMutablePointer<Record>, _ transfer: Transfer) -> Int {
-        var transfer = transfer
-        transfer.descriptor = .classify(transfer.descriptor.number)
-        guard transfer.descriptor.kind != .other else { return -Int(EINVAL) }
-        record.pointee.operation = .transfer(transfer)
-        context.complete(record, record.pointee.operation.blockingResult(), .call)
-        return 0
-    }
-
     private mutating func handFile(
-        _ record: UnsafeMutablePointer<Record>, _ transfer: Transfer, _ bytes: Int, _ name: CallOrder.Name,
-        _ openFlags: UInt64, _ loop: Carrier<Record>
+        _ record: UnsafeMutablePointer<Record>, _ acceptance: inout TransferAcceptance, _ bytes: Int
     ) -> Int {
-        var transfer = transfer
-        if name.isWrite { transfer.fixFlags(openFlags, knowsNoAppend: loop.knowsNoAppend) }
-        record.pointee.operation = .transfer(transfer)
-        context.noteTransfer(record)
-        let isAppend = name.isWrite && transfer.flags.contains(.append)
-        if record.pointee.operation.isBufferedWrite, !isAppend {
-            if let result = written(record, transfer, bytes) {
+        guard let loop = library.pointee.loop() else { return carryOutHere(record, acceptance.transfer) }
+        acceptance.fixFlags(for: loop)
+        record.pointee.operation = .transfer(acceptance.transfer)
+        record.pointee.isHeld = acceptance.isHeld
+        if record.pointee.operation.isBufferedWrite, !acceptance.isAppend {
+            if let result = written(record, acceptance.transfer, bytes) {
                 context.complete(record, result, .pageCache)
                 return 0
             }
             if bytes <= Self.smallWrite { quickWriteCount += 1 }
         }
-        guard record.pointee.hold(name.file, loop) else { return -Int(EBADF) }
-        let end = CallOrder.Name(descriptor: -1, file: name.file, isWrite: true)
-        let isItsTurn = isAppend ? library.pointee.order.enter(record, end) : .runs
-        guard isItsTurn != .noMemory else { return -Int(ENOMEM) }
-        context.carry(record, loop, isItsTurn: isItsTurn == .runs)
+        guard record.pointee.hold(acceptance.file, loop) else { return -Int(EBADF) }
+        context.begin(transfer: record)
+        let end = CallOrder.Name(descriptor: -1, file: acceptance.file, isWrite: true)
+        let entered = acceptance.isAppend ? library.pointee.order.enter(record, end) : .runs
+        guard entered != .noMemory else { return -Int(ENOMEM) }
+        context.carry(transfer: record, loop, entered)
         return 0
+    }
+
+    /// Without a loop the call waits, as the kernel's own Linux AIO does.
+    private func carryOutHere(_ record: UnsafeMutablePointer<Record>, _ transfer: Transfer) -> Int {
+        record.pointee.operation = .transfer(transfer)
+        return finish(record, record.pointee.operation.blockingResult())
     }
 
     /// First takes or gives what the stream transfers without waiting; with O_NONBLOCK that is all. So SIGPIPE goes to
     /// the submitting thread. The rest may wait for ever, and is cancelled when its context is destroyed.
     private func handStream(
-        _ record: UnsafeMutablePointer<Record>, _ transfer: Transfer, _ name: CallOrder.Name, _ openFlags: UInt64,
-        _ loop: Carrier<Record>
+        _ record: UnsafeMutablePointer<Record>, _ transfer: Transfer, _ name: CallOrder.Name, isNonBlocking: Bool
     ) -> Int {
-        var transfer = transfer
-        if transfer.offset != 0, Descriptor.isSocket(transfer.descriptor.number) { return finish(record, -Int(ESPIPE)) }
-        let isNonBlocking = openFlags & CK_O_NONBLOCK != 0
-        if isNonBlocking, !library.pointee.order.isBusy(name) {
-            record.pointee.operation = .transfer(transfer)
-            return finish(record, transfer.attempt())
-        }
-        // Without O_NONBLOCK or RWF_NOWAIT a write returns when all is written.
-        let isWhole = name.isWrite && !isNonBlocking && !transfer.flags.contains(.noWait)
-        if isWhole { transfer.form.insert(.whole) }
+        guard let loop = library.pointee.loop() else { return carryOutHere(record, transfer) }
         record.pointee.operation = .transfer(transfer)
+        if transfer.offset != 0, Descriptor.isSocket(transfer.descriptor.number) { return finish(record, -Int(ESPIPE)) }
+        if isNonBlocking, !library.pointee.order.isBusy(name) { return finish(record, transfer.attempt()) }
         let entering = library.pointee.order.enter(record, name)
         guard entering != .noMemory else { return -Int(ENOMEM) }
         if entering == .runs,
             case .done(let result) = StreamAttempt(transfer)
         {
+            let isWhole = transfer.form.contains(.whole)
             let rest = isWhole && result > 0 ? record.pointee.operation.rest(after: result) : nil
             guard let rest else { return finish(record, result) }
             record.pointee.takeOff(result, leaving: rest)
         }
-        context.noteTransfer(record)
-        guard record.pointee.hold(name.file, loop),
-            context.carryCancellable(record, loop, isItsTurn: entering == .runs)
-        else {
+        guard record.pointee.hold(name.file, loop) else {
+            context.leaveLane(record)
+            return -Int(EBADF)
+        }
+        context.begin(transfer: record)
+        guard context.carryCancellable(record, loop, entering) else {
             context.leaveLane(record)
             return -Int(EBADF)
         }

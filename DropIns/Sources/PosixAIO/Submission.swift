@@ -55,57 +55,46 @@ struct Submission {
     private mutating func acceptTransfer(isWrite: Bool) -> Int32 {
         account.begin(isWrite ? .write : .read)
         let number = block.address.pointee.aio_fildes
-        var transfer = Transfer(
+        let transfer = Transfer(
             Descriptor(number, kind: .buffered), block.buffer, count: block.address.pointee.aio_nbytes,
             offset: Int64(block.address.pointee.aio_offset), form: isWrite ? .writing : [])
         // No file accepts such a transfer. The system call fails at once, with the right error.
         guard transfer.offset >= 0, transfer.count >= 0 else { return complete(refusal(transfer)) }
         if !isWrite, let result = knownCached(transfer) { return complete(result, .pageCache) }
-        let flags = Kernel.openFlags(number)
-        guard flags >= 0, Self.isOpen(UInt64(flags), isWrite: isWrite) else { return complete(-Int(EBADF)) }
-        let openFlags = UInt64(flags)
-        if !isWrite, openFlags & CK_O_DIRECT == 0 {
-            library.guess(number).pointee.noteBuffered(number)
-            if let result = cached(transfer) { return complete(result, .pageCache) }
+        guard let openFlags = OpenFlags(number), openFlags.permits(isWrite: isWrite) else {
+            return complete(-Int(EBADF))
         }
-        transfer.form.insert(.cacheMissed)
-        let isAppend = isWrite && openFlags & CK_O_APPEND != 0
-        if let joined = library.runningFiles?.join(number) {
-            transfer.descriptor = joined.descriptor
-            if isWrite { transfer.fixFlags(openFlags, knowsNoAppend: library.runningFiles?.knowsNoAppend ?? false) }
-            transfer.descriptor.kind = openFlags & CK_O_DIRECT != 0 ? .direct : .buffered
-            return start(
-                .transfer(transfer), joined.file, isAppend ? .writing : .parallel, isCovered: true, isHeld: true)
-        }
-        let (descriptor, file) = Descriptor.identify(number)
-        transfer.descriptor = descriptor
-        if isWrite {
-            if descriptor.kind == .stream {
-                // glibc uses write(2), which blocks until all of it is written.
-                transfer.form.insert(.whole)
-                transfer.count = min(transfer.count, 0x7fff_f000)
-            } else {
-                transfer.fixFlags(
-                    openFlags, knowsNoAppend: library.carrierForCaller(mayWaitForEver: false)?.knowsNoAppend ?? false)
-            }
-        }
-        switch transfer.descriptor.kind {
-        case .stream where openFlags & CK_O_NONBLOCK != 0:
-            // The program asked for EAGAIN instead of waiting.
-            guard isWrite else { return complete(transfer.attempt()) }
-            return complete(Kernel.withoutBrokenPipeSignal { transfer.attempt() })
-        case .stream:
-            return start(
-                .transfer(transfer), file, isWrite ? .writing : .reading, isCovered: isWrite, mayWaitForEver: true)
-        default:
-            return start(.transfer(transfer), file, isAppend ? .writing : .parallel, isCovered: true)
+        let guess = library.guess(number)
+        if !isWrite, !openFlags.isDirect { guess.pointee.noteBuffered(number) }
+        var acceptance = TransferAcceptance(transfer, byteCount: transfer.count, openFlags)
+        switch acceptance.decide(guess.pointee.cache, joining: library.runningFiles) {
+        case .served(let result): return complete(result, .pageCache)
+        case .stream(let isNonBlocking): return startStream(acceptance, isNonBlocking: isNonBlocking)
+        // What has no data refuses the operation when it is carried out, as in glibc.
+        case .file, .other: return startFile(&acceptance)
         }
     }
 
-    private static func isOpen(_ flags: UInt64, isWrite: Bool) -> Bool {
-        guard flags & CK_O_PATH == 0 else { return false }
-        let access = flags & CK_O_ACCMODE
-        return access == CK_O_RDWR || access == (isWrite ? CK_O_WRONLY : CK_O_RDONLY)
+    private mutating func startFile(_ acceptance: inout TransferAcceptance) -> Int32 {
+        acceptance.fixFlags(for: library.carrierForCaller(mayWaitForEver: false))
+        return start(
+            .transfer(acceptance.transfer), acceptance.file, acceptance.isAppend ? .writing : .parallel,
+            isCovered: true, isHeld: acceptance.isHeld)
+    }
+
+    private mutating func startStream(_ acceptance: TransferAcceptance, isNonBlocking: Bool) -> Int32 {
+        var transfer = acceptance.transfer
+        let isWrite = transfer.isWrite
+        if isNonBlocking {
+            // The program asked for EAGAIN instead of waiting.
+            guard isWrite else { return complete(transfer.attempt()) }
+            return complete(Kernel.withoutBrokenPipeSignal { transfer.attempt() })
+        }
+        // A write returns when all is written (`Transfer.Form.whole`), up to the most that one call transfers.
+        if isWrite { transfer.count = min(transfer.count, 0x7fff_f000) }
+        return start(
+            .transfer(transfer), acceptance.file, isWrite ? .writing : .reading, isCovered: isWrite,
+            mayWaitForEver: true)
     }
 
     /// The error of a transfer that no file accepts.
@@ -122,18 +111,13 @@ struct Submission {
         return isWrite ? Kernel.write(number, base, transfer.count) : Kernel.read(number, base, transfer.count)
     }
 
-    /// The same as `cached`, but without asking how the file is open: the read itself fails if it is not open for
-    /// reading.
+    /// Asks the page cache without asking how the file is open: the read itself fails if it is not open for reading.
     private func knownCached(_ transfer: Transfer) -> Int? {
         let guess = library.guess(transfer.descriptor.number)
         guard guess.pointee.cache.isHitting, guess.pointee.isKnownBuffered(transfer.descriptor.number) else {
             return nil
         }
-        return cached(transfer)
-    }
-
-    private func cached(_ transfer: Transfer) -> Int? {
-        transfer.servedInTheCall(library.guess(transfer.descriptor.number).pointee.cache, byteCount: transfer.count)
+        return transfer.servedInTheCall(guess.pointee.cache, byteCount: transfer.count)
     }
 
     // MARK: Syncs
@@ -171,16 +155,8 @@ struct Submission {
         }
         var operation = operation
         var isHeld = isHeld
-        if !isHeld {
-            // From here on the program may close the number, and reopen it for another file.
-            switch carrier.hold(operation, file) {
-            case .held(let held):
-                operation = operation.on(held)
-                isHeld = true
-            case .noPlace: break
-            case .notOpen: return complete(-Int(EBADF))
-            }
-        }
+        // From here on the program may close the number, and reopen it for another file.
+        guard carrier.hold(&operation, file, isHeld: &isHeld) else { return complete(-Int(EBADF)) }
         let name = FileName(descriptor: block.address.pointee.aio_fildes, file: file)
         var place = Place()
         place.lane = lane

@@ -12,9 +12,11 @@ public final class WorkerQueue<Client: LoopClient>: @unchecked Sendable {
         pool = DeliveringPool(capacity: capacity, limit: limit, client)
     }
 
-    /// Accepts a buffered write of a file that is held by its number; false at the limit. Reads are not supported: the
-    /// pool completes them in batches that bypass `finish`.
-    public func carry(_ operation: Operation, context: UInt) -> Bool { pool.carry(operation, context) }
+    /// Accepts a buffered write of a file that is held by its number; false at the limit, and for any other operation:
+    /// the pool completes reads in batches that bypass `finish`.
+    public func carry(_ operation: Operation, context: UInt) -> Bool {
+        operation.isBufferedWrite && pool.carry(operation, context)
+    }
 }
 
 private final class DeliveringPool<Client: LoopClient>: WorkerPool, @unchecked Sendable {
@@ -23,23 +25,58 @@ private final class DeliveringPool<Client: LoopClient>: WorkerPool, @unchecked S
     private let places: SlotPool
     private let contexts: UnsafeMutablePointer<UInt>
     private let client: Client
+    /// Under the lock: the threads that execute items for want of a worker; 0 for none.
+    private let helpers: UnsafeMutableBufferPointer<UInt>
+
+    private static var helpersMax: Int { 8 }
 
     init(capacity: Int, limit: Int, _ client: Client) {
         places = SlotPool(capacity: capacity)
         contexts = .allocate(capacity: capacity)
         contexts.initialize(repeating: 0, count: capacity)
+        helpers = .allocate(capacity: Self.helpersMax)
+        helpers.initialize(repeating: 0)
         self.client = client
         super.init(capacity: capacity, limit: limit, nil)
     }
 
-    deinit { contexts.deallocate() }
+    deinit {
+        contexts.deallocate()
+        helpers.deallocate()
+    }
 
     func carry(_ operation: Operation, _ context: UInt) -> Bool {
         guard let place = places.pop() else { return false }
         contexts[Int(place)] = context
         add(WorkItem(operation, Token(slot: place, generation: 0)))
-        // Without any thread, the caller executes its own item, or an earlier one, and waits for it as in write(2).
-        if isShortOfThreads { help(includingRemote: true) }
+        if isShortOfThreads { executeItems() }
+        return true
+    }
+
+    /// Without any worker, the caller executes items until there are none, and waits for them as in write(2).
+    ///
+    /// A completion that is delivered here may add the next item. The same thread then returns at once and executes it
+    /// afterwards: recursion could exhaust its stack, since a lane of appends may be long.
+    private func executeItems() {
+        guard let place = beginHelping() else { return }
+        repeat { while help(includingRemote: true) {} } while !endHelping(place)
+    }
+
+    private func beginHelping() -> Int? {
+        let thread = Kernel.currentThread()
+        lock.lock()
+        defer { lock.unlock() }
+        guard !helpers.contains(thread), let place = helpers.firstIndex(of: 0) else { return nil }
+        helpers[place] = thread
+        return place
+    }
+
+    /// False if there are items still, which a thread may have added that found no place: it relies on this one.
+    private func endHelping(_ place: Int) -> Bool {
+        lock.lock()
+        defer { lock.unlock() }
+        guard state.pointee.threadCount > 0 || !hasWork else { return false }
+        helpers[place] = 0
         return true
     }
 

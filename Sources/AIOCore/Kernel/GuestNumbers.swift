@@ -9,12 +9,14 @@ internal import Synchronization
 /// so a query under the lock is exact. Everything is in pages that the kernel wipes in a forked child (MADV_WIPEONFORK,
 /// 4.14): there the numbers belong to anyone, and the lock is free.
 public enum GuestNumbers {
-    /// The layout of the pages: the thread that holds the lock (its signal handlers may enter here too), the lowest
-    /// number ever registered plus one, or 0 for none, and the lock; then one bit per number.
+    /// The layout of the pages: the lock, which is the thread that holds it (`pthread_self`); how many threads wait for
+    /// it, and the futex word that they sleep on; the lowest number ever registered plus one, or 0 for none; then one
+    /// bit per number.
     private enum Offset {
         static var owner: Int { 0 }
         static var lowest: Int { 8 }
-        static var mutex: Int { 64 }
+        static var waiterCount: Int { 64 }
+        static var releases: Int { 68 }
         static var bits: Int { 4096 }
     }
 
@@ -82,7 +84,7 @@ public enum GuestNumbers {
 
     private static func noteLowest(_ number: Int32) {
         guard let page = page() else { return }
-        let lowest = lowest(page)
+        let lowest = word32(page, Offset.lowest)
         let known = lowest.pointee.load(ordering: .relaxed)
         if known == 0 || UInt32(number) &+ 1 < known { lowest.pointee.store(UInt32(number) &+ 1, ordering: .relaxed) }
     }
@@ -92,7 +94,7 @@ public enum GuestNumbers {
     /// Whether the number is certainly not registered, nor about to be; no lock is needed then.
     public static func isBelow(_ descriptor: Int32) -> Bool {
         guard let page = existingPage() else { return true }
-        let lowest = lowest(page).pointee.load(ordering: .relaxed)
+        let lowest = word32(page, Offset.lowest).pointee.load(ordering: .relaxed)
         return lowest == 0 || descriptor < 0 || UInt32(descriptor) &+ 1 < lowest
     }
 
@@ -114,20 +116,48 @@ public enum GuestNumbers {
         return nil
     }
 
-    /// Runs `body` while no other thread creates or closes a registered number.
+    /// Runs `body` while no other thread creates or closes a registered number. Async-signal-safe, since close(2) is: a
+    /// handler may run inside of `body`.
+    ///
+    /// One compare-and-exchange both takes the lock and names its owner, so that a handler finds either. libc's locks
+    /// know their owner only a few instructions later, and a handler that came in between would wait for itself.
     public static func locked<Result>(_ body: () -> Result) -> Result {
         guard let page = page() else { return body() }
         let owner = owner(page)
         let thread = Kernel.currentThread()
         // Relaxed: only this thread itself can have stored its own ID.
         if owner.pointee.load(ordering: .relaxed) == thread { return body() }
-        pthread_mutex_lock(mutex(page))
-        owner.pointee.store(thread, ordering: .relaxed)
-        defer {
-            owner.pointee.store(0, ordering: .relaxed)
-            pthread_mutex_unlock(mutex(page))
-        }
+        if !take(owner, for: thread) { wait(page, for: thread) }
+        defer { release(page) }
         return body()
+    }
+
+    private static func take(_ owner: UnsafeMutablePointer<Atomic<UInt>>, for thread: UInt) -> Bool {
+        // Acquires what the last owner did. Sequentially consistent: see `wait`.
+        owner.pointee.compareExchange(expected: 0, desired: thread, ordering: .sequentiallyConsistent).exchanged
+    }
+
+    /// Takes the lock once its owner has released it.
+    private static func wait(_ page: UnsafeMutableRawPointer, for thread: UInt) {
+        let (waiterCount, releases) = (word32(page, Offset.waiterCount), word32(page, Offset.releases))
+        // All sequentially consistent, against a lost wake-up. This thread counts itself in and then looks at the
+        // owner; the owner clears itself and then looks at the count. At least one sees the other's store, and the word
+        // has changed by then, or wakes this thread.
+        waiterCount.pointee.wrappingAdd(1, ordering: .sequentiallyConsistent)
+        while true {
+            let count = releases.pointee.load(ordering: .sequentiallyConsistent)
+            if take(owner(page), for: thread) { break }
+            _ = Kernel.futexWait(releases, while: count, until: .never)
+        }
+        waiterCount.pointee.wrappingSubtract(1, ordering: .relaxed)
+    }
+
+    private static func release(_ page: UnsafeMutableRawPointer) {
+        let releases = word32(page, Offset.releases)
+        owner(page).pointee.store(0, ordering: .sequentiallyConsistent)
+        guard word32(page, Offset.waiterCount).pointee.load(ordering: .sequentiallyConsistent) > 0 else { return }
+        releases.pointee.wrappingAdd(1, ordering: .sequentiallyConsistent)
+        Kernel.futexWake(releases, 1)
     }
 
     // MARK: The pages
@@ -145,13 +175,8 @@ public enum GuestNumbers {
         (page + Offset.owner).assumingMemoryBound(to: Atomic<UInt>.self)
     }
 
-    private static func lowest(_ page: UnsafeMutableRawPointer) -> UnsafeMutablePointer<Atomic<UInt32>> {
-        (page + Offset.lowest).assumingMemoryBound(to: Atomic<UInt32>.self)
-    }
-
-    /// All zeros is an unlocked mutex of libc.
-    private static func mutex(_ page: UnsafeMutableRawPointer) -> UnsafeMutablePointer<pthread_mutex_t> {
-        (page + Offset.mutex).assumingMemoryBound(to: pthread_mutex_t.self)
+    private static func word32(_ page: UnsafeMutableRawPointer, _ offset: Int) -> UnsafeMutablePointer<Atomic<UInt32>> {
+        (page + offset).assumingMemoryBound(to: Atomic<UInt32>.self)
     }
 
     private static func existingPage() -> UnsafeMutableRawPointer? {

@@ -188,18 +188,21 @@ class WorkerPool: ThreadBody, @unchecked Sendable {
 
     /// On the thread that drives the engine: retries starting threads, and with none executes one work item itself. Not
     /// waiting or remote work, which may block that thread indefinitely, and with it cancels, deadlines and everything
-    /// else: that waits for a thread. `includingRemote`: the thread has nothing else to do.
-    func help(includingRemote: Bool = false) {
+    /// else: that waits for a thread. `includingRemote`: the thread has nothing else to do. Returns whether it executed
+    /// an item.
+    @discardableResult
+    final func help(includingRemote: Bool = false) -> Bool {
         lock.lock()
         defer { lock.unlock() }
         shortage.store(false, ordering: .relaxed)
         callWorkers()
-        guard state.pointee.threadCount == 0 else { return }
+        guard state.pointee.threadCount == 0 else { return false }
         endChangedFutexWaits()
         let slot =
             state.pointee.blocking.popFirst(items) ?? state.pointee.incoming.popFirst(items)
             ?? state.pointee.advised.popFirst(items) ?? (includingRemote ? state.pointee.remote.popFirst(items) : nil)
         if let slot { run(slot) }
+        return slot != nil
     }
 
     /// Under the lock: wakes or starts as many workers as the queued work needs.
@@ -286,7 +289,7 @@ class WorkerPool: ThreadBody, @unchecked Sendable {
 
     /// Under the lock.
     private var hasQuickWork: Bool { !state.pointee.incoming.isEmpty || !state.pointee.advised.isEmpty }
-    private var hasWork: Bool {
+    final var hasWork: Bool {
         !state.pointee.blocking.isEmpty || state.pointee.quickWorkers == 0 && hasQuickWork || remoteWanted > 0
     }
     /// The number of remote items that may start.

@@ -92,10 +92,21 @@ static void a_child_closes_all(void) {
     fact_result("read in the parent", cold_read(context, file, 0));
 }
 
+static void handlers_close_too(void) {
+    limit_descriptors();
+    io_context_t context = new_context(8);
+    int file = new_file(O_RDONLY, 65536, 3);
+    fact_result("read", cold_read(context, file, 0));
+    closes_in_handlers();
+    fact_result("read afterwards", cold_read(context, file, 0));
+    fact_result("end", io_destroy(context));
+}
+
 static const struct test_case cases[] = {
     {"everything-is-closed", everything_is_closed},
     {"numbers-of-the-programs-own", numbers_of_the_programs_own},
     {"a-child-closes-all", a_child_closes_all},
+    {"handlers-close-too", handlers_close_too},
 };
 
 int main(int count, char **arguments) { return run_cases(count, arguments, cases, CASE_COUNT(cases)); }

@@ -25,13 +25,21 @@ static bool is_buffered_transfer(const struct operation *one) {
     return is_transfer && kinds[one->kind].backing == REGULAR && !one->is_direct;
 }
 
-/// Whether an operation is in flight that the kernel would execute within io_submit (if `is_buffered`, ours waits for
-/// it), or one that it would not.
-static bool has_in_flight(long index, bool is_buffered) {
+/// Whether a buffered transfer is in flight. The kernel executes it within io_submit; ours waits for it.
+static bool has_buffered_in_flight(long index) {
     for (int number = 0; number < operation_count; number++) {
         const struct operation *one = &operations[number];
-        if (context_of[number] == index && is_pending(number) && one->state == IN_FLIGHT
-            && is_buffered_transfer(one) == is_buffered) { return true; }
+        if (context_of[number] == index && one->state == IN_FLIGHT && is_buffered_transfer(one)) { return true; }
+    }
+    return false;
+}
+
+/// Whether the kernel may have had something to do after io_submit since the context was last idle. Which of several
+/// events an earlier wait took differs from run to run, and so does what is in flight now.
+static bool may_have_unfinished(long index) {
+    for (int number = 0; number < operation_count; number++) {
+        bool is_there = context_of[number] == index && is_pending(number);
+        if (is_there && !is_buffered_transfer(&operations[number])) { return true; }
     }
     return false;
 }
@@ -44,7 +52,7 @@ static bool has_in_flight(long index, bool is_buffered) {
 static long fewest(long index, long least, long all, long limit) {
     if (limit != NO_LIMIT && limit != SECONDS) { return 0; }
     long asked = least < all ? least : all;
-    return limit == SECONDS && asked == 0 && all > 0 && has_in_flight(index, true) ? 1 : asked;
+    return limit == SECONDS && asked == 0 && all > 0 && has_buffered_in_flight(index) ? 1 : asked;
 }
 
 /// Reports a wait that may have returned fewer than all events, and takes the rest, so that both sides continue from
@@ -109,8 +117,8 @@ static void wait_with_mask(const long *arguments) {
         arguments[4] == 2 ? NULL : &mask);
     int during = signals_seen;
     pthread_sigmask(SIG_SETMASK, &old, NULL);
-    // The system's library makes no system call while it sees no event.
-    bool is_open = limit == NO_TIME && contexts[index].is_there && has_in_flight(index, false);
+    // The system's library makes no call when it sees no event yet.
+    bool is_open = limit == NO_TIME && contexts[index].is_there && may_have_unfinished(index);
     if (!is_open) { tell("signals during it, and after: %d, %d", during, signals_seen); }
     tell_wait(index, least, most, limit, arguments[4] == 1, result, events);
 }

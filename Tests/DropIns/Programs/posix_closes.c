@@ -33,6 +33,19 @@ static void everything_is_closed(void) {
     }
 }
 
-static const struct test_case cases[] = {{"everything-is-closed", everything_is_closed}};
+static void handlers_close_too(void) {
+    limit_descriptors();
+    int file = new_file(O_RDONLY, 65536, 3);
+    make_cold(file);
+    fact_result("read", read_now(file, bytes, 4096, 0));
+    closes_in_handlers();
+    make_cold(file);
+    fact_result("read afterwards", read_now(file, bytes, 4096, 0));
+}
+
+static const struct test_case cases[] = {
+    {"everything-is-closed", everything_is_closed},
+    {"handlers-close-too", handlers_close_too},
+};
 
 int main(int count, char **arguments) { return run_cases(count, arguments, cases, CASE_COUNT(cases)); }

@@ -89,11 +89,59 @@ static void rings_cannot_be_entered_late(void) { a_filter(ring_calls + 1, 1, ENO
 static void newer_calls_are_refused_early(void) { a_filter(newer_calls, 5, ENOSYS, true); }
 static void newer_calls_are_refused_late(void) { a_filter(newer_calls, 5, EPERM, false); }
 
+enum { APPENDERS = 2, APPENDS = 32, APPEND_ROUNDS = 20 };
+
+struct appender {
+    io_context_t context;
+    int file;
+    pthread_barrier_t *start;
+    long done;
+};
+
+static void *append(void *argument) {
+    struct appender *appender = argument;
+    struct iocb writes[APPENDS], *list[APPENDS];
+    pthread_barrier_wait(appender->start);
+    for (int round = 0; round < APPEND_ROUNDS; round++) {
+        for (int index = 0; index < APPENDS; index++) {
+            writes[index] = block(IOCB_CMD_PWRITE, appender->file, bytes[index % 8], 4096, 0);
+            list[index] = &writes[index];
+        }
+        long accepted = io_submit(appender->context, APPENDS, list);
+        for (long left = accepted; left > 0; left--) { appender->done += next_event(appender->context).res == 4096; }
+    }
+    return NULL;
+}
+
+/// The loop runs, and no thread can be started to make the writes: threads that append to one file make them by turns.
+static void appends_without_a_worker(void) {
+    int file = file_for_all(O_RDWR | O_APPEND, 4096, 3);
+    pthread_barrier_t start;
+    pthread_barrier_init(&start, NULL, APPENDERS + 1);
+    struct appender appenders[APPENDERS];
+    pthread_t threads[APPENDERS];
+    for (int index = 0; index < APPENDERS; index++) {
+        appenders[index] = (struct appender){.context = new_context(APPENDS), .file = file, .start = &start};
+        threads[index] = start_thread(append, &appenders[index]);
+    }
+    make_cold(file);
+    fact_result("read", perform(appenders[0].context, block(IOCB_CMD_PREAD, file, bytes[0], 4096, 0)));
+    refuse_threads();
+    fact_bool("a thread can be started", can_start_thread());
+    pthread_barrier_wait(&start);
+    for (int index = 0; index < APPENDERS; index++) { pthread_join(threads[index], NULL); }
+    fact("appended", "%ld and %ld", appenders[0].done, appenders[1].done);
+    fact_result("sync", perform(appenders[0].context, block(IOCB_CMD_FSYNC, file, NULL, 0, 0)));
+    fact_result("size", lseek(file, 0, SEEK_END));
+    for (int index = 0; index < APPENDERS; index++) { fact_result("end", io_destroy(appenders[index].context)); }
+}
+
 static const struct test_case cases[] = {
     {"no-threads-from-the-beginning", no_threads_from_the_beginning},
     {"no-threads-any-more", no_threads_any_more},
     {"no-descriptors-from-the-beginning", no_descriptors_from_the_beginning},
     {"no-descriptors-any-more", no_descriptors_any_more},
+    {"appends-without-a-worker", appends_without_a_worker},
     {"rings-are-refused-early", rings_are_refused_early},
     {"rings-are-refused-late", rings_are_refused_late},
     {"rings-cannot-be-entered-early", rings_cannot_be_entered_early},

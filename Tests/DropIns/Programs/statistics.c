@@ -5,6 +5,40 @@
 #include <poll.h>
 #include <sys/resource.h>
 
+/// From now on what is not async-signal-safe ends the process: a handler may have interrupted it.
+static volatile sig_atomic_t is_in_handler;
+
+static void check_handler(const char *what) {
+    if (!is_in_handler) { return; }
+    if (write(2, what, strlen(what)) < 0) { abort(); }
+    abort();
+}
+
+extern void *__libc_malloc(size_t), *__libc_memalign(size_t, size_t);
+void *malloc(size_t size) {
+    check_handler("malloc in a handler\n");
+    return __libc_malloc(size);
+}
+int posix_memalign(void **memory, size_t alignment, size_t size) {
+    check_handler("posix_memalign in a handler\n");
+    *memory = __libc_memalign(alignment, size);
+    return *memory ? 0 : ENOMEM;
+}
+void *aligned_alloc(size_t alignment, size_t size) {
+    check_handler("aligned_alloc in a handler\n");
+    return __libc_memalign(alignment, size);
+}
+char *strerror(int number) {
+    check_handler("strerror in a handler\n");
+    return (char *)strerrordesc_np(number);
+}
+
+static void end_in_handler(int signal) {
+    (void)signal;
+    is_in_handler = 1;
+    _exit(3);
+}
+
 enum { READ_COUNT = 40 };
 
 static uint8_t bytes[READ_COUNT][512];
@@ -89,9 +123,11 @@ int main(int count, char **arguments) {
     if (strcmp(way, "unused") == 0) { return 3; }
     if (strcmp(way, "own-file") == 0) { put_file_in_place_of_errors(); }
     if (strcmp(way, "broken-pipe") == 0) { put_broken_pipe_in_place_of_errors(); }
-    if (strcmp(way, "no-threads") == 0) {
+    if (strcmp(way, "no-threads") == 0 || strcmp(way, "no-threads-and-a-handler") == 0) {
         use_without_threads();
-        return 3;
+        if (strcmp(way, "no-threads") == 0) { return 3; }
+        signal(SIGUSR1, end_in_handler);
+        raise(SIGUSR1);
     }
     if (strcmp(way, "kernels") == 0) {
         use_what_is_the_kernels();
@@ -100,6 +136,10 @@ int main(int count, char **arguments) {
     use();
     if (strcmp(way, "children") == 0) { use_in_children(4); }
     if (strcmp(way, "_exit") == 0) { _exit(3); }
+    if (strcmp(way, "handler") == 0) {
+        signal(SIGUSR1, end_in_handler);
+        raise(SIGUSR1);
+    }
     if (strcmp(way, "vfork") == 0) {
         pid_t child = vfork();
         if (child == 0) { _exit(0); }

@@ -309,6 +309,123 @@ static void exit_with_operations_in_flight(void) {
     exit(0);
 }
 
+/// After direct transfers, which the library leaves to the kernel, the kernel waits in a submission for data that comes
+/// later.
+static struct iocb late_read;
+
+static void *submit_late_read(void *submitted) {
+    waiting_thread = gettid();
+    *(long *)submitted = submit_one(context, &late_read);
+    // Whoever looks finds it asleep, wherever it waits.
+    pause();
+    return NULL;
+}
+
+static void leave_pause(int signal) { (void)signal; }
+
+static void a_submission_that_waits_holds_up_nobody(void) {
+    sigaction(SIGUSR1, &(struct sigaction){.sa_handler = leave_pause}, NULL);
+    int direct = new_file(O_RDONLY | O_DIRECT, 8192, 1);
+    file = new_file(O_RDONLY, 65536, 1);
+    context = new_context(8);
+    uint8_t *memory = aligned_memory(8192);
+    fact_performed("direct", context, block(IOCB_CMD_PREAD, direct, memory, 4096, 0));
+    if (pipe(ends) != 0) { broken("pipe"); }
+    late_read = block(IOCB_CMD_PREAD, ends[0], memory, 5, 0);
+    long submitted = 0, read_count = 0;
+    waiting_thread = 0;
+    pthread_t other = start_thread(submit_late_read, &submitted);
+    while (!waiting_thread) { sched_yield(); }
+    waits_in_kernel(waiting_thread);
+    for (int round = 0; round < 40; round++) {
+        read_count += perform(context, block(IOCB_CMD_PREAD, file, memory + 4096, 512, round * 512)) == 512;
+    }
+    fact("buffered reads meanwhile", "%ld", read_count);
+    if (write(ends[1], "later", 5) != 5) { broken("write"); }
+    fact_result("the late read", next_event(context).res);
+    waits_in_kernel(waiting_thread);
+    pthread_kill(other, SIGUSR1);
+    pthread_join(other, NULL);
+    fact_result("its submission", submitted);
+    fact_performed("a read afterwards", context, block(IOCB_CMD_PREAD, file, memory + 4096, 512, 0));
+    fact_result("end", io_destroy(context));
+}
+
+enum { MANY = 40, MANY_WAITERS = 3 };
+
+/// Threads that wait for many events in the kernel when the library takes over, and must be woken for that.
+static volatile pid_t many_waiters[MANY_WAITERS];
+
+static void *wait_for_many(void *argument) {
+    many_waiters[(long)argument] = gettid();
+    struct io_event events[MANY];
+    return (void *)(long)io_getevents(context, MANY, MANY, events, NULL);
+}
+
+static long submit_many(uint8_t *memory) {
+    static struct iocb reads[MANY];
+    struct iocb *list[MANY];
+    for (int index = 0; index < MANY; index++) {
+        reads[index] = block(IOCB_CMD_PREAD, file, memory, 16, 0);
+        list[index] = &reads[index];
+    }
+    return io_submit(context, MANY, list);
+}
+
+static void waking_waiters_takes_no_places(void) {
+    file = new_file(O_RDONLY, 4096, 1);
+    context = new_context(MANY);
+    uint8_t memory[16];
+    pthread_t waiters[MANY_WAITERS];
+    for (long index = 0; index < MANY_WAITERS; index++) {
+        waiters[index] = start_thread(wait_for_many, (void *)index);
+        while (!many_waiters[index]) { sched_yield(); }
+        waits_in_kernel(many_waiters[index]);
+    }
+    struct iocb read = block(IOCB_CMD_PREAD, file, memory, 16, 0);
+    for (int accepted = 0; accepted < MANY * MANY_WAITERS;) {
+        if (submit_one(context, &read) == 1) { accepted++; } else { sched_yield(); }
+    }
+    for (int index = 0; index < MANY_WAITERS; index++) {
+        void *taken = NULL;
+        pthread_join(waiters[index], &taken);
+        fact_result("taken", (long)taken);
+    }
+    fact_result("accepted at once", submit_many(memory));
+    fact_result("end", io_destroy(context));
+}
+
+enum { APPENDERS = 6, APPENDS = 400 };
+
+/// Appends and syncs, in a context of its own. Nothing that is noted of an append may outlast it: a sync waits for the
+/// writes before it.
+static void *append_and_sync(void *done) {
+    io_context_t own = new_context(4);
+    uint8_t byte = 'a';
+    struct iocb append = block(IOCB_CMD_PWRITE, file, &byte, 1, 0), sync = block(IOCB_CMD_FDSYNC, file, NULL, 0, 0);
+    struct iocb *both[2] = {&append, &sync};
+    for (int round = 0; round < APPENDS; round++) {
+        int count = round % 50 == 49 ? 2 : 1;
+        if (io_submit(own, count, both) != count) { broken("io_submit"); }
+        for (int left = count; left > 0; left--) { *(long *)done += next_event(own).res; }
+    }
+    io_destroy(own);
+    return NULL;
+}
+
+static void appends_of_many_threads_end(void) {
+    file = new_file(O_RDWR | O_APPEND, 0, 1);
+    pthread_t threads[APPENDERS];
+    long done[APPENDERS] = {0}, sum = 0;
+    for (int index = 0; index < APPENDERS; index++) { threads[index] = start_thread(append_and_sync, &done[index]); }
+    for (int index = 0; index < APPENDERS; index++) {
+        pthread_join(threads[index], NULL);
+        sum += done[index];
+    }
+    fact_result("appended", sum);
+    fact_result("size", lseek(file, 0, SEEK_END));
+}
+
 static const struct test_case cases[] = {
     {"one-context-for-all", one_context_for_all},
     {"waiters-share-the-events", waiters_share_the_events},
@@ -321,6 +438,9 @@ static const struct test_case cases[] = {
     {"a-context-each", a_context_each},
     {"ended-under-its-users", ended_under_its_users},
     {"exit-with-operations-in-flight", exit_with_operations_in_flight},
+    {"a-submission-that-waits-holds-up-nobody", a_submission_that_waits_holds_up_nobody},
+    {"appends-of-many-threads-end", appends_of_many_threads_end},
+    {"waking-waiters-takes-no-places", waking_waiters_takes_no_places},
 };
 
 int main(int count, char **arguments) { return run_cases(count, arguments, cases, CASE_COUNT(cases)); }

@@ -18,6 +18,10 @@ const char *drop_in_trusted_environment(const char *name);
 /// The file name of the program, without its directory.
 const char *drop_in_program_name(void);
 
+/// The text of an error, untranslated; NULL for an unknown one. Async-signal-safe, unlike strerror(3), which takes the
+/// locks of the locale.
+const char *drop_in_error_text(int error);
+
 /// Whether the program runs under valgrind.
 _Bool drop_in_is_on_valgrind(void);
 

@@ -71,6 +71,7 @@ extension TextBuffer {
         case (.firstOperation, _): append("the first operation: ")
         case (.descriptors, _), (.configuration, _), (nil, _): append("setting up: ")
         }
-        append(cString: strerror(errno), limit: 80)
+        guard let text = drop_in_error_text(errno) else { return append(UInt64(UInt32(bitPattern: errno))) }
+        append(cString: text, limit: 80)
     }
 }

@@ -191,7 +191,7 @@ struct StatisticsCells: BitwiseCopyable {
 
     /// Maps the pages. Called before the program's first instruction, or never.
     static func map() {
-        let size = (24 + 2 * Histogram.cellCount) * MemoryLayout<Cell>.stride + textSize
+        let size = (24 + 2 * Histogram.cellCount) * MemoryLayout<Cell>.stride + textSize + pathSize
         let result = Kernel.mmap(size, CK_PROT_READ | CK_PROT_WRITE, CK_MAP_PRIVATE | CK_MAP_ANONYMOUS, -1, 0)
         guard result > 0, let start = UnsafeMutableRawPointer(bitPattern: result) else { return }
         Kernel.madvise(start, size, CK_MADV_WIPEONFORK)
@@ -200,11 +200,16 @@ struct StatisticsCells: BitwiseCopyable {
 
     /// Not more than PIPE_BUF, so that a write to a pipe is atomic.
     private static var textSize: Int { 4096 }
+    /// PATH_MAX.
+    private static var pathSize: Int { 4096 }
 
-    /// The memory in which the summary is composed.
-    var text: UnsafeMutableBufferPointer<UInt8> {
-        let start = UnsafeMutableRawPointer(base + 24 + 2 * Histogram.cellCount)
-        return UnsafeMutableBufferPointer(start: start.assumingMemoryBound(to: UInt8.self), count: Self.textSize)
+    /// The memory in which the summary is composed, and the name of its file: none can be allocated in a signal handler.
+    var text: UnsafeMutableBufferPointer<UInt8> { bytes(at: 0, Self.textSize) }
+    var path: UnsafeMutableBufferPointer<UInt8> { bytes(at: Self.textSize, Self.pathSize) }
+
+    private func bytes(at offset: Int, _ count: Int) -> UnsafeMutableBufferPointer<UInt8> {
+        let start = UnsafeMutableRawPointer(base + 24 + 2 * Histogram.cellCount) + offset
+        return UnsafeMutableBufferPointer(start: start.assumingMemoryBound(to: UInt8.self), count: count)
     }
 
     func noteUse(_ now: Nanoseconds) {

@@ -10,8 +10,9 @@ private struct Destination {
     /// The file that standard error was then; nil if it was closed.
     var standardError: FileIdentity?
 
-    /// Writes the text with one write(2), so that the summaries of several processes do not interleave.
-    func write(_ text: UnsafeBufferPointer<UInt8>) {
+    /// Writes the text with one write(2), so that the summaries of several processes do not interleave. `memory` is for
+    /// the name of the file.
+    func write(_ text: UnsafeBufferPointer<UInt8>, _ memory: UnsafeMutableBufferPointer<UInt8>) {
         guard let path else {
             // The program may have closed standard error and opened a file of its own under that number. Another file
             // is written to only if it is open with O_APPEND, as a log is.
@@ -20,36 +21,34 @@ private struct Destination {
             if isLog || standardError?.isSame(as: now) == true { writeOnce(2, text) }
             return
         }
-        let file = Self.open(path)
+        let file = Self.open(path, memory)
         guard file >= 0 else { return report("aio: the file that AIO_STATS names cannot be opened for writing\n") }
         writeOnce(file, text)
         Kernel.close(file)
     }
 
     /// Opens the file. In the path, %p stands for the process ID and %% for a per cent sign.
-    private static func open(_ path: UnsafePointer<CChar>) -> Int32 {
-        withUnsafeTemporaryAllocation(of: UInt8.self, capacity: 4096) { memory in
-            var name = TextBuffer(memory)
-            var index = 0
-            while path[index] != 0 {
-                let byte = UInt8(bitPattern: path[index])
-                switch (byte, UInt8(bitPattern: path[index + 1])) {
-                case (UInt8(ascii: "%"), UInt8(ascii: "p")):
-                    name.append(UInt64(Kernel.processID()))
-                    index += 2
-                case (UInt8(ascii: "%"), UInt8(ascii: "%")):
-                    name.append(byte: byte)
-                    index += 2
-                default:
-                    name.append(byte: byte)
-                    index += 1
-                }
+    private static func open(_ path: UnsafePointer<CChar>, _ memory: UnsafeMutableBufferPointer<UInt8>) -> Int32 {
+        var name = TextBuffer(memory)
+        var index = 0
+        while path[index] != 0 {
+            let byte = UInt8(bitPattern: path[index])
+            switch (byte, UInt8(bitPattern: path[index + 1])) {
+            case (UInt8(ascii: "%"), UInt8(ascii: "p")):
+                name.append(UInt64(Kernel.processID()))
+                index += 2
+            case (UInt8(ascii: "%"), UInt8(ascii: "%")):
+                name.append(byte: byte)
+                index += 2
+            default:
+                name.append(byte: byte)
+                index += 1
             }
-            name.append(byte: 0)
-            // The buffer drops whatever exceeds it, the terminating zero included.
-            guard name.count < memory.count, let start = memory.baseAddress else { return -1 }
-            return start.withMemoryRebound(to: CChar.self, capacity: name.count) { drop_in_open_for_appending($0) }
         }
+        name.append(byte: 0)
+        // The buffer drops whatever exceeds it, the terminating zero included.
+        guard name.count < memory.count, let start = memory.baseAddress else { return -1 }
+        return start.withMemoryRebound(to: CChar.self, capacity: name.count) { drop_in_open_for_appending($0) }
     }
 
     private func writeOnce(_ file: Int32, _ text: UnsafeBufferPointer<UInt8>) {
@@ -131,12 +130,13 @@ private func absolutePath(_ path: UnsafePointer<CChar>) -> UnsafeMutablePointer<
 }
 
 /// Called when the process ends by exit(3) or _exit(2). Writes the summary if one is requested and the library was
-/// used. It takes no lock and allocates nothing: _exit(2) may be called anywhere, also in a signal handler.
+/// used. It takes no lock, allocates nothing and calls what is async-signal-safe alone: _exit(2) may be called anywhere,
+/// also in a signal handler.
 @c(drop_in_process_ends)
 func processEnds() {
     let destination = UnsafeMutablePointer<Destination>(bitPattern: destinationAddress.load(ordering: .relaxed))
     guard let destination, let cells = StatisticsCells.current, cells.isUsed, cells.beginEnd() else { return }
     var text = TextBuffer(cells.text)
     text.appendSummary(cells)
-    destination.pointee.write(UnsafeBufferPointer(rebasing: cells.text[..<text.count]))
+    destination.pointee.write(UnsafeBufferPointer(rebasing: cells.text[..<text.count]), cells.path)
 }

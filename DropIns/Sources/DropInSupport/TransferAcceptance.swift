@@ -1,0 +1,97 @@
+public import AIOCore
+
+/// What becomes of a read or write that is submitted. Both libraries decide it here, in one order:
+///
+/// 1. The open flags and the access mode (`OpenFlags`), between which libaio checks what only it has.
+/// 2. The page cache, in the call (`decide`).
+/// 3. The file, joined or identified, and its kind (`decide`).
+/// 4. For a stream: whether the call may wait, and whether a write is whole (`decide`).
+/// 5. For a file: its flags as of submission (`fixFlags`).
+/// 6. The hold of the file (`Carrier.hold`), unless it was joined.
+/// 7. A worker or the loop (`Carrier.carry`).
+///
+/// Between 4 and 7 each library has its own order of operations: lanes, syncs and notifications.
+public struct TransferAcceptance {
+    public private(set) var transfer: Transfer
+    /// The file that the number names, once `decide` has asked for it.
+    public private(set) var file = FileIdentity()
+    /// Whether the transfer's descriptor is a hold of the file, which the caller releases.
+    public private(set) var isHeld = false
+    private let openFlags: OpenFlags
+    private let byteCount: Int
+
+    /// What the caller does with the transfer.
+    public enum Decision {
+        /// Completes it: it was carried out in the call.
+        case served(Int)
+        /// Hands it over.
+        case file
+        /// Hands it over, or attempts it once if the file is open with O_NONBLOCK.
+        case stream(isNonBlocking: Bool)
+        /// The file is a directory or another one that has no data.
+        case other
+    }
+
+    /// The descriptor has not been classified: mostly it is a buffered file, as it is assumed to be.
+    @inline(__always)
+    public init(_ transfer: Transfer, byteCount: Int, _ openFlags: OpenFlags) {
+        self.transfer = transfer
+        self.byteCount = byteCount
+        self.openFlags = openFlags
+    }
+
+    /// Decides. `carrier` is where operations on the file may have a hold of it that this one joins; it is asked for if
+    /// the page cache does not have the data.
+    @inline(__always)
+    public mutating func decide<Record>(
+        _ guess: borrowing CacheGuess, joining carrier: @autoclosure () -> Carrier<Record>?
+    ) -> Decision {
+        if !openFlags.isDirect, let result = transfer.servedInTheCall(guess, byteCount: byteCount) {
+            return .served(result)
+        }
+        return decideUncached(carrier())
+    }
+
+    private mutating func decideUncached<Record>(_ carrier: Carrier<Record>?) -> Decision {
+        transfer.form.insert(.cacheMissed)
+        identify(joining: carrier)
+        switch transfer.descriptor.kind {
+        case .buffered, .direct, .unknown: return .file
+        case .other: return .other
+        case .stream: return prepareForStream()
+        }
+    }
+
+    private mutating func identify<Record>(joining carrier: Carrier<Record>?) {
+        if let joined = carrier?.join(transfer.descriptor.number) {
+            (transfer.descriptor, file) = joined
+            // The file may have been switched since the hold was made.
+            transfer.descriptor.kind = openFlags.isDirect ? .direct : .buffered
+            isHeld = true
+        } else {
+            (transfer.descriptor, file) = Descriptor.identify(transfer.descriptor.number)
+        }
+    }
+
+    private mutating func prepareForStream() -> Decision {
+        if transfer.isWrite, transfer.isVectored, byteCount == 0 {
+            // writev(2) without bytes would return before it asks the file.
+            (transfer.base, transfer.count) = (nil, 0)
+            transfer.form.remove(.vectored)
+        }
+        // Without O_NONBLOCK or RWF_NOWAIT a write returns when all is written.
+        if transfer.isWrite, !openFlags.isNonBlocking, !transfer.flags.contains(.noWait) {
+            transfer.form.insert(.whole)
+        }
+        return .stream(isNonBlocking: openFlags.isNonBlocking)
+    }
+
+    /// For a file, before it is held: its flags stay in effect as they are now.
+    public mutating func fixFlags<Record>(for carrier: @autoclosure () -> Carrier<Record>?) {
+        guard transfer.isWrite else { return }
+        transfer.fix(openFlags, knowsNoAppend: carrier()?.knowsNoAppend ?? false)
+    }
+
+    /// Whether the transfer writes to the end of a file, after `fixFlags`.
+    public var isAppend: Bool { transfer.isWrite && transfer.flags.contains(.append) }
+}
