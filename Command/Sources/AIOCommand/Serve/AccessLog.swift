@@ -1,7 +1,7 @@
 import AIO
 import Synchronization
 
-/// The access log: one line per request on standard output, in the common log format.
+/// The access log: one line per request, in the common log format.
 final class AccessLog: Sendable {
     private struct State {
         var lines: [UInt8] = []
@@ -20,9 +20,9 @@ final class AccessLog: Sendable {
     /// Bytes buffered for writing. Requests wait while the buffer holds more.
     private static var sizeMax: Int { 1 << 20 }
 
-    init(_ runtime: IORuntime) {
-        self.runtime = runtime
-        writer = .standardOutput(runtime: runtime)
+    init(to writer: StreamWriter) {
+        self.writer = writer
+        runtime = writer.runtime
     }
 
     /// Logs a request; nil stands for bytes that were not a valid request.

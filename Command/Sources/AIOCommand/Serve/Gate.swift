@@ -13,6 +13,9 @@ final class Gate: Sendable {
 
     init(width: Int) { state = Mutex(State(free: width)) }
 
+    /// The entries in memory, of tasks that wait and of tasks that have entered.
+    var storedCount: Int { state.withLock { $0.waiting.count } }
+
     func enter() async {
         await withCheckedContinuation { continuation in
             let isFree = state.withLock { state in

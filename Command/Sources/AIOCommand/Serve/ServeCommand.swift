@@ -75,7 +75,7 @@ struct ServeCommand: AsyncParsableCommand {
         let folder = try await ServedFolder(path, runtime)
         do {
             let listener = try await ListenAddress.listen(on: ListenAddress.resolve(listen, runtime), runtime)
-            let log = accessLog ? AccessLog(runtime) : nil
+            let log = accessLog ? AccessLog(to: .standardOutput(runtime: runtime)) : nil
             let server = Server(Service(folder, limits, listsFolders: listing, log, runtime), listener)
             do {
                 try greet(path, try listener.localAddress(), limits, runtime)
@@ -83,8 +83,7 @@ struct ServeCommand: AsyncParsableCommand {
                 await server.stop()
                 throw error
             }
-            try await run(server, until: signals)
-            await log?.finish(until: server.service.stopDeadline)
+            try await server.run(until: signals)
         } catch {
             try? await folder.file.close()
             throw error
@@ -100,26 +99,5 @@ struct ServeCommand: AsyncParsableCommand {
         try Console.write(
             "aio: \(path) is served at \(url) by \(loops), \(limits.connections) connections at most; "
                 + "engine \(runtime.selection.engine): \(runtime.selection.reason)\n")
-    }
-
-    /// Serves until a signal arrives or accepting fails.
-    private func run(_ server: Server, until signals: Signals) async throws {
-        let runtime = server.service.runtime
-        let accepting = Task(executorPreference: runtime.loops[0]) { try await server.accept() }
-        let watcher = Task(executorPreference: runtime.loops[0]) { await Self.wait(for: signals) }
-        let stopper = Task(executorPreference: runtime.loops[0]) {
-            await watcher.value
-            await server.stop()
-        }
-        let result = await accepting.result
-        if case .failure = result { watcher.cancel() }
-        await stopper.value
-        try result.get()
-    }
-
-    /// Waits for the first signal, then restores the default action: a second signal ends the process at once.
-    private static func wait(for signals: Signals) async {
-        _ = try? await signals.next()
-        try? await signals.close()
     }
 }
