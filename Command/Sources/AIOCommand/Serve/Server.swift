@@ -26,8 +26,8 @@ struct Server {
         let result = await accepting.result
         if case .failure = result { watcher.cancel() }
         await stopper.value
-        try result.get()
         await service.log?.finish(until: service.stopDeadline)
+        try result.get()
     }
 
     /// Waits for the first signal, then restores the default action: a second signal ends the process at once.
