@@ -57,6 +57,38 @@ import UnitSupport
         }
     }
 
+    /// Whatever the number of descriptors is at which the first attempt to open it fails.
+    @Test func standardInputIsHashedOnceThereAreDescriptors() throws {
+        try withCommandFolder { folder in
+            try Data("not this".utf8).write(to: URL(filePath: "\(folder)/-"))
+            let digest = "2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824  -\n"
+            for limit in 4..<32 {
+                let process = Process()
+                process.executableURL = URL(filePath: "/bin/sh")
+                process.arguments = ["-c", "ulimit -Sn \(limit); exec \"$0\" hash -", CommandRun.aio.path]
+                process.currentDirectoryURL = URL(filePath: folder)
+                let (input, output, errors) = (Pipe(), Pipe(), Pipe())
+                (process.standardInput, process.standardOutput, process.standardError) = (input, output, errors)
+                try process.run()
+                try? input.fileHandleForWriting.write(contentsOf: Data("hello".utf8))
+                try? input.fileHandleForWriting.close()
+                let identifier = process.processIdentifier
+                let isStarved = {
+                    let open = try? FileManager.default.contentsOfDirectory(atPath: "/proc/\(identifier)/fd")
+                    return open?.count == limit
+                }
+                #expect(eventually { !process.isRunning || isStarved() })
+                _ = try CommandRun(["prlimit", "--pid", "\(identifier)", "--nofile=1024:"], in: "/")
+                let text = String(decoding: output.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self)
+                let complaint = String(decoding: errors.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self)
+                process.waitUntilExit()
+                // With too few, no engine starts.
+                let isWithoutEngine = process.terminationStatus == 1 && complaint.contains("EMFILE")
+                #expect(text == digest || isWithoutEngine, "\(limit): \(text)\(complaint)")
+            }
+        }
+    }
+
     @Test func standardInputIsHashedByADash() throws {
         try withCommandFolder { folder in
             let ours = try CommandRun(["aio", "hash", "-"], in: folder, input: Array("hello".utf8))

@@ -15,15 +15,16 @@ struct HashCheck {
             report(path, hash, lines[index].digest)
             try output.flushIfLarge()
         }
-        try await withThrowingTaskGroup(of: (Int, [FileHash]).self) { group in
-            for line in lines {
-                let status = line.name.isStandardInput ? nil : try? await FileSystem.status(of: line.name)
-                try await queue.add(
-                    HashedFile(path: line.name), size: status.map { $0.isRegularFile ? $0.size : nil } ?? nil, &group)
+        try await output.flushing {
+            try await withThrowingTaskGroup(of: (Int, [FileHash]).self) { group in
+                for line in lines {
+                    let status = line.name.isStandardInput ? nil : try? await FileSystem.status(of: line.name)
+                    let size = status.flatMap { $0.isRegularFile ? $0.size : nil }
+                    try await queue.add(HashedFile(path: line.name), size: size, &group)
+                }
+                try await queue.finish(&group)
             }
-            try await queue.finish(&group)
         }
-        try output.flush()
         if badCount > 0 {
             let text = badCount == 1 ? "1 line is" : "\(badCount) lines are"
             Console.complain("\(list): \(text) not as `aio hash` or sha256sum writes them; the others count")

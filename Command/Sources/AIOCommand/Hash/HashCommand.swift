@@ -46,11 +46,12 @@ struct HashCommand: AsyncParsableCommand {
             }
             try output.flushIfLarge()
         }
-        try await withThrowingTaskGroup(of: (Int, [FileHash]).self) { group in
-            for root in roots { try await add(root, to: queue, complaints, &group) }
-            try await queue.finish(&group)
+        try await output.flushing {
+            try await withThrowingTaskGroup(of: (Int, [FileHash]).self) { group in
+                for root in roots { try await add(root, to: queue, complaints, &group) }
+                try await queue.finish(&group)
+            }
         }
-        try output.flush()
         return complaints.count
     }
 
