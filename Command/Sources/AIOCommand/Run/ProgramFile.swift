@@ -13,7 +13,7 @@ struct ProgramFile {
             return file
         }
         var refusal: NotStarted?
-        for folder in folders {
+        for folder in folders where !name.isEmpty {
             let file = ProgramFile(path: folder.isEmpty ? "./\(name)" : "\(folder)/\(name)")
             guard access(file.path, F_OK) == 0 else { continue }
             guard let reason = file.refusal else { return file }
@@ -32,6 +32,8 @@ struct ProgramFile {
         var state = stat()
         guard stat(path, &state) == 0 else { return refusal(errno) }
         guard state.st_mode & S_IFMT != S_IFDIR else { return refusal(EISDIR) }
+        // execve(2) executes regular files alone.
+        guard state.st_mode & S_IFMT == S_IFREG else { return refusal(EACCES) }
         return access(path, X_OK) == 0 ? nil : refusal(errno)
     }
 
