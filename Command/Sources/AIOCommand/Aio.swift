@@ -67,9 +67,8 @@ struct Aio: AsyncParsableCommand {
 
     /// The subcommand that the arguments name; after `bench`, also the bench.
     private static func subcommands(_ arguments: ArraySlice<String>) -> [String] {
-        guard let first = arguments.first, ["bench", "run", "copy", "du", "hash", "serve"].contains(first) else {
-            return []
-        }
+        let names = configuration.subcommands.compactMap { $0.configuration.commandName }
+        guard let first = arguments.first, names.contains(first) else { return [] }
         guard first == "bench" else { return [first] }
         let benches = BenchCommand.configuration.subcommands.compactMap { $0.configuration.commandName }
         let second = arguments.dropFirst().first.flatMap { benches.contains($0) ? $0 : nil }

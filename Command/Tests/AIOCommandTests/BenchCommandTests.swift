@@ -33,7 +33,8 @@ import UnitSupport
 
     @Test(arguments: [
         (["echo", "--peer", "/no/such/program"], "No such file"), (["echo", "--peer", "no-such-program"], "in PATH"),
-        (["echo", "--peer", "/etc/passwd"], "is not a program"), (["echo", "--peer", "/"], "is not a program"),
+        (["echo", "--peer", "/etc/passwd"], "/etc/passwd: Permission denied"), (["echo", "--peer", "/"], "/: Is a directory"),
+        (["echo", "--peer", "/dev/null"], "/dev/null: Permission denied"), (["echo", "--peer", ""], "in PATH"),
         (["echo", "--peer", "true"], "did not say where it listens"),
         (["echo", "--peer", "echo"], "said `127.0.0.1:0`"),
         (["echo", "--json", "/no/such/file"], "No such file"), (["pipe", "--json", "/"], "is a directory"),
@@ -43,6 +44,50 @@ import UnitSupport
         let run = try BenchRun(arguments + Self.short + ["--engines", "none"])
         #expect(run.status == 1 && run.output == "" && run.left == [])
         #expect(run.complaints.count == 1 && run.errors.contains(reason), "\(run.errors)")
+    }
+
+    /// As a shell finds it: past folders and files that cannot be executed, and in the working directory for an empty
+    /// or relative name in PATH.
+    @Test(arguments: ["folder:file:good", "folder:", ":folder", "$PWD/folder:$PWD/good"])
+    func aPeerIsFoundAsByAShell(_ path: String) throws {
+        let wrapper = [
+            "sh", "-c",
+            """
+            mkdir -p folder/the-peer good file; echo > file/the-peer
+            printf '#!/bin/sh\\necho it is the peer' > good/the-peer; chmod +x good/the-peer; cp good/the-peer .
+            PATH=\(path) exec "$@"
+            """, "sh",
+        ]
+        let run = try BenchRun(["echo", "--peer", "the-peer", "--engines", "none"] + Self.short, wrapper: wrapper)
+        #expect(run.status == 1 && run.errors.contains("said `it is the peer`"), "\(run.errors)")
+    }
+
+    @Test func aPeerThatNobodyMayExecuteIsNamed() throws {
+        let wrapper = ["sh", "-c", "mkdir file; echo > file/the-peer; PATH=file:$PATH exec \"$@\"", "sh"]
+        let run = try BenchRun(["echo", "--peer", "the-peer", "--engines", "none"] + Self.short, wrapper: wrapper)
+        #expect(run.status == 1 && run.errors.contains("file/the-peer: Permission denied"), "\(run.errors)")
+    }
+
+    @Test(arguments: [("0", "aio_read"), ("100", "aio_write")])
+    func theCallOfPOSIXAIOThatFailedIsNamed(_ percent: String, _ call: String) async throws {
+        guard let compiler = Environment.path(ofTool: "gcc") ?? Environment.path(ofTool: "cc") else {
+            try Test.cancel("\(skipped("no C compiler is installed"))")
+        }
+        try await Environment.withScratch { folder in
+            let source = """
+                #include <errno.h>
+                int aio_read(void *block) { errno = EAGAIN; return -1; }
+                int aio_write(void *block) { errno = EAGAIN; return -1; }
+                """
+            try source.write(toFile: "\(folder)/refusing.c", atomically: false, encoding: .utf8)
+            let library = "\(folder)/refusing.so"
+            let made = try await Command([compiler, "-shared", "-fPIC", "-o", library, "\(folder)/refusing.c"]).run()
+            try #require(made.succeeded, "\(made.errors)")
+            let run = try BenchRun(
+                ["--size", "1M", "--peers", "posix-aio", "--engines", "none", "--write", percent] + Self.short,
+                wrapper: ["LD_PRELOAD=\(library)"])
+            #expect(run.status == 1 && run.errors.contains("\(call): Resource temporarily"), "\(run.errors)")
+        }
     }
 
     @Test func pipesAreMeasuredOnOneLoopAndOnTwo() throws {

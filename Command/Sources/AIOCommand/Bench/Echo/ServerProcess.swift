@@ -70,7 +70,9 @@ final class ServerProcess {
         posix_spawnattr_setflags(&attributes, Int16(POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF))
         // The copies lie above the target numbers, so that no dup2 overwrites a descriptor that is still needed.
         let copies = inherited.map { fcntl($0, F_DUPFD_CLOEXEC, 3 + Int32(inherited.count)) }
-        defer { for copy in copies { Kernel.close(copy) } }
+        let failure = errno
+        defer { for copy in copies where copy >= 0 { Kernel.close(copy) } }
+        guard copies.allSatisfy({ $0 >= 0 }) else { throw Failure("dup", result: -Int(failure)) }
         for (index, copy) in copies.enumerated() {
             posix_spawn_file_actions_adddup2(&actions, copy, 3 + Int32(index))
         }

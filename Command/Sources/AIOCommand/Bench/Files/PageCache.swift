@@ -46,8 +46,7 @@ extension TestFile {
         let memory = BlockMemory(blockSize: chunk, count: 1)
         for offset in stride(from: 0, to: size, by: chunk) {
             try Interruption.check()
-            let result = Kernel.pread(descriptor.number, memory[0], min(chunk, size - offset), Int64(offset))
-            guard result > 0 else { throw Failure("\(name): read", result: result) }
+            try readWhole(memory[0], count: min(chunk, size - offset), at: offset)
         }
     }
 }

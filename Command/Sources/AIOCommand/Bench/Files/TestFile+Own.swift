@@ -27,13 +27,13 @@ extension TestFile {
                 try Interruption.check()
                 progress.show("reading \(name)", share: Double(block) / Double(shape.blockCount))
             }
-            try readBlock(memory[0], count: shape.blockSize, at: block * shape.stride)
+            try readWhole(memory[0], count: shape.blockSize, at: block * shape.stride)
             checksums.record(memory[0], count: shape.blockSize, block: block)
         }
         return checksums
     }
 
-    private func readBlock(_ memory: UnsafeMutableRawPointer, count: Int, at offset: Int) throws(Failure) {
+    func readWhole(_ memory: UnsafeMutableRawPointer, count: Int, at offset: Int) throws(Failure) {
         var done = 0
         while done < count {
             let result = Kernel.pread(descriptor.number, memory + done, count - done, Int64(offset + done))
