@@ -6,8 +6,8 @@ import Glibc
 struct Aio: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "aio",
-        abstract: "Shows what asynchronous I/O this machine can do, measures it, and gives it to other programs.",
-        discussion: "Exit status: 0 success, 1 failure, 2 wrong usage, 130 interrupted.",
+        abstract: "Probe, measure and use asynchronous I/O on this machine.",
+        discussion: "Exit status: 0 success, 1 failure, 2 usage error, 130 interrupted.",
         // No release exists yet, so there is no version number.
         version: "aio (swift-aio) unreleased",
         subcommands: [

@@ -33,10 +33,11 @@ import UnitSupport
 
     @Test(arguments: [
         (["echo", "--peer", "/no/such/program"], "No such file"), (["echo", "--peer", "no-such-program"], "in PATH"),
-        (["echo", "--peer", "/etc/passwd"], "/etc/passwd: Permission denied"), (["echo", "--peer", "/"], "/: Is a directory"),
+        (["echo", "--peer", "/etc/passwd"], "/etc/passwd: Permission denied"),
+        (["echo", "--peer", "/"], "/: Is a directory"),
         (["echo", "--peer", "/dev/null"], "/dev/null: Permission denied"), (["echo", "--peer", ""], "in PATH"),
-        (["echo", "--peer", "true"], "did not say where it listens"),
-        (["echo", "--peer", "echo"], "said `127.0.0.1:0`"),
+        (["echo", "--peer", "true"], "printed no address"),
+        (["echo", "--peer", "echo"], "printed 127.0.0.1:0: "),
         (["echo", "--json", "/no/such/file"], "No such file"), (["pipe", "--json", "/"], "is a directory"),
         (["mixed", "--directory", "/no/such/folder"], "No such file"),
     ])
@@ -59,7 +60,7 @@ import UnitSupport
             """, "sh",
         ]
         let run = try BenchRun(["echo", "--peer", "the-peer", "--engines", "none"] + Self.short, wrapper: wrapper)
-        #expect(run.status == 1 && run.errors.contains("said `it is the peer`"), "\(run.errors)")
+        #expect(run.status == 1 && run.errors.contains("printed \"it is the peer\""), "\(run.errors)")
     }
 
     @Test func aPeerThatNobodyMayExecuteIsNamed() throws {
@@ -150,7 +151,7 @@ import UnitSupport
         let run = try BenchRun(
             ["mixed", "--size", "1M", "--duration", "5", "--rounds", "1", "--engines", "none"])
         #expect(run.status == 1 && run.output == "" && run.left == [])
-        #expect(run.complaints.count == 1 && run.errors.contains("give a larger --size"), "\(run.errors)")
+        #expect(run.complaints.count == 1 && run.errors.contains("raise --size"), "\(run.errors)")
     }
 
     @Test func withoutRoomForTheConnectionsTheLimitIsNamed() throws {

@@ -103,7 +103,7 @@ import UnitSupport
             // Unless it was through by then.
             guard process.terminationStatus == 130 else { return }
             let count = names().count
-            #expect(complaint.contains(count == 1 ? "1 file is copied" : "\(count) files are copied"), "\(complaint)")
+            #expect(complaint.contains(count == 1 ? "1 file was copied" : "\(count) files were copied"), "\(complaint)")
             #expect(!complaint.contains("nothing is left behind"))
             var status = stat()
             #expect(lstat("\(folder)/copy", &status) == 0 && status.st_mode & 0o7777 == 0o711)

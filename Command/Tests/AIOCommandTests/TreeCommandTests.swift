@@ -162,7 +162,9 @@ import UnitSupport
             }
             let script = "\"$AIO\" \(command.joined(separator: " ")) > /dev/full"
             let run = try run(["sh", "-c", script], in: folder)
-            #expect(run.status == 1 && run.errors == "aio: standard output: No space left on device\n", "\(run.errors)")
+            #expect(
+                run.status == 1 && run.errors == "aio: write to standard output: No space left on device\n",
+                "\(run.errors)")
         }
     }
 

@@ -8,7 +8,7 @@ struct HashCheck {
     /// Returns the number of files that differ or could not be read.
     func run(_ list: Path) async throws -> Int {
         let (lines, badCount) = try await read(list)
-        guard !lines.isEmpty else { throw Failure("\(list): no line as `aio hash` or sha256sum writes it") }
+        guard !lines.isEmpty else { throw Failure("\(list): no line has the format of sha256sum") }
         var index = 0
         let queue = HashQueue { path, hash in
             defer { index += 1 }
@@ -26,8 +26,9 @@ struct HashCheck {
             }
         }
         if badCount > 0 {
-            let text = badCount == 1 ? "1 line is" : "\(badCount) lines are"
-            Console.complain("\(list): \(text) not as `aio hash` or sha256sum writes them; the others count")
+            let text = badCount == 1 ? "1 line does" : "\(badCount) lines do"
+            Console.complain(
+                "\(list): \(text) not have the format of sha256sum, and \(badCount == 1 ? "was" : "were") ignored")
         }
         return complaints.count
     }
@@ -39,7 +40,7 @@ struct HashCheck {
         case .digest(let digest) where digest == expected: output.add(": OK\n")
         case .digest:
             output.add(": FAILED\n")
-            complaints.add("\(path): the file has another hash")
+            complaints.add("\(path): the digest does not match")
         case .failure(let error):
             output.add(": FAILED open or read\n")
             complaints.add(error)

@@ -19,7 +19,7 @@ struct ProgramFile {
             guard let reason = file.refusal else { return file }
             refusal = refusal ?? reason
         }
-        throw refusal ?? NotStarted(message: "\(name): not found in PATH", status: 127)
+        throw refusal ?? NotStarted(message: "\(name.quoted): not found in PATH", status: 127)
     }
 
     private static var folders: [Substring] {
@@ -39,7 +39,7 @@ struct ProgramFile {
 
     /// The refusal for an errno of stat(2), access(2) or execve(2).
     func refusal(_ errno: Int32) -> NotStarted {
-        NotStarted(message: "\(path): \(Failure.text(errno: errno))", status: errno == ENOENT ? 127 : 126)
+        NotStarted(message: "\(path.quoted): \(Failure.text(errno: errno))", status: errno == ENOENT ? 127 : 126)
     }
 
     /// The words of a script's `#!` line; nil for any other file.

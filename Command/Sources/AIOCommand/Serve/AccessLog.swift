@@ -58,7 +58,9 @@ final class AccessLog: Sendable {
         let (task, dropped) = state.withLock { ($0.writing, $0.droppedCount) }
         task?.cancel()
         await task?.value
-        if task == nil, dropped > 0 { Console.complain("access log: nobody reads it; \(dropped) lines are lost") }
+        if task == nil, dropped > 0 {
+            Console.complain("access log: standard output is not read; \(dropped) lines were lost")
+        }
     }
 
     /// Closes the log if no line is left to write, or anyway. Returns whether it is closed.
@@ -74,8 +76,11 @@ final class AccessLog: Sendable {
             do throws(IOError) {
                 try await writer.writeAll(lines)
             } catch {
-                let reason = error.code == .cancelled ? "nobody reads it; what was not read is lost" : "\(error)"
-                Console.complain("access log: \(reason); no more is written")
+                let isCancelled = error.code == .cancelled
+                Console.complain(
+                    "access log: "
+                        + (isCancelled
+                            ? "standard output is not read; lines were lost" : "\(error); logging has stopped"))
                 state.withLock { ($0.isClosed, $0.writing, $0.lines) = (true, nil, []) }
                 return
             }

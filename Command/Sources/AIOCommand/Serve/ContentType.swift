@@ -15,7 +15,7 @@ enum ContentType {
 
     private static var unknown: StaticString { "application/octet-stream" }
 
-    /// The extension in lower case, packed into one number. nil without an extension, or if it has more than 16 letters.
+    /// The extension in lower case, packed into one number. nil without an extension, or if it is longer than 16 bytes.
     private static func key(_ name: UnsafeBufferPointer<UInt8>) -> UInt128? {
         var key: UInt128 = 0
         for (count, byte) in name.reversed().enumerated() {

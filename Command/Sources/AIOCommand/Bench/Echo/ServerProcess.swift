@@ -84,7 +84,9 @@ final class ServerProcess {
         defer { free(executable) }
         guard let executable else { throw Failure("/proc/self/exe", result: -Int(errno)) }
         let refused = posix_spawn(&process, executable, &actions, &attributes, &vector, environ)
-        guard refused == 0 else { throw Failure("starting a server", result: -Int(refused)) }
+        guard refused == 0 else {
+            throw Failure("posix_spawn \(String(cString: executable).quoted)", result: -Int(refused))
+        }
         return process
     }
 
@@ -94,8 +96,9 @@ final class ServerProcess {
         if said.hasPrefix(prefix), let address = LoopbackAddress(said.dropFirst(prefix.count)) { return address }
         throw Failure(
             said.isEmpty
-                ? "did not say where it listens: a server's first line is `listening on A.B.C.D:PORT`"
-                : "said `\(said.prefix(200))`: a server's first line is `listening on A.B.C.D:PORT`")
+                ? "printed no address: the first line must be `listening on A.B.C.D:PORT`"
+                : "printed \(String(said.prefix(200)).quoted): the first line must be `listening on A.B.C.D:PORT`"
+        )
     }
 
     /// Reads up to the end of the line or of the output.

@@ -31,7 +31,7 @@ final class TestFile {
         var how = ck_open_how(flags: (isOurs ? CK_O_RDWR : CK_O_RDONLY) | direct | CK_O_CLOEXEC, mode: 0, resolve: 0)
         let result = path.withCString { Kernel.openat2(CK_AT_FDCWD, $0, &how) }
         guard result >= 0 else {
-            throw Failure("\(name), opened again\(direct != 0 ? " with O_DIRECT" : "")", result: result)
+            throw Failure("open \(name)\(direct != 0 ? " with O_DIRECT" : "")", result: result)
         }
         let descriptor = OpenDescriptor(owning: Int32(result))
         advise(descriptor.number)
