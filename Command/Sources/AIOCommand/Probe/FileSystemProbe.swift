@@ -15,7 +15,7 @@ struct FileSystemProbe: CustomStringConvertible {
         var name = ck_statfs()
         let result = path.withCString { Kernel.statfs($0, &name) }
         guard result >= 0 else { throw Failure("statfs \(path.quoted)", result: result) }
-        type = Self.typeName(name.type)
+        type = FileSystemName.of(name.type)
         let isDirectory = (try? OpenDescriptor(path, CK_O_RDONLY | CK_O_DIRECTORY)) != nil
         let file: ProbedFile
         do throws(Failure) {
@@ -84,16 +84,6 @@ struct FileSystemProbe: CustomStringConvertible {
         case -Int(EOPNOTSUPP), -Int(EINVAL): no
         default: Failure.text(errno: Int32(truncatingIfNeeded: -result))
         }
-    }
-
-    /// The magic numbers are those of linux/magic.h.
-    private static func typeName(_ type: Int64) -> String {
-        let names: [Int64: String] = [
-            0xef53: "ext4", 0x5846_5342: "XFS", 0x9123_683e: "Btrfs", 0x0102_1994: "tmpfs", 0x6573_5546: "FUSE",
-            0x6969: "NFS", 0xff53_4d42: "CIFS", 0x794c_7630: "overlayfs", 0xf2f5_2010: "F2FS", 0x9fa0: "procfs",
-            0x6265_6572: "sysfs", 0x2fc1_2fc1: "ZFS", 0xca45_1a4e: "bcachefs", 0x0102_1997: "9p",
-        ]
-        return names[type] ?? "type 0x\(String(type, radix: 16))"
     }
 }
 
