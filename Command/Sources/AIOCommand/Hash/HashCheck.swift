@@ -8,7 +8,7 @@ struct HashCheck {
     /// Returns the number of files that differ or could not be read.
     func run(_ list: Path) async throws -> Int {
         let (lines, badCount) = try await read(list)
-        guard !lines.isEmpty else { throw Failure("\(list): no line has the format of sha256sum") }
+        guard !lines.isEmpty else { throw Failure("\(list): no line is in the format of sha256sum") }
         var index = 0
         let queue = HashQueue { path, hash in
             defer { index += 1 }
@@ -26,9 +26,8 @@ struct HashCheck {
             }
         }
         if badCount > 0 {
-            let text = badCount == 1 ? "1 line does" : "\(badCount) lines do"
-            Console.complain(
-                "\(list): \(text) not have the format of sha256sum, and \(badCount == 1 ? "was" : "were") ignored")
+            let text = badCount == 1 ? "1 line that is" : "\(badCount) lines that are"
+            Console.complain("\(list): ignored \(text) not in the format of sha256sum")
         }
         return complaints.count
     }

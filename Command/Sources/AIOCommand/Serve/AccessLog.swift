@@ -76,11 +76,9 @@ final class AccessLog: Sendable {
             do throws(IOError) {
                 try await writer.writeAll(lines)
             } catch {
-                let isCancelled = error.code == .cancelled
-                Console.complain(
-                    "access log: "
-                        + (isCancelled
-                            ? "standard output is not read; lines were lost" : "\(error); logging has stopped"))
+                let isUnread = error.code == .cancelled
+                let reason = isUnread ? "standard output is not read; lines were lost" : "\(error); logging has stopped"
+                Console.complain("access log: \(reason)")
                 state.withLock { ($0.isClosed, $0.writing, $0.lines) = (true, nil, []) }
                 return
             }
