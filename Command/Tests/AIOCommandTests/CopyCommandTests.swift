@@ -173,10 +173,10 @@ import UnitSupport
 
     /// The script goes on for as long as it is asked to; a seed that it prints makes the same trees again.
     @Test func randomTreesAreCopiedAndHashedAsByTheSystemsPrograms() throws {
-        let script = URL(filePath: #filePath).deletingLastPathComponent().appending(path: "../../Scripts/compare-trees")
+        let script = "\(Environment.root)/Scripts/compare-trees"
         try withCommandFolder { folder in
             let run = try CommandRun(
-                ["python3", script.standardized.path, "--aio", CommandRun.aio.path, "--folder", folder, "15"],
+                ["python3", script, "--aio", CommandRun.aio.path, "--folder", folder, "15"],
                 in: folder)
             guard run.status != 127 else { return _ = skipped("no python3") }
             #expect(run.status == 0, "\(run.lines.joined(separator: "\n")) \(run.errors)")
