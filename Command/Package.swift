@@ -36,13 +36,10 @@ let package = Package(
         // The folder and the files that are links are the library's own tests'.
         .target(name: "CExitTestOutput", path: "Tests/CExitTestOutput"),
         .target(name: "UnitSupport", dependencies: ["CExitTestOutput"], path: "Tests/UnitSupport"),
-        // A peer for `aio bench echo`.
-        .executableTarget(
-            name: "echo-peer", dependencies: [.product(name: "AIO", package: "swift-aio")], path: "Tests/EchoServer"),
         .testTarget(
             name: "AIOCommandTests",
             dependencies: [
-                "AIOCommand", "UnitSupport", "echo-peer",
+                "AIOCommand", "UnitSupport",
                 .product(name: "AIO", package: "swift-aio"),
                 .product(name: "AIOCore", package: "swift-aio"),
                 .product(name: "Crypto", package: "swift-crypto"),

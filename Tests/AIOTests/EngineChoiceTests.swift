@@ -39,7 +39,7 @@ import Testing
     func aForcedEngineIsTaken(_ kind: AIOCore.EngineKind) throws {
         let selection = try select(.forced(kind))
         #expect(selection.engine == kind)
-        #expect(selection.reason == "asked for")
+        #expect(selection.reason == "requested")
     }
 
     @Test func aForcedEngineThatIsNotThereIsAnError() async {

@@ -41,7 +41,7 @@ import Testing
             let made = MadeNames(isAll: true)
             try publish("first", folder, made)
             let error = #expect(throws: IOError.self) { try publish("second", folder, made) }
-            #expect(error?.code == .alreadyExists && error?.advice?.contains("just now") == true)
+            #expect(error?.code == .alreadyExists && error?.advice?.contains("just created") == true)
             #expect(try content(folder) == "first")
         }
     }

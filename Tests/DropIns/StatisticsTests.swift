@@ -34,7 +34,7 @@ import UnitSupport
     func theEngineIsNamedWithTheReason(_ engine: String) async throws {
         try Way.preloaded(engine: engine).requireEngine()
         let outcome = try await run([], ["AIO_STATS": "1", "AIO_ENGINE": engine])
-        #expect(outcome.errors.contains("\n    engine  \(engine): AIO_ENGINE asks for it\n"))
+        #expect(outcome.errors.contains("\n    engine  \(engine): requested by AIO_ENGINE\n"))
     }
 
     @Test func everyProcessThatUsesTheLibraryWritesOneBlock() async throws {
@@ -139,7 +139,7 @@ import UnitSupport
         let outcome = try await run(["return"], ["AIO_STATS": "1"], under: [valgrind, "-q"])
         #expect(outcome.ending == Self.ending)
         #expect(
-            outcome.errors.contains("\n    engine  threads: the program runs on valgrind, which io_uring would stop\n"),
+            outcome.errors.contains("\n    engine  threads: the program runs under valgrind, which io_uring would block\n"),
             "\(outcome.errors)")
     }
 

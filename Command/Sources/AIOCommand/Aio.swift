@@ -6,8 +6,8 @@ import Glibc
 struct Aio: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "aio",
-        abstract: "Shows what asynchronous I/O this machine can do, measures it, and gives it to other programs.",
-        discussion: "Exit status: 0 success, 1 failure, 2 wrong usage, 130 interrupted.",
+        abstract: "Probe, measure and use asynchronous I/O on this machine.",
+        discussion: "Exit status: 0 success, 1 failure, 2 usage error, 130 interrupted.",
         // No release exists yet, so there is no version number.
         version: "aio (swift-aio) unreleased",
         subcommands: [
@@ -67,9 +67,8 @@ struct Aio: AsyncParsableCommand {
 
     /// The subcommand that the arguments name; after `bench`, also the bench.
     private static func subcommands(_ arguments: ArraySlice<String>) -> [String] {
-        guard let first = arguments.first, ["bench", "run", "copy", "du", "hash", "serve"].contains(first) else {
-            return []
-        }
+        let names = configuration.subcommands.compactMap { $0.configuration.commandName }
+        guard let first = arguments.first, names.contains(first) else { return [] }
         guard first == "bench" else { return [first] }
         let benches = BenchCommand.configuration.subcommands.compactMap { $0.configuration.commandName }
         let second = arguments.dropFirst().first.flatMap { benches.contains($0) ? $0 : nil }

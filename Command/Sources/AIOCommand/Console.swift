@@ -6,13 +6,13 @@ enum Console {
     /// Writes to standard output.
     static func write(_ text: String) throws(Failure) {
         let result = put(text, to: 1)
-        if result < 0 { throw Failure("standard output", result: result) }
+        if result < 0 { throw Failure("write to standard output", result: result) }
     }
 
     /// Writes to standard output.
     static func write(_ bytes: [UInt8]) throws(Failure) {
         let result = bytes.withUnsafeBytes { put($0, to: 1) }
-        if result < 0 { throw Failure("standard output", result: result) }
+        if result < 0 { throw Failure("write to standard output", result: result) }
     }
 
     /// Writes one line to standard error. An error is ignored: there is nowhere left to report it.

@@ -11,7 +11,7 @@ struct OpenDescriptor: ~Copyable {
     init(_ path: String, _ flags: UInt64, mode: UInt64 = 0, in directory: Int32 = CK_AT_FDCWD) throws(Failure) {
         var how = ck_open_how(flags: flags | CK_O_CLOEXEC, mode: mode, resolve: 0)
         let result = path.withCString { Kernel.openat2(directory, $0, &how) }
-        guard result >= 0 else { throw Failure(path, result: result) }
+        guard result >= 0 else { throw Failure("open \(path.quoted)", result: result) }
         number = Int32(result)
     }
 

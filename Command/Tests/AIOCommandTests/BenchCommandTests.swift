@@ -33,9 +33,11 @@ import UnitSupport
 
     @Test(arguments: [
         (["echo", "--peer", "/no/such/program"], "No such file"), (["echo", "--peer", "no-such-program"], "in PATH"),
-        (["echo", "--peer", "/etc/passwd"], "is not a program"), (["echo", "--peer", "/"], "is not a program"),
-        (["echo", "--peer", "true"], "did not say where it listens"),
-        (["echo", "--peer", "echo"], "said `127.0.0.1:0`"),
+        (["echo", "--peer", "/etc/passwd"], "/etc/passwd: Permission denied"),
+        (["echo", "--peer", "/"], "/: Is a directory"),
+        (["echo", "--peer", "/dev/null"], "/dev/null: Permission denied"), (["echo", "--peer", ""], "in PATH"),
+        (["echo", "--peer", "true"], "printed no address"),
+        (["echo", "--peer", "echo"], "printed 127.0.0.1:0: "),
         (["echo", "--json", "/no/such/file"], "No such file"), (["pipe", "--json", "/"], "is a directory"),
         (["mixed", "--directory", "/no/such/folder"], "No such file"),
     ])
@@ -43,6 +45,50 @@ import UnitSupport
         let run = try BenchRun(arguments + Self.short + ["--engines", "none"])
         #expect(run.status == 1 && run.output == "" && run.left == [])
         #expect(run.complaints.count == 1 && run.errors.contains(reason), "\(run.errors)")
+    }
+
+    /// As a shell finds it: past folders and files that cannot be executed, and in the working directory for an empty
+    /// or relative name in PATH.
+    @Test(arguments: ["folder:file:good", "folder:", ":folder", "$PWD/folder:$PWD/good"])
+    func aPeerIsFoundAsByAShell(_ path: String) throws {
+        let wrapper = [
+            "sh", "-c",
+            """
+            mkdir -p folder/the-peer good file; echo > file/the-peer
+            printf '#!/bin/sh\\necho it is the peer' > good/the-peer; chmod +x good/the-peer; cp good/the-peer .
+            PATH=\(path) exec "$@"
+            """, "sh",
+        ]
+        let run = try BenchRun(["echo", "--peer", "the-peer", "--engines", "none"] + Self.short, wrapper: wrapper)
+        #expect(run.status == 1 && run.errors.contains("printed \"it is the peer\""), "\(run.errors)")
+    }
+
+    @Test func aPeerThatNobodyMayExecuteIsNamed() throws {
+        let wrapper = ["sh", "-c", "mkdir file; echo > file/the-peer; PATH=file:$PATH exec \"$@\"", "sh"]
+        let run = try BenchRun(["echo", "--peer", "the-peer", "--engines", "none"] + Self.short, wrapper: wrapper)
+        #expect(run.status == 1 && run.errors.contains("file/the-peer: Permission denied"), "\(run.errors)")
+    }
+
+    @Test(arguments: [("0", "aio_read"), ("100", "aio_write")])
+    func theCallOfPOSIXAIOThatFailedIsNamed(_ percent: String, _ call: String) async throws {
+        guard let compiler = Environment.path(ofTool: "gcc") ?? Environment.path(ofTool: "cc") else {
+            try Test.cancel("\(skipped("no C compiler is installed"))")
+        }
+        try await Environment.withScratch { folder in
+            let source = """
+                #include <errno.h>
+                int aio_read(void *block) { errno = EAGAIN; return -1; }
+                int aio_write(void *block) { errno = EAGAIN; return -1; }
+                """
+            try source.write(toFile: "\(folder)/refusing.c", atomically: false, encoding: .utf8)
+            let library = "\(folder)/refusing.so"
+            let made = try await Command([compiler, "-shared", "-fPIC", "-o", library, "\(folder)/refusing.c"]).run()
+            try #require(made.succeeded, "\(made.errors)")
+            let run = try BenchRun(
+                ["--size", "1M", "--peers", "posix-aio", "--engines", "none", "--write", percent] + Self.short,
+                wrapper: ["LD_PRELOAD=\(library)"])
+            #expect(run.status == 1 && run.errors.contains("\(call): Resource temporarily"), "\(run.errors)")
+        }
     }
 
     @Test func pipesAreMeasuredOnOneLoopAndOnTwo() throws {
@@ -60,7 +106,13 @@ import UnitSupport
 
     @Test func serversAndPeersTakeTurnsAndTheFileHasTheSame() throws {
         var file = Data()
-        let peer = BenchRun.program("echo-peer").path
+        // The command's own server again, as somebody else's program.
+        let folder = TemporaryDirectory()
+        let peer = folder.file("a-peer")
+        let aio = BenchRun.program("aio").path
+        try "#!/bin/sh\nexec '\(aio)' bench server --parent $PPID epoll\n"
+            .write(toFile: peer, atomically: false, encoding: .utf8)
+        try #require(chmod(peer, 0o755) == 0)
         let run = try BenchRun.measuring(
             ["echo", "--connections", "1,20", "--size", "100000", "--engines", "threads", "--peer", peer]
                 + ["--json", "result"]
@@ -72,7 +124,7 @@ import UnitSupport
         for section in sections {
             let lines = try #require(section["lines"] as? [[String: Any]])
             let names = lines.compactMap { $0["contestant"] as? String }
-            #expect(names == ["epoll", "threads, IOQueue", "threads, await", "echo-peer"])
+            #expect(names == ["epoll", "threads, IOQueue", "threads, await", "a-peer"])
             #expect(lines.allSatisfy { ($0["roundTripsPerSecond"] as? Double ?? 0) > 0 })
             for name in names { #expect(run.lines.contains { $0.hasPrefix("\(name)  ") }) }
         }
@@ -105,7 +157,7 @@ import UnitSupport
         let run = try BenchRun(
             ["mixed", "--size", "1M", "--duration", "5", "--rounds", "1", "--engines", "none"])
         #expect(run.status == 1 && run.output == "" && run.left == [])
-        #expect(run.complaints.count == 1 && run.errors.contains("give a larger --size"), "\(run.errors)")
+        #expect(run.complaints.count == 1 && run.errors.contains("raise --size"), "\(run.errors)")
     }
 
     @Test func withoutRoomForTheConnectionsTheLimitIsNamed() throws {

@@ -43,7 +43,7 @@ struct BenchRun {
     ) throws -> BenchRun {
         for duration in ["20ms", "200ms"] {
             let run = try BenchRun(arguments + ["--rounds", "1", "--duration", duration], look: look)
-            let isTooShort = run.errors.contains("give a longer --duration")
+            let isTooShort = run.errors.contains("raise --duration")
             if !isTooShort, run.status != 0 || isMeasured(run) { return run }
         }
         return try BenchRun(arguments + ["--rounds", "1", "--duration", "2"], look: look)

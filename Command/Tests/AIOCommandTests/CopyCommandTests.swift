@@ -104,7 +104,7 @@ import UnitSupport
             // Unless the copy had finished by then.
             guard process.terminationStatus == 130 else { return }
             let count = names().count
-            #expect(complaint.contains(count == 1 ? "1 file is copied" : "\(count) files are copied"), "\(complaint)")
+            #expect(complaint.contains(count == 1 ? "1 file was copied" : "\(count) files were copied"), "\(complaint)")
             #expect(!complaint.contains("nothing is left behind"))
             var status = stat()
             #expect(lstat("\(folder)/copy", &status) == 0 && status.st_mode & 0o7777 == 0o711)
@@ -174,10 +174,10 @@ import UnitSupport
 
     /// The script runs as long as it is asked to; a seed that it prints makes the same trees again.
     @Test func randomTreesAreCopiedAndHashedAsByTheSystemsPrograms() throws {
-        let script = URL(filePath: #filePath).deletingLastPathComponent().appending(path: "../../../Scripts/compare-trees")
+        let script = "\(Environment.root)/Scripts/compare-trees"
         try withCommandFolder { folder in
             let run = try CommandRun(
-                ["python3", script.standardized.path, "--aio", CommandRun.aio.path, "--folder", folder, "15"],
+                ["python3", script, "--aio", CommandRun.aio.path, "--folder", folder, "15"],
                 in: folder)
             guard run.status != 127 else { return _ = skipped("no python3") }
             #expect(run.status == 0, "\(run.lines.joined(separator: "\n")) \(run.errors)")

@@ -62,7 +62,7 @@ import UnitSupport
                 return true
             }) { try exchange($0) }
         }
-        #expect(failure?.message == "the server sent something else than came")
+        #expect(failure?.message == "the server sent back other data than it received")
     }
 
     @Test func moreBytesThanWereSentAreFound() throws {
@@ -72,12 +72,12 @@ import UnitSupport
                 return true
             }) { try exchange($0) }
         }
-        #expect(failure?.message == "the server sent something else than came")
+        #expect(failure?.message == "the server sent back other data than it received")
     }
 
     @Test func aConnectionThatEndsIsTold() throws {
         let failure = #expect(throws: Failure.self) { try withServer({ _ in false }) { try exchange($0) } }
-        #expect(failure?.message == "the server ended a connection")
+        #expect(failure?.message == "the server closed a connection")
     }
 
     private final class Pieces: Sendable { let count = Atomic(0) }

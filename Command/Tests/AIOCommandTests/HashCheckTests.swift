@@ -57,6 +57,46 @@ import UnitSupport
         }
     }
 
+    /// A file with the name of the dash is not taken for it.
+    @Test func standardInputWaitsForADescriptor() throws {
+        guard try CommandRun(["prlimit", "--version"], in: "/").status == 0 else { return _ = skipped("no prlimit") }
+        try withCommandFolder { folder in
+            try Data("not this".utf8).write(to: URL(filePath: "\(folder)/-"))
+            let names = (0..<8).map { "fifo\($0)" }
+            for name in names { try #require(mkfifo("\(folder)/\(name)", 0o600) == 0) }
+            let process = Process()
+            process.executableURL = CommandRun.aio
+            process.arguments = ["hash"] + names + ["-"]
+            process.currentDirectoryURL = URL(filePath: folder)
+            let (input, output) = (Pipe(), Pipe())
+            (process.standardInput, process.standardOutput) = (input, output)
+            try process.run()
+            try input.fileHandleForWriting.write(contentsOf: Data("hello".utf8))
+            try input.fileHandleForWriting.close()
+            // As many as are hashed at a time. Each of these calls waits until the command has opened the other end.
+            let writers = names.map { open("\(folder)/\($0)", O_WRONLY | O_CLOEXEC) }
+            let count = {
+                try? FileManager.default.contentsOfDirectory(atPath: "/proc/\(process.processIdentifier)/fd").count
+            }
+            let before = count() ?? 0
+            let setLimit = { (limit: Int) in
+                try CommandRun(["prlimit", "--pid", "\(process.processIdentifier)", "--nofile=\(limit):"], in: "/")
+            }
+            #expect(try setLimit(3).status == 0)
+            // Standard input is next, and cannot be opened.
+            close(writers[0])
+            #expect(eventually { count().map { $0 < before } ?? true })
+            #expect(try CommandRun(["aio", "hash", "/proc/version"], in: "/").status == 0)
+            #expect(try setLimit(256).status == 0)
+            for writer in writers.dropFirst() { close(writer) }
+            let text = String(decoding: output.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self)
+            process.waitUntilExit()
+            let empty = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+            let hello = "2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824"
+            #expect(text == (names.map { "\(empty)  \($0)\n" } + ["\(hello)  -\n"]).joined())
+        }
+    }
+
     @Test func standardInputIsHashedByADash() throws {
         try withCommandFolder { folder in
             let ours = try CommandRun(["aio", "hash", "-"], in: folder, input: Array("hello".utf8))

@@ -7,8 +7,8 @@ import Testing
     @Test func notesTellWhoElseHadTheProcessors() {
         #expect(
             MachineLoad.notes(others: 0.5, stolen: 0.041) == [
-                "just before the measurement others used 50 % of the processors: expect uneven figures",
-                "a hypervisor took 4.1 % of the processors' time away meanwhile: expect long p99s",
+                "just before the measurement, other programs used 50 % of the processors: expect uneven figures",
+                "during the measurement, a hypervisor took 4.1 % of the processors' time: expect a high p99",
             ])
     }
 

@@ -80,7 +80,7 @@ import UnitSupport
         try await expectFailure(["no-such-program"], 127, "aio: no-such-program: not found in PATH\n")
         try await expectFailure(["/no/such"], 127, "aio: /no/such: No such file or directory\n")
         try await withFile("#!/no/interpreter\n") { path in
-            let text = "aio: \(path): its interpreter /no/interpreter is not there\n"
+            let text = "aio: \(path): its interpreter /no/interpreter does not exist\n"
             try await expectFailure([path], 127, text)
         }
     }
@@ -94,10 +94,10 @@ import UnitSupport
 
     @Test func wrongUsageEndsWith2() async throws {
         let seeHelp = "(see aio run --help)\n"
-        try await expectFailure([], 2, "aio: no program is named \(seeHelp)")
-        try await expectFailure(["--"], 2, "aio: no program is named \(seeHelp)")
-        try await expectFailure(["--unknown", "true"], 2, "aio: unknown option --unknown \(seeHelp)")
-        let engines = "aio: engine wrong: there are auto, io_uring, threads, linux-aio, readahead"
+        try await expectFailure([], 2, "aio: no PROGRAM is given \(seeHelp)")
+        try await expectFailure(["--"], 2, "aio: no PROGRAM is given \(seeHelp)")
+        try await expectFailure(["--unknown", "true"], 2, "aio: unknown option '--unknown' \(seeHelp)")
+        let engines = "aio: unknown engine 'wrong'; the engines are auto, io_uring, threads, linux-aio, readahead"
         let outcome = try await run(["--engine", "wrong", "true"])
         #expect(outcome.ending == .exited(2))
         #expect(outcome.errors.hasPrefix(engines))
@@ -116,7 +116,7 @@ import UnitSupport
         #expect(outcome.ending == .exited(1))
         #expect(outcome.output == "")
         #expect(
-            outcome.errors == "aio: AIO_DROPINS: /no/such/folder does not have both libaio.so.1 and libposixaio.so\n")
+            outcome.errors == "aio: AIO_DROPINS: /no/such/folder does not contain libaio.so.1 and libposixaio.so\n")
     }
 
     @Test func anInstalledCommandFindsTheLibrariesBesideIt() async throws {
@@ -185,7 +185,7 @@ import UnitSupport
         try await withProgram("int main(void) { return syscall(39) > 0 ? 3 : 4; }", ["-w", "-fpermissive"]) { path in
             let outcome = try await run(["--require", path])
             #expect(outcome.ending == .exited(3))
-            #expect(outcome.errors.hasPrefix("aio: \(path) takes neither Linux AIO nor POSIX AIO from a library, "))
+            #expect(outcome.errors.hasPrefix("aio: \(path) imports neither Linux AIO nor POSIX AIO, "))
             #expect(outcome.errors.contains("syscall function: Linux AIO is reached if it is among those"))
             #expect(outcome.errors.split(separator: "\n").count == 1)
         }

@@ -35,7 +35,7 @@ import UnitSupport
     func filesAreAnsweredAsTheyAre(_ engine: EngineKind) throws {
         let server = try server(engine)
         let before = server.descriptorCount
-        #expect(server.greeting.contains("engine \(engine): asked for"))
+        #expect(server.greeting.contains("engine \(engine): requested"))
         let cases: [(String, [UInt8], String)] = [
             ("/", Array("<p>top</p>".utf8), "text/html; charset=utf-8"),
             ("/folder/", Array("<p>folder</p>".utf8), "text/html; charset=utf-8"),

@@ -122,6 +122,31 @@ import UnitSupport
         server.stop()
     }
 
+    @Test(arguments: ServeProcess.engines)
+    func aPartOfAPipelinedHeadHasTheTimeOfAHead(_ engine: EngineKind) throws {
+        let server = try server(engine, ["--head-time", "300ms", "--idle-time", "600"])
+        for first in [text, HTTPClient.request("/text", ["Transfer-Encoding: chunked"]) + "0\r\n\r\n"] {
+            let client = try server.connect()
+            try client.send(first + text.prefix(20))
+            #expect(try client.readReply().text == "text")
+            #expect(try client.readReply().status == 408)
+        }
+        server.stop()
+    }
+
+    /// Where a body ends, nothing of a next request may have come.
+    @Test(arguments: ServeProcess.engines)
+    func aConnectionIsIdleAfterABody(_ engine: EngineKind) throws {
+        let server = try server(engine, ["--head-time", "200ms", "--idle-time", "1s"])
+        for request in [text, HTTPClient.request("/text", ["Content-Length: 3"]) + "abc"] {
+            let client = try server.connect()
+            try client.send(request)
+            #expect(try client.readReply().text == "text")
+            #expect(try client.readToEnd().isEmpty)
+        }
+        server.stop()
+    }
+
     /// A client that sends a byte now and then still exceeds the time for a request.
     @Test(arguments: ServeProcess.engines)
     func aTrickleOfBytesDoesNotKeepARequestAlive(_ engine: EngineKind) throws {

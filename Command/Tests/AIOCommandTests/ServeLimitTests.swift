@@ -184,6 +184,6 @@ import UnitSupport
         }
         server.signal(SIGTERM)
         #expect(server.wait() == 0)
-        #expect(server.complaints.contains("nobody reads it"))
+        #expect(server.complaints.contains("standard output is not read"))
     }
 }

@@ -116,6 +116,19 @@ import UnitSupport
         server.stop()
     }
 
+    /// An answer is built in memory of a fixed size.
+    @Test(arguments: ServeProcess.engines)
+    func aRedirectThatIsTooLongIsRefused(_ engine: EngineKind) throws {
+        let server = try ServeProcess(engine, ["--head-size", "1M"]) { try fill($0) }
+        for (count, status) in [(30_000, 301), (100_000, 414)] {
+            let query = String(repeating: "a", count: count)
+            let reply = try server.get("/sub?\(query)")
+            #expect(reply.status == status, "\(count)")
+            if status == 301 { #expect(reply.fields["location"] == "/sub/?\(query)") }
+        }
+        server.stop()
+    }
+
     @Test func wrongUsageIsOneLine() throws {
         let folder = "/var/tmp/aio-serve-\(UUID().uuidString)"
         try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: false)

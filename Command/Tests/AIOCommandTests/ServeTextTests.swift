@@ -122,6 +122,16 @@ import Testing
         }
     }
 
+    /// Last-Modified is never in the future, and a client sends it back.
+    @Test func aModificationTimeInTheFutureCountsAsNow() {
+        let file = validators(ago: -1000)
+        #expect(file.modified == now)
+        #expect(Conditions(ifUnmodifiedSince: HTTPDate.text(file.modified)).evaluate(file, now: now) == .proceed)
+        #expect(Conditions(ifUnmodifiedSince: HTTPDate.text(now - 1)).evaluate(file, now: now) == .failed)
+        #expect(Conditions(ifModifiedSince: HTTPDate.text(now - 1)).evaluate(file, now: now) == .proceed)
+        #expect(file.isWeak && file.tag != validators(ago: -1001).tag && file.tag != validators(ago: 0).tag)
+    }
+
     @Test func aRangeCountsForTheSameStateOfTheFileAlone() {
         let (file, young) = (validators(), validators(ago: 0))
         #expect(Conditions().allowRange(file, now: now))
@@ -140,11 +150,22 @@ import Testing
             ("index.html", "text/html; charset=utf-8"), ("a/b.PNG", "image/png"), ("x.tar.gz", "application/gzip"),
             ("noend", "application/octet-stream"), ("a.b/noend", "application/octet-stream"),
             ("end.", "application/octet-stream"), (".woff2", "font/woff2"), ("", "application/octet-stream"),
-            ("a.webmanifest", "application/octet-stream"), ("a.unheardof", "application/octet-stream"),
+            ("a.webmanifest", "application/manifest+json"), ("a.unheardof", "application/octet-stream"),
+            ("a." + String(repeating: "x", count: 16), "application/octet-stream"),
+            ("a." + String(repeating: "x", count: 1000), "application/octet-stream"),
         ]
         for (name, type) in cases {
             let found = Array(name.utf8).withUnsafeBufferPointer { "\(ContentType.of($0))" }
             #expect(found == type, "\(name)")
+        }
+    }
+
+    @Test func everyExtensionOfTheTableIsFound() {
+        for (extensions, type) in ContentType.table {
+            for name in "\(extensions)".split(separator: " ") {
+                let found = Array("a.\(name)".utf8).withUnsafeBufferPointer { "\(ContentType.of($0))" }
+                #expect(found == "\(type)", "\(name)")
+            }
         }
     }
 

@@ -151,6 +151,49 @@ import UnitSupport
         }
     }
 
+    /// A line that is not written is an error of its own kind, and ends the command.
+    @Test(arguments: [["du"], ["du", "."], ["hash", "."]])
+    func whatCannotBeWrittenEndsTheCommandWithTheReason(_ command: [String]) throws {
+        try withFolder { folder in
+            let name = String(repeating: "n", count: 200)
+            for index in 0..<1000 {
+                try #require(mkdir("\(folder)/\(name)\(index)", 0o755) == 0)
+                try Data().write(to: URL(filePath: "\(folder)/\(name)\(index)/file"))
+            }
+            let script = "\"$AIO\" \(command.joined(separator: " ")) > /dev/full"
+            let run = try run(["sh", "-c", script], in: folder)
+            #expect(
+                run.status == 1 && run.errors == "aio: write to standard output: No space left on device\n",
+                "\(run.errors)")
+        }
+    }
+
+    /// Standard input does not end, and each line waits for those before it.
+    @Test func whatWasHashedBeforeAnInterruptIsWritten() throws {
+        try withFolder { folder in
+            try #require(mkdir("\(folder)/tree", 0o755) == 0)
+            for index in 0..<300 { try Data("\(index)".utf8).write(to: URL(filePath: "\(folder)/tree/\(index)")) }
+            let process = Process()
+            process.executableURL = CommandRun.aio
+            process.arguments = ["hash", "tree", "-"]
+            process.currentDirectoryURL = URL(filePath: folder)
+            let (input, output) = (DescriptorPair.pipe(), Pipe())
+            process.standardInput = FileHandle(fileDescriptor: input.first, closeOnDealloc: false)
+            process.standardOutput = output
+            process.standardError = FileHandle.nullDevice
+            input.send(Array("some".utf8))
+            try process.run()
+            // Once this is read, at most eight jobs of sixteen files each are not delivered.
+            var entry = pollfd(fd: input.first, events: Int16(POLLIN), revents: 0)
+            #expect(eventually { !process.isRunning || poll(&entry, 1, 0) == 0 })
+            kill(process.processIdentifier, SIGINT)
+            let lines = String(decoding: output.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self)
+            process.waitUntilExit()
+            #expect(process.terminationStatus == 130)
+            #expect(lines.split(separator: "\n").count >= 300 - 8 * 16)
+        }
+    }
+
     /// A copy that is asked to stop leaves complete files, and no temporary names.
     @Test func anInterruptedCopyLeavesNothingHalf() throws {
         try withFolder { folder in

@@ -64,7 +64,7 @@ private func forcedEngine() -> EngineKind? {
     guard let value = getenv("AIO_ENGINE"), value.pointee != 0, strcmp(value, "auto") != 0 else { return nil }
     for kind in EngineKind.allCases where strcmp(value, kind.name.cString) == 0 { return kind }
     report(
-        "aio: AIO_ENGINE names no engine of the drop-in libraries (auto, io_uring, threads, linux-aio, readahead): taking auto\n"
+        "aio: AIO_ENGINE: unknown engine; the engines are auto, io_uring, threads, linux-aio, readahead: using auto\n"
     )
     return nil
 }

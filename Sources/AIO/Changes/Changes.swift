@@ -49,7 +49,8 @@ public final class Changes: AsyncSequence, Sendable {
     deinit {
         guard !lease.isClosed else { return }
         let path = state.withLock { $0.paths.values.first }
-        runtime.configuration.log("changes of \(path.map { "\($0)" } ?? "nothing") were dropped without close()")
+        runtime.configuration.log(
+            "the sequence of changes of \(path.map { "\($0)" } ?? "nothing") was dropped without close()")
         runtime.closeUnobserved(descriptor.number)
     }
 
@@ -65,7 +66,8 @@ public final class Changes: AsyncSequence, Sendable {
         guard lease.begin() else { return nil }
         defer { lease.end() }
         guard beginAsking() else {
-            throw IOError(.invalidArgument, Self.operation, advice: "another task asks for the next change already")
+            throw IOError(
+                .invalidArgument, Self.operation, advice: "another task is already waiting for the next change")
         }
         defer { state.withLock { $0.isAsked = false } }
         while true {

@@ -17,7 +17,7 @@ extension FileSystem {
         deadline: Deadline = .never
     ) async throws(IOError) -> Changes {
         guard !paths.isEmpty, !events.isEmpty else {
-            throw IOError(.invalidArgument, "inotify", advice: "there is nothing to watch: no path, or no events")
+            throw IOError(.invalidArgument, "inotify", advice: "no path or no event to watch is given")
         }
         let mask = events.intersection(.all).rawValue | (followLinks ? 0 : CK_IN_DONT_FOLLOW)
         let work = try WatchStart(paths, mask, deadline)
@@ -28,8 +28,8 @@ extension FileSystem {
             var error = error
             error.path = work.failedPath ?? error.path
             switch error.errno?.rawValue {
-            case ENOSPC?: error.advice = "raise fs.inotify.max_user_watches, see sysctl(8)"
-            case EMFILE?: error.advice = "raise fs.inotify.max_user_instances, see sysctl(8), or RLIMIT_NOFILE"
+            case ENOSPC?: error.advice = "raise the sysctl fs.inotify.max_user_watches"
+            case EMFILE?: error.advice = "raise the sysctl fs.inotify.max_user_instances or RLIMIT_NOFILE (ulimit -n)"
             default: break
             }
             throw error
@@ -76,7 +76,7 @@ private final class WatchStart: BlockingWork, @unchecked Sendable {
 
     init(_ paths: [Path], _ mask: UInt32, _ deadline: Deadline) throws(IOError) {
         for path in paths where path.hasInteriorNUL {
-            throw IOError(.invalidArgument, "inotify", path: path, advice: "the path holds a NUL byte")
+            throw IOError(.invalidArgument, "inotify", path: path, advice: "the path contains a NUL byte")
         }
         self.paths = paths
         self.mask = mask

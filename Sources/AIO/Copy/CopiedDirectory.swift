@@ -72,7 +72,7 @@ final class CopiedDirectory: @unchecked Sendable {
         if isThere, [-Int(ENOTDIR), -Int(ELOOP)].contains(opened) {
             throw IOError(
                 .alreadyExists, "mkdir", errno: Errno(rawValue: EEXIST), path: target.path,
-                advice: "it is there, and no directory")
+                advice: "it exists and is not a directory")
         }
         let directory = OpenDirectory(adopting: Int32(try check(opened, "open", target.path)))
         guard !isThere else { return try enter(directory) }
@@ -89,7 +89,7 @@ final class CopiedDirectory: @unchecked Sendable {
         guard above?.entered.contains(key) != true else {
             throw IOError(
                 .alreadyExists, "copy", errno: Errno(rawValue: EEXIST), path: source.path,
-                advice: "will not copy into \(target.path), which was made just now")
+                advice: "will not copy into \(target.path), which this copy has just created")
         }
         begin(directory, isNew: false)
     }

@@ -13,7 +13,7 @@ public final class CopiedFiles: Sendable {
     /// Throws if another copy uses it.
     func begin(_ source: Path) throws(IOError) -> CopiedLinks {
         guard let links = state.withLock({ $0.take() }) else {
-            throw IOError(.invalidArgument, "copy", path: source, advice: "another copy has its CopiedFiles")
+            throw IOError(.invalidArgument, "copy", path: source, advice: "another copy is using these CopiedFiles")
         }
         return links
     }

@@ -42,10 +42,10 @@ extension FileSystem {
         failure: (IOError) -> Void = { _ in }
     ) async throws(IOError) -> CopySummary {
         guard !source.hasInteriorNUL, !target.hasInteriorNUL else {
-            throw IOError(.invalidArgument, "copy", path: source, advice: "a path holds a NUL byte")
+            throw IOError(.invalidArgument, "copy", path: source, advice: "a path contains a NUL byte")
         }
         guard (1...256).contains(options.depth) else {
-            throw IOError(.invalidArgument, "copy", path: source, advice: "depth is 1 to 256")
+            throw IOError(.invalidArgument, "copy", path: source, advice: "the depth must be 1 to 256")
         }
         let inspection = CopyInspection(source, target, deadline)
         do throws(IOError) { _ = try await runtime.perform(inspection, "copy", source, deadline) } catch {

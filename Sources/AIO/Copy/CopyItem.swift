@@ -27,7 +27,7 @@ struct CopyItem: Sendable {
         case .fifo, .socket, .characterDevice, .blockDevice: try makeNode(name, origin.status, session)
         default:
             throw IOError(
-                .other, "copy", path: source.path, advice: "it is another kind of file by now; copy it again")
+                .other, "copy", path: source.path, advice: "its type has changed meanwhile; copy it again")
         }
         let metadata = CopiedMetadata(status: origin.status, session: session, mayInherit: mayInherit)
         try metadata.apply(to: name, from: origin)

@@ -40,7 +40,8 @@ final class CopyInspection: BlockingWork, @unchecked Sendable {
         }
         guard type == .directory else { return try inspectFile(isThere ? own : nil) }
         if try isInside(FileIdentity(status)) {
-            throw IOError(.invalidArgument, "copy", path: source, advice: "\(target) lies inside of it; copy elsewhere")
+            throw IOError(
+                .invalidArgument, "copy", path: source, advice: "\(target) lies inside the source; copy elsewhere")
         }
     }
 

@@ -43,7 +43,7 @@ final class OpenCopy: @unchecked Sendable {
         _ = try check(result, "stat", item.source.path)
         guard FileType(mode: status.mode) == .regular else {
             throw IOError(
-                .other, "copy", path: item.source.path, advice: "it is no regular file any more; copy it again")
+                .other, "copy", path: item.source.path, advice: "it is no longer a regular file; copy it again")
         }
     }
 

@@ -100,7 +100,7 @@ struct CopyOrigin {
         guard !isMade(FileIdentity(found)) else {
             throw IOError(
                 .alreadyExists, "copy", errno: Errno(rawValue: EEXIST), path: place.path,
-                advice: "will not overwrite \(target.path), which was made just now")
+                advice: "will not overwrite \(target.path), which this copy has just created")
         }
     }
 }

@@ -192,7 +192,7 @@ final class TreeCopy {
         var error: IOError?
         if targets.contains(CopiedLinks.Key(device: status.fileSystem, inode: status.inode)) {
             error = IOError(
-                .invalidArgument, "copy", path: directory.source.path, advice: "the copy itself lies there")
+                .invalidArgument, "copy", path: directory.source.path, advice: "the directory contains the copy itself")
         } else {
             error = await make(directory, &group, failure)
         }

@@ -89,7 +89,7 @@ public final class EntryIterator: AsyncIteratorProtocol {
         defer { ahead = nil }
         if let ahead { return ahead }
         guard !source.path.hasInteriorNUL else {
-            throw IOError(.invalidArgument, "open", path: source.path, advice: "the path holds a NUL byte")
+            throw IOError(.invalidArgument, "open", path: source.path, advice: "the path contains a NUL byte")
         }
         let reading = DirectoryReading(
             source.path, TreeDirectory(root: source.path, CK_O_RDONLY), source.options, runtime: source.runtime,

@@ -138,7 +138,7 @@ public final class WalkIterator: AsyncIteratorProtocol {
                 let above = levels.first(where: { $0.reading.file == reading.file })
             {
                 reading.end()
-                let advice = "a link leads back to \(above.reading.path)"
+                let advice = "a symbolic link leads back to \(above.reading.path)"
                 return IOError(.other, "walk", errno: Errno(rawValue: ELOOP), path: entry.path, advice: advice)
             }
             levels.append(WalkLevel(reading, depth: entry.depth + 1, batch))

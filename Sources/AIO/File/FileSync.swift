@@ -69,7 +69,7 @@ extension File {
     private func checkSyncFailure(_ level: SyncLevel) throws(IOError) {
         let before = syncFailure.load(ordering: .acquiring)
         guard before != 0 else { return }
-        let advice = "that was \(Errno(rawValue: before))"
+        let advice = "the earlier error was \(Errno(rawValue: before))"
         throw IOError(.syncFailedBefore, level.callName, path: path, advice: advice)
     }
 }

@@ -16,7 +16,7 @@ public struct AttributeName: Hashable, Sendable, ExpressibleByStringLiteral, Cus
     /// A NUL-terminated copy, as `Path.copyCString` makes it.
     func copyCString(for operation: String) throws(IOError) -> UnsafeMutablePointer<CChar> {
         guard !path.hasInteriorNUL else {
-            throw IOError(.invalidArgument, operation, advice: "the name \(path) holds a NUL byte")
+            throw IOError(.invalidArgument, operation, advice: "the name \(path) contains a NUL byte")
         }
         return path.copyCString()
     }

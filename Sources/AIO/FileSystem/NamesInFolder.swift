@@ -71,7 +71,7 @@ extension FileSystem {
         deadline: Deadline = .never
     ) async throws(IOError) {
         guard !target.hasInteriorNUL else {
-            throw IOError(.invalidArgument, "symlink", path: path, advice: "the target holds a NUL byte")
+            throw IOError(.invalidArgument, "symlink", path: path, advice: "the target contains a NUL byte")
         }
         _ = try await folder.perform("symlink", path, deadline) { () throws(IOError) in
             try NameChange(.symbolicLink(target: target), path, folder, confinement, deadline, "symlink")
@@ -145,7 +145,7 @@ private final class OpenPath: BlockingWork, @unchecked Sendable {
         _ deadline: Deadline, _ operation: String
     ) throws(IOError) {
         guard !path.hasInteriorNUL else {
-            throw IOError(.invalidArgument, operation, path: path, advice: "the path holds a NUL byte")
+            throw IOError(.invalidArgument, operation, path: path, advice: "the path contains a NUL byte")
         }
         self.path = path
         origin = PathOrigin(folder, confinement)

@@ -59,7 +59,7 @@ struct PlacedName: Sendable {
     /// Throws if the path is unusable; `operation` is the name in the error.
     init(_ path: Path, for operation: String) throws(IOError) {
         guard !path.hasInteriorNUL else {
-            throw IOError(.invalidArgument, operation, path: path, advice: "the path holds a NUL byte")
+            throw IOError(.invalidArgument, operation, path: path, advice: "the path contains a NUL byte")
         }
         guard let placed = PlacedName(path) else {
             throw IOError(.invalidArgument, operation, path: path, advice: "the path does not end with a name")

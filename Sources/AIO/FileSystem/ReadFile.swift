@@ -40,7 +40,8 @@ extension IORuntime {
         } catch {
             var error = error
             switch error.code {
-            case .fileTooLarge: error.advice = "it has more than \(limit) bytes; raise the limit, or open it"
+            case .fileTooLarge:
+                error.advice = "the file has more than \(limit) bytes; raise the limit, or read it in pieces"
             case .invalidArgument where work.isRefused: error.advice = WholeFile.advice
             default: break
             }
@@ -51,7 +52,7 @@ extension IORuntime {
 
 /// Common parts of reading and writing a whole file.
 enum WholeFile {
-    static var advice: String { "it is neither a regular file nor a block device; open it" }
+    static var advice: String { "it is neither a regular file nor a block device; open it, and read it in pieces" }
 
     /// The maximum number of bytes in one system call. A cancellation takes effect between two calls.
     static var chunkSize: Int { 8 << 20 }

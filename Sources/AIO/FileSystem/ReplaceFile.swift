@@ -131,7 +131,7 @@ extension IORuntime {
             return try await perform(work, "replace", replacement.path, deadline)
         } catch {
             var error = error
-            if replacement.isRefused { error.advice = "it is no regular file" }
+            if replacement.isRefused { error.advice = "it is not a regular file" }
             throw error
         }
     }

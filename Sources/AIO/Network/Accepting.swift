@@ -91,7 +91,7 @@ extension Listener {
     /// once.
     private func waitForRoom(_ error: IOError) async throws(IOError) {
         if !hasReportedLimit.exchange(true, ordering: .relaxed) {
-            runtime.configuration.log("\(error): connections wait; raise RLIMIT_NOFILE (ulimit -n), or close some")
+            runtime.configuration.log("\(error): new connections wait; raise RLIMIT_NOFILE (ulimit -n), or close some")
         }
         do throws(IOError) {
             let pause = Deadline.after(.milliseconds(20))

@@ -76,7 +76,7 @@ extension ReadableStream {
             let piece = try await read(deadline: deadline)
             guard !piece.isEmpty else { return content }
             guard content.count + piece.count <= limit else {
-                throw IOError(.fileTooLarge, "read", advice: "there are more than \(limit) bytes; raise the limit")
+                throw IOError(.fileTooLarge, "read", advice: "the stream has more than \(limit) bytes; raise the limit")
             }
             content += piece
         }

@@ -14,7 +14,7 @@ extension Connection {
         deadline: Deadline = .never
     ) async throws(IOError) -> Connection {
         guard let first = addresses.first else {
-            throw IOError(.invalidArgument, "connect", advice: "there is no address")
+            throw IOError(.invalidArgument, "connect", advice: "no address is given")
         }
         guard addresses.count > 1 else { return try await connect(to: first, runtime: runtime, deadline: deadline) }
         let race = ConnectRace(ConnectRace.interleaved(addresses), attemptDelay, runtime, deadline)

@@ -80,7 +80,7 @@ public final class DatagramSocket: Socket {
 
     private func setGroup(_ name: Int32, _ group: SocketAddress, _ interface: UInt32) throws(IOError) {
         guard group.isMulticast else {
-            let advice = "a group is 224.0.0.0 to 239.255.255.255, or begins with ff"
+            let advice = "a multicast group is 224.0.0.0 to 239.255.255.255, or an IPv6 address that begins with ff"
             throw IOError(.invalidArgument, "group", address: "\(group)", advice: advice)
         }
         let memory = try AddressMemory(group, for: "group")

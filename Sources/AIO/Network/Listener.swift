@@ -41,7 +41,7 @@ public final class Listener: Socket {
         replaceStale: Bool = false, v6Only: Bool? = nil, runtime: IORuntime = .shared, deadline: Deadline = .never
     ) async throws(IOError) -> Listener {
         guard let backlog = Int32(exactly: backlog), backlog >= 0 else {
-            throw IOError(.invalidArgument, "listen", advice: "the backlog is 0 or more")
+            throw IOError(.invalidArgument, "listen", advice: "the backlog must be 0 or more")
         }
         // O_NONBLOCK, because an accept is attempted on the calling thread.
         let number = try SocketSetup.make(address, CK_SOCK_STREAM | CK_SOCK_NONBLOCK, runtime, "listen")

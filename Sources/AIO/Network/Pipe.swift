@@ -11,7 +11,7 @@ public enum Pipe {
     ) async throws(IOError) -> (reader: StreamReader, writer: StreamWriter) {
         try runtime.check("pipe")
         guard capacity.map({ (1...Int(Int32.max)).contains($0) }) ?? true else {
-            throw IOError(.invalidArgument, "pipe", advice: "the capacity is 1 to \(Int32.max)")
+            throw IOError(.invalidArgument, "pipe", advice: "the capacity must be 1 to \(Int32.max)")
         }
         var ends: (Int32, Int32) = (-1, -1)
         let result = Kernel.pipe(&ends, CK_PIPE_CLOEXEC)
@@ -23,7 +23,8 @@ public enum Pipe {
         guard size >= 0 else {
             reader.handle.abandon()
             writer.handle.abandon()
-            let advice = "a pipe of \(capacity) bytes; the sysctl fs.pipe-max-size is the most without privileges"
+            let advice =
+                "the capacity is \(capacity) bytes; without privileges the sysctl fs.pipe-max-size is the limit"
             throw IOError(Int32(truncatingIfNeeded: size), "pipe", advice)
         }
         return (reader, writer)

@@ -23,7 +23,7 @@ extension Socket {
     public func option<Value>(_ option: SocketOption<Value>) throws(IOError) -> Value {
         let bytes = try rawOption(level: option.level, name: option.name, capacity: option.size)
         guard let value = option.decode(bytes) else {
-            let advice = "the value has \(bytes.count) bytes, and not \(option.size)"
+            let advice = "the value has \(bytes.count) bytes instead of \(option.size)"
             throw IOError(.invalidArgument, "getsockopt", advice: advice)
         }
         return value
@@ -48,7 +48,7 @@ extension StreamHandle {
 
     func rawOption(_ level: Int32, _ name: Int32, _ capacity: Int) throws(IOError) -> [UInt8] {
         guard (0...65536).contains(capacity) else {
-            throw error(.invalidArgument, "getsockopt", advice: "capacity is 0 to 65536")
+            throw error(.invalidArgument, "getsockopt", advice: "the capacity must be 0 to 65536")
         }
         var bytes = [UInt8](repeating: 0, count: max(capacity, 1))
         var count = UInt32(capacity)

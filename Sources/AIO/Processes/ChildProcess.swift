@@ -37,7 +37,7 @@ public final class ChildProcess: Sendable {
         let answer = Self.look(descriptor.number, CK_WEXITED | CK_WNOHANG | CK_WNOWAIT)
         guard answer.result >= 0 else {
             known.withLock { $0 = .exited(0) }
-            let advice = "\(processID) is no child of this process, or was waited for already"
+            let advice = "process \(processID) is not a child of this process, or was already waited for"
             throw IOError(
                 .noSuchProcess, Self.opening, errno: Errno(rawValue: Int32(-answer.result)), advice: advice)
         }

@@ -153,7 +153,9 @@ public final class IOQueue {
     ) throws(IOError) -> Int32 {
         try process.check(operation.name)
         guard !operation.isRepeating else {
-            throw IOError(.invalidArgument, operation.name, advice: "it completes more than once; prepare and drain it")
+            throw IOError(
+                .invalidArgument, operation.name,
+                advice: "the operation completes more than once; use prepare and drain")
         }
         guard inFlightCount == 0, preparedCount == 0 else {
             throw IOError(.limitReached, operation.name, advice: "other operations are in flight on this queue")

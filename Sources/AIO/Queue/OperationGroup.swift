@@ -23,7 +23,7 @@ public final class OperationGroup: Sendable {
     public init(limit: Int = 256, event: Int32? = nil, runtime: IORuntime = .shared) throws(IOError) {
         try runtime.check("eventfd")
         guard (1...65536).contains(limit) else {
-            throw IOError(.invalidArgument, "eventfd", advice: "the limit is 1 to 65536")
+            throw IOError(.invalidArgument, "eventfd", advice: "the limit must be 1 to 65536")
         }
         guard event ?? 0 >= 0 else { throw IOError(result: event ?? -EBADF, "eventfd") }
         self.runtime = runtime
@@ -41,7 +41,8 @@ public final class OperationGroup: Sendable {
     deinit {
         let count = requestCancelAll()
         guard count > 0 else { return }
-        runtime.configuration.log("a group of operations was dropped with \(count) of them in flight")
+        runtime.configuration.log(
+            "an operation group was dropped with \(count) operation\(count == 1 ? "" : "s") in flight")
     }
 
     /// A descriptor that poll(2) and epoll(7) report readable when there is something to drain. The group's own
@@ -60,7 +61,8 @@ public final class OperationGroup: Sendable {
     ) throws(IOError) {
         try runtime.check(operation.name)
         guard !operation.isRepeating else {
-            throw IOError(.invalidArgument, operation.name, advice: "it completes more than once; use an IOQueue")
+            throw IOError(
+                .invalidArgument, operation.name, advice: "the operation completes more than once; use an IOQueue")
         }
         let loop = try runtime.loop(for: operation, operation.name)
         guard let place = state.acquire() else {

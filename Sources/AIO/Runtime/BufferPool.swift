@@ -59,7 +59,7 @@ final class BufferPool: Sendable {
 
     private func check(_ count: Int) throws(IOError) {
         guard count >= 0, count <= Self.largest else {
-            throw IOError(.invalidArgument, "buffer", advice: "count is 0 to \(Self.largest)")
+            throw IOError(.invalidArgument, "buffer", advice: "the count must be 0 to \(Self.largest)")
         }
     }
 

@@ -40,11 +40,11 @@ extension EngineChoice {
     ) throws(IOError) -> (EngineSelection, Made) {
         switch self {
         case .forced(let kind):
-            return try (EngineSelection(engine: kind, reason: "asked for"), Self.make(kind, configuration, make))
+            return try (EngineSelection(engine: kind, reason: "requested"), Self.make(kind, configuration, make))
         case .automatic:
             if let kind = try Self.fromEnvironment() {
                 let made = try Self.make(kind, configuration, make)
-                return (EngineSelection(engine: kind, reason: "forced by AIO_ENGINE"), made)
+                return (EngineSelection(engine: kind, reason: "requested by AIO_ENGINE"), made)
             }
             return try Self.best(configuration, make)
         }

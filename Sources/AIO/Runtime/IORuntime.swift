@@ -92,7 +92,7 @@ public final class IORuntime: Sendable {
 
     private static func start(_ configuration: Configuration) throws(IOError) -> (EngineSelection, [IOLoop]) {
         guard (1...1024).contains(configuration.loops) else {
-            throw IOError(.invalidArgument, "runtime", advice: "loops is 1 to 1024")
+            throw IOError(.invalidArgument, "runtime", advice: "loops must be 1 to 1024")
         }
         var settings = EngineConfiguration(
             queueDepth: configuration.queueDepth, workerLimit: configuration.workerLimit)
@@ -136,7 +136,9 @@ public final class IORuntime: Sendable {
         _ operation: Operation, deadline: Deadline = .never
     ) async throws(IOError) -> Completion {
         guard !operation.isRepeating else {
-            throw IOError(.invalidArgument, operation.name, advice: "a task gets one completion; repeat the single one")
+            throw IOError(
+                .invalidArgument, operation.name,
+                advice: "a task receives one completion; repeat an operation that completes once")
         }
         return try await perform(operation, deadline.nanoseconds, operation.name, nil)
     }

@@ -142,7 +142,7 @@ final class LoopTasks: LoopClient {
     // MARK: Shutdown
 
     func engineLost(_ errno: Int32) {
-        log("io_uring cannot be used any more: \(Errno(rawValue: errno)); the engine threads stands in for it")
+        log("io_uring is no longer usable: \(Errno(rawValue: errno)); the engine threads replaces it")
     }
 
     func loopEnded() {

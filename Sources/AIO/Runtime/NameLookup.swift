@@ -26,7 +26,7 @@ extension SocketAddress {
         }
         if let address = numeric(host, port) { return [address] }
         guard !host.isEmpty, !host.utf8.contains(0) else {
-            let advice = "the name of a host is not empty, and holds no NUL byte"
+            let advice = "a host name must not be empty or contain a NUL byte"
             throw IOError(.invalidArgument, NameLookup.operation, address: host, advice: advice)
         }
         switch await runtime.nameLookups.outcome(of: PendingLookup(host), runtime, deadline) {

@@ -32,7 +32,7 @@ struct ProcessGuard: ~Copyable, @unchecked Sendable {
     borrowing func check(_ operation: @autoclosure () -> String) throws(IOError) {
         if isForked {
             throw IOError(
-                .forked, operation(), advice: "make a new runtime or queue in the child, after the fork")
+                .forked, operation(), advice: "create a new runtime or queue in the child, after the fork")
         }
     }
 }

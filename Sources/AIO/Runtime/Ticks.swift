@@ -41,7 +41,7 @@ public struct Ticks: AsyncSequence, Sendable {
 
         private mutating func nextTick() async throws(IOError) -> Tick? {
             guard interval > 0 else {
-                throw IOError(.invalidArgument, "ticks", advice: "the interval is a nanosecond at least")
+                throw IOError(.invalidArgument, "ticks", advice: "the interval must be at least 1 ns")
             }
             // Even if the tick is due already: a body that is always late would otherwise starve the other tasks of its
             // loop.

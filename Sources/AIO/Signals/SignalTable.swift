@@ -65,7 +65,7 @@ final class SignalTable: Sendable {
     func add(_ tally: UnsafePointer<SignalTally>, _ signals: Set<Signal>) throws(IOError) {
         try state.withLock { state throws(IOError) in
             guard let place = (0..<Self.capacity).first(where: { tallies[$0].load(ordering: .relaxed) == 0 }) else {
-                let advice = "there are \(Self.capacity) sequences of signals already; close some"
+                let advice = "\(Self.capacity) sequences of signals are already open; close some"
                 throw IOError(.limitReached, "sigaction", advice: advice)
             }
             tallies[place].store(UInt(bitPattern: tally), ordering: .sequentiallyConsistent)

@@ -39,7 +39,7 @@ public final class BufferedReader {
 
     private init(_ source: ByteSource, at offset: Int64, _ bufferSize: Int) throws(IOError) {
         guard offset >= 0, (1...BufferPool.largest).contains(bufferSize) else {
-            let advice = "the offset is 0 or more, the buffer 1 byte to \(BufferPool.largest)"
+            let advice = "the offset must be 0 or more, the buffer 1 to \(BufferPool.largest) bytes"
             throw IOError(.invalidArgument, "read", path: source.path, advice: advice)
         }
         self.source = source
@@ -154,7 +154,7 @@ public final class BufferedReader {
     /// Reads until the buffer holds `count` bytes. Returns false if the end comes first.
     private func fill(_ count: Int, _ deadline: Deadline) async throws(IOError) -> Bool {
         guard count <= BufferPool.largest else {
-            let advice = "at most \(BufferPool.largest) bytes"
+            let advice = "the limit is \(BufferPool.largest) bytes"
             throw IOError(.invalidArgument, "read", path: source.path, advice: advice)
         }
         while held < count { guard try await fetch(deadline, atLeast: count) else { return false } }
@@ -181,7 +181,7 @@ public final class BufferedReader {
             return buffer
         }
         guard wanted <= BufferPool.largest else {
-            let advice = "at most \(BufferPool.largest) bytes"
+            let advice = "the limit is \(BufferPool.largest) bytes"
             throw IOError(.invalidArgument, "read", path: source.path, advice: advice)
         }
         // Not nil, since the call may wait.

@@ -52,7 +52,7 @@ public final class BufferedWriter {
         _ sink: ByteSink, at offset: Int64, _ bufferSize: Int, _ inFlightLimit: Int, isOrdered: Bool
     ) throws(IOError) {
         guard offset >= 0, (1...BufferPool.largest).contains(bufferSize) else {
-            let advice = "the offset is 0 or more, the buffer 1 byte to \(BufferPool.largest)"
+            let advice = "the offset must be 0 or more, the buffer 1 to \(BufferPool.largest) bytes"
             throw IOError(.invalidArgument, "write", path: sink.path, advice: advice)
         }
         self.sink = sink

@@ -57,7 +57,7 @@ public final class ChunkIterator: AsyncIteratorProtocol {
 
     private func checkArguments() throws(IOError) {
         guard chunks.size < 1 || chunks.readahead < 1 || chunks.range.lowerBound < 0 else { return }
-        let advice = "size and readahead are at least 1, and the range begins at 0 or later"
+        let advice = "size and readahead must be at least 1, and the range must begin at 0 or later"
         throw IOError(.invalidArgument, "read", path: chunks.source.path, advice: advice)
     }
 

@@ -128,6 +128,6 @@ extension ReadableStream {
 
 extension IOError {
     static func lineTooLong(_ limit: Int, _ operation: String, _ path: Path?) -> IOError {
-        IOError(.lineTooLong, operation, path: path, advice: "that is \(limit) bytes")
+        IOError(.lineTooLong, operation, path: path, advice: "the limit is \(limit) bytes")
     }
 }

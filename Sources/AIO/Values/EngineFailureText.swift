@@ -41,25 +41,25 @@ extension EngineFailure {
     fileprivate var advice: String? {
         switch (step, errno) {
         case (.configuration, _):
-            "queueDepth is 1 to \(EngineConfiguration.queueDepthMax), workerLimit 1 to 4096, waitingLimit 0 to"
+            "queueDepth must be 1 to \(EngineConfiguration.queueDepthMax), workerLimit 1 to 4096, waitingLimit 0 to"
                 + " \(EngineConfiguration.waitingLimitMax)"
         case (.ringSetup, EPERM):
-            "io_uring is switched off: by the sysctl kernel.io_uring_disabled, or by the container's seccomp profile;"
+            "io_uring is disabled by the sysctl kernel.io_uring_disabled or by the container's seccomp profile;"
                 + " use the engine threads, or allow io_uring_setup"
         case (.ringSetup, ENOSYS):
             "this kernel has no io_uring, or a seccomp profile hides it; use the engine threads"
         case (.linuxAIOSetup, EAGAIN):
-            "the contexts of all processes use Linux AIO up; raise the sysctl fs.aio-max-nr or lower queueDepth"
+            "the contexts of all processes have reached the limit; raise the sysctl fs.aio-max-nr or lower queueDepth"
         case (.linuxAIOSetup, ENOSYS), (.linuxAIOSetup, EPERM):
             "this kernel has no Linux AIO, or a seccomp profile hides it; use the engine threads"
         case (_, ENOMEM):
-            "locked memory is used up; raise RLIMIT_MEMLOCK (ulimit -l) or lower queueDepth"
+            "the limit of locked memory is reached; raise RLIMIT_MEMLOCK (ulimit -l) or lower queueDepth"
         case (_, EMFILE):
             "this process has too many open files; raise RLIMIT_NOFILE (ulimit -n)"
         case (_, ENFILE):
             "the system has too many open files; raise the sysctl fs.file-max"
         case (.thread, EAGAIN):
-            "too many threads; raise RLIMIT_NPROC (ulimit -u) or the container's pids limit"
+            "the limit of threads is reached; raise RLIMIT_NPROC (ulimit -u) or the container's pids limit"
         default:
             nil
         }

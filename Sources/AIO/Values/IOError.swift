@@ -159,7 +159,7 @@ extension IOError.Code {
         case .engineUnavailable: "the engine is not available"
         case .syncFailedBefore: "an earlier sync of this file failed, so data may be lost"
         case .invalidArgument: "invalid argument"
-        case .nameNotFound: "there is no host of this name, or it has no address"
+        case .nameNotFound: "the host does not exist or has no address"
         case .nameLookupFailed: "the name could not be looked up"
         default: "failed"
         }

@@ -95,7 +95,7 @@ public struct Path: Hashable, Comparable, Sendable, ExpressibleByStringLiteral, 
     /// truncate it.
     func copyCString(for name: String) throws(IOError) -> UnsafeMutablePointer<CChar> {
         guard !hasInteriorNUL else {
-            throw IOError(.invalidArgument, name, path: self, advice: "the path holds a NUL byte")
+            throw IOError(.invalidArgument, name, path: self, advice: "the path contains a NUL byte")
         }
         return copyCString()
     }

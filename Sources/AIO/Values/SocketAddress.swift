@@ -52,7 +52,7 @@ extension SocketAddress: CustomStringConvertible {
     /// `resolve`. Throws `invalidArgument`.
     public init(_ text: String) throws(IOError) {
         guard let address = Self.parse(text) else {
-            let advice = "an address is like 192.0.2.1:80, [2001:db8::1]:80, unix:/run/name or unix:@name"
+            let advice = "valid forms are 192.0.2.1:80, [2001:db8::1]:80, unix:/run/name and unix:@name"
             throw IOError(.invalidArgument, "address", address: text, advice: advice)
         }
         self = address

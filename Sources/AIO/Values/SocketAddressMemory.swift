@@ -34,7 +34,8 @@ extension SocketAddress {
         case .unix(let path):
             let bytes = path.bytes
             guard !bytes.isEmpty, !path.hasInteriorNUL else {
-                throw IOError(.invalidArgument, operation, path: path, advice: "the path is empty or holds a NUL byte")
+                throw IOError(
+                    .invalidArgument, operation, path: path, advice: "the path is empty or contains a NUL byte")
             }
             try storeName(bytes, in: memory + Self.nameStart, for: operation)
             return UInt32(Self.nameStart + bytes.count + 1)
@@ -50,7 +51,7 @@ extension SocketAddress {
         _ bytes: [UInt8], in memory: UnsafeMutableRawPointer, for operation: String
     ) throws(IOError) {
         guard bytes.count <= Self.nameMax else {
-            let advice = "the name of a Unix-domain socket has \(Self.nameMax) bytes at most"
+            let advice = "the name of a Unix-domain socket has at most \(Self.nameMax) bytes"
             throw IOError(.invalidArgument, operation, address: description, advice: advice)
         }
         UnsafeMutableRawBufferPointer(start: memory, count: bytes.count).copyBytes(from: bytes)

@@ -4,10 +4,10 @@ import ArgumentParser
 struct BenchCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "bench",
-        abstract: "Measure every way of doing the same I/O, side by side.",
+        abstract: "Measure different ways of doing the same I/O, side by side.",
         discussion: """
-            Without the name of a bench it is that of files: `aio bench --direct` is `aio bench files --direct`. Each has \
-            options of its own: `aio bench files --help`.
+            Without a name, `files` is run: `aio bench --direct` is `aio bench files --direct`. Each benchmark has its \
+            own options; see for example `aio bench files --help`.
             """,
         subcommands: [
             FilesCommand.self, PipeCommand.self, EchoCommand.self, MixedCommand.self, BenchServerCommand.self,

@@ -29,12 +29,14 @@ struct MachineLoad {
         var notes: [String] = []
         if let others, others > noteworthyOthers {
             notes.append(
-                "just before the measurement others used \(Int(others * 100)) % of the processors: expect uneven figures"
+                "just before the measurement, other programs used \(Int(others * 100)) % of the processors: "
+                    + "expect uneven figures"
             )
         }
         if let stolen, stolen > noteworthyStolen {
             notes.append(
-                "a hypervisor took \(Figures.decimal(stolen * 100, 1)) % of the processors' time away meanwhile: expect long p99s"
+                "during the measurement, a hypervisor took \(Figures.decimal(stolen * 100, 1)) % of the processors' "
+                    + "time: expect a high p99"
             )
         }
         return notes

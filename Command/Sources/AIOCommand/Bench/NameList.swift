@@ -14,7 +14,7 @@ enum NameList {
         for name in text.split(separator: ",", omittingEmptySubsequences: false) {
             guard let value = known.first(where: { $0.0 == name })?.1 else {
                 let names = known.map(\.0).joined(separator: ", ")
-                throw ValidationError("\(option): there is no '\(name)'; there are \(names), or none.")
+                throw ValidationError("\(option): unknown name '\(name)'; the names are \(names), or none")
             }
             if !values.contains(value) { values.append(value) }
         }

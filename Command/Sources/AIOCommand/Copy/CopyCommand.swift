@@ -5,37 +5,38 @@ import ArgumentParser
 struct CopyCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "copy",
-        abstract: "Copy files and folders, many at a time.",
+        abstract: "Copy files and directories, many at a time.",
         usage: "aio copy [--sync] [--keep-existing] [--content-only] [--one-file-system] SOURCE... TARGET",
         discussion: """
-            A TARGET that is a folder gets the copies under their own names; otherwise there is one SOURCE, and TARGET \
-            is the copy's name. Folders are copied with everything in them: symbolic links as links, several names of \
-            one file as such, holes as holes, with times, permissions, extended attributes and, where that is allowed, \
-            owners. Blocks are shared where the file system can.
+            If TARGET is a directory, the copies are created in it under their own names. Otherwise there must be one \
+            SOURCE, and TARGET is the name of the copy. Directories are copied recursively: symbolic links as links, \
+            hard links as hard links, holes as holes, with times, permissions, extended attributes and, if permitted, \
+            owners. Blocks are shared where the file system can share them.
 
-            Each file is made under another name and renamed when it is complete. When the copy is interrupted, what is \
-            complete stays, and nothing half does. What cannot be copied is said, a line each, and the rest goes on; the \
-            exit status is then 1. So it is with what would be replaced by itself, or by another SOURCE of the same name, \
-            and with folders whose name is a symbolic link in TARGET: nothing is written through it.
+            Each file is written under a temporary name and renamed when it is complete. An interrupted copy leaves \
+            complete files and no partial ones. What cannot be copied is reported on standard error, one line each, \
+            and the copy goes on; the exit status is then 1. So it is with a file that would replace itself, or the \
+            copy of another SOURCE of the same name, and with a directory whose name is a symbolic link in TARGET: \
+            nothing is written through the link.
             """)
 
-    @Flag(help: "End only when every copy is durable.")
+    @Flag(help: "Sync all copies to the device before exiting.")
     var sync = false
 
-    @Flag(help: "Leave files that are there already as they are, and count them as failures.")
+    @Flag(help: "Do not replace existing files; report each as a failure.")
     var keepExisting = false
 
-    @Flag(help: "Copy content, and permissions less the umask, alone, as cp -r does.")
+    @Flag(help: "Copy only content, and permissions less the umask, as cp -r does.")
     var contentOnly = false
 
-    @Flag(help: "Do not go into folders on other file systems.")
+    @Flag(help: "Do not descend into directories on other file systems.")
     var oneFileSystem = false
 
-    @Argument(help: ArgumentHelp("What is copied, and where to.", valueName: "path"))
+    @Argument(help: ArgumentHelp("The sources, and the target.", valueName: "path"))
     var paths: [String] = []
 
     func validate() throws {
-        guard paths.count >= 2 else { throw ValidationError("copy wants a SOURCE and a TARGET") }
+        guard paths.count >= 2 else { throw ValidationError("copy needs a SOURCE and a TARGET") }
     }
 
     func run() async throws {
@@ -49,9 +50,8 @@ struct CopyCommand: AsyncParsableCommand {
         let progress = CopyProgress()
         let display = CopyDisplay(progress, Array(sources))
         let remains = {
-            let files =
-                progress.files == 1 ? "1 file is copied and stays" : "\(progress.files) files are copied and stay"
-            return progress.files == 0 ? "no file is left behind" : "\(files), complete; nothing half is left"
+            let files = progress.files == 1 ? "1 file was copied" : "\(progress.files) files were copied"
+            return progress.files == 0 ? "no file was copied" : "\(files) completely; no partial file is left behind"
         }
         let failures = try await interruptible(tick: { display.draw() }, remains: remains) { [options] in
             defer { display.end() }
@@ -81,13 +81,13 @@ private struct CopyJob {
     func run(_ sources: [Path]) async throws -> Int {
         let isFolder = try await isDirectory(target)
         guard isFolder || sources.count == 1 else {
-            throw Failure("\(target) is no folder; several files can only be copied into one")
+            throw Failure("\(target): not a directory; several sources can only be copied into a directory")
         }
         var seen: Set<Path> = []
         for source in sources {
             // As in cp(1), this is no error.
             guard seen.insert(source).inserted else {
-                say { Console.complain("\(source) was given more than once; it is copied once") }
+                say { Console.complain("\(source): given more than once; it is copied once") }
                 continue
             }
             do throws(IOError) {

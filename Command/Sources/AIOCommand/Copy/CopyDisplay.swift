@@ -41,7 +41,7 @@ final class CopyDisplay: Sendable {
     ) -> (line: String, share: Double) {
         // Cloned bytes take no time, so the rate can exceed what an Int holds.
         let rate = seconds > 0 ? Int(max(0, min(Double(bytes) / seconds, 0x1p62))) : 0
-        let line = "\(files) files, \(ByteCount(bytes)), \(ByteCount(rate & ~1023))/s"
+        let line = "\(files) file\(files == 1 ? "" : "s"), \(ByteCount(bytes)), \(ByteCount(rate & ~1023))/s"
         guard let total else { return (line, 0) }
         let weight = { (files: Int, bytes: Int) in Double(bytes) + 16384 * Double(files) }
         let share = min(1, weight(files, bytes) / max(1, weight(total.files, total.bytes)))

@@ -49,18 +49,20 @@ final class DiskUsage: @unchecked Sendable {
 
     /// Returns the number of failures.
     func report(_ roots: [Path]) async throws -> Int {
-        for root in roots {
-            do throws(IOError) { try await add(root) } catch {
-                if error.code == .cancelled { break }
-                complaints.add(error)
+        try await output.flushing {
+            for root in roots {
+                do { try await add(root) } catch let error as IOError {
+                    if error.code == .cancelled { break }
+                    complaints.add(error)
+                }
+                try leaveFolders(downTo: 0)
+                try output.flush()
             }
-            try leaveFolders(downTo: 0)
-            try output.flush()
         }
         return complaints.count
     }
 
-    private func add(_ root: Path) async throws(IOError) {
+    private func add(_ root: Path) async throws {
         var options = WalkOptions(.status)
         options.staysOnFileSystem = staysOnFileSystem
         // Adding up takes almost no time, so the device is the bottleneck.
@@ -73,9 +75,7 @@ final class DiskUsage: @unchecked Sendable {
                 guard let status = entry.status else { continue }
                 if entry.depth == 0 { rootDevice = status.deviceNumber }
                 let isCounted = isCounted(entry, status)
-                do { try add(entry, status, isCounted) } catch {
-                    throw IOError(.inputOutput, "write", path: "standard output")
-                }
+                try add(entry, status, isCounted)
                 if !isCounted { await iterator.skipDescendants() }
             }
         }

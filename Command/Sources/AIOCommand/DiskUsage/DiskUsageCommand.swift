@@ -6,45 +6,46 @@ import Glibc
 struct DiskUsageCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "du",
-        abstract: "Show what folders take on the disk, many read at a time.",
+        abstract: "Show the disk usage of directories, many read at a time.",
         usage: "aio du [-s] [-a] [-h] [-b] [-x] [-d DEPTH] [--apparent-size] [PATH...]",
         discussion: """
-            A line for each folder, with all that is in it, in units of 1024 bytes, as du(1) has it; without a PATH, of \
-            the working directory. Several names of one file count once. Symbolic links count themselves. What cannot \
-            be read is said, a line each, and the exit status is then 1.
+            Prints one line for each directory, with the total of everything in it, in units of 1024 bytes, as du(1) \
+            does. Without a PATH, it shows the working directory. A file with several hard links counts once. Symbolic \
+            links are not followed. What cannot be read is reported on standard error, one line each, and the exit \
+            status is then 1.
             """,
         helpNames: [.long])
 
-    @Flag(name: [.customShort("s"), .long], help: "One line for each PATH alone.")
+    @Flag(name: [.customShort("s"), .long], help: "Print only one line for each PATH.")
     var summarize = false
 
-    @Flag(name: [.customShort("a"), .long], help: "A line for each file too.")
+    @Flag(name: [.customShort("a"), .long], help: "Print a line for each file, too.")
     var all = false
 
-    @Flag(name: [.customShort("h"), .long], help: "Sizes such as 1.5M.")
+    @Flag(name: [.customShort("h"), .long], help: "Print sizes such as 1.5M.")
     var humanReadable = false
 
-    @Flag(name: [.customShort("b"), .long], help: "Apparent sizes in bytes.")
+    @Flag(name: [.customShort("b"), .long], help: "Print apparent sizes in bytes.")
     var bytes = false
 
-    @Flag(help: "The sizes that files and links say to have, in place of what they take.")
+    @Flag(help: "Print apparent sizes, which are the lengths of files and links, instead of disk usage.")
     var apparentSize = false
 
-    @Flag(name: [.customShort("x"), .long], help: "Leave folders on other file systems out.")
+    @Flag(name: [.customShort("x"), .long], help: "Skip directories on other file systems.")
     var oneFileSystem = false
 
     @Option(
         name: [.customShort("d", allowingJoined: true), .long],
-        help: "Lines for folders this deep alone; what is deeper counts.")
+        help: "Print lines only down to this depth; deeper entries are counted.")
     var maxDepth: Int?
 
-    @Argument(help: ArgumentHelp("Files and folders.", valueName: "path"))
+    @Argument(help: ArgumentHelp("Files and directories.", valueName: "path"))
     var paths: [String] = []
 
     func validate() throws {
-        if let maxDepth, maxDepth < 0 { throw ValidationError("--max-depth: \(maxDepth) is less than 0") }
-        if summarize, all { throw ValidationError("-s and -a exclude each other") }
-        if summarize, let maxDepth, maxDepth > 0 { throw ValidationError("-s and --max-depth exclude each other") }
+        if let maxDepth, maxDepth < 0 { throw ValidationError("--max-depth must be 0 or more") }
+        if summarize, all { throw ValidationError("-s and -a cannot be combined") }
+        if summarize, let maxDepth, maxDepth > 0 { throw ValidationError("-s and --max-depth cannot be combined") }
     }
 
     func run() async throws {

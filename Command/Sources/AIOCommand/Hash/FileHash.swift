@@ -20,10 +20,13 @@ struct HashedFile: Sendable {
     var path: Path
     var nameInDirectory: NameInDirectory?
 
+    /// The path to open.
+    var openedPath: Path { path.isStandardInput ? "/dev/stdin" : path }
+
     /// Opens the file on a worker's thread. Returns a descriptor or a negative errno.
     func open() -> Int {
         let flags = CK_O_RDONLY | CK_O_NOCTTY | CK_O_NONBLOCK
-        guard isTooLong, let nameInDirectory else { return path.openOfAnyLength(flags) }
+        guard isTooLong, let nameInDirectory else { return openedPath.openOfAnyLength(flags) }
         return nameInDirectory.open(flags)
     }
 
@@ -104,18 +107,29 @@ enum HashJob: Sendable {
 
     /// Hashes the files. Waits if no descriptor is free: the other jobs close theirs.
     @concurrent func run() async -> [FileHash] {
-        var hashes: [FileHash]
-        switch self {
-        case .batch(let files): hashes = await Self.hash(files)
-        case .file(let file): hashes = [await Self.hash(file)]
-        }
-        for (index, file) in files.enumerated() {
+        var hashes = await attempt()
+        for (index, job) in single.enumerated() {
             for _ in 0..<Self.attempts where hashes[index].wantsDescriptor && !Task.isCancelled {
                 try? await IORuntime.shared.sleep(until: .after(.milliseconds(10)))
-                hashes[index] = await Self.hash([file])[0]
+                hashes[index] = await job.attempt()[0]
             }
         }
         return hashes
+    }
+
+    private func attempt() async -> [FileHash] {
+        switch self {
+        case .batch(let files): await Self.hash(files)
+        case .file(let file): [await Self.hash(file)]
+        }
+    }
+
+    /// A job of the same kind for each file: one of unknown size must not be read by a batch.
+    private var single: [HashJob] {
+        switch self {
+        case .batch(let files): files.map { .batch([$0]) }
+        case .file: [self]
+        }
     }
 
     /// Attempts to get a descriptor, 10 ms apart.
@@ -146,7 +160,7 @@ enum HashJob: Sendable {
         let path = hashed.path
         do {
             guard hashed.isTooLong else {
-                return try await withFile(path.isStandardInput ? "/dev/stdin" : path) { try await hash($0) }
+                return try await withFile(hashed.openedPath) { try await hash($0) }
             }
             let opening = DeepOpen(hashed)
             let opened = try await IORuntime.shared.perform(.work(.passUnretained(opening)))

@@ -8,25 +8,26 @@ struct HashCheck {
     /// Returns the number of files that differ or could not be read.
     func run(_ list: Path) async throws -> Int {
         let (lines, badCount) = try await read(list)
-        guard !lines.isEmpty else { throw Failure("\(list): no line as `aio hash` or sha256sum writes it") }
+        guard !lines.isEmpty else { throw Failure("\(list): no line is in the format of sha256sum") }
         var index = 0
         let queue = HashQueue { path, hash in
             defer { index += 1 }
             report(path, hash, lines[index].digest)
             try output.flushIfLarge()
         }
-        try await withThrowingTaskGroup(of: (Int, [FileHash]).self) { group in
-            for line in lines {
-                let status = line.name.isStandardInput ? nil : try? await FileSystem.status(of: line.name)
-                try await queue.add(
-                    HashedFile(path: line.name), size: status.map { $0.isRegularFile ? $0.size : nil } ?? nil, &group)
+        try await output.flushing {
+            try await withThrowingTaskGroup(of: (Int, [FileHash]).self) { group in
+                for line in lines {
+                    let status = line.name.isStandardInput ? nil : try? await FileSystem.status(of: line.name)
+                    let size = status.flatMap { $0.isRegularFile ? $0.size : nil }
+                    try await queue.add(HashedFile(path: line.name), size: size, &group)
+                }
+                try await queue.finish(&group)
             }
-            try await queue.finish(&group)
         }
-        try output.flush()
         if badCount > 0 {
-            let text = badCount == 1 ? "1 line is" : "\(badCount) lines are"
-            Console.complain("\(list): \(text) not as `aio hash` or sha256sum writes them; the others count")
+            let text = badCount == 1 ? "1 line that is" : "\(badCount) lines that are"
+            Console.complain("\(list): ignored \(text) not in the format of sha256sum")
         }
         return complaints.count
     }
@@ -38,7 +39,7 @@ struct HashCheck {
         case .digest(let digest) where digest == expected: output.add(": OK\n")
         case .digest:
             output.add(": FAILED\n")
-            complaints.add("\(path): the file has another hash")
+            complaints.add("\(path): the digest does not match")
         case .failure(let error):
             output.add(": FAILED open or read\n")
             complaints.add(error)

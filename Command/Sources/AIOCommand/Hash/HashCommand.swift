@@ -5,25 +5,26 @@ import ArgumentParser
 struct HashCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "hash",
-        abstract: "Show the SHA-256 of files, many read at a time.",
+        abstract: "Compute the SHA-256 digests of files, many read at a time.",
         usage: "aio hash PATH...\naio hash --check FILE",
         discussion: """
-            Lines as sha256sum(1) has them, which can check them, and the other way round; also those of its --tag. A PATH that is a folder \
-            stands for the regular files in it and below, ordered by name, folder by folder; symbolic links in it are \
-            left out. A PATH or FILE that is a dash stands for standard input. What cannot be read is said, a line each, and the exit status is then 1.
+            Prints lines in the format of sha256sum(1); each command can check what the other printed. The format of \
+            sha256sum --tag is read as well. A PATH that is a directory stands for the regular files in it, \
+            recursively, sorted by name within each directory; symbolic links in it are skipped. A dash as PATH or \
+            FILE stands for standard input. What cannot be read is reported on standard error, one line each, and \
+            the exit status is then 1.
             """)
 
-    @Option(
-        help: ArgumentHelp("Read such lines from FILE, and say whether the files have these hashes.", valueName: "file")
-    )
+    @Option(help: ArgumentHelp("Read digests and names from FILE, and check the files.", valueName: "file"))
     var check: String?
 
-    @Argument(help: ArgumentHelp("Files and folders.", valueName: "path"))
+    @Argument(help: ArgumentHelp("Files and directories.", valueName: "path"))
     var paths: [String] = []
 
     func validate() throws {
         guard paths.isEmpty == (check != nil) else {
-            throw ValidationError(check == nil ? "hash wants a PATH" : "--check reads the names from its FILE")
+            throw ValidationError(
+                check == nil ? "hash needs a PATH" : "--check takes the names from its FILE; give no PATH")
         }
     }
 
@@ -46,11 +47,12 @@ struct HashCommand: AsyncParsableCommand {
             }
             try output.flushIfLarge()
         }
-        try await withThrowingTaskGroup(of: (Int, [FileHash]).self) { group in
-            for root in roots { try await add(root, to: queue, complaints, &group) }
-            try await queue.finish(&group)
+        try await output.flushing {
+            try await withThrowingTaskGroup(of: (Int, [FileHash]).self) { group in
+                for root in roots { try await add(root, to: queue, complaints, &group) }
+                try await queue.finish(&group)
+            }
         }
-        try output.flush()
         return complaints.count
     }
 

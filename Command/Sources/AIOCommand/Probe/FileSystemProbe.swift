@@ -14,15 +14,15 @@ struct FileSystemProbe: CustomStringConvertible {
         self.path = path
         var name = ck_statfs()
         let result = path.withCString { Kernel.statfs($0, &name) }
-        guard result >= 0 else { throw Failure(path, result: result) }
-        type = Self.typeName(name.type)
+        guard result >= 0 else { throw Failure("statfs \(path.quoted)", result: result) }
+        type = FileSystemName.of(name.type)
         let isDirectory = (try? OpenDescriptor(path, CK_O_RDONLY | CK_O_DIRECTORY)) != nil
         let file: ProbedFile
         do throws(Failure) {
             file = try ProbedFile(path, isDirectory: isDirectory)
         } catch {
             guard isDirectory else { throw error }
-            rows.append(("not tried", "no file can be made here: \(error.message)"))
+            rows.append(("not tried", "no file can be created here: \(error.message)"))
             return
         }
         askAlignment(file)
@@ -32,9 +32,9 @@ struct FileSystemProbe: CustomStringConvertible {
     }
 
     var description: String {
-        var text = "file system at \(path): \(type)\n"
+        var text = "file system at \(path.quoted): \(type)\n"
         for (name, value) in rows { text += "  \(pad(name, 18))\(value)\n" }
-        if let service { text += "\nfiles there, by the automatic choice\n\(service)" }
+        if let service { text += "\nfiles there, with the engine that is chosen automatically\n\(service)" }
         return text
     }
 
@@ -47,11 +47,11 @@ struct FileSystemProbe: CustomStringConvertible {
             (
                 "direct I/O",
                 !tells
-                    ? "the kernel does not say (6.1)"
+                    ? "unknown (needs Linux 6.1)"
                     : status.direct_offset_alignment == 0
                         ? "no"
-                        : "offsets and counts of \(status.direct_offset_alignment) bytes, "
-                            + "memory of \(status.direct_memory_alignment)"
+                        : "offsets and lengths are multiples of \(status.direct_offset_alignment) bytes, "
+                            + "addresses of \(status.direct_memory_alignment)"
             ))
         let unit = status.atomic_write_unit_max
         let isAtomic = status.mask & CK_STATX_WRITE_ATOMIC != 0 && unit > 0
@@ -80,20 +80,10 @@ struct FileSystemProbe: CustomStringConvertible {
     private static func answer(_ result: Int, no: String) -> String {
         switch result {
         case 0...: "yes"
-        case -Int(EAGAIN): "yes (the page was not there just now)"
+        case -Int(EAGAIN): "yes (the page was not cached)"
         case -Int(EOPNOTSUPP), -Int(EINVAL): no
         default: Failure.text(errno: Int32(truncatingIfNeeded: -result))
         }
-    }
-
-    /// The magic numbers are those of linux/magic.h.
-    private static func typeName(_ type: Int64) -> String {
-        let names: [Int64: String] = [
-            0xef53: "ext4", 0x5846_5342: "XFS", 0x9123_683e: "Btrfs", 0x0102_1994: "tmpfs", 0x6573_5546: "FUSE",
-            0x6969: "NFS", 0xff53_4d42: "CIFS", 0x794c_7630: "overlayfs", 0xf2f5_2010: "F2FS", 0x9fa0: "procfs",
-            0x6265_6572: "sysfs", 0x2fc1_2fc1: "ZFS", 0xca45_1a4e: "bcachefs", 0x0102_1997: "9p",
-        ]
-        return names[type] ?? "type 0x\(String(type, radix: 16))"
     }
 }
 

@@ -7,13 +7,13 @@ import CKernel
 struct ProbeCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "probe",
-        abstract: "Show what this kernel, and the file system at PATH, can do.",
+        abstract: "Show what this kernel and the file system at PATH support.",
         discussion: """
-            Everything is tried, not looked up. With a PATH, a file without a name is made in the folder there and is \
-            gone afterwards; a PATH that is a file is only read.
+            Everything is tried, not looked up. In a PATH that is a directory, a temporary file without a name is \
+            created; a PATH that is a file is only read.
             """)
 
-    @Argument(help: "A file or a folder.")
+    @Argument(help: "A file or a directory.")
     var path: String?
 
     mutating func run() throws {
@@ -34,7 +34,7 @@ struct ProbeCommand: ParsableCommand {
             kernel      Linux \(features.release), \(features.machine), \(Kernel.processorCount()) processors
             io_uring    \(names.isEmpty ? "-" : names)
             Linux AIO   \(linuxAIO)
-            cachestat   \(features.hasCachestat ? "yes" : "no (6.5)")
+            cachestat   \(features.hasCachestat ? "yes" : "no (needs Linux 6.5)")
 
             """
     }

@@ -23,25 +23,26 @@ struct ServiceText: CustomStringConvertible {
 
     private var cachedReads: String {
         switch backing {
-        case .memory where features.hasCachestat: "in the call, once cachestat says that nothing is swapped out"
-        case .memory: "as other reads: without cachestat (6.5) the kernel does not say what is swapped out"
-        case .device, .remote: knowsNoWait ? "in the call (RWF_NOWAIT)" : "as other reads: the file cannot tell"
+        case .memory where features.hasCachestat: "in the call, if cachestat shows that nothing is swapped out"
+        case .memory: "like other reads: without cachestat (Linux 6.5) it is unknown what is swapped out"
+        case .device, .remote:
+            knowsNoWait ? "in the call (RWF_NOWAIT)" : "like other reads: the file system has no RWF_NOWAIT"
         }
     }
 
     private var otherReads: String {
         switch (backing, engine) {
         case (.remote, .ioUring):
-            "by the kernel's workers from the start, at most \(remoteLimit) at once: it may let them wait for ever"
-        case (.remote, _): "by workers, at most \(remoteLimit) at once: it may let them wait for ever"
-        case (_, .ioUring): knowsNoWait ? "by the ring" : "by the ring, which has one of the kernel's workers do it"
+            "by the kernel's workers, at most \(remoteLimit) at once: the file system may never answer"
+        case (.remote, _): "by workers, at most \(remoteLimit) at once: the file system may never answer"
+        case (_, .ioUring): knowsNoWait ? "by the ring" : "by the ring, on one of the kernel's workers"
         default: "by workers"
         }
     }
 
     private var directTransfers: String {
         switch (backing, engine) {
-        case (.remote, _), (.memory, _): "as other reads"
+        case (.remote, _), (.memory, _): "like other reads"
         case (.device, .ioUring): "by the ring"
         case (.device, .threads) where features.linuxAIOErrno == 0: "by the kernel's Linux AIO"
         default: "by workers"

@@ -11,7 +11,7 @@ struct DropInLibraries {
     static func find() throws(Failure) -> DropInLibraries {
         if let named = getenv("AIO_DROPINS").map({ String(cString: $0) }), !named.isEmpty {
             guard let libraries = DropInLibraries(folder: named) else {
-                throw Failure("AIO_DROPINS: \(named) does not have both \(names.joined(separator: " and "))")
+                throw Failure("AIO_DROPINS: \(named.quoted) does not contain \(names.joined(separator: " and "))")
             }
             return libraries
         }
@@ -19,7 +19,7 @@ struct DropInLibraries {
             if let libraries = DropInLibraries(folder: folder) { return libraries }
         }
         throw Failure(
-            "the drop-in libraries are not built: run Scripts/build-dropins, or set AIO_DROPINS to their folder")
+            "the drop-in libraries are not built: run Scripts/build-dropins, or set AIO_DROPINS to their directory")
     }
 
     private init?(folder: String) {
@@ -50,7 +50,7 @@ struct DropInLibraries {
         // ld.so(8): LD_PRELOAD has no escape for spaces and colons.
         if let path = paths.first(where: { $0.contains(" ") || $0.contains(":") }) {
             throw Failure(
-                "\(path): LD_PRELOAD cannot have spaces or colons in a path; set AIO_DROPINS to another folder")
+                "\(path.quoted): LD_PRELOAD allows no spaces or colons in a path; set AIO_DROPINS to another directory")
         }
         return (paths + [present ?? ""].filter { !$0.isEmpty }).joined(separator: ":")
     }

@@ -8,12 +8,12 @@ enum Privilege {
     static func gained(by path: String) -> String? {
         var state = stat()
         guard stat(path, &state) == 0, !isRefused(path) else { return nil }
-        if state.st_mode & S_ISUID != 0, state.st_uid != getuid() { return "setuid" }
+        if state.st_mode & S_ISUID != 0, state.st_uid != getuid() { return "is setuid" }
         // Without group execute permission, the set-group-ID bit meant mandatory locking.
-        if state.st_mode & (S_ISGID | S_IXGRP) == S_ISGID | S_IXGRP, state.st_gid != getgid() { return "setgid" }
+        if state.st_mode & (S_ISGID | S_IXGRP) == S_ISGID | S_IXGRP, state.st_gid != getgid() { return "is setgid" }
         // Root already has all capabilities.
         if getuid() != 0, Kernel.hasExtendedAttribute("security.capability", path) {
-            return "given capabilities"
+            return "has file capabilities"
         }
         return nil
     }

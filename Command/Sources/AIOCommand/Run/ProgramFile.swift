@@ -13,13 +13,13 @@ struct ProgramFile {
             return file
         }
         var refusal: NotStarted?
-        for folder in folders {
+        for folder in folders where !name.isEmpty {
             let file = ProgramFile(path: folder.isEmpty ? "./\(name)" : "\(folder)/\(name)")
             guard access(file.path, F_OK) == 0 else { continue }
             guard let reason = file.refusal else { return file }
             refusal = refusal ?? reason
         }
-        throw refusal ?? NotStarted(message: "\(name): not found in PATH", status: 127)
+        throw refusal ?? NotStarted(message: "\(name.quoted): not found in PATH", status: 127)
     }
 
     private static var folders: [Substring] {
@@ -32,12 +32,14 @@ struct ProgramFile {
         var state = stat()
         guard stat(path, &state) == 0 else { return refusal(errno) }
         guard state.st_mode & S_IFMT != S_IFDIR else { return refusal(EISDIR) }
+        // execve(2) executes regular files alone.
+        guard state.st_mode & S_IFMT == S_IFREG else { return refusal(EACCES) }
         return access(path, X_OK) == 0 ? nil : refusal(errno)
     }
 
     /// The refusal for an errno of stat(2), access(2) or execve(2).
     func refusal(_ errno: Int32) -> NotStarted {
-        NotStarted(message: "\(path): \(Failure.text(errno: errno))", status: errno == ENOENT ? 127 : 126)
+        NotStarted(message: "\(path.quoted): \(Failure.text(errno: errno))", status: errno == ENOENT ? 127 : 126)
     }
 
     /// The words of a script's `#!` line; nil for any other file.

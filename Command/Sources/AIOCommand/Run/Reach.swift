@@ -23,7 +23,7 @@ enum Reach: Equatable {
             // The interpreter's file does not show what the script itself starts.
             if let next, next != .unused { self = next }
         } else if let privilege = Privilege.gained(by: path) {
-            self = .notReached("is \(privilege): the dynamic linker ignores LD_PRELOAD for it")
+            self = .notReached("\(privilege): the dynamic linker ignores LD_PRELOAD for it")
         } else if let file = ELFFile(path: path) {
             self = Reach(of: file, path)
         }
@@ -41,7 +41,7 @@ enum Reach: Equatable {
                 file.is32Bit
                 // The 32-bit dynamic linker would print an error for each library.
                 ? .harmed("is a 32-bit program, and the libraries are for 64 bits: it is started without them")
-                : .harmed("is made for another kind of processor: it is started without the libraries")
+                : .harmed("is built for another architecture: it is started without the libraries")
             return
         }
         guard let linker = file.interpreter else {
@@ -75,14 +75,14 @@ enum Reach: Equatable {
         case .notReached(let reason), .harmed(let reason): reason
         case .perhapsByNumber:
             """
-            takes neither Linux AIO nor POSIX AIO from a library, as far as its symbols and its libraries' show, but \
-            makes system calls through libc's syscall function: Linux AIO is reached if it is among those, and not if \
-            the program makes the system calls itself
+            imports neither Linux AIO nor POSIX AIO, as far as its symbols and those of its libraries show, but makes \
+            system calls through libc's syscall function: Linux AIO is reached if it is among those, but not if the \
+            program makes the system calls itself
             """
         case .unused:
             """
-            uses neither Linux AIO nor POSIX AIO, as far as its symbols and its libraries' show (it may load them \
-            later, start programs that do, or make the system calls itself)
+            uses neither Linux AIO nor POSIX AIO, as far as its symbols and those of its libraries show (it may load \
+            libraries later, start programs that do, or make the system calls itself)
             """
         }
     }

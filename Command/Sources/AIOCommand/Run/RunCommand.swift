@@ -7,36 +7,36 @@ import Glibc
 struct RunCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "run",
-        abstract: "Start a program whose Linux AIO and POSIX AIO is then carried out by this project.",
+        abstract: "Run a program with this project's Linux AIO and POSIX AIO.",
         usage: "aio run [--engine <engine>] [--stats] [--stats-file <file>] [--require] [--] PROGRAM [ARG...]",
         discussion: """
-            PROGRAM is looked for in PATH, and takes the place of this process with the two drop-in libraries loaded \
-            before all others (LD_PRELOAD); so terminal, signals and exit status are its own. What it starts in turn \
-            has them as well.
+            PROGRAM is searched for in PATH and replaces this process, with the two drop-in libraries loaded before \
+            all others (LD_PRELOAD). Terminal, signals and exit status are its own. Programs that it starts get the \
+            libraries, too.
 
-            It says so on standard error when PROGRAM cannot be reached (it is static, setuid, or made for another \
-            machine), or does not seem to use either interface, and starts it all the same; with --require, what \
-            cannot be reached is not started.
+            If PROGRAM cannot be reached (it is statically linked, setuid, or built for another architecture), or does \
+            not seem to use either interface, a line on standard error says so, and it is started anyway. With \
+            --require, a program that cannot be reached is not started.
 
-            The libraries are those that Scripts/build-dropins has made, or lib/swift-aio beside this executable's \
-            bin; AIO_DROPINS names another folder. Exit status, if PROGRAM was not started: 127 it is not there, 126 \
-            it cannot be started, 1 failure, 2 wrong usage.
+            The libraries are those that Scripts/build-dropins has built, or those in lib/swift-aio next to the bin \
+            directory of this executable; AIO_DROPINS names another directory. Exit status if PROGRAM was not started: \
+            127 not found, 126 cannot be executed, 1 failure, 2 usage error.
             """)
 
-    @Option(help: ArgumentHelp("Force an engine: \(RunCommand.engineNames). Otherwise the best.", valueName: "engine"))
+    @Option(help: ArgumentHelp("The engine: \(RunCommand.engineNames) (default: auto).", valueName: "engine"))
     var engine: String?
 
-    @Flag(help: "When a process ends by exit(3), write to standard error what the libraries did in it.")
+    @Flag(help: "Write a summary of what the libraries did to standard error when a process exits.")
     var stats = false
 
     @Option(
-        help: ArgumentHelp("The same, appended to FILE; %p in its name is the process's number.", valueName: "file"))
+        help: ArgumentHelp("Append the summary to FILE; %p in the name stands for the process ID.", valueName: "file"))
     var statsFile: String?
 
     @Flag(help: "Do not start a program that cannot be reached.")
     var require = false
 
-    @Argument(parsing: .captureForPassthrough, help: "The program and its arguments, which are left as they are.")
+    @Argument(parsing: .captureForPassthrough, help: "The program and its arguments.")
     var program: [String] = []
 
     private static let engineNames = (["auto"] + EngineKind.allCases.map { "\($0)" }).joined(separator: ", ")
@@ -46,14 +46,14 @@ struct RunCommand: ParsableCommand {
     private var command: ArraySlice<String> { program.dropFirst(hasTerminator ? 1 : 0) }
 
     func validate() throws {
-        guard let name = command.first, !name.isEmpty else { throw ValidationError("no program is named") }
+        guard let name = command.first, !name.isEmpty else { throw ValidationError("no PROGRAM is given") }
         // With `captureForPassthrough` the parser passes unknown options to the program, and `--help` is one of them.
         if !hasTerminator, ["-h", "--help"].contains(name) { throw CleanExit.helpRequest(self) }
-        guard hasTerminator || !name.hasPrefix("-") else { throw ValidationError("unknown option \(name)") }
+        guard hasTerminator || !name.hasPrefix("-") else { throw ValidationError("unknown option '\(name)'") }
         if let engine, engine != "auto", kind(engine) == nil {
-            throw ValidationError("engine \(engine): there are \(Self.engineNames)")
+            throw ValidationError("unknown engine '\(engine)'; the engines are \(Self.engineNames)")
         }
-        if let statsFile, statsFile.isEmpty { throw ValidationError("--stats-file: the name is empty") }
+        if let statsFile, statsFile.isEmpty { throw ValidationError("--stats-file: the file name is empty") }
     }
 
     private func kind(_ name: String) -> EngineKind? { EngineKind.allCases.first { "\($0)" == name } }
@@ -78,8 +78,8 @@ struct RunCommand: ParsableCommand {
 
     private func tell(_ reach: Reach, _ file: ProgramFile) throws {
         guard let remark = reach.remark else { return }
-        if require, reach.isExcluded { throw NotStarted(message: "\(file.path) \(remark)", status: 1) }
-        Console.complain("\(file.path) \(remark)")
+        if require, reach.isExcluded { throw NotStarted(message: "\(file.path.quoted) \(remark)", status: 1) }
+        Console.complain("\(file.path.quoted) \(remark)")
     }
 
     private func setEnvironment(_ libraries: DropInLibraries, _ reach: Reach) throws {
@@ -101,7 +101,7 @@ struct RunCommand: ParsableCommand {
 
     private func absolute(_ path: String) throws -> String {
         if path.hasPrefix("/") { return path }
-        guard let folder = getcwd(nil, 0) else { throw Failure("the current folder", result: -Int(errno)) }
+        guard let folder = getcwd(nil, 0) else { throw Failure("the working directory", result: -Int(errno)) }
         defer { free(folder) }
         // A per cent sign in the folder's name is not part of the pattern.
         let name = String(cString: folder).split(separator: "%", omittingEmptySubsequences: false).joined(
@@ -119,7 +119,8 @@ struct RunCommand: ParsableCommand {
         let arguments = CommandLine.unsafeArgv + first
         execv(file.path, arguments)
         if errno == ENOENT, let interpreter = file.interpreterLine?.first {
-            return NotStarted(message: "\(file.path): its interpreter \(interpreter) is not there", status: 127)
+            return NotStarted(
+                message: "\(file.path.quoted): its interpreter \(interpreter.quoted) does not exist", status: 127)
         }
         guard errno == ENOEXEC else { return file.refusal(errno) }
         // No `#!` line: shells run such a file with the shell.

@@ -1,16 +1,17 @@
 import AIO
 import Synchronization
 
-/// The access log: one line per request on standard output, in the common log format.
+/// The access log: one line per request, in the common log format.
 final class AccessLog: Sendable {
     private struct State {
         var lines: [UInt8] = []
-        var isWriting = false
-        var hasFailed = false
+        /// Writes the lines; nil if there are none to write.
+        var writing: Task<Void, Never>?
+        /// After a failure, or at the end: nothing more is written.
+        var isClosed = false
         /// The server is stopping: requests no longer wait for room, and lines beyond the limit are dropped.
         var isStopping = false
         var droppedCount = 0
-        var writing: Task<Void, Never>?
     }
 
     private let state = Mutex(State())
@@ -20,9 +21,9 @@ final class AccessLog: Sendable {
     /// Bytes buffered for writing. Requests wait while the buffer holds more.
     private static var sizeMax: Int { 1 << 20 }
 
-    init(_ runtime: IORuntime) {
-        self.runtime = runtime
-        writer = .standardOutput(runtime: runtime)
+    init(to writer: StreamWriter) {
+        self.writer = writer
+        runtime = writer.runtime
     }
 
     /// Logs a request; nil stands for bytes that were not a valid request.
@@ -30,20 +31,17 @@ final class AccessLog: Sendable {
         _ client: SocketAddress?, _ request: Request?, _ status: Status, _ bytes: Int64, _ now: Int64
     ) async {
         let line = Self.line(client, request, status, bytes, now)
-        let begins = state.withLock { state in
-            guard !state.hasFailed else { return false }
+        state.withLock { state in
+            guard !state.isClosed else { return }
             if state.isStopping, state.lines.count > Self.sizeMax {
                 state.droppedCount += 1
-                return false
+                return
             }
             state.lines += line.utf8
-            defer { state.isWriting = true }
-            return !state.isWriting
-        }
-        // A separate task writes, so that no request waits for the write.
-        if begins {
-            let task = Task(executorPreference: runtime.loops.first) { await self.write() }
-            state.withLock { $0.writing = task }
+            guard state.writing == nil else { return }
+            // A separate task writes, so that no request waits for the write. It is created under the lock, so that
+            // `finish` does not miss it.
+            state.writing = Task(executorPreference: runtime.loops.first) { await self.write() }
         }
         while state.withLock({ $0.lines.count > Self.sizeMax && !$0.isStopping }) {
             try? await runtime.sleep(until: .after(.milliseconds(10)))
@@ -54,15 +52,23 @@ final class AccessLog: Sendable {
     func beginStop() { state.withLock { $0.isStopping = true } }
 
     /// Waits until all lines are written, or until `deadline`: standard output may have no reader. Then cancels the
-    /// write.
+    /// write. Later lines are not written.
     func finish(until deadline: Deadline) async {
-        while state.withLock({ $0.isWriting }), Deadline.now < deadline {
-            try? await runtime.sleep(until: .after(.milliseconds(5)))
-        }
-        let (task, dropped) = state.withLock { ($0.isWriting ? $0.writing : nil, $0.droppedCount) }
+        while !closeIfWritten(or: deadline.hasPassed) { try? await runtime.sleep(until: .after(.milliseconds(5))) }
+        let (task, dropped) = state.withLock { ($0.writing, $0.droppedCount) }
         task?.cancel()
         await task?.value
-        if task == nil, dropped > 0 { Console.complain("access log: nobody reads it; \(dropped) lines are lost") }
+        if task == nil, dropped > 0 {
+            Console.complain("access log: standard output is not read; \(dropped) lines were lost")
+        }
+    }
+
+    /// Closes the log if no line is left to write, or anyway. Returns whether it is closed.
+    private func closeIfWritten(or anyway: Bool) -> Bool {
+        state.withLock { state in
+            if anyway || state.writing == nil { state.isClosed = true }
+            return state.isClosed
+        }
     }
 
     private func write() async {
@@ -70,9 +76,10 @@ final class AccessLog: Sendable {
             do throws(IOError) {
                 try await writer.writeAll(lines)
             } catch {
-                let reason = error.code == .cancelled ? "nobody reads it; what was not read is lost" : "\(error)"
-                Console.complain("access log: \(reason); no more is written")
-                state.withLock { ($0.hasFailed, $0.isWriting, $0.lines) = (true, false, []) }
+                let isUnread = error.code == .cancelled
+                let reason = isUnread ? "standard output is not read; lines were lost" : "\(error); logging has stopped"
+                Console.complain("access log: \(reason)")
+                state.withLock { ($0.isClosed, $0.writing, $0.lines) = (true, nil, []) }
                 return
             }
         }
@@ -81,7 +88,7 @@ final class AccessLog: Sendable {
     private func next() -> [UInt8]? {
         state.withLock { state in
             guard !state.lines.isEmpty else {
-                state.isWriting = false
+                state.writing = nil
                 return nil
             }
             defer { state.lines = [] }

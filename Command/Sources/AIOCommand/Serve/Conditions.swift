@@ -2,8 +2,11 @@
 struct Validators: Equatable {
     private let inode: UInt64
     private let size: UInt64
+    /// The file's modification time in seconds since 1970, and the fraction.
+    private let seconds: Int64
     private let nanoseconds: UInt32
-    /// Seconds since 1970.
+    /// The value of Last-Modified, which conditions are compared with: the modification time, but not later than the
+    /// time of the response (RFC 9110, section 8.8.2.1).
     let modified: Int64
     /// The file changed so recently that it may change again without a new tag.
     let isWeak: Bool
@@ -12,7 +15,8 @@ struct Validators: Equatable {
     init(inode: UInt64, size: Int64, modified: Int64, nanoseconds: UInt32, now: Int64) {
         self.inode = inode
         self.size = UInt64(bitPattern: size)
-        self.modified = modified
+        seconds = modified
+        self.modified = min(modified, now)
         self.nanoseconds = nanoseconds
         // Timestamps come from a coarse clock that advances once per timer tick, every few milliseconds.
         isWeak = modified >= now - 1
@@ -20,7 +24,7 @@ struct Validators: Equatable {
 
     /// The tag with its quotes, without the prefix `W/`.
     var tag: String {
-        let numbers = [inode, size, UInt64(bitPattern: modified), UInt64(nanoseconds)]
+        let numbers = [inode, size, UInt64(bitPattern: seconds), UInt64(nanoseconds)]
         return "\"" + numbers.map { String($0, radix: 16) }.joined(separator: "-") + "\""
     }
 
@@ -31,7 +35,7 @@ struct Validators: Equatable {
         buffer.append("-")
         buffer.append(hexadecimal: size)
         buffer.append("-")
-        buffer.append(hexadecimal: UInt64(bitPattern: modified))
+        buffer.append(hexadecimal: UInt64(bitPattern: seconds))
         buffer.append("-")
         buffer.append(hexadecimal: UInt64(nanoseconds))
         buffer.append("\"")

@@ -15,20 +15,20 @@ enum ContentType {
 
     private static var unknown: StaticString { "application/octet-stream" }
 
-    /// The extension in lower case, packed into one number. nil without an extension, or if it has more than 8 letters.
-    private static func key(_ name: UnsafeBufferPointer<UInt8>) -> UInt64? {
-        var key: UInt64 = 0
+    /// The extension in lower case, packed into one number. nil without an extension, or if it is longer than 16 bytes.
+    private static func key(_ name: UnsafeBufferPointer<UInt8>) -> UInt128? {
+        var key: UInt128 = 0
         for (count, byte) in name.reversed().enumerated() {
             if byte == UInt8(ascii: ".") { return count > 0 ? key : nil }
-            guard count < 8, byte != UInt8(ascii: "/") else { return nil }
+            guard count < 16, byte != UInt8(ascii: "/") else { return nil }
             let isUpper = (UInt8(ascii: "A")...UInt8(ascii: "Z")).contains(byte)
-            key |= UInt64(isUpper ? byte | 0x20 : byte) << UInt64(8 * count)
+            key |= UInt128(isUpper ? byte | 0x20 : byte) << UInt128(8 * count)
         }
         return nil
     }
 
-    private static let types: [UInt64: StaticString] = {
-        var types: [UInt64: StaticString] = [:]
+    private static let types: [UInt128: StaticString] = {
+        var types: [UInt128: StaticString] = [:]
         for (names, type) in table {
             for name in "\(names)".split(separator: " ") {
                 let dotted = Array(".\(name)".utf8)
@@ -38,8 +38,8 @@ enum ContentType {
         return types
     }()
 
-    /// Text is declared as UTF-8, which nearly all text is.
-    private static let table: [(StaticString, StaticString)] = [
+    /// Extensions and their type. Text is declared as UTF-8, which nearly all text is.
+    static let table: [(StaticString, StaticString)] = [
         ("html htm", "text/html; charset=utf-8"), ("xhtml", "application/xhtml+xml"),
         ("css", "text/css; charset=utf-8"), ("js mjs", "text/javascript; charset=utf-8"),
         ("txt text log conf", "text/plain; charset=utf-8"), ("md markdown", "text/markdown; charset=utf-8"),

@@ -10,7 +10,10 @@ extension ServedConnection {
         var file = try await service.folder.open(path, now: now)
         if file.isFolder {
             await file.close(service.runtime)
-            return try await sendRedirect(to: path.folderTarget, request, keepsAlive: keepsAlive)
+            let target = path.folderTarget
+            // The head must fit into the buffer, whose `append` drops the rest.
+            guard target.utf8.count < ResponseBuffer.capacity / 2 else { throw Refusal(.uriTooLong) }
+            return try await sendRedirect(to: target, request, keepsAlive: keepsAlive)
         }
         try await sendAndClose(&file, path, request, now, keepsAlive)
     }
@@ -185,8 +188,7 @@ extension ServedConnection {
 
     private func add(_ validators: Validators, to buffer: ResponseBuffer) {
         buffer.append("Last-Modified: ")
-        // RFC 9110, section 8.8.2.1: the field must not be later than the Date field.
-        buffer.append(state.modificationText(min(validators.modified, state.now)))
+        buffer.append(state.modificationText(validators.modified))
         buffer.append("\r\nETag: ")
         validators.append(to: buffer)
         buffer.append("\r\n")

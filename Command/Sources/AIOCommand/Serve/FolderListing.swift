@@ -45,7 +45,7 @@ enum ListingText {
     }
 
     static func tail(_ isCut: Bool) -> [UInt8] {
-        let cut = isCut ? "<p>There are more than these \(ListingPiece.entriesMax) names.</p>\n" : ""
+        let cut = isCut ? "<p>The directory has more names than the \(ListingPiece.entriesMax) listed here.</p>\n" : ""
         return Array("</table>\n\(cut)</body></html>\n".utf8)
     }
 

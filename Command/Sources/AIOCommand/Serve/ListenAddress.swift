@@ -4,7 +4,7 @@ import AIO
 enum ListenAddress {
     /// Resolves an address, or a host name and a port.
     static func resolve(_ text: String, _ runtime: IORuntime) async throws -> SocketAddress {
-        guard text != "unix:" else { throw Failure("--listen unix: wants a path behind the colon") }
+        guard text != "unix:" else { throw Failure("--listen unix: needs a path after the colon") }
         let failure: IOError
         do throws(IOError) {
             return try SocketAddress(text)
@@ -14,14 +14,14 @@ enum ListenAddress {
         if let colon = text.lastIndex(of: ":") {
             let port = text[text.index(after: colon)...]
             if !port.isEmpty, port.allSatisfy({ ("0"..."9").contains($0) }), UInt16(port) == nil {
-                throw Failure("--listen \(text): port \(port) is none; ports are 0 to 65535")
+                throw Failure("--listen \(text.quoted): port \(port) is out of range; ports are 0 to 65535")
             }
         }
         guard let colon = text.lastIndex(of: ":"), let port = UInt16(text[text.index(after: colon)...]),
             colon > text.startIndex
-        else { throw Failure("--listen \(text): \(failure.advice ?? "this is no address")") }
+        else { throw Failure("--listen \(text.quoted): \(failure.advice ?? "not an address")") }
         let addresses = try await SocketAddress.resolve(String(text[..<colon]), port: port, runtime: runtime)
-        guard let first = addresses.first else { throw Failure("--listen \(text): there is no such host") }
+        guard let first = addresses.first else { throw Failure("--listen \(text.quoted): no such host") }
         return first
     }
 
@@ -32,7 +32,9 @@ enum ListenAddress {
             switch error.code {
             case .addressInUse:
                 let isPath = if case .unix = address { true } else { false }
-                let advice = isPath ? "remove it if no server has it" : "end who has it, or listen on another port"
+                let advice =
+                    isPath
+                    ? "remove it if no server listens on it" : "stop the server that uses it, or choose another port"
                 throw Failure("\(address) is in use: \(advice)")
             default: throw Failure("\(error)")
             }

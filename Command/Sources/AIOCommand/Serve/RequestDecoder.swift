@@ -20,6 +20,11 @@ final class RequestDecoder {
     private var next = 0
     /// Whether the bytes so far end at the end of a request, so that the decoder holds no data.
     private(set) var isBetweenRequests = true
+    /// Whether a part of a request's head has come, and nothing else that was not returned. False if that is not known:
+    /// where a body with a Content-Length ends is not visible in the bytes.
+    var holdsPartOfHead: Bool {
+        next == collector.parts.count && !isBetweenRequests && failure == nil && !collector.endsWithLength
+    }
     /// Size of the current request up to the end of its first line: distinguishes a long target from large fields.
     private var lineSize = 0
     private var isLineComplete = false
@@ -123,10 +128,16 @@ private final class PartCollector: ChannelInboundHandler {
 
     var parts: [RequestDecoder.Part] = []
     var error: (any Error)?
+    private var lastHead: HTTPRequestHead?
+
+    /// Whether the body of the last request has a Content-Length.
+    var endsWithLength: Bool { lastHead?.headers.contains(name: "Content-Length") == true }
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         switch unwrapInboundIn(data) {
-        case .head(let head): parts.append(.head(head))
+        case .head(let head):
+            lastHead = head
+            parts.append(.head(head))
         case .body(let bytes): add(bytes.readableBytes)
         case .end: parts.append(.end)
         }

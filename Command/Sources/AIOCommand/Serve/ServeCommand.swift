@@ -7,40 +7,40 @@ import CKernel
 struct ServeCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "serve",
-        abstract: "Serve the files in a folder over HTTP/1.1.",
+        abstract: "Serve the files in a directory over HTTP/1.1.",
         discussion: """
-            No path leads out of the folder: neither `..` nor a symbolic link. Files that the page cache has are answered \
-            without waiting; what a device has to bring holds nobody else up. SIGTERM and SIGINT end it when what is under \
-            way is answered. ADDRESS is like 0.0.0.0:8080, [::]:8080, localhost:8080 or unix:/run/name; with port 0 the \
-            system chooses one.
+            No path leads out of the directory, neither through `..` nor through symbolic links. Files in the page \
+            cache are sent without waiting, and a request that waits for a device delays no other. On SIGTERM or \
+            SIGINT the server completes the requests in progress and exits. ADDRESS is, for example, 0.0.0.0:8080, \
+            [::]:8080, localhost:8080 or unix:/run/name; with port 0 the system chooses the port.
             """)
 
-    @Argument(help: ArgumentHelp("The folder.", valueName: "dir"))
+    @Argument(help: ArgumentHelp("The directory to serve.", valueName: "dir"))
     var folder: String
 
-    @Option(help: ArgumentHelp("Where to listen.", valueName: "address"))
+    @Option(help: ArgumentHelp("The address to listen on.", valueName: "address"))
     var listen = "127.0.0.1:8080"
 
-    @Option(help: "Threads that serve; as many as there are processors by default.")
+    @Option(help: "Threads (default: the number of processors).")
     var loops: Int?
 
-    @Option(help: "io_uring, threads, linux-aio or readahead; the best there is by default.")
+    @Option(help: "The engine: io_uring, threads, linux-aio or readahead (default: the best available).")
     var engine: String?
 
-    @Flag(help: "List folders that have no index.html.")
+    @Flag(help: "List directories that have no index.html.")
     var listing = false
 
-    @Flag(help: "Write one line a request to standard output, in the common log format.")
+    @Flag(help: "Write a line for each request to standard output, in the common log format.")
     var accessLog = false
 
     @OptionGroup(title: "Limits")
     var limits: ServeLimitOptions
 
     func validate() throws {
-        guard (1...256).contains(loops ?? 1) else { throw ValidationError("--loops is 1 to 256") }
+        guard (1...256).contains(loops ?? 1) else { throw ValidationError("--loops must be 1 to 256") }
         if let engine, EngineKind(engine) == nil {
             let names = EngineKind.allCases.map { "\($0)" }.joined(separator: ", ")
-            throw ValidationError("there is no engine '\(engine)'; the engines are \(names)")
+            throw ValidationError("unknown engine '\(engine)'; the engines are \(names)")
         }
     }
 
@@ -75,7 +75,7 @@ struct ServeCommand: AsyncParsableCommand {
         let folder = try await ServedFolder(path, runtime)
         do {
             let listener = try await ListenAddress.listen(on: ListenAddress.resolve(listen, runtime), runtime)
-            let log = accessLog ? AccessLog(runtime) : nil
+            let log = accessLog ? AccessLog(to: .standardOutput(runtime: runtime)) : nil
             let server = Server(Service(folder, limits, listsFolders: listing, log, runtime), listener)
             do {
                 try greet(path, try listener.localAddress(), limits, runtime)
@@ -83,8 +83,7 @@ struct ServeCommand: AsyncParsableCommand {
                 await server.stop()
                 throw error
             }
-            try await run(server, until: signals)
-            await log?.finish(until: server.service.stopDeadline)
+            try await server.run(until: signals)
         } catch {
             try? await folder.file.close()
             throw error
@@ -98,28 +97,7 @@ struct ServeCommand: AsyncParsableCommand {
         let url = place.port == nil ? "\(place)" : "http://\(place)/"
         let loops = runtime.loops.count == 1 ? "1 loop" : "\(runtime.loops.count) loops"
         try Console.write(
-            "aio: \(path) is served at \(url) by \(loops), \(limits.connections) connections at most; "
+            "aio: serving \(path) at \(url) with \(loops), at most \(limits.connections) connections; "
                 + "engine \(runtime.selection.engine): \(runtime.selection.reason)\n")
-    }
-
-    /// Serves until a signal arrives or accepting fails.
-    private func run(_ server: Server, until signals: Signals) async throws {
-        let runtime = server.service.runtime
-        let accepting = Task(executorPreference: runtime.loops[0]) { try await server.accept() }
-        let watcher = Task(executorPreference: runtime.loops[0]) { await Self.wait(for: signals) }
-        let stopper = Task(executorPreference: runtime.loops[0]) {
-            await watcher.value
-            await server.stop()
-        }
-        let result = await accepting.result
-        if case .failure = result { watcher.cancel() }
-        await stopper.value
-        try result.get()
-    }
-
-    /// Waits for the first signal, then restores the default action: a second signal ends the process at once.
-    private static func wait(for signals: Signals) async {
-        _ = try? await signals.next()
-        try? await signals.close()
     }
 }

@@ -4,25 +4,25 @@ import CKernel
 
 /// The limits of `aio serve` on the command line.
 struct ServeLimitOptions: ParsableArguments {
-    @Option(help: "Connections at a time; more wait. By default as many as descriptors allow, 16384 at most.")
+    @Option(help: "Concurrent connections; others wait (default: what RLIMIT_NOFILE allows, at most 16384).")
     var connections: Int?
 
-    @Option(help: "Bytes of a request's head.")
+    @Option(help: "The largest head of a request, in bytes.")
     var headSize = ByteCount(32 << 10)
 
-    @Option(help: "Bytes of a request's body, which is read and dropped.")
+    @Option(help: "The largest body of a request, in bytes; bodies are read and discarded.")
     var bodySize = ByteCount(64 << 10)
 
-    @Option(help: "Time for a request, from its first byte on.")
+    @Option(help: "The time limit for receiving a request, from its first byte on.")
     var headTime = TimeSpan(milliseconds: 30_000)
 
-    @Option(help: "Time without a request, before a connection is ended.")
+    @Option(help: "How long a connection without a request is kept open.")
     var idleTime = TimeSpan(milliseconds: 75_000)
 
-    @Option(help: "Time in which a client takes nothing of what it is sent, before it is given up.")
+    @Option(help: "How long a client may accept no data before its connection is closed.")
     var stallTime = TimeSpan(milliseconds: 60_000)
 
-    @Option(help: "Time for what is under way when the server is told to end.")
+    @Option(help: "The time limit for requests in progress when the server stops.")
     var shutdownTime = TimeSpan(milliseconds: 30_000)
 
     /// Close to the most operations that one process can wait for.
@@ -33,13 +33,15 @@ struct ServeLimitOptions: ParsableArguments {
 
     func validate() throws {
         if let connections, !(1...Self.connectionsMax).contains(connections) {
-            throw ValidationError("--connections is 1 to \(Self.connectionsMax)")
+            throw ValidationError("--connections must be 1 to \(Self.connectionsMax)")
         }
-        guard (1024...(1 << 20)).contains(headSize.bytes) else { throw ValidationError("--head-size is 1k to 1M") }
+        guard (1024...(1 << 20)).contains(headSize.bytes) else {
+            throw ValidationError("--head-size must be 1 KiB to 1 MiB")
+        }
         for (name, time) in [
             ("head-time", headTime), ("idle-time", idleTime), ("stall-time", stallTime),
         ] where time.nanoseconds == 0 {
-            throw ValidationError("--\(name) is more than 0")
+            throw ValidationError("--\(name) must be more than 0")
         }
     }
 
@@ -50,8 +52,8 @@ struct ServeLimitOptions: ParsableArguments {
         let most = max(1, descriptors - Self.otherDescriptors(of: descriptors))
         if let connections, connections > most {
             throw Failure(
-                "--connections \(connections): with \(descriptors) descriptors there can be \(most); raise RLIMIT_NOFILE "
-                    + "(ulimit -Hn)")
+                "--connections \(connections): RLIMIT_NOFILE (\(descriptors)) allows \(most); raise it (ulimit -Hn) "
+                    + "or lower --connections")
         }
         var limits = ServeLimits()
         limits.connections = connections ?? min(most, Self.connectionsDefault)

@@ -63,7 +63,10 @@ final class ServedConnection {
             return false
         } catch let refusal as Refusal {
             // Bytes that are no valid request, or an incomplete one.
-            try await sendError(refusal.status, of: nil, keepsAlive: false)
+            do { try await sendError(refusal.status, of: nil, keepsAlive: false) } catch {
+                await log(nil)
+                throw error
+            }
             await log(nil)
             return true
         }
@@ -78,6 +81,9 @@ final class ServedConnection {
                 if decoder.isBetweenRequests {
                     state.release(decoder)
                     self.decoder = nil
+                } else if decoder.holdsPartOfHead, requestDeadline == nil {
+                    // The head began to come while the requests before it were answered.
+                    requestDeadline = .after(service.limits.headTime)
                 }
             }
             if service.isStopping, requestDeadline == nil { return nil }

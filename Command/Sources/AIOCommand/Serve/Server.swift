@@ -14,8 +14,30 @@ struct Server {
         slots = ConnectionSlots(limit: service.limits.connections)
     }
 
+    /// Serves until a signal arrives or accepting fails, and stops.
+    func run(until signals: Signals) async throws {
+        let loop = service.runtime.loops[0]
+        let accepting = Task(executorPreference: loop) { try await accept() }
+        let watcher = Task(executorPreference: loop) { await Self.wait(for: signals) }
+        let stopper = Task(executorPreference: loop) {
+            await watcher.value
+            await stop()
+        }
+        let result = await accepting.result
+        if case .failure = result { watcher.cancel() }
+        await stopper.value
+        await service.log?.finish(until: service.stopDeadline)
+        try result.get()
+    }
+
+    /// Waits for the first signal, then restores the default action: a second signal ends the process at once.
+    private static func wait(for signals: Signals) async {
+        _ = try? await signals.next()
+        try? await signals.close()
+    }
+
     /// Accepts until the server is stopped.
-    func accept() async throws(IOError) {
+    private func accept() async throws(IOError) {
         let connections = listener.connections.makeAsyncIterator()
         var turn = 0
         while await slots.acquire() {

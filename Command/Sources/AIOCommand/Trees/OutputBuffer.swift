@@ -15,6 +15,16 @@ final class OutputBuffer {
 
     func flushIfLarge() throws(Failure) { if bytes.count > 65536 { try flush() } }
 
+    /// Runs `body`, and writes what it has added also when it throws.
+    func flushing(_ body: () async throws -> Void) async throws {
+        do { try await body() } catch {
+            // An error of the write would hide the cause.
+            try? flush()
+            throw error
+        }
+        try flush()
+    }
+
     func flush() throws(Failure) {
         defer { bytes.removeAll(keepingCapacity: true) }
         try Console.write(bytes)

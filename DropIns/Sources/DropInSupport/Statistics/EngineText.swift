@@ -46,8 +46,8 @@ extension TextBuffer {
         append(engine.name)
         switch packed >> 56 {
         case 1: append(": the kernel offers it")
-        case 2: append(": AIO_ENGINE asks for it")
-        case 4: append(": the program runs on valgrind, which io_uring would stop")
+        case 2: append(": requested by AIO_ENGINE")
+        case 4: append(": the program runs under valgrind, which io_uring would block")
         default:
             append(": io_uring is not available: ")
             append(
@@ -59,11 +59,11 @@ extension TextBuffer {
     private mutating func append(_ step: EngineFailure.Step?, errno: Int32) {
         switch (step, errno) {
         case (.ringSetup, EPERM):
-            return append("switched off by the sysctl kernel.io_uring_disabled or a seccomp profile")
+            return append("disabled by the sysctl kernel.io_uring_disabled or a seccomp profile")
         case (.ringSetup, ENOSYS):
-            return append("this kernel has none, or a seccomp profile hides it")
+            return append("this kernel has no io_uring, or a seccomp profile hides it")
         case (.ringFeatures, _):
-            return append("the kernel's is older than 5.15")
+            return append("the kernel is older than Linux 5.15")
         case (.ringSetup, _): append("io_uring_setup: ")
         case (.ringMapping, _): append("mmap of the ring: ")
         case (.linuxAIOSetup, _): append("io_setup: ")

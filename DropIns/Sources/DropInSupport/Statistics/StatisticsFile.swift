@@ -22,7 +22,7 @@ private struct Destination {
             return
         }
         let file = Self.open(path, memory)
-        guard file >= 0 else { return report("aio: the file that AIO_STATS names cannot be opened for writing\n") }
+        guard file >= 0 else { return report("aio: AIO_STATS: the file cannot be opened for writing\n") }
         writeOnce(file, text)
         Kernel.close(file)
     }
@@ -95,7 +95,7 @@ func wasLoaded() {
     var path: UnsafeMutablePointer<CChar>?
     if strcmp(value, on.cString) != 0 {
         path = absolutePath(value)
-        guard path != nil else { return report("aio: the name of the file in AIO_STATS is too long\n") }
+        guard path != nil else { return report("aio: AIO_STATS: the file name is too long\n") }
     }
     let destination = UnsafeMutablePointer<Destination>.allocate(capacity: 1)
     destination.initialize(to: Destination(path: path, standardError: FileIdentity(2)))

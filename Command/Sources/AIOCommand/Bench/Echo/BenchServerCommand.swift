@@ -5,7 +5,7 @@ import Glibc
 /// `aio bench server`: a server that the benches start in a separate process. Hidden from the help.
 struct BenchServerCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "server", abstract: "Echo what comes, for the other benches.", shouldDisplay: false)
+        commandName: "server", abstract: "An echo server for the other benchmarks.", shouldDisplay: false)
 
     @Option var parent: Int32
     @Option var connections = 64
@@ -40,7 +40,7 @@ struct BenchServerCommand: ParsableCommand {
 
     /// Replaces this process with the other program. Returns only if that fails.
     private func start() throws -> Failure {
-        guard let program else { throw Failure("no program") }
+        guard let program else { throw Failure("no program is given") }
         var arguments: [UnsafeMutablePointer<CChar>?] = [strdup(program), strdup("127.0.0.1:0"), nil]
         execv(program, &arguments)
         return Failure("cannot be started", result: -Int(errno))

@@ -86,7 +86,7 @@ final class EchoClient {
             if count > 0 || underWayCount == 0 {
                 heardLast = now
             } else if now >= heardLast + Self.patience {
-                throw Failure("no answer for 10 s")
+                throw Failure("no answer from the server for 10 s")
             }
             for event in 0..<max(count, 0) { try handle(events[event], deadline, &times) }
         }
@@ -158,13 +158,13 @@ final class EchoClient {
         let exchange = exchanges[index]
         let result = Kernel.receive(exchange.socket, buffer[0], size, CK_MSG_DONTWAIT)
         if result == -Int(EAGAIN) { return false }
-        guard result != 0 else { throw Failure("the server ended a connection") }
-        guard result > 0 else { throw Failure("receive", result: result) }
+        guard result != 0 else { throw Failure("the server closed a connection") }
+        guard result > 0 else { throw Failure("recv", result: result) }
         let isRight = bytes.withUnsafeBytes { bytes in
             guard let start = bytes.baseAddress, exchange.received + result <= exchange.sent else { return false }
             return memcmp(buffer[0], start + message(exchange) + exchange.received, result) == 0
         }
-        guard isRight else { throw Failure("the server sent something else than came") }
+        guard isRight else { throw Failure("the server sent back other data than it received") }
         exchanges[index].received += result
         return exchanges[index].received == size
     }

@@ -7,19 +7,19 @@ struct EchoCommand: ParsableCommand {
         commandName: "echo",
         abstract: "Measure echo servers on loopback TCP, side by side.",
         discussion: """
-            Each server runs in a process of its own with one loop; the client, a plain epoll loop, is the same for all. On \
-            each connection one message at a time is on its way. The servers take turns; rates and ratios are medians of the \
-            rounds, latencies those of all rounds' messages. CPU time is the server's process's. The first server is a \
-            plain epoll loop, in the same language as the others.
+            Each server runs in a process of its own with one loop. The client, a plain epoll loop, is the same for \
+            all and has one message in flight on each connection. The servers take turns. Rates and ratios are \
+            medians over the rounds; latencies are those of all messages. CPU time is that of the server's process. \
+            The first server is a plain epoll loop, in the same language as the others.
 
-            A --peer is any program: it is started with the argument 127.0.0.1:0, says `listening on 127.0.0.1:PORT` in its \
-            first line, and is ended by SIGTERM.
+            A --peer is any program that, started with the argument 127.0.0.1:0, prints `listening on \
+            127.0.0.1:PORT` as its first line. It is stopped by SIGTERM.
             """)
 
-    @Option(help: ArgumentHelp("Connections at once, with commas.", valueName: "counts"))
+    @Option(help: ArgumentHelp("Numbers of concurrent connections, separated by commas.", valueName: "counts"))
     var connections = CountList([1, 64, 1000])
 
-    @Option(help: ArgumentHelp("Another echo server's program; may be given again.", valueName: "program"))
+    @Option(help: ArgumentHelp("The program of another echo server; may be repeated.", valueName: "program"))
     var peer: [String] = []
 
     @OptionGroup var load: EchoLoadOptions
@@ -27,7 +27,7 @@ struct EchoCommand: ParsableCommand {
 
     func validate() throws {
         guard connections.counts.allSatisfy({ (1...7000).contains($0) }) else {
-            throw ValidationError("--connections must be 1 to 7000 each.")
+            throw ValidationError("--connections: each number must be 1 to 7000")
         }
         try load.check()
         try options.check()

@@ -2,11 +2,11 @@ import ArgumentParser
 
 /// The load on the servers.
 struct EchoLoadOptions: ParsableArguments {
-    @Option(help: ArgumentHelp("Bytes of a message.", valueName: "bytes"))
+    @Option(help: ArgumentHelp("The size of a message in bytes.", valueName: "bytes"))
     var size = ByteCount(64)
 
     func check() throws {
-        guard (1...(1 << 20)).contains(size.bytes) else { throw ValidationError("--size must be 1 byte to 1 MiB.") }
+        guard (1...(1 << 20)).contains(size.bytes) else { throw ValidationError("--size must be 1 byte to 1 MiB") }
     }
 }
 

@@ -16,8 +16,8 @@ enum OpenFileLimit {
         // Raises the hard limit too if it is too low, which needs CAP_SYS_RESOURCE.
         if Kernel.setLimit(CK_RLIMIT_NOFILE, ck_rlimit(soft: needed, hard: max(limit.hard, needed))) < 0 {
             throw Failure(
-                "\(connections) connections need \(needed) open files, and RLIMIT_NOFILE allows \(limit.hard): "
-                    + "raise it (ulimit -Hn), or give fewer --connections")
+                "\(connections) connections need \(needed) open files, but RLIMIT_NOFILE allows \(limit.hard): "
+                    + "raise it (ulimit -Hn) or lower --connections")
         }
     }
 }

@@ -70,7 +70,9 @@ final class ServerProcess {
         posix_spawnattr_setflags(&attributes, Int16(POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF))
         // The copies lie above the target numbers, so that no dup2 overwrites a descriptor that is still needed.
         let copies = inherited.map { fcntl($0, F_DUPFD_CLOEXEC, 3 + Int32(inherited.count)) }
-        defer { for copy in copies { Kernel.close(copy) } }
+        let failure = errno
+        defer { for copy in copies where copy >= 0 { Kernel.close(copy) } }
+        guard copies.allSatisfy({ $0 >= 0 }) else { throw Failure("dup", result: -Int(failure)) }
         for (index, copy) in copies.enumerated() {
             posix_spawn_file_actions_adddup2(&actions, copy, 3 + Int32(index))
         }
@@ -82,7 +84,9 @@ final class ServerProcess {
         defer { free(executable) }
         guard let executable else { throw Failure("/proc/self/exe", result: -Int(errno)) }
         let refused = posix_spawn(&process, executable, &actions, &attributes, &vector, environ)
-        guard refused == 0 else { throw Failure("starting a server", result: -Int(refused)) }
+        guard refused == 0 else {
+            throw Failure("posix_spawn \(String(cString: executable).quoted)", result: -Int(refused))
+        }
         return process
     }
 
@@ -92,8 +96,9 @@ final class ServerProcess {
         if said.hasPrefix(prefix), let address = LoopbackAddress(said.dropFirst(prefix.count)) { return address }
         throw Failure(
             said.isEmpty
-                ? "did not say where it listens: a server's first line is `listening on A.B.C.D:PORT`"
-                : "said `\(said.prefix(200))`: a server's first line is `listening on A.B.C.D:PORT`")
+                ? "printed no address: the first line must be `listening on A.B.C.D:PORT`"
+                : "printed \(String(said.prefix(200)).quoted): the first line must be `listening on A.B.C.D:PORT`"
+        )
     }
 
     /// Reads up to the end of the line or of the output.

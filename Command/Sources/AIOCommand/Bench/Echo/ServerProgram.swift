@@ -1,6 +1,5 @@
 import AIOCore
 import ArgumentParser
-import Glibc
 
 /// A program that echoes in a separate process.
 enum ServerProgram {
@@ -21,25 +20,9 @@ enum ServerProgram {
 
     /// Finds an executable program by its path, or by its name in PATH.
     static func peer(named name: String) throws(Failure) -> ServerProgram {
-        let path = name.contains("/") ? name : try search(name)
-        var status = stat()
-        guard stat(path, &status) == 0 else { throw Failure("--peer \(name)", result: -Int(errno)) }
-        guard status.st_mode & S_IFMT == S_IFREG, access(path, X_OK) == 0 else {
-            throw Failure("--peer \(name): is not a program")
+        do throws(NotStarted) { return .peer(path: try ProgramFile.find(name).path) } catch {
+            throw Failure("--peer \(error.message)")
         }
-        return .peer(path: path)
-    }
-
-    private static func search(_ name: String) throws(Failure) -> String {
-        let folders = (getenv("PATH").map { String(cString: $0) } ?? "").split(separator: ":")
-        guard
-            let found = folders.lazy.map({ folder -> String in "\(folder)/\(name)" }).first(where: {
-                access($0, X_OK) == 0
-            })
-        else {
-            throw Failure("--peer \(name): there is no such program in PATH")
-        }
-        return found
     }
 }
 

@@ -43,7 +43,7 @@ struct Bench {
         case .temporary(let name, let size):
             let directory = try OpenDescriptor(name, CK_O_RDONLY | CK_O_DIRECTORY)
             return try TestFile.create(
-                in: directory, directoryName: name == "." ? "the current directory" : name, size: size,
+                in: directory, directoryName: name == "." ? "the working directory" : name.quoted, size: size,
                 order: plan.order, pattern: pattern, progress: progress)
         case .memoryDevice(let size):
             guard let device else { throw Failure("no memory device") }
@@ -55,7 +55,7 @@ struct Bench {
 
     private func makeShape(_ file: TestFile) throws(Failure) -> WorkloadShape {
         guard file.size >= plan.blockSize else {
-            throw Failure("\(file.name): is smaller (\(ByteCount(file.size))) than one block")
+            throw Failure("\(file.name): the file (\(ByteCount(file.size))) is smaller than one block")
         }
         return WorkloadShape(
             fileSize: file.size, blockSize: plan.blockSize, order: plan.order, writePercent: plan.writePercent)
@@ -68,8 +68,10 @@ struct Bench {
         let result = Kernel.status(file.descriptor.number, CK_STATX_DIOALIGN, &status)
         guard result >= 0, status.mask & CK_STATX_DIOALIGN != 0 else { return }
         let unit = Int(status.direct_offset_alignment)
-        let advice = plan.isDirect ? "" : " (or leave out linux-aio-direct in --peers)"
-        guard unit > 0 else { throw Failure("\(file.name): \(file.fileSystem) has no direct I/O here\(advice)") }
+        let advice = plan.isDirect ? "" : " (or leave linux-aio-direct out of --peers)"
+        guard unit > 0 else {
+            throw Failure("\(file.name): \(file.fileSystem) does not support direct I/O here\(advice)")
+        }
         guard plan.blockSize % unit == 0 else {
             throw Failure("\(file.name): direct I/O needs a --block that is a multiple of \(unit) bytes\(advice)")
         }

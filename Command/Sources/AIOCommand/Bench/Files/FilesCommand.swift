@@ -6,24 +6,24 @@ import Glibc
 struct FilesCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "files",
-        abstract: "Measure every way of reading a file, side by side.",
+        abstract: "Measure different ways of reading a file, side by side.",
         discussion: """
-            Without arguments: 4 KiB random reads at depth 64 of a temporary file of 1 GiB, first cold (its pages are \
-            dropped from the cache before each turn), then cached. The contestants take turns; the table has the \
-            median of the rounds for operations a second, and all rounds' operations for everything else. Every byte \
-            that is read is checked.
+            Without arguments: random reads of 4 KiB at queue depth 64 of a temporary file of 1 GiB, first cold (its \
+            pages are dropped from the cache before each turn), then cached. The contestants take turns. Operations \
+            per second are the median of the rounds; everything else covers all operations. Every byte that is read \
+            is checked.
 
-            The submitting call is pread, aio_read, io_submit, IOQueue.submit; for await it is the time from the call \
-            until the task is suspended, or until its result if it was not. CPU time is this process's, with all its \
-            threads, checking included; what kernel threads did for it is not in it. ops/s is of whole turns; latency \
-            is the operation's alone.
+            The submitting call is pread, aio_read, io_submit or IOQueue.submit; for await it is the time from the \
+            call until the task is suspended, or until its result if it is not. CPU time is that of this process \
+            with all its threads, including the checks; the work of kernel threads is not in it. ops/s covers whole \
+            turns, latency the operation alone.
             """)
 
     @OptionGroup var file: FileOptions
     @OptionGroup var load: LoadOptions
     @OptionGroup var contestants: ContestantOptions
 
-    @Option(help: ArgumentHelp("Write all that was measured to FILE as well.", valueName: "file"))
+    @Option(help: ArgumentHelp("Write all measurements to FILE, too.", valueName: "file"))
     var json: String?
 
     func validate() throws {

@@ -36,16 +36,18 @@ final class MemoryDevice {
     private static func reserveMemory(_ size: Int) throws(Failure) -> OpenDescriptor {
         var status = ck_statfs()
         let result = memoryDirectory.withCString { Kernel.statfs($0, &status) }
-        guard result >= 0 else { throw Failure(memoryDirectory, result: result) }
+        guard result >= 0 else { throw Failure("statfs \(memoryDirectory)", result: result) }
         let room = Int(status.blocks_available) * Int(status.block_size)
         guard room > size else {
             throw Failure(
-                "no room for \(ByteCount(size)) in \(memoryDirectory): \(ByteCount(room)) are free (see --size)")
+                "not enough space for \(ByteCount(size)) in \(memoryDirectory): \(ByteCount(room)) are free "
+                    + "(see --size)"
+            )
         }
         let file = try OpenDescriptor(
             memoryDirectory, CK_O_RDWR | CK_O_TMPFILE | CK_O_DIRECTORY, mode: 0o600)
         let truncated = Kernel.ftruncate(file.number, Int64(size))
-        guard truncated >= 0 else { throw Failure("\(memoryDirectory): ftruncate", result: truncated) }
+        guard truncated >= 0 else { throw Failure("ftruncate of a file in \(memoryDirectory)", result: truncated) }
         return file
     }
 
@@ -64,9 +66,9 @@ final class MemoryDevice {
                 Kernel.ioctl(device.number, UInt(CK_LOOP_CONFIGURE), Int(bitPattern: $0))
             }
             if result >= 0 { return LoopDevice(descriptor: device, path: path) }
-            guard result == -Int(EBUSY) else { throw Failure(path, result: result) }
+            guard result == -Int(EBUSY) else { throw Failure("LOOP_CONFIGURE of \(path)", result: result) }
         }
-        throw Failure("no free loop device: others keep taking them")
+        throw Failure("no free loop device: other programs keep taking them")
     }
 
     private static func makeFileSystem(on path: String) throws {
@@ -100,12 +102,12 @@ final class MemoryDevice {
         guard opened >= 0 else { throw Failure("fsopen of ext4", result: opened) }
         let context = OpenDescriptor(owning: Int32(opened))
         let named = device.withCString { Kernel.fsconfig(context.number, CK_FSCONFIG_SET_STRING, "source", $0) }
-        guard named >= 0 else { throw Failure("mounting \(device)", result: named) }
+        guard named >= 0 else { throw Failure("mount of \(device)", result: named) }
         let created = Kernel.fsconfig(context.number, CK_FSCONFIG_CMD_CREATE, nil, nil)
-        guard created >= 0 else { throw Failure("mounting \(device)", result: created) }
+        guard created >= 0 else { throw Failure("mount of \(device)", result: created) }
         let attributes = CK_MOUNT_ATTR_NOATIME | CK_MOUNT_ATTR_NODEV | CK_MOUNT_ATTR_NOSUID | CK_MOUNT_ATTR_NOEXEC
         let mounted = Kernel.fsmount(context.number, CK_FSMOUNT_CLOEXEC, attributes)
-        guard mounted >= 0 else { throw Failure("mounting \(device)", result: mounted) }
+        guard mounted >= 0 else { throw Failure("mount of \(device)", result: mounted) }
         return OpenDescriptor(owning: Int32(mounted))
     }
 }

@@ -15,15 +15,15 @@ extension TestFile {
     func dropFromCache() throws(Failure) {
         // POSIX_FADV_DONTNEED keeps dirty pages.
         let synced = Kernel.fdatasync(descriptor.number)
-        guard synced >= 0 else { throw Failure("\(name): fdatasync", result: synced) }
+        guard synced >= 0 else { throw Failure("fdatasync of \(name)", result: synced) }
         let dropped = Kernel.fadvise(descriptor.number, 0, 0, CK_FADV_DONTNEED)
-        guard dropped >= 0 else { throw Failure("\(name): posix_fadvise", result: dropped) }
+        guard dropped >= 0 else { throw Failure("posix_fadvise of \(name)", result: dropped) }
         guard let left = cachedBytes, left * 100 > size else { return }
         let reason =
             fileSystem == "tmpfs"
-            ? "tmpfs keeps its files in memory; choose another --directory, or --memory-device"
-            : "another program uses it, or the file system (\(fileSystem)) does not let them go"
-        throw Failure("\(name): \(ByteCount(left)) of its pages stay in the page cache: \(reason)")
+            ? "tmpfs keeps files in memory; choose another --directory, or --memory-device"
+            : "another program uses the file, or \(fileSystem) does not release them"
+        throw Failure("\(name): \(ByteCount(left)) stay in the page cache: \(reason)")
     }
 
     /// Reads missing pages into the page cache. Returns the share that is cached afterwards, 0 to 1.
@@ -46,8 +46,7 @@ extension TestFile {
         let memory = BlockMemory(blockSize: chunk, count: 1)
         for offset in stride(from: 0, to: size, by: chunk) {
             try Interruption.check()
-            let result = Kernel.pread(descriptor.number, memory[0], min(chunk, size - offset), Int64(offset))
-            guard result > 0 else { throw Failure("\(name): read", result: result) }
+            try readWhole(memory[0], count: min(chunk, size - offset), at: offset)
         }
     }
 }

@@ -23,7 +23,7 @@ final class Rounds {
         self.progress = progress
         generations = plan.writePercent > 0 ? BlockGenerations(blockCount: shape.blockCount) : nil
         if file.cachedBytes == nil {
-            notes.append("before Linux 6.5 the kernel cannot tell whether the file's pages really left the page cache")
+            notes.append("before Linux 6.5 it is unknown whether the file's pages have left the page cache")
         }
     }
 
@@ -86,9 +86,9 @@ final class Rounds {
         case .cached:
             let share = try file.bringIntoCache()
             if share >= Rounds.cachedShareGood { return true }
-            let text = "the page cache keeps only \(Int(share * 100)) % of the file (see --size)"
+            let text = "the page cache holds only \(Int(share * 100)) % of the file (see --size)"
             if share < Rounds.cachedShareMin {
-                notes.append("not measured, or not to the end, cached: \(text)")
+                notes.append("the cached section is missing or incomplete: \(text)")
                 return false
             }
             if !notes.contains("cached: \(text)") { notes.append("cached: \(text)") }

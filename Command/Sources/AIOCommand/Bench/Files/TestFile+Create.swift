@@ -25,12 +25,12 @@ extension TestFile {
     private static func checkRoom(in directory: borrowing OpenDescriptor, _ name: String, size: Int) throws(Failure) {
         var status = ck_statfs()
         let result = "/proc/self/fd/\(directory.number)".withCString { Kernel.statfs($0, &status) }
-        guard result >= 0 else { throw Failure(name, result: result) }
+        guard result >= 0 else { throw Failure("statfs \(name)", result: result) }
         let room = Int(clamping: status.blocks_available).multipliedReportingOverflow(by: Int(status.block_size))
         // 1 % stays free for the file's metadata and for other programs.
         guard !room.overflow, room.partialValue / 100 * 99 < size else { return }
         throw Failure(
-            "no room for \(ByteCount(size)) in \(name): \(ByteCount(room.partialValue)) are free there (see --size)")
+            "not enough space for \(ByteCount(size)) in \(name): \(ByteCount(room.partialValue)) are free (see --size)")
     }
 
     private static func openNameless(in directory: borrowing OpenDescriptor, _ name: String) throws(Failure)
@@ -39,7 +39,7 @@ extension TestFile {
         var how = ck_open_how(flags: CK_O_RDWR | CK_O_TMPFILE | CK_O_DIRECTORY | CK_O_CLOEXEC, mode: 0o600, resolve: 0)
         let result = Kernel.openat2(directory.number, ".", &how)
         if result >= 0 { return OpenDescriptor(owning: Int32(result)) }
-        guard result == -Int(EOPNOTSUPP) else { throw Failure("cannot make a file in \(name)", result: result) }
+        guard result == -Int(EOPNOTSUPP) else { throw Failure("create a file in \(name)", result: result) }
         return try openAndUnlink(in: directory, name)
     }
 
@@ -50,7 +50,7 @@ extension TestFile {
         let path = ".aio-bench-\(Kernel.processID())-\(UInt32.random(in: 0 ... .max))"
         var how = ck_open_how(flags: CK_O_RDWR | CK_O_CREAT | CK_O_EXCL | CK_O_CLOEXEC, mode: 0o600, resolve: 0)
         let result = path.withCString { Kernel.openat2(directory.number, $0, &how) }
-        guard result >= 0 else { throw Failure("cannot make a file in \(name)", result: result) }
+        guard result >= 0 else { throw Failure("create a file in \(name)", result: result) }
         _ = path.withCString { Kernel.unlinkat(directory.number, $0, 0) }
         return OpenDescriptor(owning: Int32(result))
     }
@@ -59,7 +59,7 @@ extension TestFile {
     private func reserve() throws(Failure) {
         let result = Kernel.fallocate(descriptor.number, 0, 0, Int64(size))
         guard result < 0, result != -Int(EOPNOTSUPP) else { return }
-        throw Failure("no room for \(ByteCount(size)) (\(name))", result: result)
+        throw Failure("fallocate of \(ByteCount(size)) for \(name)", result: result)
     }
 
     private func write(_ pattern: Pattern, _ progress: ProgressBar) throws {
@@ -75,7 +75,7 @@ extension TestFile {
                 descriptor.number, Int64(offset), Int64(count), CK_SYNC_FILE_RANGE_WRITE)
         }
         let result = Kernel.fdatasync(descriptor.number)
-        guard result >= 0 else { throw Failure("\(name): fdatasync", result: result) }
+        guard result >= 0 else { throw Failure("fdatasync of \(name)", result: result) }
     }
 
     private func writeAll(_ bytes: UnsafeRawPointer, count: Int, at offset: Int) throws(Failure) {
@@ -83,7 +83,7 @@ extension TestFile {
         while done < count {
             let result = Kernel.pwrite(descriptor.number, bytes + done, count - done, Int64(offset + done))
             if result == -Int(EINTR) { continue }
-            guard result > 0 else { throw Failure("\(name): write", result: result) }
+            guard result > 0 else { throw Failure("write to \(name)", result: result) }
             done += result
         }
     }

@@ -31,7 +31,7 @@ final class TestFile {
         var how = ck_open_how(flags: (isOurs ? CK_O_RDWR : CK_O_RDONLY) | direct | CK_O_CLOEXEC, mode: 0, resolve: 0)
         let result = path.withCString { Kernel.openat2(CK_AT_FDCWD, $0, &how) }
         guard result >= 0 else {
-            throw Failure("\(name), opened again\(direct != 0 ? " with O_DIRECT" : "")", result: result)
+            throw Failure("open \(name)\(direct != 0 ? " with O_DIRECT" : "")", result: result)
         }
         let descriptor = OpenDescriptor(owning: Int32(result))
         advise(descriptor.number)
@@ -46,24 +46,5 @@ final class TestFile {
         var status = ck_statfs()
         let result = path.withCString { Kernel.statfs($0, &status) }
         return result < 0 ? "unknown" : FileSystemName.of(status.type)
-    }
-}
-
-enum FileSystemName {
-    static func of(_ magic: Int64) -> String {
-        switch magic {
-        case 0xEF53: "ext4"
-        case 0x5846_5342: "xfs"
-        case 0x9123_683E: "btrfs"
-        case 0x0102_1994: "tmpfs"
-        case 0x794C_7630: "overlayfs"
-        case 0x6969: "nfs"
-        case 0x2FC1_2FC1: "zfs"
-        case 0xF2F5_2010: "f2fs"
-        case 0x6573_5546: "fuse"
-        case 0x0102_1997: "9p"
-        case 0xCA45_1A4E: "bcachefs"
-        default: "file system 0x" + String(magic, radix: 16)
-        }
     }
 }

@@ -38,7 +38,7 @@ final class DiskReading: @unchecked Sendable {
     func next(_ slot: Int) throws -> Transfer {
         guard let operation = turn.next(at: 0) else {
             throw Failure(
-                "the whole file was read before the turn was over: give a larger --size, or a shorter --duration")
+                "the whole file was read before the turn was over: raise --size or lower --duration")
         }
         operations[slot] = operation
         return Transfer(target, memory[slot], count: operation.count, offset: Int64(operation.offset))

@@ -51,7 +51,7 @@ struct MixedBench {
         let name = command.directory ?? "."
         let directory = try OpenDescriptor(name, CK_O_RDONLY | CK_O_DIRECTORY)
         return try TestFile.create(
-            in: directory, directoryName: name == "." ? "the current directory" : name, size: command.size.bytes,
+            in: directory, directoryName: name == "." ? "the working directory" : name.quoted, size: command.size.bytes,
             order: .random, pattern: pattern, progress: progress)
     }
 
@@ -78,7 +78,7 @@ struct MixedBench {
 
     private func headline(_ file: TestFile, _ device: MemoryDevice?) -> String {
         let place = device.map { "\(file.fileSystem) on \($0.device) over memory" } ?? file.fileSystem
-        let pace = command.rate.map { "\(Figures.grouped($0)) a second" } ?? "as many as go"
+        let pace = command.rate.map { "\(Figures.grouped($0)) per second" } ?? "no limit"
         return
             "Echoes on \(command.connections) connections (\(pace)), with and without \(command.depth) cold reads of "
             + "4 KiB in flight (\(ByteCount(file.size)) on \(place)), \(options.roundsText)"

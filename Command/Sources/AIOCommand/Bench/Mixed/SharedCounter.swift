@@ -13,7 +13,7 @@ final class SharedCounter: @unchecked Sendable {
     convenience init() throws {
         let file = try OpenDescriptor("/dev/shm", CK_O_RDWR | CK_O_TMPFILE | CK_O_DIRECTORY, mode: 0o600)
         let result = Kernel.ftruncate(file.number, 4096)
-        guard result >= 0 else { throw Failure("/dev/shm: ftruncate", result: result) }
+        guard result >= 0 else { throw Failure("ftruncate of a file in /dev/shm", result: result) }
         try self.init(file)
     }
 

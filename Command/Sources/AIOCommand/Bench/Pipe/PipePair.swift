@@ -45,7 +45,7 @@ final class PipePair: @unchecked Sendable {
         let room = Kernel.setPipeSize(ends.1, max(size, 4096))
         guard room >= size else {
             close([ends.0, ends.1])
-            throw Failure("a pipe of \(ByteCount(size))", result: room)
+            throw Failure("F_SETPIPE_SZ of \(ByteCount(size))", result: room)
         }
         return Ends(reading: ends.0, writing: ends.1)
     }
@@ -77,6 +77,8 @@ final class PipeMessages: @unchecked Sendable {
 
     @inline(__always)
     func check(_ memory: UnsafeRawPointer, _ sequence: Int) throws(Failure) {
-        guard memcmp(memory, self[sequence], size) == 0 else { throw Failure("something else came back than was sent") }
+        guard memcmp(memory, self[sequence], size) == 0 else {
+            throw Failure("the data that came back is not what was sent")
+        }
     }
 }

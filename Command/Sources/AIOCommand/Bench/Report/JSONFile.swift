@@ -8,11 +8,11 @@ enum JSONFile {
     static func check(_ path: String) throws(Failure) {
         var isDirectory: ObjCBool = false
         if FileManager.default.fileExists(atPath: path, isDirectory: &isDirectory), isDirectory.boolValue {
-            throw Failure("\(path): is a directory")
+            throw Failure("\(path.quoted): is a directory")
         }
         let directory = (path as NSString).deletingLastPathComponent
         let parent = directory.isEmpty ? "." : directory
-        if access(parent, W_OK | X_OK) != 0 { throw Failure(path, result: -Int(errno)) }
+        if access(parent, W_OK | X_OK) != 0 { throw Failure("write \(path.quoted)", result: -Int(errno)) }
     }
 
     /// Replaces the file atomically: a reader finds the old report or the new one.
@@ -22,7 +22,7 @@ enum JSONFile {
         do {
             try encoder.encode(report).write(to: URL(fileURLWithPath: path), options: .atomic)
         } catch {
-            throw Failure("\(path): \(error.localizedDescription)")
+            throw Failure("write \(path.quoted): \(error.localizedDescription)")
         }
     }
 }

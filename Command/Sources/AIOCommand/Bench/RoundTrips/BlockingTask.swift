@@ -14,7 +14,7 @@ enum BlockingTask {
             ended.signal()
         }
         ended.wait()
-        guard let result = outcome.result else { throw Failure("a task has ended without a result") }
+        guard let result = outcome.result else { throw Failure("a task ended without a result") }
         return try result.get()
     }
 

@@ -30,7 +30,7 @@ final class RoundTripRow {
 
     func take(_ length: Nanoseconds) throws {
         let turn = try takeTurn(length)
-        guard turn.latency.count > 0 else { throw Failure("no round trip in a turn: give a longer --duration") }
+        guard turn.latency.count > 0 else { throw Failure("no round trip in a turn: raise --duration") }
         turns.append(turn)
         latency.add(turn.latency)
     }

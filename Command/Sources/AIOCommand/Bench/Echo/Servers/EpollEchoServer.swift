@@ -60,7 +60,12 @@ final class EpollEchoServer {
     }
 
     private func acceptAll() throws {
-        while case let result = Kernel.accept4(listener.number, nil, nil, CK_SOCK_CLOEXEC), result >= 0 {
+        while true {
+            let result = Kernel.accept4(listener.number, nil, nil, CK_SOCK_CLOEXEC)
+            if result == -Int(EAGAIN) { return }
+            // A connection that ended in the backlog is the client's to report.
+            if result == -Int(EINTR) || result == -Int(ECONNABORTED) { continue }
+            guard result >= 0 else { throw Failure("accept", result: result) }
             Loopback.sendAtOnce(Int32(result))
             try watch(Int32(result), CK_EPOLL_CTL_ADD, CK_POLLIN)
         }

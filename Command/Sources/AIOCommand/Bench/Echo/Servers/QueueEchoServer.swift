@@ -81,7 +81,7 @@ final class QueueEchoServer {
 
     private func accepted(_ result: Int32) throws {
         guard result >= 0 else { throw Failure("accept", result: Int(result)) }
-        guard let index = free.popLast() else { throw Failure("more connections than were said") }
+        guard let index = free.popLast() else { throw Failure("more connections than --connections") }
         Loopback.sendAtOnce(result)
         connections[index] = Connection(descriptor: Descriptor(result, kind: .stream))
         try prepareReceive(index)

@@ -57,7 +57,9 @@ final class PosixAIO: Contestant, SubmissionInterface {
             let start = Kernel.now()
             let result = transfer.isWrite ? aio_write(block) : aio_read(block)
             recorder.callReturned(after: Kernel.now() &- start)
-            guard result == 0 else { throw Failure("aio_read", result: -Int(errno)) }
+            guard result == 0 else {
+                throw Failure(transfer.isWrite ? "aio_write" : "aio_read", result: -Int(errno))
+            }
             pending[pendingCount] = UnsafePointer(block)
             pendingCount += 1
         }

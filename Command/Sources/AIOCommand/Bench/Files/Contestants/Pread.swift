@@ -53,6 +53,6 @@ extension BlockOperation {
     /// The error for an operation that returned `result`: a negative errno, or 0.
     func failure(_ result: Int) -> Failure {
         let what = "\(isWrite ? "write" : "read") of \(ByteCount(count)) at offset \(offset)"
-        return result == 0 ? Failure("\(what): the file ended there") : Failure(what, result: result)
+        return result == 0 ? Failure("\(what): the file ends there") : Failure(what, result: result)
     }
 }

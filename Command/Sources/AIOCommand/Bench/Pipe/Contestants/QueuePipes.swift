@@ -57,9 +57,9 @@ struct QueuePipes: PipeContestant {
             try first.send(message)
             try other.receive(otherBuffer[0])
             try first.receive(buffer)
-            guard try other.waitForMessage() else { throw Failure("the pipe has ended") }
+            guard try other.waitForMessage() else { throw Failure("the pipe was closed") }
             try other.send(otherBuffer[0])
-            guard try first.waitForMessage() else { throw Failure("the pipe has ended") }
+            guard try first.waitForMessage() else { throw Failure("the pipe was closed") }
         }
     }
 }
