@@ -14,6 +14,9 @@ public final class IOQueue {
         public var queueDepth = 256
         /// The maximum number of worker threads.
         public var workerLimit = 64
+        /// As ``IORuntime/Configuration/readsAhead``. A thread that waits in the queue then executes the oldest read itself,
+        /// unless the queue's descriptor is exported.
+        public var readsAhead = false
 
         public init() {}
     }
@@ -29,8 +32,9 @@ public final class IOQueue {
 
     /// Throws if a value is out of range, if a forced engine is not available, or if descriptors run out.
     public init(_ configuration: Configuration = Configuration()) throws(IOError) {
-        let settings = EngineConfiguration(
+        var settings = EngineConfiguration(
             queueDepth: configuration.queueDepth, workerLimit: configuration.workerLimit)
+        settings.readsAhead = configuration.readsAhead
         (selection, queue) = try configuration.engine.select(settings) { kind, settings throws(EngineFailure) in
             let made = try EngineQueue(kind, settings)
             let queue = UnsafeMutablePointer<EngineQueue>.allocate(capacity: 1)
