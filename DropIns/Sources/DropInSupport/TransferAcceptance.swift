@@ -3,7 +3,7 @@ public import AIOCore
 /// What becomes of a read or write that is submitted. Both libraries decide it here, in one order:
 ///
 /// 1. The open flags and the access mode (`OpenFlags`), between which libaio checks what only it has.
-/// 2. The page cache, in the call (`decide`).
+/// 2. The page cache, in the call (`served`).
 /// 3. The file, joined or identified, and its kind (`decide`).
 /// 4. For a stream: whether the call may wait, and whether a write is whole (`decide`).
 /// 5. For a file: its flags as of submission (`fixFlags`).
@@ -20,10 +20,8 @@ public struct TransferAcceptance {
     private let openFlags: OpenFlags
     private let byteCount: Int
 
-    /// What the caller does with the transfer.
+    /// What the caller does with a transfer that was not served in the call.
     public enum Decision {
-        /// Completes it: it was carried out in the call.
-        case served(Int)
         /// Hands it over.
         case file
         /// Hands it over, or attempts it once if the file is open with O_NONBLOCK.
@@ -32,27 +30,24 @@ public struct TransferAcceptance {
         case other
     }
 
-    /// The descriptor has not been classified: mostly it is a buffered file, as it is assumed to be.
+    /// The result of a read that the page cache serves in the call. nil if the transfer is to be accepted. The
+    /// descriptor has not been classified: mostly it is a buffered file, as it is assumed to be.
     @inline(__always)
+    public static func served(
+        _ transfer: Transfer, byteCount: Int, _ openFlags: OpenFlags, _ guess: borrowing CacheGuess
+    ) -> Int? {
+        openFlags.isDirect ? nil : transfer.servedInTheCall(guess, byteCount: byteCount)
+    }
+
     public init(_ transfer: Transfer, byteCount: Int, _ openFlags: OpenFlags) {
         self.transfer = transfer
         self.byteCount = byteCount
         self.openFlags = openFlags
     }
 
-    /// Decides. `carrier` is where operations on the file may have a hold of it that this one joins; it is asked for if
-    /// the page cache does not have the data.
-    @inline(__always)
-    public mutating func decide<Record>(
-        _ guess: borrowing CacheGuess, joining carrier: @autoclosure () -> Carrier<Record>?
-    ) -> Decision {
-        if !openFlags.isDirect, let result = transfer.servedInTheCall(guess, byteCount: byteCount) {
-            return .served(result)
-        }
-        return decideUncached(carrier())
-    }
-
-    private mutating func decideUncached<Record>(_ carrier: Carrier<Record>?) -> Decision {
+    /// Decides what becomes of a transfer that the page cache did not serve. Operations on the file may have a hold of it
+    /// with `carrier`, which this one joins.
+    public mutating func decide<Record>(joining carrier: Carrier<Record>?) -> Decision {
         transfer.form.insert(.cacheMissed)
         identify(joining: carrier)
         switch transfer.descriptor.kind {

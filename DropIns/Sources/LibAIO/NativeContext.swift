@@ -206,15 +206,17 @@ extension Context {
     /// inspected (see `NativeCounts.credit`).
     private func awaitSubmitters() -> Bool {
         let counts = state.pointee.native
-        let deadline = Kernel.now() &+ Self.submittersTime
+        var deadline: Nanoseconds?
         while true {
             let count = counts.pointee.submitters.load(ordering: .sequentiallyConsistent)
             guard count > 0 else { break }
+            let now = Kernel.now()
             // As many stayed the last time: presumably these are the same.
-            guard count > state.pointee.stayingSubmitters, Kernel.now() < deadline else {
+            guard count > state.pointee.stayingSubmitters, now < deadline ?? .never else {
                 state.pointee.stayingSubmitters = count
                 return false
             }
+            deadline = deadline ?? now &+ Self.submittersTime
             Kernel.yieldThread()
         }
         state.pointee.stayingSubmitters = 0

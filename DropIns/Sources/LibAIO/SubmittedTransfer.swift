@@ -40,18 +40,11 @@ extension Submission {
         guard refused == 0 else { return refused }
         record.pointee.operation = .transfer(transfer)
         let guess = library.pointee.guess(transfer.descriptor.number, isWrite: false)
-        var acceptance = TransferAcceptance(transfer, byteCount: bytes, openFlags)
-        switch acceptance.decide(guess.pointee, joining: library.pointee.loop()) {
-        case .served(let result):
+        if let result = TransferAcceptance.served(transfer, byteCount: bytes, openFlags, guess.pointee) {
             context.complete(record, result, result < 0 ? .call : .pageCache)
             return 0
-        case .other: return -Int(EINVAL)
-        case .file: return handFile(record, &acceptance, bytes)
-        case .stream(let isNonBlocking):
-            let name = CallOrder.Name(
-                descriptor: transfer.descriptor.number, file: acceptance.file, isWrite: transfer.isWrite)
-            return handStream(record, acceptance.transfer, name, isNonBlocking: isNonBlocking)
         }
+        return hand(record, TransferAcceptance(transfer, byteCount: bytes, openFlags), bytes)
     }
 
     /// Copies the iovecs, since the program may change them once the call has returned.
@@ -133,6 +126,21 @@ extension Submission {
     private static var smallWrite: Int { 64 * 1024 }
 
     // MARK: To the loop
+
+    private mutating func hand(
+        _ record: UnsafeMutablePointer<Record>, _ acceptance: TransferAcceptance, _ bytes: Int
+    ) -> Int {
+        var acceptance = acceptance
+        let number = acceptance.transfer.descriptor.number
+        switch acceptance.decide(joining: library.pointee.loop()) {
+        case .other: return -Int(EINVAL)
+        case .file: return handFile(record, &acceptance, bytes)
+        case .stream(let isNonBlocking):
+            let transfer = acceptance.transfer
+            let name = CallOrder.Name(descriptor: number, file: acceptance.file, isWrite: transfer.isWrite)
+            return handStream(record, transfer, name, isNonBlocking: isNonBlocking)
+        }
+    }
 
     private mutating func handFile(
         _ record: UnsafeMutablePointer<Record>, _ acceptance: inout TransferAcceptance, _ bytes: Int

@@ -66,9 +66,14 @@ struct Submission {
         }
         let guess = library.guess(number)
         if !isWrite, !openFlags.isDirect { guess.pointee.noteBuffered(number) }
+        if !isWrite,
+            let result = TransferAcceptance.served(
+                transfer, byteCount: transfer.count, openFlags, guess.pointee.cache)
+        {
+            return complete(result, .pageCache)
+        }
         var acceptance = TransferAcceptance(transfer, byteCount: transfer.count, openFlags)
-        switch acceptance.decide(guess.pointee.cache, joining: library.runningFiles) {
-        case .served(let result): return complete(result, .pageCache)
+        switch acceptance.decide(joining: library.runningFiles) {
         case .stream(let isNonBlocking): return startStream(acceptance, isNonBlocking: isNonBlocking)
         // What has no data refuses the operation when it is carried out, as in glibc.
         case .file, .other: return startFile(&acceptance)

@@ -1,9 +1,9 @@
 // Ways in which a program closes descriptors that it does not know.
 #pragma once
 
-#include <sched.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
+#include <time.h>
 
 static const char *const closing_kinds[] = {
     "closefrom", "close_range", "a loop over close", "the system call close_range by syscall(2)", "dup2 and dup3 onto each",
@@ -36,7 +36,7 @@ static inline int open_own(const char *path) {
     return count;
 }
 
-enum { INTERRUPTIONS = 5000 };
+enum { INTERRUPTIONS = 3000 };
 
 static volatile sig_atomic_t interruptions, close_error;
 
@@ -49,26 +49,21 @@ static inline void close_in_handler(int signal) {
     interruptions++;
 }
 
-static inline void *interrupt(void *argument) {
-    const pthread_t *thread = argument;
-    while (interruptions < INTERRUPTIONS) {
-        int before = interruptions;
-        pthread_kill(*thread, SIGUSR1);
-        while (interruptions == before) { sched_yield(); }
-    }
-    return NULL;
-}
-
 /// Handlers close descriptors on a thread that does so itself all the time, of numbers from which on the library has
-/// its own.
+/// its own. A timer interrupts it: another thread would first have to get a processor, each time.
 static inline void closes_in_handlers(void) {
     sigaction(SIGUSR1, &(struct sigaction){.sa_handler = close_in_handler}, NULL);
-    pthread_t self = pthread_self(), other = start_thread(interrupt, &self);
+    struct sigevent here = {.sigev_notify = SIGEV_THREAD_ID, .sigev_signo = SIGUSR1, ._sigev_un._tid = gettid()};
+    struct itimerspec often = {{0, 50000}, {0, 50000}};
+    timer_t timer;
+    if (timer_create(CLOCK_MONOTONIC, &here, &timer) != 0 || timer_settime(timer, 0, &often, NULL) != 0) {
+        broken("timer");
+    }
     int error = 0;
     while (interruptions < INTERRUPTIONS) {
         if (close(DESCRIPTORS_MAX + 1) != 0) { error = errno; }
     }
-    pthread_join(other, NULL);
+    timer_delete(timer);
     fact_result("outside of handlers", -error);
     fact_result("within handlers", -close_error);
 }
