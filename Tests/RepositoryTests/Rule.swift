@@ -68,6 +68,18 @@ struct Rule: Sendable, CustomTestStringConvertible {
             applies: { $0.path.hasPrefix("Tests/") && $0.isSwift },
             pattern: code + #"(?:\b(?:usleep|nanosleep|Task\.sleep|Thread\.sleep)\s*\(|(?:^|[\s=])sleep\s*\()"#,
             broken: "try await Task.sleep(for: .seconds(1))", kept: "try await runtime.sleep(until: .soon)"),
+        Rule(
+            name: "a skip that is recorded also cancels its case",
+            applies: { $0.isTest && $0.isSwift },
+            pattern: code + #"(?<!func )(?<!Test\.cancel\("\\\()\bskipped\s*\("#,
+            broken: #"guard isRoot else { return _ = skipped("no root") }"#,
+            kept: #"guard isRoot else { try Test.cancel("\(skipped("no root"))") }"#),
+        Rule(
+            name: "a case that is cancelled is recorded as skipped",
+            applies: { $0.isTest && $0.isSwift },
+            pattern: code + #"\bTest\.cancel\s*\((?!"\\\(skipped\()"#,
+            broken: #"guard isRoot else { try Test.cancel("no root") }"#,
+            kept: #"guard isRoot else { try Test.cancel("\(skipped("no root"))") }"#),
     ]
 
     /// The lines of `text` that break the rule, by number.
