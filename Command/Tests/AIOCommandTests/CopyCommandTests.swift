@@ -84,27 +84,13 @@ import UnitSupport
     /// source's.
     @Test func anInterruptedCopySaysWhatIsLeft() throws {
         try withCommandFolder { folder in
-            let source = "\(folder)/tree"
-            try #require(mkdir(source, 0o711) == 0)
+            try #require(mkdir("\(folder)/tree", 0o711) == 0)
             for index in 0..<20 {
-                try Data(count: 8 << 20).write(to: URL(filePath: "\(source)/\(index)"))
+                try Data(count: 8 << 20).write(to: URL(filePath: "\(folder)/tree/\(index)"))
             }
-            let process = Process()
-            process.executableURL = CommandRun.aio
-            process.arguments = ["copy", "--sync", "tree", "copy"]
-            process.currentDirectoryURL = URL(filePath: folder)
-            let errors = Pipe()
-            process.standardError = errors
-            try process.run()
-            let names = { (try? FileManager.default.contentsOfDirectory(atPath: "\(folder)/copy")) ?? [] }
-            #expect(eventually { !process.isRunning || names().contains { !$0.hasPrefix(".") } })
-            kill(process.processIdentifier, SIGINT)
-            let complaint = String(decoding: errors.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self)
-            process.waitUntilExit()
-            // Unless the copy had finished by then.
-            guard process.terminationStatus == 130 else { return }
-            let count = names().count
-            #expect(complaint.contains(count == 1 ? "1 file is copied" : "\(count) files are copied"), "\(complaint)")
+            let (complaint, names) = try interruptedCopy(in: folder)
+            let text = names.count == 1 ? "1 file is copied" : "\(names.count) files are copied"
+            #expect(complaint.contains(text), "\(complaint)")
             #expect(!complaint.contains("nothing is left behind"))
             var status = stat()
             #expect(lstat("\(folder)/copy", &status) == 0 && status.st_mode & 0o7777 == 0o711)
