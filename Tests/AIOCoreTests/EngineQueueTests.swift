@@ -55,12 +55,15 @@ import UnitSupport
         let read = AIOCore.Operation.read(
             Transfer(Descriptor(pipe.first, kind: .stream), queue.memory, count: 1, offset: 0))
         let token = try queue.prepare(read, context: 5)
+        let issuer = Locked<Int32>(0)
         TestThread {
+            issuer.withLock { $0 = Kernel.threadID() }
             queue.stage(token)
             queue.submit()
         }.join()
-        // The kernel may end the thread, and cancel its operations, slightly after the join.
-        let early = queue.wait(atLeast: 1, until: Kernel.now() + 50_000_000)
+        // The kernel has cancelled the thread's operations when it is gone, which may be slightly after the join.
+        #expect(eventually { threadName(issuer.withLock { $0 }).isEmpty })
+        let early = queue.wait(atLeast: 1, until: Kernel.now())
         #expect(early == 0, "nothing was written yet")
         pipe.send([9])
         #expect(queue.wait(atLeast: 1, until: Kernel.now() + 20_000_000_000) == 1)

@@ -307,18 +307,20 @@ import UnitSupport
         #expect(Kernel.mmap(4096, CK_PROT_READ, CK_MAP_PRIVATE, -1, 0) == -Int(EBADF))
     }
 
-    @Test func ownMemoryIsCopiedAndABadPointerIsTold() {
+    @Test func ownMemoryIsCopiedAndABadPointerIsTold() throws {
         var source: UInt64 = 0x0123_4567_89ab_cdef
         var target: UInt64 = 0
-        withUnsafeMutableBytes(of: &target) { target in
+        try withUnsafeMutableBytes(of: &target) { target in
             let copied = withUnsafeMutablePointer(to: &source) { Kernel.copyOwnMemory(from: $0, to: target) }
             // Containers may forbid the call; its caller then does without it.
-            guard copied != -Int(EPERM), copied != -Int(ENOSYS) else { return }
+            if copied == -Int(EPERM) || copied == -Int(ENOSYS) {
+                try Test.cancel("\(skipped("process_vm_readv(2) is not allowed here: errno \(-copied)"))")
+            }
             #expect(copied == 8)
             let nowhere = UnsafeMutableRawPointer(bitPattern: 4096)!
             #expect(Kernel.copyOwnMemory(from: nowhere, to: target) == -Int(EFAULT))
         }
-        #expect(target == source || target == 0)
+        #expect(target == source)
     }
 
     // MARK: Threads

@@ -80,8 +80,8 @@ import UnitSupport
             for pipe in pipes { pipe.send([1]) }
             _ = pool.completions(8)
             #expect(eventually { pool.pool.threadCount <= 1 })
-            // As long as the last one would take to exit.
             let end = Kernel.now() + 400_000
+            // By time: nothing tells that the last one would not exit. It would within this time.
             while Kernel.now() < end, pool.pool.threadCount == 1 {}
             #expect(pool.pool.threadCount == 1)
         }
@@ -93,8 +93,8 @@ import UnitSupport
         for turn in 0..<3_000 {
             pool.add(.nop)
             guard pool.completions(1).count == 1 else { return #expect(Bool(false), "hangs at turn \(turn)") }
-            // About as long as a worker waits.
             let end = Kernel.now() + 15_000 + Nanoseconds(turn % 100) * 500
+            // By time: about as long as a worker waits, so that the next work comes in each moment of its exit.
             while Kernel.now() < end {}
         }
     }

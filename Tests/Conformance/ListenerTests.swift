@@ -136,32 +136,46 @@ import UnitSupport
     }
 
     @Test(arguments: engines.map(\.description))
+    func withoutDescriptorsAnAcceptFails(_ name: String) async {
+        await #expect(processExitsWith: .success) { [name = name as String] in
+            try await withRuntime(try #require(EngineKind(name))) { runtime in
+                try await withListener(.v4, runtime) { listener, address in
+                    var error: IOError?
+                    // If another thread of the process closes a descriptor, the accept has its connection.
+                    while error == nil {
+                        try await withWaitingClient(address, runtime) { _ in
+                            do { try await listener.accept().close() } catch let failure as IOError { error = failure }
+                        }
+                    }
+                    #expect(error?.code == .tooManyOpenFiles)
+                }
+            }
+        }
+    }
+
+    @Test(arguments: engines.map(\.description))
     func withoutDescriptorsConnectionsWaitAndAreAcceptedLater(_ name: String) async {
         await #expect(processExitsWith: .success) { [name = name as String] in
             let engine = try #require(EngineKind(name))
             let lines = LogLines()
             try await withRuntime(engine, { $0.log = { lines.append($0) } }) { runtime in
                 try await withListener(.v4, runtime) { listener, address in
-                    let clients = [
-                        try await Connection.connect(to: address, runtime: runtime),
-                        try await Connection.connect(to: address, runtime: runtime),
-                    ]
-                    var held: [Int32] = []
-                    let error = try await Limits.errorWithoutDescriptors(&held) {
-                        try await listener.accept().close()
+                    // If another thread of the process closes a descriptor, the accept has its connection at once.
+                    while lines.all.isEmpty {
+                        try await withWaitingClient(address, runtime) { held in
+                            let isServed = Flag()
+                            let serve = Task {
+                                defer { isServed.set() }
+                                var iterator = listener.connections.makeAsyncIterator()
+                                return try await iterator.next()
+                            }
+                            // The log says what the accept waits for.
+                            try await eventually { !lines.all.isEmpty || isServed.isSet }
+                            closeAll(&held)
+                            try await serve.value?.close()
+                        }
                     }
-                    #expect(error.code == .tooManyOpenFiles)
-                    let serve = Task {
-                        var iterator = listener.connections.makeAsyncIterator()
-                        return try await iterator.next()
-                    }
-                    // The log says what the accept waits for. (If another thread closed a descriptor, the accept has
-                    // its connection.)
-                    try await eventually { !lines.all.isEmpty }
                     #expect(lines.all.allSatisfy { $0.contains("RLIMIT_NOFILE") }, "\(lines.all)")
-                    for descriptor in held { closeDescriptor(descriptor) }
-                    try await serve.value?.close()
-                    for client in clients { try await client.close() }
                 }
             }
         }
@@ -294,4 +308,24 @@ import UnitSupport
             }
         }
     }
+}
+
+/// For exit tests: runs `body` with a connection that waits to be accepted, and with the descriptors that were opened
+/// until none was free.
+private func withWaitingClient(
+    _ address: SocketAddress, _ runtime: IORuntime, _ body: (inout [Int32]) async throws -> Void
+) async throws {
+    let client = try await Connection.connect(to: address, runtime: runtime)
+    var held = try Limits.useUpDescriptors()
+    do { try await body(&held) } catch {
+        closeAll(&held)
+        throw error
+    }
+    closeAll(&held)
+    try await client.close()
+}
+
+private func closeAll(_ descriptors: inout [Int32]) {
+    for descriptor in descriptors { closeDescriptor(descriptor) }
+    descriptors = []
 }

@@ -9,6 +9,7 @@ import UnitSupport
 /// without it. Each case is an exit test.
 @Suite(.timeLimit(.minutes(10))) struct LostRingTests {
     static let names = engines.map(\.description)
+    static let hasRings = engines.contains(.ioUring)
 
     /// The ring can be created; that alone does not show that it works.
     @Test(arguments: [EPERM, ENOSYS, EACCES])
@@ -24,9 +25,8 @@ import UnitSupport
         }
     }
 
-    @Test(arguments: [EPERM, ENOSYS, EBADF], [1, 3])
+    @Test(.enabled(if: hasRings, "no io_uring"), arguments: [EPERM, ENOSYS, EBADF], [1, 3])
     func aRuntimeGoesOnWhenItsRingIsRefusedLater(_ errno: Int32, _ refusedCalls: Int) async {
-        guard engines.contains(.ioUring) else { return }
         await #expect(processExitsWith: .success) { [errno = errno as Int32, refusedCalls = refusedCalls as Int] in
             let lines = LogLines()
             let runtime = try made(lines)
@@ -41,8 +41,8 @@ import UnitSupport
     }
 
     /// Operations that are in flight when the ring is lost can be cancelled, can expire, and complete normally.
-    @Test func whatIsInFlightOnARingThatIsLostGoesOn() async {
-        guard engines.contains(.ioUring) else { return }
+    @Test(.enabled(if: hasRings, "no io_uring"))
+    func whatIsInFlightOnARingThatIsLostGoesOn() async {
         await #expect(processExitsWith: .success) {
             let runtime = try made(LogLines())
             let pairs = try (0..<4).map { _ in try Connection.pair(runtime: runtime) }
@@ -75,9 +75,8 @@ import UnitSupport
         }
     }
 
-    @Test(arguments: [EPERM, ENOSYS])
+    @Test(.enabled(if: hasRings, "no io_uring"), arguments: [EPERM, ENOSYS])
     func aQueueGoesOnWhenItsRingIsRefusedLater(_ errno: Int32) async {
-        guard engines.contains(.ioUring) else { return }
         await #expect(processExitsWith: .success) { [errno = errno as Int32] in
             var configuration = IOQueue.Configuration()
             configuration.queueDepth = 64

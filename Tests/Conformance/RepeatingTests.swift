@@ -121,11 +121,12 @@ import Testing
                 count += UInt64(completion.result)
                 #expect(monotonicNow() >= start + count * interval)
             }
-            // Without a drain one completion waits, and the next one counts the rest.
-            try queue.waitPatiently()
-            while monotonicNow() < start + (count + 5) * interval {}
-            let late = try next(queue).result
-            count += UInt64(late)
+            // Until another timer expires, nothing is drained: one completion waits, and the next one counts the rest.
+            try queue.prepare(.timeout(deadline: start + (count + 5) * interval))
+            try queue.waitPatiently(atLeast: 2)
+            let late = drain(queue).map(\.result)
+            try #require(late.count == 2 && late[1] == 0)
+            count += UInt64(late[0])
             count += UInt64(try next(queue).result)
             #expect(count >= 15)
             #expect(queue.requestCancel(token))

@@ -74,6 +74,7 @@ import UnitSupport
                 }
                 // Would hang if it waited for one of the reads.
                 try queue.submit()
+                // By time: nothing tells that none of the reads will complete.
                 #expect(try queue.wait(atLeast: 1, deadline: .after(.milliseconds(20))) == 0)
                 #expect(queue.inFlightCount == 8)
                 fileSystem.release()

@@ -21,6 +21,20 @@ import Testing
         #expect(Self.judged.contains(where: rule.applies), "it is for no file")
     }
 
+    @Test(arguments: [
+        "usleep(5000);", "    if (is_early) { sleep(1); }", "(void)sleep(1);", "poll(NULL, 0, 10);",
+        "Thread.sleep(forTimeInterval: 1)", "while Kernel.now() < end {}", "while monotonicNow() < end, isEarly { }",
+        "while (seconds_now() < end) {}",
+    ])
+    func everyFormOfAWaitByTimeNeedsItsReason(_ line: String) throws {
+        let rule = Rule.waitsOnConditions
+        #expect(try rule.violations(in: line) == [1])
+        #expect(try rule.violations(in: "\(line)  // By time: a reason.") == [])
+        #expect(try rule.violations(in: "first\n    // By time: a reason, which\n    // is long.\n\(line)\nlast") == [])
+        #expect(try rule.violations(in: "// By time: a reason.\nsomething else\n\(line)") == [3])
+        #expect(try rule.violations(in: "// A comment.\n\(line)") == [2])
+    }
+
     @Test(arguments: Rule.all)
     func everyLineKeepsTheRule(_ rule: Rule) throws {
         for file in Self.judged where rule.applies(file) {

@@ -11,6 +11,9 @@ struct Rule: Sendable, CustomTestStringConvertible {
     /// A line that violates the rule, and a similar one that does not.
     let broken: String
     let kept: String
+    /// A comment that begins with this on the line, or in the lines right above it, allows a violation and gives the
+    /// reason.
+    var exemption: String?
 
     var testDescription: String { name }
 
@@ -63,19 +66,43 @@ struct Rule: Sendable, CustomTestStringConvertible {
             pattern: code
                 + #"\b(?:struct|class|enum|protocol|actor|typealias)\s+\w*(?:Manager|Helpers?|Utils?|Utilities)\b"#,
             broken: "struct FileManager {", kept: "struct FileLease {  // no struct Helper"),
+        waitsOnConditions,
         Rule(
-            name: "tests wait on conditions, never on time",
-            applies: { $0.path.hasPrefix("Tests/") && $0.isSwift },
-            pattern: code + #"(?:\b(?:usleep|nanosleep|Task\.sleep|Thread\.sleep)\s*\(|(?:^|[\s=])sleep\s*\()"#,
-            broken: "try await Task.sleep(for: .seconds(1))", kept: "try await runtime.sleep(until: .soon)"),
+            name: "a skip that is recorded also cancels its case",
+            applies: { $0.isTest && $0.isSwift },
+            pattern: code + #"(?<!func )(?<!Test\.cancel\("\\\()\bskipped\s*\("#,
+            broken: #"guard isRoot else { return _ = skipped("no root") }"#,
+            kept: #"guard isRoot else { try Test.cancel("\(skipped("no root"))") }"#),
+        Rule(
+            name: "a case that is cancelled is recorded as skipped",
+            applies: { $0.isTest && $0.isSwift },
+            pattern: code + #"\bTest\.cancel\s*\((?!"\\\(skipped\()"#,
+            broken: #"guard isRoot else { try Test.cancel("no root") }"#,
+            kept: #"guard isRoot else { try Test.cancel("\(skipped("no root"))") }"#),
     ]
+
+    /// Finds calls that only let time pass, and empty loops on the clock. With a reason there may be waits that prove
+    /// that nothing happens, and pauses between two looks at a condition.
+    static let waitsOnConditions = Rule(
+        name: "tests wait on conditions, never on time without a reason",
+        applies: { $0.isTest },
+        pattern: code + #"(?:\b(?:usleep|nanosleep|Task\.sleep|Thread\.sleep)\s*\(|(?:^|[^.\w])sleep\s*\("#
+            + #"|\bpoll\s*\(\s*(?:NULL|nil)\b|\bwhile\b[^{\n]*(?:\.now\b|[nN]ow\(\))[^{\n]*\{\s*\})"#,
+        broken: "try await Task.sleep(for: .seconds(1))", kept: "try await runtime.sleep(until: .soon)",
+        exemption: "By time: ")
 
     /// The lines of `text` that break the rule, by number.
     func violations(in text: String) throws -> [Int] {
         let expression = try NSRegularExpression(pattern: pattern, options: .anchorsMatchLines)
         let whole = NSRange(text.startIndex..., in: text)
-        return expression.matches(in: text, range: whole).compactMap { match in
+        let numbers = expression.matches(in: text, range: whole).compactMap { match in
             Range(match.range, in: text).map { lineNumber(of: $0.upperBound, in: text) }
+        }
+        guard let exemption else { return numbers }
+        let lines = text.split(separator: "\n", omittingEmptySubsequences: false)
+        return numbers.filter { number in
+            let above = lines[..<(number - 1)].reversed().prefix { $0.drop { $0 == " " }.hasPrefix("//") }
+            return !([lines[number - 1]] + above).contains { $0.contains("// \(exemption)") }
         }
     }
 

@@ -11,6 +11,7 @@ struct SourceFile: Sendable {
     var module: String { path.split(separator: "/").dropFirst().first.map(String.init) ?? "" }
     /// Whether the file is no test.
     var isSource: Bool { ["Sources/", "Command/Sources/", "DropIns/Sources/"].contains(where: path.hasPrefix) }
+    var isTest: Bool { path.hasPrefix("Tests/") || path.hasPrefix("Command/Tests/") }
     var isLibrary: Bool { path.hasPrefix("Sources/AIO") && isSwift }
     var lines: [Substring] { text.split(separator: "\n", omittingEmptySubsequences: false) }
 }

@@ -27,9 +27,9 @@ struct BenchRun {
         let (output, errors) = (Pipe(), Pipe())
         (process.standardOutput, process.standardError) = (output, errors)
         try process.run()
-        // The output is short enough for the pipes.
-        self.output = String(decoding: output.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self)
-        self.errors = String(decoding: errors.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self)
+        let written = contents(of: output, errors)
+        self.output = String(decoding: written.output, as: UTF8.self)
+        self.errors = String(decoding: written.errors, as: UTF8.self)
         process.waitUntilExit()
         status = process.terminationStatus
         if status == 0 { try look(folder) }

@@ -32,7 +32,8 @@ import UnitSupport
                 // Mostly where sizes and offsets are: in the headers at the start and the section headers at the end.
                 let limit = Bool.random(using: &generator) ? min(1024, whole.count) : whole.count
                 let place = Int.random(in: 0..<limit, using: &generator)
-                damaged[place] = [0, 1, 0x7F, 0xFF, UInt8.random(in: 0...255, using: &generator)].randomElement() ?? 0
+                let bytes = [0, 1, 0x7F, 0xFF, UInt8.random(in: 0...255, using: &generator)]
+                damaged[place] = try #require(bytes.randomElement(using: &generator))
             }
             if Bool.random(using: &generator) {
                 damaged = damaged.prefix(Int.random(in: 0...whole.count, using: &generator))

@@ -22,6 +22,7 @@ import UnitSupport
             var entry = pollfd(fd: number, events: Int16(POLLIN), revents: 0)
             poll(&entry, 1, -1)
             let connection = accept(number, nil, nil)
+            guard connection >= 0 else { return }
             defer { close(connection) }
             var room = [UInt8](repeating: 0, count: 65536)
             while case let count = read(connection, &room, room.count), count > 0 {
@@ -30,9 +31,16 @@ import UnitSupport
                 _ = send(connection, piece, piece.count, Int32(MSG_NOSIGNAL))
             }
         }
-        defer { thread.join() }
-        let value = try body(address)
-        return value
+        defer {
+            // Ends a wait for a connection that does not come.
+            shutdown(number, Int32(SHUT_RDWR))
+            thread.join()
+        }
+        return try body(address)
+    }
+
+    @Test func aServerEndsAlsoIfNobodyConnects() {
+        #expect(throws: Failure.self) { try withServer({ _ in true }) { _ in throw Failure("no client") } }
     }
 
     private func exchange(_ server: LoopbackAddress, size: Int = 10, rate: Int? = nil) throws -> Recorder.Times {

@@ -26,7 +26,7 @@ import UnitSupport
         try FileManager.default.createDirectory(atPath: huge, withIntermediateDirectories: false)
         defer { try? FileManager.default.removeItem(atPath: huge) }
         guard try CommandRun(["truncate", "-s", "9223372036854775807", "huge"], in: huge).status == 0 else {
-            return _ = skipped("no file can be so large")
+            try Test.cancel("\(skipped("no file can be so large"))")
         }
         // The served folder is replaced by a link to the one in memory.
         let server = try ServeProcess(engine) { folder in

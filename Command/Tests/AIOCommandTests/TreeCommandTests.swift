@@ -199,18 +199,7 @@ import UnitSupport
         try withFolder { folder in
             try #require(mkdir("\(folder)/tree", 0o755) == 0)
             for index in 0..<2000 { try Data(count: 20_000).write(to: URL(filePath: "\(folder)/tree/\(index)")) }
-            let process = Process()
-            process.executableURL = CommandRun.aio
-            process.arguments = ["copy", "--sync", "tree", "copy"]
-            process.currentDirectoryURL = URL(filePath: folder)
-            process.standardError = FileHandle.nullDevice
-            try process.run()
-            while process.isRunning, !FileManager.default.fileExists(atPath: "\(folder)/copy") { sched_yield() }
-            kill(process.processIdentifier, SIGINT)
-            process.waitUntilExit()
-            // Unless the copy had finished by then.
-            #expect([130, 0].contains(process.terminationStatus))
-            for name in (try? FileManager.default.contentsOfDirectory(atPath: "\(folder)/copy")) ?? [] {
+            for name in try interruptedCopy(in: folder).names {
                 let size = try FileManager.default.attributesOfItem(atPath: "\(folder)/copy/\(name)")[.size] as? Int
                 #expect(!name.hasPrefix(".aio-copy-") && size == 20_000, "\(name)")
             }

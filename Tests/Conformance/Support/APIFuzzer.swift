@@ -125,7 +125,7 @@ private final class Party: @unchecked Sendable {
             }
         }
         try? await file.close()
-        compare()
+        try compare()
         return count
     }
 
@@ -302,9 +302,8 @@ private final class Party: @unchecked Sendable {
     }
 
     /// Reads the file without the library.
-    private func compare() {
-        let descriptor = path.description.withCString { Glibc.open($0, O_RDONLY | O_CLOEXEC) }
-        guard descriptor >= 0 else { return }
+    private func compare() throws {
+        let descriptor = try openDescriptor(path.description)
         defer { closeDescriptor(descriptor) }
         var found = [UInt8](repeating: 0, count: Self.regionSize)
         let count = pread(descriptor, &found, found.count, off_t(index * Self.regionSize))

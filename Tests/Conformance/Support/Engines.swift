@@ -48,6 +48,12 @@ enum Availability {
         try Test.cancel("\(skipped("no case runs over \(engine): \(reason)"))")
     }
 
+    @Test(arguments: SocketFamily.allCases)
+    func everySocketFamilyIsAvailableOrSkipped(_ family: SocketFamily) throws {
+        guard !SocketFamily.available.contains(family) else { return }
+        try Test.cancel("\(skipped("no case runs over sockets of \(family.rawValue)"))")
+    }
+
     @Test func threadsIsAvailableEverywhere() {
         #expect(engines.contains(.threads))
     }

@@ -65,10 +65,12 @@ struct StallingFileSystem: Sendable {
         return process
     }
 
-    /// Compiled once.
-    private static let program = Result { () throws(Unavailable) -> String in
+    /// The path of the program, which is compiled once. Its file has no name: it is there as long as this process holds
+    /// it open.
+    private static let program = Result { () throws -> String in
         let source = #filePath.replacing("Support/StallingFileSystem.swift", with: "Programs/stalling_fs.c")
         let path = "/tmp/swift-aio-stalling-\(getpid())"
+        defer { unlink(path) }
         guard access("/usr/include/fuse3/fuse_lowlevel.h", R_OK) == 0 else {
             throw Unavailable(reason: "libfuse3-dev is not installed")
         }
@@ -78,7 +80,6 @@ struct StallingFileSystem: Sendable {
                 "-lpthread",
             ])
         else { throw Unavailable(reason: "gcc is not installed, or fails") }
-        atexit { unlink("/tmp/swift-aio-stalling-\(getpid())") }
-        return path
+        return "/proc/\(getpid())/fd/\(try openDescriptor(path))"
     }
 }

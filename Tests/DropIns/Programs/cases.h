@@ -2,6 +2,8 @@
 // `case/what: result` that is the same in every run. A case that crashes or hangs leaves a line that says so.
 #pragma once
 
+#include "thread_states.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -125,21 +127,6 @@ static inline pthread_t start_thread(void *(*body)(void *), void *argument) {
     pthread_t thread;
     if (pthread_create(&thread, NULL, body, argument) != 0) { broken("pthread_create"); }
     return thread;
-}
-
-/// Waits until a thread of this process sleeps in the kernel. Returns false if the thread has ended.
-static inline bool waits_in_kernel(pid_t thread) {
-    char path[64], line[512];
-    snprintf(path, sizeof path, "/proc/self/task/%d/stat", thread);
-    while (true) {
-        FILE *file = fopen(path, "re");
-        if (!file) { return false; }
-        char *found = fgets(line, sizeof line, file) ? strrchr(line, ')') : NULL;
-        char state = found ? found[2] : 'Z';
-        fclose(file);
-        if (state == 'S') { return true; }
-        sched_yield();
-    }
 }
 
 static inline void run_case(const struct test_case *test) {

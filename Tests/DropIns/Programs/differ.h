@@ -8,6 +8,7 @@
 #pragma once
 
 #include "random.h"
+#include "thread_states.h"
 
 #include <errno.h>
 #include <poll.h>

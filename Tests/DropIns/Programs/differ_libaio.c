@@ -387,7 +387,7 @@ static void destroy(const long *arguments) {
         }
     }
     // The system's library would lead a waiter that comes after the destruction to an unmapped ring, and crash.
-    if (context->has_waiter) { usleep(5000); }
+    if (context->has_waiter) { let_others_go_on(); }
     int result = io_destroy(context->context);
     tell("context %ld: %s", index, result_text(result));
     if (result != 0 || !context->is_there) { return; }

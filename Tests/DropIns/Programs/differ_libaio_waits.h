@@ -186,7 +186,7 @@ static void run_queue(const long *arguments) {
     int result = 0;
     while (context->outstanding > 0 && result >= 0 && tries++ < 5000) {
         result = io_queue_run(context->context);
-        if (context->outstanding > 0) { usleep(200); }
+        if (context->outstanding > 0) { usleep(200); }  // By time: a pause between two looks.
     }
     tell("context %ld: %s, called %d times", index, result < 0 ? result_text(result) : "runs", called_back);
 }

@@ -109,8 +109,8 @@ static void cancel_waiting(const long *arguments) {
         request((long[MOST_ARGUMENTS]){kind, READ, 0, 100, AT_START, arguments[2]});
     }
     if (operation_count == first) { return; }
-    // By then the first has started.
-    usleep(20000);
+    // By then the first has started: the thread that executes it sleeps in it.
+    let_others_go_on();
     int result = aio_cancel(number_of(kind), NULL);
     tell("%ld of %s: %s", arguments[1], kinds[kind].name, cancel_name(result));
     for (int number = first; number < operation_count; number++) {

@@ -25,12 +25,12 @@ static inline void let_arrive(long kind) {
     int left = 0, count = -1, before;
     for (int tries = 0; kinds[kind].index == TCP && tries < 2000; tries++) {
         if (ioctl(number_of(other_end(kind)), SIOCOUTQ, &left) != 0 || left == 0) { return; }
-        usleep(50);
+        usleep(50);  // By time: a pause between two looks.
     }
     for (int tries = 0; kinds[kind].index == TERMINAL && tries < 100; tries++) {
         before = count;
         if (ioctl(number_of(kind), FIONREAD, &count) != 0 || count == before) { return; }
-        usleep(1000);
+        usleep(1000);  // By time: nothing tells that a terminal has delivered everything.
     }
 }
 
@@ -67,6 +67,7 @@ static void *drain_stream(void *argument) {
     struct far_end *end = &far_ends[kind];
     while (!__atomic_load_n(&end->isOver, __ATOMIC_ACQUIRE)) {
         struct pollfd state = {number_of(kind), POLLIN, 0};
+        // By time: a pause between two looks, since the end of a stream stays readable.
         if (poll(&state, 1, 1) == 1 && take(kind, 1 << 30) == 0) { usleep(500); }
     }
     return NULL;
@@ -126,7 +127,7 @@ static inline ssize_t feed(long kind, size_t size) {
     if (count > 0) { far_ends[kind].fed += (uint64_t)count; }
     // A read in flight may take the data immediately.
     for (int tries = 0; count > 0 && is_terminal && readable(kind) < there + count && tries < 5; tries++) {
-        usleep(100);
+        usleep(100);  // By time: a pause between two looks.
     }
     return count < 0 ? -error : count;
 }

@@ -21,7 +21,7 @@ static void write_all(void) {
 
 static void note_event(union sigval value) {
     while (!has_told) { sched_yield(); }
-    // For a while this is the program's only thread.
+    // By time: nothing tells that the library would not end the process while this thread is the program's only one.
     usleep(300000);
     if (write(value.sival_int, "n", 1) != 1) { _exit(9); }
 }
