@@ -56,6 +56,29 @@ import UnitSupport
         }
     }
 
+    /// Completions are written to it, so that another file would be corrupted.
+    @Test(arguments: engines)
+    func onlyAnOpenEventIsAccepted(_ engine: EngineKind) async throws {
+        try await withScratch { scratch in
+            try await withRuntime(engine) { runtime in
+                let pipe = try Ends(.pipe, false)
+                let file = try openDescriptor(scratch.file("file"), O_RDWR)
+                let timer = Int32(Kernel.timerDescriptor())
+                for other in [pipe.reading, pipe.writing, file, timer] {
+                    await expectError(.invalidArgument) { try OperationGroup(event: other, runtime: runtime).limit }
+                    closeDescriptor(other)
+                }
+                #expect(try scratch.content("file") == [])
+                for closed in [-1, .min, .max] as [Int32] {
+                    let error = await expectError(.badDescriptor) {
+                        try OperationGroup(event: closed, runtime: runtime).limit
+                    }
+                    #expect(error?.errno?.rawValue == EBADF)
+                }
+            }
+        }
+    }
+
     @Test(arguments: engines)
     func thereAreNoMoreThanTheLimitAndADrainMakesRoom(_ engine: EngineKind) async throws {
         try await withRuntime(engine) { runtime in
