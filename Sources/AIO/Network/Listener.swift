@@ -86,8 +86,20 @@ public final class Listener: Socket {
             try await FileSystem.unlink(path, runtime: runtime, deadline: deadline)
             try await SocketSetup.bind(handle, address, deadline)
         }
-        let made = try await FileSystem.status(of: path, followLinks: false, runtime: runtime, deadline: deadline)
-        socketFile.withLock { $0 = SocketFile(path, made) }
+        try await noteSocketFile(path)
+    }
+
+    /// Notes the socket that bind(2) has just created. This is not cancelled, because the path is to be removed if a
+    /// later step fails.
+    private func noteSocketFile(_ path: Path) async throws(IOError) {
+        let inspection = SocketFileInspection(path)
+        let (result, refusal) = await runtime.performToTheEnd(inspection, "statx")
+        socketFile.withLock { $0 = inspection.file }
+        if var refusal {
+            refusal.path = path
+            throw refusal
+        }
+        guard result >= 0 else { throw IOError(result: result, "statx", path: path) }
     }
 
     /// Whether the path is a socket on which nobody listens. A connect to any other file is refused as well, so the
@@ -135,6 +147,33 @@ struct SocketFile: Hashable, Sendable {
         self.path = path
         inode = status.inode
         (major, minor) = status.device
+    }
+}
+
+/// Finds out the identity of a socket that was just created at a path.
+private final class SocketFileInspection: BlockingWork, @unchecked Sendable {
+    // @unchecked: as BlockingWork says.
+    private let path: Path
+    /// nil if the call failed.
+    private(set) var file: SocketFile?
+
+    init(_ path: Path) {
+        self.path = path
+        super.init(deadline: .never, isRelease: true)
+    }
+
+    override func run() -> Int {
+        path.withCString { name in
+            var status = ck_statx()
+            let result = Kernel.statx(CK_AT_FDCWD, name, CK_AT_SYMLINK_NOFOLLOW, FileStatus.mask, &status)
+            if result == 0 {
+                file = SocketFile(path, FileStatus(status))
+            } else if result != -Int(ENOENT) {
+                // The path cannot be recognized later, so it is removed while it is new.
+                _ = Kernel.unlinkat(CK_AT_FDCWD, name, 0)
+            }
+            return result
+        }
     }
 }
 
