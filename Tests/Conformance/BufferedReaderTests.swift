@@ -64,6 +64,21 @@ import Testing
     }
 
     @Test(arguments: engines)
+    func aLimitAboveTheLargestBufferIsThatBuffer(_ engine: EngineKind) async throws {
+        let most = 16 << 20
+        try await withContent(engine, [UInt8](repeating: 97, count: most) + [10, 98]) { file in
+            let reader = try BufferedReader(file)
+            for limit in [most, most + 1, .max] {
+                let error = await expectError(.lineTooLong) { try await reader.read(until: 10, limit: limit) }
+                #expect(error?.advice?.contains("\(most)") == true && reader.position == 0)
+            }
+            #expect(try await reader.read(upTo: 1) == [97])
+            #expect(try await reader.read(until: 10, limit: .max)?.count == most)
+            #expect(try await reader.read(until: 10, limit: .max) == [98])
+        }
+    }
+
+    @Test(arguments: engines)
     func whatIsLongerThanTheLimitIsNotTaken(_ engine: EngineKind) async throws {
         try await withContent(engine, [UInt8](repeating: 97, count: 20_000) + [10, 98]) { file in
             let reader = try BufferedReader(file, bufferSize: 4096)

@@ -70,12 +70,14 @@ public final class BufferedReader {
     }
 
     /// Reads up to and including the next `delimiter`; without one, up to the end. nil at the end. Throws `lineTooLong`
-    /// if that is more than `limit` bytes (at most 16 MiB); none of them are then consumed.
+    /// if that is more than `limit` bytes; none of them are then consumed. The buffer has to hold them, so a limit above
+    /// 16 MiB is 16 MiB.
     public func read(
         until delimiter: UInt8, limit: Int = 1 << 20, deadline: Deadline = .never
     ) async throws(IOError) -> [UInt8]? {
         try begin(limit, deadline)
         defer { isBusy = false }
+        let limit = min(limit, BufferPool.largest)
         var searched = 0
         while true {
             if let index = unread.firstIndex(of: delimiter, from: searched), index < limit { return take(index + 1) }
