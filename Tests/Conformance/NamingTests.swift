@@ -205,6 +205,33 @@ import UnitSupport
         }
     }
 
+    /// The umask is the process's.
+    @Test(arguments: engines.map(\.description))
+    func theOwnerMayUseTheParentsWhateverTheUmask(_ name: String) async {
+        await #expect(processExitsWith: .success) { [name = name as String] in
+            try await withTreeScratch { scratch in
+                try #require(chmod(scratch.folder, 0o777) == 0)
+                try await withRuntime(try #require(EngineKind(name))) { runtime in
+                    if geteuid() == 0 { try becomeNobody() }
+                    umask(0o777)
+                    try await Paths.makeDirectory(
+                        Path(scratch.path("a/b/c")), permissions: 0o750, withParents: true, runtime: runtime)
+                    #expect(try permissions(scratch.path("a")) == 0o300)
+                    #expect(try permissions(scratch.path("a/b")) == 0o300)
+                    #expect(try permissions(scratch.path("a/b/c")) == 0)
+                    umask(0o027)
+                    // What is there keeps what it has.
+                    try await Paths.makeDirectory(
+                        Path(scratch.path("a/d/e")), permissions: 0o555, withParents: true, runtime: runtime)
+                    #expect(try permissions(scratch.path("a")) == 0o300)
+                    #expect(try permissions(scratch.path("a/d")) == 0o750)
+                    #expect(try permissions(scratch.path("a/d/e")) == 0o550)
+                }
+                if getuid() == 0 { try #require(seteuid(0) == 0) }
+            }
+        }
+    }
+
     @Test(arguments: engines)
     func aCancelledTaskDoesNothing(_ engine: EngineKind) async throws {
         try await withScratch { scratch in
@@ -225,4 +252,10 @@ import UnitSupport
             #expect(try scratch.content("kept") == [1])
         }
     }
+}
+
+private func permissions(_ path: String) throws -> UInt32 {
+    var status = Glibc.stat()
+    try #require(lstat(path, &status) == 0, "\(path): errno \(errno)")
+    return status.st_mode & 0o7777
 }
