@@ -74,7 +74,7 @@ final class OpenCopy: @unchecked Sendable {
         }
         target = Int32(result)
         if size > 0, session.clone(source, to: target) {
-            session.progress.add(bytes: Int(size))
+            session.add(bytes: size)
             return true
         }
         guard size > 0 else { return false }
@@ -103,7 +103,7 @@ final class OpenCopy: @unchecked Sendable {
         let origin = CopyOrigin(place: item.source, folder: sourceFolder, status: status)
         try name.publish(origin, item.made, replaces: session.options.replaces)
         close()
-        session.progress.add(files: 1)
+        session.add(files: 1)
     }
 
     /// Removes the copy, and closes both files.
@@ -151,7 +151,7 @@ final class OpenCopy: @unchecked Sendable {
             let left = Int(range.upperBound - offset)
             if let moved = session.copyRange(source, target, at: offset, left) {
                 offset += Int64(try check(moved, "copy_file_range", targetPath))
-                session.progress.add(bytes: moved)
+                session.add(bytes: Int64(moved))
                 continue
             }
             let wanted = min(left, buffer.count)
@@ -185,7 +185,7 @@ final class OpenCopy: @unchecked Sendable {
             if result == -Int(EINTR) { continue }
             done += try check(result == 0 ? -Int(ENOSPC) : result, "write", targetPath)
         }
-        session.progress.add(bytes: count)
+        session.add(bytes: Int64(count))
     }
 
     private var endedEarly: IOError {

@@ -89,7 +89,7 @@ final class TreeCopy {
         }
         if let key = file.key { _ = links.settle(key, to) }
         if session.options.sync { try await syncFolder(of: target) }
-        return CopySummary(files: 1, bytes: session.progress.bytes)
+        return CopySummary(files: 1, bytes: session.bytes)
     }
 
     private func copyAlone(_ item: CopyItem) async -> IOError? {
@@ -140,7 +140,7 @@ final class TreeCopy {
         if walkEnd != nil { await finishDirectories() }
         if let walkEnd { throw walkEnd }
         if session.options.sync { try await syncFolder(of: target) }
-        summary.bytes = session.progress.bytes
+        summary.bytes = session.bytes
         return summary
     }
 
