@@ -220,7 +220,10 @@ final class TreeCopy {
         while true {
             let step = directory.make(session, deadline)
             let error = await Self.carryOut(step, runtime, deadline, source)
-            guard error?.code == .tooManyOpenFiles else { return error }
+            guard error?.code == .tooManyOpenFiles else {
+                scarcity.end()
+                return error
+            }
             await economize()
             await drain(&group, failure)
             guard await scarcity.wait(runtime) else { return error }
@@ -310,9 +313,10 @@ final class TreeCopy {
         inFlightCount -= 1
         if done.isStarved {
             starved.append(done)
-            return
+        } else {
+            scarcity.end()
+            await settle(done, &group, failure)
         }
-        await settle(done, &group, failure)
     }
 
     private func settle(_ done: Done, _ group: inout Group, _ failure: (IOError) -> Void) async {
