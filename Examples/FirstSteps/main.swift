@@ -5,7 +5,7 @@ import AIOCore
 
 // Opens, reads and closes the file. A cached read does not suspend.
 let greeting = try await withFile("/etc/hostname") { file in
-    try await file.read(count: 4096, at: 0)
+    try await file.read(upTo: 4096, at: 0)
 }
 
 try await withFile("/tmp/first-steps.log", .readWrite, options: [.create, .truncate]) { file in

@@ -15,8 +15,8 @@ import UnitSupport
         try await withFixture(engine) { f in
             for inlineRound in 0..<3 {
                 // The page cache has it by now.
-                _ = try await f.file.read(count: 4, at: 0)
-                await refuses(reason) { try await f.file.read(count: 4, at: 0, deadline: $0) }
+                _ = try await f.file.read(upTo: 4, at: 0)
+                await refuses(reason) { try await f.file.read(upTo: 4, at: 0, deadline: $0) }
                 await refuses(reason) { try await f.file.readExactly(count: 4, at: 0, deadline: $0) }
                 await refuses(reason) { try await f.file.write([9], at: Int64(inlineRound), deadline: $0) }
                 await refuses(reason) { try await f.file.writeAll([9], at: Int64(inlineRound), deadline: $0) }
@@ -31,11 +31,11 @@ import UnitSupport
             }
             // unsafe: one task after the other uses it.
             nonisolated(unsafe) let reader = try BufferedReader(f.file)
-            _ = try await reader.peek(4)
+            _ = try await reader.peek(upTo: 4)
             await refuses(reason) { try await reader.read(upTo: 1, deadline: $0) }
-            await refuses(reason) { try await reader.read(exactly: 1, deadline: $0) }
+            await refuses(reason) { try await reader.readExactly(count: 1, deadline: $0) }
             await refuses(reason) { try await reader.read(until: 0, deadline: $0) }
-            await refuses(reason) { try await reader.peek(1, deadline: $0) }
+            await refuses(reason) { try await reader.peek(upTo: 1, deadline: $0) }
             await refuses(reason) { try await reader.skip(1, deadline: $0) }
             #expect(reader.position == 0)
             #expect(try f.content("file") == f.bytes)

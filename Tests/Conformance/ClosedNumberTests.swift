@@ -135,7 +135,7 @@ private func exercise(_ runtime: IORuntime) async throws {
         try await withFile(Path(scratch.path("file")), .readWrite, options: .create, runtime: runtime) { file in
             try await file.writeAll([1, 2, 3], at: 0)
             try await file.sync()
-            #expect(try await file.read(count: 10, at: 0) == [1, 2, 3])
+            #expect(try await file.read(upTo: 10, at: 0) == [1, 2, 3])
         }
         let (one, other) = try Connection.pair(runtime: runtime)
         let read = Task { try await one.read(upTo: 4) }

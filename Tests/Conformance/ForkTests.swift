@@ -76,7 +76,7 @@ import UnitSupport
                         await asyncCode { try await runtime.perform(.nop) },
                         await asyncCode { try await runtime.sleep(until: .soon) },
                         await asyncCode { try await File.open("/dev/null", runtime: runtime) },
-                        await asyncCode { try await file.read(count: 1, at: 0) },
+                        await asyncCode { try await file.read(upTo: 1, at: 0) },
                         await asyncCode { try await file.write([1], at: 0) },
                         await asyncCode { try await file.sync() },
                         await asyncCode { try await file.close() },

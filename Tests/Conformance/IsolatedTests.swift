@@ -278,7 +278,7 @@ private func exercise(_ runtime: IORuntime) async throws {
         ) { file in
             try await file.writeAll([1, 2, 3], at: 0)
             try await file.sync()
-            let bytes = try await file.read(count: 10, at: 0)
+            let bytes = try await file.read(upTo: 10, at: 0)
             #expect(bytes == [1, 2, 3])
         }
         try await Ends.with { ends in

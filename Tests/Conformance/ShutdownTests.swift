@@ -123,7 +123,7 @@ import Testing
             await expectError(.runtimeShutDown) { try await File.open(Path(path), runtime: runtime) }
             await expectError(.runtimeShutDown) { try await file.write([1], at: 0) }
             await expectError(.runtimeShutDown) { try await file.sync() }
-            await expectError(.runtimeShutDown) { try await stream.read(count: 1, at: 0) }
+            await expectError(.runtimeShutDown) { try await stream.read(upTo: 1, at: 0) }
             // The descriptors are closed all the same.
             await expectError(.runtimeShutDown) { try await file.close() }
             await expectError(.fileClosed) { try await file.close() }
