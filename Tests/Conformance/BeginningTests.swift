@@ -18,6 +18,8 @@ import UnitSupport
                 _ = try await f.file.read(upTo: 4, at: 0)
                 await refuses(reason) { try await f.file.read(upTo: 4, at: 0, deadline: $0) }
                 await refuses(reason) { try await f.file.readExactly(count: 4, at: 0, deadline: $0) }
+                await refuses(reason) { try await f.file.chunks(deadline: $0).makeAsyncIterator().next()?.count }
+                await refuses(reason) { try await firstLine(of: f.file.lines(deadline: $0)) }
                 await refuses(reason) { try await f.file.write([9], at: Int64(inlineRound), deadline: $0) }
                 await refuses(reason) { try await f.file.writeAll([9], at: Int64(inlineRound), deadline: $0) }
                 await refuses(reason) { try await f.file.sync(deadline: $0) }
@@ -88,6 +90,8 @@ import UnitSupport
             for _ in 0..<50 {
                 await refuses(reason) { try await one.read(upTo: 3, deadline: $0) }
                 await refuses(reason) { try await one.readExactly(count: 3, deadline: $0) }
+                await refuses(reason) { try await one.chunks(deadline: $0).makeAsyncIterator().next()?.count }
+                await refuses(reason) { try await firstLine(of: one.lines(deadline: $0)) }
                 await refuses(reason) { try await one.write([7], deadline: $0) }
                 await refuses(reason) { try await one.writeAll([7], deadline: $0) }
             }
@@ -134,6 +138,11 @@ import UnitSupport
     }
 
     // MARK: -
+
+    private func firstLine(of lines: Lines) async throws -> String? {
+        var iterator = lines.makeAsyncIterator()
+        return try await iterator.next()
+    }
 
     /// Expects `body` to throw without having done anything, for this reason.
     private func refuses<R: Sendable>(

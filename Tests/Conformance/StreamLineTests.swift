@@ -40,6 +40,21 @@ import Testing
     }
 
     @Test(arguments: engines)
+    func aDeadlineEndsTheWholeSequence(_ engine: EngineKind) async throws {
+        try await withRuntime(engine) { runtime in
+            try await withConnections(.v4, runtime) { client, server in
+                try await server.writeAll("one\n")
+                let deadline = Deadline.soon
+                var lines = client.lines(deadline: deadline).makeAsyncIterator()
+                await expectError(.deadlineExceeded) { while try await lines.next() != nil {} }
+                #expect(deadline.hasPassed)
+                #expect(try await lines.next() == nil)
+            }
+            #expect(runtime.bufferBytesInUse == 0)
+        }
+    }
+
+    @Test(arguments: engines)
     func aWaitForALineEndsWithACancelOrAClose(_ engine: EngineKind) async throws {
         try await withRuntime(engine) { runtime in
             try await withConnections(.v4, runtime) { client, server in
