@@ -61,7 +61,7 @@ import UnitSupport
                 await refuses(reason) { try await Paths.unlink(here, runtime: runtime, deadline: $0) }
                 await refuses(reason) { try await Paths.link(here, to: there, runtime: runtime, deadline: $0) }
                 await refuses(reason) {
-                    try await Paths.symbolicLink(at: there, to: here, runtime: runtime, deadline: $0)
+                    try await Paths.makeSymbolicLink(at: there, to: here, runtime: runtime, deadline: $0)
                 }
                 await refuses(reason) { try await Paths.readFile(here, runtime: runtime, deadline: $0) }
                 await refuses(reason) { try await Paths.writeFile(there, [1], runtime: runtime, deadline: $0) }

@@ -130,7 +130,7 @@ import UnitSupport
             let file = Path(try scratch.file("file", [1, 2]))
             try await withRuntime(engine) { runtime in
                 let symbolic = Path(scratch.path("symbolic"))
-                try await Paths.symbolicLink(at: symbolic, to: "file", runtime: runtime)
+                try await Paths.makeSymbolicLink(at: symbolic, to: "file", runtime: runtime)
                 #expect(try await Paths.readLink(symbolic, runtime: runtime) == "file")
                 try await Paths.link(file, to: Path(scratch.path("hard")), runtime: runtime)
                 let status = try await Paths.status(of: symbolic, runtime: runtime)
@@ -141,7 +141,7 @@ import UnitSupport
                 #expect(error?.path == file && error?.operation == "readlink")
                 // Nothing is cut off.
                 let long = Path(String(repeating: "x", count: 4095))
-                try await Paths.symbolicLink(at: Path(scratch.path("long")), to: long, runtime: runtime)
+                try await Paths.makeSymbolicLink(at: Path(scratch.path("long")), to: long, runtime: runtime)
                 #expect(try await Paths.readLink(Path(scratch.path("long")), runtime: runtime) == long)
             }
         }
@@ -155,7 +155,7 @@ import UnitSupport
             try await withRuntime(engine) { runtime in
                 try await Paths.writeFile(path, [7], runtime: runtime)
                 #expect(try await Paths.readFile(path, runtime: runtime) == [7])
-                try await Paths.symbolicLink(at: other, to: path, runtime: runtime)
+                try await Paths.makeSymbolicLink(at: other, to: path, runtime: runtime)
                 #expect(try await Paths.readLink(other, runtime: runtime) == path)
                 try await Paths.unlink(other, runtime: runtime)
                 try await Paths.rename(path, to: other, runtime: runtime)

@@ -66,7 +66,7 @@ extension FileSystem {
     }
 
     /// Creates a symbolic link to `target`, which is not confined. Kernel call: symlinkat(2).
-    public static func symbolicLink(
+    public static func makeSymbolicLink(
         at path: Path, in folder: File, confinement: File.Confinement = .beneath, to target: Path,
         deadline: Deadline = .never
     ) async throws(IOError) {
