@@ -33,6 +33,6 @@ try await withFile("/tmp/first-steps.log") { file in
     defer { memory.deallocate() }
     try queue.prepare(.read(Transfer(file.descriptor, memory, count: 4096, offset: 0)), context: 1)
     try queue.submit()  // never waits for a device
-    try queue.wait(atLeast: 1)  // or: poll(2) on queue.descriptor()
+    try queue.wait(atLeast: 1)  // or: poll(2) on queue.pollableDescriptor
     queue.drain { completion, context in print("operation", context, "read", completion.result, "bytes") }
 }

@@ -62,7 +62,7 @@ import UnitSupport
             configuration.queueDepth = 64
             configuration.engine = .forced(try #require(EngineKind(name)))
             let queue = try IOQueue(configuration)
-            _ = try queue.descriptor()
+            _ = try queue.pollableDescriptor
             let changes = try await Paths.changes(of: "/tmp", runtime: runtime)
             let files = try OwnFiles()
             try files.takeTheirNumbers(.closeRange)
@@ -99,7 +99,7 @@ import UnitSupport
             configuration.queueDepth = 64
             configuration.engine = .forced(try #require(EngineKind(name)))
             let queue = try IOQueue(configuration)
-            _ = try queue.descriptor()
+            _ = try queue.pollableDescriptor
             let group = try OperationGroup(runtime: runtime)
             // libdispatch looks into /proc every second, and has one of them for that moment.
             let isFree = UnitSupport.eventually { (Int32(0)...2).allSatisfy { isFreeOrDispatchs($0) } }

@@ -21,7 +21,7 @@ import UnitSupport
             let isRefused = inChild {
                 code { try queue.prepare(.nop) } == .forked && code { try queue.submit() } == .forked
                     && code { try queue.wait() } == .forked && code { try queue.blockingPerform(.nop) } == .forked
-                    && code { try queue.descriptor() } == .forked && !queue.requestCancel(token)
+                    && code { try queue.pollableDescriptor } == .forked && !queue.requestCancel(token)
                     && code { try queue.register(files: [0]) } == .forked
                     && code { try queue.unregisterFiles() } == .forked
                     && code { try queue.register(buffers: []) } == .forked

@@ -35,14 +35,14 @@ import UnitSupport
     func whatWasReadMakesTheDescriptorReadable(_ engine: EngineKind, isAskedForBefore: Bool) async throws {
         try await withMemoryFile { file, content in
             try await withQueue(engine) { queue in
-                if isAskedForBefore { _ = try queue.descriptor() }
+                if isAskedForBefore { _ = try queue.pollableDescriptor }
                 for _ in 0..<3 {
                     let memory = Memory(count: 100)
                     var transfer = memory.transfer(file.number)
                     transfer.descriptor = file
                     try queue.prepare(.read(transfer))
                     try queue.submit()
-                    var entry = pollfd(fd: try queue.descriptor(), events: Int16(POLLIN), revents: 0)
+                    var entry = pollfd(fd: try queue.pollableDescriptor, events: Int16(POLLIN), revents: 0)
                     #expect(Glibc.poll(&entry, 1, 30_000) == 1)
                     while queue.completions().isEmpty { sched_yield() }
                     #expect(memory.bytes == Array(content[..<100]))

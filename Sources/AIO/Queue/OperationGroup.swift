@@ -57,7 +57,7 @@ public final class OperationGroup: Sendable {
 
     /// A descriptor that poll(2) and epoll(7) report readable when there is something to drain. The group's own
     /// descriptor is reset by `drain` and must not be read; an eventfd that was passed in is read by its owner.
-    public var descriptor: Int32 { state.eventNumber }
+    public var pollableDescriptor: Int32 { state.eventNumber }
 
     /// The number of operations submitted and not yet drained.
     public var inFlightCount: Int { state.usedCount }
