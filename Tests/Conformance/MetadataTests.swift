@@ -120,7 +120,7 @@ import UnitSupport
             try await withRuntime(engine) { runtime in
                 let statistics = try await Paths.statistics(of: path, runtime: runtime)
                 #expect(statistics.type > 0)
-                #expect(statistics.size == UInt64(expected.f_blocks) * UInt64(expected.f_frsize))
+                #expect(statistics.size == Int64(expected.f_blocks) * Int64(expected.f_frsize))
                 #expect(statistics.nameLengthMax == 255)
                 #expect(statistics.availableSize <= statistics.freeSize && statistics.freeSize <= statistics.size)
                 #expect(!statistics.isReadOnly)
