@@ -69,6 +69,31 @@ import Testing
     }
 
     @Test(arguments: engines)
+    func aConnectThatFailsLeavesNoName(_ engine: EngineKind) async throws {
+        try await withScratch { scratch in
+            try await withRuntime(engine) { runtime in
+                let (local, nobody) = (Path(scratch.path("local")), SocketAddress.unix(Path(scratch.path("nobody"))))
+                for _ in 0..<2 {
+                    await expectError(.notFound) {
+                        try await Connection.connect(to: nobody, from: .unix(local), runtime: runtime)
+                    }
+                    #expect(!scratch.has("local"))
+                    await expectError(.notFound) {
+                        try await DatagramSocket.connect(to: nobody, from: .unix(local), runtime: runtime)
+                    }
+                    #expect(!scratch.has("local"))
+                }
+                // What somebody else has there stays.
+                _ = try scratch.file("local", [1])
+                await expectError(.addressInUse) {
+                    try await Connection.connect(to: nobody, from: .unix(local), runtime: runtime)
+                }
+                #expect(try scratch.content("local") == [1])
+            }
+        }
+    }
+
+    @Test(arguments: engines)
     func aNameThatIsAnothersByNowStays(_ engine: EngineKind) async throws {
         try await withScratch { scratch in
             try await withRuntime(engine) { runtime in
