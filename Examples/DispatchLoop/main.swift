@@ -47,7 +47,7 @@ do {
     for index in readings.indices { try queue.prepare(readings[index].next, context: UInt(index)) }
     try queue.submit()
     var left = readings.count
-    let source = DispatchSource.makeReadSource(fileDescriptor: try queue.descriptor(), queue: .main)
+    let source = DispatchSource.makeReadSource(fileDescriptor: try queue.pollableDescriptor, queue: .main)
     source.setEventHandler {
         // Operations prepared in the closure are submitted with the next drain or submit.
         queue.drain { completion, context in

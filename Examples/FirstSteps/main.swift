@@ -5,7 +5,7 @@ import AIOCore
 
 // Opens, reads and closes the file. A cached read does not suspend.
 let greeting = try await withFile("/etc/hostname") { file in
-    try await file.read(count: 4096, at: 0)
+    try await file.read(upTo: 4096, at: 0)
 }
 
 // A directory of our own, which is removed with everything in it.
@@ -30,7 +30,7 @@ try await withTemporaryDirectory { directory in
         defer { memory.deallocate() }
         try queue.prepare(.read(Transfer(file.descriptor, memory, count: 4096, offset: 0)), context: 1)
         try queue.submit()  // never waits for a device
-        try queue.wait(atLeast: 1)  // or: poll(2) on queue.descriptor()
+        try queue.wait(atLeast: 1)  // or: poll(2) on queue.pollableDescriptor
         queue.drain { completion, context in print("operation", context, "read", completion.result, "bytes") }
     }
 }

@@ -35,7 +35,7 @@ actor CommitLog {
         var end = try await file.status().size
         while end > 0 {
             let start = max(0, end - 65536)
-            let piece = try await file.read(count: Int(end - start), at: start)
+            let piece = try await file.read(upTo: Int(end - start), at: start)
             if let index = piece.lastIndex(of: UInt8(ascii: "\n")) { return start + Int64(index) + 1 }
             end = start
         }

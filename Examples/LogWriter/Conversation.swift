@@ -34,10 +34,10 @@ func nextBatch(_ reader: BufferedReader) async throws -> Batch? {
         return nil
     }
     var batch = Batch(bytes: first, lineCount: 1)
-    let there = try await reader.peek(reader.bufferedCount)
+    let there = try await reader.peek(upTo: reader.bufferedCount)
     let rest = there.lastIndex(of: newline).map { $0 + 1 } ?? 0
     guard rest > 0 else { return batch }
-    let more = try await reader.read(exactly: rest)
+    let more = try await reader.readExactly(count: rest)
     batch.bytes += more
     batch.lineCount += more.count { $0 == newline }
     return batch

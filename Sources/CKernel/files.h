@@ -73,6 +73,8 @@ static const int64_t CK_UTIME_OMIT = 0x3ffffffe;
 
 // lseek(2)
 static const int32_t CK_SEEK_SET = 0;
+static const int32_t CK_SEEK_CUR = 1;
+static const int32_t CK_SEEK_END = 2;
 static const int32_t CK_SEEK_DATA = 3;
 static const int32_t CK_SEEK_HOLE = 4;
 

@@ -37,7 +37,7 @@ import AIOCore
                     if isForked({ try queue?.prepare(.nop) }) { refusals |= 1 }
                     if isForked({ try queue?.submit() }) { refusals |= 2 }
                     if isForked({ try queue?.wait() }) { refusals |= 4 }
-                    if isForked({ _ = try queue?.descriptor() }) { refusals |= 8 }
+                    if isForked({ _ = try queue?.pollableDescriptor }) { refusals |= 8 }
                     if queue?.drain({ _, _ in }) == 0 { refusals |= 16 }
                     queue = nil
                     return refusals

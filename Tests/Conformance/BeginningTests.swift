@@ -15,9 +15,11 @@ import UnitSupport
         try await withFixture(engine) { f in
             for inlineRound in 0..<3 {
                 // Brings the data into the page cache.
-                _ = try await f.file.read(count: 4, at: 0)
-                await refuses(reason) { try await f.file.read(count: 4, at: 0, deadline: $0) }
+                _ = try await f.file.read(upTo: 4, at: 0)
+                await refuses(reason) { try await f.file.read(upTo: 4, at: 0, deadline: $0) }
                 await refuses(reason) { try await f.file.readExactly(count: 4, at: 0, deadline: $0) }
+                await refuses(reason) { try await f.file.chunks(deadline: $0).makeAsyncIterator().next()?.count }
+                await refuses(reason) { try await firstLine(of: f.file.lines(deadline: $0)) }
                 await refuses(reason) { try await f.file.write([9], at: Int64(inlineRound), deadline: $0) }
                 await refuses(reason) { try await f.file.writeAll([9], at: Int64(inlineRound), deadline: $0) }
                 await refuses(reason) { try await f.file.sync(deadline: $0) }
@@ -31,11 +33,11 @@ import UnitSupport
             }
             // unsafe: only one task at a time uses it.
             nonisolated(unsafe) let reader = try BufferedReader(f.file)
-            _ = try await reader.peek(4)
+            _ = try await reader.peek(upTo: 4)
             await refuses(reason) { try await reader.read(upTo: 1, deadline: $0) }
-            await refuses(reason) { try await reader.read(exactly: 1, deadline: $0) }
+            await refuses(reason) { try await reader.readExactly(count: 1, deadline: $0) }
             await refuses(reason) { try await reader.read(until: 0, deadline: $0) }
-            await refuses(reason) { try await reader.peek(1, deadline: $0) }
+            await refuses(reason) { try await reader.peek(upTo: 1, deadline: $0) }
             await refuses(reason) { try await reader.skip(1, deadline: $0) }
             #expect(reader.position == 0)
             #expect(try f.content("file") == f.bytes)
@@ -59,7 +61,7 @@ import UnitSupport
                 await refuses(reason) { try await Paths.unlink(here, runtime: runtime, deadline: $0) }
                 await refuses(reason) { try await Paths.link(here, to: there, runtime: runtime, deadline: $0) }
                 await refuses(reason) {
-                    try await Paths.symbolicLink(at: there, to: here, runtime: runtime, deadline: $0)
+                    try await Paths.makeSymbolicLink(at: there, to: here, runtime: runtime, deadline: $0)
                 }
                 await refuses(reason) { try await Paths.readFile(here, runtime: runtime, deadline: $0) }
                 await refuses(reason) { try await Paths.writeFile(there, [1], runtime: runtime, deadline: $0) }
@@ -88,6 +90,8 @@ import UnitSupport
             for _ in 0..<50 {
                 await refuses(reason) { try await one.read(upTo: 3, deadline: $0) }
                 await refuses(reason) { try await one.readExactly(count: 3, deadline: $0) }
+                await refuses(reason) { try await one.chunks(deadline: $0).makeAsyncIterator().next()?.count }
+                await refuses(reason) { try await firstLine(of: one.lines(deadline: $0)) }
                 await refuses(reason) { try await one.write([7], deadline: $0) }
                 await refuses(reason) { try await one.writeAll([7], deadline: $0) }
             }
@@ -134,6 +138,11 @@ import UnitSupport
     }
 
     // MARK: -
+
+    private func firstLine(of lines: Lines) async throws -> String? {
+        var iterator = lines.makeAsyncIterator()
+        return try await iterator.next()
+    }
 
     /// Expects `body` to throw for this reason, without any effect.
     private func refuses<R: Sendable>(

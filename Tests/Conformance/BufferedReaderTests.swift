@@ -27,15 +27,15 @@ import Testing
             while reader.position < size {
                 let position = reader.position
                 let count = min(Int.random(in: 0...20_000, using: &random), size - Int(position))
-                let peeked = try await reader.peek(min(count, 9000))
-                let bytes = try await reader.read(exactly: count)
+                let peeked = try await reader.peek(upTo: min(count, 9000))
+                let bytes = try await reader.readExactly(count: count)
                 #expect(content.mismatch(bytes, at: position) == nil && bytes.count == count)
                 #expect(bytes.starts(with: peeked) && peeked.count == min(count, 9000))
                 #expect(reader.position == position + Int64(count))
             }
             #expect(try await reader.read(upTo: 10) == [])
-            #expect(try await reader.peek(10) == [])
-            #expect(try await reader.read(exactly: 0) == [])
+            #expect(try await reader.peek(upTo: 10) == [])
+            #expect(try await reader.readExactly(count: 0) == [])
         }
     }
 
@@ -44,10 +44,10 @@ import Testing
         try await withContent(engine, [1, 2, 3, 4, 5]) { file in
             let reader = try BufferedReader(file, bufferSize: 16)
             #expect(try await reader.read(upTo: 1) == [1])
-            let error = await expectError(.unexpectedEndOfFile) { try await reader.read(exactly: count) }
+            let error = await expectError(.unexpectedEndOfFile) { try await reader.readExactly(count: count) }
             #expect(error?.path == file.path)
             #expect(reader.position == 1)
-            #expect(try await reader.read(exactly: 4) == [2, 3, 4, 5])
+            #expect(try await reader.readExactly(count: 4) == [2, 3, 4, 5])
         }
     }
 
@@ -60,6 +60,21 @@ import Testing
             while let piece = try await reader.read(until: UInt8(ascii: ";")) { pieces.append(piece) }
             #expect(pieces == [Array("a;".utf8), Array("bc;".utf8), Array(";".utf8), long + [59], Array("end".utf8)])
             #expect(reader.position == 30_010)
+        }
+    }
+
+    @Test(arguments: engines)
+    func aLimitAboveTheLargestBufferIsThatBuffer(_ engine: EngineKind) async throws {
+        let most = 16 << 20
+        try await withContent(engine, [UInt8](repeating: 97, count: most) + [10, 98]) { file in
+            let reader = try BufferedReader(file)
+            for limit in [most, most + 1, .max] {
+                let error = await expectError(.lineTooLong) { try await reader.read(until: 10, limit: limit) }
+                #expect(error?.advice?.contains("\(most)") == true && reader.position == 0)
+            }
+            #expect(try await reader.read(upTo: 1) == [97])
+            #expect(try await reader.read(until: 10, limit: .max)?.count == most)
+            #expect(try await reader.read(until: 10, limit: .max) == [98])
         }
     }
 
@@ -86,7 +101,7 @@ import Testing
                 let position = reader.position
                 #expect(try await reader.skip(count) == count)
                 #expect(reader.position == position + count)
-                let bytes = try await reader.read(exactly: 100)
+                let bytes = try await reader.readExactly(count: 100)
                 #expect(content.mismatch(bytes, at: position + count) == nil)
             }
             try await reader.skip(1 << 40)
@@ -99,10 +114,10 @@ import Testing
         try await withStream(engine, kind) { ends, file in
             let reader = try BufferedReader(file, bufferSize: 16)
             ends.put(Array("head:body".utf8))
-            #expect(try await reader.peek(2) == Array("he".utf8))
+            #expect(try await reader.peek(upTo: 2) == Array("he".utf8))
             #expect(try await reader.read(until: UInt8(ascii: ":")) == Array("head:".utf8))
             #expect(try await reader.skip(1) == 1)
-            #expect(try await reader.read(exactly: 3) == Array("ody".utf8))
+            #expect(try await reader.readExactly(count: 3) == Array("ody".utf8))
             #expect(reader.position == 9)
         }
     }
@@ -114,8 +129,8 @@ import Testing
             ends.put(Array(0..<50))
             ends.closeWriting()
             #expect(try await reader.skip(20) == 20)
-            await expectError(.unexpectedEndOfFile) { try await reader.read(exactly: 31) }
-            #expect(try await reader.read(exactly: 29) == Array(20..<49))
+            await expectError(.unexpectedEndOfFile) { try await reader.readExactly(count: 31) }
+            #expect(try await reader.readExactly(count: 29) == Array(20..<49))
             #expect(try await reader.skip(100) == 1)
             #expect(reader.position == 50)
             #expect(try await reader.read(until: 0) == nil)
@@ -127,12 +142,12 @@ import Testing
         try await withStream(engine, kind) { ends, file in
             ends.put([1, 2])
             let session = Session(try BufferedReader(file))
-            let read = Task { try await session.read(exactly: 4) }
+            let read = Task { try await session.readExactly(count: 4) }
             try await eventually { file.runtime.inFlightCount == 1 }
             read.cancel()
             await expectError(.cancelled) { try await read.value }
             ends.put([3, 4])
-            #expect(try await session.read(exactly: 4) == [1, 2, 3, 4])
+            #expect(try await session.readExactly(count: 4) == [1, 2, 3, 4])
         }
     }
 
@@ -140,9 +155,9 @@ import Testing
     func aSecondCallAtOnceIsRefused(_ engine: EngineKind) async throws {
         try await withStream(engine, .pipe) { ends, file in
             let session = Session(try BufferedReader(file))
-            let read = Task { try await session.read(exactly: 1) }
+            let read = Task { try await session.readExactly(count: 1) }
             try await eventually { file.runtime.inFlightCount == 1 }
-            await expectError(.invalidArgument) { try await session.read(exactly: 1) }
+            await expectError(.invalidArgument) { try await session.readExactly(count: 1) }
             ends.put([6])
             #expect(try await read.value == [6])
         }
@@ -155,9 +170,9 @@ import Testing
             await expectError(.invalidArgument) { try BufferedReader(file, bufferSize: 0).position }
             await expectError(.invalidArgument) { try BufferedReader(file, bufferSize: 17 << 20).position }
             let reader = try BufferedReader(file)
-            await expectError(.invalidArgument) { try await reader.read(exactly: -1) }
+            await expectError(.invalidArgument) { try await reader.readExactly(count: -1) }
             await expectError(.invalidArgument) { try await reader.skip(-1) }
-            await expectError(.invalidArgument) { try await reader.peek(17 << 20) }
+            await expectError(.invalidArgument) { try await reader.peek(upTo: 17 << 20) }
             #expect(try await reader.read(upTo: 5) == [1])
         }
     }
@@ -169,5 +184,5 @@ private actor Session {
 
     init(_ reader: sending BufferedReader) { self.reader = reader }
 
-    func read(exactly count: Int) async throws(IOError) -> [UInt8] { try await reader.read(exactly: count) }
+    func readExactly(count: Int) async throws(IOError) -> [UInt8] { try await reader.readExactly(count: count) }
 }

@@ -100,6 +100,29 @@ import Testing
     }
 
     @Test(arguments: engines)
+    func aCloseThatFailedFailsAgain(_ engine: EngineKind) async throws {
+        try await withRuntime(engine) { runtime in
+            try await withFile("/dev/full", .write, runtime: runtime) { file in
+                let writer = try BufferedWriter(file, bufferSize: 4096)
+                try await writer.write("lost")
+                for _ in 0..<3 {
+                    let error = await expectError(.noSpace) { try await writer.close() }
+                    #expect(error?.path == "/dev/full")
+                }
+                await expectError(.noSpace) { try await writer.write("more") }
+            }
+            // What is written arrives, and the sync of a stream is refused.
+            let (reader, stream) = try await AIO.Pipe.make(runtime: runtime)
+            let writer = try BufferedWriter(stream)
+            try await writer.write("told")
+            for _ in 0..<2 { await expectError(.notSupported) { try await writer.close(sync: .full) } }
+            try await stream.close()
+            #expect(try await reader.readToEnd() == Array("told".utf8))
+            try await reader.close()
+        }
+    }
+
+    @Test(arguments: engines)
     func aWriteBehindThatFailedIsHeardOfWithoutAFlush(_ engine: EngineKind) async throws {
         try await withScratch { scratch in
             let path = Path(try scratch.file("in"))

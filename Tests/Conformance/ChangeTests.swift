@@ -182,6 +182,12 @@ import UnitSupport
                     }
                     cancelled.cancel()
                     await expectError(.cancelled) { try await cancelled.value }
+                    let loop = Task {
+                        while !Task.isCancelled { await Task.yield() }
+                        for try await change in changes { Issue.record("\(change)") }
+                    }
+                    loop.cancel()
+                    try await loop.value
                     #expect(try await tell(changes, 2).map(\.name) == ["one", "two"])
                 }
             }

@@ -225,7 +225,7 @@ import UnitSupport
             loop.cancel()
             await expectError(.cancelled) { try await loop.value }
             ends.put([9])
-            #expect(try await file.read(count: 10, at: 0) == [9])
+            #expect(try await file.read(upTo: 10, at: 0) == [9])
         }
     }
 

@@ -62,7 +62,7 @@ import UnitSupport
             configuration.queueDepth = 64
             configuration.engine = .forced(try #require(EngineKind(name)))
             let queue = try IOQueue(configuration)
-            _ = try queue.descriptor()
+            _ = try queue.pollableDescriptor
             let changes = try await Paths.changes(of: "/tmp", runtime: runtime)
             let files = try OwnFiles()
             try files.takeTheirNumbers(.closeRange)
@@ -99,7 +99,7 @@ import UnitSupport
             configuration.queueDepth = 64
             configuration.engine = .forced(try #require(EngineKind(name)))
             let queue = try IOQueue(configuration)
-            _ = try queue.descriptor()
+            _ = try queue.pollableDescriptor
             let group = try OperationGroup(runtime: runtime)
             // libdispatch opens a file in /proc every second, which takes one of the numbers for a moment.
             let isFree = UnitSupport.eventually { (Int32(0)...2).allSatisfy { isFreeOrDispatchs($0) } }
@@ -136,7 +136,7 @@ private func exercise(_ runtime: IORuntime) async throws {
         try await withFile(Path(scratch.path("file")), .readWrite, options: .create, runtime: runtime) { file in
             try await file.writeAll([1, 2, 3], at: 0)
             try await file.sync()
-            #expect(try await file.read(count: 10, at: 0) == [1, 2, 3])
+            #expect(try await file.read(upTo: 10, at: 0) == [1, 2, 3])
         }
         let (one, other) = try Connection.pair(runtime: runtime)
         let read = Task { try await one.read(upTo: 4) }

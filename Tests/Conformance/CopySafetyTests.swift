@@ -279,6 +279,35 @@ import UnitSupport
         }
     }
 
+    /// The umask is the process's.
+    @Test(arguments: engines.map(\.description), [true, false])
+    func theUmaskKeepsNoTreeFromBeingCopied(_ name: String, _ keepsMetadata: Bool) async {
+        await #expect(processExitsWith: .success) { [name = name as String, keepsMetadata = keepsMetadata as Bool] in
+            try await withTreeScratch { scratch in
+                try #require(chmod(scratch.folder, 0o777) == 0)
+                try await withRuntime(try #require(EngineKind(name))) { runtime in
+                    if geteuid() == 0 { try becomeNobody() }
+                    let tree = try scratch.makeFolder("tree")
+                    for folder in ["tree/a", "tree/a/b"] {
+                        _ = try scratch.makeFolder(folder)
+                        _ = try scratch.file("\(folder)/file", [1])
+                    }
+                    var options = CopyOptions()
+                    options.keepsMetadata = keepsMetadata
+                    umask(0o777)
+                    let summary = try await Paths.copy(
+                        Path(tree), to: Path(scratch.path("copy")), options: options, runtime: runtime
+                    ) { Issue.record("\($0)") }
+                    #expect(summary.files == 2 && summary.directories == 3)
+                    var status = Glibc.stat()
+                    try #require(lstat(scratch.path("copy"), &status) == 0)
+                    #expect(status.st_mode & 0o7777 == (keepsMetadata ? 0o755 : 0))
+                }
+                if getuid() == 0 { try #require(seteuid(0) == 0) }
+            }
+        }
+    }
+
     @Test(arguments: engines)
     func foldersOfACopyThatIsCancelledHaveThePermissionsOfTheirSource(_ engine: EngineKind) async throws {
         try await withTreeScratch { scratch in

@@ -88,6 +88,28 @@ import UnitSupport
         }
     }
 
+    @Test(arguments: engines)
+    func copiesThatShareTheirProgressCountTheirOwnBytes(_ engine: EngineKind) async throws {
+        try await withTreeScratch { scratch in
+            let tree = try scratch.makeFolder("tree")
+            for (name, size) in [("tree/a", 100), ("tree/b", 20), ("file", 3000), ("large", 5 << 20)] {
+                _ = try scratch.file(name, content.bytes(count: size, at: 0))
+            }
+            let progress = CopyProgress()
+            try await withRuntime(engine) { runtime in
+                for _ in 0..<2 {
+                    for (name, size) in [("tree", 120), ("file", 3000), ("large", 5 << 20)] {
+                        let summary = try await Paths.copy(
+                            Path(scratch.path(name)), to: Path(scratch.path("copy-\(name)")), progress: progress,
+                            runtime: runtime)
+                        #expect(summary.bytes == size, "\(name)")
+                    }
+                }
+            }
+            #expect(progress.bytes == 2 * (120 + 3000 + 5 << 20) && progress.files == 8 && !tree.isEmpty)
+        }
+    }
+
     /// With shared blocks where the file system supports that, and to another file system.
     @Test(arguments: [FileSystem.tmpfs, .ext4, .xfs, .btrfs], [true, false])
     func treesAreCopiedWithinAndBetweenFileSystems(_ fileSystem: FileSystem, _ sharesBlocks: Bool) async throws {

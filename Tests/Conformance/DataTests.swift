@@ -123,7 +123,7 @@ import Testing
                     for cached in [Int64(4096), 8192, 32_768] {
                         try await file.advise(.willNeed, at: 0, count: cached)
                         try await file.advise(.dontNeed, at: cached, count: 0)
-                        let bytes = try await file.read(count: 65_536, at: 0)
+                        let bytes = try await file.read(upTo: 65_536, at: 0)
                         #expect(bytes.count == 65_536)
                         #expect(content.mismatch(bytes, at: 0) == nil)
                         try await file.advise(.dontNeed, at: cached, count: 0)
@@ -190,10 +190,10 @@ import Testing
                 let path = Path(scratch.path("holes"))
                 try await withFile(path, .readWrite, options: .create, runtime: runtime) { file in
                     try await file.writeAll([1], at: 1 << 20)
-                    #expect(try await file.read(count: 4096, at: 8192) == [UInt8](repeating: 0, count: 4096))
+                    #expect(try await file.read(upTo: 4096, at: 8192) == [UInt8](repeating: 0, count: 4096))
                     try await file.writeAll([UInt8](repeating: 9, count: 8192), at: 0)
                     try await file.allocate(at: 0, count: 4096, [.punchHole, .keepSize])
-                    #expect(try await file.read(count: 2, at: 4095) == [0, 9])
+                    #expect(try await file.read(upTo: 2, at: 4095) == [0, 9])
                     let status = try await file.status()
                     #expect(status.size == 1 << 20 + 1)
                     #expect(status.allocatedSize < 1 << 20)
@@ -209,16 +209,16 @@ import Testing
             let path = Path(try scratch.file("short", content.bytes(count: 5000, at: 0)))
             try await withRuntime(engine) { runtime in
                 try await withFile(path, runtime: runtime) { file in
-                    let tail = try await file.read(count: 4096, at: 4000)
+                    let tail = try await file.read(upTo: 4096, at: 4000)
                     #expect(tail.count == 1000)
                     #expect(content.mismatch(tail, at: 4000) == nil)
                     for offset in [Int64(5000), 5001, 1 << 40] {
-                        let nothing = try await file.read(count: 4096, at: offset)
+                        let nothing = try await file.read(upTo: 4096, at: offset)
                         #expect(nothing.isEmpty)
                     }
-                    let none = try await file.read(count: 0, at: 0)
+                    let none = try await file.read(upTo: 0, at: 0)
                     #expect(none.isEmpty)
-                    let all = try await file.read(count: 1 << 20, at: 0)
+                    let all = try await file.read(upTo: 1 << 20, at: 0)
                     #expect(all.count == 5000)
                     let error = await expectError(.unexpectedEndOfFile) {
                         try await file.readExactly(count: 4096, at: 4000)

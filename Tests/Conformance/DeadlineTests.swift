@@ -103,7 +103,7 @@ import Testing
         try await withRuntime(engine) { runtime in
             try await Ends.with { ends in
                 let file = File(adopting: dup(ends.reading), runtime: runtime)
-                await expectError(.deadlineExceeded) { try await file.read(count: 1, at: 0, deadline: .soon) }
+                await expectError(.deadlineExceeded) { try await file.read(upTo: 1, at: 0, deadline: .soon) }
                 await expectError(.deadlineExceeded) {
                     try await file.readExactly(count: 1, at: 0, deadline: .after(.seconds(-1)))
                 }

@@ -70,9 +70,9 @@ import Testing
             let path = Path(try scratch.file("negative", [1, 2, 3]))
             try await withRuntime(engine) { runtime in
                 try await withFile(path, .readWrite, runtime: runtime) { file in
-                    await expectError(.invalidArgument) { try await file.read(count: 1, at: -1) }
+                    await expectError(.invalidArgument) { try await file.read(upTo: 1, at: -1) }
                     await expectError(.invalidArgument) { try await file.write([1], at: -1) }
-                    await expectError(.invalidArgument) { try await file.read(count: -1, at: 0) }
+                    await expectError(.invalidArgument) { try await file.read(upTo: -1, at: 0) }
                 }
             }
             #expect(try scratch.content("negative") == [1, 2, 3])

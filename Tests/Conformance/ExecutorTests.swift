@@ -85,7 +85,7 @@ import Testing
                     let reader = Task(executorPreference: loop) {
                         var reads = 0
                         while !isOver.isSet {
-                            let bytes = try await file.read(count: 16, at: 0)
+                            let bytes = try await file.read(upTo: 16, at: 0)
                             #expect(bytes.count == 16)
                             reads += 1
                         }

@@ -38,7 +38,7 @@ import UnitSupport
             let path = try scratch.file("file", content)
             try await withRuntime(engine) { runtime in
                 let file = try await File.open(Path(path), runtime: runtime)
-                #expect(try await file.read(count: .max, at: 0) == content)
+                #expect(try await file.read(upTo: .max, at: 0) == content)
                 await expectError(.unexpectedEndOfFile) { try await file.readExactly(count: .max, at: 0) }
                 var lines: [String] = []
                 for try await line in file.lines(limit: .max) { lines.append(line) }
@@ -46,8 +46,8 @@ import UnitSupport
                 let reader = try BufferedReader(file)
                 #expect(try await reader.read(upTo: .max) == content)
                 let again = try BufferedReader(file)
-                await expectError(.unexpectedEndOfFile) { try await again.read(exactly: .max) }
-                #expect(try await again.read(exactly: 3) == Array("one".utf8))
+                await expectError(.unexpectedEndOfFile) { try await again.readExactly(count: .max) }
+                #expect(try await again.readExactly(count: 3) == Array("one".utf8))
                 try await file.close()
                 let (one, other) = try Connection.pair(runtime: runtime)
                 try await other.writeAll(content)
@@ -71,10 +71,10 @@ import UnitSupport
                     let all = try await file.readExactly(count: size, at: 0)
                     #expect(all.count == size && all[0] == 9 && all[17 << 20] == 9 && all[size - 1] == 9 && all[1] == 0)
                     let reader = try BufferedReader(file)
-                    #expect(try await reader.read(exactly: 2) == [9, 0])
-                    #expect(try await reader.read(exactly: size - 2) == Array(all[2...]))
+                    #expect(try await reader.readExactly(count: 2) == [9, 0])
+                    #expect(try await reader.readExactly(count: size - 2) == Array(all[2...]))
                     #expect(reader.position == Int64(size))
-                    #expect(try await file.read(count: size * 2, at: 5).count <= size - 5)
+                    #expect(try await file.read(upTo: size * 2, at: 5).count <= size - 5)
                 }
             }
         }
@@ -130,7 +130,7 @@ import UnitSupport
         for (index, offset) in n.offsets.enumerated() {
             let count = n.count(index)
             let deadline = Deadline.after(.seconds(2))
-            await attempt { try await file.read(count: count, at: offset, deadline: deadline) }
+            await attempt { try await file.read(upTo: count, at: offset, deadline: deadline) }
             await attempt { try await file.readExactly(count: count, at: offset, deadline: deadline) }
             await attempt { try await file.write([1, 2, 3], at: offset) }
             await attempt { try await file.writeAll([1, 2, 3], at: offset) }
@@ -148,7 +148,7 @@ import UnitSupport
             await attempt { try await file.unlock() }
             await attempt { try await file.setTimes(modification: .at(n.durations[index % n.durations.count])) }
             await attempt {
-                try await file.read(count: 1, at: 0, deadline: .after(n.durations[index % n.durations.count]))
+                try await file.read(upTo: 1, at: 0, deadline: .after(n.durations[index % n.durations.count]))
             }
             var vector = IOVector(capacity: count)
             await attempt { vector.append(try await file.runtime.acquireBuffer(count: 1)) }
@@ -163,11 +163,11 @@ import UnitSupport
             await attempt {
                 let reader = try BufferedReader(file, at: offset, bufferSize: max(1, min(count, 4096)))
                 await attempt { try await reader.read(upTo: count) }
-                await attempt { try await reader.read(exactly: count) }
+                await attempt { try await reader.readExactly(count: count) }
                 await attempt { try await reader.read(until: 10, limit: count) }
-                await attempt { try await reader.peek(count) }
+                await attempt { try await reader.peek(upTo: count) }
                 await attempt { try await reader.skip(n.offset(index + 1)) }
-                await attempt { try await reader.read(exactly: count) }
+                await attempt { try await reader.readExactly(count: count) }
             }
             await attempt { _ = try BufferedReader(file, bufferSize: count) }
             await attempt {

@@ -18,7 +18,7 @@ import UnitSupport
                 let file = try await opening.value
                 if access == .read {
                     #expect(write(other, [5] as [UInt8], 1) == 1)
-                    #expect(try await file.read(count: 1, at: 0) == [5])
+                    #expect(try await file.read(upTo: 1, at: 0) == [5])
                 } else {
                     try await file.writeAll([5], at: 0)
                     var byte: UInt8 = 0

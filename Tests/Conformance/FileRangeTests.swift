@@ -14,7 +14,7 @@ import UnitSupport
                     try await file.sync()
                     try await file.punchHole(at: 65536, count: 65536)
                     #expect(try await file.readExactly(count: 65536, at: 65536).allSatisfy { $0 == 0 })
-                    #expect(try await file.read(count: 2, at: 65535) == [9, 0])
+                    #expect(try await file.read(upTo: 2, at: 65535) == [9, 0])
                     #expect(try await file.nextHole(from: 0) == 65536)
                     #expect(try await file.nextData(from: 65536) == 131_072)
                     #expect(try await file.nextData(from: 10) == 10)
@@ -44,7 +44,7 @@ import UnitSupport
                     }
                     var size = try await file.status().size
                     #expect(size == 10_000)
-                    #expect(try await file.read(count: 3, at: 4998) == [9, 9, 0])
+                    #expect(try await file.read(upTo: 3, at: 4998) == [9, 9, 0])
                     try await file.zeroRange(at: 9000, count: 3000)
                     size = try await file.status().size
                     #expect(size == 12_000)
@@ -232,7 +232,7 @@ import UnitSupport
                 try await withFile(Path(root), options: .directory, runtime: runtime) { folder in
                     func content(_ path: Path, _ confinement: File.Confinement = .beneath) async throws -> [UInt8] {
                         let file = try await File.open(path, in: folder, confinement: confinement)
-                        let content = try await file.read(count: 1, at: 0)
+                        let content = try await file.read(upTo: 1, at: 0)
                         try await file.close()
                         return content
                     }

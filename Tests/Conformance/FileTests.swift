@@ -13,7 +13,7 @@ import UnitSupport
             try await withRuntime(engine) { runtime in
                 let file = try await File.open(path, .readWrite, runtime: runtime)
                 try await file.close()
-                let error = await expectError(.fileClosed) { try await file.read(count: 1, at: 0) }
+                let error = await expectError(.fileClosed) { try await file.read(upTo: 1, at: 0) }
                 #expect(error?.path == path)
                 await expectError(.fileClosed) { try await file.write([1], at: 0) }
                 await expectError(.fileClosed) { try await file.sync() }
@@ -52,7 +52,7 @@ import UnitSupport
             try await Ends.with { ends in
                 let file = File(adopting: ends.reading, runtime: runtime)
                 ends.reading = -1
-                let read = Task { try await file.read(count: 1, at: 0) }
+                let read = Task { try await file.read(upTo: 1, at: 0) }
                 try await eventually { runtime.inFlightCount == 1 }
                 let isClosed = Flag()
                 let close = Task {
@@ -160,7 +160,7 @@ import UnitSupport
                 task.cancel()
                 await expectError(.cancelled) { try await task.value }
                 let file = try #require(kept.withLock { $0 })
-                await expectError(.fileClosed) { try await file.read(count: 1, at: 0) }
+                await expectError(.fileClosed) { try await file.read(upTo: 1, at: 0) }
             }
         }
     }

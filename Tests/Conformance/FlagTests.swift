@@ -124,9 +124,9 @@ import UnitSupport
         try await withRuntime(engine) { runtime in
             try await Ends.with { ends in
                 let file = File(adopting: dup(ends.reading), runtime: runtime)
-                await expectError(.wouldBlock) { try await file.read(count: 1, at: 0, flags: .noWait) }
+                await expectError(.wouldBlock) { try await file.read(upTo: 1, at: 0, flags: .noWait) }
                 ends.put([1])
-                let bytes = try await file.read(count: 1, at: 0, flags: .noWait)
+                let bytes = try await file.read(upTo: 1, at: 0, flags: .noWait)
                 #expect(bytes == [1])
                 try await file.close()
             }

@@ -15,7 +15,7 @@ import UnitSupport
             #expect(try await Paths.readFile("./a/../a//file", in: folder) == [1, 2])
             try await Paths.link("a/file", in: folder, to: "hard")
             #expect(try await Paths.status(of: "hard", in: folder).linkCount == 2)
-            try await Paths.symbolicLink(at: "a/link", in: folder, to: "../hard")
+            try await Paths.makeSymbolicLink(at: "a/link", in: folder, to: "../hard")
             #expect(try await Paths.readLink("a/link", in: folder) == "../hard")
             #expect(try await Paths.status(of: "a/link", in: folder).size == 2)
             #expect(try await Paths.status(of: "a/link", in: folder, followLinks: false).isSymbolicLink)
@@ -51,7 +51,7 @@ import UnitSupport
                 await expectEscape { try await Paths.readLink(path, in: folder) }
                 await expectEscape { try await Paths.makeDirectory(new, in: folder) }
                 await expectEscape { try await Paths.removeDirectory(path, in: folder) }
-                await expectEscape { try await Paths.symbolicLink(at: new, in: folder, to: "x") }
+                await expectEscape { try await Paths.makeSymbolicLink(at: new, in: folder, to: "x") }
                 await expectEscape { try await Paths.rename("inside", in: folder, to: new) }
                 await expectEscape { try await Paths.rename(path, in: folder, to: "new") }
                 await expectEscape { try await Paths.link("inside", in: folder, to: new) }
@@ -78,7 +78,7 @@ import UnitSupport
             try await Paths.makeDirectory("/etc", in: folder, confinement: .inRoot)
             try await Paths.writeFile("/../etc/file", in: folder, confinement: .inRoot, [1])
             #expect(try scratch.content("folder/etc/file") == [1])
-            try await Paths.symbolicLink(at: "/link", in: folder, confinement: .inRoot, to: "/etc/file")
+            try await Paths.makeSymbolicLink(at: "/link", in: folder, confinement: .inRoot, to: "/etc/file")
             #expect(try await Paths.readFile("link", in: folder, confinement: .inRoot) == [1])
             for name: Path in ["/etc/file", "/../link"] {
                 try await Paths.unlink(name, in: folder, confinement: .inRoot)
@@ -118,12 +118,12 @@ import UnitSupport
                 await expectError(.invalidArgument) { try await Paths.makeDirectory(path, in: folder) }
                 await expectError(.invalidArgument) { try await Paths.rename("x", in: folder, to: path) }
                 await expectError(.invalidArgument) { try await Paths.link(path, in: folder, to: "x") }
-                await expectError(.invalidArgument) { try await Paths.symbolicLink(at: path, in: folder, to: "x") }
+                await expectError(.invalidArgument) { try await Paths.makeSymbolicLink(at: path, in: folder, to: "x") }
                 await expectError(.invalidArgument) { try await Paths.replaceFile(path, in: folder, [1]) }
             }
             await expectError(.invalidArgument) { try await Paths.readLink(".", in: folder) }
             await expectError(.invalidArgument) {
-                try await Paths.symbolicLink(at: "x", in: folder, to: Path(bytes: [65, 0, 65]))
+                try await Paths.makeSymbolicLink(at: "x", in: folder, to: Path(bytes: [65, 0, 65]))
             }
         }
     }

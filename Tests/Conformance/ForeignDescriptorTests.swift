@@ -50,7 +50,7 @@ import Testing
             let inner = try IOQueue(configuration)
             try await Ends.with { ends in
                 let memory = Memory(count: 1)
-                let descriptor = Descriptor(try inner.descriptor())
+                let descriptor = Descriptor(try inner.pollableDescriptor)
                 for round in UInt8(0)..<3 {
                     try outer.prepare(.poll(descriptor, events: CK_POLLIN))
                     try inner.prepare(.read(memory.transfer(ends.reading)))

@@ -21,7 +21,7 @@ import UnitSupport
             let isRefused = inChild {
                 code { try queue.prepare(.nop) } == .forked && code { try queue.submit() } == .forked
                     && code { try queue.wait() } == .forked && code { try queue.blockingPerform(.nop) } == .forked
-                    && code { try queue.descriptor() } == .forked && !queue.requestCancel(token)
+                    && code { try queue.pollableDescriptor } == .forked && !queue.requestCancel(token)
                     && code { try queue.register(files: [0]) } == .forked
                     && code { try queue.unregisterFiles() } == .forked
                     && code { try queue.register(buffers: []) } == .forked
@@ -77,7 +77,7 @@ import UnitSupport
                         await asyncCode { try await runtime.perform(.nop) },
                         await asyncCode { try await runtime.sleep(until: .soon) },
                         await asyncCode { try await File.open("/dev/null", runtime: runtime) },
-                        await asyncCode { try await file.read(count: 1, at: 0) },
+                        await asyncCode { try await file.read(upTo: 1, at: 0) },
                         await asyncCode { try await file.write([1], at: 0) },
                         await asyncCode { try await file.sync() },
                         await asyncCode { try await file.close() },

@@ -151,12 +151,15 @@ import UnitSupport
             configuration.engine = .forced(try #require(EngineKind(name)))
             let queue = try IOQueue(configuration)
             var held: [Int32] = []
-            for attempt in [{ _ = try queue.descriptor() }, { try queue.register(files: [0]) }] as [() throws -> Void] {
+            let attempts: [() throws -> Void] = [
+                { _ = try queue.pollableDescriptor }, { try queue.register(files: [0]) },
+            ]
+            for attempt in attempts {
                 let refusal = try await Limits.errorWithoutDescriptors(&held) { try attempt() }
                 #expect(refusal.code == .tooManyOpenFiles)
             }
             for descriptor in held { closeDescriptor(descriptor) }
-            #expect(try queue.descriptor() >= 0)
+            #expect(try queue.pollableDescriptor >= 0)
         }
     }
 
@@ -255,7 +258,7 @@ import UnitSupport
                 var configuration = IOQueue.Configuration()
                 configuration.engine = .forced(engine)
                 let queue = try IOQueue(configuration)
-                _ = try queue.descriptor()
+                _ = try queue.pollableDescriptor
                 try queue.register(files: [0, 1, 2])
                 let folder = try openDescriptor(testDirectory, O_DIRECTORY)
                 _ = try queue.blockingPerform(.sync(Descriptor(folder), .full))
@@ -279,7 +282,7 @@ private func exercise(_ runtime: IORuntime) async throws {
         ) { file in
             try await file.writeAll([1, 2, 3], at: 0)
             try await file.sync()
-            let bytes = try await file.read(count: 10, at: 0)
+            let bytes = try await file.read(upTo: 10, at: 0)
             #expect(bytes == [1, 2, 3])
         }
         try await Ends.with { ends in

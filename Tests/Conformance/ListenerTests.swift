@@ -130,7 +130,16 @@ import UnitSupport
                 let serve = Task { for try await _ in listener.connections {} }
                 try await eventually { runtime.inFlightCount == 1 }
                 serve.cancel()
-                await expectError(.cancelled) { try await serve.value }
+                try await serve.value
+                // The listener is still there for others.
+                let client = try await Connection.connect(to: address, runtime: runtime)
+                try await listener.accept().close()
+                try await client.close()
+                // A cancel of the operation, and not of the task, is no end.
+                let another = Task { for try await _ in listener.connections {} }
+                try await eventually { runtime.inFlightCount == 1 }
+                try await runtime.requestCancelAll()
+                await expectError(.cancelled) { try await another.value }
             }
         }
     }

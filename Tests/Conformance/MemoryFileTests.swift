@@ -35,14 +35,14 @@ import UnitSupport
     func whatWasReadMakesTheDescriptorReadable(_ engine: EngineKind, isAskedForBefore: Bool) async throws {
         try await withMemoryFile { file, content in
             try await withQueue(engine) { queue in
-                if isAskedForBefore { _ = try queue.descriptor() }
+                if isAskedForBefore { _ = try queue.pollableDescriptor }
                 for _ in 0..<3 {
                     let memory = Memory(count: 100)
                     var transfer = memory.transfer(file.number)
                     transfer.descriptor = file
                     try queue.prepare(.read(transfer))
                     try queue.submit()
-                    var entry = pollfd(fd: try queue.descriptor(), events: Int16(POLLIN), revents: 0)
+                    var entry = pollfd(fd: try queue.pollableDescriptor, events: Int16(POLLIN), revents: 0)
                     #expect(Glibc.poll(&entry, 1, 30_000) == 1)
                     while queue.completions().isEmpty { sched_yield() }
                     #expect(memory.bytes == Array(content[..<100]))
@@ -59,13 +59,13 @@ import UnitSupport
             try #require(truncate(path, 100_000) == 0)
             try await withRuntime(engine) { runtime in
                 try await withFile(Path(path), runtime: runtime) { file in
-                    #expect(try await file.read(count: 5, at: 0) == [1, 2, 3, 0, 0])
-                    #expect(try await file.read(count: 5000, at: 50_000) == [UInt8](repeating: 0, count: 5000))
-                    #expect(try await file.read(count: 10, at: 99_998) == [0, 0])
-                    #expect(try await file.read(count: 10, at: 100_000).isEmpty)
-                    #expect(try await file.read(count: 10, at: 1 << 60).isEmpty)
+                    #expect(try await file.read(upTo: 5, at: 0) == [1, 2, 3, 0, 0])
+                    #expect(try await file.read(upTo: 5000, at: 50_000) == [UInt8](repeating: 0, count: 5000))
+                    #expect(try await file.read(upTo: 10, at: 99_998) == [0, 0])
+                    #expect(try await file.read(upTo: 10, at: 100_000).isEmpty)
+                    #expect(try await file.read(upTo: 10, at: 1 << 60).isEmpty)
                     // More than is copied inline.
-                    #expect(try await file.read(count: 1 << 20, at: 1).count == 99_999)
+                    #expect(try await file.read(upTo: 1 << 20, at: 1).count == 99_999)
                     let parts = [Memory(count: 2), Memory(count: 2)]
                     let vectors = Vectors(parts)
                     let count = try await runtime.perform(.readVectored(vectors.transfer(file.descriptor.number)))

@@ -58,7 +58,7 @@ import UnitSupport
             _ = try scratch.file("file")
             let link = Path(scratch.path("link"))
             try await withRuntime(engine) { runtime in
-                try await Paths.symbolicLink(at: link, to: "file", runtime: runtime)
+                try await Paths.makeSymbolicLink(at: link, to: "file", runtime: runtime)
                 let time = Duration.seconds(86400)
                 try await Paths.setTimes(of: link, modification: .at(time), followLinks: false, runtime: runtime)
                 let own = try await Paths.status(of: link, followLinks: false, runtime: runtime)
@@ -81,7 +81,7 @@ import UnitSupport
                     #expect(permissions == 0o4640)
                 }
                 let link = Path(scratch.path("link"))
-                try await Paths.symbolicLink(at: link, to: "file", runtime: runtime)
+                try await Paths.makeSymbolicLink(at: link, to: "file", runtime: runtime)
                 await expectError(.notSupported) {
                     try await Paths.setPermissions(0o777, of: link, followLinks: false, runtime: runtime)
                 }
@@ -129,7 +129,7 @@ import UnitSupport
             try await withRuntime(engine) { runtime in
                 let statistics = try await Paths.statistics(of: path, runtime: runtime)
                 #expect(statistics.type > 0)
-                #expect(statistics.size == UInt64(expected.f_blocks) * UInt64(expected.f_frsize))
+                #expect(statistics.size == Int64(expected.f_blocks) * Int64(expected.f_frsize))
                 #expect(statistics.nameLengthMax == 255)
                 #expect(statistics.availableSize <= statistics.freeSize && statistics.freeSize <= statistics.size)
                 #expect(!statistics.isReadOnly)
@@ -197,7 +197,7 @@ import UnitSupport
         try await withAttributes { scratch, path in
             let link = Path(scratch.path("link"))
             try await withRuntime(engine) { runtime in
-                try await Paths.symbolicLink(at: link, to: path, runtime: runtime)
+                try await Paths.makeSymbolicLink(at: link, to: path, runtime: runtime)
                 try await Paths.setExtendedAttribute("user.a", to: [1], of: link, runtime: runtime)
                 #expect(try await Paths.extendedAttribute("user.a", of: path, runtime: runtime) == [1])
                 // Symbolic links have no attributes in this namespace.

@@ -153,7 +153,7 @@ import UnitSupport
                         Task {
                             while true {
                                 do {
-                                    let bytes = try await file.read(count: count, at: 0)
+                                    let bytes = try await file.read(upTo: count, at: 0)
                                     #expect(bytes.allSatisfy { $0 == 1 }, "another file was read")
                                 } catch let error as IOError {
                                     #expect(error.code == .fileClosed, "\(error)")

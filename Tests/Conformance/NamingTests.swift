@@ -130,7 +130,7 @@ import UnitSupport
             let file = Path(try scratch.file("file", [1, 2]))
             try await withRuntime(engine) { runtime in
                 let symbolic = Path(scratch.path("symbolic"))
-                try await Paths.symbolicLink(at: symbolic, to: "file", runtime: runtime)
+                try await Paths.makeSymbolicLink(at: symbolic, to: "file", runtime: runtime)
                 #expect(try await Paths.readLink(symbolic, runtime: runtime) == "file")
                 try await Paths.link(file, to: Path(scratch.path("hard")), runtime: runtime)
                 let status = try await Paths.status(of: symbolic, runtime: runtime)
@@ -141,7 +141,7 @@ import UnitSupport
                 #expect(error?.path == file && error?.operation == "readlink")
                 // The target is not truncated.
                 let long = Path(String(repeating: "x", count: 4095))
-                try await Paths.symbolicLink(at: Path(scratch.path("long")), to: long, runtime: runtime)
+                try await Paths.makeSymbolicLink(at: Path(scratch.path("long")), to: long, runtime: runtime)
                 #expect(try await Paths.readLink(Path(scratch.path("long")), runtime: runtime) == long)
             }
         }
@@ -155,7 +155,7 @@ import UnitSupport
             try await withRuntime(engine) { runtime in
                 try await Paths.writeFile(path, [7], runtime: runtime)
                 #expect(try await Paths.readFile(path, runtime: runtime) == [7])
-                try await Paths.symbolicLink(at: other, to: path, runtime: runtime)
+                try await Paths.makeSymbolicLink(at: other, to: path, runtime: runtime)
                 #expect(try await Paths.readLink(other, runtime: runtime) == path)
                 try await Paths.unlink(other, runtime: runtime)
                 try await Paths.rename(path, to: other, runtime: runtime)
@@ -205,6 +205,33 @@ import UnitSupport
         }
     }
 
+    /// The umask is the process's.
+    @Test(arguments: engines.map(\.description))
+    func theOwnerMayUseTheParentsWhateverTheUmask(_ name: String) async {
+        await #expect(processExitsWith: .success) { [name = name as String] in
+            try await withTreeScratch { scratch in
+                try #require(chmod(scratch.folder, 0o777) == 0)
+                try await withRuntime(try #require(EngineKind(name))) { runtime in
+                    if geteuid() == 0 { try becomeNobody() }
+                    umask(0o777)
+                    try await Paths.makeDirectory(
+                        Path(scratch.path("a/b/c")), permissions: 0o750, withParents: true, runtime: runtime)
+                    #expect(try permissions(scratch.path("a")) == 0o300)
+                    #expect(try permissions(scratch.path("a/b")) == 0o300)
+                    #expect(try permissions(scratch.path("a/b/c")) == 0)
+                    umask(0o027)
+                    // What is there keeps what it has.
+                    try await Paths.makeDirectory(
+                        Path(scratch.path("a/d/e")), permissions: 0o555, withParents: true, runtime: runtime)
+                    #expect(try permissions(scratch.path("a")) == 0o300)
+                    #expect(try permissions(scratch.path("a/d")) == 0o750)
+                    #expect(try permissions(scratch.path("a/d/e")) == 0o550)
+                }
+                if getuid() == 0 { try #require(seteuid(0) == 0) }
+            }
+        }
+    }
+
     @Test(arguments: engines)
     func aCancelledTaskDoesNothing(_ engine: EngineKind) async throws {
         try await withScratch { scratch in
@@ -225,4 +252,10 @@ import UnitSupport
             #expect(try scratch.content("kept") == [1])
         }
     }
+}
+
+private func permissions(_ path: String) throws -> UInt32 {
+    var status = Glibc.stat()
+    try #require(lstat(path, &status) == 0, "\(path): errno \(errno)")
+    return status.st_mode & 0o7777
 }

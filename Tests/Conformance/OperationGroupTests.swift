@@ -12,19 +12,19 @@ import UnitSupport
         try await withRuntime(engine) { runtime in
             try await Ends.with { ends in
                 let group = try OperationGroup(limit: 1, runtime: runtime)
-                #expect(!isReadable(group.descriptor, withinMs: 0))
+                #expect(!isReadable(group.pollableDescriptor, withinMs: 0))
                 let memory = Memory(count: 1)
                 for round in UInt8(0)..<5 {
                     try group.submit(.read(memory.transfer(ends.reading)), context: UInt(round))
                     #expect(group.inFlightCount == 1)
-                    #expect(!isReadable(group.descriptor, withinMs: 0))
+                    #expect(!isReadable(group.pollableDescriptor, withinMs: 0))
                     ends.put([round])
-                    #expect(isReadable(group.descriptor))
+                    #expect(isReadable(group.pollableDescriptor))
                     var drained: [(Int32, UInt)] = []
                     #expect(group.drain { drained.append(($0.result, $1)) } == 1)
                     #expect(drained.map(\.0) == [1] && drained.map(\.1) == [UInt(round)])
                     #expect(memory.bytes == [round] && group.inFlightCount == 0)
-                    #expect(!isReadable(group.descriptor, withinMs: 0))
+                    #expect(!isReadable(group.pollableDescriptor, withinMs: 0))
                 }
             }
         }
@@ -56,6 +56,29 @@ import UnitSupport
         }
     }
 
+    /// Completions are written to it, so that another file would be corrupted.
+    @Test(arguments: engines)
+    func onlyAnOpenEventIsAccepted(_ engine: EngineKind) async throws {
+        try await withScratch { scratch in
+            try await withRuntime(engine) { runtime in
+                let pipe = try Ends(.pipe, false)
+                let file = try openDescriptor(scratch.file("file"), O_RDWR)
+                let timer = Int32(Kernel.timerDescriptor())
+                for other in [pipe.reading, pipe.writing, file, timer] {
+                    await expectError(.invalidArgument) { try OperationGroup(event: other, runtime: runtime).limit }
+                    closeDescriptor(other)
+                }
+                #expect(try scratch.content("file") == [])
+                for closed in [-1, .min, .max] as [Int32] {
+                    let error = await expectError(.badDescriptor) {
+                        try OperationGroup(event: closed, runtime: runtime).limit
+                    }
+                    #expect(error?.errno?.rawValue == EBADF)
+                }
+            }
+        }
+    }
+
     @Test(arguments: engines)
     func thereAreNoMoreThanTheLimitAndADrainMakesRoom(_ engine: EngineKind) async throws {
         try await withRuntime(engine) { runtime in
@@ -65,7 +88,7 @@ import UnitSupport
                 await expectError(.limitReached) { try group.submit(.nop) }
                 var contexts: [UInt] = []
                 while contexts.count < 3 {
-                    #expect(isReadable(group.descriptor))
+                    #expect(isReadable(group.pollableDescriptor))
                     group.drain { _, context in contexts.append(context) }
                 }
                 #expect(contexts.sorted() == [0, 1, 2])
@@ -115,7 +138,7 @@ import UnitSupport
             var counts = [Int](repeating: 0, count: 2000)
             var total = 0
             while total < 2000 {
-                try #require(isReadable(group.descriptor))
+                try #require(isReadable(group.pollableDescriptor))
                 total += group.drain { completion, context in
                     #expect(completion.result == 0)
                     counts[Int(context)] += 1
@@ -151,7 +174,7 @@ import UnitSupport
                     let group = try OperationGroup(runtime: runtime)
                     let type = CK_SOCK_STREAM | CK_SOCK_CLOEXEC
                     try group.submit(.socket(.create(domain: CK_AF_UNIX, type: type, protocol: 0)))
-                    #expect(isReadable(group.descriptor))
+                    #expect(isReadable(group.pollableDescriptor))
                 }
                 try await eventually { openDescriptors() == before }
             }

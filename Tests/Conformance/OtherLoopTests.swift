@@ -13,7 +13,8 @@ import UnitSupport
     func aQueueIsServedByADispatchSource(_ engine: EngineKind) async throws {
         try await withServed(engine) { served in
             let queue = DispatchQueue(label: "loop")
-            let source = DispatchSource.makeReadSource(fileDescriptor: try served.queue.descriptor(), queue: queue)
+            let descriptor = try served.queue.pollableDescriptor
+            let source = DispatchSource.makeReadSource(fileDescriptor: descriptor, queue: queue)
             let ended = DispatchSemaphore(value: 0)
             nonisolated(unsafe) let served = served
             source.setEventHandler { served.serve() }
@@ -34,7 +35,7 @@ import UnitSupport
         }
         try await withServed(engine) { served in
             served.begin()
-            try glib.run(descriptor: served.queue.descriptor()) {
+            try glib.run(descriptor: served.queue.pollableDescriptor) {
                 served.serve()
                 return !served.isDone.isSet
             }

@@ -4,7 +4,7 @@ import CKernel
 import Glibc
 import Testing
 
-/// `IOQueue.descriptor`: readable, for poll(2) and in a foreign epoll(7), while there are completions to drain.
+/// `IOQueue.pollableDescriptor`: readable, for poll(2) and in a foreign epoll(7), while there are completions to drain.
 @Suite(.timeLimit(.minutes(10))) struct QueueDescriptorTests {
     /// How a program may wait for the queue.
     enum Wait: String, CaseIterable, Sendable, CustomTestStringConvertible {
@@ -17,7 +17,7 @@ import Testing
     func itIsNotReadableWhileNothingIsReady(_ engine: EngineKind, _ wait: Wait) async throws {
         try await withQueue(engine) { queue in
             try await Ends.with { ends in
-                let watch = try Watch(queue.descriptor(), wait)
+                let watch = try Watch(queue.pollableDescriptor, wait)
                 #expect(!watch.isReadable(withinMs: 0))
                 let memory = Memory(count: 1)
                 let token = try queue.prepare(.read(memory.transfer(ends.reading)))
@@ -35,7 +35,7 @@ import Testing
     func aStreamThatBecomesReadyMakesItReadable(_ engine: EngineKind, _ wait: Wait) async throws {
         try await withQueue(engine) { queue in
             try await Ends.with { ends in
-                let watch = try Watch(queue.descriptor(), wait)
+                let watch = try Watch(queue.pollableDescriptor, wait)
                 for round in UInt8(0)..<5 {
                     let memory = Memory(count: 1)
                     try queue.prepare(.read(memory.transfer(ends.reading)))
@@ -64,7 +64,7 @@ import Testing
                 .syncRange(file, offset: 0, count: 1 << 33, flags: 2), .cancel(target: Token(rawValue: .max)),
             ]
             try await withQueue(engine) { queue in
-                let watch = try Watch(queue.descriptor(), wait)
+                let watch = try Watch(queue.pollableDescriptor, wait)
                 for operation in operations {
                     try queue.prepare(operation)
                     try queue.submit()
@@ -79,7 +79,7 @@ import Testing
     func timeoutsAndDeadlinesMakeItReadable(_ engine: EngineKind, _ wait: Wait) async throws {
         try await withQueue(engine) { queue in
             try await Ends.with { ends in
-                let watch = try Watch(queue.descriptor(), wait)
+                let watch = try Watch(queue.pollableDescriptor, wait)
                 try queue.prepare(.timeout(deadline: monotonicNow() + 2_000_000))
                 try queue.submit()
                 try queue.drainOne(watch, result: 0)
@@ -97,18 +97,18 @@ import Testing
         try await withQueue(engine) { queue in
             try queue.prepare(.nop)
             try queue.waitPatiently()
-            let watch = try Watch(queue.descriptor(), .poll)
+            let watch = try Watch(queue.pollableDescriptor, .poll)
             #expect(watch.isReadable())
             #expect(queue.completions().count == 1)
             #expect(!watch.isReadable(withinMs: 0))
-            #expect(try queue.descriptor() == watch.descriptor)
+            #expect(try queue.pollableDescriptor == watch.descriptor)
         }
     }
 
     @Test(arguments: engines)
     func itStaysReadableUntilEverythingIsDrained(_ engine: EngineKind) async throws {
         try await withQueue(engine) { queue in
-            let watch = try Watch(queue.descriptor(), .epoll)
+            let watch = try Watch(queue.pollableDescriptor, .epoll)
             for _ in 0..<3 { try queue.prepare(.nop) }
             try queue.waitPatiently(atLeast: 3)
             for _ in 0..<3 { #expect(watch.isReadable()) }

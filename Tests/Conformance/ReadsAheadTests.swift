@@ -33,8 +33,8 @@ import Testing
                         }
                         try await group.waitForAll()
                     }
-                    #expect(try await file.read(count: 1, at: Int64(32 * Self.page)).isEmpty)
-                    await expectError(.invalidArgument) { try await file.read(count: 1, at: -5) }
+                    #expect(try await file.read(upTo: 1, at: Int64(32 * Self.page)).isEmpty)
+                    await expectError(.invalidArgument) { try await file.read(upTo: 1, at: -5) }
                 }
             }
         }

@@ -111,6 +111,10 @@ import UnitSupport
                 try await eventually { runtime.inFlightCount == 1 }
                 cancelled.cancel()
                 await expectError(.cancelled) { try await cancelled.value }
+                let loop = Task { for try await signal in signals { Issue.record("\(signal)") } }
+                try await eventually { runtime.inFlightCount == 1 }
+                loop.cancel()
+                try await loop.value
                 send(.user1)
                 #expect(try await signals.next()?.count == 1, "nothing is lost")
                 let waits = (0..<3).map { _ in Task { try await signals.next() } }

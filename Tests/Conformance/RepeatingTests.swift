@@ -232,7 +232,7 @@ import Testing
     func theExportedDescriptorTellsOfEachCompletion(_ engine: EngineKind) async throws {
         try await withQueue(engine) { queue in
             try await Listener.with { listener in
-                let descriptor = try queue.descriptor()
+                let descriptor = try queue.pollableDescriptor
                 let accept = SocketCall.acceptEach(.socket(listener.descriptor), flags: CK_SOCK_CLOEXEC)
                 let token = try queue.prepare(.socket(accept))
                 try queue.submit()

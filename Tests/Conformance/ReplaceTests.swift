@@ -188,7 +188,7 @@ import UnitSupport
             try await withRuntime(engine) { runtime in
                 try await withFile(path, runtime: runtime) { file in
                     try await Paths.replaceFile(path, [2], runtime: runtime)
-                    #expect(try await file.read(count: 9, at: 0) == [1])
+                    #expect(try await file.read(upTo: 9, at: 0) == [1])
                 }
                 #expect(try scratch.content("other") == [1])
                 #expect(try scratch.content("file") == [2])

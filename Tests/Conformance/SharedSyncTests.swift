@@ -88,7 +88,7 @@ import UnitSupport
                 try await eventually { file.syncWaiterCount == 3 }
                 let close = Task { try await file.close() }
                 // Operations are refused as soon as the close has begun.
-                while (try? await file.read(count: 0, at: 0)) != nil { await Task.yield() }
+                while (try? await file.read(upTo: 0, at: 0)) != nil { await Task.yield() }
                 return syncs + [close]
             }
             #expect(try device.flushCount() == before + 2)

@@ -71,6 +71,43 @@ import Testing
         }
     }
 
+    /// A read that nobody answers keeps one loop from its end. The others begin theirs all the same.
+    @Test(arguments: engines, [true, false])
+    func allLoopsBeginTheirEndAtOnce(_ engine: EngineKind, _ isBlocking: Bool) async throws {
+        var configuration = IORuntime.Configuration()
+        configuration.engine = .forced(engine)
+        configuration.queueDepth = 16
+        configuration.loops = 3
+        let runtime = try IORuntime(configuration)
+        try await Ends.with { ends in
+            let read = readOne(runtime, ends.reading)
+            try await eventually { runtime.inFlightCount == 1 }
+            let shutdown = Task {
+                if isBlocking {
+                    try await BlockingThread.with { runtime.blockingShutdown(.drain) }
+                } else {
+                    await runtime.shutdown(.drain)
+                }
+            }
+            // Operations without a descriptor go to the loops in turn.
+            var refusals = 0
+            while refusals < 6 {
+                try Task.checkCancellation()
+                do throws(IOError) {
+                    _ = try await runtime.perform(.nop)
+                    refusals = 0
+                } catch {
+                    #expect(error.code == .runtimeShutDown)
+                    refusals += 1
+                }
+            }
+            ends.put([1])
+            #expect(try await read.value == 1)
+            try await shutdown.value
+        }
+        #expect(runtime.inFlightCount == 0)
+    }
+
     @Test(arguments: engines)
     func operationsAfterShutdownAreRefused(_ engine: EngineKind) async throws {
         try await withScratch { scratch in
@@ -86,7 +123,7 @@ import Testing
             await expectError(.runtimeShutDown) { try await File.open(Path(path), runtime: runtime) }
             await expectError(.runtimeShutDown) { try await file.write([1], at: 0) }
             await expectError(.runtimeShutDown) { try await file.sync() }
-            await expectError(.runtimeShutDown) { try await stream.read(count: 1, at: 0) }
+            await expectError(.runtimeShutDown) { try await stream.read(upTo: 1, at: 0) }
             // The descriptors are closed in spite of the error.
             await expectError(.runtimeShutDown) { try await file.close() }
             await expectError(.fileClosed) { try await file.close() }

@@ -1,4 +1,5 @@
 import AIO
+import CKernel
 import Glibc
 import Testing
 
@@ -17,6 +18,77 @@ import Testing
                     #expect(access(scratch.path("socket"), F_OK) != 0)
                     try await client.close()
                 }
+            }
+        }
+    }
+
+    /// The deadline passes at every step in turn.
+    @Test(arguments: engines)
+    func aListenThatFailsLeavesNoName(_ engine: EngineKind) async throws {
+        try await withScratch { scratch in
+            try await withRuntime(engine) { runtime in
+                let address = SocketAddress.unix(Path(scratch.path("socket")))
+                var (successes, failures) = (0, 0)
+                for microseconds in 0... {
+                    guard successes < 100 else { break }
+                    try Task.checkCancellation()
+                    do throws(IOError) {
+                        let deadline = Deadline.after(.microseconds(microseconds))
+                        let listener = try await AIO.Listener.listen(on: address, runtime: runtime, deadline: deadline)
+                        successes += 1
+                        try await listener.close()
+                    } catch {
+                        #expect(error.code == .deadlineExceeded)
+                        failures += 1
+                    }
+                    let isThere = scratch.has("socket")
+                    #expect(!isThere, "after \(microseconds) us")
+                    if isThere { return }
+                }
+                #expect(failures > 0)
+            }
+        }
+    }
+
+    /// The identity of the new name cannot be asked for.
+    @Test(arguments: engines.map(\.description))
+    func aListenThatCannotRecognizeItsNameLeavesNone(_ name: String) async {
+        await #expect(processExitsWith: .success) { [name = name as String] in
+            try await withScratch { scratch in
+                try await withRuntime(try #require(EngineKind(name))) { runtime in
+                    let address = SocketAddress.unix(Path(scratch.path("socket")))
+                    try await AIO.Listener.listen(on: address, runtime: runtime).close()
+                    try Seccomp.refuse([CK_NR_statx, CK_NR_newfstatat], with: EACCES)
+                    await expectError(.permissionDenied) {
+                        try await AIO.Listener.listen(on: address, runtime: runtime)
+                    }
+                    #expect(access(scratch.path("socket"), F_OK) != 0)
+                }
+            }
+        }
+    }
+
+    @Test(arguments: engines)
+    func aConnectThatFailsLeavesNoName(_ engine: EngineKind) async throws {
+        try await withScratch { scratch in
+            try await withRuntime(engine) { runtime in
+                let (local, nobody) = (Path(scratch.path("local")), SocketAddress.unix(Path(scratch.path("nobody"))))
+                for _ in 0..<2 {
+                    await expectError(.notFound) {
+                        try await Connection.connect(to: nobody, from: .unix(local), runtime: runtime)
+                    }
+                    #expect(!scratch.has("local"))
+                    await expectError(.notFound) {
+                        try await DatagramSocket.connect(to: nobody, from: .unix(local), runtime: runtime)
+                    }
+                    #expect(!scratch.has("local"))
+                }
+                // What somebody else has there stays.
+                _ = try scratch.file("local", [1])
+                await expectError(.addressInUse) {
+                    try await Connection.connect(to: nobody, from: .unix(local), runtime: runtime)
+                }
+                #expect(try scratch.content("local") == [1])
             }
         }
     }

@@ -91,13 +91,13 @@ import Testing
         try await withRuntime(engine) { runtime in
             try await withFile(Path(path), runtime: runtime) { file in
                 var content: [UInt8] = []
-                while case let piece = try await file.read(count: 64, at: Int64(content.count)), !piece.isEmpty {
+                while case let piece = try await file.read(upTo: 64, at: Int64(content.count)), !piece.isEmpty {
                     content += piece
                 }
                 #expect(!content.isEmpty)
                 // Numbers in the files change; the first line is stable.
                 #expect(content.prefix { $0 != 10 } == expected.prefix { $0 != 10 })
-                #expect(try await file.read(count: 64, at: 1 << 30) == [])
+                #expect(try await file.read(upTo: 64, at: 1 << 30) == [])
             }
         }
     }

@@ -13,10 +13,10 @@ import UnitSupport
             try await withRuntime(engine) { runtime in
                 try await withFile(Path(fileSystem.hang), runtime: runtime) { hanging in
                     defer { fileSystem.release() }
-                    let stalled = Task { try await hanging.read(count: 4096, at: 0) }
+                    let stalled = Task { try await hanging.read(upTo: 4096, at: 0) }
                     try await eventually { runtime.inFlightCount == 1 }
                     try await withFile(Path(fileSystem.fast), runtime: runtime) { file in
-                        let bytes = try await file.read(count: 5000, at: 1 << 20)
+                        let bytes = try await file.read(upTo: 5000, at: 1 << 20)
                         #expect(bytes == (0..<5000).map { StallingFileSystem.byte(at: 1 << 20 + $0) })
                     }
                     try await expectLocalFilesGoOn(runtime)
@@ -41,7 +41,7 @@ import UnitSupport
                     defer { fileSystem.release() }
                     // Far apart, so that no read is served by another's pages.
                     let stalled = (0..<12).map { index in
-                        Task { try await hanging.read(count: 100, at: Int64(index) << 24) }
+                        Task { try await hanging.read(upTo: 100, at: Int64(index) << 24) }
                     }
                     try await eventually { runtime.inFlightCount == 12 }
                     try await expectLocalFilesGoOn(runtime)
@@ -94,8 +94,8 @@ import UnitSupport
             try await withRuntime(engine) { runtime in
                 try await withFile(Path(fileSystem.hangDirect), runtime: runtime) { hanging in
                     defer { fileSystem.release() }
-                    let cancelled = Task { try await hanging.read(count: 4096, at: 0) }
-                    let kept = Task { try await hanging.read(count: 4096, at: 1 << 24) }
+                    let cancelled = Task { try await hanging.read(upTo: 4096, at: 0) }
+                    let kept = Task { try await hanging.read(upTo: 4096, at: 1 << 24) }
                     try await eventually { runtime.inFlightCount == 2 }
                     cancelled.cancel()
                     if engine == .ioUring {
@@ -119,7 +119,7 @@ import UnitSupport
             try await withFile(Path(path), .readWrite, runtime: runtime) { file in
                 try await file.sync(.data)
                 try await file.advise(.dontNeed, at: 0, count: 0)
-                #expect(try await file.read(count: 8192, at: 0) == content)
+                #expect(try await file.read(upTo: 8192, at: 0) == content)
                 try await file.writeAll([1, 2, 3], at: 0)
             }
             try await runtime.sleep(until: .after(.milliseconds(1)))

@@ -40,6 +40,21 @@ import Testing
     }
 
     @Test(arguments: engines)
+    func aDeadlineEndsTheWholeSequence(_ engine: EngineKind) async throws {
+        try await withRuntime(engine) { runtime in
+            try await withConnections(.v4, runtime) { client, server in
+                try await server.writeAll("one\n")
+                let deadline = Deadline.soon
+                var lines = client.lines(deadline: deadline).makeAsyncIterator()
+                await expectError(.deadlineExceeded) { while try await lines.next() != nil {} }
+                #expect(deadline.hasPassed)
+                #expect(try await lines.next() == nil)
+            }
+            #expect(runtime.bufferBytesInUse == 0)
+        }
+    }
+
+    @Test(arguments: engines)
     func aWaitForALineEndsWithACancelOrAClose(_ engine: EngineKind) async throws {
         try await withRuntime(engine) { runtime in
             try await withConnections(.v4, runtime) { client, server in
@@ -66,14 +81,14 @@ import Testing
                 let sent = Task { try await client.writeAll(Array("PUT 300000\r\n\r\n".utf8) + body + [1, 2, 3]) }
                 let reader = try BufferedReader(server)
                 #expect(try await reader.read(until: 10) == Array("PUT 300000\r\n".utf8))
-                #expect(try await reader.peek(2) == [13, 10])
+                #expect(try await reader.peek(upTo: 2) == [13, 10])
                 #expect(try await reader.skip(2) == 2)
-                #expect(try await reader.read(exactly: 300_000) == body)
+                #expect(try await reader.readExactly(count: 300_000) == body)
                 #expect(reader.position == 300_014)
                 try await sent.value
-                #expect(try await reader.read(exactly: 2) == [1, 2])
-                #expect(try await reader.peek(reader.bufferedCount) == [3])
-                await expectError(.deadlineExceeded) { try await reader.read(exactly: 2, deadline: .soon) }
+                #expect(try await reader.readExactly(count: 2) == [1, 2])
+                #expect(try await reader.peek(upTo: reader.bufferedCount) == [3])
+                await expectError(.deadlineExceeded) { try await reader.readExactly(count: 2, deadline: .soon) }
                 await expectError(.deadlineExceeded) { try await reader.read(until: 9, deadline: .soon) }
                 await expectError(.deadlineExceeded) { try await reader.skip(5, deadline: .soon) }
                 try client.shutdownWrite()
@@ -95,9 +110,9 @@ import Testing
                     try client.shutdownWrite()
                 }
                 let reader = try BufferedReader(server)
-                #expect(try await reader.read(exactly: count) == [UInt8](repeating: 5, count: count))
+                #expect(try await reader.readExactly(count: count) == [UInt8](repeating: 5, count: count))
                 try await sent.value
-                await expectError(.unexpectedEndOfFile) { try await reader.read(exactly: count) }
+                await expectError(.unexpectedEndOfFile) { try await reader.readExactly(count: count) }
             }
         }
     }

@@ -185,7 +185,7 @@ import Testing
                 try await eventually { runtime.inFlightCount == 12 }
                 try await withFile(path, .readWrite, runtime: runtime) { file in
                     try await file.sync()
-                    #expect(try await file.read(count: 10, at: 0) == [UInt8](repeating: 3, count: 10))
+                    #expect(try await file.read(upTo: 10, at: 0) == [UInt8](repeating: 3, count: 10))
                 }
                 for ends in streams { ends.put([1]) }
                 for read in reads { #expect(try await read.value == 1) }
@@ -250,10 +250,10 @@ import Testing
                 let reading = File(adopting: ends.reading, runtime: runtime)
                 let writing = File(adopting: ends.writing, runtime: runtime)
                 ends = Ends(adopted: ends)
-                async let read = reading.read(count: 3, at: 0)
+                async let read = reading.read(upTo: 3, at: 0)
                 try await writing.writeAll([1, 2, 3], at: 0)
                 var got = try await read
-                while got.count < 3 { got += try await reading.read(count: 3 - got.count, at: 0) }
+                while got.count < 3 { got += try await reading.read(upTo: 3 - got.count, at: 0) }
                 #expect(got == [1, 2, 3])
                 try await writing.close()
                 try await reading.close()

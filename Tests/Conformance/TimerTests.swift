@@ -50,14 +50,14 @@ import Testing
     }
 
     @Test(arguments: engines)
-    func aTickThatIsWaitedForCanBeCancelled(_ engine: EngineKind) async throws {
+    func aCancelEndsTheTicks(_ engine: EngineKind) async throws {
         try await withRuntime(engine) { runtime in
             let wait = Task {
                 for try await tick in runtime.ticks(every: .seconds(3600)) { Issue.record("\(tick)") }
             }
             try await eventually { runtime.inFlightCount == 1 }
             wait.cancel()
-            await expectError(.cancelled) { try await wait.value }
+            try await wait.value
             for interval in [Duration.zero, .seconds(-1)] {
                 var ticks = runtime.ticks(every: interval).makeAsyncIterator()
                 await expectError(.invalidArgument) { try await ticks.next() }
@@ -68,7 +68,7 @@ import Testing
             }
             try await eventually { runtime.inFlightCount == 1 }
             never.cancel()
-            await expectError(.cancelled) { try await never.value }
+            #expect(try await never.value == nil)
         }
     }
 }

@@ -8,8 +8,9 @@ internal import CKernel
 /// are lost, and `Change.Kind.overflow` marks the place. The library buffers the result of one read. The kernel merges
 /// identical consecutive events.
 ///
-/// A directory is watched with its entries, but not recursively. The sequence ends when nothing is watched any more,
-/// and when it is closed. Close it with ``close()``; a sequence that is dropped without a close is closed in the
+/// A directory is watched with its entries, but not recursively. A loop over the sequence ends when nothing is watched
+/// any more, when the sequence is closed, and when the task is cancelled; a later loop continues with the next change.
+/// Close it with ``close()``; a sequence that is dropped without a close is closed in the
 /// background and reported in the log.
 public final class Changes: AsyncSequence, Sendable {
     public typealias Element = Change
@@ -58,6 +59,8 @@ public final class Changes: AsyncSequence, Sendable {
 
     /// The next change; waits if there is none. nil when nothing is watched any more, and after `close`, also if the
     /// sequence is closed during the wait.
+    ///
+    /// In a cancelled task this throws `cancelled`, whereas a loop over the sequence ends.
     ///
     /// Only one task may ask at a time; another gets `invalidArgument`. No thread blocks. After `cancelled` or
     /// `deadlineExceeded` no change is lost. Kernel calls: poll(2), in the engine's form, and read(2).
@@ -191,14 +194,22 @@ public final class Changes: AsyncSequence, Sendable {
 
     public func makeAsyncIterator() -> Iterator { Iterator(changes: self) }
 
-    /// Returns one change after the other. The iterators of one `Changes` share its changes.
+    /// Returns one change after the other; nil also in a cancelled task. The iterators of one `Changes` share its
+    /// changes.
     public struct Iterator: AsyncIteratorProtocol {
         let changes: Changes
 
-        public mutating func next() async throws(IOError) -> Change? { try await changes.next() }
+        public mutating func next() async throws(IOError) -> Change? { try await nextUnlessCancelled() }
 
         public mutating func next(isolation actor: isolated (any Actor)?) async throws(IOError) -> Change? {
-            try await changes.next()
+            try await nextUnlessCancelled()
+        }
+
+        private func nextUnlessCancelled() async throws(IOError) -> Change? {
+            do throws(IOError) { return try await changes.next() } catch {
+                guard error.endsEvents else { throw error }
+                return nil
+            }
         }
     }
 }

@@ -59,7 +59,10 @@ final class CopiedDirectory: @unchecked Sendable {
         let permissions = keeps ? 0o700 : UInt32(status.permissions & 0o1777)
         let result = CopyCalls.makeDirectory(name, in: folder, permissions)
         let isThere = result == -Int(EEXIST)
-        if !isThere { _ = try check(result, "mkdir", target.path) }
+        if !isThere {
+            _ = try check(result, "mkdir", target.path)
+            if keeps { try grantOwner(name, in: folder) }
+        }
         // An existing directory may be unreadable. A new one is readable, which setting its metadata requires.
         let flags = isThere || !keeps ? CK_O_PATH : CK_O_RDONLY
         let opened: Int
@@ -78,6 +81,14 @@ final class CopiedDirectory: @unchecked Sendable {
         guard !isThere else { return try enter(directory) }
         try prepare(directory, keeps)
         begin(directory, isNew: true)
+    }
+
+    /// The umask may keep the owner from opening a new directory, which setting its metadata requires.
+    private func grantOwner(_ name: Path, in folder: OpenDirectory) throws(IOError) {
+        var own = ck_statx()
+        _ = try check(CopyCalls.status(of: name, in: folder, &own), "stat", target.path)
+        guard own.mode & 0o700 != 0o700 else { return }
+        _ = try check(CopyCalls.changePermissions(of: name, in: folder, 0o700), "chmod", target.path)
     }
 
     /// Uses an existing directory, unless it is the source itself, or one that this copy has entered already.
@@ -115,7 +126,7 @@ final class CopiedDirectory: @unchecked Sendable {
         let permissions = UInt32(own.mode & 0o7777)
         guard permissions & 0o700 != 0o700 else { return }
         narrowPermissions = permissions
-        let result = CopyCalls.changePermissions(ofOpen: directory.number, permissions | 0o700)
+        let result = OpenPermissions.set(permissions | 0o700, directory.number)
         _ = try check(result, "chmod", target.path)
     }
 
@@ -130,7 +141,7 @@ final class CopiedDirectory: @unchecked Sendable {
             }
             let directory = try target.openForCopy()
             if let narrowPermissions {
-                let result = CopyCalls.changePermissions(ofOpen: directory.number, narrowPermissions)
+                let result = OpenPermissions.set(narrowPermissions, directory.number)
                 _ = try check(result, "chmod", target.path)
             }
             guard session.options.keepsMetadata || session.options.sync else { return }

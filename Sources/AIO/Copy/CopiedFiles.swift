@@ -24,10 +24,10 @@ public final class CopiedFiles: Sendable {
     }
 }
 
-/// The files created in a folder, which later files must not replace.
+/// The files created in a directory, which later files must not replace.
 final class MadeNames: Sendable {
     struct Names {
-        /// Whether the folder itself was created by this copy, and so everything in it.
+        /// Whether the directory itself was created by this copy, and so everything in it.
         let isAll: Bool
         private var files: Set<Key> = []
 
@@ -48,7 +48,7 @@ final class MadeNames: Sendable {
     }
 
     private let names: Guarded<Names>
-    /// In a new folder the kernel prevents replacements (RENAME_NOREPLACE), and no lock is needed.
+    /// In a new directory the kernel prevents replacements (RENAME_NOREPLACE), and no lock is needed.
     let isAll: Bool
 
     init(isAll: Bool) {

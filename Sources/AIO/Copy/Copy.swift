@@ -4,9 +4,9 @@ internal import CKernel
 extension FileSystem {
     /// Copies a file, or a directory with everything in it, to `target`, which is the path of the copy.
     ///
-    /// A file is created under a temporary name in the target's folder (`.aio-copy-` and random letters and digits) and
-    /// renamed when it is complete; after an error or a cancellation it is removed. So the target's name never refers
-    /// to a partial file. Blocks are shared if the file system supports it, and holes are kept. With
+    /// A file is created under a temporary name in the target's directory (`.aio-copy-` and random letters and digits)
+    /// and renamed when it is complete; after an error or a cancellation it is removed. So the target's name never
+    /// refers to a partial file. Blocks are shared if the file system supports it, and holes are kept. With
     /// `options.keepsMetadata` the copy keeps times, permissions, extended attributes and, where permitted, owners.
     /// Symbolic links are copied as links, and hard links remain hard links. FIFOs, sockets and devices are created
     /// anew; devices require root. An existing target directory is copied into: what it contains stays, except for
@@ -16,7 +16,7 @@ extension FileSystem {
     /// hard link, is never replaced. Nor does one file of a tree replace another's copy, where two names are equal in
     /// the target's file system. Nothing is written outside of the target: a symbolic link in it that has the name of a
     /// directory of the source is a failure (`alreadyExists`). Only `target` itself is followed, if it ends with a
-    /// slash. The copy grants no additional access: access control lists inherited from the target's folders are
+    /// slash. The copy grants no additional access: access control lists inherited from the target's directories are
     /// removed.
     ///
     /// `options.depth` limits the operations in flight. Memory is bounded as for `walk`, except for files with several

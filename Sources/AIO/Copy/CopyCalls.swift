@@ -38,29 +38,20 @@ enum CopyCalls {
         }
     }
 
-    // MARK: Names and O_PATH descriptors
+    // MARK: Names
 
     /// Sets the permissions of a name that is not a symbolic link. fchmodat2(2); before Linux 6.6 through /proc.
     static func changePermissions(of name: Path, in folder: OpenDirectory, _ permissions: UInt32) -> Int {
         let result = name.withCString {
             Kernel.fchmodat2(folder.number, $0, permissions, CK_AT_SYMLINK_NOFOLLOW)
         }
-        guard isUnknown(result) else { return result }
+        // EPERM comes from filters that do not know the call.
+        guard result == -Int(ENOSYS) || result == -Int(EPERM) else { return result }
         let opened = open(name, in: folder, CK_O_PATH)
         guard opened >= 0 else { return opened }
         defer { Kernel.close(Int32(opened)) }
-        return changePermissions(ofOpen: Int32(opened), permissions)
+        return OpenPermissions.set(permissions, Int32(opened))
     }
-
-    /// The same for an O_PATH descriptor.
-    static func changePermissions(ofOpen descriptor: Int32, _ permissions: UInt32) -> Int {
-        let result = "".withCString { Kernel.fchmodat2(descriptor, $0, permissions, CK_AT_EMPTY_PATH) }
-        guard isUnknown(result) else { return result }
-        return "/proc/self/fd/\(descriptor)".withCString { Kernel.fchmodat(CK_AT_FDCWD, $0, permissions) }
-    }
-
-    /// Whether the call is unknown: ENOSYS from older kernels, EPERM from filters that do not know it.
-    private static func isUnknown(_ result: Int) -> Bool { result == -Int(ENOSYS) || result == -Int(EPERM) }
 
     /// A path through /proc to a name in the folder, which stays valid if the folder is renamed. The calls on extended
     /// attributes have no directory argument.

@@ -43,7 +43,7 @@ struct CopyItem: Sendable {
 
     private func publish(_ name: PendingName, _ origin: CopyOrigin, _ session: CopySession) throws(IOError) {
         try name.publish(origin, made, replaces: session.options.replaces)
-        session.progress.add(files: 1)
+        session.add(files: 1)
     }
 
     private func makeLink(_ name: PendingName, _ origin: CopyOrigin) throws(IOError) {

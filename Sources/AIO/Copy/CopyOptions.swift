@@ -22,11 +22,12 @@ public struct CopyOptions: Sendable {
     public init() {}
 }
 
-/// The progress of a copy, readable from any thread while the copy runs.
+/// The progress of a copy, readable from any thread while the copy runs. Several copies that share it count together;
+/// `CopySummary` has the numbers of each.
 public final class CopyProgress: Sendable {
     // Relaxed throughout: the counters guard no data.
     private let fileCounter = Atomic<Int>(0)
-    private let byteCounter = Atomic<Int>(0)
+    private let byteCounter = Atomic<Int64>(0)
 
     public init() {}
 
@@ -34,17 +35,18 @@ public final class CopyProgress: Sendable {
     public var files: Int { fileCounter.load(ordering: .relaxed) }
     /// The number of bytes copied, including those of incomplete files. Holes do not count; a cloned file counts with
     /// its whole size.
-    public var bytes: Int { byteCounter.load(ordering: .relaxed) }
+    public var bytes: Int64 { byteCounter.load(ordering: .relaxed) }
 
     func add(files count: Int) { fileCounter.wrappingAdd(count, ordering: .relaxed) }
-    func add(bytes count: Int) { byteCounter.wrappingAdd(count, ordering: .relaxed) }
+    func add(bytes count: Int64) { byteCounter.wrappingAdd(count, ordering: .relaxed) }
 }
 
 /// The result of a copy.
 public struct CopySummary: Sendable {
     public internal(set) var files = 0
     public internal(set) var directories = 0
-    public internal(set) var bytes = 0
+    /// The number of bytes that this copy has copied, counted as in `CopyProgress.bytes`.
+    public internal(set) var bytes: Int64 = 0
     /// The number of files and directories that could not be copied, or only in part.
     public internal(set) var failures = 0
 }

@@ -5,7 +5,9 @@ internal import Synchronization
 /// The state shared by all parts of one copy.
 final class CopySession: Sendable {
     let options: CopyOptions
-    let progress: CopyProgress
+    private let progress: CopyProgress
+    /// The bytes of this copy alone; several copies may share `progress`. Relaxed: the counter guards no data.
+    private let byteCounter = Atomic<Int64>(0)
     /// Whether FICLONE or copy_file_range(2) does not work between these file systems. Relaxed: a hint.
     private let cloneIsRefused = Atomic<Bool>(false)
     private let rangeIsRefused = Atomic<Bool>(false)
@@ -27,6 +29,16 @@ final class CopySession: Sendable {
         cloneIsRefused.store(!options.sharesBlocks, ordering: .relaxed)
         rangeIsRefused.store(!options.sharesBlocks, ordering: .relaxed)
     }
+
+    /// The number of bytes that this copy has copied.
+    var bytes: Int64 { byteCounter.load(ordering: .relaxed) }
+
+    func add(bytes count: Int64) {
+        byteCounter.wrappingAdd(count, ordering: .relaxed)
+        progress.add(bytes: count)
+    }
+
+    func add(files count: Int) { progress.add(files: count) }
 
     /// The descriptors of a walk, of incomplete directories, and of eight batches of 16 files, each in a directory of
     /// its own.

@@ -8,7 +8,7 @@ struct LargeFileCopy: Sendable {
     let runtime: IORuntime
     let deadline: Deadline
 
-    /// The number of workers for one file.
+    /// The maximum number of workers for one file.
     private static var width: Int { 3 }
 
     func run() async -> IOError? {
@@ -34,7 +34,8 @@ struct LargeFileCopy: Sendable {
 
     private func copyRanges(_ copy: OpenCopy) async -> IOError? {
         await withTaskGroup(of: IOError?.self) { group in
-            for _ in 0..<Self.width {
+            // Without ranges to share, each worker would copy the whole file.
+            for _ in 0..<(copy.cursor == nil ? 1 : Self.width) {
                 group.addTask { await carryOut(ranges(of: copy)) }
             }
             var first: IOError?

@@ -74,7 +74,7 @@ final class OpenCopy: @unchecked Sendable {
         }
         target = Int32(result)
         if size > 0, session.clone(source, to: target) {
-            session.progress.add(bytes: Int(size))
+            session.add(bytes: size)
             return true
         }
         guard size > 0 else { return false }
@@ -103,7 +103,7 @@ final class OpenCopy: @unchecked Sendable {
         let origin = CopyOrigin(place: item.source, folder: sourceFolder, status: status)
         try name.publish(origin, item.made, replaces: session.options.replaces)
         close()
-        session.progress.add(files: 1)
+        session.add(files: 1)
     }
 
     /// Removes the copy, and closes both files.
@@ -132,9 +132,7 @@ final class OpenCopy: @unchecked Sendable {
     private func copyToEnd(_ buffer: UnsafeMutableRawBufferPointer, _ shouldEnd: () -> Bool) throws(IOError) {
         var offset: Int64 = 0
         while !shouldEnd() {
-            let result = Kernel.pread(source, buffer.baseAddress!, buffer.count, offset)
-            if result == -Int(EINTR) { continue }
-            let count = try check(result, "read", sourcePath)
+            let count = try read(buffer, buffer.count, at: offset)
             guard count > 0 else { return }
             try write(buffer, count, at: offset)
             offset += Int64(count)
@@ -151,14 +149,11 @@ final class OpenCopy: @unchecked Sendable {
             let left = Int(range.upperBound - offset)
             if let moved = session.copyRange(source, target, at: offset, left) {
                 offset += Int64(try check(moved, "copy_file_range", targetPath))
-                session.progress.add(bytes: moved)
+                session.add(bytes: Int64(moved))
                 continue
             }
-            let wanted = min(left, buffer.count)
-            let result = Kernel.pread(source, buffer.baseAddress!, wanted, offset)
-            if result == -Int(EINTR) { continue }
-            let count = try check(result, "read", sourcePath)
-            guard count > 0 else { return try noteEnd(at: offset) }
+            let count = try read(buffer, min(left, buffer.count), at: offset)
+            guard count > 0 else { return try noteEnd(at: offset, buffer) }
             try write(buffer, count, at: offset)
             offset += Int64(count)
         }
@@ -166,17 +161,29 @@ final class OpenCopy: @unchecked Sendable {
 
     /// Called when the source ends before its reported size. If the file was truncated, the copy is useless. But files
     /// of /sys report a page and contain a line; these are complete.
-    private func noteEnd(at offset: Int64) throws(IOError) {
+    private func noteEnd(at offset: Int64, _ buffer: UnsafeMutableRawBufferPointer) throws(IOError) {
         var now = ck_statx()
         _ = try check(Kernel.status(source, FileStatus.mask, &now), "stat", sourcePath)
-        let times = [(now.modification_time, status.modification_time), (now.change_time, status.change_time)]
-        let isUnchanged = times.allSatisfy { $0.seconds == $1.seconds && $0.nanoseconds == $1.nanoseconds }
+        let (time, timeBefore) = (now.modification_time, status.modification_time)
+        let isUnchanged = time.seconds == timeBefore.seconds && time.nanoseconds == timeBefore.nanoseconds
         guard now.size == status.size, isUnchanged else { throw endedEarly }
+        // A file that was truncated and extended again may have its time set back, but then has bytes here. Its change
+        // time says less: a chmod changes it as well.
+        guard try read(buffer, 1, at: offset) == 0 else { throw endedEarly }
         // Relaxed: read after all work on the file is over.
         sourceEnd.min(offset, ordering: .relaxed)
     }
 
     private static var readaheadDistance: Int64 { 8 << 20 }
+
+    private func read(
+        _ buffer: UnsafeMutableRawBufferPointer, _ count: Int, at offset: Int64
+    ) throws(IOError) -> Int {
+        while true {
+            let result = Kernel.pread(source, buffer.baseAddress!, count, offset)
+            if result != -Int(EINTR) { return try check(result, "read", sourcePath) }
+        }
+    }
 
     private func write(_ buffer: UnsafeMutableRawBufferPointer, _ count: Int, at offset: Int64) throws(IOError) {
         var done = 0
@@ -185,7 +192,7 @@ final class OpenCopy: @unchecked Sendable {
             if result == -Int(EINTR) { continue }
             done += try check(result == 0 ? -Int(ENOSPC) : result, "write", targetPath)
         }
-        session.progress.add(bytes: count)
+        session.add(bytes: Int64(count))
     }
 
     private var endedEarly: IOError {

@@ -89,7 +89,7 @@ final class TreeCopy {
         }
         if let key = file.key { _ = links.settle(key, to) }
         if session.options.sync { try await syncFolder(of: target) }
-        return CopySummary(files: 1, bytes: session.progress.bytes)
+        return CopySummary(files: 1, bytes: session.bytes)
     }
 
     private func copyAlone(_ item: CopyItem) async -> IOError? {
@@ -140,7 +140,7 @@ final class TreeCopy {
         if walkEnd != nil { await finishDirectories() }
         if let walkEnd { throw walkEnd }
         if session.options.sync { try await syncFolder(of: target) }
-        summary.bytes = session.progress.bytes
+        summary.bytes = session.bytes
         return summary
     }
 
@@ -220,7 +220,10 @@ final class TreeCopy {
         while true {
             let step = directory.make(session, deadline)
             let error = await Self.carryOut(step, runtime, deadline, source)
-            guard error?.code == .tooManyOpenFiles else { return error }
+            guard error?.code == .tooManyOpenFiles else {
+                scarcity.end()
+                return error
+            }
             await economize()
             await drain(&group, failure)
             guard await scarcity.wait(runtime) else { return error }
@@ -310,9 +313,10 @@ final class TreeCopy {
         inFlightCount -= 1
         if done.isStarved {
             starved.append(done)
-            return
+        } else {
+            scarcity.end()
+            await settle(done, &group, failure)
         }
-        await settle(done, &group, failure)
     }
 
     private func settle(_ done: Done, _ group: inout Group, _ failure: (IOError) -> Void) async {

@@ -4,8 +4,9 @@ struct DescriptorScarcity {
     /// Whether descriptors have ever run out. From then on, the caller keeps few of them open.
     private(set) var isKnown = false
     /// The number of pauses that are left before giving up.
-    private var patience = 200
+    private var patience = fullPatience
 
+    private static var fullPatience: Int { 200 }
     private static var pause: Duration { .milliseconds(10) }
 
     /// Returns whether another attempt is worth it. The first one is made at once, since the caller has closed its own
@@ -19,6 +20,6 @@ struct DescriptorScarcity {
         return true
     }
 
-    /// Called after a successful attempt.
-    mutating func end() { patience = 200 }
+    /// Called after a successful attempt: the next shortage is waited for as long as this one.
+    mutating func end() { patience = Self.fullPatience }
 }

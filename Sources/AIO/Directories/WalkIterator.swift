@@ -217,7 +217,11 @@ public final class WalkIterator: AsyncIteratorProtocol {
     ) async throws(IOError) -> (reading: DirectoryReading, batch: [DirectoryEntry]) {
         var arriving = arriving
         while true {
-            do throws(IOError) { return (arriving.reading, try await arriving.take()) } catch {
+            do throws(IOError) {
+                let batch = try await arriving.take()
+                scarcity.end()
+                return (arriving.reading, batch)
+            } catch {
                 guard error.code == .tooManyOpenFiles else { throw error }
                 await economize(besides: arriving.reading)
                 guard await scarcity.wait(walk.runtime) else { throw error }

@@ -21,6 +21,8 @@ public final class File: Sendable {
     /// sync proves nothing.
     let syncFailure = Atomic<Int32>(0)
     let sharedSync = SharedSync()
+    /// Held by whoever moves the position of the open file, or takes it from there.
+    let position = Guarded<Void>(())
 
     init(_ descriptor: Descriptor, path: Path?, runtime: IORuntime) {
         self.descriptor = descriptor

@@ -18,10 +18,10 @@ extension File {
         public let rawValue: UInt64
         public init(rawValue: UInt64) { self.rawValue = rawValue }
 
-        /// The path must stay below the folder. An absolute path fails with EXDEV, and so does a `..` or a symbolic
-        /// link that leads out of the folder.
+        /// The path must stay below the directory. An absolute path fails with EXDEV, and so does a `..` or a symbolic
+        /// link that leads out of the directory.
         public static let beneath = Confinement(rawValue: CK_RESOLVE_BENEATH)
-        /// The folder is the root: absolute paths and absolute links start there, and `..` does not lead above it.
+        /// The directory is the root: absolute paths and absolute links start there, and `..` does not lead above it.
         public static let inRoot = Confinement(rawValue: CK_RESOLVE_IN_ROOT)
         /// A symbolic link in any component of the path fails with ELOOP, not only in the last.
         public static let noSymbolicLinks = Confinement(rawValue: CK_RESOLVE_NO_SYMLINKS)
@@ -31,29 +31,29 @@ extension File {
         public static let sameFileSystem = Confinement(rawValue: CK_RESOLVE_NO_XDEV)
     }
 
-    /// Opens a file by a path relative to `folder`, which was opened with `.directory`. The path must stay below the
-    /// folder unless `confinement` says otherwise.
+    /// Opens a file by a path relative to `directory`, which was opened with `.directory`. The path must stay below the
+    /// directory unless `confinement` says otherwise.
     ///
-    /// The folder is in use until the call returns, so closing it waits. Everything else is as for `open` without a
-    /// folder. Kernel call: openat2(2).
+    /// The directory is in use until the call returns, so closing it waits. Everything else is as for `open` without a
+    /// directory. Kernel call: openat2(2).
     public static func open(
-        _ path: Path, in folder: File, confinement: Confinement = .beneath, _ access: Access = .read,
+        _ path: Path, in directory: File, confinement: Confinement = .beneath, _ access: Access = .read,
         options: OpenOptions = [], permissions: UInt16 = 0o644, deadline: Deadline = .never
     ) async throws(IOError) -> File {
         let request = try OpenRequest(path, access, options.rawValue, permissions, resolve: confinement.rawValue)
-        try folder.begin("open", deadline)
-        defer { folder.lease.end() }
+        try directory.begin("open", deadline)
+        defer { directory.lease.end() }
         // openat2(2) fails with EAGAIN if a concurrent rename or mount kept the kernel from checking that a `..` stays
-        // below the folder.
+        // below the directory.
         for _ in 0..<64 {
             do throws(IOError) {
-                return try await open(request, in: folder.descriptor.number, path, folder.runtime, deadline)
+                return try await open(request, in: directory.descriptor.number, path, directory.runtime, deadline)
             } catch {
                 guard error.code == .wouldBlock else { throw error }
                 await Task.yield()
             }
         }
-        return try await open(request, in: folder.descriptor.number, path, folder.runtime, deadline)
+        return try await open(request, in: directory.descriptor.number, path, directory.runtime, deadline)
     }
 
     static func open(

@@ -36,13 +36,10 @@ extension File {
         guard offset >= 0 else {
             throw IOError(.invalidArgument, "lseek", path: path, advice: "the offset is negative")
         }
-        let position = UnsafeMutablePointer<Int64>.allocate(capacity: 1)
-        defer { position.deallocate() }
-        position.initialize(to: 0)
+        let seek = PositionSeek(self, offset, from, deadline)
         do throws(IOError) {
-            _ = try await perform(
-                .call(.seek(descriptor.number, offset: offset, from: from, position: position)), deadline, "lseek")
-            return position.pointee
+            _ = try await perform(seek, deadline, "lseek")
+            return seek.position
         } catch {
             guard error.errno == Errno(rawValue: ENXIO) else { throw error }
             return nil

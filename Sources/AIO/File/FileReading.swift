@@ -44,7 +44,7 @@ extension File {
     /// Reads up to `count` bytes at `offset` into a new array. The array is shorter after a short read, and empty at
     /// the end of the file.
     public func read(
-        count: Int, at offset: Int64, flags: TransferFlags = [], deadline: Deadline = .never
+        upTo count: Int, at offset: Int64, flags: TransferFlags = [], deadline: Deadline = .never
     ) async throws(IOError) -> [UInt8] {
         var count = count
         if count > LargeArray.pieceSize {

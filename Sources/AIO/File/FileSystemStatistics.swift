@@ -7,13 +7,13 @@ public struct FileSystemStatistics: Sendable {
     /// The preferred transfer size in bytes.
     public let blockSize: Int
     /// Bytes.
-    public let size: UInt64
-    public let freeSize: UInt64
+    public let size: Int64
+    public let freeSize: Int64
     /// Bytes available to unprivileged users.
-    public let availableSize: UInt64
+    public let availableSize: Int64
     /// The maximum number of files, and how many can still be created; 0 if the file system has no such limit.
-    public let fileCountMax: UInt64
-    public let freeFileCount: UInt64
+    public let fileCountMax: Int64
+    public let freeFileCount: Int64
     /// The maximum length of a name in bytes.
     public let nameLengthMax: Int
     public let isReadOnly: Bool
@@ -23,11 +23,16 @@ public struct FileSystemStatistics: Sendable {
         blockSize = Int(status.block_size)
         // The block counts are in fragments. The kernel may report a fragment size of 0; then the unit is the block.
         let unit = UInt64(clamping: status.fragment_size > 0 ? status.fragment_size : status.block_size)
-        size = status.blocks &* unit
-        freeSize = status.blocks_free &* unit
-        availableSize = status.blocks_available &* unit
-        fileCountMax = status.files
-        freeFileCount = status.files_free
+        // Network file systems without a limit may report the largest numbers.
+        func bytes(_ blocks: UInt64) -> Int64 {
+            let (size, overflows) = blocks.multipliedReportingOverflow(by: unit)
+            return overflows ? .max : Int64(clamping: size)
+        }
+        size = bytes(status.blocks)
+        freeSize = bytes(status.blocks_free)
+        availableSize = bytes(status.blocks_available)
+        fileCountMax = Int64(clamping: status.files)
+        freeFileCount = Int64(clamping: status.files_free)
         nameLengthMax = Int(status.name_length_max)
         isReadOnly = status.flags & CK_ST_RDONLY != 0
     }

@@ -4,7 +4,8 @@ internal import CKernel
 extension FileSystem {
     /// Creates a directory with these permissions, less the umask. Throws `alreadyExists` if the name is taken.
     ///
-    /// `withParents` also creates missing parent directories, and succeeds if the directory exists. This is one
+    /// `withParents` also creates missing parent directories, and succeeds if the directory exists. A new parent has
+    /// the same permissions, and in addition its owner may write and search it, whatever the umask. This is one
     /// operation on a worker; after an error or a cancellation some of the directories may have been created. Kernel
     /// call: mkdirat(2).
     public static func makeDirectory(
@@ -49,13 +50,25 @@ private final class DirectoryChain: BlockingWork, @unchecked Sendable {
         for index in 1..<count where path[index] == CChar(bitPattern: Self.slash) {
             guard !shouldEnd else { return -Int(ECANCELED) }
             path[index] = 0
-            // The creator needs write and search permission in it to create the next directory.
-            let result = Kernel.mkdirat(CK_AT_FDCWD, path, permissions | 0o300)
+            let result = makeParent()
             path[index] = CChar(bitPattern: Self.slash)
             guard result == 0 || result == -Int(EEXIST) else { return result }
         }
         let last = Kernel.mkdirat(CK_AT_FDCWD, path, permissions)
         return last == -Int(EEXIST) ? existing() : last
+    }
+
+    /// Creates a directory in which its owner can create the next, whatever the umask.
+    private func makeParent() -> Int {
+        let result = Kernel.mkdirat(CK_AT_FDCWD, path, permissions | 0o300)
+        guard result == 0 else { return result }
+        // Others may have replaced the new directory by a link, whose target must not be changed.
+        var how = ck_open_how(flags: CK_O_PATH | CK_O_DIRECTORY | CK_O_NOFOLLOW | CK_O_CLOEXEC, mode: 0, resolve: 0)
+        let opened = Kernel.openat2(CK_AT_FDCWD, path, &how)
+        guard opened >= 0 else { return opened }
+        let directory = Int32(opened)
+        defer { Kernel.close(directory) }
+        return OpenPermissions.grantOwner(0o300, directory)
     }
 
     /// An existing directory is a success; anything else with that name is not.

@@ -57,7 +57,7 @@ extension FileSystem {
 
     /// Creates a symbolic link at `path` to `target`, which need not exist. A relative target is resolved from the
     /// directory of the link. Kernel call: symlinkat(2).
-    public static func symbolicLink(
+    public static func makeSymbolicLink(
         at path: Path, to target: Path, runtime: IORuntime = .shared, deadline: Deadline = .never
     ) async throws(IOError) {
         _ = try await runtime.perform("symlink", path, target, deadline) {

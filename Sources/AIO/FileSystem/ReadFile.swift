@@ -17,15 +17,15 @@ extension FileSystem {
         try await runtime.readFile(path, .workingDirectory, limit, deadline)
     }
 
-    /// `readFile` with a path relative to `folder`, a file opened with `.directory`. The path must stay below the
-    /// folder unless `confinement` says otherwise.
+    /// `readFile` with a path relative to `directory`, a file opened with `.directory`. The path must stay below the
+    /// directory unless `confinement` says otherwise.
     public static func readFile(
-        _ path: Path, in folder: File, confinement: File.Confinement = .beneath, limit: Int = 1 << 30,
+        _ path: Path, in directory: File, confinement: File.Confinement = .beneath, limit: Int = 1 << 30,
         deadline: Deadline = .never
     ) async throws(IOError) -> [UInt8] {
-        try folder.begin("read", deadline)
-        defer { folder.lease.end() }
-        return try await folder.runtime.readFile(path, PathOrigin(folder, confinement), limit, deadline)
+        try directory.begin("read", deadline)
+        defer { directory.lease.end() }
+        return try await directory.runtime.readFile(path, PathOrigin(directory, confinement), limit, deadline)
     }
 }
 

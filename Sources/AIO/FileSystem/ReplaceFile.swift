@@ -4,10 +4,10 @@ internal import CKernel
 /// Atomic replacement of whole files. At every instant the name refers to the complete old content or to the complete
 /// new content, also after a kill at any moment.
 ///
-/// The new content is written to a temporary file in the same folder, named `.aio-replace-` and 13 random letters and
-/// digits. renameat2(2) then moves it over the name. After an error or a cancellation the temporary file is removed and
-/// nothing has changed. A process that is killed leaves it behind; a file of such a name that is not being written may
-/// be removed.
+/// The new content is written to a temporary file in the same directory, named `.aio-replace-` and 13 random letters
+/// and digits. renameat2(2) then moves it over the name. After an error or a cancellation the temporary file is removed
+/// and nothing has changed. A process that is killed leaves it behind; a file of such a name that is not being written
+/// may be removed.
 ///
 /// The new content is in a new file:
 /// - Permissions are those of the replaced file without set-user-ID and set-group-ID, which a write would also clear;
@@ -27,8 +27,8 @@ extension FileSystem {
     /// Replaces a file's content with the caller's memory, or creates the file.
     ///
     /// One operation on a worker. The memory is borrowed until the call returns. After `cancelled` or
-    /// `deadlineExceeded` nothing has changed. Once the file has its name, the folder's sync is completed regardless of
-    /// a cancellation; if that sync fails, its error is thrown although the name has the new content. Kernel calls:
+    /// `deadlineExceeded` nothing has changed. Once the file has its name, the directory's sync is completed regardless
+    /// of a cancellation; if that sync fails, its error is thrown although the name has the new content. Kernel calls:
     /// openat2(2), write(2), fsync(2), renameat2(2).
     public static func replaceFile(
         _ path: Path, _ bytes: RawSpan, durability: Durability = .full, permissions: UInt16 = 0o644,
@@ -48,27 +48,27 @@ extension FileSystem {
             runtime: runtime, deadline: deadline)
     }
 
-    /// `replaceFile` with a path relative to `folder`, a file opened with `.directory`. The path must stay below the
-    /// folder unless `confinement` says otherwise. If the last component is a symbolic link, the link itself is
+    /// `replaceFile` with a path relative to `directory`, a file opened with `.directory`. The path must stay below the
+    /// directory unless `confinement` says otherwise. If the last component is a symbolic link, the link itself is
     /// replaced.
     public static func replaceFile(
-        _ path: Path, in folder: File, confinement: File.Confinement = .beneath, _ bytes: RawSpan,
+        _ path: Path, in directory: File, confinement: File.Confinement = .beneath, _ bytes: RawSpan,
         durability: Durability = .full, permissions: UInt16 = 0o644, deadline: Deadline = .never
     ) async throws(IOError) {
-        try folder.begin("replace", deadline)
-        defer { folder.lease.end() }
-        let origin = PathOrigin(folder, confinement)
+        try directory.begin("replace", deadline)
+        defer { directory.lease.end() }
+        let origin = PathOrigin(directory, confinement)
         let replacement = try Replacement(path, origin, durability, permissions, followLinks: false)
-        try await folder.runtime.perform(replacement, .everything(bytes.withUnsafeBytes { $0 }), deadline)
+        try await directory.runtime.perform(replacement, .everything(bytes.withUnsafeBytes { $0 }), deadline)
     }
 
-    /// `replaceFile` in a folder, from an array.
+    /// `replaceFile` in a directory, from an array.
     public static func replaceFile(
-        _ path: Path, in folder: File, confinement: File.Confinement = .beneath, _ bytes: [UInt8],
+        _ path: Path, in directory: File, confinement: File.Confinement = .beneath, _ bytes: [UInt8],
         durability: Durability = .full, permissions: UInt16 = 0o644, deadline: Deadline = .never
     ) async throws(IOError) {
         try await replaceFile(
-            path, in: folder, confinement: confinement, bytes.span.bytes, durability: durability,
+            path, in: directory, confinement: confinement, bytes.span.bytes, durability: durability,
             permissions: permissions, deadline: deadline)
     }
 

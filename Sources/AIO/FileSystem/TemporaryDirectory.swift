@@ -5,20 +5,20 @@
 #endif
 
 extension FileSystem {
-    /// The folder for temporary files: the value of TMPDIR if it is an absolute path, otherwise /tmp.
+    /// The directory for temporary files: the value of TMPDIR if it is an absolute path, otherwise /tmp.
     public static var temporaryDirectory: Path {
         guard let value = getenv("TMPDIR"), value.pointee == CChar(bitPattern: UInt8(ascii: "/")) else { return "/tmp" }
         return Path(bytes: UnsafeBufferPointer(start: value, count: strlen(value)).lazy.map { UInt8(bitPattern: $0) })
     }
 
     /// Creates a directory with an unused random name that only the user may access, and returns its path. It is in
-    /// `folder`, or by default in ``temporaryDirectory``. Kernel call: mkdirat(2), repeated if the name was taken.
+    /// `directory`, or by default in ``temporaryDirectory``. Kernel call: mkdirat(2), repeated if the name was taken.
     public static func makeTemporaryDirectory(
-        in folder: Path? = nil, runtime: IORuntime = .shared, deadline: Deadline = .never
+        in directory: Path? = nil, runtime: IORuntime = .shared, deadline: Deadline = .never
     ) async throws(IOError) -> Path {
         var failure: IOError?
         for _ in 0..<64 {
-            let path = (folder ?? temporaryDirectory).appending(.temporaryName("aio-"))
+            let path = (directory ?? temporaryDirectory).appending(.temporaryName("aio-"))
             do throws(IOError) {
                 try await makeDirectory(path, permissions: 0o700, runtime: runtime, deadline: deadline)
                 return path
@@ -27,7 +27,7 @@ extension FileSystem {
                 failure = error
             }
         }
-        throw failure ?? IOError(.alreadyExists, "mkdir", path: folder)
+        throw failure ?? IOError(.alreadyExists, "mkdir", path: directory)
     }
 }
 
@@ -35,9 +35,9 @@ extension FileSystem {
 ///
 /// - Throws: what `body` throws; if `body` succeeds, what the removal throws.
 public func withTemporaryDirectory<R>(
-    in folder: Path? = nil, runtime: IORuntime = .shared, _ body: (Path) async throws -> R
+    in directory: Path? = nil, runtime: IORuntime = .shared, _ body: (Path) async throws -> R
 ) async throws -> R {
-    let path = try await FileSystem.makeTemporaryDirectory(in: folder, runtime: runtime)
+    let path = try await FileSystem.makeTemporaryDirectory(in: directory, runtime: runtime)
     let result: R
     do {
         result = try await body(path)

@@ -2,15 +2,16 @@ internal import AIOCore
 internal import CKernel
 
 extension File {
-    /// Opens a new file without a name in `folder`, by default in `FileSystem.temporaryDirectory`. The file is gone
+    /// Opens a new file without a name in `directory`, by default in `FileSystem.temporaryDirectory`. The file is gone
     /// when it is closed or the process ends, unless `link` gives it a name. Throws `notSupported` if the file system
     /// cannot create such files. Kernel call: openat2(2) with O_TMPFILE.
     public static func temporary(
-        in folder: Path? = nil, permissions: UInt16 = 0o600, runtime: IORuntime = .shared, deadline: Deadline = .never
+        in directory: Path? = nil, permissions: UInt16 = 0o600, runtime: IORuntime = .shared,
+        deadline: Deadline = .never
     ) async throws(IOError) -> File {
-        let folder = folder ?? FileSystem.temporaryDirectory
-        let request = try OpenRequest(folder, .readWrite, CK_O_TMPFILE | CK_O_DIRECTORY, permissions)
-        return try await open(request, in: CK_AT_FDCWD, folder, runtime, deadline)
+        let directory = directory ?? FileSystem.temporaryDirectory
+        let request = try OpenRequest(directory, .readWrite, CK_O_TMPFILE | CK_O_DIRECTORY, permissions)
+        return try await open(request, in: CK_AT_FDCWD, directory, runtime, deadline)
     }
 
     /// Gives the file a name on its file system; a temporary file gets its first. The call never replaces a file: it

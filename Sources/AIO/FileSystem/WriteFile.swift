@@ -8,8 +8,8 @@ extension FileSystem {
     /// A concurrent reader may see part of the content; `replaceFile` changes it atomically. One operation on a worker
     /// opens, writes and closes the file. `permissions`, less the umask, apply to a file that the call creates. The
     /// memory is borrowed until the call returns. With the options `.sync` or `.dataSync` the content is durable when
-    /// the call returns; a new name is durable only after a sync of its folder. After an error or a cancellation, part
-    /// of the content may be written. Kernel calls: openat2(2), write(2), close(2).
+    /// the call returns; a new name is durable only after a sync of its directory. After an error or a cancellation,
+    /// part of the content may be written. Kernel calls: openat2(2), write(2), close(2).
     ///
     /// - Throws: `invalidArgument` if the file is neither a regular file nor a block device; otherwise the error of a
     ///   kernel call, `cancelled` or `deadlineExceeded`.
@@ -31,27 +31,27 @@ extension FileSystem {
             path, bytes.span.bytes, options: options, permissions: permissions, runtime: runtime, deadline: deadline)
     }
 
-    /// `writeFile` with a path relative to `folder`, a file opened with `.directory`. The path must stay below the
-    /// folder unless `confinement` says otherwise.
+    /// `writeFile` with a path relative to `directory`, a file opened with `.directory`. The path must stay below the
+    /// directory unless `confinement` says otherwise.
     public static func writeFile(
-        _ path: Path, in folder: File, confinement: File.Confinement = .beneath, _ bytes: RawSpan,
+        _ path: Path, in directory: File, confinement: File.Confinement = .beneath, _ bytes: RawSpan,
         options: File.OpenOptions = [.create, .truncate], permissions: UInt16 = 0o644, deadline: Deadline = .never
     ) async throws(IOError) {
-        try folder.begin("write", deadline)
-        defer { folder.lease.end() }
+        try directory.begin("write", deadline)
+        defer { directory.lease.end() }
         let memory = bytes.withUnsafeBytes { $0 }
-        let origin = PathOrigin(folder, confinement)
+        let origin = PathOrigin(directory, confinement)
         let work = try WholeFileWrite(path, origin, memory, options.rawValue, permissions, deadline)
-        try await folder.runtime.perform(work, path, deadline)
+        try await directory.runtime.perform(work, path, deadline)
     }
 
-    /// `writeFile` in a folder, from an array.
+    /// `writeFile` in a directory, from an array.
     public static func writeFile(
-        _ path: Path, in folder: File, confinement: File.Confinement = .beneath, _ bytes: [UInt8],
+        _ path: Path, in directory: File, confinement: File.Confinement = .beneath, _ bytes: [UInt8],
         options: File.OpenOptions = [.create, .truncate], permissions: UInt16 = 0o644, deadline: Deadline = .never
     ) async throws(IOError) {
         try await writeFile(
-            path, in: folder, confinement: confinement, bytes.span.bytes, options: options, permissions: permissions,
+            path, in: directory, confinement: confinement, bytes.span.bytes, options: options, permissions: permissions,
             deadline: deadline)
     }
 }

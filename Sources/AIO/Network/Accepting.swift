@@ -44,9 +44,9 @@ extension Listener {
     /// Incoming connections in order: `for try await connection in listener.connections`.
     ///
     /// A connection is accepted when the loop asks for it, not before; until then it waits in the kernel's backlog. The
-    /// loop's body closes each connection or passes it on. The sequence ends when the listener is closed. When
-    /// descriptors run out, the sequence logs this once and continues when some are available. It throws every other
-    /// error of `accept`.
+    /// loop's body closes each connection or passes it on. The sequence ends when the listener is closed, and when the
+    /// task is cancelled; connections that were not accepted stay in the backlog. When descriptors run out, the
+    /// sequence logs this once and continues when some are available. It throws every other error of `accept`.
     public var connections: Connections { Connections(listener: self) }
 
     /// The connections of a listener, accepted on demand.
@@ -81,6 +81,7 @@ extension Listener {
                 switch error.code {
                 case .fileClosed: return nil
                 case .tooManyOpenFiles, .outOfMemory: try await waitForRoom(error)
+                case .cancelled where error.endsEvents: return nil
                 default: throw error
                 }
             }
@@ -97,8 +98,8 @@ extension Listener {
             let pause = Deadline.after(.milliseconds(20))
             _ = try await handle.perform(.timeout(deadline: pause.nanoseconds), .never, "accept")
         } catch {
-            // The listener was closed meanwhile; the next accept reports it.
-            guard error.code == .fileClosed else { throw error }
+            // The listener was closed or the task cancelled meanwhile; the next accept reports it.
+            guard error.code == .fileClosed || error.endsEvents else { throw error }
         }
     }
 }

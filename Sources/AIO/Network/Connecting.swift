@@ -4,7 +4,8 @@ internal import CKernel
 extension Connection {
     /// Connects to an address. `local` is the source address; nil leaves it to the kernel.
     ///
-    /// After a cancellation or a deadline no socket is left. Kernel calls: socket(2), bind(2), connect(2).
+    /// After an error no socket is left, nor the path of a Unix-domain `local`; after a success that path stays, also
+    /// when the connection is closed. Kernel calls: socket(2), bind(2), connect(2).
     ///
     /// - Throws: `connectionRefused` if nobody listens on the address, `notFound` if a Unix-domain path does not exist,
     ///   `timedOut`, `hostUnreachable`, `networkUnreachable`, `cancelled`, `deadlineExceeded`, or the error of a kernel
@@ -16,13 +17,15 @@ extension Connection {
         let target = try AddressMemory(address, for: "connect")
         let number = try SocketSetup.make(address, CK_SOCK_STREAM, runtime, "connect")
         let connection = Connection(number, address, runtime)
+        var made: SocketFile?
         do throws(IOError) {
-            if let local { try await SocketSetup.bind(connection.handle, local, deadline) }
+            if let local { made = try await SocketSetup.bind(connection.handle, local, deadline) }
             let call = SocketCall.connect(connection.descriptor, address: target.base, count: target.count)
             _ = try await connection.handle.perform(.socket(call), deadline, "connect")
             return connection
         } catch {
             connection.handle.abandon()
+            await made?.remove(runtime)
             throw error
         }
     }
@@ -54,8 +57,11 @@ enum SocketSetup {
         return Int32(result)
     }
 
-    /// bind(2). For a path in a file system it runs on a worker.
-    static func bind(_ handle: StreamHandle, _ address: SocketAddress, _ deadline: Deadline) async throws(IOError) {
+    /// bind(2). For a path in a file system it runs on a worker, and returns the socket that it has created there.
+    @discardableResult
+    static func bind(
+        _ handle: StreamHandle, _ address: SocketAddress, _ deadline: Deadline
+    ) async throws(IOError) -> SocketFile? {
         let memory = try AddressMemory(address, for: "bind")
         do throws(IOError) {
             let call = SocketCall.bind(handle.descriptor, address: memory.base, count: memory.count)
@@ -65,5 +71,7 @@ enum SocketSetup {
             error.address = address.description
             throw error
         }
+        guard case .unix(let path) = address else { return nil }
+        return try await .created(at: path, handle.runtime)
     }
 }

@@ -39,7 +39,7 @@ public final class DatagramSocket: Socket {
     }
 
     /// A socket with a peer: it sends to `address` by default, and receives only from there. `local` is the source
-    /// address. Errors that the network reports for a datagram are thrown by a later call (`connectionRefused`). Kernel
+    /// address, of which a Unix-domain path stays after a success and not after an error. Errors that the network reports for a datagram are thrown by a later call (`connectionRefused`). Kernel
     /// calls: socket(2), bind(2), connect(2).
     public static func connect(
         to address: SocketAddress, from local: SocketAddress? = nil, runtime: IORuntime = .shared,
@@ -47,12 +47,14 @@ public final class DatagramSocket: Socket {
     ) async throws(IOError) -> DatagramSocket {
         let number = try SocketSetup.make(address, CK_SOCK_DGRAM, runtime, "connect")
         let socket = DatagramSocket(number, address, runtime)
+        var made: SocketFile?
         do throws(IOError) {
-            if let local { try await SocketSetup.bind(socket.handle, local, deadline) }
+            if let local { made = try await SocketSetup.bind(socket.handle, local, deadline) }
             try await socket.connect(to: address, deadline: deadline)
             return socket
         } catch {
             socket.handle.abandon()
+            await made?.remove(runtime)
             throw error
         }
     }

@@ -63,7 +63,7 @@ extension File {
         var sent = begun
         while sent < Int64(range.count) {
             let count = Int(min(Int64(range.count) - sent, 128 << 10))
-            let piece = try await read(count: count, at: range.lowerBound + sent, deadline: deadline)
+            let piece = try await read(upTo: count, at: range.lowerBound + sent, deadline: deadline)
             guard !piece.isEmpty else { break }
             var written = 0
             while written < piece.count {

@@ -78,16 +78,15 @@ public final class Listener: Socket {
     private func bind(
         _ address: SocketAddress, replaceStale: Bool, _ deadline: Deadline
     ) async throws(IOError) {
-        guard case .unix(let path) = address else {
-            return try await SocketSetup.bind(handle, address, deadline)
-        }
-        do throws(IOError) { try await SocketSetup.bind(handle, address, deadline) } catch {
-            guard replaceStale, error.code == .addressInUse, await isStale(address, deadline) else { throw error }
+        let made: SocketFile?
+        do throws(IOError) { made = try await SocketSetup.bind(handle, address, deadline) } catch {
+            guard case .unix(let path) = address, replaceStale, error.code == .addressInUse,
+                await isStale(address, deadline)
+            else { throw error }
             try await FileSystem.unlink(path, runtime: runtime, deadline: deadline)
-            try await SocketSetup.bind(handle, address, deadline)
+            made = try await SocketSetup.bind(handle, address, deadline)
         }
-        let made = try await FileSystem.status(of: path, followLinks: false, runtime: runtime, deadline: deadline)
-        socketFile.withLock { $0 = SocketFile(path, made) }
+        socketFile.withLock { $0 = made }
     }
 
     /// Whether the path is a socket on which nobody listens. A connect to any other file is refused as well, so the
@@ -111,8 +110,7 @@ public final class Listener: Socket {
             defer { file = nil }
             return file
         }
-        guard let made else { return }
-        await runtime.performToTheEnd(SocketFileRemoval(made), "unlink")
+        await made?.remove(runtime)
     }
 
     public func localAddress() throws(IOError) -> SocketAddress { try handle.localAddress() }
@@ -121,39 +119,5 @@ public final class Listener: Socket {
     }
     public func setRawOption(level: Int32, name: Int32, to bytes: [UInt8]) throws(IOError) {
         try handle.setRawOption(level, name, bytes)
-    }
-}
-
-/// The identity of a socket in a file system, which distinguishes it from a later one of the same name.
-struct SocketFile: Hashable, Sendable {
-    let path: Path
-    private let inode: UInt64
-    private let major: UInt32
-    private let minor: UInt32
-
-    init(_ path: Path, _ status: FileStatus) {
-        self.path = path
-        inode = status.inode
-        (major, minor) = status.device
-    }
-}
-
-/// Removes a socket's path, if it still names that socket.
-private final class SocketFileRemoval: BlockingWork, @unchecked Sendable {
-    // @unchecked: as BlockingWork says.
-    private let file: SocketFile
-
-    init(_ file: SocketFile) {
-        self.file = file
-        super.init(deadline: .never, isRelease: true)
-    }
-
-    override func run() -> Int {
-        file.path.withCString { path in
-            var status = ck_statx()
-            let found = Kernel.statx(CK_AT_FDCWD, path, CK_AT_SYMLINK_NOFOLLOW, FileStatus.mask, &status)
-            guard found == 0, SocketFile(file.path, FileStatus(status)) == file else { return min(found, 0) }
-            return Kernel.unlinkat(CK_AT_FDCWD, path, 0)
-        }
     }
 }

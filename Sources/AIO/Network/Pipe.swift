@@ -1,4 +1,4 @@
-internal import AIOCore
+public import AIOCore
 internal import CKernel
 
 /// A pipe within this process.
@@ -51,6 +51,9 @@ public final class StreamReader: ReadableStream {
         handle = StreamHandle(descriptor, noun, isBorrowed: isBorrowed, runtime)
     }
 
+    /// Borrowed, as `Connection.descriptor`.
+    public var descriptor: Descriptor { handle.descriptor }
+
     /// Takes ownership of a readable descriptor. ``close()`` closes it.
     public convenience init(adopting number: Int32, runtime: IORuntime = .shared) {
         self.init(.classify(number), "stream", runtime)
@@ -92,6 +95,9 @@ public final class StreamWriter: WritableStream {
         self.runtime = runtime
         handle = StreamHandle(descriptor, noun, isBorrowed: isBorrowed, runtime)
     }
+
+    /// Borrowed, as `Connection.descriptor`.
+    public var descriptor: Descriptor { handle.descriptor }
 
     /// Takes ownership of a writable descriptor. ``close()`` closes it.
     public convenience init(adopting number: Int32, runtime: IORuntime = .shared) {

@@ -174,12 +174,16 @@ public final class IOQueue {
     // MARK: Waiting in another event loop
 
     /// A descriptor that poll(2) and epoll(7) report readable while there is something to drain. It belongs to the
-    /// queue: wait for it and then call `drain`; do not read or close it.
-    public func descriptor() throws(IOError) -> Int32 {
-        try process.check("descriptor")
-        let number = queue.pointee.exportDescriptor()
-        guard number >= 0 else { throw IOError(result: number, "descriptor") }
-        return number
+    /// queue: wait for it and then call `drain`; do not read or close it. It is made on the first call.
+    ///
+    /// - Throws: `tooManyOpenFiles` on the first call; `forked`.
+    public var pollableDescriptor: Int32 {
+        get throws(IOError) {
+            try process.check("descriptor")
+            let number = queue.pointee.exportDescriptor()
+            guard number >= 0 else { throw IOError(result: number, "descriptor") }
+            return number
+        }
     }
 
     /// Submits on all queues, and blocks until one of them has something to drain or the deadline passes. Returns the
@@ -190,7 +194,7 @@ public final class IOQueue {
         var entries: [ck_pollfd] = []
         for queue in queues {
             try queue.submit()
-            entries.append(ck_pollfd(descriptor: try queue.descriptor(), events: Int16(CK_POLLIN), returned: 0))
+            entries.append(ck_pollfd(descriptor: try queue.pollableDescriptor, events: Int16(CK_POLLIN), returned: 0))
         }
         let until = deadline.nanoseconds
         while true {

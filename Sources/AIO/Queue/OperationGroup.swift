@@ -19,17 +19,28 @@ public final class OperationGroup: Sendable {
     /// Several groups may share it; it is borrowed while operations are in flight. With nil, the group creates a
     /// descriptor of its own.
     ///
-    /// - Throws: `invalidArgument` for a limit that is not 1 to 65536; `tooManyOpenFiles`.
+    /// - Throws: `invalidArgument` for a limit that is not 1 to 65536, or if `event` is not an eventfd; `badDescriptor`
+    ///   if `event` is not open; `tooManyOpenFiles`.
     public init(limit: Int = 256, event: Int32? = nil, runtime: IORuntime = .shared) throws(IOError) {
         try runtime.check("eventfd")
         guard (1...65536).contains(limit) else {
             throw IOError(.invalidArgument, "eventfd", advice: "the limit must be 1 to 65536")
         }
-        guard event ?? 0 >= 0 else { throw IOError(result: event ?? -EBADF, "eventfd") }
         self.runtime = runtime
         self.limit = limit
-        let event: OperationGroupState.Event = if let event { .borrowed(event) } else { try Self.ownEvent() }
+        let event = if let event { try Self.borrow(event) } else { try Self.ownEvent() }
         state = OperationGroupState(limit: limit, event: event)
+    }
+
+    /// Checked here, because a completion that is written to another file would corrupt it.
+    private static func borrow(_ number: Int32) throws(IOError) -> OperationGroupState.Event {
+        let checked = Kernel.checkEvent(number)
+        guard checked >= 0 else {
+            var error = IOError(result: Int32(truncatingIfNeeded: checked), "eventfd")
+            if error.code == .invalidArgument { error.advice = "descriptor \(number) is not an eventfd" }
+            throw error
+        }
+        return .borrowed(number)
     }
 
     private static func ownEvent() throws(IOError) -> OperationGroupState.Event {
@@ -47,7 +58,7 @@ public final class OperationGroup: Sendable {
 
     /// A descriptor that poll(2) and epoll(7) report readable when there is something to drain. The group's own
     /// descriptor is reset by `drain` and must not be read; an eventfd that was passed in is read by its owner.
-    public var descriptor: Int32 { state.eventNumber }
+    public var pollableDescriptor: Int32 { state.eventNumber }
 
     /// The number of operations submitted and not yet drained.
     public var inFlightCount: Int { state.usedCount }

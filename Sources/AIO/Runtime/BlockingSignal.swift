@@ -6,7 +6,7 @@ internal import CKernel
     internal import Glibc
 #endif
 
-/// A one-time event that one thread signals and another waits for: a POSIX semaphore.
+/// Events that threads signal and one thread waits for, as often: a POSIX semaphore.
 final class BlockingSignal: @unchecked Sendable {
     // @unchecked: a semaphore may be used by several threads, and its memory never moves.
     private let semaphore: UnsafeMutablePointer<sem_t>

@@ -212,13 +212,15 @@ public final class IORuntime: Sendable {
 
     // MARK: Shutdown
 
-    /// Ends the loops: new operations fail with `runtimeShutDown`, and those in flight are completed. Returns when all
+    /// Ends all loops: new operations fail with `runtimeShutDown`, and those in flight are completed. Returns when all
     /// completions have been delivered. May be called repeatedly and from several tasks.
     public func shutdown(_ mode: ShutdownMode = .drain) async {
-        guard !process.isForked else { return }
-        for loop in loops {
-            await withUnsafeContinuation { continuation in
-                loop.beginShutdown(mode) { continuation.resume() }
+        guard !process.isForked, !loops.isEmpty else { return }
+        let running = RunningLoops(loops.count)
+        // All begin before the first is waited for: a drain of one loop may take as long as a peer is silent.
+        await withUnsafeContinuation { continuation in
+            for loop in loops {
+                loop.beginShutdown(mode) { if running.endOne() { continuation.resume() } }
             }
         }
     }
@@ -227,10 +229,18 @@ public final class IORuntime: Sendable {
     /// loop's own thread.
     public func blockingShutdown(_ mode: ShutdownMode = .drain) {
         guard !process.isForked else { return }
-        for loop in loops {
-            let ended = BlockingSignal()
-            loop.beginShutdown(mode) { ended.set() }
-            ended.blockingWait()
-        }
+        let ended = BlockingSignal()
+        for loop in loops { loop.beginShutdown(mode) { ended.set() } }
+        for _ in loops { ended.blockingWait() }
     }
+}
+
+/// The number of loops that a shutdown still waits for.
+private final class RunningLoops: Sendable {
+    private let count: Atomic<Int>
+
+    init(_ count: Int) { self.count = Atomic(count) }
+
+    /// Returns true for the last loop. Acquiring and releasing: whoever waits for all sees what each has done.
+    func endOne() -> Bool { count.wrappingSubtract(1, ordering: .acquiringAndReleasing).newValue == 0 }
 }

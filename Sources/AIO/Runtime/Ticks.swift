@@ -45,7 +45,10 @@ public struct Ticks: AsyncSequence, Sendable {
             }
             // Even if the tick is due already: a body that is always late would otherwise starve the other tasks of its
             // loop.
-            try await runtime.sleep(until: Deadline(nanoseconds: due))
+            do throws(IOError) { try await runtime.sleep(until: Deadline(nanoseconds: due)) } catch {
+                guard error.endsEvents else { throw error }
+                return nil
+            }
             let passed = (Swift.max(Kernel.now(), due) - due) / interval
             let last = due + passed * interval
             let (next, isBeyond) = last.addingReportingOverflow(interval)
@@ -68,8 +71,8 @@ extension IORuntime {
     /// each is due a whole number of intervals after the first. Missed ticks are counted in `Tick.count` and not
     /// delivered separately.
     ///
-    /// The sequence does not end. Its `next` throws `cancelled` if the task is cancelled, and `invalidArgument` if the
-    /// interval is not positive.
+    /// The sequence ends when the task is cancelled. It throws `invalidArgument` if the interval is not positive, and
+    /// `runtimeShutDown`; after `shutdown(.cancel)`, a wait in progress throws `cancelled`.
     public func ticks(every interval: Duration, from first: Deadline? = nil) -> Ticks {
         Ticks(runtime: self, interval: interval, first: first)
     }

@@ -9,6 +9,9 @@ internal import Synchronization
 /// them is closed or dropped. Every `Signals` receives every signal that it names; tasks that use the same `Signals`
 /// share them.
 ///
+/// A loop over the sequence ends when the sequence is closed, and when the task is cancelled. A signal that arrives
+/// after that is returned by the next loop.
+///
 /// Signals are counted, not queued: one that arrives repeatedly before it is asked for is returned once. A signal that
 /// all threads block stays pending in the kernel until a thread unblocks it. The threads of this library and of the
 /// pools of Swift and libdispatch block all signals, the main thread blocks none.
@@ -61,7 +64,8 @@ public final class Signals: AsyncSequence, Sendable {
     /// The next signal; waits if none has arrived since the last call. Of several, the lowest number comes first. nil
     /// after `close`, also if the sequence is closed during the wait.
     ///
-    /// After `cancelled` or `deadlineExceeded` no signal is lost. Kernel calls: poll(2), in the engine's form, and
+    /// In a cancelled task this throws `cancelled`, whereas a loop over the sequence ends. After `cancelled` or
+    /// `deadlineExceeded` no signal is lost. Kernel calls: poll(2), in the engine's form, and
     /// timerfd_settime(2), which makes the descriptor readable.
     public func next(deadline: Deadline = .never) async throws(IOError) -> ReceivedSignal? {
         while true {
@@ -111,14 +115,22 @@ public final class Signals: AsyncSequence, Sendable {
 
     public func makeAsyncIterator() -> Iterator { Iterator(signals: self) }
 
-    /// Returns one signal after the other. The iterators of one `Signals` share its signals.
+    /// Returns one signal after the other; nil also in a cancelled task. The iterators of one `Signals` share its
+    /// signals.
     public struct Iterator: AsyncIteratorProtocol {
         let signals: Signals
 
-        public mutating func next() async throws(IOError) -> ReceivedSignal? { try await signals.next() }
+        public mutating func next() async throws(IOError) -> ReceivedSignal? { try await nextUnlessCancelled() }
 
         public mutating func next(isolation actor: isolated (any Actor)?) async throws(IOError) -> ReceivedSignal? {
-            try await signals.next()
+            try await nextUnlessCancelled()
+        }
+
+        private func nextUnlessCancelled() async throws(IOError) -> ReceivedSignal? {
+            do throws(IOError) { return try await signals.next() } catch {
+                guard error.endsEvents else { throw error }
+                return nil
+            }
         }
     }
 }

@@ -12,7 +12,7 @@
 ///
 /// A call in a cancelled task or after its deadline throws `cancelled` or `deadlineExceeded` even if the buffer holds
 /// data. If the deadline passes during a read, the call cancels the read and waits for its completion. After an error
-/// no data is lost and the position is unchanged, with one exception: `read(exactly:)` of more than 16 MiB from a
+/// no data is lost and the position is unchanged, with one exception: `readExactly(count:)` of more than 16 MiB from a
 /// stream.
 public final class BufferedReader {
     private let source: ByteSource
@@ -59,7 +59,7 @@ public final class BufferedReader {
 
     /// Reads exactly `count` bytes. Throws `unexpectedEndOfFile` if there are fewer; none of them are then consumed,
     /// unless more than 16 MiB were requested from a stream.
-    public func read(exactly count: Int, deadline: Deadline = .never) async throws(IOError) -> [UInt8] {
+    public func readExactly(count: Int, deadline: Deadline = .never) async throws(IOError) -> [UInt8] {
         try begin(count, deadline)
         defer { isBusy = false }
         // Bytes read from a stream are lost unless the buffer keeps them.
@@ -70,12 +70,14 @@ public final class BufferedReader {
     }
 
     /// Reads up to and including the next `delimiter`; without one, up to the end. nil at the end. Throws `lineTooLong`
-    /// if that is more than `limit` bytes (at most 16 MiB); none of them are then consumed.
+    /// if that is more than `limit` bytes; none of them are then consumed. The buffer has to hold them, so a limit above
+    /// 16 MiB is 16 MiB.
     public func read(
         until delimiter: UInt8, limit: Int = 1 << 20, deadline: Deadline = .never
     ) async throws(IOError) -> [UInt8]? {
         try begin(limit, deadline)
         defer { isBusy = false }
+        let limit = min(limit, BufferPool.largest)
         var searched = 0
         while true {
             if let index = unread.firstIndex(of: delimiter, from: searched), index < limit { return take(index + 1) }
@@ -85,8 +87,9 @@ public final class BufferedReader {
         }
     }
 
-    /// The next `count` bytes (at most 16 MiB) without consuming them; fewer if the end comes first.
-    public func peek(_ count: Int, deadline: Deadline = .never) async throws(IOError) -> [UInt8] {
+    /// Returns the next `count` bytes (at most 16 MiB) without consuming them; fewer if the end comes first. Reads until
+    /// the buffer holds them.
+    public func peek(upTo count: Int, deadline: Deadline = .never) async throws(IOError) -> [UInt8] {
         try begin(count, deadline)
         defer { isBusy = false }
         _ = try await fill(count, deadline)

@@ -107,13 +107,14 @@ public final class BufferedWriter {
         try await flushNow(level)
     }
 
-    /// Flushes, and refuses later writes. The file stays open. A second close does nothing.
+    /// Flushes, and refuses later writes. The file stays open. A second close does nothing if the first succeeded, and
+    /// throws the same error if it failed.
     public func close(sync level: SyncLevel? = nil) async throws(IOError) {
-        guard !isClosed else { return }
+        if isClosed, outcome.error == nil { return }
         try await begin()
         defer { isBusy = false }
         isClosed = true
-        try await flushNow(level)
+        try await outcome.rethrow { () throws(IOError) in try await flushNow(level) }
     }
 
     private func begin() async throws(IOError) {
@@ -121,14 +122,16 @@ public final class BufferedWriter {
             let advice = "another call of this writer has not returned"
             throw IOError(.invalidArgument, "write", path: sink.path, advice: advice)
         }
+        if let error = outcome.error {
+            isBusy = true
+            await settle()
+            isBusy = false
+            throw error
+        }
         guard !isClosed else {
             throw IOError(.fileClosed, "write", path: sink.path, advice: "the writer was closed")
         }
         isBusy = true
-        guard let error = outcome.error else { return }
-        await settle()
-        isBusy = false
-        throw error
     }
 
     // MARK: Submission
@@ -204,7 +207,7 @@ extension File {
     }
 }
 
-/// The first error of a writer's writes. No write begins after it.
+/// The first error of a writer's writes, or of its close. No write begins after it.
 private final class WriteOutcome: Sendable {
     private let first = Guarded<IOError?>(nil)
 
@@ -212,6 +215,14 @@ private final class WriteOutcome: Sendable {
 
     func note(_ write: () async throws(IOError) -> Void) async {
         guard error == nil else { return }
-        do throws(IOError) { try await write() } catch { first.withLock { if $0 == nil { $0 = error } } }
+        do throws(IOError) { try await rethrow(write) } catch {}
+    }
+
+    /// Records the error that `body` throws, unless there was one before.
+    func rethrow(_ body: () async throws(IOError) -> Void) async throws(IOError) {
+        do throws(IOError) { try await body() } catch {
+            first.withLock { if $0 == nil { $0 = error } }
+            throw error
+        }
     }
 }

@@ -38,7 +38,7 @@ public final class ChunkIterator: AsyncIteratorProtocol {
         do throws(IOError) {
             try checkArguments()
             // Checked first, since a chunk that was read ahead would be returned without a suspension.
-            if Task.isCancelled { throw IOError(.cancelled, "read", path: chunks.source.path) }
+            try chunks.checkBeginning()
             if let chunk = try await oneMore() { return chunk }
         } catch {
             await finish()
@@ -66,7 +66,7 @@ public final class ChunkIterator: AsyncIteratorProtocol {
     private func readStream() async throws(IOError) -> Chunk? {
         let count = nextCount
         guard count > 0, let buffer = try await newBuffer(count, mayWait: true) else { return nil }
-        buffer.count = try await chunks.source.read(buffer.base, count, offset, .never)
+        buffer.count = try await chunks.source.read(buffer.base, count, offset, chunks.deadline)
         guard buffer.count > 0 else { return nil }
         defer { offset += Int64(buffer.count) }
         return Chunk(buffer, at: offset - chunks.range.lowerBound)
@@ -91,7 +91,7 @@ public final class ChunkIterator: AsyncIteratorProtocol {
 
     private func knownExtent(of file: File) async throws(IOError) -> FileExtent {
         if let extent { return extent }
-        let found = FileExtent(try await file.status(), file.descriptor.kind)
+        let found = FileExtent(try await file.status(deadline: chunks.deadline), file.descriptor.kind)
         extent = found
         return found
     }
@@ -109,11 +109,15 @@ public final class ChunkIterator: AsyncIteratorProtocol {
     }
 
     private func start(_ file: File, _ buffer: StreamBuffer, _ count: Int, _ blockSize: Int) -> Read {
-        let offset = offset
+        let (offset, deadline) = (offset, chunks.deadline)
         let handover = StreamHandover(buffer)
         let task = Task { () -> IOError? in
             guard let buffer = handover.take() else { return nil }
-            do throws(IOError) { try await file.fill(buffer, count, at: offset, blockSize) } catch { return error }
+            do throws(IOError) {
+                try await file.fill(buffer, count, at: offset, blockSize, deadline)
+            } catch {
+                return error
+            }
             handover.put(buffer)
             return nil
         }

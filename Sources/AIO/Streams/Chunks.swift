@@ -8,8 +8,16 @@ public struct Chunks: AsyncSequence, Sendable {
     let size: Int
     let range: Range<Int64>
     let readahead: Int
+    let deadline: Deadline
 
     public func makeAsyncIterator() -> ChunkIterator { ChunkIterator(self) }
+
+    /// Throws `cancelled` in a cancelled task and `deadlineExceeded` after the deadline.
+    func checkBeginning() throws(IOError) {
+        do throws(IOError) { try IOLoop.checkBeginning(deadline.nanoseconds, "read") } catch {
+            throw IOError(error.code, "read", path: source.path)
+        }
+    }
 }
 
 extension File {
@@ -24,14 +32,15 @@ extension File {
     /// the loop asks for the next chunk, so nothing is lost when the loop exits; a chunk is what one read returned.
     ///
     /// When the loop exits, the reads in flight are cancelled and return their buffers; `close` waits for them. When
-    /// the task is cancelled, they have completed before `next` throws. For direct I/O, `size` and the range must be
-    /// aligned.
+    /// the task is cancelled or `deadline` passes, they have completed before `next` throws. The deadline is that of the
+    /// whole sequence. For direct I/O, `size` and the range must be aligned.
     ///
-    /// - Throws: the errors of `read`, and `invalidArgument` for an invalid size or range.
+    /// - Throws: `cancelled`, since the end of the loop would look like the end of the file; `deadlineExceeded`; the
+    ///   other errors of `read`; and `invalidArgument` for an invalid size or range.
     public func chunks(
-        of size: Int = 256 << 10, range: Range<Int64> = 0..<Int64.max, readahead: Int = 4
+        of size: Int = 256 << 10, range: Range<Int64> = 0..<Int64.max, readahead: Int = 4, deadline: Deadline = .never
     ) -> Chunks {
-        Chunks(source: .file(self), size: size, range: range, readahead: readahead)
+        Chunks(source: .file(self), size: size, range: range, readahead: readahead, deadline: deadline)
     }
 }
 
@@ -39,10 +48,12 @@ extension ReadableStream {
     /// Reads the stream in chunks of at most `size` bytes (1 to 16 MiB), each the result of one read.
     ///
     /// The stream is read only when the loop asks for the next chunk, so nothing is lost when the loop exits. While it
-    /// waits, the sequence holds one buffer of the runtime's pool. The sequence ends with the stream.
+    /// waits, the sequence holds one buffer of the runtime's pool. The sequence ends with the stream. `deadline` is that
+    /// of the whole sequence.
     ///
-    /// - Throws: the errors of `read(into:deadline:)`, and `invalidArgument` for an invalid size.
-    public func chunks(of size: Int = 16 << 10) -> Chunks {
-        Chunks(source: .stream(self), size: size, range: 0..<Int64.max, readahead: 1)
+    /// - Throws: `cancelled`, since the end of the loop would look like the end of the stream; `deadlineExceeded`; the
+    ///   other errors of `read(into:deadline:)`; and `invalidArgument` for an invalid size.
+    public func chunks(of size: Int = 16 << 10, deadline: Deadline = .never) -> Chunks {
+        Chunks(source: .stream(self), size: size, range: 0..<Int64.max, readahead: 1, deadline: deadline)
     }
 }

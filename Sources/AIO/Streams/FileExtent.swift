@@ -19,10 +19,12 @@ struct FileExtent {
 
 extension File {
     /// Reads `count` bytes into the buffer and sets its count, which is less only at the end of the file.
-    func fill(_ buffer: StreamBuffer, _ count: Int, at offset: Int64, _ blockSize: Int) async throws(IOError) {
+    func fill(
+        _ buffer: StreamBuffer, _ count: Int, at offset: Int64, _ blockSize: Int, _ deadline: Deadline
+    ) async throws(IOError) {
         var done = 0
         while done < count {
-            let read = try await read(buffer.base + done, count - done, offset + Int64(done), [], .never)
+            let read = try await read(buffer.base + done, count - done, offset + Int64(done), [], deadline)
             done += read
             guard read > 0, done % blockSize == 0 else { break }
         }

@@ -7,21 +7,21 @@ public struct ByteLines: AsyncSequence, Sendable {
     let limit: Int
 
     public func makeAsyncIterator() -> Iterator {
-        Iterator(chunks: ChunkIterator(chunks), splitter: LineSplitter(limit: limit), path: chunks.source.path)
+        Iterator(source: chunks, splitter: LineSplitter(limit: limit))
     }
 
     public struct Iterator: AsyncIteratorProtocol {
-        let chunks: ChunkIterator
-        var splitter: LineSplitter
-        let path: Path?
+        private let source: Chunks
+        private let chunks: ChunkIterator
+        private var splitter: LineSplitter
         private var chunk: Chunk?
         private var position = 0
         private var isFinished = false
 
-        init(chunks: ChunkIterator, splitter: LineSplitter, path: Path?) {
-            self.chunks = chunks
+        init(source: Chunks, splitter: LineSplitter) {
+            self.source = source
+            chunks = ChunkIterator(source)
             self.splitter = splitter
-            self.path = path
         }
 
         public mutating func next() async throws(IOError) -> [UInt8]? { try await nextLine() }
@@ -33,10 +33,10 @@ public struct ByteLines: AsyncSequence, Sendable {
         private mutating func nextLine() async throws(IOError) -> [UInt8]? {
             guard !isFinished else { return nil }
             do throws(IOError) {
-                if Task.isCancelled {
+                do throws(IOError) { try source.checkBeginning() } catch {
                     // `next` waits until the reads ahead have completed, and then throws.
                     _ = try await chunks.next()
-                    throw IOError(.cancelled, "read", path: path)
+                    throw error
                 }
                 while true {
                     if let line = try lineInChunk() { return line }
@@ -69,7 +69,7 @@ public struct ByteLines: AsyncSequence, Sendable {
             _ body: (inout LineSplitter) throws(LineTooLong) -> [UInt8]?
         ) throws(IOError) -> [UInt8]? {
             do throws(LineTooLong) { return try body(&splitter) } catch {
-                throw .lineTooLong(splitter.limit, "read", path)
+                throw .lineTooLong(splitter.limit, "read", source.source.path)
             }
         }
     }
@@ -109,21 +109,30 @@ extension Chunks {
 }
 
 extension File {
-    /// The lines of the file, of at most `limit` bytes each: `chunks().byteLines()`.
-    public func byteLines(limit: Int = 1 << 20) -> ByteLines { chunks().byteLines(limit: limit) }
+    /// The lines of the file, of at most `limit` bytes each: `chunks(deadline:).byteLines(limit:)`.
+    public func byteLines(limit: Int = 1 << 20, deadline: Deadline = .never) -> ByteLines {
+        chunks(deadline: deadline).byteLines(limit: limit)
+    }
 
-    /// The lines of the file as text, of at most `limit` bytes each: `chunks().lines()`.
-    public func lines(limit: Int = 1 << 20) -> Lines { chunks().lines(limit: limit) }
+    /// The lines of the file as text, of at most `limit` bytes each: `chunks(deadline:).lines(limit:)`.
+    public func lines(limit: Int = 1 << 20, deadline: Deadline = .never) -> Lines {
+        chunks(deadline: deadline).lines(limit: limit)
+    }
 }
 
 extension ReadableStream {
-    /// The lines of the stream, of at most `limit` bytes each: `chunks().byteLines()`. A line is returned as soon as
-    /// its end has arrived. Bytes that arrived behind it belong to the sequence, and are lost when the loop exits; use
-    /// a ``BufferedReader`` to read lines and other data from one stream.
-    public func byteLines(limit: Int = 64 << 10) -> ByteLines { chunks().byteLines(limit: limit) }
+    /// The lines of the stream, of at most `limit` bytes each: `chunks(deadline:).byteLines(limit:)`. A line is returned
+    /// as soon as its end has arrived. Bytes that arrived behind it belong to the sequence, and are lost when the loop
+    /// exits; use a ``BufferedReader`` to read lines and other data from one stream.
+    public func byteLines(limit: Int = 64 << 10, deadline: Deadline = .never) -> ByteLines {
+        chunks(deadline: deadline).byteLines(limit: limit)
+    }
 
-    /// The lines of the stream as text, of at most `limit` bytes each: `chunks().lines()`. Otherwise as `byteLines`.
-    public func lines(limit: Int = 64 << 10) -> Lines { chunks().lines(limit: limit) }
+    /// The lines of the stream as text, of at most `limit` bytes each: `chunks(deadline:).lines(limit:)`. Otherwise as
+    /// `byteLines`.
+    public func lines(limit: Int = 64 << 10, deadline: Deadline = .never) -> Lines {
+        chunks(deadline: deadline).lines(limit: limit)
+    }
 }
 
 extension IOError {

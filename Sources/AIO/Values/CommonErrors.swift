@@ -25,3 +25,9 @@ public func throwingCancellationError<Result>(
         throw error
     }
 }
+
+extension IOError {
+    /// Whether a sequence of events (changes, signals, ticks, connections) ends instead of throwing this error: the task
+    /// that iterates was cancelled. Sequences of data throw, because an end would look like the end of the file.
+    var endsEvents: Bool { code == .cancelled && Task.isCancelled }
+}

@@ -90,6 +90,17 @@ extension Kernel {
         _ = write(eventDescriptor, &one, 8)
     }
 
+    /// Returns 0 if the descriptor is an eventfd, otherwise the errno of io_submit(2) for such a descriptor: -EBADF if it
+    /// is not open, -EINVAL if it is another file.
+    public static func checkEvent(_ descriptor: Int32) -> Int {
+        var status = ck_statx()
+        guard Kernel.status(descriptor, CK_STATX_TYPE, &status) >= 0 else { return -Int(EBADF) }
+        // Of the files without a type, only an eventfd accepts a write of 8 zero bytes. They add nothing to it.
+        var zero: UInt64 = 0
+        guard status.mode & CK_S_IFMT == 0, write(descriptor, &zero, 8) == 8 else { return -Int(EINVAL) }
+        return 0
+    }
+
     /// Resets a non-blocking eventfd to zero.
     public static func clearEvent(_ eventDescriptor: Int32) {
         var count: UInt64 = 0

@@ -139,7 +139,7 @@ private final class Party: @unchecked Sendable {
     }
 
     private func step(_ file: File) async throws {
-        switch Int.random(in: 0..<14, using: &random) {
+        switch Int.random(in: 0..<15, using: &random) {
         case 0, 1: try await write(file)
         case 2, 3: try await read(file)
         case 4: try await file.sync(Bool.random(using: &random) ? .data : .full, deadline: deadline())
@@ -154,6 +154,7 @@ private final class Party: @unchecked Sendable {
         case 10: _ = try await Paths.status(of: path, runtime: runtime, deadline: deadline())
         case 11: try await device()
         case 12: try await memoryThatIsNotThere()
+        case 13: try await append()
         default: try await lines()
         }
     }
@@ -163,7 +164,15 @@ private final class Party: @unchecked Sendable {
         let count = Int.random(in: 1...8192, using: &random)
         let start = Int.random(in: 0...(Self.regionSize - count), using: &random)
         let bytes = [UInt8](repeating: UInt8.random(in: 1...255, using: &random), count: count)
-        let written = try await file.write(bytes, at: Int64(index * Self.regionSize + start), deadline: deadline())
+        let offset = Int64(index * Self.regionSize + start)
+        let written: Int
+        if Bool.random(using: &random) {
+            written = try await file.write(bytes, at: offset, deadline: deadline())
+        } else {
+            let half = Int.random(in: 0...count, using: &random)
+            let pieces = [Array(bytes[..<half]), Array(bytes[half...])]
+            written = try await file.write(pieces: pieces, at: offset, deadline: deadline())
+        }
         content.replaceSubrange(start..<start + written, with: bytes[..<written])
     }
 
@@ -282,6 +291,27 @@ private final class Party: @unchecked Sendable {
         if case .success(let bytes) = await waiting.result { #expect(bytes.isEmpty) }
         try? await reader.close()
         try? await writer.close()
+    }
+
+    /// After a cancel or a deadline nothing was appended.
+    private func append() async throws {
+        let own = Path(scratch.path("append\(index)"))
+        defer { _ = own.description.withCString { unlink($0) } }
+        let file = try await File.open(own, .readWrite, options: .create, runtime: runtime)
+        var (expected, failure) = ([UInt8](), IOError?.none)
+        for round in UInt8(0)..<10 {
+            let bytes = [UInt8](repeating: round, count: Int.random(in: 0...3000, using: &random))
+            do throws(IOError) {
+                let place = try await file.append(bytes, deadline: deadline())
+                #expect(place.offset == expected.count && place.count == bytes.count)
+                expected += bytes
+            } catch {
+                failure = error
+            }
+        }
+        try? await file.close()
+        #expect(try scratch.content("append\(index)") == expected)
+        if let failure { throw failure }
     }
 
     private func lines() async throws {

@@ -37,13 +37,13 @@ final class CopyDisplay: Sendable {
     /// The text of the bar. Each file counts as 16 KiB more than its size, because many small files take longer than
     /// their bytes suggest.
     static func text(
-        files: Int, bytes: Int, of total: (files: Int, bytes: Int)?, seconds: Double
+        files: Int, bytes: Int64, of total: (files: Int, bytes: Int64)?, seconds: Double
     ) -> (line: String, share: Double) {
         // Cloned bytes take no time, so the rate can exceed what an Int holds.
         let rate = seconds > 0 ? Int(max(0, min(Double(bytes) / seconds, 0x1p62))) : 0
-        let line = "\(files) file\(files == 1 ? "" : "s"), \(ByteCount(bytes)), \(ByteCount(rate & ~1023))/s"
+        let line = "\(files) file\(files == 1 ? "" : "s"), \(ByteCount(Int(bytes))), \(ByteCount(rate & ~1023))/s"
         guard let total else { return (line, 0) }
-        let weight = { (files: Int, bytes: Int) in Double(bytes) + 16384 * Double(files) }
+        let weight = { (files: Int, bytes: Int64) in Double(bytes) + 16384 * Double(files) }
         let share = min(1, weight(files, bytes) / max(1, weight(total.files, total.bytes)))
         guard share > 0.001 else { return (line, share) }
         let left = Int(seconds / share * (1 - share))
@@ -55,11 +55,11 @@ final class CopyDisplay: Sendable {
 /// The amount to copy; known once all of it has been counted.
 private final class CopyTotal: Sendable {
     private let files = Atomic<Int>(0)
-    private let bytes = Atomic<Int>(0)
+    private let bytes = Atomic<Int64>(0)
     // Stored last. Releasing: pairs with the acquiring load in `known`, which then sees the final counts.
     private let isComplete = Atomic<Bool>(false)
 
-    var known: (files: Int, bytes: Int)? {
+    var known: (files: Int, bytes: Int64)? {
         guard isComplete.load(ordering: .acquiring) else { return nil }
         return (files.load(ordering: .relaxed), bytes.load(ordering: .relaxed))
     }
@@ -71,7 +71,7 @@ private final class CopyTotal: Sendable {
                     guard case .entry(let entry) = item, entry.type != .directory else { continue }
                     files.wrappingAdd(1, ordering: .relaxed)
                     guard entry.type == .regular, let status = entry.status else { continue }
-                    bytes.wrappingAdd(Int(min(status.size, status.allocatedSize)), ordering: .relaxed)
+                    bytes.wrappingAdd(min(status.size, status.allocatedSize), ordering: .relaxed)
                 }
             } catch {
                 // The copy itself reports the error.

@@ -1,112 +1,113 @@
 internal import AIOCore
 internal import CKernel
 
-/// The same functions with paths relative to an open folder, a file opened with `.directory`. The path must stay below
-/// the folder unless `confinement` says otherwise: a `..`, an absolute path or a symbolic link that leads out of it
-/// fails with EXDEV, even while other processes rename or replace components of the path.
+/// The same functions with paths relative to an open directory, a file opened with `.directory`. The path must stay
+/// below the directory unless `confinement` says otherwise: a `..`, an absolute path or a symbolic link that leads out
+/// of it fails with EXDEV, even while other processes rename or replace components of the path.
 ///
-/// Each function is one operation on a worker. The folder is in use until the call returns, so closing it waits.
-/// Everything else is as for the function of the same name without a folder. Kernel calls: openat2(2) and the one that
-/// is named.
+/// Each function is one operation on a worker. The directory is in use until the call returns, so closing it waits.
+/// Everything else is as for the function of the same name without a directory. Kernel calls: openat2(2) and the one
+/// that is named.
 extension FileSystem {
     /// A file's metadata; with `followLinks` false, that of a symbolic link itself. Kernel call: statx(2).
     public static func status(
-        of path: Path, in folder: File, confinement: File.Confinement = .beneath, followLinks: Bool = true,
+        of path: Path, in directory: File, confinement: File.Confinement = .beneath, followLinks: Bool = true,
         deadline: Deadline = .never
     ) async throws(IOError) -> FileStatus {
         let result = UnsafeMutablePointer<ck_statx>.allocate(capacity: 1)
         defer { result.deallocate() }
         result.initialize(to: ck_statx())
-        _ = try await folder.perform("statx", path, deadline) { () throws(IOError) in
-            try OpenPath(path, folder, confinement, followLinks, .status(result), deadline, "statx")
+        _ = try await directory.perform("statx", path, deadline) { () throws(IOError) in
+            try OpenPath(path, directory, confinement, followLinks, .status(result), deadline, "statx")
         }
         return FileStatus(result.pointee)
     }
 
     /// The target of a symbolic link. Kernel call: readlinkat(2).
     public static func readLink(
-        _ path: Path, in folder: File, confinement: File.Confinement = .beneath, deadline: Deadline = .never
+        _ path: Path, in directory: File, confinement: File.Confinement = .beneath, deadline: Deadline = .never
     ) async throws(IOError) -> Path {
         // A symbolic link of a file system has at most 4095 bytes.
         let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 4096, alignment: 1)
         defer { buffer.deallocate() }
-        let count = try await folder.perform("readlink", path, deadline) { () throws(IOError) in
-            try OpenPath(path, folder, confinement, false, .readLink(buffer), deadline, "readlink")
+        let count = try await directory.perform("readlink", path, deadline) { () throws(IOError) in
+            try OpenPath(path, directory, confinement, false, .readLink(buffer), deadline, "readlink")
         }
         return Path(bytes: buffer.prefix(Int(count)))
     }
 
     /// Removes a name of a file. Kernel call: unlinkat(2).
     public static func unlink(
-        _ path: Path, in folder: File, confinement: File.Confinement = .beneath, deadline: Deadline = .never
+        _ path: Path, in directory: File, confinement: File.Confinement = .beneath, deadline: Deadline = .never
     ) async throws(IOError) {
-        _ = try await folder.perform("unlink", path, deadline) { () throws(IOError) in
-            try NameChange(.unlink(flags: 0), path, folder, confinement, deadline, "unlink")
+        _ = try await directory.perform("unlink", path, deadline) { () throws(IOError) in
+            try NameChange(.unlink(flags: 0), path, directory, confinement, deadline, "unlink")
         }
     }
 
     /// Removes an empty directory. Kernel call: unlinkat(2) with AT_REMOVEDIR.
     public static func removeDirectory(
-        _ path: Path, in folder: File, confinement: File.Confinement = .beneath, deadline: Deadline = .never
+        _ path: Path, in directory: File, confinement: File.Confinement = .beneath, deadline: Deadline = .never
     ) async throws(IOError) {
-        _ = try await folder.perform("rmdir", path, deadline) { () throws(IOError) in
-            try NameChange(.unlink(flags: CK_AT_REMOVEDIR), path, folder, confinement, deadline, "rmdir")
+        _ = try await directory.perform("rmdir", path, deadline) { () throws(IOError) in
+            try NameChange(.unlink(flags: CK_AT_REMOVEDIR), path, directory, confinement, deadline, "rmdir")
         }
     }
 
     /// Creates a directory with these permissions, less the umask. Kernel call: mkdirat(2).
     public static func makeDirectory(
-        _ path: Path, in folder: File, confinement: File.Confinement = .beneath, permissions: UInt16 = 0o777,
+        _ path: Path, in directory: File, confinement: File.Confinement = .beneath, permissions: UInt16 = 0o777,
         deadline: Deadline = .never
     ) async throws(IOError) {
         let change = NameChange.Change.makeDirectory(permissions: UInt32(permissions & 0o7777))
-        _ = try await folder.perform("mkdir", path, deadline) { () throws(IOError) in
-            try NameChange(change, path, folder, confinement, deadline, "mkdir")
+        _ = try await directory.perform("mkdir", path, deadline) { () throws(IOError) in
+            try NameChange(change, path, directory, confinement, deadline, "mkdir")
         }
     }
 
     /// Creates a symbolic link to `target`, which is not confined. Kernel call: symlinkat(2).
-    public static func symbolicLink(
-        at path: Path, in folder: File, confinement: File.Confinement = .beneath, to target: Path,
+    public static func makeSymbolicLink(
+        at path: Path, in directory: File, confinement: File.Confinement = .beneath, to target: Path,
         deadline: Deadline = .never
     ) async throws(IOError) {
         guard !target.hasInteriorNUL else {
             throw IOError(.invalidArgument, "symlink", path: path, advice: "the target contains a NUL byte")
         }
-        _ = try await folder.perform("symlink", path, deadline) { () throws(IOError) in
-            try NameChange(.symbolicLink(target: target), path, folder, confinement, deadline, "symlink")
+        _ = try await directory.perform("symlink", path, deadline) { () throws(IOError) in
+            try NameChange(.symbolicLink(target: target), path, directory, confinement, deadline, "symlink")
         }
     }
 
-    /// Renames a file or directory within its file system, in the same folder or to another. Kernel call: renameat2(2).
+    /// Renames a file or directory within its file system, in the same directory or to another. Kernel call:
+    /// renameat2(2).
     public static func rename(
-        _ path: Path, in folder: File, to newPath: Path, in newFolder: File? = nil,
+        _ path: Path, in directory: File, to newPath: Path, in newDirectory: File? = nil,
         confinement: File.Confinement = .beneath, options: RenameOptions = [], deadline: Deadline = .never
     ) async throws(IOError) {
         try await change(
-            "rename", .rename(flags: options.rawValue), path, folder, newPath, newFolder, confinement, deadline)
+            "rename", .rename(flags: options.rawValue), path, directory, newPath, newDirectory, confinement, deadline)
     }
 
-    /// Gives a file another name on the same file system, in the same folder or in another. Kernel call: linkat(2).
+    /// Gives a file another name on the same file system, in the same directory or in another. Kernel call: linkat(2).
     public static func link(
-        _ path: Path, in folder: File, to newPath: Path, in newFolder: File? = nil,
+        _ path: Path, in directory: File, to newPath: Path, in newDirectory: File? = nil,
         confinement: File.Confinement = .beneath, deadline: Deadline = .never
     ) async throws(IOError) {
-        try await change("link", .link, path, folder, newPath, newFolder, confinement, deadline)
+        try await change("link", .link, path, directory, newPath, newDirectory, confinement, deadline)
     }
 
     private static func change(
-        _ name: String, _ change: PlaceChange.Change, _ path: Path, _ folder: File, _ newPath: Path, _ newFolder: File?,
-        _ confinement: File.Confinement, _ deadline: Deadline
+        _ name: String, _ change: PlaceChange.Change, _ path: Path, _ directory: File, _ newPath: Path,
+        _ newDirectory: File?, _ confinement: File.Confinement, _ deadline: Deadline
     ) async throws(IOError) {
-        let newFolder = newFolder ?? folder
-        try newFolder.begin(name, deadline)
-        defer { newFolder.lease.end() }
+        let newDirectory = newDirectory ?? directory
+        try newDirectory.begin(name, deadline)
+        defer { newDirectory.lease.end() }
         do throws(IOError) {
-            _ = try await folder.perform(name, path, deadline) { () throws(IOError) in
+            _ = try await directory.perform(name, path, deadline) { () throws(IOError) in
                 PlaceChange(
-                    change, from: try PlacedName(path, for: name), PathOrigin(folder, confinement),
-                    to: try PlacedName(newPath, for: name), PathOrigin(newFolder, confinement), deadline)
+                    change, from: try PlacedName(path, for: name), PathOrigin(directory, confinement),
+                    to: try PlacedName(newPath, for: name), PathOrigin(newDirectory, confinement), deadline)
             }
         } catch {
             var error = error
@@ -117,7 +118,7 @@ extension FileSystem {
 }
 
 extension File {
-    /// Carries out work in this folder, which stays open until the work has completed.
+    /// Carries out work in this directory, which stays open until the work has completed.
     fileprivate func perform(
         _ name: String, _ path: Path, _ deadline: Deadline, _ work: () throws(IOError) -> BlockingWork
     ) async throws(IOError) -> Int32 {
@@ -141,14 +142,14 @@ private final class OpenPath: BlockingWork, @unchecked Sendable {
     private let question: Question
 
     init(
-        _ path: Path, _ folder: File, _ confinement: File.Confinement, _ followLinks: Bool, _ question: Question,
+        _ path: Path, _ directory: File, _ confinement: File.Confinement, _ followLinks: Bool, _ question: Question,
         _ deadline: Deadline, _ operation: String
     ) throws(IOError) {
         guard !path.hasInteriorNUL else {
             throw IOError(.invalidArgument, operation, path: path, advice: "the path contains a NUL byte")
         }
         self.path = path
-        origin = PathOrigin(folder, confinement)
+        origin = PathOrigin(directory, confinement)
         flags = CK_O_PATH | (followLinks ? 0 : CK_O_NOFOLLOW)
         self.question = question
         super.init(deadline: deadline.nanoseconds)
@@ -185,26 +186,26 @@ private final class NameChange: BlockingWork, @unchecked Sendable {
     private let origin: PathOrigin
 
     init(
-        _ change: Change, _ path: Path, _ folder: File, _ confinement: File.Confinement, _ deadline: Deadline,
+        _ change: Change, _ path: Path, _ directory: File, _ confinement: File.Confinement, _ deadline: Deadline,
         _ operation: String
     ) throws(IOError) {
         self.change = change
         place = try PlacedName(path, for: operation)
-        origin = PathOrigin(folder, confinement)
+        origin = PathOrigin(directory, confinement)
         super.init(deadline: deadline.nanoseconds)
     }
 
     override func run() -> Int {
         let opened = place.openFolder(from: origin)
         guard opened >= 0 else { return opened }
-        let folder = Int32(opened)
-        defer { Kernel.close(folder) }
+        let directory = Int32(opened)
+        defer { Kernel.close(directory) }
         guard !shouldEnd else { return -Int(ECANCELED) }
         return place.name.withCString { name in
             switch change {
-            case .unlink(let flags): Kernel.unlinkat(folder, name, flags)
-            case .makeDirectory(let permissions): Kernel.mkdirat(folder, name, permissions)
-            case .symbolicLink(let target): target.withCString { Kernel.symlinkat($0, folder, name) }
+            case .unlink(let flags): Kernel.unlinkat(directory, name, flags)
+            case .makeDirectory(let permissions): Kernel.mkdirat(directory, name, permissions)
+            case .symbolicLink(let target): target.withCString { Kernel.symlinkat($0, directory, name) }
             }
         }
     }
