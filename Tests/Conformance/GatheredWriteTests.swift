@@ -60,7 +60,8 @@ import UnitSupport
                 ends.writing = -1
                 let pieces = (0..<50).map { [UInt8](repeating: UInt8($0), count: 10_000 + $0) }
                 try await file.writeAll(pieces: pieces, at: 0)
-                try await file.writeAll(pieces[0].span.bytes, pieces[1].span.bytes, at: 0)
+                let (one, two) = (pieces[0], pieces[1])
+                try await file.writeAll(one.span.bytes, two.span.bytes, at: 0)
                 try await file.close()
                 #expect(try await reader.value == (pieces + pieces[..<2]).flatMap(\.self))
             }
