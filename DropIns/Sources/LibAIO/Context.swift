@@ -382,9 +382,11 @@ extension Context {
     /// Called after `news` has changed. Sequentially consistent with a thread that goes to sleep, which stores and
     /// loads in the opposite order.
     private func wakeSleepers() {
-        if state.pointee.isSleptOn.pointee.exchange(0, ordering: .sequentiallyConsistent) != 0 {
-            Kernel.futexWake(state.pointee.news, .max)
-        }
+        guard state.pointee.isSleptOn.pointee.exchange(0, ordering: .sequentiallyConsistent) != 0 else { return }
+        // Against a lost wake-up: the mark may be that of a thread that has taken the events already and is about to
+        // sleep until the next ones, for which nobody would wake it without a mark. This change keeps it awake.
+        state.pointee.news.pointee.wrappingAdd(1, ordering: .sequentiallyConsistent)
+        Kernel.futexWake(state.pointee.news, .max)
     }
 
     /// Whether the memory at `place` is the context's ring.

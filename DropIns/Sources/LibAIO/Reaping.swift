@@ -189,7 +189,8 @@ struct Reaping: BitwiseCopyable {
     /// there is news already.
     private mutating func sleepsForNews(_ call: SleepingCall) -> Bool {
         let state = context.state
-        // Relaxed: it changes under the lock only.
+        // Relaxed: events change it under the lock. A thread that wakes others also changes it without; after an older
+        // value the sleep ends at once.
         let news = state.pointee.news.pointee.load(ordering: .relaxed)
         let isImminent = state.pointee.writes.hasWrites
         state.pointee.lock.unlock()
