@@ -57,7 +57,9 @@ import Testing
         #expect(error.description == "open \"/a b\": No such file or directory (ENOENT): make it")
         #expect(IOError(.fileClosed, "read", path: "f").description == "read f: the file is closed")
         #expect(IOError(.cancelled, "sleep").description == "sleep: cancelled")
-        #expect(IOError(.nameNotFound, "resolve", address: "a b").description.hasPrefix("resolve \"a b\": there is no"))
+        #expect(
+            IOError(.nameNotFound, "resolve", address: "a b").description.hasPrefix(
+                "resolve \"a b\": the host does not exist"))
     }
 
     @Test(arguments: codes)

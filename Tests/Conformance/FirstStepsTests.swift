@@ -11,6 +11,7 @@ import Testing
         try await withScratch { scratch in
             let folder = scratch.path("temporary")
             try #require(mkdir(folder, 0o700) == 0)
+            defer { rmdir(folder) }
             let before = Self.names(in: "/tmp")
             var ends = try Ends(.pipe, false)
             let reading = ends.reading

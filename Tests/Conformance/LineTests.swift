@@ -41,7 +41,7 @@ import Testing
             }
             #expect(lines == [Array("short".utf8)])
             #expect(error?.path == file.path)
-            #expect(error?.description.hasSuffix("a line is longer than the limit: that is 5 bytes") == true)
+            #expect(error?.description.hasSuffix("a line is longer than the limit: the limit is 5 bytes") == true)
             // With a limit equal to its length the line is accepted.
             var count = 0
             for try await line in file.byteLines(limit: 100_000) { count += line.count }

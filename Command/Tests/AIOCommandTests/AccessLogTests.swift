@@ -6,7 +6,8 @@ import UnitSupport
 @testable import AIOCommand
 
 /// The access log at the end of the server: what was logged before is written, and nothing afterwards.
-@Suite(.timeLimit(.minutes(10))) struct AccessLogTests {
+/// One after the other: a signal that ends one server would end those of the other cases as well.
+@Suite(.serialized, .timeLimit(.minutes(10))) struct AccessLogTests {
     private func withRuntime(_ engine: EngineKind, _ body: (IORuntime) async throws -> Void) async throws {
         var configuration = IORuntime.Configuration()
         configuration.engine = .forced(engine)
