@@ -139,7 +139,8 @@ import UnitSupport
         let outcome = try await run(["return"], ["AIO_STATS": "1"], under: [valgrind, "-q"])
         #expect(outcome.ending == Self.ending)
         #expect(
-            outcome.errors.contains("\n    engine  threads: the program runs under valgrind, which io_uring would block\n"),
+            outcome.errors.contains(
+                "\n    engine  threads: the program runs under valgrind, which io_uring would block\n"),
             "\(outcome.errors)")
     }
 
