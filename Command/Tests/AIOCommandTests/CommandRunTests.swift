@@ -3,7 +3,7 @@ import Testing
 import UnitSupport
 
 /// What the other tests rely on when they run a program.
-@Suite(.timeLimit(.minutes(1))) struct CommandRunTests {
+@Suite(.timeLimit(.minutes(10))) struct CommandRunTests {
     private let input = [UInt8](repeating: 7, count: 300_000)
 
     @Test func aProgramMayWriteMoreThanPipesHoldBeforeItReads() throws {

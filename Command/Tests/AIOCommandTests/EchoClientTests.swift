@@ -9,7 +9,7 @@ import UnitSupport
 @testable import AIOCommand
 
 /// The load generator, tested against servers that misbehave.
-@Suite(.timeLimit(.minutes(1))) struct EchoClientTests {
+@Suite(.timeLimit(.minutes(10))) struct EchoClientTests {
     /// Serves one connection on a separate thread. `answer` gets each piece that arrives; if it returns false, the
     /// connection ends.
     private func withServer<Value>(
