@@ -2,7 +2,9 @@ import Testing
 
 @Suite struct RepositoryTests {
     static let files = SourceTree.files(
-        under: ["Sources", "Tests", "Examples", "Command/Sources", "Command/Tests", "DropIns", "Benchmarks"],
+        under: [
+            "Sources", "Tests", "Examples", "Command/Sources", "Command/Tests", "DropIns", "Bridges", "Benchmarks",
+        ],
         withExtensions: ["swift", "h", "c"])
     /// Without the rules' own files, which quote violations.
     static let judged = files.filter { !$0.path.hasPrefix("Tests/RepositoryTests/") }
