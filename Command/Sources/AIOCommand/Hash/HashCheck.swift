@@ -9,27 +9,30 @@ struct HashCheck {
     func run(_ list: Path) async throws -> Int {
         let (lines, badCount) = try await read(list)
         guard !lines.isEmpty else { throw Failure("\(list): no line is in the format of sha256sum") }
+        try await output.flushing { try await hash(lines) }
+        if badCount > 0 {
+            let text = badCount == 1 ? "1 line that is" : "\(badCount) lines that are"
+            Console.complain("\(list): ignored \(text) not in the format of sha256sum")
+        }
+        return complaints.count
+    }
+
+    /// Hashes the files, and reports on each in the order of the list.
+    private func hash(_ lines: [HashLine]) async throws {
         var index = 0
         let queue = HashQueue { path, hash in
             defer { index += 1 }
             report(path, hash, lines[index].digest)
             try output.flushIfLarge()
         }
-        try await output.flushing {
-            try await withThrowingTaskGroup(of: (Int, [FileHash]).self) { group in
-                for line in lines {
-                    let status = line.name.isStandardInput ? nil : try? await FileSystem.status(of: line.name)
-                    let size = status.flatMap { $0.isRegularFile ? $0.size : nil }
-                    try await queue.add(HashedFile(path: line.name), size: size, &group)
-                }
-                try await queue.finish(&group)
+        try await withThrowingTaskGroup(of: (Int, [FileHash]).self) { group in
+            for line in lines {
+                let status = line.name.isStandardInput ? nil : try? await FileSystem.status(of: line.name)
+                let size = status.flatMap { $0.isRegularFile ? $0.size : nil }
+                try await queue.add(HashedFile(path: line.name), size: size, &group)
             }
+            try await queue.finish(&group)
         }
-        if badCount > 0 {
-            let text = badCount == 1 ? "1 line that is" : "\(badCount) lines that are"
-            Console.complain("\(list): ignored \(text) not in the format of sha256sum")
-        }
-        return complaints.count
     }
 
     private func report(_ path: Path, _ hash: FileHash, _ expected: [UInt8]) {
