@@ -4,10 +4,11 @@ import SystemPackage
 import Testing
 
 @Suite struct PathTests {
-    @Test(arguments: [
-        Array("/usr/share/x".utf8), Array("relative/x".utf8), Array("x".utf8), Array("/".utf8), Array(".".utf8),
-        Array("..".utf8), [], Array("../a b\n".utf8), [0x2f, 0xff, 0xfe, 0x80], [0xc3], (1...46) + (48...255),
-    ])
+    private static let texts = ["/usr/share/x", "relative/x", "x", "/", ".", "..", "", "../a b\n"]
+    /// Bytes that are no valid UTF-8, and every byte that a name may have.
+    private static let others: [[UInt8]] = [[0x2f, 0xff, 0xfe, 0x80], [0xc3], Array(1...46) + Array(48...255)]
+
+    @Test(arguments: texts.map { Array($0.utf8) } + others)
     func thereAndBackIsTheSamePath(_ bytes: [UInt8]) throws {
         let path = Path(bytes: bytes)
         let filePath = try FilePath(path)
