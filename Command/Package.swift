@@ -36,9 +36,15 @@ let package = Package(
         // The folder and the files that are links are the library's own tests'.
         .target(name: "CExitTestOutput", path: "Tests/CExitTestOutput"),
         .target(name: "UnitSupport", dependencies: ["CExitTestOutput"], path: "Tests/UnitSupport"),
+        // A peer for `aio bench echo`.
+        .executableTarget(
+            name: "echo-peer", dependencies: [.product(name: "AIO", package: "swift-aio")], path: "Tests/EchoServer"),
         .testTarget(
             name: "AIOCommandTests",
-            dependencies: ["AIOCommand", "UnitSupport", .product(name: "AIO", package: "swift-aio")],
+            dependencies: [
+                "AIOCommand", "UnitSupport", "echo-peer",
+                .product(name: "AIO", package: "swift-aio"),
+            ],
             swiftSettings: swiftSettings),
     ],
     swiftLanguageModes: [.v6]

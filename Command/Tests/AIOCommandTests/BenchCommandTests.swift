@@ -60,7 +60,7 @@ import UnitSupport
 
     @Test func serversAndPeersTakeTurnsAndTheFileHasTheSame() throws {
         var file = Data()
-        let peer = BenchRun.program("echo-server").path
+        let peer = BenchRun.program("echo-peer").path
         let run = try BenchRun.measuring(
             ["echo", "--connections", "1,20", "--size", "100000", "--engines", "threads", "--peer", peer]
                 + ["--json", "result"]
@@ -72,7 +72,7 @@ import UnitSupport
         for section in sections {
             let lines = try #require(section["lines"] as? [[String: Any]])
             let names = lines.compactMap { $0["contestant"] as? String }
-            #expect(names == ["epoll", "threads, IOQueue", "threads, await", "echo-server"])
+            #expect(names == ["epoll", "threads, IOQueue", "threads, await", "echo-peer"])
             #expect(lines.allSatisfy { ($0["roundTripsPerSecond"] as? Double ?? 0) > 0 })
             for name in names { #expect(run.lines.contains { $0.hasPrefix("\(name)  ") }) }
         }

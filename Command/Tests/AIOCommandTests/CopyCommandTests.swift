@@ -173,7 +173,7 @@ import UnitSupport
 
     /// The script goes on for as long as it is asked to; a seed that it prints makes the same trees again.
     @Test func randomTreesAreCopiedAndHashedAsByTheSystemsPrograms() throws {
-        let script = URL(filePath: #filePath).deletingLastPathComponent().appending(path: "../../Scripts/compare-trees")
+        let script = URL(filePath: #filePath).deletingLastPathComponent().appending(path: "../../../Scripts/compare-trees")
         try withCommandFolder { folder in
             let run = try CommandRun(
                 ["python3", script.standardized.path, "--aio", CommandRun.aio.path, "--folder", folder, "15"],
