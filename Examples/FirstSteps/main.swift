@@ -1,5 +1,5 @@
-// The README's samples under More Swift, as a program: copies /etc/hostname into a temporary file and reads it back, with
-// a task and with a queue.
+// The README's samples under More Swift, as a program: copies /etc/hostname into a temporary file and reads it back,
+// with a task and with a queue.
 import AIO
 import AIOCore
 

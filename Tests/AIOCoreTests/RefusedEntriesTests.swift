@@ -7,7 +7,8 @@ import UnitSupport
 
 /// A ring whose entries the kernel refuses to consume for a while (EAGAIN, EBUSY), and that fills up meanwhile.
 ///
-/// The refusal comes from a seccomp(2) filter of one thread. The queue then goes on with another thread, which has none.
+/// The refusal comes from a seccomp(2) filter of one thread. The queue then goes on with another thread, which has
+/// none.
 struct RefusedEntriesTests {
     private static let hasRings = (try? EngineQueue(.ioUring, EngineConfiguration(queueDepth: 1))) != nil
 
@@ -23,7 +24,7 @@ struct RefusedEntriesTests {
         let target = try queue.prepare(.poll(Descriptor(pipe.first), events: CK_POLLIN))
         queue.stage(target)
         queue.submit()
-        let fillers = try (0..<8).map { _ in try queue.prepare(.poll(Descriptor(pipe.first), events: CK_POLLIN)) }
+        let fillers = try polls(8, of: pipe, queue)
         onRefusingThread(errno) {
             for token in fillers { queue.stage(token) }
             queue.requestCancel(target)
@@ -33,21 +34,19 @@ struct RefusedEntriesTests {
         #expect(ended.map(\.token) == [target] && ended.map(\.result) == [-ECANCELED], "\(ended)")
         // The fillers wait still.
         pipe.send([1])
-        #expect(queue.wait(atLeast: fillers.count, until: hang) == fillers.count)
-        #expect(queue.drain().map(\.completion.result) == fillers.map { _ in Int32(CK_POLLIN) })
+        expectAllEnd(fillers, queue)
     }
 
     @Test(.enabled(if: hasRings, "no io_uring"), arguments: [EAGAIN, EBUSY])
     func anOperationWithoutRoomIsExecutedLater(_ errno: Int32) throws {
         let queue = try Self.makeQueue()
         let pipe = DescriptorPair.pipe()
-        let tokens = try (0..<16).map { _ in try queue.prepare(.poll(Descriptor(pipe.first), events: CK_POLLIN)) }
+        let tokens = try polls(16, of: pipe, queue)
         onRefusingThread(errno) { for token in tokens { queue.stage(token) } }
         queue.turn()
         #expect(queue.drain().isEmpty)
         pipe.send([1])
-        #expect(queue.wait(atLeast: tokens.count, until: hang) == tokens.count)
-        #expect(queue.drain().map(\.completion.result) == tokens.map { _ in Int32(CK_POLLIN) })
+        expectAllEnd(tokens, queue)
     }
 
     /// Work for a worker makes the engine arm its wake-up, which has no room either.
@@ -55,7 +54,7 @@ struct RefusedEntriesTests {
     func aWakeUpWithoutRoomIsArmedLater(_ errno: Int32) throws {
         let queue = try Self.makeQueue()
         let pipe = DescriptorPair.pipe()
-        let polls = try (0..<8).map { _ in try queue.prepare(.poll(Descriptor(pipe.first), events: CK_POLLIN)) }
+        let polls = try self.polls(8, of: pipe, queue)
         // A ring has no such operation.
         let call = BlockingCall(.fcntl, Int(pipe.first), Int(F_GETFD))
         let work = try queue.prepare(.call(call))
@@ -66,7 +65,17 @@ struct RefusedEntriesTests {
         #expect(queue.wait(atLeast: 1, until: hang) == 1)
         #expect(queue.drain().map(\.completion.token) == [work])
         pipe.send([1])
+        expectAllEnd(polls, queue)
+    }
+
+    private func polls(_ count: Int, of pipe: DescriptorPair, _ queue: TestedQueue) throws -> [Token] {
+        try (0..<count).map { _ in try queue.prepare(.poll(Descriptor(pipe.first), events: CK_POLLIN)) }
+    }
+
+    /// The pipe has become readable: all of them end.
+    private func expectAllEnd(_ polls: [Token], _ queue: TestedQueue) {
         #expect(queue.wait(atLeast: polls.count, until: hang) == polls.count)
+        #expect(queue.drain().map(\.completion.result) == polls.map { _ in Int32(CK_POLLIN) })
     }
 
     /// When a wait has taken so long that it would never end.

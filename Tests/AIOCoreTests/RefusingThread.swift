@@ -12,7 +12,7 @@ func onRefusingThread(_ errno: Int32, _ body: @escaping @Sendable () -> Void) {
     }.join()
 }
 
-/// By a seccomp(2) filter, which a thread cannot remove, and which its process outlives.
+/// Installs a seccomp(2) filter for the calling thread alone. It cannot be removed, and ends with the thread.
 private func refuseRingEntries(with errno: Int32) {
     // struct sock_filter: load the number of the system call; skip one if it is not io_uring_enter; SECCOMP_RET_ERRNO;
     // SECCOMP_RET_ALLOW.

@@ -282,11 +282,7 @@ import UnitSupport
     /// The thread that drives the engine also serves cancels, deadlines and all other work.
     @Test func withoutThreadsRemoteWorkWaitsForOne() async {
         await #expect(processExitsWith: .success) {
-            // Ends a process that hangs.
-            alarm(300)
-            limitThreads(to: 0)
-            let pool = TestedPool(capacity: 3)
-            pool.pool.startFirst()
+            let pool = poolWithoutThreads(capacity: 3)
             let pipe = DescriptorPair.pipe()
             var remote = Descriptor(pipe.first, kind: .direct)
             remote.backing = .remote
@@ -309,11 +305,7 @@ import UnitSupport
 
     @Test func withoutThreadsAFutexWaitEndsOnceItsWordHasChanged() async {
         await #expect(processExitsWith: .success) {
-            // Ends a process that hangs.
-            alarm(300)
-            limitThreads(to: 0)
-            let pool = TestedPool(capacity: 3)
-            pool.pool.startFirst()
+            let pool = poolWithoutThreads(capacity: 3)
             let word = UnsafeMutablePointer<UInt32>.allocate(capacity: 1)
             word.initialize(to: 1)
             var cancels = FutexCancels(capacity: 3)
@@ -339,6 +331,15 @@ import UnitSupport
             #expect(pool.pool.threadCount == 1)
         }
     }
+}
+
+/// In a process that cannot start threads, and that ends if it hangs.
+private func poolWithoutThreads(capacity: Int) -> TestedPool {
+    alarm(300)
+    limitThreads(to: 0)
+    let pool = TestedPool(capacity: capacity)
+    pool.pool.startFirst()
+    return pool
 }
 
 /// Limits the threads that this process can start, by the number that its user has. The limit does not apply to root,

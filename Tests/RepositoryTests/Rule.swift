@@ -56,6 +56,11 @@ struct Rule: Sendable, CustomTestStringConvertible {
             pattern: #"\b(?:TODO|FIXME|XXX|HACK)\b(?!\(#[0-9]+\))"#,
             broken: "// FIXME: later", kept: "// FIXME(#12): later"),
         Rule(
+            name: "a comment fits in 120 columns, which swift-format does not check",
+            applies: { $0.isSwift },
+            pattern: #"^(?=.{121})\s*//"#,
+            broken: "    /// " + String(repeating: "word ", count: 23), kept: "    /// A short line."),
+        Rule(
             name: "no name begins with an underscore",
             applies: { $0.isSwift },
             pattern: code + #"\b(?:func|var|let|struct|class|enum|case|protocol|actor|typealias)\s+`?_\w"#,

@@ -23,6 +23,13 @@ public final class TemporaryFile: Sendable {
     }
 }
 
+/// Makes a directory with a unique name, which the caller removes. nil if that fails; then errno says why.
+public func newDirectory(in parent: String) -> String? {
+    var template = Array("\(parent)/swift-aio-XXXXXX".utf8CString)
+    guard mkdtemp(&template) != nil else { return nil }
+    return String(decoding: template.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
+}
+
 /// A directory, removed with its files when dropped.
 public final class TemporaryDirectory: Sendable {
     public let path: String
@@ -30,9 +37,8 @@ public final class TemporaryDirectory: Sendable {
     static var parent: String { getenv("AIO_TEST_DIRECTORY").map { String(cString: $0) } ?? "/var/tmp" }
 
     public init() {
-        var template = Array("\(Self.parent)/aio-unit-XXXXXX".utf8CString)
-        precondition(mkdtemp(&template) != nil, "mkdtemp: errno \(errno)")
-        path = String(decoding: template.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
+        guard let made = newDirectory(in: Self.parent) else { preconditionFailure("mkdtemp: errno \(errno)") }
+        path = made
     }
 
     deinit {

@@ -5,8 +5,8 @@ import Foundation
 import NIOCore
 import Testing
 
-/// A program may use Foundation, SwiftNIO and swift-crypto beside the library. Documentation/Names.md lists the names that
-/// it then has to qualify; that this file compiles is the test.
+/// A program may use Foundation, SwiftNIO and swift-crypto beside the library. Documentation/Names.md lists the names
+/// that it then has to qualify; that this file compiles is the test.
 struct NamesTests {
     @Test func aProgramWithCryptoNIOAndFoundationBesideTheLibraryCompiles() async throws {
         let (reader, writer) = try await AIO.Pipe.make()

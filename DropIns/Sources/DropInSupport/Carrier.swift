@@ -77,8 +77,8 @@ public final class Carrier<Record: CarriedOperation>: LoopClient, @unchecked Sen
     }
 
     /// Holds the open file of an operation that is about to be accepted, until `release`, so that the operation reaches
-    /// this file whatever happens to the number. Without a place for a hold the operation keeps its number. False if the
-    /// number has been closed.
+    /// this file whatever happens to the number. Without a place for a hold the operation keeps its number. False if
+    /// the number has been closed.
     public func hold(_ operation: inout Operation, _ file: FileIdentity, isHeld: inout Bool) -> Bool {
         guard !isHeld else { return true }
         switch hold(operation, file) {

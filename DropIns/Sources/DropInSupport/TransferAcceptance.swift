@@ -26,12 +26,12 @@ public struct TransferAcceptance {
         case file
         /// Hands it over, or attempts it once if the file is open with O_NONBLOCK.
         case stream(isNonBlocking: Bool)
-        /// The file is a directory or another one that has no data.
+        /// The file is a directory or another file without data.
         case other
     }
 
-    /// The result of a read that the page cache serves in the call. nil if the transfer is to be accepted. The
-    /// descriptor has not been classified: mostly it is a buffered file, as it is assumed to be.
+    /// The result of a read that the page cache serves in the call; nil if the transfer is to be accepted. The
+    /// descriptor has not been classified yet and is assumed to be a buffered file, the most frequent kind.
     @inline(__always)
     public static func served(
         _ transfer: Transfer, byteCount: Int, _ openFlags: OpenFlags, _ guess: borrowing CacheGuess
@@ -45,8 +45,8 @@ public struct TransferAcceptance {
         self.openFlags = openFlags
     }
 
-    /// Decides what becomes of a transfer that the page cache did not serve. Operations on the file may have a hold of it
-    /// with `carrier`, which this one joins.
+    /// Decides what becomes of a transfer that the page cache did not serve. Operations on the file may have a hold of
+    /// it with `carrier`, which this one joins.
     public mutating func decide<Record>(joining carrier: Carrier<Record>?) -> Decision {
         transfer.form.insert(.cacheMissed)
         identify(joining: carrier)

@@ -208,8 +208,8 @@ extension Context {
     }
 
     /// Begins a transfer that will be handed over: counts it among those that io_getevents may wait for (see
-    /// `Reaping.wanted`), and a buffered write among those that syncs wait for. Called before its turn can come, since it
-    /// may complete then.
+    /// `Reaping.wanted`), and a buffered write among those that syncs wait for. Called before its turn can come, since
+    /// it may complete then.
     func begin(transfer record: UnsafeMutablePointer<Record>) {
         let isQuick = record.pointee.operation.isBufferedWrite
         state.pointee.lock.lock()
@@ -264,7 +264,7 @@ extension Context {
         if isCancelled {
             complete(record, -Int(ECANCELED), .engine)
         } else if !isCancellable {
-            // An append, without the lock: where no thread is to be had, this thread makes and completes it.
+            // An append, without the lock: if no worker can be started, this thread executes and completes it here.
             loop.carry(record)
         }
     }

@@ -26,8 +26,8 @@ struct KernelProbe: ~Copyable {
 
     /// Carries out a transfer that must not wait, on a stream or, through the page cache, on a file.
     ///
-    /// Its event is there at once, unless the driver completes it later all the same (AF_ALG does). Then only the caller
-    /// waits, with a context of its own: others make a new one.
+    /// Its event is normally available at once. A driver may still complete the transfer later (AF_ALG does). Then only
+    /// this caller waits: it keeps the context, and other callers create a new one.
     borrowing func attempt(_ block: ck_iocb) -> Answer {
         lock.lock()
         guard makeContext() else {

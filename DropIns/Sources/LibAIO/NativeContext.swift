@@ -124,8 +124,8 @@ extension Context {
         state.pointee.native.pointee.waiters.wrappingSubtract(1, ordering: .sequentiallyConsistent)
     }
 
-    /// Removes the markers among events that this thread took in the kernel, in place. Returns how many events are left.
-    /// For a thread inside the context.
+    /// Removes the markers among events that this thread took in the kernel, in place. Returns how many events are
+    /// left. For a thread inside the context.
     ///
     /// Whether the other events were taken before the switch, or after it and are therefore in `outstandingCount`, is
     /// unknown. So that count may remain too high by as many.
@@ -211,7 +211,7 @@ extension Context {
             let count = counts.pointee.submitters.load(ordering: .sequentiallyConsistent)
             guard count > 0 else { break }
             let now = Kernel.now()
-            // As many stayed the last time: presumably these are the same.
+            // The same number stayed the last time, so these are presumably the same threads.
             guard count > state.pointee.stayingSubmitters, now < deadline ?? .never else {
                 state.pointee.stayingSubmitters = count
                 return false

@@ -189,8 +189,8 @@ struct Reaping: BitwiseCopyable {
     /// there is news already.
     private mutating func sleepsForNews(_ call: SleepingCall) -> Bool {
         let state = context.state
-        // Relaxed: events change it under the lock. A thread that wakes others also changes it without; after an older
-        // value the sleep ends at once.
+        // Relaxed: events change it under the lock, and a waking thread once more without the lock. If this load misses
+        // that change, the sleep ends at once.
         let news = state.pointee.news.pointee.load(ordering: .relaxed)
         let isImminent = state.pointee.writes.hasWrites
         state.pointee.lock.unlock()

@@ -21,7 +21,7 @@ public final class File: Sendable {
     /// sync proves nothing.
     let syncFailure = Atomic<Int32>(0)
     let sharedSync = SharedSync()
-    /// Held by whoever moves the position of the open file, or takes it from there.
+    /// Serializes the operations that move the position of the open file, or read it.
     let position = Guarded<Void>(())
 
     init(_ descriptor: Descriptor, path: Path?, runtime: IORuntime) {

@@ -63,8 +63,7 @@ private final class Append: BlockingWork, @unchecked Sendable {
     }
 
     override func run() -> Int {
-        // Waiting for the lock costs no worker more than the write would: the kernel's own lock of the file admits one
-        // append at a time.
+        // Held during the write. This costs no concurrency: the kernel's inode lock admits one append at a time.
         file.position.withLock { _ in
             guard !bytes.isEmpty else { return note(Kernel.lseek(number, 0, CK_SEEK_END), count: 0) }
             var vector = iovec(iov_base: UnsafeMutableRawPointer(mutating: bytes.baseAddress), iov_len: bytes.count)
@@ -86,7 +85,8 @@ private final class Append: BlockingWork, @unchecked Sendable {
     }
 }
 
-/// Moves the position of an open file, for an answer that has nothing to do with the position.
+/// lseek(2) with SEEK_DATA or SEEK_HOLE, which returns an offset and moves the position of the open file as a side
+/// effect.
 final class PositionSeek: BlockingWork, @unchecked Sendable {
     // @unchecked: as BlockingWork says.
     private let file: File

@@ -39,8 +39,9 @@ public final class DatagramSocket: Socket {
     }
 
     /// A socket with a peer: it sends to `address` by default, and receives only from there. `local` is the source
-    /// address, of which a Unix-domain path stays after a success and not after an error. Errors that the network reports for a datagram are thrown by a later call (`connectionRefused`). Kernel
-    /// calls: socket(2), bind(2), connect(2).
+    /// address. A Unix-domain `local` path stays after a success, and is removed after an error. Errors that the
+    /// network reports for a datagram are thrown by a later call (`connectionRefused`). Kernel calls: socket(2),
+    /// bind(2), connect(2).
     public static func connect(
         to address: SocketAddress, from local: SocketAddress? = nil, runtime: IORuntime = .shared,
         deadline: Deadline = .never

@@ -15,8 +15,8 @@ struct SocketFile: Hashable, Sendable {
         (major, minor) = status.device
     }
 
-    /// The socket that bind(2) has just created at a path. This is not cancelled, because the path is to be removed if a
-    /// later step fails. After an error there is no path.
+    /// The socket that bind(2) has just created at a path. This is not cancelled, because the path is to be removed if
+    /// a later step fails. After an error there is no path.
     static func created(at path: Path, _ runtime: IORuntime) async throws(IOError) -> SocketFile {
         let inspection = SocketFileInspection(path)
         let (result, refusal) = await runtime.performToTheEnd(inspection, "statx")

@@ -14,8 +14,8 @@ public final class IOQueue {
         public var queueDepth = 256
         /// The maximum number of worker threads.
         public var workerLimit = 64
-        /// As ``IORuntime/Configuration/readsAhead``. A thread that waits in the queue then executes the oldest read itself,
-        /// unless the queue's descriptor is exported.
+        /// As ``IORuntime/Configuration/readsAhead``. A thread that waits in the queue then executes the oldest read
+        /// itself, unless the queue's descriptor is exported.
         public var readsAhead = false
 
         public init() {}

@@ -26,9 +26,9 @@ public final class IORuntime: Sendable {
         /// The maximum number of worker threads of a loop for blocking calls. As many again may serve calls that wait
         /// for another party, such as the open of a FIFO.
         public var workerLimit = 64
-        /// Whether buffered reads that miss the page cache are served by readahead(2) instead of by workers, as the engine
-        /// `readahead` serves them, on any engine but `io_uring`. With `linux-aio`, direct and buffered reads then both
-        /// need no thread each.
+        /// Whether buffered reads that miss the page cache are served by readahead(2) instead of by workers, as the
+        /// engine `readahead` serves them, on any engine but `io_uring`. With `linux-aio`, direct and buffered reads
+        /// then both need no thread each.
         public var readsAhead = false
         public var atLimit = AtLimit.wait
         /// Whether operations that may not need to wait are attempted on the calling thread first: reads from the page

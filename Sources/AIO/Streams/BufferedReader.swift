@@ -70,8 +70,8 @@ public final class BufferedReader {
     }
 
     /// Reads up to and including the next `delimiter`; without one, up to the end. nil at the end. Throws `lineTooLong`
-    /// if that is more than `limit` bytes; none of them are then consumed. The buffer has to hold them, so a limit above
-    /// 16 MiB is 16 MiB.
+    /// if that is more than `limit` bytes; none of them are then consumed. The buffer has to hold them, so a limit
+    /// above 16 MiB is 16 MiB.
     public func read(
         until delimiter: UInt8, limit: Int = 1 << 20, deadline: Deadline = .never
     ) async throws(IOError) -> [UInt8]? {
@@ -87,8 +87,8 @@ public final class BufferedReader {
         }
     }
 
-    /// Returns the next `count` bytes (at most 16 MiB) without consuming them; fewer if the end comes first. Reads until
-    /// the buffer holds them.
+    /// Returns the next `count` bytes (at most 16 MiB) without consuming them; fewer if the end comes first. Reads
+    /// until the buffer holds them.
     public func peek(upTo count: Int, deadline: Deadline = .never) async throws(IOError) -> [UInt8] {
         try begin(count, deadline)
         defer { isBusy = false }

@@ -32,8 +32,8 @@ extension File {
     /// the loop asks for the next chunk, so nothing is lost when the loop exits; a chunk is what one read returned.
     ///
     /// When the loop exits, the reads in flight are cancelled and return their buffers; `close` waits for them. When
-    /// the task is cancelled or `deadline` passes, they have completed before `next` throws. The deadline is that of the
-    /// whole sequence. For direct I/O, `size` and the range must be aligned.
+    /// the task is cancelled or `deadline` passes, they have completed before `next` throws. The deadline is that of
+    /// the whole sequence. For direct I/O, `size` and the range must be aligned.
     ///
     /// - Throws: `cancelled`, since the end of the loop would look like the end of the file; `deadlineExceeded`; the
     ///   other errors of `read`; and `invalidArgument` for an invalid size or range.
@@ -48,8 +48,8 @@ extension ReadableStream {
     /// Reads the stream in chunks of at most `size` bytes (1 to 16 MiB), each the result of one read.
     ///
     /// The stream is read only when the loop asks for the next chunk, so nothing is lost when the loop exits. While it
-    /// waits, the sequence holds one buffer of the runtime's pool. The sequence ends with the stream. `deadline` is that
-    /// of the whole sequence.
+    /// waits, the sequence holds one buffer of the runtime's pool. The sequence ends with the stream. `deadline` is
+    /// that of the whole sequence.
     ///
     /// - Throws: `cancelled`, since the end of the loop would look like the end of the stream; `deadlineExceeded`; the
     ///   other errors of `read(into:deadline:)`; and `invalidArgument` for an invalid size.

@@ -121,9 +121,9 @@ extension File {
 }
 
 extension ReadableStream {
-    /// The lines of the stream, of at most `limit` bytes each: `chunks(deadline:).byteLines(limit:)`. A line is returned
-    /// as soon as its end has arrived. Bytes that arrived behind it belong to the sequence, and are lost when the loop
-    /// exits; use a ``BufferedReader`` to read lines and other data from one stream.
+    /// The lines of the stream, of at most `limit` bytes each: `chunks(deadline:).byteLines(limit:)`. A line is
+    /// returned as soon as its end has arrived. Bytes that arrived behind it belong to the sequence, and are lost when
+    /// the loop exits; use a ``BufferedReader`` to read lines and other data from one stream.
     public func byteLines(limit: Int = 64 << 10, deadline: Deadline = .never) -> ByteLines {
         chunks(deadline: deadline).byteLines(limit: limit)
     }

@@ -27,7 +27,7 @@ public func throwingCancellationError<Result>(
 }
 
 extension IOError {
-    /// Whether a sequence of events (changes, signals, ticks, connections) ends instead of throwing this error: the task
-    /// that iterates was cancelled. Sequences of data throw, because an end would look like the end of the file.
+    /// Whether a sequence of events (changes, signals, ticks, connections) ends instead of throwing this error: the
+    /// task that iterates was cancelled. Sequences of data throw, because an end would look like the end of the file.
     var endsEvents: Bool { code == .cancelled && Task.isCancelled }
 }

@@ -58,7 +58,7 @@ public struct CacheGuess: ~Copyable, Sendable {
         }
     }
 
-    /// Attempts are skipped for a while, whatever the last ones brought.
+    /// Skips attempts for a while, regardless of the results so far.
     borrowing func notePause() { score.store(-Self.pause, ordering: .relaxed) }
 
     /// The file system does not support non-blocking reads (EOPNOTSUPP), which does not change.

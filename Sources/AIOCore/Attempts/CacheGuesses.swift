@@ -16,7 +16,7 @@ struct CacheGuesses: ~Copyable {
     func ask(_ transfer: Transfer) -> Answer? {
         let guess = guess(transfer.descriptor.number)
         let answer = transfer.ask(guess.pointee)
-        // Not for ever: the number may come to name another file.
+        // Only for a while: the number may be reused for another file.
         if case .refused? = answer { guess.pointee.notePause() }
         return answer
     }

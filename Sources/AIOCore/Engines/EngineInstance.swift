@@ -36,7 +36,7 @@ struct EngineInstance: ~Copyable {
     @inline(__always)
     var lostErrno: Int32 { calls._withUnsafeGuaranteedRef { $0.lostErrno(place) } }
 
-    /// By its address: a closure is passed a copy of so large a value.
+    /// By address, because a closure would receive a value of this size as a copy.
     @inline(__always)
     func stage(_ operation: UnsafePointer<Operation>, _ token: Token) {
         calls._withUnsafeGuaranteedRef { $0.stage(place, operation, token) }
@@ -79,9 +79,9 @@ struct EngineInstance: ~Copyable {
 /// specializes in that subset alone: elsewhere each of their calls goes on through the conformance to `Engine`. A
 /// closure that captures nothing is specialized in both.
 ///
-/// A call costs one indirect call and nothing else because the closures are constants of a class. If they were stored in
-/// a struct, the compiler would copy the whole table, or retain the closure, for each call: the callee might overwrite
-/// them.
+/// A call costs one indirect call and nothing else because the closures are constants of a class. If they were stored
+/// in a struct, the compiler would copy the whole table, or retain the closure, for each call: the callee might
+/// overwrite them.
 private final class EngineCalls {
     typealias Place = UnsafeMutableRawPointer
 

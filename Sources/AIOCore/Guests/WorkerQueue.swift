@@ -71,7 +71,8 @@ private final class DeliveringPool<Client: LoopClient>: WorkerPool, @unchecked S
         return place
     }
 
-    /// False if there are items still, which a thread may have added that found no place: it relies on this one.
+    /// False if items are left. Another thread may have added them and found no free place among the helpers; it relies
+    /// on this one.
     private func endHelping(_ place: Int) -> Bool {
         lock.lock()
         defer { lock.unlock() }

@@ -90,8 +90,8 @@ extension Kernel {
         _ = write(eventDescriptor, &one, 8)
     }
 
-    /// Returns 0 if the descriptor is an eventfd, otherwise the errno of io_submit(2) for such a descriptor: -EBADF if it
-    /// is not open, -EINVAL if it is another file.
+    /// Returns 0 if the descriptor is an eventfd, otherwise the errno of io_submit(2) for such a descriptor: -EBADF if
+    /// it is not open, -EINVAL if it is another file.
     public static func checkEvent(_ descriptor: Int32) -> Int {
         var status = ck_statx()
         guard Kernel.status(descriptor, CK_STATX_TYPE, &status) >= 0 else { return -Int(EBADF) }

@@ -10,7 +10,8 @@ internal import CKernel
 public struct EngineQueue: ~Copyable {
     private typealias Slot = UnsafeMutablePointer<InFlightTable.Slot>
 
-    // Destroyed before `table`, since that waits for the workers.
+    // Declared before `table`: fields are destroyed in order of declaration, and the end of the engine waits for its
+    // workers.
     let engine: EngineInstance
     let table: InFlightTable
     /// Completed and not yet drained.

@@ -186,10 +186,10 @@ class WorkerPool: ThreadBody, @unchecked Sendable {
     @inline(__always)
     var isShortOfThreads: Bool { shortage.load(ordering: .relaxed) }
 
-    /// On the thread that drives the engine: retries starting threads, and with none executes one work item itself. Not
-    /// waiting or remote work, which may block that thread indefinitely, and with it cancels, deadlines and everything
-    /// else: that waits for a thread. `includingRemote`: the thread has nothing else to do. Returns whether it executed
-    /// an item.
+    /// On the thread that drives the engine: tries again to start threads. If the pool has none, it executes one work
+    /// item itself, but no waiting or remote work: that may block the thread indefinitely, and with it all cancels and
+    /// deadlines. `includingRemote` allows remote work, for a thread that serves nothing else. Returns whether it
+    /// executed an item.
     @discardableResult
     final func help(includingRemote: Bool = false) -> Bool {
         lock.lock()

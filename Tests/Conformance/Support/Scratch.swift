@@ -1,6 +1,7 @@
 import AIO
 import Glibc
 import Testing
+import UnitSupport
 
 /// A folder of one test, removed afterwards.
 struct Scratch: Sendable {
@@ -47,9 +48,7 @@ let testDirectory = getenv("AIO_TEST_DIRECTORY").map { String(cString: $0) } ?? 
 
 /// Runs `body` with a new folder in `parent`.
 func withScratch<R>(in parent: String = testDirectory, _ body: (Scratch) async throws -> R) async throws -> R {
-    var template = Array("\(parent)/swift-aio-XXXXXX".utf8CString)
-    try #require(mkdtemp(&template) != nil, "no folder in \(parent)")
-    let folder = String(decoding: template.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
+    let folder = try #require(newDirectory(in: parent), "no folder in \(parent)")
     defer { removeFolder(folder) }
     return try await body(Scratch(folder: folder))
 }

@@ -1,6 +1,7 @@
 import CKernel
 import Foundation
 import Glibc
+import UnitSupport
 
 /// The environment of this process, and the location of the repository.
 enum Environment {
@@ -55,8 +56,7 @@ enum Environment {
     }()
 
     private static func makeFolder() throws -> String {
-        var template = Array("\(diskFolder)/swift-aio-XXXXXX".utf8CString)
-        guard mkdtemp(&template) != nil else { throw Unavailable(reason: "no folder in \(diskFolder)") }
-        return String(decoding: template.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
+        guard let made = newDirectory(in: diskFolder) else { throw Unavailable(reason: "no folder in \(diskFolder)") }
+        return made
     }
 }

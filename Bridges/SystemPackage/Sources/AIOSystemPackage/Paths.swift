@@ -15,9 +15,9 @@ extension Path {
 extension FilePath {
     /// The same path, with the bytes of its names, also where they are not valid UTF-8.
     ///
-    /// A `FilePath` has no superfluous slashes: it drops repeated ones, and the one at the end. (A slash at the end of a
-    /// `Path` makes some calls follow a symbolic link that the path names.) Apart from these, converting back gives an
-    /// equal `Path`.
+    /// A `FilePath` has no superfluous slashes: it drops repeated ones, and the one at the end. (A slash at the end of
+    /// a `Path` makes some calls follow a symbolic link that the path names.) Apart from these, converting back gives
+    /// an equal `Path`.
     ///
     /// - Throws: `invalidArgument` if the path contains a NUL byte, at which a `FilePath` would end.
     public init(_ path: Path) throws(IOError) {

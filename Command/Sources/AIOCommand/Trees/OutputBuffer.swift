@@ -15,8 +15,8 @@ final class OutputBuffer {
 
     func flushIfLarge() throws(Failure) { if bytes.count > 65536 { try flush() } }
 
-    /// Runs `body`, and writes what it has added also when it throws.
-    // Not inlined: the optimizer of Swift 6.3.1 crashes when it splits a coroutine with a task group in this `do`.
+    /// Runs `body`, and then writes what it has added, even if it throws.
+    // Not inlined: the optimizer of Swift 6.3.1 crashes (signal 11) if it inlines this into a caller with a task group.
     @inline(never)
     func flushing(_ body: () async throws -> Void) async throws {
         do { try await body() } catch {

@@ -203,7 +203,8 @@ struct StatisticsCells: BitwiseCopyable {
     /// PATH_MAX.
     private static var pathSize: Int { 4096 }
 
-    /// The memory in which the summary is composed, and the name of its file: none can be allocated in a signal handler.
+    /// The memory in which the summary is composed, and the name of its file: none can be allocated in a signal
+    /// handler.
     var text: UnsafeMutableBufferPointer<UInt8> { bytes(at: 0, Self.textSize) }
     var path: UnsafeMutableBufferPointer<UInt8> { bytes(at: Self.textSize, Self.pathSize) }
 

@@ -130,8 +130,8 @@ private func absolutePath(_ path: UnsafePointer<CChar>) -> UnsafeMutablePointer<
 }
 
 /// Called when the process ends by exit(3) or _exit(2). Writes the summary if one is requested and the library was
-/// used. It takes no lock, allocates nothing and calls what is async-signal-safe alone: _exit(2) may be called anywhere,
-/// also in a signal handler.
+/// used. It takes no lock, allocates nothing and calls what is async-signal-safe alone: _exit(2) may be called
+/// anywhere, also in a signal handler.
 @c(drop_in_process_ends)
 func processEnds() {
     let destination = UnsafeMutablePointer<Destination>(bitPattern: destinationAddress.load(ordering: .relaxed))

@@ -4,8 +4,8 @@ internal import CKernel
 /// descriptors wait in an epoll, and everything else goes to a bounded pool of workers.
 ///
 /// Two services can replace the workers for one class of operation each (`ThreadsServices`): `LinuxAIOService` and
-/// `ReadaheadService`. With one of them this is the engine `linux-aio` or `readahead`. A service takes an operation, and
-/// returns it through `Outlets`, either completed or for a worker.
+/// `ReadaheadService`. With one of them this is the engine `linux-aio` or `readahead`. A service takes an operation,
+/// and returns it through `Outlets`, either completed or for a worker.
 struct ThreadsEngine: ~Copyable, Engine {
     let kind: EngineKind
     var epoll: OwnedEpoll

@@ -43,7 +43,7 @@ extension ThreadsEngine {
 
     /// nil if the page cache is not asked.
     private func ask(_ transfer: Transfer) -> Answer? {
-        // A transfer that may not wait says nothing of the pages that it lacks, and a worker could do no better.
+        // The attempt is the whole operation if the transfer must not wait, so no guess may skip it.
         guard transfer.flags.contains(.noWait) else { return guesses.ask(transfer) }
         return transfer.mayBeAsked() ? transfer.ask() : nil
     }

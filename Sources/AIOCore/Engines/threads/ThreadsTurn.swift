@@ -1,7 +1,7 @@
 internal import CKernel
 
-/// One turn of `threads`: hands over what is staged, waits, and collects. A turn of a service encloses the turn without
-/// it: Linux AIO, readahead, the engine's own.
+/// One turn of `threads`: submits what is staged, waits, and collects completions. The turns are nested: Linux AIO
+/// encloses readahead, which encloses the turn without services.
 extension ThreadsEngine {
     mutating func enter(atLeast count: Int, until deadline: Nanoseconds) {
         guard linuxAIO != nil else { return takeReadaheadTurn(atLeast: count, until: deadline) }

@@ -44,7 +44,7 @@ struct LinuxAIOService: ~Copyable {
 
     /// Takes the operation if it is for the kernel, and a context exists. False if `threads` keeps it.
     mutating func take(_ operation: Operation, _ token: Token, _ epoll: borrowing OwnedEpoll) -> Bool {
-        // The control block of a poll takes a system call.
+        // Checked first, since encoding a poll takes a system call.
         guard !takesTransfersAlone || operation.transfer != nil, let block = ck_iocb(operation), hasContext(epoll)
         else { return false }
         context?.add(operation, token, block)
