@@ -18,6 +18,19 @@ public final class IOLoop: TaskExecutor, Sendable, CustomStringConvertible {
         tasks.attach(self)
     }
 
+    /// A loop that the calling thread drives, by `turn`. For simulations.
+    package init(
+        byHand queue: consuming EngineQueue, _ settings: EngineConfiguration, _ configuration: IORuntime.Configuration
+    ) {
+        tasks = LoopTasks(configuration)
+        atLimit = configuration.atLimit
+        core = Loop(byHand: queue, settings, tasks)
+        tasks.attach(self)
+    }
+
+    /// One round of a loop that is driven by hand. False once the loop has ended.
+    package func turn() -> Bool { core.turn() }
+
     public var description: String { "IOLoop(\(core.engineKind), queueDepth \(core.queueDepth))" }
 
     /// The number of operations in flight; read from another thread, it may be slightly out of date.

@@ -7,8 +7,22 @@ internal import Synchronization
 /// `shutdown` is shut down in the background.
 public final class IORuntime: Sendable {
     /// The runtime with the default configuration: one loop, the best available engine (or AIO_ENGINE's), the default
-    /// limits. Created on first use.
-    public static let shared = IORuntime()
+    /// limits. Created on first use. In a simulation, the simulated runtime.
+    public static var shared: IORuntime {
+        // Relaxed: `simulate` is called before the first simulation begins, which alone needs to see it.
+        if isSimulating.load(ordering: .relaxed), let simulated = simulated.withLock({ $0 })?() { return simulated }
+        return processWide
+    }
+
+    private static let processWide = IORuntime()
+    private static let isSimulating = Atomic<Bool>(false)
+    private static let simulated = Guarded<(@Sendable () -> IORuntime?)?>(nil)
+
+    /// Has `shared` be what `current` returns, unless that is nil.
+    package static func simulate(_ current: @escaping @Sendable () -> IORuntime?) {
+        simulated.withLock { $0 = current }
+        isSimulating.store(true, ordering: .relaxed)
+    }
 
     /// The engine, the limits and the log of a runtime.
     public struct Configuration: Sendable {
@@ -74,6 +88,16 @@ public final class IORuntime: Sendable {
     public init(_ configuration: Configuration = Configuration()) throws(IOError) {
         (selection, loops) = try Self.start(configuration)
         self.configuration = configuration
+        buffers = BufferPool(atLimit: configuration.atLimit)
+        nameLookups = NameLookups(workerLimit: configuration.workerLimit)
+        failure = nil
+    }
+
+    /// A runtime over a loop that is driven by hand. For simulations.
+    package init(_ configuration: Configuration, over loop: IOLoop) {
+        self.configuration = configuration
+        selection = EngineSelection(engine: loop.core.engineKind, reason: "simulated")
+        loops = [loop]
         buffers = BufferPool(atLimit: configuration.atLimit)
         nameLookups = NameLookups(workerLimit: configuration.workerLimit)
         failure = nil

@@ -39,7 +39,21 @@ public struct EngineQueue: ~Copyable {
         guard configuration.isInRange else {
             throw EngineFailure(engine: kind, step: .configuration, errno: EINVAL)
         }
-        engine = try EngineInstance(kind, configuration)
+        self.init(try EngineInstance(kind, configuration), configuration)
+    }
+
+    /// A queue over an engine from outside, such as a simulation's. `kind` is what errors name, and whose retry policy
+    /// applies. The configuration is in range.
+    package init<Kind: Engine & ~Copyable>(
+        _ engine: consuming Kind, as kind: EngineKind, _ configuration: EngineConfiguration
+    ) {
+        precondition(configuration.isInRange)
+        self.init(EngineInstance(kind, engine), configuration)
+    }
+
+    private init(_ engine: consuming EngineInstance, _ configuration: EngineConfiguration) {
+        let kind = engine.kind
+        self.engine = engine
         retries = RetryPolicy(kind)
         issuer = Issuer(isFixed: configuration.hasDedicatedThread)
         table = InFlightTable(capacity: configuration.queueDepth, waitingCapacity: configuration.waitingLimit)
