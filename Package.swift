@@ -10,6 +10,7 @@ let package = Package(
     products: [
         .library(name: "AIO", targets: ["AIO"]),
         .library(name: "AIOCore", targets: ["AIOCore"]),
+        .library(name: "AIOSimulation", targets: ["AIOSimulation"]),
     ],
     traits: [
         .trait(name: "Embedded", description: "Compile AIOCore as Embedded Swift: no runtime, libc alone.")
@@ -20,6 +21,9 @@ let package = Package(
         .target(
             name: "AIO", dependencies: ["AIOCore", "CKernel"],
             // An async function runs where its caller stands: a cached read changes no thread.
+            swiftSettings: [.enableUpcomingFeature("NonisolatedNonsendingByDefault")]),
+        .target(
+            name: "AIOSimulation", dependencies: ["AIO", "AIOCore", "CKernel"],
             swiftSettings: [.enableUpcomingFeature("NonisolatedNonsendingByDefault")]),
 
         .executableTarget(name: "first-steps", dependencies: ["AIO", "AIOCore"], path: "Examples/FirstSteps"),
@@ -40,6 +44,9 @@ let package = Package(
             name: "replace-loop", dependencies: ["AIO"], path: "Tests/ReplaceLoop",
             swiftSettings: [.enableUpcomingFeature("NonisolatedNonsendingByDefault")]),
         .testTarget(name: "AIOCoreTests", dependencies: ["AIOCore", "CKernel", "UnitSupport"]),
+        .testTarget(
+            name: "AIOSimulationTests", dependencies: ["AIOSimulation", "AIO", "AIOCore", "CKernel", "UnitSupport"],
+            swiftSettings: [.enableUpcomingFeature("NonisolatedNonsendingByDefault")]),
         .testTarget(
             name: "AIOTests", dependencies: ["AIO", "AIOCore", "CKernel", "UnitSupport"],
             swiftSettings: [.enableUpcomingFeature("NonisolatedNonsendingByDefault")]),
