@@ -31,6 +31,12 @@ public final class IOLoop: TaskExecutor, Sendable, CustomStringConvertible {
     /// One round of a loop that is driven by hand. False once the loop has ended.
     package func turn() -> Bool { core.turn() }
 
+    /// Changes with every operation that a loop driven by hand stages or delivers.
+    package var progress: UInt { core.progress }
+
+    /// When `turn` must be called for deadlines; `.never` without any.
+    package var nextDeadline: Nanoseconds { core.nextDeadline }
+
     public var description: String { "IOLoop(\(core.engineKind), queueDepth \(core.queueDepth))" }
 
     /// The number of operations in flight; read from another thread, it may be slightly out of date.
@@ -167,7 +173,7 @@ public final class IOLoop: TaskExecutor, Sendable, CustomStringConvertible {
 
     // MARK: Shutdown
 
-    func beginShutdown(_ mode: IORuntime.ShutdownMode, whenEnded: @escaping @Sendable () -> Void) {
+    package func beginShutdown(_ mode: IORuntime.ShutdownMode, whenEnded: @escaping @Sendable () -> Void) {
         tasks.whenEnded(whenEnded)
         core.beginShutdown(cancelling: mode == .cancel)
     }

@@ -61,6 +61,19 @@ public final class Loop<Client: LoopClient>: @unchecked Sendable {
         return false
     }
 
+    /// When a loop that is driven by hand has to be turned for its deadlines; `.never` without any.
+    package var nextDeadline: Nanoseconds {
+        // Relaxed: the loop's own thread sets `ended`.
+        guard phase.load(ordering: .relaxed) != Phase.ended.rawValue else { return .never }
+        return min(queue.pointee.nextDeadline, client.nextDeadline)
+    }
+
+    /// Changes whenever a loop that is driven by hand stages or delivers something.
+    package var progress: UInt {
+        guard phase.load(ordering: .relaxed) != Phase.ended.rawValue else { return .max }
+        return queue.pointee.stagedCount &+ queue.pointee.drainedCount
+    }
+
     /// Runs on the loop's thread, once the engine exists.
     init(_ queue: UnsafeMutablePointer<EngineQueue>, _ configuration: EngineConfiguration, _ client: Client) {
         self.client = client

@@ -25,6 +25,8 @@ class OpenDescription {
     func write(_ buffers: [UnsafeRawBufferPointer], at offset: Int64?, flags: UInt32) -> Int { -Int(EINVAL) }
     /// poll(2): the events that hold now, POLLERR and POLLHUP included.
     var readyEvents: UInt32 { UInt32(CK_POLLIN | CK_POLLOUT) }
+    /// Whether epoll(7) accepts it; not a regular file or a directory.
+    var isPollable: Bool { true }
     /// statx(2) with AT_EMPTY_PATH.
     func status(_ status: UnsafeMutablePointer<ck_statx>) -> Int { -Int(EINVAL) }
     /// Called when the last descriptor is closed.

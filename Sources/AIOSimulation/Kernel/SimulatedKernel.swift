@@ -16,15 +16,12 @@ package final class SimulatedKernel {
         self.world = world
     }
 
-    /// The result of a call that would block its thread. No real call returns it: the kernel itself uses the number
-    /// (ERESTARTSYS) for calls that are to be repeated. The simulated engine repeats the operation after a change.
-    static let wouldBlock = -512
-
-    /// The calls that would block are noted here, for the engine: what has to change before a repetition makes sense.
-    var blockedOn: OpenDescription?
+    /// The result of a call that would block its thread: the operation is executed again after a change.
+    static var wouldBlock: Int { KernelStandIn.wouldBlock }
 
     package func answer(_ call: SystemCall) -> Int {
-        answerFileCall(call) ?? answerStreamCall(call) ?? answerOtherCall(call)
+        answerEpollCall(call) ?? answerTemporary(call) ?? answerFileCall(call) ?? answerStreamCall(call)
+            ?? answerOtherCall(call)
     }
 
     /// A call that no family knows.

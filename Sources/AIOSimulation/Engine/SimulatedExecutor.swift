@@ -1,0 +1,36 @@
+internal import AIOCore
+
+/// Where the tasks of a simulated host run: on the simulation's thread, in an order that the seed chooses.
+final class SimulatedExecutor: TaskExecutor, @unchecked Sendable {
+    // @unchecked: the simulation's thread alone uses `jobs`. A job from another thread is refused (`enqueue`).
+
+    private let world: World
+    private unowned let host: SimulatedHost
+    private var jobs: [UnownedJob] = []
+
+    init(_ world: World, _ host: SimulatedHost) {
+        self.world = world
+        self.host = host
+    }
+
+    var hasJobs: Bool { !jobs.isEmpty }
+
+    func enqueue(_ job: consuming ExecutorJob) { add(UnownedJob(job)) }
+
+    func add(_ job: UnownedJob) {
+        // A task of the simulation was resumed by a thread that is not the simulation's.
+        guard host.driver.isCurrent else { return host.driver.addForeign(job, host) }
+        jobs.append(job)
+    }
+
+    func add(_ job: UnownedJob, after delay: Nanoseconds) {
+        world.schedule(after: delay) { [weak self] in self?.jobs.append(job) }
+    }
+
+    /// Runs one of the jobs that are ready.
+    func runOne() {
+        let index = world.random.below(jobs.count)
+        let job = jobs.remove(at: index)
+        job.runSynchronously(on: asUnownedTaskExecutor())
+    }
+}

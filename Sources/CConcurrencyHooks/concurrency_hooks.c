@@ -1,0 +1,57 @@
+#include "concurrency_hooks.h"
+
+#include <time.h>
+
+#define SWIFT_CC __attribute__((swiftcall))
+
+typedef SWIFT_CC void (*enqueue)(void *job);
+typedef SWIFT_CC void (*enqueue_delayed)(unsigned long long delay, void *job);
+typedef SWIFT_CC void (*enqueue_until)(long long seconds, long long nanoseconds, long long tolerance,
+                                       long long tolerance_nanoseconds, int clock, void *job);
+
+// The runtime's variables. Weak: a program that links another runtime has none.
+extern SWIFT_CC void (*swift_task_enqueueGlobal_hook)(void *job, enqueue original) __attribute__((weak));
+extern SWIFT_CC void (*swift_task_enqueueGlobalWithDelay_hook)(unsigned long long delay, void *job,
+                                                               enqueue_delayed original) __attribute__((weak));
+extern SWIFT_CC void (*swift_task_enqueueGlobalWithDeadline_hook)(long long seconds, long long nanoseconds,
+                                                                  long long tolerance,
+                                                                  long long tolerance_nanoseconds, int clock, void *job,
+                                                                  enqueue_until original) __attribute__((weak));
+
+static ch_take_job take_job;
+
+static SWIFT_CC void on_enqueue(void *job, enqueue original) {
+    if (!take_job(job, 0)) original(job);
+}
+
+static SWIFT_CC void on_delayed(unsigned long long delay, void *job, enqueue_delayed original) {
+    if (!take_job(job, delay)) original(delay, job);
+}
+
+// Task.sleep(for:) asks for a time of the real clock, which it has just read. The distance, rounded to milliseconds, is
+// what the program wanted: the time that has passed since is removed.
+static uint64_t distance(long long seconds, long long nanoseconds, int clock) {
+    enum { continuous_clock = 1 };
+    const long long millisecond = 1000000;
+    struct timespec now;
+    clock_gettime(clock == continuous_clock ? CLOCK_BOOTTIME : CLOCK_MONOTONIC, &now);
+    long long left = (seconds - now.tv_sec) * 1000 * millisecond + nanoseconds - now.tv_nsec + millisecond / 2;
+    return left <= 0 ? 0 : (uint64_t)(left / millisecond * millisecond);
+}
+
+static SWIFT_CC void on_deadline(long long seconds, long long nanoseconds, long long tolerance,
+                                 long long tolerance_nanoseconds, int clock, void *job, enqueue_until original) {
+    if (!take_job(job, distance(seconds, nanoseconds, clock)))
+        original(seconds, nanoseconds, tolerance, tolerance_nanoseconds, clock, job);
+}
+
+bool ch_install(ch_take_job take) {
+    if (!&swift_task_enqueueGlobal_hook || !&swift_task_enqueueGlobalWithDelay_hook ||
+        !&swift_task_enqueueGlobalWithDeadline_hook)
+        return false;
+    take_job = take;
+    swift_task_enqueueGlobal_hook = on_enqueue;
+    swift_task_enqueueGlobalWithDelay_hook = on_delayed;
+    swift_task_enqueueGlobalWithDeadline_hook = on_deadline;
+    return true;
+}
