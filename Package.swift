@@ -24,7 +24,8 @@ let package = Package(
             swiftSettings: [.enableUpcomingFeature("NonisolatedNonsendingByDefault")]),
         .target(name: "CConcurrencyHooks"),
         .target(
-            name: "AIOSimulation", dependencies: ["AIO", "AIOCore", "CKernel", "CConcurrencyHooks"],
+            name: "AIOSimulation",
+            dependencies: ["AIO", "AIOCore", "CKernel", "CConcurrencyHooks"],
             swiftSettings: [.enableUpcomingFeature("NonisolatedNonsendingByDefault")]),
 
         .executableTarget(name: "first-steps", dependencies: ["AIO", "AIOCore"], path: "Examples/FirstSteps"),

@@ -8,21 +8,9 @@ internal import Synchronization
 public final class IORuntime: Sendable {
     /// The runtime with the default configuration: one loop, the best available engine (or AIO_ENGINE's), the default
     /// limits. Created on first use. In a simulation, the simulated runtime.
-    public static var shared: IORuntime {
-        // Relaxed: `simulate` is called before the first simulation begins, which alone needs to see it.
-        if isSimulating.load(ordering: .relaxed), let simulated = simulated.withLock({ $0 })?() { return simulated }
-        return processWide
-    }
+    public static var shared: IORuntime { RuntimeStandIn.current?.runtime() ?? processWide }
 
     private static let processWide = IORuntime()
-    private static let isSimulating = Atomic<Bool>(false)
-    private static let simulated = Guarded<(@Sendable () -> IORuntime?)?>(nil)
-
-    /// Has `shared` be what `current` returns, unless that is nil.
-    package static func simulate(_ current: @escaping @Sendable () -> IORuntime?) {
-        simulated.withLock { $0 = current }
-        isSimulating.store(true, ordering: .relaxed)
-    }
 
     /// The engine, the limits and the log of a runtime.
     public struct Configuration: Sendable {
@@ -77,7 +65,7 @@ public final class IORuntime: Sendable {
     public let loops: [IOLoop]
     let buffers: BufferPool
     let nameLookups: NameLookups
-    private let process = ProcessGuard()
+    private let process: ProcessGuard
     /// Spreads operations without a descriptor over the loops.
     private let turn = Atomic<UInt32>(0)
     /// Why there are no loops; non-nil only in `shared`.
@@ -87,6 +75,7 @@ public final class IORuntime: Sendable {
     /// descriptors run out.
     public init(_ configuration: Configuration = Configuration()) throws(IOError) {
         (selection, loops) = try Self.start(configuration)
+        process = ProcessGuard()
         self.configuration = configuration
         buffers = BufferPool(atLimit: configuration.atLimit)
         nameLookups = NameLookups(workerLimit: configuration.workerLimit)
@@ -96,6 +85,7 @@ public final class IORuntime: Sendable {
     /// A runtime over a loop that is driven by hand. For simulations.
     package init(_ configuration: Configuration, over loop: IOLoop) {
         self.configuration = configuration
+        process = ProcessGuard(forCallingThread: ())
         selection = EngineSelection(engine: loop.core.engineKind, reason: "simulated")
         loops = [loop]
         buffers = BufferPool(atLimit: configuration.atLimit)
@@ -106,6 +96,7 @@ public final class IORuntime: Sendable {
     /// For `shared`. It cannot throw, so the first operation throws the error.
     private init() {
         configuration = Configuration()
+        process = ProcessGuard()
         buffers = BufferPool(atLimit: .wait)
         nameLookups = NameLookups(workerLimit: configuration.workerLimit)
         do throws(IOError) {

@@ -31,7 +31,10 @@ enum CurrentHost {
             KernelStandIn(
                 answer: { value?.kernel.answer($0) },
                 now: { value?.world.now }))
-        IORuntime.simulate { value?.runtime }
+        RuntimeStandIn.install(
+            RuntimeStandIn(
+                runtime: { value?.runtime },
+                addresses: { _ in value == nil ? nil : .failed(EAI_NONAME) }))
         ConcurrencyHooks.install()
     }()
 }

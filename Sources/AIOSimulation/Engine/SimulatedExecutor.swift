@@ -6,7 +6,7 @@ final class SimulatedExecutor: TaskExecutor, @unchecked Sendable {
 
     private let world: World
     private unowned let host: SimulatedHost
-    private var jobs: [UnownedJob] = []
+    private var jobs: [(job: UnownedJob, isMain: Bool)] = []
 
     init(_ world: World, _ host: SimulatedHost) {
         self.world = world
@@ -17,20 +17,24 @@ final class SimulatedExecutor: TaskExecutor, @unchecked Sendable {
 
     func enqueue(_ job: consuming ExecutorJob) { add(UnownedJob(job)) }
 
-    func add(_ job: UnownedJob) {
+    /// `isMain`: the job is one of the main actor's, for which this executor stands in.
+    func add(_ job: UnownedJob, isMain: Bool = false) {
         // A task of the simulation was resumed by a thread that is not the simulation's.
         guard host.driver.isCurrent else { return host.driver.addForeign(job, host) }
-        jobs.append(job)
+        jobs.append((job, isMain))
     }
 
     func add(_ job: UnownedJob, after delay: Nanoseconds) {
-        world.schedule(after: delay) { [weak self] in self?.jobs.append(job) }
+        world.schedule(after: delay) { [weak self] in self?.jobs.append((job, false)) }
     }
 
     /// Runs one of the jobs that are ready.
     func runOne() {
-        let index = world.random.below(jobs.count)
-        let job = jobs.remove(at: index)
-        job.runSynchronously(on: asUnownedTaskExecutor())
+        let (job, isMain) = jobs.remove(at: world.random.below(jobs.count))
+        if isMain {
+            job.runSynchronously(on: MainActor.sharedUnownedExecutor)
+        } else {
+            job.runSynchronously(on: asUnownedTaskExecutor())
+        }
     }
 }
