@@ -32,6 +32,11 @@ let package = Package(
         .executableTarget(name: "echo-server", dependencies: ["AIO"], path: "Examples/EchoServer"),
         .executableTarget(name: "tcp-proxy", dependencies: ["AIO"], path: "Examples/TCPProxy"),
         .executableTarget(name: "log-writer", dependencies: ["AIO"], path: "Examples/LogWriter"),
+        .target(
+            name: "LogStore", dependencies: ["AIO"], path: "Examples/LogStore/Store",
+            swiftSettings: [.enableUpcomingFeature("NonisolatedNonsendingByDefault")]),
+        .executableTarget(
+            name: "log-store", dependencies: ["AIO", "LogStore"], path: "Examples/LogStore/Program"),
         .executableTarget(name: "dispatch-loop", dependencies: ["AIO", "AIOCore"], path: "Examples/DispatchLoop"),
 
         .target(name: "CAllocationCount", path: "Tests/CAllocationCount"),
