@@ -22,10 +22,10 @@ let package = Package(
             name: "AIO", dependencies: ["AIOCore", "CKernel"],
             // An async function runs where its caller stands: a cached read changes no thread.
             swiftSettings: [.enableUpcomingFeature("NonisolatedNonsendingByDefault")]),
-        .target(name: "CConcurrencyHooks"),
+        .target(name: "CSimulation"),
         .target(
             name: "AIOSimulation",
-            dependencies: ["AIO", "AIOCore", "CKernel", "CConcurrencyHooks"],
+            dependencies: ["AIO", "AIOCore", "CKernel", "CSimulation"],
             swiftSettings: [.enableUpcomingFeature("NonisolatedNonsendingByDefault")]),
 
         .executableTarget(name: "first-steps", dependencies: ["AIO", "AIOCore"], path: "Examples/FirstSteps"),

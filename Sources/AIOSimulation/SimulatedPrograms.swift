@@ -1,4 +1,4 @@
-internal import CConcurrencyHooks
+internal import CSimulation
 
 #if canImport(Musl)
     internal import Musl

@@ -19,18 +19,27 @@ package final class SimulatedKernel {
     /// The result of a call that would block its thread: the operation is executed again after a change.
     static var wouldBlock: Int { KernelStandIn.wouldBlock }
 
+    /// Answers a call, and notes it in the trace.
     package func answer(_ call: SystemCall) -> Int {
-        answerEpollCall(call) ?? answerTemporary(call) ?? answerFileCall(call) ?? answerStreamCall(call)
-            ?? answerOtherCall(call)
+        // Memory and identity are the process's own, and their numbers differ from run to run.
+        guard !Self.isOfProcess(call.number) else { return call.executed() }
+        guard !CallDescriptions.isOfEngine(call.number) else { return perform(call) }
+        let line = world.trace.keepsLines ? CallDescriptions.line(call, self) : ""
+        let result = perform(call)
+        world.trace.note(world.now, call.number, result)
+        world.trace.show(world.now, host, "\(line) = \(CallDescriptions.result(result))")
+        return result
     }
 
-    /// A call that no family knows.
-    private func answerOtherCall(_ call: SystemCall) -> Int {
-        switch call.number {
-        // Memory and identity are the process's own.
-        case Int(CK_NR_mmap), Int(CK_NR_madvise), Int(CK_NR_geteuid), Int(CK_NR_gettid):
-            return call.executed()
-        default: return -Int(ENOSYS)
+    private func perform(_ call: SystemCall) -> Int {
+        answerEpollCall(call) ?? answerTemporary(call) ?? answerFileCall(call) ?? answerStreamCall(call)
+            ?? -Int(ENOSYS)
+    }
+
+    private static func isOfProcess(_ number: Int) -> Bool {
+        switch number {
+        case CK_NR_mmap, CK_NR_madvise, CK_NR_geteuid, CK_NR_gettid, CK_NR_getpid, CK_NR_rt_sigprocmask: true
+        default: false
         }
     }
 
