@@ -49,7 +49,12 @@ public func simulate<Value: Sendable>(
     seed: UInt64, options: SimulationOptions = SimulationOptions(),
     _ body: @escaping @Sendable (Simulation) async throws -> Value
 ) async throws -> SimulationReport<Value> {
-    try await SimulationThread.run { try SimulationRun(seed: seed, options, body).report() }
+    let run = SimulationRun<Value>(seed: seed, options)
+    return try await withTaskCancellationHandler {
+        try await withCheckedThrowingContinuation { run.start(body, $0) }
+    } onCancel: {
+        run.requestCancel()
+    }
 }
 
 /// A running simulation, as its body sees it.

@@ -131,4 +131,23 @@ struct SimulationTests {
         #expect(try await one.result.get() == simulate(seed: 5, body).result.get())
         #expect(try await one.result.get() != simulate(seed: 6, body).result.get())
     }
+
+    @Test func theBodyHasTheCallersTaskLocalValues() async throws {
+        enum Local { @TaskLocal static var value = 0 }
+        let seen = try await Local.$value.withValue(7) {
+            try await withSimulation(seed: 1) { _ in Local.value }
+        }
+        #expect(seen == 7)
+    }
+
+    @Test func aCancelledCallerCancelsTheBody() async throws {
+        let task = Task {
+            try await withSimulation(seed: 1) { _ in
+                while !Task.isCancelled { await Task.yield() }
+                return 3
+            }
+        }
+        task.cancel()
+        #expect(try await task.value == 3)
+    }
 }

@@ -4,14 +4,17 @@ internal import Synchronization
 
 /// Drives a simulation on one thread: chooses whose turn it is, and lets time pass when nobody has anything to do.
 final class Driver: @unchecked Sendable {
-    // @unchecked: the simulation's thread alone uses it, but for `foreign` and `thread`.
+    // @unchecked: the simulation's thread alone uses it, but for the atomic properties.
 
     let world: World
     let latency: Latency
     private(set) var hosts: [SimulatedHost] = []
-    private let thread = Kernel.currentThread()
-    /// What another thread enqueued, which a simulation cannot repeat.
-    private let hasForeign = Atomic<Bool>(false)
+    /// The simulation's thread; 0 until it begins.
+    private let thread = Atomic<UInt>(0)
+    /// Whether another thread resumed a task of the simulation, which cannot be repeated.
+    private let hasForeignJob = Atomic<Bool>(false)
+    /// Whether the task that waits for the simulation was cancelled.
+    private let isCancelRequested = Atomic<Bool>(false)
     private(set) var stepCount: UInt64 = 0
 
     init(_ world: World, _ latency: Latency) {
@@ -19,13 +22,26 @@ final class Driver: @unchecked Sendable {
         self.latency = latency
     }
 
-    var isCurrent: Bool { thread == Kernel.currentThread() }
+    /// Called on the simulation's thread before everything else.
+    func begin() { thread.store(Kernel.currentThread(), ordering: .relaxed) }
 
-    func addHost(_ name: String, _ configuration: IORuntime.Configuration) throws -> SimulatedHost {
-        let host = try SimulatedHost(name, self, configuration)
+    /// Relaxed: a thread finds its own ID only if it stored it itself.
+    var isCurrent: Bool { thread.load(ordering: .relaxed) == Kernel.currentThread() }
+
+    func addHost(
+        _ name: String, _ executor: SimulatedExecutor, _ configuration: IORuntime.Configuration
+    ) throws -> SimulatedHost {
+        let host = try SimulatedHost(name, self, executor, configuration)
         hosts.append(host)
         return host
     }
+
+    /// From another thread: the job is dropped, its task never goes on, and the simulation ends with an error.
+    /// Relaxed, as below: nothing but the flag is handed over.
+    func noteForeignJob() { hasForeignJob.store(true, ordering: .relaxed) }
+
+    /// From any thread: the body is to be cancelled.
+    func requestCancel() { isCancelRequested.store(true, ordering: .relaxed) }
 
     /// Runs `body` as a host: its system calls and its clock are the host's.
     func with<R, E: Error>(_ host: SimulatedHost, _ body: () throws(E) -> R) throws(E) -> R {
@@ -33,12 +49,6 @@ final class Driver: @unchecked Sendable {
         CurrentHost.set(host)
         defer { CurrentHost.set(before) }
         return try body()
-    }
-
-    /// A job from another thread. It is dropped: the task never goes on, and the simulation ends with an error.
-    func addForeign(_ job: UnownedJob, _ host: SimulatedHost) {
-        // Relaxed: the driver looks at it again before it ends.
-        hasForeign.store(true, ordering: .relaxed)
     }
 
     /// Why a simulation cannot go on.
@@ -52,11 +62,12 @@ final class Driver: @unchecked Sendable {
         case stepLimit
     }
 
-    /// Runs until `isDone`.
-    func run(stepLimit: UInt64 = .max, until isDone: () -> Bool) -> End {
+    /// Runs until `isDone`. `cancel` is called if the simulation is to be cancelled.
+    func run(stepLimit: UInt64 = .max, cancel: () -> Void = {}, until isDone: () -> Bool) -> End {
         while !isDone() {
             if stepCount >= stepLimit { return .stepLimit }
-            if hasForeign.load(ordering: .relaxed) { return .foreignThread }
+            if hasForeignJob.load(ordering: .relaxed) { return .foreignThread }
+            if isCancelRequested.exchange(false, ordering: .relaxed) { cancel() }
             let runnable = hosts.filter(\.canRun)
             guard runnable.isEmpty else {
                 stepCount += 1

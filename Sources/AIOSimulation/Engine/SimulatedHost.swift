@@ -7,7 +7,7 @@ final class SimulatedHost {
     let world: World
     let kernel: SimulatedKernel
     unowned let driver: Driver
-    private(set) var executor: SimulatedExecutor!
+    let executor: SimulatedExecutor
     private(set) var runtime: IORuntime!
     private(set) var loop: IOLoop!
     private var work: WorkByHand!
@@ -18,12 +18,16 @@ final class SimulatedHost {
     /// Whether the runtime has been shut down, and its engine is gone.
     private(set) var isEnded = false
 
-    init(_ name: String, _ driver: Driver, _ configuration: IORuntime.Configuration) throws {
+    /// On the simulation's thread, to which the loop then belongs.
+    init(
+        _ name: String, _ driver: Driver, _ executor: SimulatedExecutor, _ configuration: IORuntime.Configuration
+    ) throws {
         self.name = name
         self.driver = driver
+        self.executor = executor
         world = driver.world
         kernel = SimulatedKernel(host: name, in: world)
-        executor = SimulatedExecutor(world, self)
+        executor.host = self
         try start(configuration)
     }
 
