@@ -10,14 +10,26 @@ package final class SimulatedKernel {
     package let host: String
     let world: World
     var descriptors = DescriptorTable()
+    package let fileSystem: SimulatedFileSystem
+    var workingDirectory: Directory
+    var umask: UInt16 = 0o022
+    /// Opens a FIFO; nil fails with ENXIO, or blocks if `blockedOn` is set. The streams set it.
+    var openFIFO: ((SpecialFile, DirectoryEntry, _ flags: UInt64) -> OpenDescription?)?
 
-    package init(host: String, in world: World) {
+    /// Without a file system, the host has a new one.
+    package init(host: String, in world: World, fileSystem: SimulatedFileSystem? = nil) {
         self.host = host
         self.world = world
+        let fileSystem = fileSystem ?? SimulatedFileSystem(in: world)
+        self.fileSystem = fileSystem
+        workingDirectory = fileSystem.root
     }
 
     /// The result of a call that would block its thread: the operation is executed again after a change.
     static var wouldBlock: Int { KernelStandIn.wouldBlock }
+
+    /// What a call that would block waits for.
+    var blockedOn: OpenDescription?
 
     /// Answers a call, and notes it in the trace.
     package func answer(_ call: SystemCall) -> Int {

@@ -21,10 +21,6 @@ extension SimulatedKernel {
             guard let timer = descriptors[call.a] as? TemporaryTimer else { return -Int(EBADF) }
             UnsafeMutablePointer<ck_itimerspec>(bitPattern: call.b)!.pointee = timer.value
             return 0
-        case CK_NR_close: return descriptors.remove(call.a)
-        case CK_NR_fcntl:
-            guard let old = descriptors[call.a] else { return -Int(EBADF) }
-            return descriptors.add(old, from: call.c)
         default: return nil
         }
     }
