@@ -52,6 +52,9 @@ let package = Package(
             swiftSettings: [.enableUpcomingFeature("NonisolatedNonsendingByDefault")]),
         .testTarget(name: "AIOCoreTests", dependencies: ["AIOCore", "CKernel", "UnitSupport"]),
         .testTarget(
+            name: "LogStoreTests", dependencies: ["LogStore", "AIOSimulation", "AIO"],
+            swiftSettings: [.enableUpcomingFeature("NonisolatedNonsendingByDefault")]),
+        .testTarget(
             name: "AIOSimulationTests", dependencies: ["AIOSimulation", "AIO", "AIOCore", "CKernel", "UnitSupport"],
             swiftSettings: [.enableUpcomingFeature("NonisolatedNonsendingByDefault")]),
         .testTarget(
