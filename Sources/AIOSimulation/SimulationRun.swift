@@ -18,12 +18,13 @@ final class SimulationRun<Value: Sendable>: @unchecked Sendable {
     private let executor: SimulatedExecutor
     private var task: Task<Void, Never>?
     private var result: Result<Value, any Error>?
+    private var survivor: SimulatedFileSystem?
 
     init(seed: UInt64, _ options: SimulationOptions) {
         CurrentHost.install
         self.seed = seed
         self.options = options
-        let world = World(seed: seed)
+        let world = World(seed: seed, start: (options.disk?.time ?? 0) &+ 1_000_000_000)
         if options.keepsStory { world.trace.keepLines() }
         driver = Driver(world, options.latency)
         executor = SimulatedExecutor(world)
@@ -34,7 +35,9 @@ final class SimulationRun<Value: Sendable>: @unchecked Sendable {
         _ body: @escaping @Sendable (Simulation) async throws -> Value,
         _ continuation: CheckedContinuation<SimulationReport<Value>, any Error>
     ) {
-        let simulation = Simulation(driver, seed: seed)
+        let simulation = Simulation(driver, seed: seed) { [unowned self] rules in
+            driver.world.crashNow { survive(rules) }
+        }
         task = Task(executorPreference: executor) { [self] in
             do { result = .success(try await body(simulation)) } catch { result = .failure(error) }
         }
@@ -53,26 +56,41 @@ final class SimulationRun<Value: Sendable>: @unchecked Sendable {
     private func drive() throws -> SimulationReport<Value> {
         driver.begin()
         let start = driver.world.now
-        _ = try driver.addHost("host", executor, options.runtime)
+        let files = options.disk?.copy(in: driver.world) ?? SimulatedFileSystem(in: driver.world)
+        let host = try driver.addHost("host", executor, options.runtime, files)
+        host.kernel.faults = FaultPlan(options.faults)
+        if let crash = options.crash {
+            driver.world.setCrash(beforeCall: driver.world.callCount + crash.call) { self.survive(crash.rules) }
+        }
         let end = driver.run(stepLimit: options.stepLimit) {
             self.task?.cancel()
         } until: {
             self.result != nil
         }
         let elapsed = driver.world.now - start
-        let result = self.result ?? .failure(error(end))
-        if let host = driver.hosts.first { driver.with(host) { task?.cancel() } }
+        let result = end == .done ? self.result ?? .failure(error(end)) : .failure(error(end))
+        driver.with(host) { task?.cancel() }
         driver.endHosts()
+        if survivor == nil { files.syncAll() }
+        let disk = SimulatedDisk(survivor ?? files, driver.world.now)
         let trace = driver.world.trace
         return SimulationReport(
             seed: seed, result: result, traceHash: trace.hash, elapsed: elapsed, stepCount: driver.stepCount,
-            story: trace.lines ?? [])
+            callCount: driver.world.callCount, disk: disk, story: trace.lines ?? [])
+    }
+
+    /// Notes what survives a crash at this moment.
+    private func survive(_ rules: SimulatedCrash.Rules) {
+        let files = driver.hosts[0].kernel.fileSystem
+        survivor = files.crash(rules == .posix ? .posix : .ordered, &driver.world.random)
+        survivor?.syncAll()
     }
 
     private func error(_ end: Driver.End) -> SimulationError {
         switch end {
         case .foreignThread: SimulationError(reason: .foreignThread, seed: seed, details: "")
         case .stepLimit: SimulationError(reason: .stepLimit, seed: seed, details: "")
+        case .crashed: SimulationError(reason: .crashed, seed: seed, details: "")
         case .done, .deadlock: SimulationError(reason: .deadlock, seed: seed, details: driver.waitingOperations)
         }
     }

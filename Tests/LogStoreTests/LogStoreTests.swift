@@ -5,9 +5,7 @@ import Testing
 
 struct LogStoreTests {
     @Test func aValueIsThereAfterReopening() async throws {
-        var options = SimulationOptions()
-        options.keepsStory = true
-        let report = try await simulate(seed: 1, options: options) { _ in
+        let state = try await withSimulation(seed: 1) { _ in
             let store = try await LogStore.open("/data")
             try await store.put("a", [1])
             try await store.put("b", [2])
@@ -19,7 +17,39 @@ struct LogStoreTests {
             try await again.close()
             return state
         }
-        print(report.story.joined(separator: "\n"))
-        #expect(try report.result.get() == ["a": [3], "b": [2]])
+        #expect(state == ["a": [3], "b": [2]])
+    }
+
+    @Test(arguments: [SimulatedCrash.Rules.posix, .ordered])
+    func nothingAcknowledgedIsLostInACrash(rules: SimulatedCrash.Rules) async throws {
+        for seed in UInt64(1)...300 {
+            let violation = try await StoreLives(seed: seed, rules: rules).violation()
+            #expect(violation == nil, "seed \(seed)")
+            if violation != nil { break }
+        }
+    }
+
+    static let failingSyncs = [SimulatedFault(.error(Errno(rawValue: 5)), .oneIn(15), of: "fdatasync")]
+
+    @Test func nothingAcknowledgedIsLostIfSyncsFail() async throws {
+        for seed in UInt64(1)...300 {
+            let violation = try await StoreLives(seed: seed, faults: Self.failingSyncs).violation()
+            #expect(violation == nil, "seed \(seed)")
+            if violation != nil { break }
+        }
+    }
+
+    @Test(arguments: [
+        Shortcuts.noSync, .syncBeforeWrite, .noDirectorySync, .noChecksum, .failedSyncIgnored,
+    ])
+    func aStoreThatIsWrongIsCaught(_ shortcut: Shortcuts) async throws {
+        let faults = shortcut == .failedSyncIgnored ? Self.failingSyncs : []
+        for seed in UInt64(1)...1000 {
+            let violation = try await StoreLives(seed: seed, shortcuts: shortcut, faults: faults).violation()
+            guard let violation else { continue }
+            print("mistake \(shortcut.rawValue) is caught with seed \(seed): \(violation)")
+            return
+        }
+        Issue.record("mistake \(shortcut.rawValue) is not caught within 1000 seeds")
     }
 }

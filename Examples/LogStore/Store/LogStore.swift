@@ -5,7 +5,7 @@ public import AIO
 /// Every change is an entry that is appended to a log. `put` returns once its entry is durable: one write and one sync
 /// serve all entries that arrive while the previous ones are being synced (group commit). A checkpoint writes the whole
 /// state to a file of its own, by `replaceFile`, and begins a new log. Opening a store reads the checkpoint and the log
-/// that continues it, up to the first entry that is not whole.
+/// that continues it, up to the first entry that is not whole, and begins with a checkpoint.
 ///
 /// After an error of the disk the store refuses everything: what is durable is then unknown until it is opened again.
 public actor LogStore {
@@ -38,7 +38,7 @@ public actor LogStore {
     private init(_ recovered: Recovery.Result, _ shortcuts: Shortcuts) {
         directory = recovered.directory
         log = recovered.log
-        end = recovered.end
+        end = 0
         current = recovered.current
         self.shortcuts = shortcuts
     }
@@ -134,7 +134,6 @@ public actor LogStore {
     private func sync() async throws {
         do { try await log.sync(.data) } catch {
             guard shortcuts.contains(.failedSyncIgnored) else { throw error }
-            try await log.sync(.data)
         }
     }
 
@@ -150,16 +149,12 @@ public actor LogStore {
     }
 
     private func beginGeneration(_ generation: UInt64) async throws {
-        // The new log is there before the checkpoint that refers to it.
-        let next = try await LogFile.create(generation, in: directory)
         var checkpoint = current
         checkpoint.generation = generation
-        let durability: Durability = shortcuts.contains(.noDirectorySync) ? .data : .full
-        try await FileSystem.replaceFile(
-            "checkpoint", in: directory, checkpoint.encoded, durability: durability)
+        let next = try await StoreFiles.begin(checkpoint, in: directory, shortcuts)
         let (old, oldGeneration) = (log, current.generation)
         (log, end, current) = (next, 0, checkpoint)
         try await old.close()
-        try await FileSystem.unlink(LogFile.name(oldGeneration), in: directory)
+        try await FileSystem.unlink(StoreFiles.log(oldGeneration), in: directory)
     }
 }

@@ -5,7 +5,6 @@ struct Recovery {
     struct Result {
         let directory: File
         let log: File
-        let end: Int64
         let current: Checkpoint
     }
 
@@ -22,10 +21,13 @@ struct Recovery {
         let directory = try await File.open(path, options: .directory)
         do {
             var current = try await readCheckpoint(in: directory)
-            try await removeOtherLogs(than: current.generation, in: directory)
-            let log = try await openLog(current.generation, in: directory)
-            let end = try await replay(log, onto: &current)
-            return Result(directory: directory, log: log, end: end, current: current)
+            try await replay(onto: &current, in: directory)
+            // What was read may be in the page cache alone, marked clean although it never reached the disk: a sync
+            // failed before, and the next one would succeed. Written anew, it is durable.
+            current.generation += 1
+            let log = try await StoreFiles.begin(current, in: directory, shortcuts)
+            try await removeLeftovers(of: current.generation, in: directory)
+            return Result(directory: directory, log: log, current: current)
         } catch {
             try? await directory.close()
             throw error
@@ -44,7 +46,7 @@ struct Recovery {
 
     private func readCheckpoint(in directory: File) async throws -> Checkpoint {
         do throws(IOError) {
-            let bytes = try await FileSystem.readFile("checkpoint", in: directory)
+            let bytes = try await FileSystem.readFile(StoreFiles.checkpoint, in: directory)
             guard let checkpoint = Checkpoint(bytes) else {
                 let advice = "the checkpoint is damaged; restore the directory from a backup"
                 throw IOError(.invalidArgument, "open", path: path, advice: advice)
@@ -56,43 +58,34 @@ struct Recovery {
         }
     }
 
-    /// Removes logs that a crash between two steps of a checkpoint left, and temporary files of `replaceFile`.
-    private func removeOtherLogs(than generation: UInt64, in directory: File) async throws {
-        let kept: Set<Path> = ["checkpoint", LogFile.name(generation)]
-        var leftover: [Path] = []
-        for try await entry in FileSystem.entries(of: path) where !kept.contains(entry.name) {
-            leftover.append(entry.name)
-        }
-        for name in leftover { try await FileSystem.unlink(name, in: directory) }
-    }
-
-    private func openLog(_ generation: UInt64, in directory: File) async throws -> File {
+    /// Applies the log's entries, up to the last whole one: what follows was never acknowledged. Without a checkpoint
+    /// the store is new, and there may be no log.
+    private func replay(onto current: inout Checkpoint, in directory: File) async throws {
+        let bytes: [UInt8]
         do throws(IOError) {
-            return try await File.open(LogFile.name(generation), in: directory, .readWrite)
+            bytes = try await FileSystem.readFile(StoreFiles.log(current.generation), in: directory)
         } catch {
-            // A checkpoint refers to a log that is there. Without a checkpoint, this is a new store.
-            guard error.isNotFound, generation == 0 else { throw error }
+            guard error.isNotFound, current.generation == 0 else { throw error }
+            return
         }
-        return try await LogFile.create(generation, in: directory)
-    }
-
-    /// Applies the log's entries, and cuts off what follows the last whole one: it was never acknowledged.
-    private func replay(_ log: File, onto current: inout Checkpoint) async throws -> Int64 {
-        let size = try await log.status().size
-        let bytes = try await log.readExactly(count: Int(size), at: 0)
+        let checks = !shortcuts.contains(.noChecksum)
         var end = 0
-        while let (record, next) = Record.decode(
-            bytes, at: end, checksChecksum: !shortcuts.contains(.noChecksum)),
-            record.sequence == current.sequence + 1 || shortcuts.contains(.noChecksum)
+        while let (record, next) = Record.decode(bytes, at: end, checksChecksum: checks),
+            !checks || record.sequence == current.sequence + 1
         {
             current.state[record.key] = record.value
             current.sequence = record.sequence
             end = next
         }
-        if end < bytes.count { try await log.truncate(to: Int64(end)) }
-        // After a crash of the program alone, the entries may be in the page cache only: what a reader sees from here
-        // on must not be gone after the next crash.
-        try await log.sync()
-        return Int64(end)
+    }
+
+    /// Removes logs that a crash between two steps of a checkpoint left, and temporary files of `replaceFile`.
+    private func removeLeftovers(of generation: UInt64, in directory: File) async throws {
+        let kept: Set<Path> = [StoreFiles.checkpoint, StoreFiles.log(generation)]
+        var leftover: [Path] = []
+        for try await entry in FileSystem.entries(of: path) where !kept.contains(entry.name) {
+            leftover.append(entry.name)
+        }
+        for name in leftover { try await FileSystem.unlink(name, in: directory) }
     }
 }

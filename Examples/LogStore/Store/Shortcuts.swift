@@ -12,6 +12,6 @@ package struct Shortcuts: OptionSet, Sendable {
     package static let noDirectorySync = Shortcuts(rawValue: 4)
     /// The checksum of an entry is not looked at.
     package static let noChecksum = Shortcuts(rawValue: 8)
-    /// A failed sync is forgotten, and the next one believed.
+    /// An entry is acknowledged although its sync failed.
     package static let failedSyncIgnored = Shortcuts(rawValue: 16)
 }

@@ -16,6 +16,7 @@ final class Driver: @unchecked Sendable {
     /// Whether the task that waits for the simulation was cancelled.
     private let isCancelRequested = Atomic<Bool>(false)
     private(set) var stepCount: UInt64 = 0
+    private var isEnding = false
 
     init(_ world: World, _ latency: Latency) {
         self.world = world
@@ -29,9 +30,10 @@ final class Driver: @unchecked Sendable {
     var isCurrent: Bool { thread.load(ordering: .relaxed) == Kernel.currentThread() }
 
     func addHost(
-        _ name: String, _ executor: SimulatedExecutor, _ configuration: IORuntime.Configuration
+        _ name: String, _ executor: SimulatedExecutor, _ configuration: IORuntime.Configuration,
+        _ files: SimulatedFileSystem? = nil
     ) throws -> SimulatedHost {
-        let host = try SimulatedHost(name, self, executor, configuration)
+        let host = try SimulatedHost(name, self, executor, configuration, files)
         hosts.append(host)
         return host
     }
@@ -60,12 +62,15 @@ final class Driver: @unchecked Sendable {
         /// A thread outside of the simulation resumed one of its tasks.
         case foreignThread
         case stepLimit
+        /// The power went off.
+        case crashed
     }
 
     /// Runs until `isDone`. `cancel` is called if the simulation is to be cancelled.
     func run(stepLimit: UInt64 = .max, cancel: () -> Void = {}, until isDone: () -> Bool) -> End {
         while !isDone() {
             if stepCount >= stepLimit { return .stepLimit }
+            if world.isCrashed, !isEnding { return .crashed }
             if hasForeignJob.load(ordering: .relaxed) { return .foreignThread }
             if isCancelRequested.exchange(false, ordering: .relaxed) { cancel() }
             let runnable = hosts.filter(\.canRun)
@@ -81,6 +86,7 @@ final class Driver: @unchecked Sendable {
 
     /// Cancels what the hosts have in flight, lets their tasks end, and takes the hosts down.
     func endHosts() {
+        isEnding = true
         for host in hosts { with(host) { host.loop.beginShutdown(.cancel) {} } }
         _ = run { hosts.allSatisfy { $0.isEnded && !$0.executor.hasJobs } }
         hosts = []

@@ -20,18 +20,24 @@ final class SimulatedHost {
 
     /// On the simulation's thread, to which the loop then belongs.
     init(
-        _ name: String, _ driver: Driver, _ executor: SimulatedExecutor, _ configuration: IORuntime.Configuration
+        _ name: String, _ driver: Driver, _ executor: SimulatedExecutor, _ configuration: IORuntime.Configuration,
+        _ files: SimulatedFileSystem?
     ) throws {
         self.name = name
         self.driver = driver
         self.executor = executor
         world = driver.world
-        kernel = SimulatedKernel(host: name, in: world)
+        kernel = SimulatedKernel(host: name, in: world, fileSystem: files)
         executor.host = self
         try start(configuration)
     }
 
     private func start(_ configuration: IORuntime.Configuration) throws {
+        var configuration = configuration
+        // After a crash the tasks unwind, and whatever they leave behind is no problem of the program.
+        configuration.log = { [log = configuration.log] line in
+            if CurrentHost.value?.world.isCrashed != true { log(line) }
+        }
         var settings = EngineConfiguration(
             queueDepth: configuration.queueDepth, workerLimit: configuration.workerLimit, hasDedicatedThread: true)
         settings.waitingLimit = configuration.waitingLimit

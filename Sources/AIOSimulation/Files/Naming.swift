@@ -64,7 +64,8 @@ extension SimulatedFileSystem {
 
     /// renameat2(2) without RENAME_EXCHANGE. `replaced` has the new name so far.
     func rename(
-        _ entry: DirectoryEntry, from old: Directory, to new: Directory, _ name: FileName, replacing replaced: DirectoryEntry?
+        _ entry: DirectoryEntry, from old: Directory, to new: Directory, _ name: FileName,
+        replacing replaced: DirectoryEntry?
     ) throws(CallError) {
         let movesFolder = entry.inode is Directory && old !== new
         try require(!movesFolder || replaced != nil || new.linkCount < Self.linkLimit, EMLINK)

@@ -15,7 +15,9 @@ extension SimulatedKernel {
     /// flushed.
     func syncRange(_ descriptor: Int, _ offset: Int, _ count: Int, _ flags: Int) throws(CallError) -> Int {
         let open = try openFile(descriptor)
-        try require(flags & ~7 == 0 && offset >= 0 && count >= 0 && offset.addingReportingOverflow(count).overflow == false, EINVAL)
+        try require(
+            flags & ~7 == 0 && offset >= 0 && count >= 0 && offset.addingReportingOverflow(count).overflow == false,
+            EINVAL)
         try require(open is RegularFileDescription || open.inode is Directory, ESPIPE)
         return 0
     }

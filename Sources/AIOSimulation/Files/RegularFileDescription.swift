@@ -55,7 +55,8 @@ final class RegularFileDescription: FileDescription {
         if isDirect {
             guard isAligned(start, buffers) else { return -Int(EINVAL) }
         }
-        let count = fileSystem.roomForWrite(to: file, at: start, Int(min(Int64(wanted), SimulatedFileSystem.maximumSize - start)))
+        let count = fileSystem.roomForWrite(
+            to: file, at: start, Int(min(Int64(wanted), SimulatedFileSystem.maximumSize - start)))
         guard count > 0 else { return -Int(ENOSPC) }
         put(count, of: buffers, at: start)
         if offset == nil { position = start + Int64(count) }

@@ -31,7 +31,8 @@ package final class SimulatedFileSystem {
         self.limits = limits
         let now = Self.now(world)
         root = Directory(
-            number: 2, attributes: InodeAttributes(mode: CK_S_IFDIR | 0o755, accessed: now, modified: now, changed: now),
+            number: 2,
+            attributes: InodeAttributes(mode: CK_S_IFDIR | 0o755, accessed: now, modified: now, changed: now),
             created: now)
         lastInodeNumber = 10
         root.linkCount = 2
@@ -39,9 +40,9 @@ package final class SimulatedFileSystem {
         makeStandardFolders()
     }
 
-    /// What a crash left.
-    init(surviving root: Directory, of old: SimulatedFileSystem) {
-        world = old.world
+    /// What a crash left, in the same world or in another.
+    init(surviving root: Directory, of old: SimulatedFileSystem, in world: World? = nil) {
+        self.world = world ?? old.world
         limits = old.limits
         lastInodeNumber = old.lastInodeNumber
         self.root = root

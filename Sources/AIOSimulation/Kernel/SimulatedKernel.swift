@@ -9,6 +9,8 @@ internal import CKernel
 package final class SimulatedKernel {
     package let host: String
     let world: World
+    /// What goes wrong.
+    var faults = FaultPlan([])
     var descriptors = DescriptorTable()
     package let fileSystem: SimulatedFileSystem
     var workingDirectory: Directory
@@ -36,14 +38,18 @@ package final class SimulatedKernel {
         // Memory and identity are the process's own, and their numbers differ from run to run.
         guard !Self.isOfProcess(call.number) else { return call.executed() }
         guard !CallDescriptions.isOfEngine(call.number) else { return perform(call) }
-        let line = world.trace.keepsLines ? CallDescriptions.line(call, self) : ""
-        let result = perform(call)
+        world.countCall()
+        // The power is off: what the process still does has no effect.
+        guard !world.isCrashed else { return call.number == CK_NR_close ? perform(call) : -Int(EIO) }
+        let line = world.trace.keepsLines || !faults.isEmpty ? CallDescriptions.line(call, self) : ""
+        let effect = faults.isEmpty ? nil : faults.effect(on: line, &world.random)
+        let result = effect.map { perform(call, with: $0) } ?? perform(call)
         world.trace.note(world.now, call.number, result)
         world.trace.show(world.now, host, "\(line) = \(CallDescriptions.result(result))")
         return result
     }
 
-    private func perform(_ call: SystemCall) -> Int {
+    func perform(_ call: SystemCall) -> Int {
         answerEpollCall(call) ?? answerTemporary(call) ?? answerFileCall(call) ?? answerStreamCall(call)
             ?? -Int(ENOSYS)
     }
