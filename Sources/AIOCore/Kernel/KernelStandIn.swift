@@ -6,6 +6,13 @@ package struct SystemCall: BitwiseCopyable, Sendable {
     package let number: Int
     package let a, b, c, d, e, f: Int
 
+    package init(
+        number: Int, a: Int = 0, b: Int = 0, c: Int = 0, d: Int = 0, e: Int = 0, f: Int = 0
+    ) {
+        self.number = number
+        (self.a, self.b, self.c, self.d, self.e, self.f) = (a, b, c, d, e, f)
+    }
+
     /// Has the kernel execute the call.
     package func executed() -> Int { ck_system_call_6(number, a, b, c, d, e, f) }
 }

@@ -10,6 +10,10 @@ package final class SimulatedKernel {
     package let host: String
     let world: World
     var descriptors = DescriptorTable()
+    /// For the calls on streams.
+    let streams = StreamHost()
+    /// The host's addresses, ports and sockets.
+    private(set) lazy var node = world.network.addHost(self)
 
     package init(host: String, in world: World) {
         self.host = host

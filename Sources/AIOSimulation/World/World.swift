@@ -12,6 +12,7 @@ package final class World {
     var random: SimulatedRandom
     let trace: Trace
     private var events = EventHeap()
+    private(set) lazy var network = SimulatedNetwork(in: self)
 
     package init(seed: UInt64) {
         random = SimulatedRandom(seed: seed)
