@@ -17,6 +17,10 @@ package final class SimulatedKernel {
     var umask: UInt16 = 0o022
     /// Opens a FIFO; nil fails with ENXIO, or blocks if `blockedOn` is set. The streams set it.
     var openFIFO: ((SpecialFile, DirectoryEntry, _ flags: UInt64) -> OpenDescription?)?
+    /// For the calls on streams.
+    let streams = StreamHost()
+    /// The host's addresses, ports and sockets.
+    private(set) lazy var node = world.network.addHost(self)
 
     /// Without a file system, the host has a new one.
     package init(host: String, in world: World, fileSystem: SimulatedFileSystem? = nil) {
@@ -50,8 +54,7 @@ package final class SimulatedKernel {
     }
 
     func perform(_ call: SystemCall) -> Int {
-        answerEpollCall(call) ?? answerTemporary(call) ?? answerFileCall(call) ?? answerStreamCall(call)
-            ?? -Int(ENOSYS)
+        answerEpollCall(call) ?? answerFileCall(call) ?? answerStreamCall(call) ?? -Int(ENOSYS)
     }
 
     private static func isOfProcess(_ number: Int) -> Bool {

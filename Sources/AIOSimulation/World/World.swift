@@ -12,6 +12,7 @@ package final class World {
     var random: SimulatedRandom
     let trace: Trace
     private var events = EventHeap()
+    private(set) lazy var network = SimulatedNetwork(in: self)
 
     /// The system calls of all hosts, but for those of their engines.
     private(set) var callCount = 0
