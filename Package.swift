@@ -52,6 +52,10 @@ let package = Package(
             swiftSettings: [.enableUpcomingFeature("NonisolatedNonsendingByDefault")]),
         .testTarget(name: "AIOCoreTests", dependencies: ["AIOCore", "CKernel", "UnitSupport"]),
         .testTarget(
+            name: "SimulatedProgramTests",
+            dependencies: ["AIOSimulation", "AIO", "echo-server", "tcp-proxy", "log-writer"],
+            swiftSettings: [.enableUpcomingFeature("NonisolatedNonsendingByDefault")]),
+        .testTarget(
             name: "LogStoreTests", dependencies: ["LogStore", "AIOSimulation", "AIO"],
             swiftSettings: [.enableUpcomingFeature("NonisolatedNonsendingByDefault")]),
         .testTarget(

@@ -39,7 +39,9 @@ struct Recovery {
         do throws(IOError) { try await FileSystem.makeDirectory(path) } catch {
             guard error.isAlreadyExists else { throw error }
         }
-        let parent = try await File.open(path.parent ?? ".", options: .directory)
+        // Empty for a single name.
+        let name = path.parent ?? ""
+        let parent = try await File.open(name == "" ? "." : name, options: .directory)
         try await parent.sync()
         try await parent.close()
     }

@@ -31,7 +31,7 @@ enum CurrentHost {
         RuntimeStandIn.install(
             RuntimeStandIn(
                 runtime: { value?.runtime },
-                addresses: { _ in value == nil ? nil : .failed(EAI_NONAME) }))
+                addresses: { name in value.map { addresses(of: name, $0.world.network) } }))
         ch_set_process(
             ch_process(
                 time: { pointer, clock in pointer.map { time(of: host($0).world, clock) } ?? 0 },
@@ -41,6 +41,11 @@ enum CurrentHost {
                 }))
         ConcurrencyHooks.install()
     }()
+
+    private static func addresses(of name: String, _ network: SimulatedNetwork) -> RuntimeStandIn.Addresses {
+        guard let found = network.resolve(name) else { return .failed(EAI_NONAME) }
+        return .found(found.map { $0.isV4 ? .v4($0.v4, port: 0) : .v6($0.v6, port: 0, scope: 0) })
+    }
 
     private static func time(of world: World, _ clock: clockid_t) -> Nanoseconds {
         clock == CLOCK_REALTIME || clock == CLOCK_REALTIME_COARSE ? world.now &+ world.wallClockOffset : world.now

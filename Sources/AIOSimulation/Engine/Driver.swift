@@ -17,6 +17,8 @@ final class Driver: @unchecked Sendable {
     private let isCancelRequested = Atomic<Bool>(false)
     private(set) var stepCount: UInt64 = 0
     private var isEnding = false
+    /// Whether whole programs run (`Simulation.begin`).
+    var hasPrograms = false
 
     init(_ world: World, _ latency: Latency) {
         self.world = world
@@ -86,6 +88,11 @@ final class Driver: @unchecked Sendable {
 
     /// Cancels what the hosts have in flight, lets their tasks end, and takes the hosts down.
     func endHosts() {
+        guard !hasPrograms else {
+            // A program that is cancelled would end the process by exit(3): it stays as it is, with all that it has.
+            _ = Unmanaged.passRetained(self)
+            return
+        }
         isEnding = true
         for host in hosts { with(host) { host.loop.beginShutdown(.cancel) {} } }
         _ = run { hosts.allSatisfy { $0.isEnded && !$0.executor.hasJobs } }

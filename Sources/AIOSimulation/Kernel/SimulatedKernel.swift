@@ -9,6 +9,8 @@ internal import CKernel
 package final class SimulatedKernel {
     package let host: String
     let world: World
+    /// What the process wrote to standard output and standard error.
+    var output: [UInt8] = []
     /// What goes wrong.
     var faults = FaultPlan([])
     var descriptors = DescriptorTable()
@@ -29,6 +31,7 @@ package final class SimulatedKernel {
         let fileSystem = fileSystem ?? SimulatedFileSystem(in: world)
         self.fileSystem = fileSystem
         workingDirectory = fileSystem.root
+        descriptors.standard = (0...2).map { StandardStream(self, number: $0) }
     }
 
     /// The result of a call that would block its thread: the operation is executed again after a change.

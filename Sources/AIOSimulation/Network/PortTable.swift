@@ -64,7 +64,8 @@ struct PortTable<Owner: PortOwner> {
         }
         guard let last = best.last, last.options.reusesPort else { return best.last }
         let group = best.filter { $0.options.reusesPort }
-        let hash = (UInt32(packet.source.port) &+ UInt32(truncatingIfNeeded: packet.source.address.low)) &* 2_654_435_761
+        let hash =
+            (UInt32(packet.source.port) &+ UInt32(truncatingIfNeeded: packet.source.address.low)) &* 2_654_435_761
         return group[Int(hash >> 16) % group.count]
     }
 }

@@ -106,7 +106,8 @@ extension SimulatedKernel {
             let result = page.bytes.withUnsafeBytes { bytes in
                 let part = UnsafeRawBufferPointer(rebasing: bytes[page.start..<page.start + part])
                 return output.write(
-                    [part], at: offset?.pointee, flags: withoutWaiting && output is SocketDescription ? CK_RWF_NOWAIT : 0)
+                    [part], at: offset?.pointee,
+                    flags: withoutWaiting && output is SocketDescription ? CK_RWF_NOWAIT : 0)
             }
             guard result > 0 else { return finish(from, moved, else: result) }
             from.buffer.drop(result)
@@ -135,7 +136,8 @@ extension SimulatedKernel {
             let start = Int((offset?.pointee ?? 0) % Int64(PipeBuffer.pageSize))
             let part = min(count - moved, PipeBuffer.pageSize - start)
             let (result, bytes) = Self.bytes(
-                input, part, at: offset?.pointee, withoutWaiting: (withoutWaiting || moved > 0) && input is SocketDescription)
+                input, part, at: offset?.pointee,
+                withoutWaiting: (withoutWaiting || moved > 0) && input is SocketDescription)
             guard result > 0 else { return finish(to, moved, else: result) }
             to.buffer.append(PipeBuffer.Page(bytes: Array(bytes[..<result]), acceptsMore: false))
             offset?.pointee += Int64(result)

@@ -170,7 +170,9 @@ extension SimulatedKernel {
             }
             var source = WriteSource(vectors.buffers.map { UnsafeRawBufferPointer($0) })
             let flags = Int32(truncatingIfNeeded: call.c)
-            guard message.name != nil, message.name_count > 0 else { return socket.send(&source, flags: flags, to: nil) }
+            guard message.name != nil, message.name_count > 0 else {
+                return socket.send(&source, flags: flags, to: nil)
+            }
             let name = UnsafeRawBufferPointer(start: message.name, count: Int(min(message.name_count, 128)))
             return socket.send(&source, flags: flags, to: name)
         }

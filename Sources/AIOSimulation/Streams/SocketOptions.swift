@@ -99,7 +99,9 @@ extension SocketDescription {
         guard let count = UnsafeMutablePointer<Int32>(bitPattern: call.e) else { return -Int(EFAULT) }
         guard count.pointee >= 0 else { return -Int(EINVAL) }
         let (level, name) = (Int32(truncatingIfNeeded: call.b), Int32(truncatingIfNeeded: call.c))
-        guard var bytes = value(level, name) else { return -Int(level != CK_SOL_SOCKET && isUnix ? EOPNOTSUPP : ENOPROTOOPT) }
+        guard var bytes = value(level, name) else {
+            return -Int(level != CK_SOL_SOCKET && isUnix ? EOPNOTSUPP : ENOPROTOOPT)
+        }
         // ip_getsockopt: a small number for a small buffer is one byte.
         if level == CK_IPPROTO_IP, (1..<4).contains(count.pointee), bytes.dropFirst().allSatisfy({ $0 == 0 }) {
             bytes = [bytes[0]]
@@ -181,8 +183,11 @@ extension SocketDescription {
         guard call.e >= MemoryLayout<ck_linger>.size else { return -Int(EINVAL) }
         guard let memory = UnsafeRawPointer(bitPattern: call.d) else { return -Int(EFAULT) }
         let linger = memory.loadUnaligned(as: ck_linger.self)
-        options.linger = linger.is_on != 0 ? ck_linger(is_on: 1, seconds: linger.seconds) : ck_linger(
-            is_on: 0, seconds: options.linger.seconds)
+        options.linger =
+            linger.is_on != 0
+            ? ck_linger(is_on: 1, seconds: linger.seconds)
+            : ck_linger(
+                is_on: 0, seconds: options.linger.seconds)
         return 0
     }
 

@@ -88,7 +88,9 @@ extension TCPSocket {
             output.sent = max(output.sent, output.acknowledged)
             if output.endsAfterQueue, segment.acknowledged == finish { finishAcknowledged() }
             readinessChanged()
-        } else if segment.data.isEmpty, segment.acknowledged == output.acknowledged, output.windowEnd <= output.acknowledged {
+        } else if segment.data.isEmpty, segment.acknowledged == output.acknowledged,
+            output.windowEnd <= output.acknowledged
+        {
             // The answer to a probe of a closed window.
             noteProgress()
         } else if segment.data.isEmpty, !segment.flags.contains(.finish), !hasMoreRoom {
