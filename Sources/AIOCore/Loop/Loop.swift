@@ -149,7 +149,8 @@ public final class Loop<Client: LoopClient>: @unchecked Sendable {
         }
     }
 
-    /// Requests cancellation of an operation; a no-op if the token is stale. May be called from any thread.
+    /// Requests cancellation of an operation; a no-op if the token is stale, or of a larger queue. May be called from
+    /// any thread.
     public func requestCancel(_ token: Token) {
         cancels.put(token)
         wakeIfAsleep()
