@@ -4,18 +4,24 @@ internal import CKernel
 extension File {
     /// Deallocates a range of bytes. The range then reads as zeros; the file's size does not change. Kernel call:
     /// fallocate(2) with FALLOC_FL_PUNCH_HOLE.
-    public func punchHole(at offset: Int64, count: Int64, deadline: Deadline = .never) async throws(IOError) {
-        try await allocate(at: offset, count: count, [.punchHole, .keepSize], deadline: deadline)
+    ///
+    /// - Throws: ``IOError/Code/notSupported`` if the file system has no holes; ``IOError/Code/invalidArgument`` if the
+    ///   range is empty or begins before 0.
+    public func punchHole(range: Range<Int64>, deadline: Deadline = .never) async throws(IOError) {
+        try await allocate(range: range, [.punchHole, .keepSize], deadline: deadline)
     }
 
     /// Zeros a range of bytes, which stays or becomes allocated; most file systems do this without writing data. The
     /// file grows if the range extends beyond its end, unless `keepSize` is true. Kernel call: fallocate(2) with
     /// FALLOC_FL_ZERO_RANGE.
+    ///
+    /// - Throws: ``IOError/Code/notSupported`` if the file system cannot do this; ``IOError/Code/noSpace``;
+    ///   ``IOError/Code/invalidArgument`` if the range is empty or begins before 0.
     public func zeroRange(
-        at offset: Int64, count: Int64, keepSize: Bool = false, deadline: Deadline = .never
+        _ range: Range<Int64>, keepSize: Bool = false, deadline: Deadline = .never
     ) async throws(IOError) {
         try await allocate(
-            at: offset, count: count, keepSize ? [.zeroRange, .keepSize] : .zeroRange, deadline: deadline)
+            range: range, keepSize ? [.zeroRange, .keepSize] : .zeroRange, deadline: deadline)
     }
 
     /// The offset of the first byte at or after `offset` that is not in a hole; nil if there is none before the end. A
@@ -44,5 +50,21 @@ extension File {
             guard error.errno == Errno(rawValue: ENXIO) else { throw error }
             return nil
         }
+    }
+
+    // MARK: Ranges of bytes
+
+    /// Refuses a range that names no byte, or one before the file.
+    func check(_ range: Range<Int64>, _ name: String) throws(IOError) {
+        guard range.lowerBound >= 0, !range.isEmpty else {
+            throw IOError(.invalidArgument, name, path: path, advice: "the range is empty or begins before 0")
+        }
+    }
+
+    /// The length of a range for a system call for which 0 means "to the end of the file": sync_file_range(2),
+    /// posix_fadvise(2), fcntl(2). That is what a range means whose end no file reaches.
+    func countToEnd(_ range: Range<Int64>, _ name: String) throws(IOError) -> Int64 {
+        try check(range, name)
+        return range.upperBound == .max ? 0 : range.upperBound - range.lowerBound
     }
 }
