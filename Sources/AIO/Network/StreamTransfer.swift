@@ -62,7 +62,7 @@ extension StreamHandle {
 
     /// An operation that was attempted here need not be attempted again before the loop waits for it.
     @inline(__always)
-    private var waitsFirst: Bool { runtime.configuration.inlineAttempts }
+    var waitsFirst: Bool { runtime.configuration.inlineAttempts }
 
     /// Whether to attempt the operation on this thread: not if attempts mostly failed, and not if a task that is always
     /// served without suspending would starve the other tasks of its loop.
