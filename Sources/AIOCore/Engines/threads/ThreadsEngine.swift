@@ -46,6 +46,7 @@ struct ThreadsEngine: ~Copyable, Engine {
         let pool = WorkerPool(capacity: depth, limit: configuration.workerLimit, waker)
         pollSet = PollSet(epoll, capacity: depth)
         outlets = Outlets(pool, capacity: depth)
+        // What one epoll_wait(2) takes; the next turn takes the rest.
         events = .allocate(capacity: 64)
         waker.follow(epoll: epoll.number, epoll.timer)
         isLoop = configuration.hasDedicatedThread
