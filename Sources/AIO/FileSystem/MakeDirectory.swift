@@ -2,12 +2,16 @@ internal import AIOCore
 internal import CKernel
 
 extension FileSystem {
-    /// Creates a directory with these permissions, less the umask. Throws `alreadyExists` if the name is taken.
+    /// Creates a directory with these permissions, less the umask.
     ///
     /// `withParents` also creates missing parent directories, and succeeds if the directory exists. A new parent has
     /// the same permissions, and in addition its owner may write and search it, whatever the umask. This is one
     /// operation on a worker; after an error or a cancellation some of the directories may have been created. Kernel
-    /// call: mkdirat(2).
+    /// calls: mkdirat(2); for a new parent openat2(2), and fchmodat2(2) if the umask took permissions from the owner.
+    ///
+    /// - Throws: ``IOError/Code/alreadyExists`` if the name is taken, with `withParents` by something other than a
+    ///   directory; ``IOError/Code/notFound`` if the parent does not exist; ``IOError/Code/permissionDenied``;
+    ///   ``IOError/Code/noSpace``.
     public static func makeDirectory(
         _ path: Path, permissions: UInt16 = 0o777, withParents: Bool = false, runtime: IORuntime = .shared,
         deadline: Deadline = .never

@@ -22,8 +22,8 @@ extension FileSystem {
         in directory: Path? = nil, runtime: IORuntime = .shared, deadline: Deadline = .never
     ) async throws(IOError) -> Path {
         var failure: IOError?
-        // A name has 64 random bits, so even one that is taken is a rarity; the limit ends the loop on a file system that
-        // answers so for every name.
+        // A name has 64 random bits, so even one that is taken is a rarity; the limit ends the loop on a file system
+        // that answers so for every name.
         for _ in 0..<64 {
             let path = (directory ?? temporaryDirectory).appending(.temporaryName("aio-"))
             do throws(IOError) {
@@ -41,7 +41,8 @@ extension FileSystem {
 
 /// Creates a temporary directory, runs `body`, and removes the directory with everything in it, also if `body` throws.
 ///
-/// - Throws: what `body` throws; if `body` succeeds, what the removal throws.
+/// - Throws: the errors of ``FileSystem/makeTemporaryDirectory(in:runtime:deadline:)``; what `body` throws; if `body`
+///   succeeds, the errors of ``FileSystem/removeRecursively(_:runtime:deadline:)``.
 public func withTemporaryDirectory<R>(
     in directory: Path? = nil, runtime: IORuntime = .shared, _ body: (Path) async throws -> R
 ) async throws -> R {
