@@ -18,8 +18,8 @@ extension File {
     /// `Int64.max` includes bytes that are added later.
     ///
     /// The wait polls: it tries again after a pause that grows from 1 ms to 50 ms. No thread blocks, and waiters are
-    /// not served in order. After `cancelled` or `deadlineExceeded` the lock is not held. Kernel call: fcntl(2) with
-    /// F_OFD_SETLK.
+    /// not served in order. After ``IOError/Code/cancelled`` or ``IOError/Code/deadlineExceeded`` the lock is not held.
+    /// Kernel call: fcntl(2) with F_OFD_SETLK.
     ///
     /// - Throws: ``IOError/Code/badDescriptor`` if the file is not open for reading (a shared lock) or writing (an
     ///   exclusive one); ``IOError/Code/invalidArgument`` if the range is empty or begins before 0; `ENOLCK`
@@ -27,8 +27,8 @@ extension File {
     public func lock(
         _ kind: LockKind = .exclusive, range: Range<Int64> = 0..<Int64.max, deadline: Deadline = .never
     ) async throws(IOError) {
-        // fcntl(2) tells nobody when a lock becomes free, and its waiting form would hold a worker for as long. The first
-        // pause is short beside the time for which a lock is usually held; the last limits what waiters cost.
+        // fcntl(2) tells nobody when a lock becomes free, and its waiting form would hold a worker for as long. The
+        // first pause is short beside the time for which a lock is usually held; the last limits what waiters cost.
         var pause = Duration.milliseconds(1)
         while true {
             if try await tryLock(kind, range: range, deadline: deadline) { return }

@@ -21,8 +21,9 @@ extension File {
     /// does. A range whose end is `Int64.max` extends to the end of the file, also if it grows meanwhile. Kernel call:
     /// sync_file_range(2).
     ///
-    /// - Throws: ``IOError/Code/invalidArgument`` if the range is empty or begins before 0; `ESPIPE` (``IOError/errno``)
-    ///   for a stream; ``IOError/Code/inputOutput`` or ``IOError/Code/noSpace`` if a page could not be written.
+    /// - Throws: ``IOError/Code/invalidArgument`` if the range is empty or begins before 0; `ESPIPE`
+    ///   (``IOError/errno``) for a stream; ``IOError/Code/inputOutput`` or ``IOError/Code/noSpace`` if a page could not
+    ///   be written.
     public func syncRange(
         _ range: Range<Int64> = 0..<Int64.max, _ steps: RangeSync = [.waitBefore, .write, .waitAfter],
         deadline: Deadline = .never
@@ -34,6 +35,9 @@ extension File {
     }
 
     /// Sets the file's size in bytes: cuts the file off or extends it with zeros. Kernel call: ftruncate(2).
+    ///
+    /// - Throws: ``IOError/Code/invalidArgument`` for a negative size, or if the file is not open for writing;
+    ///   ``IOError/Code/fileTooLarge`` beyond what the file system or the process's limit permits.
     public func truncate(to size: Int64, deadline: Deadline = .never) async throws(IOError) {
         _ = try await perform(.truncate(descriptor, size: size), deadline, "ftruncate")
     }
@@ -45,7 +49,7 @@ extension File {
 
         /// Does not change the file's size.
         public static let keepSize = Allocation(rawValue: CK_FALLOC_FL_KEEP_SIZE)
-        /// Deallocates the range, which then reads as zeros. Requires `keepSize`.
+        /// Deallocates the range, which then reads as zeros. Requires ``keepSize``.
         public static let punchHole = Allocation(rawValue: CK_FALLOC_FL_PUNCH_HOLE)
         /// The range reads as zeros and stays allocated.
         public static let zeroRange = Allocation(rawValue: CK_FALLOC_FL_ZERO_RANGE)
@@ -57,8 +61,8 @@ extension File {
     /// cancellation or an error, part of the space may be allocated. Kernel call: fallocate(2).
     ///
     /// - Throws: ``IOError/Code/noSpace``; ``IOError/Code/notSupported`` if the file system does not know the mode;
-    ///   ``IOError/Code/fileTooLarge`` beyond its largest file; ``IOError/Code/invalidArgument`` if the range is empty or
-    ///   begins before 0.
+    ///   ``IOError/Code/fileTooLarge`` beyond its largest file; ``IOError/Code/invalidArgument`` if the range is empty
+    ///   or begins before 0.
     public func allocate(
         range: Range<Int64>, _ mode: Allocation = [], deadline: Deadline = .never
     ) async throws(IOError) {
@@ -70,12 +74,19 @@ extension File {
 
     /// The expected access pattern: advice of posix_fadvise(2).
     public enum Advice: Int32, Sendable {
+        // The numbers are the kernel's POSIX_FADV_ values on all architectures but s390.
+
+        /// No particular pattern: the default readahead.
         case normal = 0
+        /// Accesses in no order: no readahead.
         case random = 1
+        /// Accesses in order: twice the default readahead.
         case sequential = 2
+        /// Starts reading the range into the page cache.
         case willNeed = 3
         /// Drops the clean pages of the range from the page cache.
         case dontNeed = 4
+        /// The range will be accessed once. Since Linux 6.3 its pages do not count as recently used.
         case noReuse = 5
     }
 
@@ -94,7 +105,7 @@ extension File {
             .advise(descriptor, offset: range.lowerBound, count: count, advice: advice.rawValue), deadline, "fadvise")
     }
 
-    /// The file's metadata. Kernel call: statx(2).
+    /// The file's metadata. Kernel call: statx(2) with AT_EMPTY_PATH.
     public func status(deadline: Deadline = .never) async throws(IOError) -> FileStatus {
         let result = UnsafeMutablePointer<ck_statx>.allocate(capacity: 1)
         let empty = Path("").copyCString()

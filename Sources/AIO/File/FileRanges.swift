@@ -25,15 +25,21 @@ extension File {
     }
 
     /// The offset of the first byte at or after `offset` that is not in a hole; nil if there is none before the end. A
-    /// file system without holes reports data everywhere. The call moves the descriptor's file position, which the
-    /// library does not use otherwise. Kernel call: lseek(2) with SEEK_DATA.
+    /// file system without holes reports data everywhere.
+    ///
+    /// The call moves the position of the open file, which reads and writes at an offset do not use. Calls of this
+    /// `File` that use the position exclude each other. Kernel call: lseek(2) with SEEK_DATA.
+    ///
+    /// - Throws: ``IOError/Code/invalidArgument`` if the offset is negative; `ESPIPE` (``IOError/errno``) for a stream.
     public func nextData(from offset: Int64, deadline: Deadline = .never) async throws(IOError) -> Int64? {
         try await seek(offset, CK_SEEK_DATA, deadline)
     }
 
     /// The offset of the first byte at or after `offset` that is in a hole; the end of the file counts as a hole. nil
-    /// if `offset` is at or beyond the end. Moves the file position like `nextData`. Kernel call: lseek(2) with
-    /// SEEK_HOLE.
+    /// if `offset` is at or beyond the end. Moves the position of the open file, as ``nextData(from:deadline:)`` does.
+    /// Kernel call: lseek(2) with SEEK_HOLE.
+    ///
+    /// - Throws: ``IOError/Code/invalidArgument`` if the offset is negative; `ESPIPE` (``IOError/errno``) for a stream.
     public func nextHole(from offset: Int64, deadline: Deadline = .never) async throws(IOError) -> Int64? {
         try await seek(offset, CK_SEEK_HOLE, deadline)
     }

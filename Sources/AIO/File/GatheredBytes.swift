@@ -97,9 +97,12 @@ extension File {
     /// Writes several pieces of the caller's memory one after the other at `offset`, in one transfer, and returns the
     /// total number of bytes written.
     ///
-    /// The result may be less than the pieces' total: it may end in any of them. (A list of any number of spans would
-    /// need an array of spans, which Swift 6.3 does not have; for more than four pieces see `write(pieces:at:)`, and
-    /// ``IOVector`` for pool buffers.) Everything else is as for one span. Kernel call: pwritev2(2).
+    /// The result may be less than the pieces' total: it may end in any of them. The memory is borrowed until the call
+    /// returns. (A list of any number of spans would need an array of spans, which Swift 6.3 does not have; for more
+    /// than four pieces see ``write(pieces:at:flags:deadline:)``, and ``IOVector`` for pool buffers.) Kernel call:
+    /// pwritev2(2).
+    ///
+    /// - Throws: the errors of ``write(_:at:flags:deadline:)-(RawSpan,_,_,_)``.
     public func write(
         _ first: RawSpan, _ second: RawSpan, _ third: RawSpan = RawSpan(), _ fourth: RawSpan = RawSpan(),
         at offset: Int64, flags: TransferFlags = [], deadline: Deadline = .never
@@ -108,8 +111,11 @@ extension File {
         return try await perform(bytes.transfer(descriptor, offset, flags), deadline)
     }
 
-    /// Writes all of several pieces of the caller's memory, from `offset` on. After an error, part of them may be
-    /// written. Otherwise as `write`.
+    /// Writes all of several pieces of the caller's memory, from `offset` on; a short write is continued, also in the
+    /// middle of a piece. After an error, part of them may be written. The memory is borrowed until the call returns.
+    ///
+    /// - Throws: ``IOError/Code/noSpace`` also if a write makes no progress, and the errors of
+    ///   ``write(_:at:flags:deadline:)-(RawSpan,_,_,_)``.
     public func writeAll(
         _ first: RawSpan, _ second: RawSpan, _ third: RawSpan = RawSpan(), _ fourth: RawSpan = RawSpan(),
         at offset: Int64, flags: TransferFlags = [], deadline: Deadline = .never
@@ -119,7 +125,10 @@ extension File {
     }
 
     /// Writes arrays one after the other at `offset`, in one transfer, and returns the total number of bytes written.
-    /// One transfer takes the first 1024 that are not empty. Otherwise as for spans.
+    /// One transfer takes the first 1024 that are not empty, the kernel's limit (IOV_MAX). The result may be less than
+    /// their total. Kernel call: pwritev2(2).
+    ///
+    /// - Throws: the errors of ``write(_:at:flags:deadline:)-(RawSpan,_,_,_)``.
     public func write(
         pieces: [[UInt8]], at offset: Int64, flags: TransferFlags = [], deadline: Deadline = .never
     ) async throws(IOError) -> Int {
@@ -128,8 +137,11 @@ extension File {
         return try await perform(bytes.transfer(descriptor, offset, flags), deadline)
     }
 
-    /// Writes all of any number of arrays from `offset` on. After an error, part of them may be written. Otherwise as
-    /// `write`.
+    /// Writes all of any number of arrays from `offset` on, in one transfer for each 1024 of them; a short write is
+    /// continued. After an error, part of them may be written.
+    ///
+    /// - Throws: ``IOError/Code/noSpace`` also if a write makes no progress, and the errors of
+    ///   ``write(_:at:flags:deadline:)-(RawSpan,_,_,_)``.
     public func writeAll(
         pieces: [[UInt8]], at offset: Int64, flags: TransferFlags = [], deadline: Deadline = .never
     ) async throws(IOError) {

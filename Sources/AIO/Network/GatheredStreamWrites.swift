@@ -11,9 +11,9 @@ extension WritableStream {
     /// ``write(pieces:deadline:)``. Kernel calls: sendmsg(2) with MSG_NOSIGNAL on a connection, writev(2) on a pipe, as
     /// pwritev2(2). A stream that is no type of this library writes the first piece that is not empty.
     ///
-    /// - Throws: ``IOError/Code/cancelled``, ``IOError/Code/deadlineExceeded``, ``IOError/Code/fileClosed`` (also if the
-    ///   stream is closed during the wait), ``IOError/Code/brokenPipe`` if the peer no longer reads, or the error of the
-    ///   system call.
+    /// - Throws: ``IOError/Code/cancelled``, ``IOError/Code/deadlineExceeded``, ``IOError/Code/fileClosed`` (also if
+    ///   the stream is closed during the wait), ``IOError/Code/brokenPipe`` if the peer no longer reads, or the error
+    ///   of the system call.
     public func write(
         _ first: RawSpan, _ second: RawSpan, _ third: RawSpan = RawSpan(), _ fourth: RawSpan = RawSpan(),
         deadline: Deadline = .never
@@ -24,9 +24,9 @@ extension WritableStream {
 
     /// Writes all of several pieces of the caller's memory, one after the other.
     ///
-    /// A write that ends early, in the middle of a piece, is continued until everything is written. After an error, part
-    /// of it may be written; the error does not tell how much. Writes of other tasks may come in between if the pieces
-    /// do not fit the kernel's buffer. The memory is borrowed until the call returns.
+    /// A write that ends early, in the middle of a piece, is continued until everything is written. After an error,
+    /// part of it may be written; the error does not tell how much. Writes of other tasks may come in between if the
+    /// pieces do not fit the kernel's buffer. The memory is borrowed until the call returns.
     ///
     /// - Throws: the errors of ``write(_:_:_:_:deadline:)``.
     public func writeAll(

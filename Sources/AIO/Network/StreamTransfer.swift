@@ -3,7 +3,8 @@ internal import CKernel
 
 // Reads and writes of sockets: attempted on the calling thread, then handed to a loop.
 extension StreamHandle {
-    /// The maximum number of bytes in one call, within the kernel's limits.
+    /// The maximum number of bytes in one call. The kernel transfers at most 2 GiB less a page, and no socket takes as
+    /// much at a time.
     private static var transferMax: Int { 1 << 30 }
 
     /// recv(2). Always inlined, like `File.perform`: if data is available, the read costs one async frame, the

@@ -2,7 +2,7 @@ public import AIOCore
 internal import CKernel
 
 /// Operations without tasks, carried out by the loops of a runtime. Completions make a descriptor readable, for
-/// programs that run another event loop. With a `limit` of 1 a group is a descriptor for a single operation.
+/// programs that run another event loop. With a ``limit`` of 1 a group is a descriptor for a single operation.
 ///
 /// ``start(_:context:deadline:)`` and ``drain(_:)`` may be called on any thread. Memory that an operation refers to is
 /// borrowed until its completion is drained. Repeating operations are refused; use an ``IOQueue`` for them.
@@ -20,10 +20,11 @@ public final class OperationGroup: Sendable {
     /// The group duplicates the descriptor, so the caller may close its own at any time, and several groups may share
     /// one eventfd. With nil, the group creates a descriptor of its own.
     ///
-    /// - Throws: `invalidArgument` for a limit that is not 1 to 65536, or if `event` is not an eventfd; `badDescriptor`
-    ///   if `event` is not open; `tooManyOpenFiles`.
+    /// - Throws: ``IOError/Code/invalidArgument`` for a limit that is not 1 to 65536, or if `event` is not an eventfd;
+    ///   ``IOError/Code/badDescriptor`` if `event` is not open; ``IOError/Code/tooManyOpenFiles``.
     public init(limit: Int = 256, event: Int32? = nil, runtime: IORuntime = .shared) throws(IOError) {
         try runtime.check("eventfd")
+        // The places of all are allocated here, some 100 bytes each; a loop has no more slots by default anyway.
         guard (1...65536).contains(limit) else {
             throw IOError(.invalidArgument, "eventfd", advice: "the limit must be 1 to 65536")
         }
@@ -62,8 +63,8 @@ public final class OperationGroup: Sendable {
     }
 
     /// A descriptor that poll(2) and epoll(7) report readable when there is something to drain. The group's own
-    /// descriptor is reset by `drain` and must not be read; of an eventfd that was passed in it is a duplicate, and the
-    /// caller resets it by reading it.
+    /// descriptor is reset by ``drain(_:)`` and must not be read; of an eventfd that was passed in it is a duplicate,
+    /// and the caller resets it by reading it.
     public var pollableDescriptor: Int32 { state.eventNumber }
 
     /// The number of operations started and not yet drained.
@@ -113,8 +114,8 @@ public final class OperationGroup: Sendable {
 
     // MARK: Completion
 
-    /// Passes each completion to `body`, oldest first, with its context, and returns their number. Does not wait. `body`
-    /// may start new operations. Only one thread may drain at a time.
+    /// Passes each completion to `body`, oldest first, with its context, and returns their number. Does not wait.
+    /// `body` may start new operations. Only one thread may drain at a time.
     @discardableResult
     public func drain(_ body: (Completion, UInt) -> Void) -> Int {
         guard (try? runtime.check("drain")) != nil else { return 0 }

@@ -18,6 +18,7 @@ public final class IOLoop: TaskExecutor, Sendable, CustomStringConvertible {
         tasks.attach(self)
     }
 
+    /// For example "IOLoop(io_uring, queueDepth 256)".
     public var description: String { "IOLoop(\(core.engineKind), queueDepth \(core.queueDepth))" }
 
     /// The number of operations in flight; read from another thread, it may be slightly out of date.
@@ -25,6 +26,7 @@ public final class IOLoop: TaskExecutor, Sendable, CustomStringConvertible {
 
     // MARK: Tasks
 
+    /// Runs a job on the loop's thread. Swift's runtime calls it.
     public func enqueue(_ job: consuming ExecutorJob) {
         let job = UnownedJob(job)
         if core.isCurrent, core.isRunning {

@@ -8,8 +8,8 @@ final class OperationGroupState: @unchecked Sendable {
     enum Event {
         /// The group's own descriptor, closed with it.
         case own(MarkedTimer)
-        /// A duplicate of the caller's eventfd, closed with the group. The caller's number may belong to another file by
-        /// the time of a completion, and a write would corrupt that file.
+        /// A duplicate of the caller's eventfd, closed with the group. The caller's number may belong to another file
+        /// by the time of a completion, and a write would corrupt that file.
         case duplicate(Int32)
     }
 

@@ -8,6 +8,7 @@ struct ProcessGuard: ~Copyable, @unchecked Sendable {
 
     /// Maps a page that the kernel zeroes in a child (MADV_WIPEONFORK, Linux 4.14), so that the check is one load.
     init() {
+        // Rounded up by the kernel where pages are larger.
         let result = Kernel.mmap(
             4096, CK_PROT_READ | CK_PROT_WRITE, CK_MAP_PRIVATE | CK_MAP_ANONYMOUS, -1, 0)
         guard result > 0, let page = UnsafeMutableRawPointer(bitPattern: result),

@@ -5,15 +5,18 @@ internal import CKernel
 /// caller continues.
 ///
 /// Buffers are written in order. On regular files and block devices several are in flight concurrently, each to its own
-/// range; on streams, and on files opened with `.append`, one at a time. The data is in the file after `flush` or
-/// `close`, and durable after `flush(sync:)`. For direct I/O, only full buffers are aligned.
+/// range; on streams, and on files opened with ``File/OpenOptions/append``, one at a time. The data is in the file
+/// after ``flush(sync:deadline:)`` or ``close(sync:deadline:)``, and durable if these are given a level. For direct
+/// I/O, only full buffers are aligned.
 ///
-/// A writer belongs to one task at a time; a call made before another has returned throws `invalidArgument`. The file
-/// or stream is borrowed, and its owner closes it after `close`. A writer that is dropped with unflushed bytes reports
-/// this in the log.
+/// A writer belongs to one task at a time; a call made before another has returned throws
+/// ``IOError/Code/invalidArgument``. The file or stream is borrowed, and its owner closes it after the writer. A writer
+/// that is dropped with unflushed bytes reports this in the log.
 ///
-/// The first error is permanent: every later call throws it. If a call has to wait in a cancelled task, it cancels the
-/// writes in flight, so the first error may be `cancelled`. When a call throws, nothing is in flight any more.
+/// The first error is permanent: every later call throws it. If a call has to wait in a cancelled task, or until its
+/// deadline passes, it cancels the writes in flight, so the first error may be ``IOError/Code/cancelled`` or
+/// ``IOError/Code/deadlineExceeded``. When a call throws, nothing is in flight any more. (A deadline does not end the
+/// wait for a buffer of a pool that is used up.)
 public final class BufferedWriter {
     private let sink: ByteSink
     /// The offset of the next byte; on streams and appended files, counted from the given offset.
@@ -30,8 +33,10 @@ public final class BufferedWriter {
     private var isBusy = false
 
     /// Writes a file from `offset` on. `inFlightLimit` is the number of bytes that may be in flight while the caller
-    /// continues (at least one buffer). Throws `invalidArgument` if the offset is negative or the buffer size is not 1
-    /// byte to 16 MiB, and `fileClosed`.
+    /// continues (at least one buffer). By default four writes of 256 KiB are in flight, which keep a device busy.
+    ///
+    /// - Throws: ``IOError/Code/invalidArgument`` if the offset is negative or the buffer size is not 1 byte to 16 MiB;
+    ///   ``IOError/Code/fileClosed``.
     public convenience init(
         _ file: File, at offset: Int64 = 0, bufferSize: Int = 256 << 10, inFlightLimit: Int = 1 << 20
     ) throws(IOError) {
@@ -40,8 +45,11 @@ public final class BufferedWriter {
         try self.init(.file(file), at: offset, bufferSize, inFlightLimit, isOrdered: !file.takesParallelWrites)
     }
 
-    /// Writes a connection, the writing end of a pipe, or standard output, with `inFlightLimit` as for a file. `flush`
-    /// waits until the kernel has accepted everything. A stream cannot be synced.
+    /// Writes a connection, the writing end of a pipe, or standard output. `inFlightLimit` is the number of bytes that
+    /// may wait to be written while the caller continues (at least one buffer). A flush waits until the kernel has
+    /// accepted everything. A stream cannot be synced. The default buffer is what a pipe holds.
+    ///
+    /// - Throws: ``IOError/Code/invalidArgument`` if the buffer size is not 1 byte to 16 MiB.
     public convenience init(
         _ stream: some WritableStream, bufferSize: Int = 64 << 10, inFlightLimit: Int = 256 << 10
     ) throws(IOError) {
@@ -74,9 +82,9 @@ public final class BufferedWriter {
 
     /// Copies the bytes into the buffer. Waits only at the limit of bytes in flight, until a write completes.
     ///
-    /// The memory is borrowed until the call returns. In a cancelled task, and after the deadline, the call takes nothing
-    /// and throws; the writer can be used on. If the task is cancelled or the deadline passes while the call waits, that
-    /// is the writer's first error, and what was in its buffers is lost in part.
+    /// The memory is borrowed until the call returns. In a cancelled task, and after the deadline, the call takes
+    /// nothing and throws; the writer can be used on. If the task is cancelled or the deadline passes while the call
+    /// waits, that is the writer's first error, and what was in its buffers is lost in part.
     ///
     /// - Throws: ``IOError/Code/cancelled``, ``IOError/Code/deadlineExceeded``, ``IOError/Code/fileClosed`` after
     ///   ``close(sync:deadline:)``, or the first error of a write.
