@@ -136,7 +136,9 @@ struct DeclarationReader {
         switch keyword {
         case "func", "init":
             let name = keyword == "init" ? "init" : identifier(rest)
-            return [[name + labels(rest)]]
+            // An operator's parameters have no labels.
+            let isOperator = name.allSatisfy { !isIdentifier($0) }
+            return [[name + (isOperator ? labels(rest).replacing(#/\w+:/#, with: "_:") : labels(rest))]]
         case "case":
             return split(rest).map { piece in
                 [identifier(piece) + (piece.contains("(") ? labels(piece) : "")]
