@@ -70,6 +70,7 @@ class WorkerPool: ThreadBody, @unchecked Sendable {
         var isStopping = false
     }
 
+    /// Five idle seconds outlast the pauses of a program at work, and give the stacks back soon.
     init(
         capacity: Int, limit: Int, _ waker: Waker?, idleTime: Nanoseconds = 5_000_000_000,
         strandedTime: Nanoseconds = 1_000_000_000

@@ -49,6 +49,7 @@ struct ThreadsEngine: ~Copyable, Engine {
         isByHand = byHand != nil
         pollSet = PollSet(epoll, capacity: depth)
         outlets = Outlets(pool, capacity: depth)
+        // What one epoll_wait(2) takes; the next turn takes the rest.
         events = .allocate(capacity: 64)
         waker.follow(epoll: epoll.number, epoll.timer)
         isLoop = configuration.hasDedicatedThread
