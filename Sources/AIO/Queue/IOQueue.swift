@@ -34,7 +34,7 @@ public final class IOQueue {
     /// Tokens of operations that are prepared and not yet submitted.
     private let prepared: UnsafeMutablePointer<Token>
     private var preparedCount = 0
-    private let process = ProcessGuard()
+    private let process: ProcessGuard
 
     /// Makes a queue, with its ring or descriptors; worker threads start on demand.
     ///
@@ -45,8 +45,13 @@ public final class IOQueue {
         var settings = EngineConfiguration(
             queueDepth: configuration.queueDepth, workerLimit: configuration.workerLimit)
         settings.readsAhead = configuration.readsAhead
+        let simulated = RuntimeStandIn.current?.work(settings)
+        process = simulated == nil ? ProcessGuard() : ProcessGuard(forCallingThread: ())
         (selection, queue) = try configuration.engine.select(settings) { kind, settings throws(EngineFailure) in
-            let made = try EngineQueue(kind, settings)
+            let made =
+                if let simulated { try EngineQueue(byHand: simulated, settings) } else {
+                    try EngineQueue(kind, settings)
+                }
             let queue = UnsafeMutablePointer<EngineQueue>.allocate(capacity: 1)
             queue.initialize(to: made)
             return queue

@@ -83,20 +83,10 @@ public final class IORuntime: Sendable {
     ///   forced engine is not available; ``IOError/Code/tooManyOpenFiles``; ``IOError/Code/outOfMemory`` at the limit
     ///   of locked memory; ``IOError/Code/wouldBlock`` at the limit of threads.
     public init(_ configuration: Configuration = Configuration()) throws(IOError) {
-        (selection, loops) = try Self.start(configuration)
-        process = ProcessGuard()
+        let started = try Self.start(configuration)
+        (selection, loops) = (started.selection, started.loops)
+        process = started.process
         self.configuration = configuration
-        buffers = BufferPool(atLimit: configuration.atLimit)
-        nameLookups = NameLookups(workerLimit: configuration.workerLimit)
-        failure = nil
-    }
-
-    /// A runtime over a loop that is driven by hand. For simulations.
-    package init(_ configuration: Configuration, over loop: IOLoop) {
-        self.configuration = configuration
-        process = ProcessGuard(forCallingThread: ())
-        selection = EngineSelection(engine: loop.core.engineKind, reason: "simulated")
-        loops = [loop]
         buffers = BufferPool(atLimit: configuration.atLimit)
         nameLookups = NameLookups(workerLimit: configuration.workerLimit)
         failure = nil
@@ -105,20 +95,28 @@ public final class IORuntime: Sendable {
     /// For `shared`. It cannot throw, so the first operation throws the error.
     private init() {
         configuration = Configuration()
-        process = ProcessGuard()
         buffers = BufferPool(atLimit: .wait)
         nameLookups = NameLookups(workerLimit: configuration.workerLimit)
         do throws(IOError) {
-            (selection, loops) = try Self.start(configuration)
+            let started = try Self.start(configuration)
+            (selection, loops) = (started.selection, started.loops)
+            process = started.process
             failure = nil
         } catch {
+            process = ProcessGuard()
             selection = EngineSelection(engine: .threads, reason: "\(error)")
             loops = []
             failure = error
         }
     }
 
-    private static func start(_ configuration: Configuration) throws(IOError) -> (EngineSelection, [IOLoop]) {
+    private struct Started: ~Copyable {
+        let selection: EngineSelection
+        let loops: [IOLoop]
+        let process: ProcessGuard
+    }
+
+    private static func start(_ configuration: Configuration) throws(IOError) -> Started {
         guard (1...1024).contains(configuration.loops) else {
             throw IOError(.invalidArgument, "runtime", advice: "loops must be 1 to 1024")
         }
@@ -126,6 +124,28 @@ public final class IORuntime: Sendable {
             queueDepth: configuration.queueDepth, workerLimit: configuration.workerLimit)
         settings.waitingLimit = configuration.waitingLimit
         settings.readsAhead = configuration.readsAhead
+        if let simulated = try startSimulated(settings, configuration) { return simulated }
+        let (selection, loops) = try startLoops(settings, configuration)
+        return Started(selection: selection, loops: loops, process: ProcessGuard())
+    }
+
+    /// In a simulation, one loop stands in for all.
+    private static func startSimulated(
+        _ settings: EngineConfiguration, _ configuration: Configuration
+    ) throws(IOError) -> Started? {
+        switch RuntimeStandIn.current?.loop(settings, configuration) {
+        case nil: return nil
+        case .failure(let failure)?: throw IOError(failure)
+        case .success(let loop)?:
+            return Started(
+                selection: EngineSelection(engine: loop.core.engineKind, reason: "simulated"), loops: [loop],
+                process: ProcessGuard(forCallingThread: ()))
+        }
+    }
+
+    private static func startLoops(
+        _ settings: EngineConfiguration, _ configuration: Configuration
+    ) throws(IOError) -> (EngineSelection, [IOLoop]) {
         return try configuration.engine.select(settings) { kind, settings throws(EngineFailure) in
             var loops: [IOLoop] = []
             do throws(EngineFailure) {

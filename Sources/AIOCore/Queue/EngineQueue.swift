@@ -53,7 +53,7 @@ public struct EngineQueue: ~Copyable {
         self.init(EngineInstance(kind, engine), configuration)
     }
 
-    /// A queue over the engine `threads`, whose work the caller executes. It never waits.
+    /// A queue over the engine `threads`, whose work the caller executes.
     package init(byHand work: WorkByHand, _ configuration: EngineConfiguration) throws(EngineFailure) {
         let engine = try ThreadsEngine(
             configuration, as: .threads, ThreadsServices(.threads, configuration), work.waker, byHand: work.pool)

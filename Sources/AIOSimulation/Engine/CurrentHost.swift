@@ -31,7 +31,13 @@ enum CurrentHost {
         RuntimeStandIn.install(
             RuntimeStandIn(
                 runtime: { value?.runtime },
-                addresses: { name in value.map { addresses(of: name, $0.world.network) } }))
+                addresses: { name in value.map { addresses(of: name, $0.world.network) } },
+                loop: { settings, configuration in
+                    value.map { host in
+                        Result { () throws(EngineFailure) in try host.makeLoop(settings, configuration) }
+                    }
+                },
+                work: { settings in value?.makeWork(settings) }))
         ch_set_process(
             ch_process(
                 time: { pointer, clock in pointer.map { time(of: host($0).world, clock) } ?? 0 },

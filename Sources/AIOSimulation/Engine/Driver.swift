@@ -94,8 +94,11 @@ final class Driver: @unchecked Sendable {
             return
         }
         isEnding = true
-        for host in hosts { with(host) { host.loop.beginShutdown(.cancel) {} } }
-        _ = run { hosts.allSatisfy { $0.isEnded && !$0.executor.hasJobs } }
+        for host in hosts {
+            with(host) { for loop in host.loops { loop.beginShutdown(.cancel) {} } }
+            host.needsTurn = true
+        }
+        _ = run { hosts.allSatisfy { $0.loops.isEmpty && !$0.executor.hasJobs } }
         hosts = []
     }
 
@@ -112,5 +115,24 @@ final class Driver: @unchecked Sendable {
         if event <= deadline { world.runNextEvent() } else { world.advance(to: deadline) }
         for host in hosts { host.needsTurn = true }
         return true
+    }
+
+    /// A thread of a host waits in an `IOQueue`: lets something happen elsewhere. False if nothing has, because the
+    /// deadline passed. If nothing can, the wait would last for ever, and no error could reach the program.
+    func wait(on host: SimulatedHost, until deadline: Nanoseconds) -> Bool {
+        host.needsTurn = false
+        with(host) { host.retryBlocked() }
+        if host.needsTurn { return true }
+        if let other = hosts.first(where: \.canRun) {
+            other.step()
+            return true
+        }
+        let others = hosts.filter { !$0.isBusy }.reduce(deadline) { min($0, $1.nextDeadline) }
+        let event = world.nextEvent
+        precondition(
+            min(others, event) != .never, "simulation of seed \(world.trace.seed): an IOQueue waits for nothing")
+        if event <= others { world.runNextEvent() } else { world.advance(to: max(world.now, others)) }
+        for other in hosts { other.needsTurn = true }
+        return world.now < deadline
     }
 }
