@@ -45,6 +45,7 @@ let package = Package(
             path: "Tests/AllocationCounter",
             swiftSettings: [.enableUpcomingFeature("NonisolatedNonsendingByDefault")]),
         .target(name: "CExitTestOutput", path: "Tests/CExitTestOutput"),
+        .target(name: "CSimulatedLibrary", dependencies: ["CSimulation"], path: "Tests/CSimulatedLibrary"),
         .target(name: "UnitSupport", dependencies: ["CExitTestOutput"], path: "Tests/UnitSupport"),
         // What the tests kill while it replaces a file.
         .executableTarget(
@@ -67,7 +68,8 @@ let package = Package(
         .testTarget(name: "DropInSupportTests", dependencies: ["UnitSupport"]),
         .testTarget(name: "RepositoryTests"),
         .testTarget(
-            name: "ConformanceTests", dependencies: ["AIO", "AIOCore", "CKernel", "UnitSupport"],
+            name: "ConformanceTests",
+            dependencies: ["AIO", "AIOCore", "CKernel", "UnitSupport", "AIOSimulation", "CSimulatedLibrary"],
             path: "Tests/Conformance",
             exclude: ["Programs"],
             swiftSettings: [.enableUpcomingFeature("NonisolatedNonsendingByDefault")]),

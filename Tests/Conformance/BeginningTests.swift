@@ -7,7 +7,7 @@ import Testing
 import UnitSupport
 
 /// After its deadline, or in a cancelled task, no operation begins, not even one that could complete without waiting.
-@Suite(.timeLimit(.minutes(10))) struct BeginningTests {
+@Suite(.overSimulation, .timeLimit(.minutes(10))) struct BeginningTests {
     enum Reason: String, Sendable, CaseIterable { case deadline, cancelled }
 
     @Test(arguments: engines, Reason.allCases)

@@ -5,7 +5,7 @@ import Synchronization
 import Testing
 
 /// Write-behind: all data arrive, memory is bounded, and no error is lost.
-@Suite(.timeLimit(.minutes(10))) struct BufferedWriterTests {
+@Suite(.overSimulation, .timeLimit(.minutes(10))) struct BufferedWriterTests {
     private let content = KnownContent(seed: 6)
 
     /// Writes `size` bytes of the content in pieces of random size.

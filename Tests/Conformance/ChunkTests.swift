@@ -5,7 +5,7 @@ import Testing
 import UnitSupport
 
 /// Files in chunks, with readahead: all content in order, in bounded memory, and nothing left when the loop is left.
-@Suite(.timeLimit(.minutes(10))) struct ChunkTests {
+@Suite(.overSimulation, .timeLimit(.minutes(10))) struct ChunkTests {
     private let content = KnownContent(seed: 11)
 
     /// A file of known content.

@@ -7,7 +7,7 @@ import UnitSupport
 
 /// A program may close descriptors that it does not know, and open files under their numbers. The library must write
 /// nothing into these files, and operations continue. Each case is an exit test.
-@Suite(.timeLimit(.minutes(10))) struct ClosedNumberTests {
+@Suite(.overSimulation, .timeLimit(.minutes(10))) struct ClosedNumberTests {
     static let names = engines.map(\.description)
 
     enum Way: String, Codable, Sendable, CaseIterable { case closeRange, loop, dup2 }

@@ -5,7 +5,7 @@ import Glibc
 import Testing
 
 /// Reads return what was written, on every file system and with many operations in flight.
-@Suite(.timeLimit(.minutes(10))) struct DataTests {
+@Suite(.overSimulation, .timeLimit(.minutes(10))) struct DataTests {
     /// Many tasks read and rewrite random ranges of two files concurrently. The content follows from the offset, so
     /// that every read can be checked. At the end both files are read without the library.
     @Test(arguments: engines, FileSystem.allCases)

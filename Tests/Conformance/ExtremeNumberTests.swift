@@ -7,7 +7,7 @@ import UnitSupport
 
 /// Numbers at and beyond the ends of their ranges, in every parameter of the API that takes one. They lead to an error
 /// or to the right result, never to a crash. The combinations are random; the seed is printed.
-@Suite(.timeLimit(.minutes(10))) struct ExtremeNumberTests {
+@Suite(.overSimulation, .timeLimit(.minutes(10))) struct ExtremeNumberTests {
     @Test(arguments: engines)
     func noNumberEndsTheProgram(_ engine: EngineKind) async throws {
         var generator = SeededGenerator("extreme numbers")

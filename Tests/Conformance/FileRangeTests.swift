@@ -4,7 +4,7 @@ import Testing
 import UnitSupport
 
 /// Holes, locks, unnamed files, and confined opens.
-@Suite(.timeLimit(.minutes(10))) struct FileRangeTests {
+@Suite(.overSimulation, .timeLimit(.minutes(10))) struct FileRangeTests {
     @Test(arguments: engines)
     func holesAreMadeAndFound(_ engine: EngineKind) async throws {
         try await withScratch { scratch in

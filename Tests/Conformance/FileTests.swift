@@ -5,7 +5,7 @@ import Testing
 import UnitSupport
 
 /// The life of a file: opened once, used by many, closed once.
-@Suite(.timeLimit(.minutes(10))) struct FileTests {
+@Suite(.overSimulation, .timeLimit(.minutes(10))) struct FileTests {
     @Test(arguments: engines)
     func aClosedFileRefusesEverything(_ engine: EngineKind) async throws {
         try await withScratch { scratch in

@@ -3,7 +3,7 @@ import Glibc
 import Testing
 
 /// Several pieces of memory in one write to a connection or a pipe.
-@Suite(.timeLimit(.minutes(10))) struct GatheredStreamWriteTests {
+@Suite(.overSimulation, .timeLimit(.minutes(10))) struct GatheredStreamWriteTests {
     enum Kind: String, CaseIterable, CustomTestStringConvertible {
         case pipe, tcp, unix
 

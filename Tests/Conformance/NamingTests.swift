@@ -6,7 +6,7 @@ import Testing
 import UnitSupport
 
 /// Operations that create and remove names, as plain values and through `FileSystem`.
-@Suite(.timeLimit(.minutes(10))) struct NamingTests {
+@Suite(.overSimulation, .timeLimit(.minutes(10))) struct NamingTests {
     /// A path in the form that an operation points at.
     private final class CPath {
         let pointer: UnsafeMutablePointer<CChar>

@@ -6,7 +6,7 @@ import Testing
 import UnitSupport
 
 /// Operations without tasks, with a descriptor for one or several of them.
-@Suite(.timeLimit(.minutes(10))) struct OperationGroupTests {
+@Suite(.overSimulation, .timeLimit(.minutes(10))) struct OperationGroupTests {
     @Test(arguments: engines)
     func aCompletionMakesTheDescriptorReadable(_ engine: EngineKind) async throws {
         try await withRuntime(engine) { runtime in

@@ -5,7 +5,7 @@ import Testing
 import UnitSupport
 
 /// Releases are executed in spite of a cancel, a deadline, or a shutdown.
-@Suite(.timeLimit(.minutes(10))) struct ReleaseTests {
+@Suite(.overSimulation, .timeLimit(.minutes(10))) struct ReleaseTests {
     enum End: String, Sendable, CaseIterable { case requestCancelAll, shutdown }
 
     @Test(arguments: engines, End.allCases)

@@ -44,6 +44,12 @@ enum CurrentHost {
                 random: { pointer, bytes, count in
                     guard let pointer, let bytes else { return }
                     fill(UnsafeMutableRawBufferPointer(start: bytes, count: count), from: host(pointer).world)
+                },
+                call: { pointer, number, arguments in
+                    guard let pointer, let arguments else { return -Int(ENOSYS) }
+                    let call = SystemCall(
+                        number, arguments[0], arguments[1], arguments[2], arguments[3], arguments[4], arguments[5])
+                    return host(pointer).call(call)
                 }))
         ConcurrencyHooks.install()
     }()

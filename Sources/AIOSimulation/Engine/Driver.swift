@@ -117,9 +117,9 @@ final class Driver: @unchecked Sendable {
         return true
     }
 
-    /// A thread of a host waits in an `IOQueue`: lets something happen elsewhere. False if nothing has, because the
-    /// deadline passed. If nothing can, the wait would last for ever, and no error could reach the program.
-    func wait(on host: SimulatedHost, until deadline: Nanoseconds) -> Bool {
+    /// A thread of a host waits until a deadline, in an `IOQueue` or in a system call: lets something happen elsewhere.
+    /// False if the deadline has passed; nil if nothing can happen.
+    func wait(on host: SimulatedHost, until deadline: Nanoseconds) -> Bool? {
         host.needsTurn = false
         with(host) { host.retryBlocked() }
         if host.needsTurn { return true }
@@ -129,8 +129,7 @@ final class Driver: @unchecked Sendable {
         }
         let others = hosts.filter { !$0.isBusy }.reduce(deadline) { min($0, $1.nextDeadline) }
         let event = world.nextEvent
-        precondition(
-            min(others, event) != .never, "simulation of seed \(world.trace.seed): an IOQueue waits for nothing")
+        guard min(others, event) != .never else { return nil }
         if event <= others { world.runNextEvent() } else { world.advance(to: max(world.now, others)) }
         for other in hosts { other.needsTurn = true }
         return world.now < deadline

@@ -1,5 +1,6 @@
 internal import AIO
 internal import AIOCore
+internal import CKernel
 
 /// A simulated machine with one process: its kernel, its runtimes, and the tasks that run on it.
 final class SimulatedHost {
@@ -90,6 +91,16 @@ final class SimulatedHost {
             if !goesOn { loops.removeAll { $0 === loop } }
             // What was delivered, or staged again, may lead to more.
             if !goesOn || loop.progress != before { needsTurn = true }
+        }
+    }
+
+    /// A system call that a thread of the process makes past the library. While it blocks, the world goes on; EDEADLK if
+    /// nothing can happen that would end it.
+    func call(_ call: SystemCall) -> Int {
+        while true {
+            let result = kernel.answer(call)
+            guard result == SimulatedKernel.wouldBlock else { return result }
+            if driver.wait(on: self, until: .never) == nil { return -Int(EDEADLK) }
         }
     }
 

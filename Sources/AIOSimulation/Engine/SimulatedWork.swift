@@ -13,7 +13,12 @@ final class SimulatedWork {
         work = WorkByHand(settings) { [unowned self] token in
             schedule(token)
         } wait: { [unowned host] deadline in
-            waits && host.driver.wait(on: host, until: deadline)
+            guard waits else { return false }
+            guard let goesOn = host.driver.wait(on: host, until: deadline) else {
+                // No error could reach a program that waits in a synchronous call.
+                fatalError("simulation of seed \(host.world.trace.seed): an IOQueue waits for what cannot happen")
+            }
+            return goesOn
         }
     }
 

@@ -17,6 +17,8 @@ struct ch_process {
     uint64_t (*time)(void *host, clockid_t clock);
     /// Fills memory with random bytes.
     void (*random)(void *host, void *bytes, size_t count);
+    /// Makes a system call of the host's process, and waits if it blocks. Returns a value or a negative errno.
+    long (*call)(void *host, long number, const long arguments[6]);
 };
 
 /// Sets what stands in for the system on a thread that has a host.
@@ -25,5 +27,8 @@ void ch_set_process(struct ch_process process);
 /// The host that runs on the calling thread; NULL on a thread that runs no simulation.
 void *ch_current_host(void);
 void ch_set_current_host(void *host);
+
+/// A system call of the current host's process.
+long ch_call(long number, long a, long b, long c, long d, long e, long f);
 
 #endif
