@@ -62,14 +62,13 @@ struct how {
 
 static int open_at(int directory, const char *path, int flags, mode_t mode) {
     if (!is_simulated()) return (int)CALL4(SYS_openat, directory, path, flags, mode);
-    bool creates = (flags & (O_CREAT | __O_TMPFILE)) != 0;
-    struct how how = {(uint64_t)(unsigned)flags, creates ? mode & 07777 : 0, 0};
+    struct how how = {(uint64_t)(unsigned)flags, mode & 07777, 0};
     return (int)CALL4(SYS_openat2, directory, path, &how, sizeof how);
 }
 
 #define MODE_ARGUMENT(flags)                       \
     mode_t mode = 0;                               \
-    if ((flags) & (O_CREAT | __O_TMPFILE)) {       \
+    if (((flags) & O_CREAT) || ((flags) & O_TMPFILE) == O_TMPFILE) { \
         va_list list;                              \
         va_start(list, flags);                     \
         mode = va_arg(list, mode_t);               \

@@ -20,7 +20,12 @@ struct OverSimulation: SuiteTrait, TestTrait, TestScoping {
         try #require(sl_is_linked(), "the C library's functions are not replaced under a sanitizer")
         try await withoutActuallyEscaping(body) { body in
             try await CurrentSimulation.$isNone.withValue(false) {
-                try await withSimulation(seed: simulationSeed) { _ in try await body() }
+                var options = SimulationOptions()
+                // AIO_TEST_STORY=1 prints what each case did.
+                options.keepsStory = getenv("AIO_TEST_STORY") != nil
+                let report = try await simulate(seed: simulationSeed, options: options) { _ in try await body() }
+                if !report.story.isEmpty { print(report.story.joined(separator: "\n")) }
+                try report.result.get()
             }
         }
     }
