@@ -18,6 +18,25 @@ public final class IOLoop: TaskExecutor, Sendable, CustomStringConvertible {
         tasks.attach(self)
     }
 
+    /// A loop that the calling thread drives, by `turn`. For simulations.
+    package init(
+        byHand queue: consuming EngineQueue, _ settings: EngineConfiguration, _ configuration: IORuntime.Configuration
+    ) {
+        tasks = LoopTasks(configuration)
+        atLimit = configuration.atLimit
+        core = Loop(byHand: queue, settings, tasks)
+        tasks.attach(self)
+    }
+
+    /// One round of a loop that is driven by hand. False once the loop has ended.
+    package func turn() -> Bool { core.turn() }
+
+    /// Changes with every operation that a loop driven by hand stages or delivers.
+    package var progress: UInt { core.progress }
+
+    /// When `turn` must be called for deadlines; `.never` without any.
+    package var nextDeadline: Nanoseconds { core.nextDeadline }
+
     /// For example "IOLoop(io_uring, queueDepth 256)".
     public var description: String { "IOLoop(\(core.engineKind), queueDepth \(core.queueDepth))" }
 
@@ -156,7 +175,7 @@ public final class IOLoop: TaskExecutor, Sendable, CustomStringConvertible {
 
     // MARK: Shutdown
 
-    func beginShutdown(_ mode: IORuntime.ShutdownMode, whenEnded: @escaping @Sendable () -> Void) {
+    package func beginShutdown(_ mode: IORuntime.ShutdownMode, whenEnded: @escaping @Sendable () -> Void) {
         tasks.whenEnded(whenEnded)
         core.beginShutdown(cancelling: mode == .cancel)
     }

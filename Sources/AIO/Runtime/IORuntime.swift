@@ -7,8 +7,10 @@ internal import Synchronization
 /// ``shutdown(_:)`` is shut down in the background.
 public final class IORuntime: Sendable {
     /// The runtime with the default configuration: one loop, the best available engine (or AIO_ENGINE's), the default
-    /// limits. Created on first use.
-    public static let shared = IORuntime()
+    /// limits. Created on first use. In a simulation, the simulated runtime.
+    public static var shared: IORuntime { RuntimeStandIn.current?.runtime() ?? processWide }
+
+    private static let processWide = IORuntime()
 
     /// The engine, the limits and the log of a runtime.
     public struct Configuration: Sendable {
@@ -69,7 +71,7 @@ public final class IORuntime: Sendable {
     public let loops: [IOLoop]
     let buffers: BufferPool
     let nameLookups: NameLookups
-    private let process = ProcessGuard()
+    private let process: ProcessGuard
     /// Spreads operations without a descriptor over the loops.
     private let turn = Atomic<UInt32>(0)
     /// Why there are no loops; non-nil only in `shared`.
@@ -82,7 +84,19 @@ public final class IORuntime: Sendable {
     ///   of locked memory; ``IOError/Code/wouldBlock`` at the limit of threads.
     public init(_ configuration: Configuration = Configuration()) throws(IOError) {
         (selection, loops) = try Self.start(configuration)
+        process = ProcessGuard()
         self.configuration = configuration
+        buffers = BufferPool(atLimit: configuration.atLimit)
+        nameLookups = NameLookups(workerLimit: configuration.workerLimit)
+        failure = nil
+    }
+
+    /// A runtime over a loop that is driven by hand. For simulations.
+    package init(_ configuration: Configuration, over loop: IOLoop) {
+        self.configuration = configuration
+        process = ProcessGuard(forCallingThread: ())
+        selection = EngineSelection(engine: loop.core.engineKind, reason: "simulated")
+        loops = [loop]
         buffers = BufferPool(atLimit: configuration.atLimit)
         nameLookups = NameLookups(workerLimit: configuration.workerLimit)
         failure = nil
@@ -91,6 +105,7 @@ public final class IORuntime: Sendable {
     /// For `shared`. It cannot throw, so the first operation throws the error.
     private init() {
         configuration = Configuration()
+        process = ProcessGuard()
         buffers = BufferPool(atLimit: .wait)
         nameLookups = NameLookups(workerLimit: configuration.workerLimit)
         do throws(IOError) {

@@ -1,4 +1,4 @@
-internal import CKernel
+package import CKernel
 
 /// A backend that executes operations.
 ///
@@ -6,7 +6,7 @@ internal import CKernel
 /// values. `EngineQueue` interprets results; an engine retries only after readiness that it polled for itself, and
 /// hands blocking work to a worker. An engine accepts at most the number of operations that it was created for.
 /// `EngineQueue` enforces that limit, so staging always finds room.
-protocol Engine: ~Copyable {
+package protocol Engine: ~Copyable {
     /// A descriptor that poll(2) reports as readable while there is something to drain, once `exportDescriptor` was
     /// called.
     var descriptor: Int32 { get }
@@ -60,10 +60,10 @@ protocol Engine: ~Copyable {
 
 /// Most engines have no ring to lose.
 extension Engine where Self: ~Copyable {
-    mutating func stageWithWorker(_ operation: Operation, _ token: Token) { stage(operation, token) }
-    var holds: FileHolds? { nil }
-    var lostErrno: Int32 { 0 }
-    var needsNewThread: Bool { false }
-    func isLost(_ token: Token) -> Bool { false }
-    mutating func giveUp(_ token: Token) {}
+    package mutating func stageWithWorker(_ operation: Operation, _ token: Token) { stage(operation, token) }
+    package var holds: FileHolds? { nil }
+    package var lostErrno: Int32 { 0 }
+    package var needsNewThread: Bool { false }
+    package func isLost(_ token: Token) -> Bool { false }
+    package mutating func giveUp(_ token: Token) {}
 }

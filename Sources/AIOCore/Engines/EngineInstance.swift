@@ -16,7 +16,8 @@ struct EngineInstance: ~Copyable {
         }
     }
 
-    private init<Kind: Engine & ~Copyable>(_ kind: EngineKind, _ engine: consuming Kind) {
+    /// `kind` is what errors name, and whose retry policy applies.
+    init<Kind: Engine & ~Copyable>(_ kind: EngineKind, _ engine: consuming Kind) {
         let place = UnsafeMutablePointer<Kind>.allocate(capacity: 1)
         place.initialize(to: engine)
         self.kind = kind

@@ -1,9 +1,10 @@
 public import CKernel
 
 extension Kernel {
-    /// clock_gettime(2) of CLOCK_MONOTONIC, served in user space by the vDSO.
+    /// clock_gettime(2) of CLOCK_MONOTONIC, served in user space by the vDSO; or a simulation's clock.
     @inline(__always)
     public static func now() -> Nanoseconds {
+        if hasStandIn, let time = answeredNow() { return time }
         var time = timespec()
         clock_gettime(CLOCK_MONOTONIC, &time)
         return Nanoseconds(time.tv_sec) &* 1_000_000_000 &+ Nanoseconds(time.tv_nsec)

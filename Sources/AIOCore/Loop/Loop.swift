@@ -44,6 +44,38 @@ public final class Loop<Client: LoopClient>: @unchecked Sendable {
         case ended
     }
 
+    /// A loop without a thread of its own, which the calling thread alone drives, by `turn`.
+    package convenience init(
+        byHand queue: consuming EngineQueue, _ configuration: EngineConfiguration, _ client: Client
+    ) {
+        let place = UnsafeMutablePointer<EngineQueue>.allocate(capacity: 1)
+        place.initialize(to: queue)
+        self.init(place, configuration, client)
+    }
+
+    /// One round of a loop that is driven by hand. The engine's `enter` decides whether it waits. False once the loop
+    /// has ended.
+    package func turn() -> Bool {
+        // Relaxed: the loop's own thread sets `ended`.
+        guard phase.load(ordering: .relaxed) != Phase.ended.rawValue else { return false }
+        if step() { return true }
+        end()
+        return false
+    }
+
+    /// When a loop that is driven by hand has to be turned for its deadlines; `.never` without any.
+    package var nextDeadline: Nanoseconds {
+        // Relaxed: the loop's own thread sets `ended`.
+        guard phase.load(ordering: .relaxed) != Phase.ended.rawValue else { return .never }
+        return min(queue.pointee.nextDeadline, client.nextDeadline)
+    }
+
+    /// Changes whenever a loop that is driven by hand stages or delivers something.
+    package var progress: UInt {
+        guard phase.load(ordering: .relaxed) != Phase.ended.rawValue else { return .max }
+        return queue.pointee.stagedCount &+ queue.pointee.drainedCount
+    }
+
     /// Runs on the loop's thread, once the engine exists.
     init(_ queue: UnsafeMutablePointer<EngineQueue>, _ configuration: EngineConfiguration, _ client: Client) {
         self.client = client
@@ -120,7 +152,8 @@ public final class Loop<Client: LoopClient>: @unchecked Sendable {
         }
     }
 
-    /// Requests cancellation of an operation; a no-op if the token is stale. May be called from any thread.
+    /// Requests cancellation of an operation; a no-op if the token is stale, or of a larger queue. May be called from
+    /// any thread.
     public func requestCancel(_ token: Token) {
         cancels.put(token)
         wakeIfAsleep()
@@ -170,15 +203,27 @@ public final class Loop<Client: LoopClient>: @unchecked Sendable {
     func run() {
         while true {
             if queue.pointee.lostErrno != 0, goesOnElsewhere() { return forgetThread() }
-            acceptInbox()
-            let hasMore = client.runJobs()
-            // Acquire: pairs with the exchange in `beginShutdown`.
-            let phase = phase.load(ordering: .acquiring)
-            if phase != Phase.running.rawValue, endsNow(&shutdown, phase) { break }
-            takeTurn(mayWait: !hasMore, phase)
-            deliver()
-            if client.nextDeadline != .never { client.expire(Kernel.now()) }
+            if !step() { break }
         }
+        end()
+    }
+
+    /// One round: takes in what other threads put, runs jobs, takes a turn of the engine, which may wait, and delivers.
+    /// False if the loop has nothing in flight and its shutdown is complete; `end` must follow.
+    @inline(__always)
+    private func step() -> Bool {
+        acceptInbox()
+        let hasMore = client.runJobs()
+        // Acquire: pairs with the exchange in `beginShutdown`.
+        let phase = phase.load(ordering: .acquiring)
+        if phase != Phase.running.rawValue, endsNow(&shutdown, phase) { return false }
+        takeTurn(mayWait: !hasMore, phase)
+        deliver()
+        if client.nextDeadline != .never { client.expire(Kernel.now()) }
+        return true
+    }
+
+    private func end() {
         assert(queue.pointee.inFlightCount == 0, "the loop ends with operations in flight")
         // Release: pairs with the acquire in `isRunning`.
         phase.store(Phase.ended.rawValue, ordering: .releasing)

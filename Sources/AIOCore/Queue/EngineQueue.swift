@@ -41,7 +41,28 @@ public struct EngineQueue: ~Copyable {
         guard configuration.isInRange else {
             throw EngineFailure(engine: kind, step: .configuration, errno: EINVAL)
         }
-        engine = try EngineInstance(kind, configuration)
+        self.init(try EngineInstance(kind, configuration), configuration)
+    }
+
+    /// A queue over an engine from outside, such as a simulation's. `kind` is what errors name, and whose retry policy
+    /// applies. The configuration is in range.
+    package init<Kind: Engine & ~Copyable>(
+        _ engine: consuming Kind, as kind: EngineKind, _ configuration: EngineConfiguration
+    ) {
+        precondition(configuration.isInRange)
+        self.init(EngineInstance(kind, engine), configuration)
+    }
+
+    /// A queue over the engine `threads`, whose work the caller executes. It never waits.
+    package init(byHand work: WorkByHand, _ configuration: EngineConfiguration) throws(EngineFailure) {
+        let engine = try ThreadsEngine(
+            configuration, as: .threads, ThreadsServices(.threads, configuration), work.waker, byHand: work.pool)
+        self.init(engine, as: .threads, configuration)
+    }
+
+    private init(_ engine: consuming EngineInstance, _ configuration: EngineConfiguration) {
+        let kind = engine.kind
+        self.engine = engine
         retries = RetryPolicy(kind)
         issuer = Issuer(isFixed: configuration.hasDedicatedThread)
         table = InFlightTable(capacity: configuration.queueDepth, waitingCapacity: configuration.waitingLimit)
@@ -269,6 +290,11 @@ public struct EngineQueue: ~Copyable {
     /// Makes a thread in `turn(until:)` or `wait(atLeast:until:)` stop its current sleep. May be called from any
     /// thread.
     public borrowing func wake() { engine.wake() }
+
+    /// When the queue has to be turned for its deadlines and timers.
+    package var nextDeadline: Nanoseconds {
+        pace.isHolding ? min(deadlines.earliest, Kernel.now() &+ Pace.patience) : deadlines.earliest
+    }
 
     /// The errno with which the engine lost its ring; 0 while it has not.
     var lostErrno: Int32 { engine.lostErrno }

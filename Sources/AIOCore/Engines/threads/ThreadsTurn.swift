@@ -114,6 +114,7 @@ extension ThreadsEngine {
             return false
         }
         if poll(until: min(deadline, look)) { return true }
+        if isByHand { return false }
         let now = Kernel.now()
         if now >= look, !epoll.check() { renew() }
         return now < min(deadline, look)

@@ -1,0 +1,71 @@
+package import AIOCore
+internal import CKernel
+
+/// The kernel of one simulated host, with one process: answers the system calls that reach `Kernel.call` on the
+/// simulation's thread.
+///
+/// Each family of calls is an extension in the folder of its subject, with a function that answers the calls that it
+/// knows: `answerFileCall` in Files, `answerStreamCall` in Streams.
+package final class SimulatedKernel {
+    package let host: String
+    let world: World
+    /// What the process wrote to standard output and standard error.
+    var output: [UInt8] = []
+    /// What goes wrong.
+    var faults = FaultPlan([])
+    var descriptors = DescriptorTable()
+    package let fileSystem: SimulatedFileSystem
+    var workingDirectory: Directory
+    var umask: UInt16 = 0o022
+    /// Opens a FIFO; nil fails with ENXIO, or blocks if `blockedOn` is set. The streams set it.
+    var openFIFO: ((SpecialFile, DirectoryEntry, _ flags: UInt64) -> OpenDescription?)?
+    /// For the calls on streams.
+    let streams = StreamHost()
+    /// The host's addresses, ports and sockets.
+    private(set) lazy var node = world.network.addHost(self)
+
+    /// Without a file system, the host has a new one.
+    package init(host: String, in world: World, fileSystem: SimulatedFileSystem? = nil) {
+        self.host = host
+        self.world = world
+        let fileSystem = fileSystem ?? SimulatedFileSystem(in: world)
+        self.fileSystem = fileSystem
+        workingDirectory = fileSystem.root
+        descriptors.standard = (0...2).map { StandardStream(self, number: $0) }
+    }
+
+    /// The result of a call that would block its thread: the operation is executed again after a change.
+    static var wouldBlock: Int { KernelStandIn.wouldBlock }
+
+    /// What a call that would block waits for.
+    var blockedOn: OpenDescription?
+
+    /// Answers a call, and notes it in the trace.
+    package func answer(_ call: SystemCall) -> Int {
+        // Memory and identity are the process's own, and their numbers differ from run to run.
+        guard !Self.isOfProcess(call.number) else { return call.executed() }
+        guard !CallDescriptions.isOfEngine(call.number) else { return perform(call) }
+        world.countCall()
+        // The power is off: what the process still does has no effect.
+        guard !world.isCrashed else { return call.number == CK_NR_close ? perform(call) : -Int(EIO) }
+        let line = world.trace.keepsLines || !faults.isEmpty ? CallDescriptions.line(call, self) : ""
+        let effect = faults.isEmpty ? nil : faults.effect(on: line, &world.random)
+        let result = effect.map { perform(call, with: $0) } ?? perform(call)
+        world.trace.note(world.now, call.number, result)
+        world.trace.show(world.now, host, "\(line) = \(CallDescriptions.result(result))")
+        return result
+    }
+
+    func perform(_ call: SystemCall) -> Int {
+        answerEpollCall(call) ?? answerFileCall(call) ?? answerStreamCall(call) ?? -Int(ENOSYS)
+    }
+
+    private static func isOfProcess(_ number: Int) -> Bool {
+        switch number {
+        case CK_NR_mmap, CK_NR_madvise, CK_NR_geteuid, CK_NR_gettid, CK_NR_getpid, CK_NR_rt_sigprocmask: true
+        default: false
+        }
+    }
+
+    func note(_ what: @autoclosure () -> String) { world.trace.note(world.now, host, what()) }
+}
