@@ -14,7 +14,9 @@ struct Declaration: Sendable {
 
     /// The links in the comment: names in two backticks.
     var links: [SymbolLink] {
-        comment.flatMap { line in line.matches(of: #/``([^`]+)``/#).map { SymbolLink(String($0.output.1)) } }
+        comment.flatMap { line in
+            line.components(separatedBy: "``").enumerated().filter { $0.offset % 2 == 1 }.map { SymbolLink($0.element) }
+        }
     }
 
     /// All declarations of a module.
@@ -39,6 +41,17 @@ struct DeclarationReader {
         var depth: Int
     }
 
+    // Properties, since a literal is parsed each time that it is evaluated.
+    private let string = #/"(?:\\.|[^"\\])*"/#
+    private let trailing = #/\s*//.*$/#
+    private let declaration =
+        #/
+        ^(?!.*\bimport\b)
+        (?<modifiers>(?:@?\w+(?:\([\w:,\s]*\))?\s+)*?)
+        (?<keyword>func|var|let|init|case|struct|class|enum|protocol|extension|typealias)\b
+        (?<rest>.*)$
+        /#
+
     private let file: SourceFile
     private var scopes: [Scope] = []
     private var depth = 0
@@ -53,17 +66,20 @@ struct DeclarationReader {
         while index < lines.count {
             let line = lines[index].drop { $0 == " " }
             index += 1
-            if line.hasPrefix("///") {
+            if !isAtMembers, !line.utf8.contains(where: { $0 == UInt8(ascii: "{") || $0 == UInt8(ascii: "}") }) {
+                // In a body; most lines are.
+                continue
+            } else if line.hasPrefix("///") {
                 comment.append(line.dropFirst(3))
             } else if line.hasPrefix("@"), Self.keyword(of: line) == nil {
                 // An attribute on a line of its own is between a declaration and its comment.
                 continue
             } else {
                 let number = index
-                var text = Self.code(line)
+                var text = code(line)
                 // Parameters, and the protocols of a type, may go on in the next lines.
                 while isAtMembers, Self.isUnfinished(text), index < lines.count {
-                    text += " " + Self.code(lines[index].drop { $0 == " " })
+                    text += " " + code(lines[index].drop { $0 == " " })
                     index += 1
                 }
                 take(text, number)
@@ -93,11 +109,11 @@ struct DeclarationReader {
     }
 
     /// A line without strings and comments.
-    private static func code(_ line: Substring) -> String {
+    private func code(_ line: Substring) -> String {
         // Most lines have neither, and the expressions take their time.
         var text = String(line)
-        if text.utf8.contains(UInt8(ascii: "\"")) { text.replace(#/"(?:\\.|[^"\\])*"/#, with: "") }
-        if text.utf8.contains(UInt8(ascii: "/")) { text.replace(#/\s*//.*$/#, with: "") }
+        if text.utf8.contains(UInt8(ascii: "\"")) { text.replace(string, with: "") }
+        if text.utf8.contains(UInt8(ascii: "/")) { text.replace(trailing, with: "") }
         return text
     }
 
@@ -108,9 +124,7 @@ struct DeclarationReader {
     }
 
     private mutating func declare(_ text: String, _ line: Int) {
-        let pattern =
-            #/^(?!.*\bimport\b)(?<modifiers>(?:@?\w+(?:\([\w:, ]*\))?\s+)*?)(?<keyword>func|var|let|init|case|struct|class|enum|protocol|extension|typealias)\b(?<rest>.*)$/#
-        guard Self.keyword(of: text[...]) != nil, let match = text.firstMatch(of: pattern) else { return }
+        guard Self.keyword(of: text[...]) != nil, let match = text.firstMatch(of: declaration) else { return }
         let (keyword, rest) = (match.keyword, match.rest.drop { $0 == " " })
         let modifiers = match.modifiers.split(separator: " ")
         let scope = scopes.last ?? Scope(path: [], isPublic: true, isProtocol: false, depth: 0)

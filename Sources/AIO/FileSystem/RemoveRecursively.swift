@@ -48,7 +48,7 @@ private final class TreeRemoval: BlockingWork, @unchecked Sendable {
     private(set) var failedEntry: Path?
 
     /// The number of levels whose directories stay open. Levels further up are closed, and opened again through `..` on
-    /// the way back.
+    /// the way back. Few trees are deeper, and no process is short of 16 descriptors.
     private static var openLevels: Int { 16 }
 
     init(_ path: Path, _ deadline: Deadline, isRelease: Bool = false) throws(IOError) {

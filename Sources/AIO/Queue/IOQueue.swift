@@ -80,8 +80,8 @@ public final class IOQueue {
 
     // MARK: Submission
 
-    /// Accepts an operation, which ``submit()``, ``wait(atLeast:deadline:)`` or ``drain(_:)`` then starts. `context`
-    /// comes back with the completion. Memory that the operation refers to is borrowed until its completion is drained.
+    /// Accepts an operation, which ``submit()`` or ``wait(atLeast:deadline:)`` then starts. `context` comes back with
+    /// the completion. Memory that the operation refers to is borrowed until its completion is drained.
     /// At its deadline the operation is cancelled, and its completion says so.
     ///
     /// - Throws: ``IOError/Code/limitReached`` if ``queueDepth`` operations are prepared or in flight;
@@ -158,7 +158,7 @@ public final class IOQueue {
     }
 
     /// Passes each ready completion to `body`, oldest first, with the context of its operation. Returns their number.
-    /// Does not wait. `body` may prepare new operations, which the next submit, wait or drain starts.
+    /// Does not wait. `body` may prepare new operations, which the next submit or wait starts.
     @discardableResult
     @inline(__always)
     public func drain(_ body: (Completion, UInt) -> Void) -> Int {
