@@ -16,6 +16,7 @@ class FileDescription: OpenDescription {
         seenErrors = entry.inode.errors.countSeenByNewDescriptions
         super.init(flags: flags)
         entry.inode.openCount += 1
+        entry.openCount += 1
         if !isPathOnly { fileSystem.notify(entry, CK_IN_OPEN) }
     }
 
@@ -35,6 +36,8 @@ class FileDescription: OpenDescription {
         inode.locks.release(self)
         if !isPathOnly { fileSystem.notify(entry, mayWrite ? CK_IN_CLOSE_WRITE : CK_IN_CLOSE_NOWRITE) }
         inode.openCount -= 1
+        entry.openCount -= 1
+        fileSystem.notifyEnd(entry)
         fileSystem.releaseIfUnused(inode)
     }
 

@@ -8,7 +8,8 @@ extension SimulatedKernel {
         // The sticky bit and the permissions; the set-ID bits are ignored.
         let mode = CK_S_IFDIR | UInt16(mode & 0o1777) & ~umask
         let folder = Directory(
-            number: fileSystem.nextInodeNumber(), attributes: newAttributes(mode, in: directory), created: fileSystem.now)
+            number: fileSystem.nextInodeNumber(), attributes: newAttributes(mode, in: directory),
+            created: fileSystem.now)
         try fileSystem.addNew(folder, name, in: directory)
         return 0
     }
@@ -17,7 +18,9 @@ extension SimulatedKernel {
         var mode = UInt16(truncatingIfNeeded: mode)
         if mode & CK_S_IFMT == 0 { mode |= CK_S_IFREG }
         let type = mode & CK_S_IFMT
-        try require([CK_S_IFREG, CK_S_IFCHR, CK_S_IFBLK, CK_S_IFIFO, CK_S_IFSOCK].contains(type), type == CK_S_IFDIR ? EPERM : EINVAL)
+        try require(
+            [CK_S_IFREG, CK_S_IFCHR, CK_S_IFBLK, CK_S_IFIFO, CK_S_IFSOCK].contains(type),
+            type == CK_S_IFDIR ? EPERM : EINVAL)
         let (directory, name) = try newName(descriptor, try path(address), forDirectory: false)
         let attributes = newAttributes(type | mode & 0o7777 & ~umask, in: directory)
         let number = fileSystem.nextInodeNumber()

@@ -80,7 +80,9 @@ extension SimulatedKernel {
         }
     }
 
-    private func create(_ name: FileName, in directory: Directory, _ how: ck_open_how) throws(CallError) -> OpenDescription {
+    private func create(_ name: FileName, in directory: Directory, _ how: ck_open_how) throws(CallError)
+        -> OpenDescription
+    {
         try require(!directory.isRemoved && !(directory is DescriptorDirectory), ENOENT)
         try requireODirectAllowed(how.flags, CK_S_IFREG)
         let mode = CK_S_IFREG | UInt16(how.mode & 0o7777) & ~umask

@@ -6,7 +6,7 @@ package final class SimulatedFileSystem {
     /// What fits into it.
     package struct Limits {
         /// In blocks of 4 KiB, of file contents alone.
-        package var blocks = 1 << 28
+        package var blocks = 1 << 22
         package var inodes = 1 << 24
         /// fs.inotify.max_queued_events.
         package var queuedChanges = 16384
@@ -31,7 +31,8 @@ package final class SimulatedFileSystem {
         self.limits = limits
         let now = Self.now(world)
         root = Directory(
-            number: 2, attributes: InodeAttributes(mode: CK_S_IFDIR | 0o755, accessed: now, modified: now, changed: now),
+            number: 2,
+            attributes: InodeAttributes(mode: CK_S_IFDIR | 0o755, accessed: now, modified: now, changed: now),
             created: now)
         lastInodeNumber = 10
         root.linkCount = 2
@@ -79,8 +80,13 @@ package final class SimulatedFileSystem {
         guard inode.linkCount == 0, inode.openCount == 0 else { return }
         inodesInUse -= 1
         blocksInUse -= inode is RegularFile ? inode.blockCount : 0
-        notify(inode, CK_IN_DELETE_SELF)
-        for watch in inode.watches { watch.queue?.remove(watch) }
+    }
+
+    /// IN_DELETE_SELF, once the last name is removed and nobody has the file open by it (dentry_unlink_inode).
+    func notifyEnd(_ entry: DirectoryEntry) {
+        guard entry.isRemoved, entry.openCount == 0, entry.inode.linkCount == 0 else { return }
+        notify(entry.inode, CK_IN_DELETE_SELF)
+        for watch in entry.inode.watches { watch.queue?.remove(watch) }
     }
 
     // MARK: Changes of metadata
@@ -92,7 +98,7 @@ package final class SimulatedFileSystem {
     func set(_ name: FileName, in directory: Directory, to new: DirectoryEntry?) {
         let old = directory.lookUp(name)?.inode
         journal.note(.name(directory, name, old))
-        directory.unsyncedNames[name, default: []].append(old)
+        directory.keepForSync(name, old)
         directory.set(name, to: new)
         for inode in [directory, old, new?.inode] { inode?.lastTransaction = journal.lastNumber }
     }
@@ -121,6 +127,17 @@ package final class SimulatedFileSystem {
         let day: Nanoseconds = 86_400_000_000_000
         guard times.accessed <= max(times.modified, times.changed) || now - times.accessed >= day else { return }
         inode.attributes.accessed = now
+    }
+}
+
+extension Directory {
+    /// Notes what had a name, which a crash may bring back. The durable one is first; of the others the oldest are left
+    /// out.
+    func keepForSync(_ name: FileName, _ old: Inode?) {
+        var all = unsyncedNames[name] ?? []
+        all.append(old)
+        if all.count > 8 { all.remove(at: 1) }
+        unsyncedNames[name] = all
     }
 }
 
