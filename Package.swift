@@ -22,14 +22,21 @@ let package = Package(
             name: "AIO", dependencies: ["AIOCore", "CKernel"],
             // An async function runs where its caller stands: a cached read changes no thread.
             swiftSettings: [.enableUpcomingFeature("NonisolatedNonsendingByDefault")]),
+        .target(name: "CSimulation"),
         .target(
-            name: "AIOSimulation", dependencies: ["AIO", "AIOCore", "CKernel"],
+            name: "AIOSimulation",
+            dependencies: ["AIO", "AIOCore", "CKernel", "CSimulation"],
             swiftSettings: [.enableUpcomingFeature("NonisolatedNonsendingByDefault")]),
 
         .executableTarget(name: "first-steps", dependencies: ["AIO", "AIOCore"], path: "Examples/FirstSteps"),
         .executableTarget(name: "echo-server", dependencies: ["AIO"], path: "Examples/EchoServer"),
         .executableTarget(name: "tcp-proxy", dependencies: ["AIO"], path: "Examples/TCPProxy"),
         .executableTarget(name: "log-writer", dependencies: ["AIO"], path: "Examples/LogWriter"),
+        .target(
+            name: "LogStore", dependencies: ["AIO"], path: "Examples/LogStore/Store",
+            swiftSettings: [.enableUpcomingFeature("NonisolatedNonsendingByDefault")]),
+        .executableTarget(
+            name: "log-store", dependencies: ["AIO", "LogStore"], path: "Examples/LogStore/Program"),
         .executableTarget(name: "dispatch-loop", dependencies: ["AIO", "AIOCore"], path: "Examples/DispatchLoop"),
 
         .target(name: "CAllocationCount", path: "Tests/CAllocationCount"),
@@ -44,6 +51,13 @@ let package = Package(
             name: "replace-loop", dependencies: ["AIO"], path: "Tests/ReplaceLoop",
             swiftSettings: [.enableUpcomingFeature("NonisolatedNonsendingByDefault")]),
         .testTarget(name: "AIOCoreTests", dependencies: ["AIOCore", "CKernel", "UnitSupport"]),
+        .testTarget(
+            name: "SimulatedProgramTests",
+            dependencies: ["AIOSimulation", "AIO", "echo-server", "tcp-proxy", "log-writer"],
+            swiftSettings: [.enableUpcomingFeature("NonisolatedNonsendingByDefault")]),
+        .testTarget(
+            name: "LogStoreTests", dependencies: ["LogStore", "AIOSimulation", "AIO"],
+            swiftSettings: [.enableUpcomingFeature("NonisolatedNonsendingByDefault")]),
         .testTarget(
             name: "AIOSimulationTests", dependencies: ["AIOSimulation", "AIO", "AIOCore", "CKernel", "UnitSupport"],
             swiftSettings: [.enableUpcomingFeature("NonisolatedNonsendingByDefault")]),

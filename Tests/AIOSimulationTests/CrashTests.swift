@@ -307,7 +307,7 @@ struct CrashTests {
         #expect(calls.sync("/data") == 0)
         let (file, other) = (calls.open("/data/file"), calls.open("/data/file"))
         #expect(calls.write(file, Self.block(2), at: 0) == 4096)
-        let sync = SystemCall(number: CK_NR_fsync, a: file)
+        let sync = SystemCall(CK_NR_fsync, file)
         #expect(kernel.failFileCall(sync, with: EIO) == -Int(EIO))
         // The error is reported once to each description; the data still seems to be there.
         #expect(calls.call(CK_NR_fsync, file) == 0)

@@ -16,7 +16,7 @@ struct FileCaller {
 
     func call(_ number: Int, _ a: Int = 0, _ b: Int = 0, _ c: Int = 0, _ d: Int = 0, _ e: Int = 0, _ f: Int = 0) -> Int
     {
-        answer(SystemCall(number: number, a: a, b: b, c: c, d: d, e: e, f: f))
+        answer(SystemCall(number, a, b, c, d, e, f))
     }
 
     static let workingDirectory = Int(CK_AT_FDCWD)

@@ -25,7 +25,7 @@ import UnitSupport
                 await refuses(reason) { try await f.file.sync(deadline: $0) }
                 await refuses(reason) { try await f.file.truncate(to: 1, deadline: $0) }
                 await refuses(reason) { try await f.file.status(deadline: $0) }
-                await refuses(reason) { try await f.file.allocate(at: 0, count: 1 << 20, deadline: $0) }
+                await refuses(reason) { try await f.file.allocate(range: 0..<1 << 20, deadline: $0) }
                 await refuses(reason) { try await f.file.tryLock(deadline: $0) }
                 await refuses(reason) { try await f.file.lock(deadline: $0) }
                 await refuses(reason) { try await f.file.setPermissions(0o777, deadline: $0) }

@@ -163,6 +163,63 @@ import Testing
         }
     }
 
+    /// As the one that is cancelled; the writes in flight end with the call.
+    @Test(arguments: engines, [StreamKind.pipe, .socket, .fifo])
+    func aWriteWaitsAtTheLimitUntilItsDeadline(_ engine: EngineKind, _ kind: StreamKind) async throws {
+        try await withWriting(engine, kind) { ends, file in
+            _ = ends.fillUp()
+            let runtime = file.runtime
+            let writer = try BufferedWriter(file, bufferSize: 4096, inFlightLimit: 3 * 4096)
+            for _ in 0..<15 { try await writer.write([UInt8](repeating: 1, count: 1024), deadline: .farAway) }
+            for _ in 0..<2 {
+                await expectError(.deadlineExceeded) {
+                    try await writer.write([UInt8](repeating: 1, count: 1024), deadline: .soon)
+                }
+                #expect(runtime.inFlightCount == 0)
+            }
+            await expectError(.deadlineExceeded) { try await writer.flush() }
+            await expectError(.deadlineExceeded) { try await writer.close() }
+        }
+    }
+
+    @Test(arguments: engines, [true, false])
+    func aFlushAndACloseEndAtTheirDeadline(_ engine: EngineKind, _ isClose: Bool) async throws {
+        try await withWriting(engine, .pipe) { ends, file in
+            _ = ends.fillUp()
+            let writer = try BufferedWriter(file)
+            try await writer.write("some")
+            let error = await expectError(.deadlineExceeded) {
+                if isClose { try await writer.close(deadline: .soon) } else { try await writer.flush(deadline: .soon) }
+            }
+            #expect(error?.operation == "write" && file.runtime.inFlightCount == 0)
+            await expectError(.deadlineExceeded) { try await writer.close() }
+        }
+    }
+
+    /// The file has exactly what was written in time.
+    @Test(arguments: engines)
+    func aCallAfterItsDeadlineDoesNothing(_ engine: EngineKind) async throws {
+        try await withScratch { scratch in
+            let path = Path(try scratch.file("out"))
+            try await withRuntime(engine) { runtime in
+                try await withFile(path, .write, runtime: runtime) { file in
+                    let writer = try BufferedWriter(file)
+                    let past = Deadline.now
+                    try await writer.write("in time", deadline: .farAway)
+                    await expectError(.deadlineExceeded) { try await writer.write("late", deadline: past) }
+                    await expectError(.deadlineExceeded) { try await writer.write([1], deadline: past) }
+                    await expectError(.deadlineExceeded) { try await writer.flush(deadline: past) }
+                    let error = await expectError(.deadlineExceeded) { try await writer.close(deadline: past) }
+                    #expect(error?.path == path && writer.position == 7)
+                    try await writer.write(", all", deadline: .farAway)
+                    try await writer.flush(sync: .data, deadline: .farAway)
+                    try await writer.close(sync: .full, deadline: .farAway)
+                }
+            }
+            #expect(try scratch.content("out") == Array("in time, all".utf8))
+        }
+    }
+
     /// The pool has one buffer left, although the limit allows four in flight.
     @Test(arguments: engines)
     func aPoolThatIsNearlyUsedUpMakesItSlowerAndNoMore(_ engine: EngineKind) async throws {

@@ -54,7 +54,7 @@ import UnitSupport
         try await withKnownFile(engine, size: 1 << 20) { file in
             try await file.sync()
             for page in stride(from: Int64(1), to: 256, by: 3) {
-                try await file.advise(.dontNeed, at: page * 4096, count: 4096)
+                try await file.advise(.dontNeed, range: page * 4096..<(page + 1) * 4096)
             }
             var end: Int64 = 0
             for try await chunk in file.chunks(of: 65_536, readahead: 3) {

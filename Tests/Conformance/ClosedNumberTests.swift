@@ -66,7 +66,7 @@ import UnitSupport
             let changes = try await Paths.changes(of: "/tmp", runtime: runtime)
             let files = try OwnFiles()
             try files.takeTheirNumbers(.closeRange)
-            for _ in 0..<3 { try group.submit(.nop) }
+            for _ in 0..<3 { try group.start(.nop) }
             var count = 0
             while count < 3 {
                 group.drain { _, _ in count += 1 }

@@ -232,6 +232,30 @@ import UnitSupport
         }
     }
 
+    /// The umask is the process's.
+    @Test(arguments: engines.map(\.description))
+    func theOwnerMayUseATemporaryDirectoryWhateverTheUmask(_ name: String) async {
+        await #expect(processExitsWith: .success) { [name = name as String] in
+            try await withTreeScratch { scratch in
+                try #require(chmod(scratch.folder, 0o777) == 0)
+                try await withRuntime(try #require(EngineKind(name))) { runtime in
+                    if geteuid() == 0 { try becomeNobody() }
+                    for mask in [0o777, 0o700, 0o277, 0o022] as [mode_t] {
+                        umask(mask)
+                        let path = try await withTemporaryDirectory(in: Path(scratch.folder), runtime: runtime) {
+                            path in
+                            #expect(try permissions("\(path)") == 0o700)
+                            try await Paths.writeFile(path / "file", [1], runtime: runtime)
+                            return path
+                        }
+                        await expectError(.notFound) { try await Paths.status(of: path, runtime: runtime) }
+                    }
+                }
+                if getuid() == 0 { try #require(seteuid(0) == 0) }
+            }
+        }
+    }
+
     @Test(arguments: engines)
     func aCancelledTaskDoesNothing(_ engine: EngineKind) async throws {
         try await withScratch { scratch in

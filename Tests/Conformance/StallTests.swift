@@ -118,7 +118,7 @@ import UnitSupport
             let path = try scratch.file("local", content)
             try await withFile(Path(path), .readWrite, runtime: runtime) { file in
                 try await file.sync(.data)
-                try await file.advise(.dontNeed, at: 0, count: 0)
+                try await file.advise(.dontNeed)
                 #expect(try await file.read(upTo: 8192, at: 0) == content)
                 try await file.writeAll([1, 2, 3], at: 0)
             }

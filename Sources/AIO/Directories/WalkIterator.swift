@@ -46,7 +46,7 @@ public final class WalkIterator: AsyncIteratorProtocol {
         try await nextItem()
     }
 
-    /// Skips the contents of the directory that was delivered last.
+    /// Skips the contents of the directory that was delivered last; does nothing after any other entry.
     public func skipDescendants() async {
         guard let skipped = descent else { return }
         descent = nil

@@ -31,6 +31,13 @@ public final class IOLoop: TaskExecutor, Sendable, CustomStringConvertible {
     /// One round of a loop that is driven by hand. False once the loop has ended.
     package func turn() -> Bool { core.turn() }
 
+    /// Changes with every operation that a loop driven by hand stages or delivers.
+    package var progress: UInt { core.progress }
+
+    /// When `turn` must be called for deadlines; `.never` without any.
+    package var nextDeadline: Nanoseconds { core.nextDeadline }
+
+    /// For example "IOLoop(io_uring, queueDepth 256)".
     public var description: String { "IOLoop(\(core.engineKind), queueDepth \(core.queueDepth))" }
 
     /// The number of operations in flight; read from another thread, it may be slightly out of date.
@@ -38,6 +45,7 @@ public final class IOLoop: TaskExecutor, Sendable, CustomStringConvertible {
 
     // MARK: Tasks
 
+    /// Runs a job on the loop's thread. Swift's runtime calls it.
     public func enqueue(_ job: consuming ExecutorJob) {
         let job = UnownedJob(job)
         if core.isCurrent, core.isRunning {
@@ -167,7 +175,7 @@ public final class IOLoop: TaskExecutor, Sendable, CustomStringConvertible {
 
     // MARK: Shutdown
 
-    func beginShutdown(_ mode: IORuntime.ShutdownMode, whenEnded: @escaping @Sendable () -> Void) {
+    package func beginShutdown(_ mode: IORuntime.ShutdownMode, whenEnded: @escaping @Sendable () -> Void) {
         tasks.whenEnded(whenEnded)
         core.beginShutdown(cancelling: mode == .cancel)
     }

@@ -16,7 +16,8 @@ extension SocketAddress {
     /// servers answer or libc gives up. At most a quarter of a loop's workers resolve names at the same time; further
     /// names wait.
     ///
-    /// - Throws: `nameNotFound`; `nameLookupFailed` if the name servers do not answer; `cancelled`; `deadlineExceeded`.
+    /// - Throws: ``IOError/Code/nameNotFound``; ``IOError/Code/nameLookupFailed`` if the name servers do not answer;
+    ///   ``IOError/Code/cancelled``; ``IOError/Code/deadlineExceeded``.
     public static func resolve(
         _ host: String, port: UInt16, runtime: IORuntime = .shared, deadline: Deadline = .never
     ) async throws(IOError) -> [SocketAddress] {
@@ -54,13 +55,22 @@ final class NameLookup: BlockingWork, @unchecked Sendable {
     }
 
     override func run() -> Int {
+        switch RuntimeStandIn.current?.addresses(host) {
+        case .found(let found)?: addresses = found
+        case .failed(let reason)?: failure = reason
+        case nil: askSystem()
+        }
+        return 0
+    }
+
+    private func askSystem() {
         var hints = addrinfo()
         // One result per address instead of one for each socket type.
         hints.ai_socktype = CK_SOCK_STREAM
         var list: UnsafeMutablePointer<addrinfo>?
         failure = getaddrinfo(host, nil, &hints, &list)
         failureErrno = errno
-        guard failure == 0 else { return 0 }
+        guard failure == 0 else { return }
         defer { freeaddrinfo(list) }
         var entry = list
         while let info = entry?.pointee {
@@ -71,7 +81,6 @@ final class NameLookup: BlockingWork, @unchecked Sendable {
             }
             entry = info.ai_next
         }
-        return 0
     }
 
     /// The result. Valid once the work has been taken back.

@@ -10,7 +10,7 @@ public enum Kernel {
     static func call(
         _ number: Int, _ a: Int = 0, _ b: Int = 0, _ c: Int = 0, _ d: Int = 0, _ e: Int = 0, _ f: Int = 0
     ) -> Int {
-        guard !hasStandIn else { return answered(SystemCall(number: number, a: a, b: b, c: c, d: d, e: e, f: f)) }
+        guard !hasStandIn else { return answered(SystemCall(number, a, b, c, d, e, f)) }
         return ck_system_call_6(number, a, b, c, d, e, f)
     }
 

@@ -7,7 +7,7 @@ package struct SystemCall: BitwiseCopyable, Sendable {
     package let a, b, c, d, e, f: Int
 
     package init(
-        number: Int, a: Int = 0, b: Int = 0, c: Int = 0, d: Int = 0, e: Int = 0, f: Int = 0
+        _ number: Int, _ a: Int = 0, _ b: Int = 0, _ c: Int = 0, _ d: Int = 0, _ e: Int = 0, _ f: Int = 0
     ) {
         self.number = number
         (self.a, self.b, self.c, self.d, self.e, self.f) = (a, b, c, d, e, f)
@@ -30,6 +30,10 @@ package final class KernelStandIn: @unchecked Sendable {
     /// The monotonic clock; nil for the next stand-in's, and in the end the kernel's.
     let now: @Sendable () -> Nanoseconds?
     fileprivate var next: Unmanaged<KernelStandIn>?
+
+    /// The result of a call that would block its thread, which a simulation cannot let happen: ERESTARTSYS, which no
+    /// real call returns. The operation is executed again later (`WorkByHand`).
+    package static var wouldBlock: Int { -512 }
 
     package init(
         answer: @escaping @Sendable (SystemCall) -> Int?, now: @escaping @Sendable () -> Nanoseconds? = { nil }

@@ -10,7 +10,9 @@ public final class Loop<Client: LoopClient>: @unchecked Sendable {
 
     /// The recipient of completions.
     public let client: Client
+    /// The engine that was asked for. After the loss of a ring, `threads` stands in for it.
     public let engineKind: EngineKind
+    /// The maximum number of operations in flight, not counting waits.
     public let queueDepth: Int
     /// nil unless the configuration says `isGuest` and the engine supports holds.
     public let holds: FileHolds?
@@ -61,6 +63,19 @@ public final class Loop<Client: LoopClient>: @unchecked Sendable {
         return false
     }
 
+    /// When a loop that is driven by hand has to be turned for its deadlines; `.never` without any.
+    package var nextDeadline: Nanoseconds {
+        // Relaxed: the loop's own thread sets `ended`.
+        guard phase.load(ordering: .relaxed) != Phase.ended.rawValue else { return .never }
+        return min(queue.pointee.nextDeadline, client.nextDeadline)
+    }
+
+    /// Changes whenever a loop that is driven by hand stages or delivers something.
+    package var progress: UInt {
+        guard phase.load(ordering: .relaxed) != Phase.ended.rawValue else { return .max }
+        return queue.pointee.stagedCount &+ queue.pointee.drainedCount
+    }
+
     /// Runs on the loop's thread, once the engine exists.
     init(_ queue: UnsafeMutablePointer<EngineQueue>, _ configuration: EngineConfiguration, _ client: Client) {
         self.client = client
@@ -71,6 +86,7 @@ public final class Loop<Client: LoopClient>: @unchecked Sendable {
         table = queue.pointee.table
         inbox = Inbox(capacity: configuration.placeCount)
         cancels = CancelRequests(capacity: configuration.placeCount)
+        // What one delivery takes; the loop delivers again for the rest.
         deliveries = .allocate(capacity: 256)
         thread = Atomic(Kernel.currentThread())
         kernelThread = Atomic(Kernel.threadID())
@@ -136,7 +152,8 @@ public final class Loop<Client: LoopClient>: @unchecked Sendable {
         }
     }
 
-    /// Requests cancellation of an operation; a no-op if the token is stale. May be called from any thread.
+    /// Requests cancellation of an operation; a no-op if the token is stale, or of a larger queue. May be called from
+    /// any thread.
     public func requestCancel(_ token: Token) {
         cancels.put(token)
         wakeIfAsleep()

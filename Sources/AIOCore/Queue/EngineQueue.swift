@@ -31,10 +31,12 @@ public struct EngineQueue: ~Copyable {
     private var hasNotedLoss = false
     /// Whether operations were staged outside of a turn's submission, so that the engine has yet to submit them.
     private var hasStagedAgain = false
-    /// Operations staged and completions drained since the creation. Both counters wrap.
+    /// The number of operations staged since the creation. The counter wraps.
     public private(set) var stagedCount: UInt = 0
+    /// The number of completions drained since the creation. The counter wraps.
     public private(set) var drainedCount: UInt = 0
 
+    /// Makes a queue over an engine of this kind. Throws the step that failed.
     public init(_ kind: EngineKind, _ configuration: EngineConfiguration) throws(EngineFailure) {
         guard configuration.isInRange else {
             throw EngineFailure(engine: kind, step: .configuration, errno: EINVAL)
@@ -49,6 +51,13 @@ public struct EngineQueue: ~Copyable {
     ) {
         precondition(configuration.isInRange)
         self.init(EngineInstance(kind, engine), configuration)
+    }
+
+    /// A queue over the engine `threads`, whose work the caller executes.
+    package init(byHand work: WorkByHand, _ configuration: EngineConfiguration) throws(EngineFailure) {
+        let engine = try ThreadsEngine(
+            configuration, as: .threads, ThreadsServices(.threads, configuration), work.waker, byHand: work.pool)
+        self.init(engine, as: .threads, configuration)
     }
 
     private init(_ engine: consuming EngineInstance, _ configuration: EngineConfiguration) {
@@ -191,7 +200,7 @@ public struct EngineQueue: ~Copyable {
     /// Requests cancellation of an operation. Only the operation's own completion tells the outcome.
     ///
     /// Returns 0 (requested), -ENOENT (no such operation, or it has completed) or -EALREADY (requested before, or the
-    /// operation is a release, which is never cancelled: `Operation.isRelease`).
+    /// operation is a release, which is never cancelled: ``Operation/isRelease``).
     @discardableResult
     public mutating func requestCancel(_ token: Token) -> Int32 {
         switch table.requestCancel(token) {
@@ -281,6 +290,11 @@ public struct EngineQueue: ~Copyable {
     /// Makes a thread in `turn(until:)` or `wait(atLeast:until:)` stop its current sleep. May be called from any
     /// thread.
     public borrowing func wake() { engine.wake() }
+
+    /// When the queue has to be turned for its deadlines and timers.
+    package var nextDeadline: Nanoseconds {
+        pace.isHolding ? min(deadlines.earliest, Kernel.now() &+ Pace.patience) : deadlines.earliest
+    }
 
     /// The errno with which the engine lost its ring; 0 while it has not.
     var lostErrno: Int32 { engine.lostErrno }

@@ -13,7 +13,7 @@ extension SimulatedKernel {
     }
 
     private func failSync(_ call: SystemCall, _ errno: Int32) -> Int {
-        guard let open = descriptors[call.a] as? FileDescription else { return -Int(EBADF) }
+        guard let open = descriptors[call.a] as? FileDescription else { return -Int(errno) }
         fileSystem.failSync(open.inode)
         // Reported now, and so not again to this description.
         do throws(CallError) { try open.reportErrors() } catch {}
@@ -29,8 +29,7 @@ extension SimulatedKernel {
         let flags = open.flags
         open.flags &= ~CK_O_SYNC
         let plain = SystemCall(
-            number: call.number, a: call.a, b: call.b, c: call.c, d: call.d, e: call.e,
-            f: call.f & ~Int(CK_RWF_DSYNC | CK_RWF_SYNC))
+            call.number, call.a, call.b, call.c, call.d, call.e, call.f & ~Int(CK_RWF_DSYNC | CK_RWF_SYNC))
         let result = answerFileCall(plain) ?? -Int(errno)
         open.flags = flags
         return result < 0 ? result : failSync(call, errno)

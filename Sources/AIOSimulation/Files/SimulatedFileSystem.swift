@@ -40,9 +40,9 @@ package final class SimulatedFileSystem {
         makeStandardFolders()
     }
 
-    /// What a crash left.
-    init(surviving root: Directory, of old: SimulatedFileSystem) {
-        world = old.world
+    /// What a crash left, in the same world or in another.
+    init(surviving root: Directory, of old: SimulatedFileSystem, in world: World? = nil) {
+        self.world = world ?? old.world
         limits = old.limits
         lastInodeNumber = old.lastInodeNumber
         self.root = root

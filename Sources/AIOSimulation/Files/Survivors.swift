@@ -28,11 +28,19 @@ extension SimulatedFileSystem {
         return crash(rules, &random)
     }
 
-    func crash(_ rules: CrashRules, _ random: inout SimulatedRandom) -> SimulatedFileSystem {
+    /// A copy of a file system in which everything is durable.
+    func copy(in world: World) -> SimulatedFileSystem {
+        var random = SimulatedRandom(seed: 0)
+        return crash(.ordered, &random, in: world)
+    }
+
+    func crash(
+        _ rules: CrashRules, _ random: inout SimulatedRandom, in world: World? = nil
+    ) -> SimulatedFileSystem {
         var survivors = Survivors(rules, self, random)
         let root = survivors.root()
         random = survivors.random
-        let survivor = SimulatedFileSystem(surviving: root, of: self)
+        let survivor = SimulatedFileSystem(surviving: root, of: self, in: world)
         for inode in survivors.all {
             survivor.addInode()
             if let file = inode as? RegularFile { survivor.addBlocks(file.blockCount) }

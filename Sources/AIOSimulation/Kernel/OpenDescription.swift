@@ -25,6 +25,8 @@ class OpenDescription {
     func write(_ buffers: [UnsafeRawBufferPointer], at offset: Int64?, flags: UInt32) -> Int { -Int(EINVAL) }
     /// poll(2): the events that hold now, POLLERR and POLLHUP included.
     var readyEvents: UInt32 { UInt32(CK_POLLIN | CK_POLLOUT) }
+    /// Whether epoll(7) accepts it; not a regular file or a directory.
+    var isPollable: Bool { true }
     /// statx(2) with AT_EMPTY_PATH.
     func status(_ status: UnsafeMutablePointer<ck_statx>) -> Int { -Int(EINVAL) }
     /// Called when the last descriptor is closed.
@@ -75,7 +77,11 @@ struct DescriptorTable {
     var limit = 1 << 20
     private(set) var count = 0
 
+    /// 0, 1 and 2, whose numbers programs take for granted.
+    var standard: [OpenDescription?] = []
+
     subscript(_ number: Int) -> OpenDescription? {
+        if standard.indices.contains(number) { return standard[number] }
         let index = number - Int(Self.firstNumber)
         return entries.indices.contains(index) ? entries[index]?.description : nil
     }
@@ -100,6 +106,10 @@ struct DescriptorTable {
     /// close(2).
     mutating func remove(_ number: Int) -> Int {
         guard let description = self[number] else { return -Int(EBADF) }
+        guard !standard.indices.contains(number) else {
+            standard[number] = nil
+            return 0
+        }
         entries[number - Int(Self.firstNumber)] = nil
         count -= 1
         description.removeReference()

@@ -22,6 +22,8 @@ struct ThreadsEngine: ~Copyable, Engine {
     let events: UnsafeMutableBufferPointer<ck_epoll_event>
     /// Whether the thread that drives the engine must not block in a read.
     let isLoop: Bool
+    /// What executes the work in place of threads, and lets time pass (`WorkByHand`); nil outside of simulations.
+    let byHand: HandDrivenPool?
     private(set) var isExported = false
     var isWoken = false
     /// Whether the eventfd of a service was signalled since the last check.
@@ -29,10 +31,10 @@ struct ThreadsEngine: ~Copyable, Engine {
     /// Whether an epoll exists.
     var canPoll = true
 
-    /// `kind` is the engine as which this one serves; `waker` wakes that engine.
+    /// `kind` is the engine as which this one serves; `waker` wakes that engine. `byHand` replaces the threads.
     init(
         _ configuration: EngineConfiguration, as kind: EngineKind, _ services: ThreadsServices = ThreadsServices(),
-        _ waker: Waker = Waker()
+        _ waker: Waker = Waker(), byHand: HandDrivenPool? = nil
     ) throws(EngineFailure) {
         let epoll = try OwnedEpoll(kind)
         let depth = configuration.placeCount
@@ -43,9 +45,11 @@ struct ThreadsEngine: ~Copyable, Engine {
             case .everything: try LinuxAIOService(configuration, epoll)
             }
         readahead = services.readsAhead ? ReadaheadService(capacity: depth) : nil
-        let pool = WorkerPool(capacity: depth, limit: configuration.workerLimit, waker)
+        let pool = byHand ?? WorkerPool(capacity: depth, limit: configuration.workerLimit, waker)
+        self.byHand = byHand
         pollSet = PollSet(epoll, capacity: depth)
         outlets = Outlets(pool, capacity: depth)
+        // What one epoll_wait(2) takes; the next turn takes the rest.
         events = .allocate(capacity: 64)
         waker.follow(epoll: epoll.number, epoll.timer)
         isLoop = configuration.hasDedicatedThread

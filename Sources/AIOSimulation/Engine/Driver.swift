@@ -1,0 +1,138 @@
+internal import AIO
+internal import AIOCore
+internal import Synchronization
+
+/// Drives a simulation on one thread: chooses whose turn it is, and lets time pass when nobody has anything to do.
+final class Driver: @unchecked Sendable {
+    // @unchecked: the simulation's thread alone uses it, but for the atomic properties.
+
+    let world: World
+    let latency: Latency
+    private(set) var hosts: [SimulatedHost] = []
+    /// The simulation's thread; 0 until it begins.
+    private let thread = Atomic<UInt>(0)
+    /// Whether another thread resumed a task of the simulation, which cannot be repeated.
+    private let hasForeignJob = Atomic<Bool>(false)
+    /// Whether the task that waits for the simulation was cancelled.
+    private let isCancelRequested = Atomic<Bool>(false)
+    private(set) var stepCount: UInt64 = 0
+    private var isEnding = false
+    /// Whether whole programs run (`Simulation.begin`).
+    var hasPrograms = false
+
+    init(_ world: World, _ latency: Latency) {
+        self.world = world
+        self.latency = latency
+    }
+
+    /// Called on the simulation's thread before everything else.
+    func begin() { thread.store(Kernel.currentThread(), ordering: .relaxed) }
+
+    /// Relaxed: a thread finds its own ID only if it stored it itself.
+    var isCurrent: Bool { thread.load(ordering: .relaxed) == Kernel.currentThread() }
+
+    func addHost(
+        _ name: String, _ executor: SimulatedExecutor, _ configuration: IORuntime.Configuration,
+        _ files: SimulatedFileSystem? = nil
+    ) throws -> SimulatedHost {
+        let host = try SimulatedHost(name, self, executor, configuration, files)
+        hosts.append(host)
+        return host
+    }
+
+    /// From another thread: the job is dropped, its task never goes on, and the simulation ends with an error.
+    /// Relaxed, as below: nothing but the flag is handed over.
+    func noteForeignJob() { hasForeignJob.store(true, ordering: .relaxed) }
+
+    /// From any thread: the body is to be cancelled.
+    func requestCancel() { isCancelRequested.store(true, ordering: .relaxed) }
+
+    /// Runs `body` as a host: its system calls and its clock are the host's.
+    func with<R, E: Error>(_ host: SimulatedHost, _ body: () throws(E) -> R) throws(E) -> R {
+        let before = CurrentHost.value
+        CurrentHost.set(host)
+        defer { CurrentHost.set(before) }
+        return try body()
+    }
+
+    /// Why a simulation cannot go on.
+    enum End: Equatable {
+        /// `isDone` said so.
+        case done
+        /// Nothing is left that could happen: every task waits for another.
+        case deadlock
+        /// A thread outside of the simulation resumed one of its tasks.
+        case foreignThread
+        case stepLimit
+        /// The power went off.
+        case crashed
+    }
+
+    /// Runs until `isDone`. `cancel` is called if the simulation is to be cancelled.
+    func run(stepLimit: UInt64 = .max, cancel: () -> Void = {}, until isDone: () -> Bool) -> End {
+        while !isDone() {
+            if stepCount >= stepLimit { return .stepLimit }
+            if world.isCrashed, !isEnding { return .crashed }
+            if hasForeignJob.load(ordering: .relaxed) { return .foreignThread }
+            if isCancelRequested.exchange(false, ordering: .relaxed) { cancel() }
+            let runnable = hosts.filter(\.canRun)
+            guard runnable.isEmpty else {
+                stepCount += 1
+                runnable[runnable.count == 1 ? 0 : world.random.below(runnable.count)].step()
+                continue
+            }
+            guard letTimePass() else { return .deadlock }
+        }
+        return .done
+    }
+
+    /// Cancels what the hosts have in flight, lets their tasks end, and takes the hosts down.
+    func endHosts() {
+        guard !hasPrograms else {
+            // A program that is cancelled would end the process by exit(3): it stays as it is, with all that it has.
+            _ = Unmanaged.passRetained(self)
+            return
+        }
+        isEnding = true
+        for host in hosts {
+            with(host) { for loop in host.loops { loop.beginShutdown(.cancel) {} } }
+            host.needsTurn = true
+        }
+        _ = run { hosts.allSatisfy { $0.loops.isEmpty && !$0.executor.hasJobs } }
+        hosts = []
+    }
+
+    /// The operations that are in flight, for the message about a deadlock.
+    var waitingOperations: String {
+        hosts.map { "\($0.name) has \($0.runtime.inFlightCount) operations in flight" }.joined(separator: ", ")
+    }
+
+    /// False if there is nothing to wait for.
+    private func letTimePass() -> Bool {
+        let deadline = hosts.reduce(Nanoseconds.never) { min($0, $1.nextDeadline) }
+        let event = world.nextEvent
+        guard min(deadline, event) != .never else { return false }
+        if event <= deadline { world.runNextEvent() } else { world.advance(to: deadline) }
+        for host in hosts { host.needsTurn = true }
+        return true
+    }
+
+    /// A thread of a host waits in an `IOQueue`: lets something happen elsewhere. False if nothing has, because the
+    /// deadline passed. If nothing can, the wait would last for ever, and no error could reach the program.
+    func wait(on host: SimulatedHost, until deadline: Nanoseconds) -> Bool {
+        host.needsTurn = false
+        with(host) { host.retryBlocked() }
+        if host.needsTurn { return true }
+        if let other = hosts.first(where: \.canRun) {
+            other.step()
+            return true
+        }
+        let others = hosts.filter { !$0.isBusy }.reduce(deadline) { min($0, $1.nextDeadline) }
+        let event = world.nextEvent
+        precondition(
+            min(others, event) != .never, "simulation of seed \(world.trace.seed): an IOQueue waits for nothing")
+        if event <= others { world.runNextEvent() } else { world.advance(to: max(world.now, others)) }
+        for other in hosts { other.needsTurn = true }
+        return world.now < deadline
+    }
+}

@@ -1,0 +1,153 @@
+import AIO
+import AIOCore
+import AIOSimulation
+import Testing
+
+struct SimulationTests {
+    @Test func anHourOfTimersTakesNoTime() async throws {
+        let report = try await simulate(seed: 1) { _ in
+            for _ in 0..<3600 {
+                _ = try await IORuntime.shared.perform(.timeout(deadline: Kernel.now() + 1_000_000_000))
+            }
+            return 7
+        }
+        #expect(try report.result.get() == 7)
+        #expect(report.elapsed >= 3600 * 1_000_000_000)
+    }
+
+    @Test func anUnstructuredTaskStaysInTheSimulation() async throws {
+        let report = try await simulate(seed: 2) { _ in await Task { 7 }.value }
+        #expect(try report.result.get() == 7)
+    }
+
+    @Test func anActorStaysInTheSimulation() async throws {
+        actor Counter {
+            var value = 0
+            func add() { value += 1 }
+        }
+        let report = try await simulate(seed: 2) { _ in
+            let counter = Counter()
+            await withTaskGroup { group in
+                for _ in 0..<10 { group.addTask { await counter.add() } }
+            }
+            return await counter.value
+        }
+        #expect(try report.result.get() == 10)
+    }
+
+    @Test func sleepOfNanosecondsStaysInTheSimulation() async throws {
+        let report = try await simulate(seed: 2) { _ in
+            try await Task.sleep(nanoseconds: 5_000_000_000)
+        }
+        try report.result.get()
+        #expect(report.elapsed >= 5 * 1_000_000_000)
+    }
+
+    @Test func sleepOnAClockStaysInTheSimulation() async throws {
+        let report = try await simulate(seed: 2) { _ in
+            try await Task.sleep(for: .seconds(5))
+        }
+        try report.result.get()
+        #expect(report.elapsed >= 5 * 1_000_000_000)
+    }
+
+    @Test func anUnstructuredTaskSleepsInTheSimulation() async throws {
+        let report = try await simulate(seed: 2) { _ in
+            try await Task {
+                try await Task.sleep(for: .seconds(5))
+                try await Task.sleep(nanoseconds: 5_000_000_000)
+            }.value
+            try await Task.detached {
+                try await Task.sleep(for: .seconds(5))
+            }.value
+        }
+        try report.result.get()
+        #expect(report.elapsed >= 15 * 1_000_000_000)
+    }
+
+    @Test func aSleepIsCancelledInTheSimulation() async throws {
+        let report = try await simulate(seed: 2) { _ in
+            let task = Task { try await Task.sleep(for: .seconds(5000)) }
+            try await Task.sleep(for: .seconds(1))
+            task.cancel()
+            _ = await task.result
+        }
+        try report.result.get()
+        #expect(report.elapsed < 2 * 1_000_000_000)
+    }
+
+    @Test func aDeadlockIsNamed() async throws {
+        await #expect(throws: SimulationError.self) {
+            try await withSimulation(seed: 3) { _ in
+                await withUnsafeContinuation { (_: UnsafeContinuation<Void, Never>) in }
+            }
+        }
+    }
+
+    @Test(arguments: 1...20) func oneSeedGivesOneRun(seed: Int) async throws {
+        let body: @Sendable (Simulation) async throws -> [Int] = { simulation in
+            try await withThrowingTaskGroup(of: Int.self) { group in
+                for index in 0..<20 {
+                    group.addTask {
+                        try await Task.sleep(for: .milliseconds(simulation.random(in: 0..<5)))
+                        simulation.note("task \(index)")
+                        return index
+                    }
+                }
+                return try await group.reduce(into: []) { $0.append($1) }
+            }
+        }
+        let one = try await simulate(seed: UInt64(seed), body)
+        let other = try await simulate(seed: UInt64(seed), body)
+        #expect(try one.result.get() == other.result.get())
+        #expect(one.traceHash == other.traceHash)
+        #expect(one.stepCount == other.stepCount)
+    }
+
+    @Test func otherSeedsGiveOtherOrders() async throws {
+        var orders: Set<[Int]> = []
+        for seed in UInt64(1)...20 {
+            orders.insert(
+                try await withSimulation(seed: seed) { _ in
+                    await withTaskGroup(of: Int.self) { group in
+                        for index in 0..<5 { group.addTask { index } }
+                        return await group.reduce(into: []) { $0.append($1) }
+                    }
+                })
+        }
+        #expect(orders.count > 5)
+    }
+
+    @Test func clocksAndRandomNumbersAreTheSeeds() async throws {
+        let body: @Sendable (Simulation) async throws -> [UInt64] = { _ in
+            let start = ContinuousClock.now
+            var generator = SystemRandomNumberGenerator()
+            let numbers = (0..<3).map { _ in generator.next() } + [UInt64.random(in: 0...1000)]
+            try await Task.sleep(until: start + .microseconds(1500), clock: .continuous)
+            #expect(start.duration(to: .now) == .microseconds(1500))
+            return numbers
+        }
+        let one = try await simulate(seed: 5, body)
+        #expect(try await one.result.get() == simulate(seed: 5, body).result.get())
+        #expect(try await one.result.get() != simulate(seed: 6, body).result.get())
+    }
+
+    @Test func theBodyHasTheCallersTaskLocalValues() async throws {
+        enum Local { @TaskLocal static var value = 0 }
+        let seen = try await Local.$value.withValue(7) {
+            try await withSimulation(seed: 1) { _ in Local.value }
+        }
+        #expect(seen == 7)
+    }
+
+    @Test func aCancelledCallerCancelsTheBody() async throws {
+        let task = Task {
+            try await withSimulation(seed: 1) { _ in
+                while !Task.isCancelled { await Task.yield() }
+                return 3
+            }
+        }
+        task.cancel()
+        #expect(try await task.value == 3)
+    }
+}
