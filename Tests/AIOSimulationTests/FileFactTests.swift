@@ -176,6 +176,22 @@ struct FileFactTests {
 
     // MARK: What the library sees
 
+    @Test func epollRefusesFilesAndTakesChanges() {
+        let calls = SimulatedKernel.fresh().calls
+        let poll = calls.call(CK_NR_epoll_create1)
+        var event = ck_epoll_event()
+        event.events = UInt32(CK_POLLIN)
+        func add(_ descriptor: Int) -> Int {
+            withUnsafeMutablePointer(to: &event) {
+                calls.call(CK_NR_epoll_ctl, poll, Int(CK_EPOLL_CTL_ADD), descriptor, Int(bitPattern: $0))
+            }
+        }
+        #expect(add(calls.open("/tmp", CK_O_RDONLY)) == -Int(EPERM))
+        #expect(add(calls.open("/tmp/file", CK_O_RDWR | CK_O_CREAT)) == -Int(EPERM))
+        #expect(add(calls.open("/dev/null")) == -Int(EPERM))
+        #expect(add(calls.call(CK_NR_inotify_init1)) == 0)
+    }
+
     @Test func devicesAnswerAsThoseOfMemoryDo() {
         let calls = SimulatedKernel.fresh().calls
         let devices = ["null", "zero", "full", "urandom"].map { calls.open("/dev/\($0)") }

@@ -27,6 +27,9 @@ class FileDescription: OpenDescription {
 
     override var name: String { String(decoding: entry.path, as: UTF8.self) }
 
+    /// epoll(7) refuses files that are always ready.
+    override var isPollable: Bool { false }
+
     override func status(_ status: UnsafeMutablePointer<ck_statx>) -> Int {
         fileSystem.fill(status, inode)
         return 0
