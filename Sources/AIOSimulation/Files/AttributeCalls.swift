@@ -44,34 +44,40 @@ extension SimulatedKernel {
 
     func changeOwner(_ entry: DirectoryEntry, _ user: Int, _ group: Int) -> Int {
         let (user, group) = (UInt32(truncatingIfNeeded: user), UInt32(truncatingIfNeeded: group))
-        change(entry) { attributes in
+        let mode = entry.inode.attributes.mode
+        // The set-ID bits of programs are dropped, also by root (setattr_should_drop_sgid).
+        var kept = mode
+        if mode & CK_S_IFMT != CK_S_IFDIR {
+            kept &= ~0o4000
+            if mode & 0o10 != 0 { kept &= ~0o2000 }
+        }
+        // Without a change the kernel reports none.
+        let event = user == .max && group == .max && kept == mode ? 0 : CK_IN_ATTRIB
+        change(entry, event) { attributes in
             if user != .max { attributes.user = user }
             if group != .max { attributes.group = group }
-            // The set-ID bits of programs are dropped, also by root (setattr_should_drop_sgid).
-            guard attributes.mode & CK_S_IFMT != CK_S_IFDIR else { return }
-            attributes.mode &= ~0o4000
-            if attributes.mode & 0o10 != 0 { attributes.mode &= ~0o2000 }
+            attributes.mode = kept
         }
         return 0
     }
 
-    private func change(_ entry: DirectoryEntry, _ change: (inout InodeAttributes) -> Void) {
+    private func change(
+        _ entry: DirectoryEntry, _ event: UInt32 = CK_IN_ATTRIB, _ change: (inout InodeAttributes) -> Void
+    ) {
         _ = fileSystem.begin()
         fileSystem.change(entry.inode) { attributes in
             change(&attributes)
             attributes.changed = fileSystem.now
         }
-        fileSystem.notify(entry, CK_IN_ATTRIB)
+        if event != 0 { fileSystem.notify(entry, event) }
     }
 
     /// utimensat(2).
     func setTimes(_ descriptor: Int, _ address: Int, _ timesAddress: Int, _ flags: Int) throws(CallError) -> Int {
         try require(flags & ~Int(CK_AT_SYMLINK_NOFOLLOW | CK_AT_EMPTY_PATH) == 0, EINVAL)
         let times = UnsafePointer<ck_timespec>(bitPattern: timesAddress)
-        let accessed = try newTime(times.map { $0[0] })
-        let modified = try newTime(times.map { $0[1] })
         // Both times omitted: success without a look at the path.
-        guard accessed != nil || modified != nil else { return 0 }
+        if let times, times[0].nanoseconds == CK_UTIME_OMIT, times[1].nanoseconds == CK_UTIME_OMIT { return 0 }
         let entry: DirectoryEntry
         if address == 0 {
             try require(Int32(truncatingIfNeeded: descriptor) != CK_AT_FDCWD, EFAULT)
@@ -80,7 +86,11 @@ extension SimulatedKernel {
         } else {
             entry = try file(descriptor, address, flags: flags)
         }
-        change(entry) { attributes in
+        let accessed = try newTime(times.map { $0[0] })
+        let modified = try newTime(times.map { $0[1] })
+        // fsnotify_change: one time alone looks like an access or a modification.
+        let event = accessed == nil ? CK_IN_MODIFY : modified == nil ? CK_IN_ACCESS : CK_IN_ATTRIB
+        change(entry, event) { attributes in
             if let accessed { attributes.accessed = accessed }
             if let modified { attributes.modified = modified }
         }

@@ -6,6 +6,7 @@ extension SimulatedFileSystem {
     func restructure(_ file: RegularFile, _ change: (inout FileImage) -> Void) {
         let blocks = file.blockCount
         file.restructure(begin(), change)
+        if let committed = file.forgetOldestChange() { journal.commit(through: committed) }
         addBlocks(file.blockCount - blocks)
         touch(file)
     }
@@ -75,7 +76,7 @@ extension SimulatedKernel {
         case CK_FALLOC_FL_INSERT_RANGE: try insert(file, range)
         case CK_FALLOC_FL_ZERO_RANGE:
             try reserve(file, range)
-            file.writeZeros(range.clamped(to: 0..<file.size))
+            writeZeros(file, range)
             fileSystem.restructure(file) { image in
                 let whole = Self.wholePages(range)
                 image.makeHoles(whole)
@@ -108,9 +109,20 @@ extension SimulatedKernel {
         return first..<max(first, Int(range.upperBound / size))
     }
 
+    /// Writes zeros to those parts of a range that are not whole pages.
+    private func writeZeros(_ file: RegularFile, _ range: Range<Int64>) {
+        let whole = Self.wholePages(range)
+        let size = Int64(FilePage.size)
+        let edges =
+            whole.isEmpty
+            ? [range]
+            : [range.lowerBound..<Int64(whole.lowerBound) * size, Int64(whole.upperBound) * size..<range.upperBound]
+        for edge in edges { file.writeZeros(edge.clamped(to: 0..<file.size)) }
+    }
+
     private func punch(_ file: RegularFile, _ range: Range<Int64>) {
         guard range.lowerBound < file.size else { return }
-        file.writeZeros(range.clamped(to: 0..<file.size))
+        writeZeros(file, range)
         fileSystem.restructure(file) { $0.makeHoles(Self.wholePages(range)) }
     }
 
@@ -173,6 +185,7 @@ extension SimulatedKernel {
         let written = to.write([UnsafeRawBufferPointer(buffer)], at: end, flags: 0)
         guard written >= 0 else { throw CallError(result: written) }
         fileSystem.notify(from.entry, CK_IN_ACCESS)
+        fileSystem.notify(to.entry, CK_IN_MODIFY)
         return written
     }
 }

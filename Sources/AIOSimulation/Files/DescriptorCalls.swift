@@ -81,6 +81,18 @@ extension SimulatedKernel {
         throw CallError(EOPNOTSUPP)
     }
 
+    /// prlimit64(2). RLIMIT_NOFILE alone limits anything.
+    func limit(_ resource: Int, _ newAddress: Int, _ oldAddress: Int) throws(CallError) -> Int {
+        let isOfDescriptors = resource == Int(CK_RLIMIT_NOFILE)
+        let old = isOfDescriptors ? UInt64(descriptors.limit) : .max
+        if let new = UnsafePointer<ck_rlimit>(bitPattern: newAddress)?.pointee {
+            try require(new.soft <= new.hard, EINVAL)
+            if isOfDescriptors { descriptors.limit = Int(clamping: new.soft) }
+        }
+        UnsafeMutablePointer<ck_rlimit>(bitPattern: oldAddress)?.pointee = ck_rlimit(soft: old, hard: old)
+        return 0
+    }
+
     // MARK: inotify(7)
 
     func changeDescriptor(_ flags: Int) throws(CallError) -> Int {

@@ -3,8 +3,8 @@ internal import CKernel
 
 /// A directory: names in an order that is neither that of creation nor that of the alphabet, as on ext4.
 class Directory: Inode {
-    /// Its own name; nil for the root.
-    var entry: DirectoryEntry?
+    /// Its own name, which the parent holds; nil for the root.
+    weak var entry: DirectoryEntry?
     private var entries: [FileName: DirectoryEntry] = [:]
     /// The names by their position for getdents64(2), which never changes while the name exists.
     private var positions: [(position: Int64, name: FileName)] = []
@@ -30,7 +30,7 @@ class Directory: Inode {
         if old == nil, new != nil {
             insertPosition(name)
         } else if old != nil, new == nil {
-            positions.removeAll { $0.name == name }
+            removePosition(name)
         }
     }
 
@@ -40,16 +40,26 @@ class Directory: Inode {
     }
 
     private func insertPosition(_ name: FileName) {
-        // FNV-1a, so that nothing depends on the process's own hash seed.
-        var hash = number &* 0x9e37_79b9_7f4a_7c15 ^ 0xcbf2_9ce4_8422_2325
-        for byte in name { hash = (hash ^ UInt64(byte)) &* 0x100_0000_01b3 }
-        var position = Int64(hash >> 2) | 2
+        var position = firstPosition(of: name)
         var index = firstIndex(from: position)
         while index < positions.count, positions[index].position == position {
             position += 1
             index += 1
         }
         positions.insert((position, name), at: index)
+    }
+
+    private func removePosition(_ name: FileName) {
+        let start = firstIndex(from: firstPosition(of: name))
+        guard let index = positions[start...].firstIndex(where: { $0.name == name }) else { return }
+        positions.remove(at: index)
+    }
+
+    /// Where a name belongs, or soon behind. FNV-1a, so that nothing depends on the process's own hash seed.
+    private func firstPosition(of name: FileName) -> Int64 {
+        var hash = number &* 0x9e37_79b9_7f4a_7c15 ^ 0xcbf2_9ce4_8422_2325
+        for byte in name { hash = (hash ^ UInt64(byte)) &* 0x100_0000_01b3 }
+        return Int64(hash >> 2) | 2
     }
 
     private func firstIndex(from position: Int64) -> Int {
@@ -77,4 +87,8 @@ class Directory: Inode {
 }
 
 /// /proc/self/fd of the calling process.
-final class DescriptorDirectory: Directory {}
+final class DescriptorDirectory: Directory {
+    override func survivor(_ attributes: InodeAttributes) -> Inode {
+        DescriptorDirectory(number: number, attributes: attributes, created: created)
+    }
+}

@@ -6,6 +6,8 @@ final class DirectoryEntry {
     let inode: Inode
     /// Whether the name was removed.
     var isRemoved = false
+    /// The number of open file descriptions that were opened by it.
+    var openCount = 0
 
     init(_ inode: Inode, in parent: Directory?, name: FileName) {
         self.inode = inode

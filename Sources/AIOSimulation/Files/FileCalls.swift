@@ -16,55 +16,56 @@ extension SimulatedKernel {
 
     private func nameCall(_ call: SystemCall) throws(CallError) -> Int? {
         switch call.number {
-        case Int(CK_NR_openat2): return try open(call.a, call.b, call.c, call.d)
-        case Int(CK_NR_close): return descriptors.remove(call.a)
-        case Int(CK_NR_mkdirat): return try makeDirectory(call.a, call.b, call.c)
-        case Int(CK_NR_mknodat): return try makeNode(call.a, call.b, call.c, call.d)
-        case Int(CK_NR_unlinkat): return try unlink(call.a, call.b, call.c)
-        case Int(CK_NR_renameat2): return try rename(call.a, call.b, call.c, call.d, call.e)
-        case Int(CK_NR_linkat): return try makeLink(call.a, call.b, call.c, call.d, call.e)
-        case Int(CK_NR_symlinkat): return try makeSymbolicLink(call.a, call.b, call.c)
-        case Int(CK_NR_readlinkat): return try readLink(call.a, call.b, call.c, call.d)
-        case Int(CK_NR_inotify_init1): return try changeDescriptor(call.a)
-        case Int(CK_NR_inotify_add_watch): return try addWatch(call.a, call.b, call.c)
+        case CK_NR_openat2: return try open(call.a, call.b, call.c, call.d)
+        case CK_NR_close: return descriptors.remove(call.a)
+        case CK_NR_mkdirat: return try makeDirectory(call.a, call.b, call.c)
+        case CK_NR_mknodat: return try makeNode(call.a, call.b, call.c, call.d)
+        case CK_NR_unlinkat: return try unlink(call.a, call.b, call.c)
+        case CK_NR_renameat2: return try rename(call.a, call.b, call.c, call.d, call.e)
+        case CK_NR_linkat: return try makeLink(call.a, call.b, call.c, call.d, call.e)
+        case CK_NR_symlinkat: return try makeSymbolicLink(call.a, call.b, call.c)
+        case CK_NR_readlinkat: return try readLink(call.a, call.b, call.c, call.d)
+        case CK_NR_inotify_init1: return try changeDescriptor(call.a)
+        case CK_NR_inotify_add_watch: return try addWatch(call.a, call.b, call.c)
         default: return nil
         }
     }
 
     private func contentCall(_ call: SystemCall) throws(CallError) -> Int? {
         switch call.number {
-        case Int(CK_NR_ftruncate): return try truncate(call.a, call.b)
-        case Int(CK_NR_fallocate): return try allocate(call.a, call.b, call.c, call.d)
-        case Int(CK_NR_copy_file_range): return try copyRange(call)
-        case Int(CK_NR_fsync): return try sync(call.a, .full)
-        case Int(CK_NR_fdatasync): return try sync(call.a, .data)
-        case Int(CK_NR_sync_file_range): return try syncRange(call.a, call.b, call.c, call.d)
-        case Int(CK_NR_fadvise64): return try advise(call.a, call.b, call.c, call.d)
-        case Int(CK_NR_readahead): return try readAhead(call.a, call.b, call.c)
-        case Int(CK_NR_cachestat): return try cacheStatus(call.a, call.b, call.c, call.d)
-        case Int(CK_NR_lseek): return try seek(call.a, call.b, call.c)
-        case Int(CK_NR_getdents64): return try readEntries(call.a, call.b, call.c)
-        case Int(CK_NR_fcntl): return try control(call.a, call.b, call.c)
-        case Int(CK_NR_ioctl): return try ioctl(call.a, call.b, call.c)
+        case CK_NR_ftruncate: return try truncate(call.a, call.b)
+        case CK_NR_fallocate: return try allocate(call.a, call.b, call.c, call.d)
+        case CK_NR_copy_file_range: return try copyRange(call)
+        case CK_NR_fsync: return try sync(call.a, .full)
+        case CK_NR_fdatasync: return try sync(call.a, .data)
+        case CK_NR_sync_file_range: return try syncRange(call.a, call.b, call.c, call.d)
+        case CK_NR_fadvise64: return try advise(call.a, call.b, call.c, call.d)
+        case CK_NR_readahead: return try readAhead(call.a, call.b, call.c)
+        case CK_NR_cachestat: return try cacheStatus(call.a, call.b, call.c, call.d)
+        case CK_NR_lseek: return try seek(call.a, call.b, call.c)
+        case CK_NR_getdents64: return try readEntries(call.a, call.b, call.c)
+        case CK_NR_fcntl: return try control(call.a, call.b, call.c)
+        case CK_NR_ioctl: return try ioctl(call.a, call.b, call.c)
+        case CK_NR_prlimit64: return try limit(call.b, call.c, call.d)
         default: return nil
         }
     }
 
     private func attributeCall(_ call: SystemCall) throws(CallError) -> Int? {
         switch call.number {
-        case Int(CK_NR_statx): return try status(call)
-        case Int(CK_NR_statfs): return try fileSystemStatus(path: call.a, call.b)
-        case Int(CK_NR_fstatfs): return try fileSystemStatus(call.a, call.b)
-        case Int(CK_NR_fchmod): return try changeMode(try openFile(call.a).entry, call.b)
-        case Int(CK_NR_fchmodat): return try changeMode(try file(call.a, call.b, flags: 0), call.c)
-        case Int(CK_NR_fchmodat2):
+        case CK_NR_statx: return try status(call)
+        case CK_NR_statfs: return try fileSystemStatus(path: call.a, call.b)
+        case CK_NR_fstatfs: return try fileSystemStatus(call.a, call.b)
+        case CK_NR_fchmod: return try changeMode(try openFile(call.a).entry, call.b)
+        case CK_NR_fchmodat: return try changeMode(try file(call.a, call.b, flags: 0), call.c)
+        case CK_NR_fchmodat2:
             try requireLookupFlags(call.d)
             return try changeMode(try file(call.a, call.b, flags: call.d), call.c)
-        case Int(CK_NR_fchown): return changeOwner(try openFile(call.a).entry, call.b, call.c)
-        case Int(CK_NR_fchownat):
+        case CK_NR_fchown: return changeOwner(try openFile(call.a).entry, call.b, call.c)
+        case CK_NR_fchownat:
             try requireLookupFlags(call.e)
             return changeOwner(try file(call.a, call.b, flags: call.e), call.c, call.d)
-        case Int(CK_NR_utimensat): return try setTimes(call.a, call.b, call.c, call.d)
+        case CK_NR_utimensat: return try setTimes(call.a, call.b, call.c, call.d)
         default: return try extendedAttributeCall(call)
         }
     }
@@ -75,27 +76,15 @@ extension SimulatedKernel {
 
     private func extendedAttributeCall(_ call: SystemCall) throws(CallError) -> Int? {
         switch call.number {
-        case Int(CK_NR_getxattr), Int(CK_NR_lgetxattr), Int(CK_NR_fgetxattr):
-            return try getAttribute(try subject(call).inode, call.b, call.c, call.d)
-        case Int(CK_NR_listxattr), Int(CK_NR_llistxattr), Int(CK_NR_flistxattr):
-            return try listAttributes(try subject(call).inode, call.b, call.c)
-        case Int(CK_NR_setxattr), Int(CK_NR_lsetxattr), Int(CK_NR_fsetxattr):
-            return try setAttribute(try subject(call), call.b, call.c, call.d, call.e)
-        case Int(CK_NR_removexattr), Int(CK_NR_lremovexattr), Int(CK_NR_fremovexattr):
-            return try removeAttribute(try subject(call), call.b)
+        case CK_NR_getxattr, CK_NR_lgetxattr, CK_NR_fgetxattr:
+            return try getAttribute(call)
+        case CK_NR_listxattr, CK_NR_llistxattr, CK_NR_flistxattr:
+            return try listAttributes(call)
+        case CK_NR_setxattr, CK_NR_lsetxattr, CK_NR_fsetxattr:
+            return try setAttribute(call)
+        case CK_NR_removexattr, CK_NR_lremovexattr, CK_NR_fremovexattr:
+            return try removeAttribute(call)
         default: return nil
-        }
-    }
-
-    /// The file of a call on extended attributes: by descriptor, or by a path whose last link is followed or not.
-    private func subject(_ call: SystemCall) throws(CallError) -> DirectoryEntry {
-        switch call.number {
-        case Int(CK_NR_fgetxattr), Int(CK_NR_flistxattr), Int(CK_NR_fsetxattr), Int(CK_NR_fremovexattr):
-            return try openFile(call.a).entry
-        case Int(CK_NR_lgetxattr), Int(CK_NR_llistxattr), Int(CK_NR_lsetxattr), Int(CK_NR_lremovexattr):
-            return try file(Int(CK_AT_FDCWD), call.a, flags: Int(CK_AT_SYMLINK_NOFOLLOW))
-        default:
-            return try file(Int(CK_AT_FDCWD), call.a, flags: 0)
         }
     }
 

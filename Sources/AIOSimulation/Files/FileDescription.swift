@@ -16,6 +16,7 @@ class FileDescription: OpenDescription {
         seenErrors = entry.inode.errors.countSeenByNewDescriptions
         super.init(flags: flags)
         entry.inode.openCount += 1
+        entry.openCount += 1
         if !isPathOnly { fileSystem.notify(entry, CK_IN_OPEN) }
     }
 
@@ -26,6 +27,9 @@ class FileDescription: OpenDescription {
 
     override var name: String { String(decoding: entry.path, as: UTF8.self) }
 
+    /// epoll(7) refuses files that are always ready.
+    override var isPollable: Bool { false }
+
     override func status(_ status: UnsafeMutablePointer<ck_statx>) -> Int {
         fileSystem.fill(status, inode)
         return 0
@@ -35,6 +39,8 @@ class FileDescription: OpenDescription {
         inode.locks.release(self)
         if !isPathOnly { fileSystem.notify(entry, mayWrite ? CK_IN_CLOSE_WRITE : CK_IN_CLOSE_NOWRITE) }
         inode.openCount -= 1
+        entry.openCount -= 1
+        fileSystem.notifyEnd(entry)
         fileSystem.releaseIfUnused(inode)
     }
 

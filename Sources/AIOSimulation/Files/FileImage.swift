@@ -21,7 +21,7 @@ struct FileImage {
     /// The size on the device.
     private(set) var savedSize: Int64 = 0
     /// What the device has of pages that are not marked dirty although they differ: a sync failed.
-    private(set) var lost: [Int: FilePage?] = [:]
+    private(set) var lost: [Int: FilePage] = [:]
 
     struct UnsyncedPage {
         /// What the device has; nil is a hole.
@@ -80,7 +80,7 @@ struct FileImage {
         guard range.lowerBound < end else { return }
         Self.forEachPage(range.lowerBound, Int(end - range.lowerBound)) { index, part, _ in
             guard pages[index]?.bytes != nil else { return }
-            change(index) { bytes in for position in part { bytes[position] = 0 } }
+            change(index) { $0.replaceSubrange(part, with: repeatElement(0, count: part.count)) }
         }
     }
 
@@ -125,12 +125,15 @@ struct FileImage {
     /// fallocate(2) extends the size.
     mutating func extend(to newSize: Int64) {
         size = max(size, newSize)
-        savedSize = size
+        savedSize = max(savedSize, newSize)
     }
 
-    /// Moves all pages from `first` on by `distance` pages, and the sizes with them.
+    /// Moves all pages from `first` on by `distance` pages, and the sizes with them. ext4 and XFS write them back
+    /// before (ext4_collapse_range, xfs_prepare_shift).
     mutating func shift(from first: Int, by distance: Int) {
+        saveUnallocated()
         if distance < 0 { removePages { $0 >= first + distance && $0 < first } }
+        unsynced = unsynced.filter { $0.key < first }
         pages = Self.shifted(pages, first, distance)
         unsynced = Self.shifted(unsynced, first, distance)
         lost = Self.shifted(lost, first, distance)
@@ -157,10 +160,7 @@ struct FileImage {
             for version in versions.indices { versions[version].clear(from: start) }
             unsynced[index] = UnsyncedPage(saved: saved, versions: versions)
         }
-        if case .some(.some(var page)) = lost[index] {
-            page.clear(from: start)
-            lost[index] = .some(page)
-        }
+        lost[index]?.clear(from: start)
     }
 
     // MARK: Saving
@@ -179,7 +179,7 @@ struct FileImage {
             for sector in 0..<FilePage.size / FilePage.sectorSize where random.oneIn(2) {
                 saved.copySector(sector, of: current)
             }
-            lost[index] = .some(saved)
+            lost[index] = saved ?? FilePage(bytes: nil)
         }
         unsynced = [:]
     }
@@ -189,7 +189,19 @@ struct FileImage {
         if let saved = lost.removeValue(forKey: index) { pages[index] = saved }
     }
 
-    var isSaved: Bool { unsynced.isEmpty && savedSize == size }
+    /// Whether there is data that has no blocks on the device yet (delayed allocation), or is behind the saved size.
+    var hasUnallocated: Bool { unsynced.contains { isUnallocated($0.key, $0.value) } }
+
+    private func isUnallocated(_ index: Int, _ page: UnsyncedPage) -> Bool {
+        page.saved == nil || Int64((index + 1) * FilePage.size) > savedSize
+    }
+
+    /// That data is on the device. Overwritten data need not be: data=ordered waits for new blocks only
+    /// (ext4_alloc_da_blocks, ext4_jbd2_inode_add_write).
+    mutating func saveUnallocated() {
+        unsynced = unsynced.filter { !isUnallocated($0.key, $0.value) }
+        savedSize = size
+    }
 
     func isDirty(_ index: Int) -> Bool { unsynced[index] != nil }
 
@@ -220,7 +232,7 @@ struct FileImage {
 extension FilePage {
     mutating func clear(from start: Int) {
         guard bytes != nil else { return }
-        for position in start..<FilePage.size { bytes![position] = 0 }
+        bytes!.replaceSubrange(start..., with: repeatElement(0, count: FilePage.size - start))
     }
 }
 
@@ -230,6 +242,10 @@ extension FilePage? {
         let range = sector * FilePage.sectorSize..<(sector + 1) * FilePage.sectorSize
         guard self?.bytes != nil || other?.bytes != nil else { return }
         if self?.bytes == nil { self = FilePage(bytes: [UInt8](repeating: 0, count: FilePage.size)) }
-        for position in range { self!.bytes![position] = other?.bytes?[position] ?? 0 }
+        if let bytes = other?.bytes {
+            self!.bytes!.replaceSubrange(range, with: bytes[range])
+        } else {
+            self!.bytes!.replaceSubrange(range, with: repeatElement(0, count: FilePage.sectorSize))
+        }
     }
 }

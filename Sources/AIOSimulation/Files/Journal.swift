@@ -1,7 +1,7 @@
 /// The changes of metadata in their order, with what they replaced.
 ///
-/// This is the journal of ext4 (jbd2) and the log of XFS as a crash sees them: what is committed stays, and of the rest a
-/// prefix survives (Documentation/filesystems/journalling.rst and xfs/xfs-delayed-logging-design.rst in the kernel's
+/// This is the journal of ext4 (jbd2) and the log of XFS as a crash sees them: what is committed stays, and of the rest
+/// a prefix survives (Documentation/filesystems/journalling.rst and xfs/xfs-delayed-logging-design.rst in the kernel's
 /// sources). Each system call makes one transaction.
 struct Journal {
     /// What a transaction replaced.

@@ -12,8 +12,13 @@ extension SimulatedKernel {
         try require(request.process == 0, EINVAL)
         let range = try lockedRange(file, request)
         if command == CK_F_OFD_GETLK {
-            try require(request.type == CK_F_RDLCK || request.type == CK_F_WRLCK, EINVAL)
-            describe(file.inode.locks.conflict(file, exclusive: request.type == CK_F_WRLCK, range), in: pointer)
+            try require(CK_F_RDLCK...CK_F_UNLCK ~= request.type, EINVAL)
+            // Since 6.5, F_UNLCK asks for the caller's own locks.
+            let lock =
+                request.type == CK_F_UNLCK
+                ? file.inode.locks.own(file, range)
+                : file.inode.locks.conflict(file, exclusive: request.type == CK_F_WRLCK, range)
+            describe(lock, in: pointer)
             return 0
         }
         switch request.type {

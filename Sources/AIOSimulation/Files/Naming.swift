@@ -46,6 +46,7 @@ extension SimulatedFileSystem {
         noteChanged(entry.inode)
         drop(entry, from: directory)
         if !(entry.inode is Directory) { notify(entry.inode, CK_IN_ATTRIB) }
+        notifyEnd(entry)
         notify(directory, CK_IN_DELETE | Self.directoryBit(entry.inode), entry.name)
         releaseIfUnused(entry.inode)
     }
@@ -87,16 +88,20 @@ extension SimulatedFileSystem {
             saveBeforeReplacing(entry.inode, transaction)
         }
         notifyMove(entry.inode, (old, oldName), (new, name), replaced: replaced?.inode)
-        if let replaced { releaseIfUnused(replaced.inode) }
+        if let replaced {
+            notifyEnd(replaced)
+            releaseIfUnused(replaced.inode)
+        }
     }
 
     /// ext4's auto_da_alloc: a rename over an existing file begins to save the new file's data, so that data=ordered
     /// has it on the device before the transaction is committed (ext4_rename; "replace via rename" in
     /// Documentation/admin-guide/ext4.rst).
     private func saveBeforeReplacing(_ inode: Inode, _ transaction: UInt64) {
-        guard let file = inode as? RegularFile, !file.image.isSaved else { return }
+        guard let file = inode as? RegularFile else { return }
         let old = file.lastDataTransaction
         file.saveWith(transaction)
+        if let committed = file.forgetOldestChange() { journal.commit(through: committed) }
         // fdatasync(2) of the file does not wait for the transaction of a rename.
         file.lastDataTransaction = old
     }

@@ -28,10 +28,10 @@ extension SimulatedKernel {
         guard let file = (open as? RegularFileDescription)?.file, offset >= 0 else { return 0 }
         let range = Self.pages(file, Int64(offset), count == 0 ? .max : Int64(count))
         switch Int32(advice) {
-        case CK_FADV_WILLNEED: file.keepResident(range)
+        case CK_FADV_WILLNEED: file.keepResident(range.prefix(Self.readAheadLimit))
         case CK_FADV_DONTNEED:
             // Whole pages only, except at the end of the file (generic_fadvise).
-            let first = (offset + FilePage.size - 1) / FilePage.size
+            let first = offset / FilePage.size + (offset % FilePage.size == 0 ? 0 : 1)
             let (end, overflows) = offset.addingReportingOverflow(count)
             let reachesEnd = count == 0 || overflows || Int64(end) >= file.size
             let last = reachesEnd ? range.upperBound : end / FilePage.size
@@ -47,9 +47,12 @@ extension SimulatedKernel {
         try require(open.mayRead, EBADF)
         guard let file = (open as? RegularFileDescription)?.file else { throw CallError(EINVAL) }
         guard offset >= 0, count > 0 else { return 0 }
-        file.keepResident(Self.pages(file, Int64(offset), Int64(count)))
+        file.keepResident(Self.pages(file, Int64(offset), Int64(count)).prefix(Self.readAheadLimit))
         return 0
     }
+
+    /// In pages: the kernel too reads ahead only so much at once.
+    private static let readAheadLimit = 1 << 16
 
     /// cachestat(2).
     func cacheStatus(_ descriptor: Int, _ range: Int, _ result: Int, _ flags: Int) throws(CallError) -> Int {
@@ -61,10 +64,9 @@ extension SimulatedKernel {
         var status = ck_cachestat()
         if let file = (open as? RegularFileDescription)?.file, range.offset < UInt64(Int64.max) {
             let count = range.count == 0 ? .max : Int64(clamping: range.count)
-            for page in Self.pages(file, Int64(range.offset), count) where file.isResident(page) {
-                status.cached += 1
-                if file.image.isDirty(page) { status.dirty += 1 }
-            }
+            let pages = file.residentPages(in: Self.pages(file, Int64(range.offset), count))
+            status.cached = UInt64(pages.count)
+            status.dirty = UInt64(pages.count { file.image.isDirty($0) })
         }
         result.pointee = status
         return 0

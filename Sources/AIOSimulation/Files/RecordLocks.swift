@@ -18,6 +18,10 @@ final class RecordLocks {
         locks.first { $0.owner !== owner && ($0.isExclusive || exclusive) && $0.range.overlaps(range) }
     }
 
+    func own(_ owner: FileDescription, _ range: ClosedRange<Int64>) -> Lock? {
+        locks.first { $0.owner === owner && $0.range.overlaps(range) }
+    }
+
     /// Sets the lock of a range, or with nil removes it; the owner's other locks keep the rest of their ranges.
     func set(_ owner: FileDescription, exclusive: Bool?, _ range: ClosedRange<Int64>) {
         var rest: [Lock] = []

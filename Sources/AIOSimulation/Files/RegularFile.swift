@@ -28,6 +28,10 @@ final class RegularFile: Inode {
         lastDataTransaction = transaction
     }
 
+    /// Forgets the state before the oldest change of structure, if there are many. Returns the change's transaction,
+    /// which cannot be undone any more.
+    func forgetOldestChange() -> UInt64? { history.count > 16 ? history.removeFirst().transaction : nil }
+
     /// Writes zeros where there is data, as a write does.
     func writeZeros(_ range: Range<Int64>) { image.writeZeros(range) }
 
@@ -39,21 +43,19 @@ final class RegularFile: Inode {
         return Int(offset / size)..<Int((offset + Int64(count) - 1) / size) + 1
     }
 
-    func isResident(_ page: Int) -> Bool { resident.contains(page) }
-
     func keepResident(_ pages: Range<Int>) { for page in pages { resident.insert(page) } }
 
-    /// Drops pages that are not dirty.
-    func evict(_ pages: Range<Int>) {
-        for page in pages where !image.isDirty(page) {
-            resident.remove(page)
-            image.evict(page)
-        }
+    /// The pages of a range that are in the page cache, in no order.
+    func residentPages(in range: Range<Int>) -> [Int] {
+        range.count < resident.count ? range.filter(resident.contains) : resident.filter(range.contains)
     }
 
-    /// Drops pages, dirty ones too, which are written back for it; that makes nothing durable.
-    func dropPages(_ pages: Range<Int>) {
-        for page in pages where resident.remove(page) != nil && !image.isDirty(page) { image.evict(page) }
+    /// Drops pages of the page cache. Dirty ones are written back for it, which makes nothing durable.
+    func dropPages(_ range: Range<Int>) {
+        for page in residentPages(in: range) {
+            resident.remove(page)
+            if !image.isDirty(page) { image.evict(page) }
+        }
     }
 
     /// Whether the range of the file can be read without waiting for the device; how many bytes from its start can.
@@ -72,9 +74,12 @@ final class RegularFile: Inode {
 
     func failToSave(choosing random: inout SimulatedRandom) { image.failToSave(choosing: &random) }
 
-    /// Begins to save the data so that a transaction, once committed, has it. POSIX promises nothing of this kind, so
-    /// the state before it stays in the history.
-    func saveWith(_ transaction: UInt64) { restructure(transaction) { $0.save() } }
+    /// Saves the data that has no blocks on the device yet together with a transaction. POSIX promises nothing of this
+    /// kind, so the state before it stays in the history.
+    func saveWith(_ transaction: UInt64) {
+        guard image.hasUnallocated else { return }
+        restructure(transaction) { $0.saveUnallocated() }
+    }
 
     /// What is there after a crash.
     func survivor(_ attributes: InodeAttributes, _ image: FileImage) -> RegularFile {

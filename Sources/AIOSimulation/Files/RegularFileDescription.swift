@@ -26,10 +26,9 @@ final class RegularFileDescription: FileDescription {
             file.keepResident(file.pages(of: start, count))
         }
         copy(count, from: start, to: buffers)
-        if !isDirect, flags & CK_RWF_DONTCACHE != 0 { file.evict(file.pages(of: start, count)) }
+        if !isDirect, flags & CK_RWF_DONTCACHE != 0 { file.dropPages(file.pages(of: start, count)) }
         if offset == nil { position = start + Int64(count) }
         fileSystem.noteAccess(file)
-        fileSystem.notify(entry, CK_IN_ACCESS)
         return count
     }
 
@@ -76,8 +75,7 @@ final class RegularFileDescription: FileDescription {
     }
 
     private func finishWrite(_ count: Int, at start: Int64, _ flags: UInt32) -> Int {
-        if isDirect || flags & CK_RWF_DONTCACHE != 0 { file.evict(file.pages(of: start, count)) }
-        fileSystem.notify(entry, CK_IN_MODIFY)
+        if isDirect || flags & CK_RWF_DONTCACHE != 0 { file.dropPages(file.pages(of: start, count)) }
         // O_SYNC contains O_DSYNC's bit.
         let full = self.flags & CK_O_SYNC == CK_O_SYNC || flags & CK_RWF_SYNC != 0
         guard full || self.flags & CK_O_DSYNC != 0 || flags & CK_RWF_DSYNC != 0 else { return count }
@@ -114,11 +112,12 @@ final class RegularFileDescription: FileDescription {
     }
 
     override func lastClose() {
-        if mayWrite, file.isEmptied {
+        if file.isEmptied {
             // ext4's auto_da_alloc: a file that was truncated to nothing is saved when it is closed
             // (ext4_release_file; "replace via truncate" in Documentation/admin-guide/ext4.rst).
             file.isEmptied = false
             file.saveWith(fileSystem.begin())
+            if let committed = file.forgetOldestChange() { fileSystem.journal.commit(through: committed) }
         }
         super.lastClose()
     }

@@ -6,7 +6,7 @@ package final class SimulatedFileSystem {
     /// What fits into it.
     package struct Limits {
         /// In blocks of 4 KiB, of file contents alone.
-        package var blocks = 1 << 28
+        package var blocks = 1 << 22
         package var inodes = 1 << 24
         /// fs.inotify.max_queued_events.
         package var queuedChanges = 16384
@@ -80,8 +80,13 @@ package final class SimulatedFileSystem {
         guard inode.linkCount == 0, inode.openCount == 0 else { return }
         inodesInUse -= 1
         blocksInUse -= inode is RegularFile ? inode.blockCount : 0
-        notify(inode, CK_IN_DELETE_SELF)
-        for watch in inode.watches { watch.queue?.remove(watch) }
+    }
+
+    /// IN_DELETE_SELF, once the last name is removed and nobody has the file open by it (dentry_unlink_inode).
+    func notifyEnd(_ entry: DirectoryEntry) {
+        guard entry.isRemoved, entry.openCount == 0, entry.inode.linkCount == 0 else { return }
+        notify(entry.inode, CK_IN_DELETE_SELF)
+        for watch in entry.inode.watches { watch.queue?.remove(watch) }
     }
 
     // MARK: Changes of metadata
@@ -93,7 +98,7 @@ package final class SimulatedFileSystem {
     func set(_ name: FileName, in directory: Directory, to new: DirectoryEntry?) {
         let old = directory.lookUp(name)?.inode
         journal.note(.name(directory, name, old))
-        directory.unsyncedNames[name, default: []].append(old)
+        directory.keepForSync(name, old)
         directory.set(name, to: new)
         for inode in [directory, old, new?.inode] { inode?.lastTransaction = journal.lastNumber }
     }
@@ -122,6 +127,17 @@ package final class SimulatedFileSystem {
         let day: Nanoseconds = 86_400_000_000_000
         guard times.accessed <= max(times.modified, times.changed) || now - times.accessed >= day else { return }
         inode.attributes.accessed = now
+    }
+}
+
+extension Directory {
+    /// Notes what had a name, which a crash may bring back. The durable one is first; of the others the oldest are left
+    /// out.
+    func keepForSync(_ name: FileName, _ old: Inode?) {
+        var all = unsyncedNames[name] ?? []
+        all.append(old)
+        if all.count > 8 { all.remove(at: 1) }
+        unsyncedNames[name] = all
     }
 }
 

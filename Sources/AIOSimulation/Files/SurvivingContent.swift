@@ -39,9 +39,15 @@ extension FileImage {
 
     /// What the device has for certain, or by an old failure.
     private var saved: [Int: FilePage] {
+        var result = written
+        for (index, page) in unsynced { result[index] = page.saved }
+        return result
+    }
+
+    /// What the device has once everything is written back that will be.
+    private var written: [Int: FilePage] {
         var result = pages
         for (index, page) in lost { result[index] = page }
-        for (index, page) in unsynced { result[index] = page.saved }
         return result
     }
 
@@ -76,7 +82,7 @@ extension FileImage {
             let image = images[images.startIndex + random.below(images.count)]
             size = chooseSize(image.savedSize, image.size, step: FilePage.sectorSize, tendency, &random)
         }
-        var result = tendency == .everything ? last.pages : first.saved
+        var result = tendency == .everything ? last.written : first.saved
         guard tendency == .pages || tendency == .sectors else {
             return FileImage(surviving: result, cutAt: size)
         }

@@ -2,20 +2,22 @@ internal import AIOCore
 
 /// What a crash of the host, as by a loss of power, leaves of what was not synced.
 package enum CrashRules: Sendable {
-    /// What POSIX promises, and nothing else. fsync(2) makes a file's content, size and attributes durable, fdatasync(2)
-    /// its content and size; a name is durable after an fsync of its directory, not of the file ("The Open Group Base
-    /// Specifications", fsync(); fsync(2): "Calling fsync() does not necessarily ensure that the entry in the directory
-    /// containing the file has also reached disk"). Everything else may be lost, kept or torn, each by itself.
+    /// What POSIX promises, and nothing else. fsync(2) makes a file's content, size and attributes durable, and
+    /// fdatasync(2) its content and size ("The Open Group Base Specifications", fsync() and fdatasync()). A name is
+    /// durable after an fsync of its directory ("Calling fsync() does not necessarily ensure that the entry in the
+    /// directory containing the file has also reached disk", fsync(2)). Everything else may be lost, kept or torn, each
+    /// by itself.
     case posix
     /// What ext4 (data=ordered, auto_da_alloc) and XFS add:
     /// - Changes of metadata become durable in their order, so a prefix of them survives (`Journal`). An fsync commits
     ///   everything up to the file's own last change, thus also the name of a new file (ext4_sync_file waits for the
     ///   inode's i_sync_tid; xfs_fsync_flush_log forces the log to the inode's last item).
-    /// - A size that a write extended is durable only with the data before it ("ordered" in
-    ///   Documentation/filesystems/ext4/journal.rst; xfs_end_io updates the size after the write). What a program reads
-    ///   after the crash is its own data or zeros, never what the blocks had before.
+    /// - A size that a write extended is durable only with the data before it ("data=ordered" in
+    ///   Documentation/admin-guide/ext4.rst; xfs_end_ioend updates the size after the write). What a program reads
+    ///   after the crash is its own data or zeros, never what the blocks had before. (ext4 alone promises less within
+    ///   a block that it had allocated before: there the size may come first, and zeros be read.)
     /// - A rename over a file, and the close of a file that was truncated to nothing, save the new data with their
-    ///   transaction ("auto_da_alloc" in Documentation/admin-guide/ext4.rst).
+    ///   transaction ("auto_da_alloc" in the same file; ext4_rename and ext4_release_file).
     case ordered
 }
 
@@ -90,7 +92,7 @@ struct Survivors {
     }
 
     mutating func root() -> Directory {
-        guard let root = copy(of: old.root) as? Directory else { fatalError("the root is a directory") }
+        guard let root = copy(of: old.root) as? Directory else { preconditionFailure("the root is no directory") }
         root.linkCount += 1
         return root
     }

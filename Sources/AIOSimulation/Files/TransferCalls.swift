@@ -7,23 +7,45 @@ extension SimulatedKernel {
     private static let transferLimit = Int(Int32.max) & ~4095
 
     func transfer(_ call: SystemCall) throws(CallError) -> Int? {
-        guard let open = descriptors[call.a] else { return nil }
+        guard Self.isTransfer(call.number) else { return nil }
+        guard let open = descriptors[call.a] else { throw CallError(EBADF) }
         guard open is FileDescription || open is ChangeQueue else { return nil }
-        switch call.number {
-        case Int(CK_NR_read): return try read(open, [iovec(call.b, call.c)], nil, 0)
-        case Int(CK_NR_write): return try write(open, [iovec(call.b, call.c)], nil, 0)
-        case Int(CK_NR_pread64): return try read(open, [iovec(call.b, call.c)], try place(open, call.d), 0)
-        case Int(CK_NR_pwrite64): return try write(open, [iovec(call.b, call.c)], try place(open, call.d), 0)
-        case Int(CK_NR_readv): return try read(open, try vectors(call), nil, 0)
-        case Int(CK_NR_writev): return try write(open, try vectors(call), nil, 0)
-        case Int(CK_NR_preadv): return try read(open, try vectors(call), try place(open, call.d), 0)
-        case Int(CK_NR_pwritev): return try write(open, try vectors(call), try place(open, call.d), 0)
-        case Int(CK_NR_preadv2):
-            return try read(open, try vectors(call), call.d == -1 ? nil : try place(open, call.d), call.f)
-        case Int(CK_NR_pwritev2):
-            return try write(open, try vectors(call), call.d == -1 ? nil : try place(open, call.d), call.f)
-        default: return nil
+        let isWrite = Self.isWrite(call.number)
+        let result = isWrite ? try written(open, call) : try readResult(open, call)
+        // vfs_readv reports empty reads too.
+        let reportsEmpty = !isWrite && call.number != CK_NR_read && call.number != CK_NR_pread64
+        if let file = open as? FileDescription, result > 0 || (result == 0 && reportsEmpty) {
+            fileSystem.notify(file.entry, isWrite ? CK_IN_MODIFY : CK_IN_ACCESS)
         }
+        return result
+    }
+
+    private func readResult(_ open: OpenDescription, _ call: SystemCall) throws(CallError) -> Int {
+        switch call.number {
+        case CK_NR_read: try read(open, [iovec(call.b, call.c)], nil, 0)
+        case CK_NR_pread64: try read(open, [iovec(call.b, call.c)], try place(open, call.d), 0)
+        case CK_NR_readv: try read(open, try vectors(call), nil, 0)
+        case CK_NR_preadv: try read(open, try vectors(call), try place(open, call.d), 0)
+        default: try read(open, try vectors(call), call.d == -1 ? nil : try place(open, call.d), call.f)
+        }
+    }
+
+    private func written(_ open: OpenDescription, _ call: SystemCall) throws(CallError) -> Int {
+        switch call.number {
+        case CK_NR_write: try write(open, [iovec(call.b, call.c)], nil, 0)
+        case CK_NR_pwrite64: try write(open, [iovec(call.b, call.c)], try place(open, call.d), 0)
+        case CK_NR_writev: try write(open, try vectors(call), nil, 0)
+        case CK_NR_pwritev: try write(open, try vectors(call), try place(open, call.d), 0)
+        default: try write(open, try vectors(call), call.d == -1 ? nil : try place(open, call.d), call.f)
+        }
+    }
+
+    private static func isTransfer(_ number: Int) -> Bool {
+        isWrite(number) || [CK_NR_read, CK_NR_pread64, CK_NR_readv, CK_NR_preadv, CK_NR_preadv2].contains(number)
+    }
+
+    private static func isWrite(_ number: Int) -> Bool {
+        [CK_NR_write, CK_NR_pwrite64, CK_NR_writev, CK_NR_pwritev, CK_NR_pwritev2].contains(number)
     }
 
     private func place(_ open: OpenDescription, _ offset: Int) throws(CallError) -> Int64 {
@@ -50,8 +72,8 @@ extension SimulatedKernel {
         let file = open as? FileDescription
         try require(file?.mayRead ?? true, EBADF)
         let buffers = try memory(vectors)
-        if file?.inode is Directory { return open.read(into: [], at: nil, flags: UInt32(truncatingIfNeeded: flags)) }
         guard buffers.contains(where: { !$0.isEmpty }) else { return 0 }
+        if file?.inode is Directory { return open.read(into: [], at: nil, flags: UInt32(truncatingIfNeeded: flags)) }
         try checkRange(offset, buffers)
         try check(flags, writing: false)
         return open.read(into: buffers, at: offset, flags: UInt32(flags))

@@ -42,25 +42,13 @@ extension SimulatedKernel {
     /// Performs a call to which a fault happens.
     func perform(_ call: SystemCall, with effect: SimulatedFault.Effect) -> Int {
         switch effect {
-        case .error(let errno):
-            if failSync(call) { _ = perform(call) }
-            return -Int(errno.rawValue)
+        case .error(let errno): return failFileCall(call, with: errno.rawValue)
         case .short: return perform(shortened(call))
         case .bitFlip:
             let result = perform(call)
             flipBit(call, result)
             return result
         }
-    }
-
-    /// What a failed sync does to the file. True if the call must be performed for its report of that: the next sync
-    /// by the same descriptor then succeeds.
-    private func failSync(_ call: SystemCall) -> Bool {
-        guard call.number == CK_NR_fsync || call.number == CK_NR_fdatasync,
-            let inode = (descriptors[call.a] as? FileDescription)?.inode
-        else { return false }
-        fileSystem.failSync(inode)
-        return true
     }
 
     /// The same call for half of the bytes, and at least one.
