@@ -138,11 +138,8 @@ extension SimulatedKernel {
         _ file: SpecialFile, _ entry: DirectoryEntry, _ flags: UInt64
     ) throws(CallError) -> OpenDescription {
         if file.type == CK_S_IFIFO {
-            guard let openFIFO else { throw CallError(ENXIO) }
-            let description = openFIFO(file, entry, kept(flags))
-            guard let description else {
-                throw CallError(result: blockedOn == nil ? -Int(ENXIO) : Self.wouldBlock)
-            }
+            let opened = openFIFO(file, flags: kept(flags))
+            guard let description = opened.description else { throw CallError(result: opened.result) }
             return description
         }
         try require(DeviceDescription.isKnown(file), ENXIO)

@@ -17,8 +17,6 @@ package final class SimulatedKernel {
     package let fileSystem: SimulatedFileSystem
     var workingDirectory: Directory
     var umask: UInt16 = 0o022
-    /// Opens a FIFO; nil fails with ENXIO, or blocks if `blockedOn` is set. The streams set it.
-    var openFIFO: ((SpecialFile, DirectoryEntry, _ flags: UInt64) -> OpenDescription?)?
     /// For the calls on streams.
     let streams = StreamHost()
     /// The host's addresses, ports and sockets.

@@ -17,12 +17,12 @@ struct Link {
     private var busyUntil: Nanoseconds = 0
 
     /// The time at which a packet that is sent now arrives; nil if it gets lost.
-    mutating func arrival(of size: Int, in world: World) -> Nanoseconds? {
+    mutating func arrival(of packet: Packet, in world: World) -> Nanoseconds? {
         guard !isCut else { return nil }
         let start = max(world.now, busyUntil)
-        let duration = bytesPerSecond > 0 ? Nanoseconds(size) &* 1_000_000_000 / Nanoseconds(bytesPerSecond) : 0
+        let duration = bytesPerSecond > 0 ? Nanoseconds(packet.size) &* 1_000_000_000 / Nanoseconds(bytesPerSecond) : 0
         busyUntil = start + duration
-        if loss > 0, Double(world.random.next() >> 11) < loss * 0x1p53 { return nil }
+        if loss > 0, packet.canBeLost, Double(world.random.next() >> 11) < loss * 0x1p53 { return nil }
         return busyUntil + latency + (jitter > 0 ? world.random.next() % (jitter + 1) : 0)
     }
 

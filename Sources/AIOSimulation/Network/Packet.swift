@@ -20,6 +20,12 @@ struct Packet {
         }
     }
 
+    /// News of room in a receive buffer is not lost by chance: the sender then need not ask for it again and again,
+    /// while nothing else happens in the world.
+    var canBeLost: Bool {
+        if case .segment(let segment) = content { !segment.flags.contains(.window) } else { true }
+    }
+
     /// For the trace.
     var text: String {
         switch content {
@@ -40,6 +46,8 @@ struct TCPSegment {
         static let reset = Flags(rawValue: 8)
         /// Asks for an acknowledgement: a window or keep-alive probe.
         static let probe = Flags(rawValue: 16)
+        /// Tells that there is room again.
+        static let window = Flags(rawValue: 32)
     }
 
     /// The connection, in place of the initial sequence numbers: a segment of an earlier connection between the same

@@ -68,6 +68,11 @@ final class SimulatedNetwork {
     /// Changes the link of one direction.
     func setLink(_ from: NetworkHost, _ to: NetworkHost, _ change: (inout Link) -> Void) {
         change(&links[key(from, to), default: defaultLink])
+        reachabilityChanged()
+    }
+
+    private func reachabilityChanged() {
+        for host in hosts { for socket in host.tcp.connections { socket.reachabilityChanged() } }
     }
 
     /// Stops all packets between two hosts, also those on their way.
@@ -92,6 +97,7 @@ final class SimulatedNetwork {
     func crash(_ host: NetworkHost) {
         host.crash()
         note(host, "crashed")
+        reachabilityChanged()
     }
 
     /// The host is reachable again. It knows nothing of former connections, and answers their segments with RST.
@@ -126,8 +132,7 @@ final class SimulatedNetwork {
             note(host, "no host for \(packet.text)")
             return nil
         }
-        var arrival: Nanoseconds?
-        setLink(host, target) { arrival = $0.arrival(of: packet.size, in: world) }
+        let arrival = links[key(host, target), default: defaultLink].arrival(of: packet, in: world)
         guard let arrival = arrival.map({ max($0, earliest) }) else {
             note(host, "lost \(packet.text)")
             return nil
@@ -145,8 +150,7 @@ final class SimulatedNetwork {
     func sendToOthers(_ packet: Packet, from host: NetworkHost) {
         guard host.isUp else { return }
         for target in hosts where target !== host {
-            var arrival: Nanoseconds?
-            setLink(host, target) { arrival = $0.arrival(of: packet.size, in: world) }
+            let arrival = links[key(host, target), default: defaultLink].arrival(of: packet, in: world)
             guard let arrival else { continue }
             world.schedule(at: arrival) { [self] in
                 guard target.isUp, !link(host, target).isCut else { return }

@@ -68,10 +68,13 @@ final class TimerDescription: StreamDescription {
         return (interval, interval == 0 ? 0 : interval - (now - expiry) % interval)
     }
 
+    private static let horizon: Nanoseconds = 1 << 60
+
     private func arm(_ time: Nanoseconds) {
         expiry = time
         settingCount += 1
-        guard time != .never else { return readinessChanged() }
+        // No simulation lasts for decades: a deadline beyond is no event that anything waits for.
+        guard time < Self.horizon else { return readinessChanged() }
         let armed = settingCount
         kernel.world.schedule(at: time) { [weak self] in
             if let self, self.settingCount == armed { self.readinessChanged() }

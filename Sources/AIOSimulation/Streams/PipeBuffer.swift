@@ -26,6 +26,10 @@ final class PipeBuffer {
     /// How many writers there have been: a FIFO's reader sees no hang-up before the first.
     private(set) var writersSoFar = 0
     private var ends: [PipeEnd] = []
+    /// The file of a FIFO.
+    let file: SpecialFile?
+
+    init(_ file: SpecialFile? = nil) { self.file = file }
 
     var isEmpty: Bool { pages.isEmpty }
     var isFull: Bool { pages.count >= pageLimit }
@@ -46,7 +50,10 @@ final class PipeBuffer {
         if end.isReadable { readerCount -= 1 }
         if end.isWritable { writerCount -= 1 }
         // A FIFO that nobody has open loses its contents.
-        if ends.isEmpty { pages = [] }
+        if ends.isEmpty {
+            pages = []
+            file?.stream = nil
+        }
         changed()
     }
 
@@ -111,6 +118,8 @@ final class PipeEnd: StreamDescription {
     /// The number of writers so far, if a FIFO was opened for reading without one; else -1. No hang-up before the next.
     private let writersBefore: Int
     private let isFIFO: Bool
+    /// splice(2) clears FMODE_NOWAIT (pipe_clear_nowait): its pages may have to be waited for.
+    var isSpliced = false
 
     init(_ kernel: SimulatedKernel, _ buffer: PipeBuffer, flags: UInt64, isFIFO: Bool = false) {
         self.buffer = buffer
@@ -125,8 +134,8 @@ final class PipeEnd: StreamDescription {
     override var fileType: UInt16 { CK_S_IFIFO }
     override var availableCount: Int? { buffer.byteCount }
     // fifo_open does not set FMODE_NOWAIT, pipe2(2) does.
-    override var readsWithoutWaiting: Bool { !isFIFO }
-    override var writesWithoutWaiting: Bool { !isFIFO }
+    override var readsWithoutWaiting: Bool { !isFIFO && !isSpliced }
+    override var writesWithoutWaiting: Bool { !isFIFO && !isSpliced }
 
     override func read(_ target: inout ReadTarget, withoutWaiting: Bool) -> Int {
         guard target.room > 0 else { return 0 }
@@ -159,6 +168,12 @@ final class PipeEnd: StreamDescription {
             if buffer.readerCount == 0 { events |= CK_POLLERR }
         }
         return events
+    }
+
+    override func status(_ status: UnsafeMutablePointer<ck_statx>) -> Int {
+        guard let file = buffer.file else { return super.status(status) }
+        kernel.fileSystem.fill(status, file)
+        return 0
     }
 
     override func lastClose() { buffer.remove(self) }

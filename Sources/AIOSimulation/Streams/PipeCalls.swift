@@ -37,6 +37,8 @@ extension SimulatedKernel {
         guard call.f & ~15 == 0 else { return -Int(EINVAL) }
         guard call.e > 0 else { return call.e == 0 ? 0 : -Int(EINVAL) }
         guard let input = descriptors[call.a], let output = descriptors[call.c] else { return -Int(EBADF) }
+        (input as? PipeEnd)?.isSpliced = true
+        (output as? PipeEnd)?.isSpliced = true
         guard input.flags & CK_O_ACCMODE != CK_O_WRONLY, output.flags & CK_O_ACCMODE != CK_O_RDONLY else {
             return -Int(EBADF)
         }
@@ -74,9 +76,15 @@ extension SimulatedKernel {
         return to.buffer.isFull ? to.blocked(withoutWaiting) : nil
     }
 
+    /// Between two pipes (ipipe_prep, opipe_prep): the end of the input is looked at after the output's room.
+    private func preparation(_ from: PipeEnd, _ to: PipeEnd, _ withoutWaiting: Bool) -> Int? {
+        let result = wait(for: from, withoutWaiting)
+        return (result == 0 ? nil : result) ?? room(in: to, withoutWaiting) ?? result
+    }
+
     /// From pipe to pipe: whole pages move, and a part of one is shared.
     private func move(_ from: PipeEnd, _ to: PipeEnd, _ count: Int, _ withoutWaiting: Bool) -> Int {
-        if let result = wait(for: from, withoutWaiting) ?? room(in: to, withoutWaiting) { return result }
+        if let result = preparation(from, to, withoutWaiting) { return result }
         var left = count
         while left > 0, !to.buffer.isFull, let page = from.buffer.pages.first {
             let part = min(left, page.count)
@@ -169,7 +177,7 @@ extension SimulatedKernel {
             return -Int(EINVAL)
         }
         let isWithoutWaiting = call.d & Int(CK_SPLICE_F_NONBLOCK) != 0 || from.isNonBlocking || to.isNonBlocking
-        if let result = wait(for: from, isWithoutWaiting) ?? room(in: to, isWithoutWaiting) { return result }
+        if let result = preparation(from, to, isWithoutWaiting) { return result }
         var copied = 0
         for page in from.buffer.pages where copied < call.c && !to.buffer.isFull {
             let part = min(call.c - copied, page.count)

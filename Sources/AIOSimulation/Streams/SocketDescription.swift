@@ -51,8 +51,8 @@ class SocketDescription: StreamDescription {
     /// SO_ACCEPTCONN.
     var isListening: Bool { false }
 
-    /// SO_SNDBUF or SO_RCVBUF was set.
-    func bufferSizesChanged() {}
+    /// setsockopt(2) has changed an option.
+    func optionsChanged() {}
 
     override func read(_ target: inout ReadTarget, withoutWaiting: Bool) -> Int {
         // sock_read_iter: nothing is asked for nothing.

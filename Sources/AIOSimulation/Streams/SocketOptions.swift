@@ -77,7 +77,7 @@ extension SocketDescription {
         switch name {
         case CK_IP_TTL: (1...255, 64)
         case OtherOption.typeOfService: (0...255, 0)
-        case CK_IP_MULTICAST_TTL where !isTCP: (0...255, 1)
+        case CK_IP_MULTICAST_TTL: (0...255, 1)
         case CK_IP_MULTICAST_LOOP: (nil, 1)
         default: nil
         }
@@ -99,9 +99,7 @@ extension SocketDescription {
         guard let count = UnsafeMutablePointer<Int32>(bitPattern: call.e) else { return -Int(EFAULT) }
         guard count.pointee >= 0 else { return -Int(EINVAL) }
         let (level, name) = (Int32(truncatingIfNeeded: call.b), Int32(truncatingIfNeeded: call.c))
-        guard var bytes = value(level, name) else {
-            return -Int(level != CK_SOL_SOCKET && isUnix ? EOPNOTSUPP : ENOPROTOOPT)
-        }
+        guard var bytes = value(level, name) else { return -Int(knows(level) ? ENOPROTOOPT : EOPNOTSUPP) }
         // ip_getsockopt: a small number for a small buffer is one byte.
         if level == CK_IPPROTO_IP, (1..<4).contains(count.pointee), bytes.dropFirst().allSatisfy({ $0 == 0 }) {
             bytes = [bytes[0]]
@@ -111,6 +109,16 @@ extension SocketDescription {
         bytes.withUnsafeBytes { memory.copyMemory(from: $0.baseAddress!, byteCount: part) }
         count.pointee = Int32(part)
         return 0
+    }
+
+    /// Whether the domain has options of a level. ip_getsockopt has another errno for those that it has not than
+    /// ip_setsockopt.
+    private func knows(_ level: Int32) -> Bool {
+        switch domain {
+        case CK_AF_UNIX: level == CK_SOL_SOCKET
+        case CK_AF_INET: level == CK_SOL_SOCKET || level == CK_IPPROTO_IP || level == CK_IPPROTO_TCP && isTCP
+        default: true
+        }
     }
 
     private func value(_ level: Int32, _ name: Int32) -> [UInt8]? {
@@ -154,9 +162,11 @@ extension SocketDescription {
         case (CK_SOL_SOCKET, CK_SO_RCVBUF): options.receiveBuffer = Self.bufferSize(value, least: 2304)
         case (CK_SOL_SOCKET, CK_SO_REUSEPORT) where isUnix && value != 0: return -Int(EOPNOTSUPP)
         case (CK_IPPROTO_IPV6, CK_IPV6_V6ONLY) where isBound: return -Int(EINVAL)
+        case (CK_IPPROTO_IP, CK_IP_MULTICAST_TTL) where isTCP: return -Int(EINVAL)
+        case (CK_IPPROTO_IPV6, CK_IPV6_MULTICAST_HOPS) where isTCP: return -Int(ENOPROTOOPT)
         default: return setNumber(level, name, value)
         }
-        bufferSizesChanged()
+        optionsChanged()
         readinessChanged()
         return 0
     }
@@ -165,12 +175,14 @@ extension SocketDescription {
         guard let number = number(level, name) else { return -Int(ENOPROTOOPT) }
         guard let range = number.range else {
             options[level, name] = value != 0 ? 1 : 0
+            optionsChanged()
             return 0
         }
         // -1 is the default of the options about hops.
-        let isDefault = value == -1 && level != CK_IPPROTO_TCP && level != CK_SOL_SOCKET
+        let isDefault = value == -1 && range.upperBound == 255
         guard isDefault || range.contains(value) else { return -Int(EINVAL) }
         options[level, name] = isDefault ? number.initial : value
+        optionsChanged()
         return 0
     }
 

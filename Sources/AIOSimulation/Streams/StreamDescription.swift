@@ -122,7 +122,8 @@ struct WriteSource {
         taken.reserveCapacity(wanted)
         while taken.count < wanted {
             let part = min(buffers[index].count - position, wanted - taken.count)
-            taken.append(contentsOf: buffers[index][position..<position + part])
+            // Within the buffer's bounds: `part` is at most what is left of it.
+            taken.append(contentsOf: UnsafeRawBufferPointer(rebasing: buffers[index][position..<position + part]))
             position += part
             if position == buffers[index].count { (index, position) = (index + 1, 0) }
         }

@@ -3,9 +3,12 @@ internal import CKernel
 
 /// A UDP socket (net/ipv4/udp.c).
 final class UDPSocket: SocketDescription, PortOwner {
-    let host: NetworkHost
+    unowned let host: NetworkHost
     var local: Endpoint?
+    /// What the program has chosen (SOCK_BINDADDR_LOCK, SOCK_BINDPORT_LOCK): it stays after a disconnect.
     private var boundAddress: NetworkAddress?
+    private var isPortChosen = false
+    private var hasPort = false
     private(set) var remote: Endpoint?
     /// Multicast groups, in the order in which they were joined.
     var groups: [NetworkAddress] = []
@@ -18,7 +21,7 @@ final class UDPSocket: SocketDescription, PortOwner {
     }
 
     override var name: String { local.map { "udp \($0)" } ?? "udp" }
-    override var isBound: Bool { local != nil }
+    override var isBound: Bool { hasPort }
     var isSharedExclusively: Bool { false }
     override var localName: [UInt8] { (local ?? unspecified).name(domain) }
     override var peerName: [UInt8]? { remote?.name(domain) }
@@ -47,28 +50,30 @@ final class UDPSocket: SocketDescription, PortOwner {
         guard address.isAny || address.isMulticast || address.isBroadcast || host.owns(address) else {
             return -Int(EADDRNOTAVAIL)
         }
-        guard local == nil else { return -Int(EINVAL) }
+        guard !hasPort else { return -Int(EINVAL) }
+        isPortChosen = endpoint.port != 0
         if endpoint.port == 0 {
             guard let port = host.ephemeralPort({ host.udp.isFree($0) }) else { return -Int(EADDRINUSE) }
             endpoint.port = port
         } else if host.udp.isTaken(endpoint, for: self) {
             return -Int(EADDRINUSE)
         }
-        boundAddress = address
+        boundAddress = address.isAny ? nil : address
         take(endpoint)
         return 0
     }
 
     private func take(_ endpoint: Endpoint) {
-        if local == nil { host.udp.add(self, endpoint.port) }
+        if !hasPort { host.udp.add(self, endpoint.port) }
+        hasPort = true
         local = endpoint
     }
 
     /// A port of the kernel's choice, on the first send or connect. False if none is free.
     private func autobind() -> Bool {
-        guard local == nil else { return true }
+        guard !hasPort else { return true }
         guard let port = host.ephemeralPort({ host.udp.isFree($0) }) else { return false }
-        take(Endpoint(unspecified.address, port))
+        take(Endpoint(boundAddress ?? unspecified.address, port))
         return true
     }
 
@@ -94,17 +99,14 @@ final class UDPSocket: SocketDescription, PortOwner {
     private func disconnect() {
         remote = nil
         guard let local else { return }
-        if let boundAddress {
-            self.local = Endpoint(boundAddress, local.port)
-        } else {
-            host.udp.remove(self, local.port)
-            self.local = nil
-        }
+        let address = boundAddress ?? unspecified.address
+        if !isPortChosen { giveBackPort(local) }
+        self.local = Endpoint(address, isPortChosen ? local.port : 0)
         readinessChanged()
     }
 
     private func source(for destination: NetworkAddress) -> NetworkAddress? {
-        if let boundAddress, !boundAddress.isAny, !boundAddress.isMulticast { return boundAddress }
+        if let boundAddress, !boundAddress.isMulticast { return boundAddress }
         if destination.isMulticast || destination.isBroadcast {
             return host.addresses.first { $0.isV4 == destination.isV4 }
                 ?? (destination.isV4 ? .loopbackV4 : .loopbackV6)
@@ -181,8 +183,13 @@ final class UDPSocket: SocketDescription, PortOwner {
     }
 
     override func lastClose() {
-        if let local { host.udp.remove(self, local.port) }
+        if let local { giveBackPort(local) }
         local = nil
+    }
+
+    private func giveBackPort(_ endpoint: Endpoint) {
+        if hasPort { host.udp.remove(self, endpoint.port) }
+        hasPort = false
     }
 
     /// A datagram has arrived at a host: for one socket, or for all that have joined the group.

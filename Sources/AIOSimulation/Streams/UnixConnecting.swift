@@ -22,7 +22,10 @@ extension UnixSocket {
     func acceptPending(flags: UInt64) -> (result: Int, socket: SocketDescription?) {
         guard isConnectionBased else { return (-Int(EOPNOTSUPP), nil) }
         guard state == .listening else { return (-Int(EINVAL), nil) }
-        guard !pending.isEmpty else { return (isReceivingShut ? -Int(EINVAL) : blocked(), nil) }
+        guard !pending.isEmpty else {
+            // A call that waits sees the end, another does not (unix_accept).
+            return (isReceivingShut && !isNonBlocking ? -Int(EINVAL) : blocked(), nil)
+        }
         let accepted = pending.removeFirst()
         accepted.flags |= flags
         // Those that wait for a place in the backlog are blocked on the listener.
@@ -73,8 +76,11 @@ extension UnixSocket {
             guard socket.mayReceive(from: self) else { return -Int(EPERM) }
             other = socket
         }
-        if let old = peer, old !== other { disconnectDatagrams(from: old) }
+        let old = peer
         peer = other
+        old?.followers.removeAll { $0 === self }
+        other?.followers.append(self)
+        if let old, old !== other { disconnectDatagrams(from: old) }
         state = other == nil ? .unconnected : .connected
         readinessChanged()
         return 0

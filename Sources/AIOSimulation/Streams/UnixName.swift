@@ -31,9 +31,8 @@ enum UnixName {
             socket.boundName = family + bytes
             return 0
         }
-        guard let files = streams.socketFiles else { return -Int(EROFS) }
         let path = Array(bytes.prefix { $0 != 0 })
-        let result = files.bind(path, to: socket)
+        let result = socket.kernel.makeSocketFile(path, socket)
         // The kernel reports the terminating NUL as well.
         if result == 0 { socket.boundName = family + path + [0] }
         return result
@@ -65,10 +64,8 @@ enum UnixName {
             guard let named = streams.abstractNames[bytes] else { return (-Int(ECONNREFUSED), nil) }
             found = named
         } else {
-            guard let files = streams.socketFiles else { return (-Int(ENOENT), nil) }
-            let answer = files.lookUp(Array(bytes.prefix { $0 != 0 }))
-            guard answer.result == 0 else { return (answer.result, nil) }
-            guard let named = answer.socket as? UnixSocket, !named.isDead else { return (-Int(ECONNREFUSED), nil) }
+            let answer = socket.kernel.socket(at: Array(bytes.prefix { $0 != 0 }))
+            guard let named = answer.socket else { return (answer.result, nil) }
             found = named
         }
         guard found.type == socket.type else { return (-Int(EPROTOTYPE), nil) }

@@ -11,8 +11,9 @@ final class UnixSocket: SocketDescription {
         var start = 0
         /// The sender, whose send buffer the message occupies.
         let sender: UnixSocket
-        let senderName: [UInt8]
         let memory: Int
+        /// The sender's name when the message is received: a socket may get it in between.
+        var senderName: [UInt8] { sender.boundName ?? [] }
 
         var count: Int { bytes.count - start }
     }
@@ -27,6 +28,8 @@ final class UnixSocket: SocketDescription {
     /// sk_wmem_alloc: the memory of the messages sent that were not received.
     var writeMemory = 0
     var pending: [UnixSocket] = []
+    /// Datagram sockets that are connected to this one: they are writable while its queue has room.
+    var followers: [UnixSocket] = []
     /// sk_max_ack_backlog: of a listener, and of the queue of a datagram socket (net.unix.max_dgram_qlen).
     var backlog = 10
 
@@ -61,7 +64,8 @@ final class UnixSocket: SocketDescription {
 
     // MARK: Readiness
 
-    var isWritableNow: Bool { state != .listening && writeMemory << 2 <= options.sendBuffer }
+    /// unix_writable. The kernel's count of memory begins at 1.
+    var isWritableNow: Bool { state != .listening && (writeMemory + 1) << 2 <= options.sendBuffer }
     /// unix_recvq_full.
     var isQueueFull: Bool { (state == .listening ? pending.count : queue.count) > backlog }
 
@@ -109,11 +113,12 @@ final class UnixSocket: SocketDescription {
         UnixName.release(self)
         (isReceivingShut, isSendingShut) = (true, true)
         let wasConnected = peer
+        peer?.followers.removeAll { $0 === self }
         peer = nil
         state = .unconnected
         if let other = wasConnected, isConnectionBased {
             (other.isReceivingShut, other.isSendingShut) = (true, true)
-            if !queue.isEmpty || isEmbryo { other.setError(ECONNRESET) }
+            if hasUnread || isEmbryo { other.setError(ECONNRESET) }
             other.readinessChanged()
         }
         dropQueue()
@@ -123,11 +128,18 @@ final class UnixSocket: SocketDescription {
         readinessChanged()
     }
 
+    /// An empty message at the head does not count: the kernel takes it for out-of-band data that was received.
+    private var hasUnread: Bool { queue.count > 1 || queue.first.map { $0.count > 0 } ?? false }
+
     func dropQueue() {
         let dropped = queue
         queue = []
         for message in dropped { message.sender.free(message.memory) }
+        wakeFollowers()
     }
+
+    /// There is room in the queue again.
+    func wakeFollowers() { for socket in followers { socket.readinessChanged() } }
 
     /// A message that this socket has sent was received or dropped.
     func free(_ memory: Int) {

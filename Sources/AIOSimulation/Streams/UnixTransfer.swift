@@ -41,8 +41,7 @@ extension UnixSocket {
 
     private func deliver(_ bytes: [UInt8], to other: UnixSocket, memory: Int) {
         writeMemory += memory
-        other.queue.append(
-            Message(bytes: bytes, sender: self, senderName: boundName ?? [], memory: memory))
+        other.queue.append(Message(bytes: bytes, sender: self, memory: memory))
         other.readinessChanged()
     }
 
@@ -107,6 +106,8 @@ extension UnixSocket {
         }
         let name = queue[0].senderName
         let count = flags.isPeek ? peek(&target) : take(&target)
+        // A call that waits for more meets the error, which is lost beside the count.
+        if flags.isWaitingForAll, target.room > 0 { _ = takeError() }
         return Received(result: count, name: name)
     }
 
@@ -147,8 +148,8 @@ extension UnixSocket {
         if !flags.isPeek {
             queue.removeFirst()
             message.sender.free(message.memory)
-            // Senders without a mutual peer wait for room in this queue.
             readinessChanged()
+            wakeFollowers()
         }
         return received
     }

@@ -10,16 +10,16 @@ extension TCPSocket {
         let address = endpoint.address
         if domain == CK_AF_INET6, options.isV6Only, address.isV4 { return -Int(EINVAL) }
         guard address.isAny || host.owns(address) else { return -Int(EADDRNOTAVAIL) }
-        guard state == .closed, local == nil else { return -Int(EINVAL) }
+        guard state == .closed, !hasPort else { return -Int(EINVAL) }
+        isPortChosen = endpoint.port != 0
         if endpoint.port == 0 {
             guard let port = host.ephemeralPort({ host.tcp.ports.isFree($0) }) else { return -Int(EADDRINUSE) }
             endpoint.port = port
         } else if host.tcp.ports.isTaken(endpoint, for: self) {
             return -Int(EADDRINUSE)
         }
-        local = endpoint
-        boundAddress = address
-        host.tcp.ports.add(self, endpoint.port)
+        boundAddress = address.isAny ? nil : address
+        take(endpoint)
         return 0
     }
 
@@ -28,15 +28,12 @@ extension TCPSocket {
         // net.core.somaxconn.
         self.backlog = Int(min(UInt32(truncatingIfNeeded: backlog), 4096))
         guard state == .closed else { return 0 }
-        if let local {
+        if hasPort, let local {
             guard !host.tcp.ports.isTaken(local, for: self) else { return -Int(EADDRINUSE) }
         } else {
             guard let port = host.ephemeralPort({ host.tcp.ports.isFree($0) }) else { return -Int(EADDRINUSE) }
-            local = Endpoint(unspecified.address, port)
-            boundAddress = unspecified.address
-            host.tcp.ports.add(self, port)
+            take(Endpoint(boundAddress ?? unspecified.address, port))
         }
-        (isReceivingShut, isSendingShut) = (false, false)
         move(to: .listening)
         return 0
     }
@@ -63,6 +60,7 @@ extension TCPSocket {
         var result = -Int(EALREADY)
         switch connecting {
         case .connected: return -Int(EISCONN)
+        case .disconnecting: return -Int(EINVAL)
         case .connecting: break
         case .unconnected:
             guard state == .closed else { return -Int(EISCONN) }
@@ -90,16 +88,14 @@ extension TCPSocket {
         guard var target = parsed.endpoint else { return parsed.result }
         if target.address.isAny { target.address = target.address.isV4 ? .loopbackV4 : .loopbackV6 }
         guard !target.address.isMulticast, !target.address.isBroadcast else { return -Int(ENETUNREACH) }
-        let bound = local.flatMap { $0.address.isAny ? nil : $0.address }
-        guard let source = bound ?? host.source(for: target.address), source.isV4 == target.address.isV4 else {
+        guard let source = boundAddress ?? host.source(for: target.address), source.isV4 == target.address.isV4 else {
             return -Int(ENETUNREACH)
         }
         // A loopback address is no source for another host.
         if source.isLoopback, !host.owns(target.address) { return -Int(EINVAL) }
         guard let port = sourcePort(source, target) else { return -Int(EADDRNOTAVAIL) }
         let from = Endpoint(source, port)
-        if local == nil || !isPortChosen { host.tcp.ports.add(self, port) }
-        local = from
+        take(from)
         remote = target
         begin(as: network.newConnection(), .synSent)
         host.tcp.addConnection(self, from, target)
@@ -109,7 +105,7 @@ extension TCPSocket {
     }
 
     private func sourcePort(_ source: NetworkAddress, _ target: Endpoint) -> UInt16? {
-        if let local, isPortChosen {
+        if hasPort, let local {
             return host.tcp.connection(Endpoint(source, local.port), target) == nil ? local.port : nil
         }
         return host.ephemeralPort { host.tcp.ports.isFree($0) }
@@ -119,9 +115,9 @@ extension TCPSocket {
     func begin(as connection: UInt64, _ state: State) {
         self.connection = connection
         (output, input) = (TCPOutput(), TCPInput())
-        bufferSizesChanged()
+        optionsChanged()
         isDone = false
-        (isReceivingShut, isSendingShut) = (false, false)
+        // A shutdown before the connect stays in effect.
         move(to: state)
     }
 
@@ -136,7 +132,7 @@ extension TCPSocket {
         _ = takeError()
         connecting = .unconnected
         remote = nil
-        local = boundAddress.flatMap { address in local.map { Endpoint(address, $0.port) } }
+        local = local.map { Endpoint(boundAddress ?? unspecified.address, $0.port) }
         (output, input) = (TCPOutput(), TCPInput())
         isDone = false
         (isReceivingShut, isSendingShut) = (false, false)
@@ -164,13 +160,12 @@ extension TCPSocket {
         host.tcp.connection(packet.destination, packet.source)?.resetByPeer()
         let child = TCPSocket(kernel, domain: domain, type: type, protocolNumber: protocolNumber, flags: 0)
         child.options = options
-        child.local = packet.destination
         child.remote = packet.source
         child.listener = self
         child.begin(as: segment.connection, .synReceived)
         child.output.windowEnd = segment.windowEnd
         embryoCount += 1
-        host.tcp.ports.add(child, packet.destination.port)
+        child.take(packet.destination)
         host.tcp.addConnection(child, packet.destination, packet.source)
         child.send([.synchronize, .acknowledge])
         child.startTimer()
@@ -179,6 +174,7 @@ extension TCPSocket {
     /// The connection is acknowledged: the listener has one more to accept.
     func becomeAcceptable() {
         move(to: .established)
+        startKeepAlive()
         listener?.embryoCount -= 1
         guard let listener, listener.state == .listening else {
             isDead = true

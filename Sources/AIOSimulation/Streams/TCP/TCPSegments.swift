@@ -45,12 +45,13 @@ extension TCPSocket {
     func announceWindow() {
         let isOpen = state == .established || state == .finWait1 || state == .finWait2
         guard isOpen, input.windowEnd - input.announcedEnd >= min(input.capacity / 2, segmentSize) else { return }
-        send(.acknowledge)
+        send([.acknowledge, .window])
     }
 
     // MARK: Receiving
 
     func receive(_ segment: TCPSegment) {
+        keepAlive.noteSegment(network.world.now)
         if segment.flags.contains(.reset) { return resetByPeer() }
         switch state {
         case .closed, .listening: return
@@ -69,9 +70,11 @@ extension TCPSocket {
 
     /// The answer to a SYN.
     private func receiveAnswer(_ segment: TCPSegment) {
+        // Its own SYN reaches a socket that connects to its own name: a simultaneous open.
         guard segment.flags.contains(.synchronize) else { return }
         output.windowEnd = segment.windowEnd
         move(to: .established)
+        startKeepAlive()
         send(.acknowledge)
         transmit()
     }

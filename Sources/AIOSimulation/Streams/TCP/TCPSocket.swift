@@ -11,16 +11,19 @@ final class TCPSocket: SocketDescription, PortOwner {
     }
 
     /// What connect(2) is about to answer (struct socket's state).
-    enum Connecting { case unconnected, connecting, connected }
+    enum Connecting { case unconnected, connecting, connected, disconnecting }
 
-    let host: NetworkHost
+    unowned let host: NetworkHost
     var state = State.closed
     var connecting = Connecting.unconnected
     var local: Endpoint?
     var remote: Endpoint?
-    /// The address of bind(2), whose port stays after a reset; nil if the kernel has chosen the port.
+    /// Whether the port of `local` is the socket's. After the end of a connection it is only remembered, unless the
+    /// program has chosen it (SOCK_BINDPORT_LOCK).
+    var hasPort = false
+    var isPortChosen = false
+    /// The address that the program has chosen (SOCK_BINDADDR_LOCK).
     var boundAddress: NetworkAddress?
-    var isPortChosen: Bool { boundAddress != nil }
     var connection: UInt64 = 0
     /// Whether the last descriptor was closed.
     var isDead = false
@@ -38,6 +41,7 @@ final class TCPSocket: SocketDescription, PortOwner {
     var output = TCPOutput()
     var input = TCPInput()
     var timer = TCPTimer()
+    var keepAlive = TCPKeepAlive()
 
     override init(_ kernel: SimulatedKernel, domain: Int32, type: Int32, protocolNumber: Int32, flags: UInt64) {
         host = kernel.node
@@ -54,7 +58,7 @@ final class TCPSocket: SocketDescription, PortOwner {
     override var isListening: Bool { state == .listening }
     /// As the program sees it: in TIME_WAIT the kernel keeps a remnant of the socket alone.
     var isClosed: Bool { state == .closed || state == .timeWait }
-    override var isBound: Bool { local.map { $0.port != 0 } ?? false }
+    override var isBound: Bool { hasPort }
     var isSharedExclusively: Bool { isListening }
 
     override var localName: [UInt8] { (local ?? unspecified).name(domain) }
@@ -110,7 +114,18 @@ final class TCPSocket: SocketDescription, PortOwner {
         stopTimer()
         guard let local else { return }
         if let remote { host.tcp.removeConnection(self, local, remote) }
-        if !isPortChosen || isDead { host.tcp.ports.remove(self, local.port) }
+        if hasPort, !isPortChosen || isDead { giveBackPort(local) }
+    }
+
+    func take(_ endpoint: Endpoint) {
+        if !hasPort { host.tcp.ports.add(self, endpoint.port) }
+        hasPort = true
+        local = endpoint
+    }
+
+    func giveBackPort(_ endpoint: Endpoint) {
+        host.tcp.ports.remove(self, endpoint.port)
+        hasPort = false
     }
 
     /// tcp_done: the connection has ended, and both directions with it.
@@ -139,16 +154,18 @@ final class TCPSocket: SocketDescription, PortOwner {
         end()
     }
 
-    override func bufferSizesChanged() {
+    override func optionsChanged() {
         output.capacity = options.sendBuffer == TCPOutput.initialBuffer ? output.capacity : options.sendBuffer / 2
         input.capacity = options.receiveBuffer / 2
         announceWindow()
+        startKeepAlive()
     }
 
     /// The host has crashed: nothing is sent any more.
     func vanish() {
         stopTimer()
         state = .closed
+        hasPort = false
         local = nil
         remote = nil
     }

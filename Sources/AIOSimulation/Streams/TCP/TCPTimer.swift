@@ -55,6 +55,10 @@ extension TCPSocket {
             timer.isRunning = false
             return
         }
+        if isWindowClosed, isPeerReachable {
+            timer.isRunning = false
+            return
+        }
         if timer.hasProgressed {
             timer.delay = 0
             return scheduleTimer()
@@ -66,6 +70,22 @@ extension TCPSocket {
         }
         scheduleTimer()
         resend()
+    }
+
+    private var isWindowClosed: Bool { output.windowEnd <= output.acknowledged && !output.queue.isEmpty }
+
+    /// Whether the peer answers, if it is asked often enough. Then nothing has to be asked: a simulation in which all
+    /// wait for each other has no more events, and its end can be told.
+    var isPeerReachable: Bool {
+        guard let local, let remote, let peer = network.host(with: remote.address), peer.isUp else { return false }
+        guard !network.link(host, peer).isCut, !network.link(peer, host).isCut else { return false }
+        return peer.tcp.connection(remote, local)?.connection == connection
+    }
+
+    /// The network has changed: the peer may be gone.
+    func reachabilityChanged() {
+        if output.isOutstanding { startTimer() }
+        startKeepAlive()
     }
 
     private var timeout: Nanoseconds {
@@ -83,7 +103,7 @@ extension TCPSocket {
             output.isFinishSent = false
             output.recoveryEnd = output.acknowledged
             // A closed window is no fault of the peer: its answers to the probes are progress.
-            if output.windowEnd <= output.acknowledged, !output.queue.isEmpty {
+            if isWindowClosed {
                 return send([.acknowledge, .probe])
             }
             transmit()

@@ -63,6 +63,10 @@ extension TCPSocket {
 
     /// inet_shutdown.
     func shut(receiving: Bool, sending: Bool) -> Int {
+        if connecting == .connecting {
+            let isUnfinished = state == .synSent || state == .synReceived || state == .closed
+            connecting = isUnfinished ? .disconnecting : .connected
+        }
         switch state {
         case .closed, .timeWait:
             markShut(receiving, sending)
@@ -112,7 +116,7 @@ extension TCPSocket {
             stopListening()
             move(to: .closed)
         case .closed:
-            if let local { host.tcp.ports.remove(self, local.port) }
+            if hasPort, let local { giveBackPort(local) }
         case .synSent: move(to: .closed)
         case .timeWait: break
         default:
