@@ -45,6 +45,10 @@ let package = Package(
         .executableTarget(
             name: "replace-loop", dependencies: ["AIO"], path: "Tests/ReplaceLoop",
             swiftSettings: [.enableUpcomingFeature("NonisolatedNonsendingByDefault")]),
+        // What makes promises on a file system whose writes are recorded: Scripts/power-loss.
+        .executableTarget(
+            name: "power-loss-program", dependencies: ["AIO"], path: "Tests/PowerLoss/Program",
+            swiftSettings: [.enableUpcomingFeature("NonisolatedNonsendingByDefault")]),
         .testTarget(name: "AIOCoreTests", dependencies: ["AIOCore", "CKernel", "UnitSupport"]),
         .testTarget(
             name: "AIOSimulationTests", dependencies: ["AIOSimulation", "AIO", "AIOCore", "CKernel", "UnitSupport"],
