@@ -66,6 +66,9 @@ let package = Package(
         .testTarget(
             name: "DropInTests", dependencies: ["CKernel", "UnitSupport"], path: "Tests/DropIns", exclude: ["Programs"],
             swiftSettings: [.enableUpcomingFeature("NonisolatedNonsendingByDefault")]),
+        .testTarget(
+            name: "PowerLossTests", dependencies: ["UnitSupport"], path: "Tests/PowerLoss/Tests",
+            swiftSettings: [.enableUpcomingFeature("NonisolatedNonsendingByDefault")]),
     ],
     swiftLanguageModes: [.v6]
 )

@@ -76,13 +76,15 @@ static void fs_getattr(fuse_req_t request, fuse_ino_t node, struct fuse_file_inf
     fuse_reply_attr(request, &status, 0);
 }
 
-static void fs_setattr(fuse_req_t request, fuse_ino_t node, struct stat *status, int what, struct fuse_file_info *info) {
+static void fs_setattr(fuse_req_t request, fuse_ino_t node, struct stat *status, int what,
+                       struct fuse_file_info *info) {
     (void)status;
     (void)what;
     fs_getattr(request, node, info);
 }
 
-static void fs_create(fuse_req_t request, fuse_ino_t parent, const char *name, mode_t mode, struct fuse_file_info *info) {
+static void fs_create(fuse_req_t request, fuse_ino_t parent, const char *name, mode_t mode,
+                      struct fuse_file_info *info) {
     (void)mode;
     if (parent != MARKS) {
         fuse_reply_err(request, EPERM);

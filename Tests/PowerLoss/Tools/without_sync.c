@@ -1,5 +1,5 @@
-// Runs a program whose fsync(2) and fdatasync(2) succeed without an effect: `without_sync PROGRAM ARGUMENT...`. A ring's
-// syncs are not system calls, so the program has to use the engine `threads`.
+// Runs a program whose fsync(2) and fdatasync(2) succeed without an effect: `without_sync PROGRAM ARGUMENT...`. The
+// program has to use the engine `threads`, for a ring's syncs are not system calls.
 #include <errno.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>

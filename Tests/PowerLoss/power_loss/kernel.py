@@ -12,7 +12,13 @@ CLONE_NEWNS, CLONE_NEWPID = 0x00020000, 0x20000000
 MS_NOATIME, MS_REC, MS_PRIVATE = 1 << 10, 1 << 14, 1 << 18
 PR_SET_PDEATHSIG = 1
 LOOP_CONFIGURE, LOOP_CTL_GET_FREE = 0x4C0A, 0x4C82
+# The exit status if the machine cannot do what is needed, as a container may.
+UNAVAILABLE = 77
 LO_FLAGS_AUTOCLEAR, LO_FLAGS_DIRECT_IO = 4, 16
+
+
+class Unavailable(Exception):
+    pass
 
 
 def check(result, what):
@@ -24,6 +30,15 @@ def check(result, what):
 def mount(source, target, kind, options='', flags=0):
     check(libc.mount(source.encode(), target.encode(), kind and kind.encode(), ctypes.c_ulong(flags), options.encode()),
           f'mount {kind or source}')
+
+
+def require(kind):
+    """Loads a file system: a mount of nothing does, and fails."""
+    try:
+        mount('none', '/mnt', kind)
+    except OSError as error:
+        if error.errno in (errno.ENODEV, errno.EPERM):
+            raise Unavailable(f'{kind} cannot be mounted here: {error.strerror}') from error
 
 
 def unmount(target):
@@ -72,7 +87,11 @@ def loop_device(path, direct, block_size):
 def run_in_sandbox(body):
     """Runs `body` as the first process of a new process namespace, with mounts of its own. Whatever ends it ends its
     children, takes its mounts down, and with them the loop devices. Returns the exit status."""
-    check(libc.unshare(CLONE_NEWNS | CLONE_NEWPID), 'unshare')
+    try:
+        check(libc.unshare(CLONE_NEWNS | CLONE_NEWPID), 'unshare')
+    except OSError as error:
+        print(error, file=sys.stderr)
+        return UNAVAILABLE
     child = os.fork()
     if child == 0:
         status = 2
@@ -84,6 +103,9 @@ def run_in_sandbox(body):
             mount('none', '/', None, flags=MS_REC | MS_PRIVATE)
             mount('proc', '/proc', 'proc')
             status = body()
+        except Unavailable as error:
+            print(error, file=sys.stderr)
+            status = UNAVAILABLE
         except BaseException:
             sys.excepthook(*sys.exc_info())
         finally:

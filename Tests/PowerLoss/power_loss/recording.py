@@ -10,6 +10,7 @@ import subprocess
 from . import kernel
 
 RECORD = struct.Struct('=c7xQQ')
+ZEROS = bytes(1 << 16)
 WRITE, ZERO, FLUSH, MARK = b'W', b'Z', b'F', b'M'
 
 
@@ -34,8 +35,9 @@ class Recording:
             if kind in (WRITE, MARK):
                 place += length
         names = {name: index for index, name in self.marks}
-        # Crashes are of interest while the program ran: not in its preparations, nor in the unmount.
-        self.start, self.end = names.get('ready', names['start']), names['end']
+        # Crashes are of interest while the program ran: not in its preparations, nor in the unmount. A program may mark
+        # a shorter time itself.
+        self.start, self.end = names.get('ready', names['start']), names.get('finished', names['end'])
 
     def counts(self):
         kinds = [record[0] for record in self.records[self.start:self.end]]
@@ -63,6 +65,7 @@ class Recording:
 
 def make(folder, tools, system, run):
     """Records what `run(folder, marks)` does on a new file system."""
+    kernel.require(system.name)
     os.makedirs(folder)
     base, live, log, stage, disk = (os.path.join(folder, name) for name in ['base', 'live', 'log', 'stage', 'disk'])
     os.mkdir(stage)
@@ -127,8 +130,11 @@ def copy_sparse(source, target):
 
 
 def copy_range(source, target, start, count):
-    data = os.pread(source, min(count, 1 << 20), start)
-    return os.pwrite(target, data, start)
+    data = os.pread(source, min(count, 1 << 16), start)
+    # The logs of file systems are mostly zeros.
+    if data != ZEROS[:len(data)]:
+        os.pwrite(target, data, start)
+    return len(data)
 
 
 def keep(folder, to):

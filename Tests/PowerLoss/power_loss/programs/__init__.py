@@ -4,8 +4,8 @@ To add one: a class like those here, with `name`, `wrong` (its wrong versions), 
 from .base import Context
 from .copy import Copy
 from .log_writer import LogWriter
-from .maria_db import MariaDB
+from .maria_db import BufferedMariaDB, MariaDB
 from .replace import Replace
 
 __all__ = ['ALL', 'Context', 'MariaDB']
-ALL = {program.name: program for program in [Replace, Copy, LogWriter, MariaDB]}
+ALL = {program.name: program for program in [Replace, Copy, LogWriter, MariaDB, BufferedMariaDB]}

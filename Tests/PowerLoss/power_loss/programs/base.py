@@ -50,8 +50,12 @@ class Program:
     # The wrong versions: what of the right one each of them omits.
     wrong = {}
     engines = ['io_uring', 'threads']
+    # Those over which the wrong versions can run.
+    wrong_engines = engines
     # How many of the images asked for are looked at: less than all where one takes long.
     share = 1
+    # Whether it is left out of `all`.
+    by_name = False
 
     def __init__(self, context):
         self.context = context

@@ -1,5 +1,6 @@
 import hashlib
 import os
+import random
 import re
 import stat
 
@@ -30,7 +31,7 @@ def tree(root):
 
 
 class Copy(Program):
-    """`FileSystem.copy` with `sync`: a file is whole under its name at every moment, and all is there when it returns."""
+    """`FileSystem.copy` with `sync`: a file under its name is whole at every moment; all is there after the return."""
 
     name = 'copy'
     wrong = {'no-sync': 'the option `sync` is off'}
@@ -45,16 +46,21 @@ class Copy(Program):
 
     def make_source(self):
         """Small files, which are copied in batches, a large one with holes, which several workers copy, and links."""
+        # The same each time, so that a kept recording can be replayed.
+        bytes_of = random.Random(0).randbytes
         for number in range(20):
             self.make_file(f'tree/small/{number}', bytes([1 + number]) * (number * 1009))
-            self.make_file(f'tree/deep/{number % 3}/er/{number}', os.urandom(3000 + number))
-        self.make_file('tree/large', os.urandom(300000), 4 << 20, os.urandom(100000))
+            self.make_file(f'tree/deep/{number % 3}/er/{number}', bytes_of(3000 + number))
+        self.make_file('tree/large', bytes_of(300000), 4 << 20, bytes_of(100000))
         for name, size in [('0', 70000), ('1', 30000)]:
             self.make_file(f'versions/{name}', name.encode() * size)
         root = os.path.join(self.source, 'tree')
         os.symlink('small/3', os.path.join(root, 'symbolic'))
         os.link(os.path.join(root, 'small/5'), os.path.join(root, 'deep/hard'))
         os.chmod(os.path.join(root, 'small/7'), 0o4750)
+        for folder, _, files in os.walk(self.source, topdown=False):
+            for path in [os.path.join(folder, name) for name in files] + [folder]:
+                os.utime(path, (1e9, 1e9), follow_symlinks=False)
 
     def make_file(self, name, start, hole=0, end=b''):
         path = os.path.join(self.source, name)

@@ -22,6 +22,7 @@ class LogWriter(Program):
     """Examples/LogWriter: every line that was acknowledged is there, whole and in its order."""
 
     name = 'log-writer'
+    wrong_engines = ['threads']
     wrong = {'no-sync': 'a group is acknowledged without its sync'}
 
     def run(self, folder, marks):
