@@ -44,6 +44,7 @@ class Context:
                               timeout=300, **more)
         if done.returncode != 0:
             raise RuntimeError(f'{command[0]} failed: {done.stdout.decode(errors="replace")[-2000:]}')
+        return done.stdout.decode(errors='replace')
 
 
 class Program:

@@ -36,7 +36,8 @@ class MariaDB(Program):
         with open(script, 'w') as file:
             file.write('\n'.join(statements) + '\n')
         with open(script) as file:
-            self.context.run(['env', *(f'{name}={text}' for name, text in environment.items()), *command], stdin=file)
+            variables = [f'{name}={text}' for name, text in environment.items()]
+            return self.context.run(['env', *variables, *command], stdin=file)
 
     def run(self, folder, marks):
         data = os.path.join(folder, 'data')
@@ -57,9 +58,12 @@ class MariaDB(Program):
                 'COMMIT;', f"SELECT 1 INTO OUTFILE '{marks}/commit.{number}';",
             ]
         statements.append(f"SELECT 1 INTO OUTFILE '{marks}/finished';")
-        self.server(data, statements, f'--innodb-flush-method={self.flush_method}',
-                    prefix=self.context.without_sync([]),
-                    LD_PRELOAD=os.path.join(self.context.libraries, 'libaio.so.1'))
+        library = os.path.join(self.context.libraries, 'libaio.so.1')
+        said = self.server(data, statements, f'--innodb-flush-method={self.flush_method}',
+                           prefix=self.context.without_sync([]), LD_PRELOAD=library)
+        # The loader's warning, after which the system's library would do.
+        if 'cannot be preloaded' in said or 'Using Linux native AIO' not in said:
+            raise RuntimeError(f'mariadbd did not use {library}: {said}')
 
     @staticmethod
     def filled(table, row_of):
