@@ -51,6 +51,10 @@ let package = Package(
         .executableTarget(
             name: "replace-loop", dependencies: ["AIO"], path: "Tests/ReplaceLoop",
             swiftSettings: [.enableUpcomingFeature("NonisolatedNonsendingByDefault")]),
+        // What makes promises on a file system whose writes are recorded: Scripts/power-loss.
+        .executableTarget(
+            name: "power-loss-program", dependencies: ["AIO"], path: "Tests/PowerLoss/Program",
+            swiftSettings: [.enableUpcomingFeature("NonisolatedNonsendingByDefault")]),
         .testTarget(name: "AIOCoreTests", dependencies: ["AIOCore", "CKernel", "UnitSupport"]),
         .testTarget(
             name: "SimulatedProgramTests",
@@ -75,6 +79,9 @@ let package = Package(
             swiftSettings: [.enableUpcomingFeature("NonisolatedNonsendingByDefault")]),
         .testTarget(
             name: "DropInTests", dependencies: ["CKernel", "UnitSupport"], path: "Tests/DropIns", exclude: ["Programs"],
+            swiftSettings: [.enableUpcomingFeature("NonisolatedNonsendingByDefault")]),
+        .testTarget(
+            name: "PowerLossTests", dependencies: ["UnitSupport"], path: "Tests/PowerLoss/Tests",
             swiftSettings: [.enableUpcomingFeature("NonisolatedNonsendingByDefault")]),
     ],
     swiftLanguageModes: [.v6]
