@@ -147,7 +147,7 @@ public struct EngineQueue: ~Copyable {
         let isValid = deadlines.addTimer(token.slot, slot.pointee.operation, slot.pointee.deadline)
         guard isValid else { return finish(token, -EINVAL, []) }
         if slot.pointee.operation.isRepeating { table.setStepping(token) }
-        exported?.arm(deadlines.earliest)
+        armExported()
     }
 
     /// Stages an operation, or holds it for a later turn.
@@ -356,7 +356,10 @@ public struct EngineQueue: ~Copyable {
     @inline(__always)
     public mutating func popReady() -> Delivery? {
         guard let delivery = ready.popFirst() else {
-            if exported != nil { settleExported() }
+            if exported != nil {
+                if hasStagedAgain { issuer.noteThread() }
+                settleExported()
+            }
             return nil
         }
         countOut(delivery)
@@ -379,7 +382,12 @@ public struct EngineQueue: ~Copyable {
             engine.enter(atLeast: 0, until: 0)
             drainEngine()
         }
-        exported?.settle(isReady: !ready.isEmpty, deadlines.earliest)
+        armExported()
+    }
+
+    /// What was staged while completions were collected waits for the next call: a loop instead might not end.
+    private mutating func armExported() {
+        exported?.settle(isReady: !ready.isEmpty || hasStagedAgain, deadlines.earliest)
     }
 
     @inline(__always)
@@ -498,6 +506,7 @@ public struct EngineQueue: ~Copyable {
     /// polls it, and neither reads nor closes it. Returns a negative errno if it cannot be created.
     public mutating func exportDescriptor() -> Int32 {
         if let number = exported?.number { return number }
+        issuer.noteThread()
         if pace.isHolding { submit() }
         engine.exportDescriptor()
         do throws(EngineFailure) {
