@@ -36,6 +36,14 @@ import UnitSupport
         }
     }
 
+    @Test func anInterruptedPollOfTheQueueIsNotSeenByTheCaller() throws {
+        let queue = ScriptedQueue([-EAGAIN, -EINTR, 4])
+        try queue.stage(.splice(Splice(from: stream, to: Descriptor(4, kind: .stream), count: 9)))
+        for _ in 0..<4 { queue.submit() }
+        #expect(queue.drain() == [4])
+        #expect(queue.stagedNames == ["splice", "poll", "splice"])
+    }
+
     /// The kernel drops what a thread submitted when that thread exits.
     @Test func whatAThreadLeftBehindIsStagedAgainByTheThreadThatExportsTheDescriptor() throws {
         let queue = ScriptedQueue([])
@@ -72,6 +80,8 @@ private final class ScriptedQueue: @unchecked Sendable {
         queue.deinitialize(count: 1)
         queue.deallocate()
     }
+
+    var stagedNames: [String] { script.staged.map { "\($0.traits.name)" } }
 
     func stage(_ operation: AIOCore.Operation) throws {
         queue.pointee.stage(try #require(queue.pointee.prepare(operation, context: 0)))

@@ -22,6 +22,8 @@ struct RetryPolicy: BitwiseCopyable {
             return .finish(isInterrupted ? -ECANCELED : result(completion), completion.flags)
         }
         if wasAwaiting, completion.result >= 0 { return afterReadiness(slot) }
+        // The poll was interrupted, of which the caller knows nothing.
+        if wasAwaiting, completion.result == -EINTR { return .stageAgain(operation) }
         guard operation.waits(after: completion.result) else {
             return afterError(completion, operation, isDropped: slot.issuerChanges != issuerChanges)
         }
