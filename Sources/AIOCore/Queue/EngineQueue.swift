@@ -289,7 +289,7 @@ public struct EngineQueue: ~Copyable {
     /// Called on the successor thread once the previous one is gone. The kernel dropped that thread's waits, and
     /// reports each only once its event comes: they are staged again now. Transfers with devices run to completion and
     /// report it.
-    mutating func goOnAfterThread() {
+    package mutating func goOnAfterThread() {
         issuer.noteLoss()
         for index in 0..<table.capacity {
             guard let token = table.submittedToken(at: index), engine.isLost(token),
