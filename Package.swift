@@ -55,6 +55,11 @@ let package = Package(
         .executableTarget(
             name: "power-loss-program", dependencies: ["AIO"], path: "Tests/PowerLoss/Program",
             swiftSettings: [.enableUpcomingFeature("NonisolatedNonsendingByDefault")]),
+        // The queue and the loop over a simulated engine: for its tests, and for long runs.
+        .target(name: "QueueSimulation", dependencies: ["AIOCore", "CKernel"], path: "Tests/QueueSimulation"),
+        .executableTarget(
+            name: "queue-simulation", dependencies: ["QueueSimulation"], path: "Tests/QueueSimulationRun"),
+        .testTarget(name: "QueueSimulationTests", dependencies: ["QueueSimulation"]),
         .testTarget(name: "AIOCoreTests", dependencies: ["AIOCore", "CKernel", "UnitSupport"]),
         .testTarget(
             name: "SimulatedProgramTests",

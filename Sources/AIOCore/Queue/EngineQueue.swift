@@ -156,7 +156,7 @@ public struct EngineQueue: ~Copyable {
         let isValid = deadlines.addTimer(token.slot, slot.pointee.operation, slot.pointee.deadline)
         guard isValid else { return finish(token, -EINVAL, []) }
         if slot.pointee.operation.isRepeating { table.setStepping(token) }
-        exported?.arm(deadlines.earliest)
+        armExported()
     }
 
     /// Stages an operation, or holds it for a later turn.
@@ -303,7 +303,7 @@ public struct EngineQueue: ~Copyable {
     /// Called on the successor thread once the previous one is gone. The kernel dropped that thread's waits, and
     /// reports each only once its event comes: they are staged again now. Transfers with devices run to completion and
     /// report it.
-    mutating func goOnAfterThread() {
+    package mutating func goOnAfterThread() {
         issuer.noteLoss()
         for index in 0..<table.capacity {
             guard let token = table.submittedToken(at: index), engine.isLost(token),
@@ -370,7 +370,10 @@ public struct EngineQueue: ~Copyable {
     @inline(__always)
     public mutating func popReady() -> Delivery? {
         guard let delivery = ready.popFirst() else {
-            if exported != nil { settleExported() }
+            if exported != nil {
+                if hasStagedAgain { issuer.noteThread() }
+                settleExported()
+            }
             return nil
         }
         countOut(delivery)
@@ -393,7 +396,12 @@ public struct EngineQueue: ~Copyable {
             engine.enter(atLeast: 0, until: 0)
             drainEngine()
         }
-        exported?.settle(isReady: !ready.isEmpty, deadlines.earliest)
+        armExported()
+    }
+
+    /// What was staged while completions were collected waits for the next call: a loop instead might not end.
+    private mutating func armExported() {
+        exported?.settle(isReady: !ready.isEmpty || hasStagedAgain, deadlines.earliest)
     }
 
     @inline(__always)
@@ -512,6 +520,7 @@ public struct EngineQueue: ~Copyable {
     /// polls it, and neither reads nor closes it. Returns a negative errno if it cannot be created.
     public mutating func exportDescriptor() -> Int32 {
         if let number = exported?.number { return number }
+        issuer.noteThread()
         if pace.isHolding { submit() }
         engine.exportDescriptor()
         do throws(EngineFailure) {

@@ -28,7 +28,7 @@ public struct Completion: BitwiseCopyable, Sendable {
     public var flags: CompletionFlags
 
     @inline(__always)
-    init(_ token: Token, result: Int32, flags: CompletionFlags = []) {
+    package init(_ token: Token, result: Int32, flags: CompletionFlags = []) {
         self.token = token
         self.result = result
         self.flags = flags
