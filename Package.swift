@@ -11,6 +11,8 @@ let package = Package(
         .library(name: "AIO", targets: ["AIO"]),
         .library(name: "AIOCore", targets: ["AIOCore"]),
         .library(name: "AIOSimulation", targets: ["AIOSimulation"]),
+        // For this repository's command alone, in debug builds.
+        .library(name: "FaultInjection", targets: ["FaultInjection"]),
     ],
     traits: [
         .trait(name: "Embedded", description: "Compile AIOCore as Embedded Swift: no runtime, libc alone.")
@@ -22,6 +24,7 @@ let package = Package(
             name: "AIO", dependencies: ["AIOCore", "CKernel"],
             // An async function runs where its caller stands: a cached read changes no thread.
             swiftSettings: [.enableUpcomingFeature("NonisolatedNonsendingByDefault")]),
+        .target(name: "FaultInjection", dependencies: ["AIOCore", "CKernel"], swiftSettings: [embedded]),
         .target(
             name: "AIOSimulation", dependencies: ["AIO", "AIOCore", "CKernel"],
             swiftSettings: [.enableUpcomingFeature("NonisolatedNonsendingByDefault")]),
@@ -53,7 +56,7 @@ let package = Package(
         .testTarget(name: "DropInSupportTests", dependencies: ["UnitSupport"]),
         .testTarget(name: "RepositoryTests"),
         .testTarget(
-            name: "ConformanceTests", dependencies: ["AIO", "AIOCore", "CKernel", "UnitSupport"],
+            name: "ConformanceTests", dependencies: ["AIO", "AIOCore", "FaultInjection", "CKernel", "UnitSupport"],
             path: "Tests/Conformance",
             exclude: ["Programs"],
             swiftSettings: [.enableUpcomingFeature("NonisolatedNonsendingByDefault")]),

@@ -6,6 +6,12 @@ package struct SystemCall: BitwiseCopyable, Sendable {
     package let number: Int
     package let a, b, c, d, e, f: Int
 
+    package init(number: Int, a: Int, b: Int, c: Int, d: Int, e: Int, f: Int) {
+        self.number = number
+        (self.a, self.b, self.c) = (a, b, c)
+        (self.d, self.e, self.f) = (d, e, f)
+    }
+
     /// Has the kernel execute the call.
     package func executed() -> Int { ck_system_call_6(number, a, b, c, d, e, f) }
 }
@@ -22,13 +28,28 @@ package final class KernelStandIn: @unchecked Sendable {
     let answer: @Sendable (SystemCall) -> Int?
     /// The monotonic clock; nil for the next stand-in's, and in the end the kernel's.
     let now: @Sendable () -> Nanoseconds?
+    /// Whether an operation shall reach the door as system calls. Without that a ring, or Linux AIO, executes it within
+    /// the kernel, where no stand-in is asked.
+    let takes: @Sendable (Operation) -> Bool
     fileprivate var next: Unmanaged<KernelStandIn>?
 
     package init(
-        answer: @escaping @Sendable (SystemCall) -> Int?, now: @escaping @Sendable () -> Nanoseconds? = { nil }
+        answer: @escaping @Sendable (SystemCall) -> Int?, now: @escaping @Sendable () -> Nanoseconds? = { nil },
+        takes: @escaping @Sendable (Operation) -> Bool = { _ in false }
     ) {
         self.answer = answer
         self.now = now
+        self.takes = takes
+    }
+
+    /// The result of the next stand-in, or in the end the kernel's.
+    package func passOn(_ call: SystemCall) -> Int {
+        var next = next
+        while let standIn = next?.takeUnretainedValue() {
+            if let result = standIn.answer(call) { return result }
+            next = standIn.next
+        }
+        return call.executed()
     }
 }
 
@@ -76,6 +97,19 @@ extension Kernel {
 
     @inline(never)
     static func answered(_ call: SystemCall) -> Int { result { $0.answer(call) } ?? call.executed() }
+
+    /// The result that a stand-in has for a call that libc makes.
+    @inline(never)
+    static func answer(inPlaceOf number: Int) -> Int? {
+        guard hasStandIn else { return nil }
+        return result { $0.answer(SystemCall(number: number, a: 0, b: 0, c: 0, d: 0, e: 0, f: 0)) }
+    }
+
+    /// Whether an engine has to carry the operation out by system calls on its own threads.
+    @inline(never)
+    static func takesOperation(_ operation: Operation) -> Bool {
+        result { $0.takes(operation) ? true : nil } ?? false
+    }
 
     @inline(never)
     static func answeredNow() -> Nanoseconds? { result { $0.now() } }
