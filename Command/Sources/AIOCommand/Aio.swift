@@ -21,7 +21,7 @@ struct Aio: AsyncParsableCommand {
 
     static func main() async {
         #if DEBUG
-            if let mistake = Faults.installFromEnvironment() {
+            if let mistake = Faults.install(getenv("AIO_FAULTS")) {
                 Console.complain(mistake)
                 Glibc.exit(2)
             }
