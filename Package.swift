@@ -11,6 +11,8 @@ let package = Package(
         .library(name: "AIO", targets: ["AIO"]),
         .library(name: "AIOCore", targets: ["AIOCore"]),
         .library(name: "AIOSimulation", targets: ["AIOSimulation"]),
+        // For this repository's command alone, in debug builds.
+        .library(name: "FaultInjection", targets: ["FaultInjection"]),
     ],
     traits: [
         .trait(name: "Embedded", description: "Compile AIOCore as Embedded Swift: no runtime, libc alone.")
@@ -23,6 +25,7 @@ let package = Package(
             // An async function runs where its caller stands: a cached read changes no thread.
             swiftSettings: [.enableUpcomingFeature("NonisolatedNonsendingByDefault")]),
         .target(name: "CSimulation"),
+        .target(name: "FaultInjection", dependencies: ["AIOCore", "CKernel"], swiftSettings: [embedded]),
         .target(
             name: "AIOSimulation",
             dependencies: ["AIO", "AIOCore", "CKernel", "CSimulation"],
@@ -78,7 +81,7 @@ let package = Package(
         .testTarget(name: "RepositoryTests"),
         .testTarget(
             name: "ConformanceTests",
-            dependencies: ["AIO", "AIOCore", "CKernel", "UnitSupport", "AIOSimulation", "CSimulatedLibrary"],
+            dependencies: ["AIO", "AIOCore", "FaultInjection", "CKernel", "UnitSupport", "AIOSimulation", "CSimulatedLibrary"],
             path: "Tests/Conformance",
             exclude: ["Programs"],
             swiftSettings: [.enableUpcomingFeature("NonisolatedNonsendingByDefault")]),

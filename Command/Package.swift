@@ -23,6 +23,7 @@ let package = Package(
                 "CPosixAIO",
                 .product(name: "AIO", package: "swift-aio"),
                 .product(name: "AIOCore", package: "swift-aio"),
+                .product(name: "FaultInjection", package: "swift-aio"),
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Histogram", package: "hdrhistogram-swift"),
                 .product(name: "Crypto", package: "swift-crypto"),

@@ -9,6 +9,7 @@
 
 #define CK_NR(name, number) static const long CK_NR_##name = number
 
+CK_NR(clone, __NR_clone);
 CK_NR(close, __NR_close);
 CK_NR(dup3, __NR_dup3);
 CK_NR(fcntl, __NR_fcntl);

@@ -1,6 +1,10 @@
 import ArgumentParser
 import Glibc
 
+#if DEBUG
+    import FaultInjection
+#endif
+
 /// The command `aio`.
 @main
 struct Aio: AsyncParsableCommand {
@@ -16,6 +20,12 @@ struct Aio: AsyncParsableCommand {
         ])
 
     static func main() async {
+        #if DEBUG
+            if let mistake = Faults.install(getenv("AIO_FAULTS")) {
+                Console.complain(mistake)
+                Glibc.exit(2)
+            }
+        #endif
         do {
             // Not `asyncParseAsRoot`, which switches threads: `run` needs the thread that the process started with.
             var command = try parseAsRoot()

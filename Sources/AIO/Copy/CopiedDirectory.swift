@@ -77,7 +77,8 @@ final class CopiedDirectory: @unchecked Sendable {
                 .alreadyExists, "mkdir", errno: Errno(rawValue: EEXIST), path: target.path,
                 advice: "it exists and is not a directory")
         }
-        let directory = OpenDirectory(adopting: Int32(try check(opened, "open", target.path)))
+        let number = Int32(try check(opened, "open", target.path))
+        let directory = try OpenDirectory.adopt(number).forCopy(target.path)
         guard !isThere else { return try enter(directory) }
         try prepare(directory, keeps)
         begin(directory, isNew: true)
@@ -116,7 +117,7 @@ final class CopiedDirectory: @unchecked Sendable {
         if keepsMetadata {
             for list in AttributeCopy.lists {
                 let result = list.withCString { Kernel.fremovexattr(directory.number, $0) }
-                if [-Int(ENODATA), -Int(EOPNOTSUPP), -Int(ENOSYS)].contains(result) { continue }
+                if AttributeCopy.isWithout(result) { continue }
                 _ = try check(result, "removexattr", target.path)
             }
             return
@@ -159,8 +160,12 @@ final class CopiedDirectory: @unchecked Sendable {
         var now = ck_statx()
         // A source directory without read permission has been reported. It is copied as far as possible, with its
         // status.
-        let opened: OpenDirectory?
-        if case .success(let directory) = source.open() { opened = directory } else { opened = nil }
+        var opened: OpenDirectory?
+        switch source.open() {
+        case .success(let directory): opened = directory
+        case .failure(let failure) where failure.result == -Int(EACCES) || failure.result == -Int(EPERM): break
+        case .failure(let failure): throw IOError(result: Int32(failure.result), "open", path: source.path)
+        }
         if let opened {
             _ = try check(Kernel.status(opened.number, FileStatus.mask, &now), "stat", source.path)
         } else if let directory = source.above {

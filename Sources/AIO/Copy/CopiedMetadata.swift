@@ -52,13 +52,14 @@ struct CopiedMetadata {
         _ attributes: AttributeCopy, _ path: @autoclosure () -> Path
     ) throws(IOError) -> UInt32? {
         let lists = attributes.copyWhatCanBe()
+        _ = try check(lists.result, "setxattr", path())
         let type = FileType(mode: status.mode)
         guard mayInherit, type != .symbolicLink else { return refusedGroup(lists.refused, attributes) }
         // Only directories have a default list.
         let isDirectory = type == .directory
         for name in isDirectory ? AttributeCopy.lists : [AttributeCopy.accessList] where !lists.copied.contains(name) {
             let result = attributes.remove(name)
-            if [-Int(ENODATA), -Int(EOPNOTSUPP), -Int(ENOSYS)].contains(result) { continue }
+            if AttributeCopy.isWithout(result) { continue }
             // Files that are not opened are reached through /proc, which a chroot may lack.
             if result == -Int(ENOENT), type != .regular, !isDirectory { continue }
             _ = try check(result, "removexattr", path())

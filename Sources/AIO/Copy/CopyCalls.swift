@@ -87,6 +87,14 @@ enum CopyCalls {
     }
 }
 
+/// Whether a path leads to a file, by the result of its status. Throws an error that says nothing about that: a file
+/// that is taken for missing may be the one that must not be replaced.
+func isFound(_ result: Int, _ operation: String, _ path: @autoclosure () -> Path) throws(IOError) -> Bool {
+    // The caller may not look there, and so cannot harm what is there.
+    if [-Int(ENOENT), -Int(ENOTDIR), -Int(ELOOP), -Int(EACCES)].contains(result) { return false }
+    return try check(result, operation, path()) >= 0
+}
+
 /// Throws a negative result as an error about a path, which is only evaluated then, since building it may be expensive.
 func check(_ result: Int, _ operation: String, _ path: @autoclosure () -> Path) throws(IOError) -> Int {
     guard result < 0 else { return result }

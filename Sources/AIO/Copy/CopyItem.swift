@@ -74,7 +74,7 @@ struct CopyItem: Sendable {
 
     /// Creates a hard link to `existing`. Returns false if that is impossible and the content must be copied.
     func makeHardLink(to existing: CopyPlace, _ session: CopySession) throws(IOError) -> Bool {
-        let (origin, from) = (try origin(), try existing.openDirectory())
+        let (origin, from) = (try origin(), try existing.directory.open().forCopy(target.path))
         let name = try PendingName(for: target)
         do throws(IOError) {
             _ = try name.make { CopyCalls.link(existing.name, in: from, to: $0, in: name.directory) }

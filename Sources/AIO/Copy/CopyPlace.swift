@@ -21,17 +21,22 @@ struct CopyPlace: Sendable {
 
     var path: Path { given ?? directory.path.appending(name) }
 
-    /// Opens the directory that contains the name. On a worker's thread.
-    func openDirectory() throws(IOError) -> OpenDirectory { try directory.openForCopy() }
+    /// Opens the directory that contains the name. On a worker's thread. An error is about the name: that is what cannot
+    /// be copied.
+    func openDirectory() throws(IOError) -> OpenDirectory { try directory.open().forCopy(path) }
 }
 
 extension TreeDirectory {
     /// `open`, with a failure as an error of the copy.
-    func openForCopy() throws(IOError) -> OpenDirectory {
-        switch open() {
+    func openForCopy() throws(IOError) -> OpenDirectory { try open().forCopy(path) }
+}
+
+extension Result<OpenDirectory, DirectoryFailure> {
+    func forCopy(_ path: @autoclosure () -> Path) throws(IOError) -> OpenDirectory {
+        switch self {
         case .success(let directory): return directory
         case .failure(let failure):
-            throw IOError(result: Int32(truncatingIfNeeded: failure.result), "open", path: path)
+            throw IOError(result: Int32(truncatingIfNeeded: failure.result), "open", path: path())
         }
     }
 }

@@ -32,9 +32,10 @@ final class CopyInspection: BlockingWork, @unchecked Sendable {
     private func inspect() throws(IOError) {
         _ = try check(CopyCalls.status(of: source, followLinks: source.endsWithSlash, &status), "stat", source)
         var (own, led, ledSource) = (ck_statx(), ck_statx(), ck_statx())
-        let isThere = CopyCalls.status(of: target, followLinks: target.endsWithSlash, &own) == 0
-        let leads = CopyCalls.status(of: target, followLinks: true, &led) == 0
-        let sourceLeads = CopyCalls.status(of: source, followLinks: true, &ledSource) == 0
+        let isThere = try isFound(
+            CopyCalls.status(of: target, followLinks: target.endsWithSlash, &own), "stat", target)
+        let leads = try isFound(CopyCalls.status(of: target, followLinks: true, &led), "stat", target)
+        let sourceLeads = try isFound(CopyCalls.status(of: source, followLinks: true, &ledSource), "stat", source)
         if isThere, CopyIdentity.isSame(status, sourceLeads ? ledSource : nil, own, leads ? led : nil) {
             throw CopyIdentity.sameFile(source, target)
         }
@@ -64,15 +65,25 @@ final class CopyInspection: BlockingWork, @unchecked Sendable {
         if opened < 0 { opened = CopyCalls.open(directory, flags) }
         var current = Int32(try check(opened, "open", directory))
         defer { Kernel.close(current) }
+        var here = try identity(current)
         while true {
-            let here = FileIdentity(ofDescriptor: current)
             if here == file { return true }
             var how = ck_open_how(flags: flags | CK_O_CLOEXEC, mode: 0, resolve: 0)
             let above = Int32(try check("..".withCString { Kernel.openat2(current, $0, &how) }, "open", target))
             Kernel.close(current)
             current = above
+            let next = try identity(above)
             // The root is its own parent.
-            if FileIdentity(ofDescriptor: above) == here { return false }
+            if next == here { return false }
+            here = next
         }
+    }
+
+    private func identity(_ descriptor: Int32) throws(IOError) -> FileIdentity {
+        var errno: Int32 = 0
+        guard let file = FileIdentity(ofDescriptor: descriptor, errno: &errno) else {
+            throw IOError(result: -errno, "stat", path: target)
+        }
+        return file
     }
 }

@@ -93,8 +93,10 @@ struct CopyOrigin {
         guard result != -Int(ENOENT) else { return }
         _ = try check(result, "stat", target.path)
         var (led, own) = (ck_statx(), ck_statx())
-        let isTargetThere = CopyCalls.status(of: target.name, in: targetDirectory, followLinks: true, &led) == 0
-        let isSourceThere = CopyCalls.status(of: place.name, in: directory, followLinks: true, &own) == 0
+        let isTargetThere = try isFound(
+            CopyCalls.status(of: target.name, in: targetDirectory, followLinks: true, &led), "stat", target.path)
+        let isSourceThere = try isFound(
+            CopyCalls.status(of: place.name, in: directory, followLinks: true, &own), "stat", place.path)
         let same = CopyIdentity.isSame(status, isSourceThere ? own : nil, found, isTargetThere ? led : nil)
         guard !same else { throw CopyIdentity.sameFile(place.path, target.path) }
         guard !isMade(FileIdentity(found)) else {

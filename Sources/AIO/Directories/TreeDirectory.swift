@@ -8,9 +8,19 @@ final class OpenDirectory: Sendable {
     let number: Int32
     let file: FileIdentity
 
-    init(adopting number: Int32) {
+    private init(_ number: Int32, _ file: FileIdentity) {
         self.number = number
-        file = FileIdentity(ofDescriptor: number)
+        self.file = file
+    }
+
+    /// Takes the descriptor over. Closes it if the kernel does not tell which directory it is.
+    static func adopt(_ number: Int32) -> Result<OpenDirectory, DirectoryFailure> {
+        var errno: Int32 = 0
+        guard let file = FileIdentity(ofDescriptor: number, errno: &errno) else {
+            Kernel.close(number)
+            return .failure(DirectoryFailure(result: -Int(errno)))
+        }
+        return .success(OpenDirectory(number, file))
     }
 
     deinit { Kernel.close(number) }
@@ -130,7 +140,7 @@ final class TreeDirectory: @unchecked Sendable {
         }
         let opened = start.map { openBelow($0.number, way) } ?? openFromRoot(&way)
         guard opened >= 0 else { return .failure(DirectoryFailure(result: opened)) }
-        return keep(OpenDirectory(adopting: Int32(opened)))
+        return OpenDirectory.adopt(Int32(opened)).flatMap(keep)
     }
 
     private func keep(_ found: OpenDirectory) -> Result<OpenDirectory, DirectoryFailure> {

@@ -73,7 +73,21 @@ extension File {
     ) async throws(IOError) -> File {
         let completion = try await runtime.perform(
             request.operation(in: directory), deadline.nanoseconds, "open", path)
-        return File(.classify(completion.result), path: path, runtime: runtime)
+        return try adopt(completion.result, "open", path, runtime)
+    }
+
+    /// Takes over a descriptor that was just opened. Closes it if the kernel does not tell what it is: every way through
+    /// a file depends on that.
+    static func adopt(
+        _ number: Int32, _ operation: String, _ path: Path, _ runtime: IORuntime
+    ) throws(IOError) -> File {
+        var errno: Int32 = 0
+        let descriptor = Descriptor.classify(number, errno: &errno)
+        guard errno == 0 else {
+            Kernel.close(number)
+            throw IOError(result: -errno, operation, path: path)
+        }
+        return File(descriptor, path: path, runtime: runtime)
     }
 }
 

@@ -34,18 +34,35 @@ struct AttributeCopy {
 
     /// Copies every attribute that can be copied. Like `cp -a` it skips what the target's file system does not support
     /// and what the caller may not set. Returns which access control lists were copied, and which could not be set on
-    /// the target.
-    func copyWhatCanBe() -> (copied: [String], refused: [String]) {
+    /// the target; `result` is 0, or the negative errno of any other failure, after which attributes may be missing.
+    func copyWhatCanBe() -> (copied: [String], refused: [String], result: Int) {
         var (copied, refused): ([String], [String]) = ([], [])
-        _ = forEachName { name, value in
+        let result = forEachName { name, value in
             let result = copy(name, value)
+            guard result >= 0 || isSkipped(result) else { return result }
             for list in Self.lists where list.withCString({ strcmp($0, name) == 0 }) {
                 if result > 0 { copied.append(list) }
                 if result < 0 { refused.append(list) }
             }
             return 0
         }
-        return (copied, refused)
+        return (copied, refused, isSkipped(result) ? 0 : result)
+    }
+
+    /// Whether an error means that the file system does not have such attributes, or not so large ones, or that the
+    /// caller may not have them.
+    private func isSkipped(_ result: Int) -> Bool {
+        switch Int32(truncatingIfNeeded: -result) {
+        case EOPNOTSUPP, ENOSYS, EPERM, EACCES, EINVAL, ENOSPC, EDQUOT, E2BIG, ERANGE, EROFS: true
+        // A path leads through /proc, which a chroot may lack.
+        case ENOENT, ENOTDIR: if case .path = source { true } else { false }
+        default: false
+        }
+    }
+
+    /// Whether the removal of an attribute failed because there is none.
+    static func isWithout(_ result: Int) -> Bool {
+        [-Int(ENODATA), -Int(EOPNOTSUPP), -Int(ENOSYS)].contains(result)
     }
 
     /// The group's permissions in the source's access control list, as three bits; nil if the list cannot be read.

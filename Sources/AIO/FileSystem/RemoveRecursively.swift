@@ -98,7 +98,12 @@ private final class TreeRemoval: BlockingWork, @unchecked Sendable {
             result = Kernel.openat2(directory, name, &how)
         }
         guard result >= 0 else { return result }
-        levels.append(DirectoryLevel(descriptor: Int32(result), name: bytes))
+        var errno: Int32 = 0
+        guard let file = FileIdentity(ofDescriptor: Int32(result), errno: &errno) else {
+            Kernel.close(Int32(result))
+            return -Int(errno)
+        }
+        levels.append(DirectoryLevel(descriptor: Int32(result), name: bytes, file: file))
         let farthest = levels.count - 1 - Self.openLevels
         if farthest >= 0, levels[farthest].descriptor >= 0 {
             Kernel.close(levels[farthest].descriptor)
@@ -191,10 +196,12 @@ private final class TreeRemoval: BlockingWork, @unchecked Sendable {
         var how = ck_open_how(flags: CK_O_RDONLY | CK_O_DIRECTORY | CK_O_CLOEXEC, mode: 0, resolve: 0)
         let result = "..".withCString { Kernel.openat2(levels[above + 1].descriptor, $0, &how) }
         guard result >= 0 else { return result }
-        guard FileIdentity(ofDescriptor: Int32(result)) == levels[above].file else {
+        var errno = ESTALE
+        let file = FileIdentity(ofDescriptor: Int32(result), errno: &errno)
+        guard file == levels[above].file else {
             // The directory was moved elsewhere, and nothing may be removed from its new parent.
             Kernel.close(Int32(result))
-            return -Int(ESTALE)
+            return -Int(errno)
         }
         levels[above].descriptor = Int32(result)
         return result
@@ -220,10 +227,4 @@ private struct DirectoryLevel {
     var pending: [[UInt8]] = []
     /// Whether an entry was removed since the directory was last read from the beginning.
     var hasRemoved = false
-
-    init(descriptor: Int32, name: [UInt8]) {
-        self.descriptor = descriptor
-        self.name = name
-        file = FileIdentity(ofDescriptor: descriptor)
-    }
 }

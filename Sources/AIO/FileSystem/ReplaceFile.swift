@@ -99,7 +99,11 @@ extension FileSystem {
     ) async throws -> R {
         let replacement = try Replacement(path, .workingDirectory, durability, permissions, followLinks: followLinks)
         let number = try await runtime.perform(replacement, .begin, .never)
-        let file = File(.classify(number), path: path, runtime: runtime)
+        let file: File
+        do throws(IOError) { file = try File.adopt(number, "replace", path, runtime) } catch {
+            await runtime.discard(replacement)
+            throw error
+        }
         let result: R
         do {
             result = try await body(file)

@@ -105,7 +105,11 @@ final class Replacement: @unchecked Sendable {
     private func openDirectory() -> Int {
         var path = path
         for _ in 0..<40 {
-            let target = followsLinks ? linkTarget(path) : nil
+            var target: Path?
+            if followsLinks {
+                let read = readLink(path, &target)
+                guard read >= 0 else { return read }
+            }
             guard let target else {
                 guard let placed = PlacedName(path) else { return -Int(EISDIR) }
                 name = placed.name
@@ -117,17 +121,22 @@ final class Replacement: @unchecked Sendable {
         return -Int(ELOOP)
     }
 
-    /// The path that a symbolic link at the end of `path` leads to; nil if the path does not end with one.
-    private func linkTarget(_ path: Path) -> Path? {
+    /// Finds the path that a symbolic link at the end of `path` leads to; nil if the path does not end with one. Returns
+    /// a negative errno if the kernel does not tell: the link itself would be replaced otherwise.
+    private func readLink(_ path: Path, _ target: inout Path?) -> Int {
         let slash = UInt8(ascii: "/")
+        var result = 0
         // A symbolic link of a file system has at most 4095 bytes.
-        let target = [UInt8](unsafeUninitializedCapacity: 4096) { memory, count in
-            count = max(0, path.withCString { Kernel.readlinkat(origin.directory, $0, memory.baseAddress!, 4096) })
+        let text = [UInt8](unsafeUninitializedCapacity: 4096) { memory, count in
+            result = path.withCString { Kernel.readlinkat(origin.directory, $0, memory.baseAddress!, 4096) }
+            count = max(0, result)
         }
-        guard let first = target.first else { return nil }
-        guard first != slash else { return Path(bytes: target) }
-        let directory = path.bytes.reversed().drop { $0 != slash }.reversed()
-        return Path(bytes: directory + target)
+        // It is no link, it does not exist, or its directory is none, which is found when that is opened.
+        if result == -Int(EINVAL) || result == -Int(ENOENT) || result == -Int(ENOTDIR) { return 0 }
+        guard let first = text.first else { return result }
+        let directory = first == slash ? [] : path.bytes.reversed().drop { $0 != slash }.reversed()
+        target = Path(bytes: directory + text)
+        return 0
     }
 
     private func makeTemporary(permissions: UInt16) -> Int {
@@ -151,9 +160,9 @@ final class Replacement: @unchecked Sendable {
         var own = ck_statx()
         let found = Kernel.status(descriptor, CK_STATX_BASIC_STATS, &own)
         guard found == 0 else { return found }
-        let keepsGroup =
-            own.user == old.user && own.group == old.group || Kernel.fchown(descriptor, old.user, old.group) == 0
-            || own.group == old.group || Kernel.fchown(descriptor, .max, old.group) == 0
+        let owned = keepOwner(old, own, descriptor)
+        guard owned >= 0 else { return owned }
+        let keepsGroup = owned > 0
         let source = name.withCString {
             WholeFile.open($0, CK_O_RDONLY | CK_O_NOFOLLOW, 0, from: PathOrigin(directory: directory, resolve: 0))
         }
@@ -174,9 +183,25 @@ final class Replacement: @unchecked Sendable {
             guard listed == 0 else { return min(listed, 0) }
         }
         // A default list that the file inherited from the directory may grant access to others.
-        _ = AttributeCopy.accessList.withCString { Kernel.fremovexattr(descriptor, $0) }
+        let removed = AttributeCopy.accessList.withCString { Kernel.fremovexattr(descriptor, $0) }
+        guard removed >= 0 || AttributeCopy.isWithout(removed) else { return removed }
         let mode = UInt32(old.mode & 0o1777)
         return Kernel.fchmod(descriptor, knowsGroup ? mode : Self.withoutGroup(mode))
+    }
+
+    /// Sets owner and group as far as the caller may. Returns 1 if the file has the old group, 0 if not, or a negative
+    /// errno.
+    private func keepOwner(_ old: ck_statx, _ own: ck_statx, _ descriptor: Int32) -> Int {
+        // EINVAL: the owner has no number in the user namespace.
+        let refusals = [-Int(EPERM), -Int(EINVAL), -Int(EOPNOTSUPP)]
+        if own.user == old.user, own.group == old.group { return 1 }
+        let changed = Kernel.fchown(descriptor, old.user, old.group)
+        guard changed != 0 else { return 1 }
+        guard refusals.contains(changed) else { return changed }
+        if own.group == old.group { return 1 }
+        let changedGroup = Kernel.fchown(descriptor, .max, old.group)
+        guard changedGroup == 0 || refusals.contains(changedGroup) else { return changedGroup }
+        return changedGroup == 0 ? 1 : 0
     }
 
     /// Limits the group's permissions to those of others.

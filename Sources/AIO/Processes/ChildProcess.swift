@@ -36,7 +36,12 @@ public final class ChildProcess: Sendable {
         self.runtime = runtime
         self.processID = processID
         descriptor = Descriptor(GuestNumbers.moveUp(Int32(number)), kind: .stream)
-        identity = FileIdentity(ofDescriptor: descriptor.number)
+        var errno: Int32 = 0
+        guard let identity = FileIdentity(ofDescriptor: descriptor.number, errno: &errno) else {
+            Kernel.close(descriptor.number)
+            throw IOError(result: -errno, Self.opening)
+        }
+        self.identity = identity
         let answer = Self.look(descriptor.number, CK_WEXITED | CK_WNOHANG | CK_WNOWAIT)
         guard answer.result >= 0 else {
             known.withLock { $0 = .exited(0) }

@@ -11,14 +11,28 @@ extension Descriptor {
     /// open.
     public static func classify(_ number: Int32) -> Descriptor { identify(number).descriptor }
 
+    /// The same for a descriptor that is open. If the kernel cannot tell what it is, `errno` says why.
+    public static func classify(_ number: Int32, errno: inout Int32) -> Descriptor {
+        identify(number, errno: &errno).descriptor
+    }
+
     /// Classifies and identifies `number`.
     public static func identify(_ number: Int32) -> (descriptor: Descriptor, file: FileIdentity) {
+        var errno: Int32 = 0
+        return identify(number, errno: &errno)
+    }
+
+    private static func identify(
+        _ number: Int32, errno: inout Int32
+    ) -> (descriptor: Descriptor, file: FileIdentity) {
         var status = ck_statx()
         // Cached attributes suffice; a network file system's server is not asked.
         let flags = CK_AT_EMPTY_PATH | CK_AT_STATX_DONT_SYNC
         var empty: CChar = 0
-        guard Kernel.statx(number, &empty, flags, CK_STATX_TYPE | CK_STATX_INO | CK_STATX_MNT_ID_UNIQUE, &status) >= 0
-        else {
+        let mask = CK_STATX_TYPE | CK_STATX_INO | CK_STATX_MNT_ID_UNIQUE
+        let found = Kernel.statx(number, &empty, flags, mask, &status)
+        guard found >= 0 else {
+            errno = Int32(-found)
             return (Descriptor(number, kind: .other), FileIdentity())
         }
         let file = FileIdentity(status)
@@ -57,11 +71,22 @@ extension FileIdentity {
     /// Identifies the file that `number` names; all zero if it is not open. statx(2), without asking a network file
     /// system's server.
     public init(ofDescriptor number: Int32) {
+        var errno: Int32 = 0
+        self = FileIdentity(ofDescriptor: number, errno: &errno) ?? FileIdentity()
+    }
+
+    /// The same for a file that is compared with another: what the kernel does not tell is equal to nothing. nil if it
+    /// does not tell; `errno` says why.
+    public init?(ofDescriptor number: Int32, errno: inout Int32) {
         var status = ck_statx()
         var empty: CChar = 0
         let flags = CK_AT_EMPTY_PATH | CK_AT_STATX_DONT_SYNC
         let found = Kernel.statx(number, &empty, flags, CK_STATX_INO, &status)
-        self = found >= 0 ? FileIdentity(status) : FileIdentity()
+        guard found >= 0 else {
+            errno = Int32(-found)
+            return nil
+        }
+        self = FileIdentity(status)
     }
 }
 

@@ -29,6 +29,9 @@ package final class KernelStandIn: @unchecked Sendable {
     let answer: @Sendable (SystemCall) -> Int?
     /// The monotonic clock; nil for the next stand-in's, and in the end the kernel's.
     let now: @Sendable () -> Nanoseconds?
+    /// Whether an operation shall reach the door as system calls. Without that a ring, or Linux AIO, executes it within
+    /// the kernel, where no stand-in is asked.
+    let takes: @Sendable (Operation) -> Bool
     fileprivate var next: Unmanaged<KernelStandIn>?
 
     /// The result of a call that would block its thread, which a simulation cannot let happen: ERESTARTSYS, which no
@@ -36,10 +39,22 @@ package final class KernelStandIn: @unchecked Sendable {
     package static var wouldBlock: Int { -512 }
 
     package init(
-        answer: @escaping @Sendable (SystemCall) -> Int?, now: @escaping @Sendable () -> Nanoseconds? = { nil }
+        answer: @escaping @Sendable (SystemCall) -> Int?, now: @escaping @Sendable () -> Nanoseconds? = { nil },
+        takes: @escaping @Sendable (Operation) -> Bool = { _ in false }
     ) {
         self.answer = answer
         self.now = now
+        self.takes = takes
+    }
+
+    /// The result of the next stand-in, or in the end the kernel's.
+    package func passOn(_ call: SystemCall) -> Int {
+        var next = next
+        while let standIn = next?.takeUnretainedValue() {
+            if let result = standIn.answer(call) { return result }
+            next = standIn.next
+        }
+        return call.executed()
     }
 }
 
@@ -87,6 +102,19 @@ extension Kernel {
 
     @inline(never)
     static func answered(_ call: SystemCall) -> Int { result { $0.answer(call) } ?? call.executed() }
+
+    /// The result that a stand-in has for a call that libc makes.
+    @inline(never)
+    static func answer(inPlaceOf number: Int) -> Int? {
+        guard hasStandIn else { return nil }
+        return result { $0.answer(SystemCall(number)) }
+    }
+
+    /// Whether an engine has to carry the operation out by system calls on its own threads.
+    @inline(never)
+    static func takesOperation(_ operation: Operation) -> Bool {
+        result { $0.takes(operation) ? true : nil } ?? false
+    }
 
     @inline(never)
     static func answeredNow() -> Nanoseconds? { result { $0.now() } }

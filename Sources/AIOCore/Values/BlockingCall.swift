@@ -18,7 +18,7 @@ public struct BlockingCall: BitwiseCopyable, @unchecked Sendable {
     /// The system call.
     public let kind: Kind
     let fifth: Int32
-    let first: Int
+    package let first: Int
     let second: Int
     let third: Int
     let fourth: Int

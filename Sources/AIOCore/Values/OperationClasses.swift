@@ -8,7 +8,7 @@ extension Operation {
     public var descriptor: Descriptor? { traits.descriptor }
 
     @inline(__always)
-    var otherDescriptor: Descriptor? { traits.otherDescriptor }
+    package var otherDescriptor: Descriptor? { traits.otherDescriptor }
 
     /// The transfer, if the operation is a read or write.
     @inline(__always)

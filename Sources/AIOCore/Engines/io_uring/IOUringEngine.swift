@@ -158,6 +158,7 @@ struct IOUringEngine: ~Copyable, Engine {
     private mutating func encode(_ operation: Operation, _ token: Token) {
         // The ring's first attempt adds O_NONBLOCK, which opens a FIFO without its other end.
         if case .open = operation, operation.mayOpenWhatWaits { return sendToWorker(operation, token) }
+        guard !Kernel.hasStandIn || !isStagedAtDoor(operation, token) else { return }
         guard let entry = nextEntry() else { return stageWithoutEntry(operation, token) }
         guard entry.pointee.encode(operation, supported: supportedOpcodes) else {
             // The entry is already taken: it becomes a nop whose completion is ignored.
@@ -213,7 +214,7 @@ struct IOUringEngine: ~Copyable, Engine {
         entry.pointee.user_data = Self.cancelTag
     }
 
-    private mutating func completeHere(_ token: Token, _ result: Int32) {
+    mutating func completeHere(_ token: Token, _ result: Int32) {
         completedHere.append(Completion(token, result: result))
         if isExported { tellOfCompletedHere() }
     }

@@ -45,7 +45,9 @@ struct LinuxAIOService: ~Copyable {
     /// Takes the operation if it is for the kernel, and a context exists. False if `threads` keeps it.
     mutating func take(_ operation: Operation, _ token: Token, _ epoll: borrowing OwnedEpoll) -> Bool {
         // Checked first, since encoding a poll takes a system call.
-        guard !takesTransfersAlone || operation.transfer != nil, let block = ck_iocb(operation), hasContext(epoll)
+        guard !takesTransfersAlone || operation.transfer != nil,
+            !Kernel.hasStandIn || !Kernel.takesOperation(operation),
+            let block = ck_iocb(operation), hasContext(epoll)
         else { return false }
         context?.add(operation, token, block)
         return true

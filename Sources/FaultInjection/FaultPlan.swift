@@ -1,0 +1,209 @@
+internal import AIOCore
+internal import CKernel
+internal import Synchronization
+
+/// A plan of faults: decides at the door to the kernel (`KernelStandIn`) which system calls fail, transfer less, take
+/// long, or hang, and counts the calls.
+///
+/// A plan is for the whole process. Rules with a path concern the files below that alone, so tests with folders of
+/// their own do not meet. A ring and Linux AIO execute operations within the kernel, past the door; so while a plan is
+/// installed, the engines carry out what its rules may concern by system calls: workers for files, attempts without
+/// waiting for streams and sockets (`StagedAtDoor.swift`). The results come back through the engine as any others.
+///
+/// It is a target of its own, and not part of `AIOCore`: no program has it that does not ask for it. The command does,
+/// in debug builds.
+package final class FaultPlan: @unchecked Sendable {
+    // @unchecked: everything that changes is accessed under the lock.
+    private let lock = Lock()
+    private var rules: [FaultRule]
+    /// How many calls each rule applied to.
+    private var counts: [Int]
+    private var names = OpenNames()
+    /// Where calls are recorded; nil for nowhere.
+    private var recording: FaultRule?
+    private var made: [MadeCall] = []
+    private var fired = 0
+    private var standIn: KernelStandIn?
+    /// 1 once what hangs, or is slow, may go on: a futex word, which lives as long as the plan. So does the plan, once
+    /// it is installed.
+    private let isReleased = UnsafeMutablePointer<Atomic<UInt32>>.allocate(capacity: 1)
+
+    package init(_ rules: [FaultRule] = []) {
+        self.rules = rules
+        counts = rules.map { _ in 0 }
+        isReleased.initialize(to: Atomic(0))
+    }
+
+    deinit { isReleased.deallocate() }
+
+    /// Makes the plan effective, for the rest of the process. Without rules it changes nothing.
+    package func install() {
+        let standIn = KernelStandIn(
+            answer: { [self] in answer($0) }, takes: { [self] in takes($0) })
+        self.standIn = standIn
+        Kernel.install(standIn)
+    }
+
+    /// Replaces the rules, and counts from the beginning. What is open keeps its paths.
+    package func set(_ rules: [FaultRule]) {
+        locked {
+            self.rules = rules
+            counts = rules.map { _ in 0 }
+            fired = 0
+        }
+    }
+
+    /// Records the calls under a path, or all with nil, until `endRecording`.
+    package func record(under path: String?) {
+        locked {
+            recording = FaultRule(nil, under: path, .short(0))
+            made = []
+        }
+    }
+
+    /// The calls made since `record`, in order.
+    package func endRecording() -> [MadeCall] {
+        locked {
+            recording = nil
+            return made
+        }
+    }
+
+    /// How many calls did not go as the kernel would have had it, since `set`.
+    package var firedCount: Int { locked { fired } }
+
+    /// Lets what hangs or is slow go on, and what comes later at once.
+    package func release() {
+        // Sequentially consistent: the word changes before its waiters are woken.
+        isReleased.pointee.store(1, ordering: .sequentiallyConsistent)
+        // Past the door, where a rule might hold it up.
+        let wake = SystemCall(
+            CK_NR_futex, Int(bitPattern: isReleased), Int(CK_FUTEX_WAKE | CK_FUTEX_PRIVATE),
+            Int(Int32.max), 0, 0, 0)
+        _ = wake.executed()
+    }
+
+    private func locked<Result>(_ body: () -> Result) -> Result {
+        lock.lock()
+        defer { lock.unlock() }
+        return body()
+    }
+
+    // MARK: At the door
+
+    private func answer(_ call: SystemCall) -> Int? {
+        guard let form = CallForm.of(call.number) else { return nil }
+        // Before the lock: these copies are system calls themselves.
+        let texts = form.paths.map { text(at: call[$0]) }
+        let (action, paths) = locked { judge(call, form, texts) }
+        let isClose = call.number == CK_NR_close
+        if isClose { locked { names.remove(Int32(truncatingIfNeeded: call.a)) } }
+        switch action {
+        case nil: break
+        case .fail(let errno):
+            if isClose { _ = execute(call) }
+            return -Int(errno)
+        case .short(let count): return shortened(call, form, to: count)
+        case .slow(let time): wait(until: Kernel.now() &+ time)
+        case .hang: wait(until: .never)
+        }
+        // libc makes the call, and may.
+        if call.number == CK_NR_clone { return nil }
+        let result = execute(call)
+        let isDuplicate =
+            call.number == CK_NR_fcntl && call.b == Int(CK_F_DUPFD_CLOEXEC)
+        if form.makesDescriptor || isDuplicate, result >= 0 {
+            locked { names.add(Int32(truncatingIfNeeded: result), paths.first) }
+        }
+        return result
+    }
+
+    /// Under the lock: what happens to the call, and its paths.
+    private func judge(_ call: SystemCall, _ form: CallForm, _ texts: [[UInt8]?]) -> (FaultRule.Action?, [[UInt8]]) {
+        var paths: [[UInt8]] = []
+        for (index, text) in zip(form.paths, texts) {
+            let directory = form.startsAnywhere ? CK_AT_FDCWD : Int32(truncatingIfNeeded: call[index - 1])
+            if let text, let path = names.absolute(text, from: directory) { paths.append(path) }
+        }
+        for index in form.descriptors {
+            if let path = names.path(of: Int32(truncatingIfNeeded: call[index])) { paths.append(path) }
+        }
+        if let recording, recording.applies(to: form, on: paths) {
+            made.append(MadeCall(name: form.name, path: paths.first))
+        }
+        var action: FaultRule.Action?
+        for index in rules.indices where rules[index].applies(to: form, on: paths) {
+            counts[index] += 1
+            guard action == nil, rules[index].ordinal ?? counts[index] == counts[index] else { continue }
+            action = rules[index].action
+            fired += 1
+        }
+        return (action, paths)
+    }
+
+    private func execute(_ call: SystemCall) -> Int { standIn?.passOn(call) ?? call.executed() }
+
+    private func shortened(_ call: SystemCall, _ form: CallForm, to count: Int) -> Int {
+        var call = call
+        switch form.length {
+        case .none: return execute(call)
+        case .bytes(let index):
+            call[index] = min(call[index], count)
+            return execute(call)
+        case .vectors(let index):
+            // Sound: the kernel would read the same array, unless it is nowhere, which the kernel then says.
+            guard let first = UnsafePointer<iovec>(bitPattern: call[index]), call[index + 1] > 0 else {
+                return execute(call)
+            }
+            var vector = first[0]
+            vector.iov_len = min(vector.iov_len, count)
+            return withUnsafePointer(to: &vector) { vector in
+                call[index] = Int(bitPattern: vector)
+                call[index + 1] = 1
+                return execute(call)
+            }
+        }
+    }
+
+    /// Sleeps past the door until `release`, or the time comes.
+    private func wait(until deadline: Nanoseconds) {
+        // Sequentially consistent: pairs with the store in `release`.
+        while isReleased.pointee.load(ordering: .sequentiallyConsistent) == 0 {
+            guard Kernel.now() < deadline else { return }
+            var time = ck_timespec(min(deadline, Nanoseconds(Int64.max)))
+            withUnsafeMutablePointer(to: &time) { time in
+                let wait = SystemCall(
+                    CK_NR_futex, Int(bitPattern: isReleased),
+                    Int(CK_FUTEX_WAIT_BITSET | CK_FUTEX_PRIVATE), 0, Int(bitPattern: time), 0,
+                    Int(UInt32.max))
+                _ = wait.executed()
+            }
+        }
+    }
+
+    // MARK: Operations
+
+    /// Whether a rule, or the recording, may concern the operation's system calls.
+    private func takes(_ operation: Operation) -> Bool {
+        let subject = OperationSubject(operation)
+        return locked {
+            (rules + (recording.map { [$0] } ?? [])).contains { rule in
+                guard let path = rule.path else { return true }
+                return subject.paths(names).contains { OpenNames.isPath($0, under: path) }
+            }
+        }
+    }
+}
+
+extension SystemCall {
+    subscript(index: Int) -> Int {
+        get { [a, b, c, d, e, f][index] }
+        set {
+            var arguments = [a, b, c, d, e, f]
+            arguments[index] = newValue
+            self = SystemCall(
+                number, arguments[0], arguments[1], arguments[2], arguments[3], arguments[4],
+                arguments[5])
+        }
+    }
+}

@@ -1,0 +1,94 @@
+internal import AIOCore
+internal import CKernel
+
+/// What is wrong with the text of a plan.
+package struct MalformedFaults: Error, CustomStringConvertible {
+    /// One line: the part of the text, and what it should be.
+    package let description: String
+}
+
+/// The text of a plan, as in the environment variable AIO_FAULTS: rules, separated by commas.
+///
+///     CALL[@PATH][:NUMBER]=ACTION
+///
+/// CALL is the name of a system call, `read` or `write` for all their forms, or `*` for any. ACTION is an errno's name,
+/// `short:BYTES`, `slow:MILLISECONDSms`, or `hang`. Without a number the rule applies to each such call.
+extension FaultPlan {
+    package convenience init(parsing text: String) throws(MalformedFaults) {
+        var rules: [FaultRule] = []
+        for part in text.utf8.split(separator: UInt8(ascii: ",")) { rules.append(try Self.rule(Array(part))) }
+        self.init(rules)
+    }
+
+    private static func rule(_ part: [UInt8]) throws(MalformedFaults) -> FaultRule {
+        guard let equals = part.lastIndex(of: UInt8(ascii: "=")) else {
+            throw malformed(part, "it has no action: CALL[@PATH][:NUMBER]=ACTION")
+        }
+        var subject = part[..<equals]
+        var ordinal: Int?
+        if let colon = subject.lastIndex(of: UInt8(ascii: ":")) {
+            guard let number = number(subject[(colon + 1)...]), number > 0 else {
+                throw malformed(part, "after the colon comes the number of the call, from 1 on")
+            }
+            ordinal = number
+            subject = subject[..<colon]
+        }
+        var path: [UInt8]?
+        if let at = subject.firstIndex(of: UInt8(ascii: "@")) {
+            path = Array(subject[(at + 1)...])
+            guard path?.first == UInt8(ascii: "/") else {
+                throw malformed(part, "the path does not begin with a slash")
+            }
+            while let end = path?.last, end == UInt8(ascii: "/"), path?.count ?? 0 > 1 { path?.removeLast() }
+            subject = subject[..<at]
+        }
+        let name = Array(subject)
+        let isAny = name == [UInt8(ascii: "*")]
+        guard isAny || CallForm.isKnown(name) else { throw malformed(part, "there is no such call") }
+        let action = try action(Array(part[(equals + 1)...]), of: part)
+        return FaultRule(name: isAny ? nil : name, path: path, ordinal: ordinal, action: action)
+    }
+
+    private static func action(_ text: [UInt8], of part: [UInt8]) throws(MalformedFaults) -> FaultRule.Action {
+        if text.elementsEqual(bytes(of: "hang")) { return .hang }
+        if text.starts(with: bytes(of: "short:")) {
+            guard let count = number(text[6...]), count > 0 else {
+                throw malformed(part, "after short: comes the number of bytes, from 1 on")
+            }
+            return .short(count)
+        }
+        if text.starts(with: bytes(of: "slow:")) {
+            guard text.suffix(2).elementsEqual(bytes(of: "ms")), let time = number(text[5..<(text.count - 2)]) else {
+                throw malformed(part, "after slow: comes the time in milliseconds: slow:100ms")
+            }
+            return .slow(Nanoseconds(time) * 1_000_000)
+        }
+        for (name, errno) in errnos where text.elementsEqual(bytes(of: name)) { return .fail(errno) }
+        throw malformed(part, "the action is the name of an errno, short:BYTES, slow:MILLISECONDSms or hang")
+    }
+
+    private static func number(_ text: ArraySlice<UInt8>) -> Int? {
+        guard !text.isEmpty, text.count < 10 else { return nil }
+        var number = 0
+        for digit in text {
+            guard digit >= UInt8(ascii: "0"), digit <= UInt8(ascii: "9") else { return nil }
+            number = number * 10 + Int(digit - UInt8(ascii: "0"))
+        }
+        return number
+    }
+
+    private static func malformed(_ part: [UInt8], _ reason: String) -> MalformedFaults {
+        MalformedFaults(description: "AIO_FAULTS: " + String(decoding: part, as: UTF8.self) + ": " + reason)
+    }
+
+    private static let errnos: [(StaticString, Int32)] = [
+        ("EPERM", EPERM), ("ENOENT", ENOENT), ("EINTR", EINTR), ("EIO", EIO), ("ENXIO", ENXIO), ("EBADF", EBADF),
+        ("EAGAIN", EAGAIN), ("ENOMEM", ENOMEM), ("EACCES", EACCES), ("EBUSY", EBUSY), ("EEXIST", EEXIST),
+        ("EXDEV", EXDEV), ("ENODEV", ENODEV), ("ENOTDIR", ENOTDIR), ("EISDIR", EISDIR), ("EINVAL", EINVAL),
+        ("ENFILE", ENFILE), ("EMFILE", EMFILE), ("ETXTBSY", ETXTBSY), ("EFBIG", EFBIG), ("ENOSPC", ENOSPC),
+        ("EROFS", EROFS), ("EMLINK", EMLINK), ("EPIPE", EPIPE), ("ENOSYS", ENOSYS), ("ENOTEMPTY", ENOTEMPTY),
+        ("ELOOP", ELOOP), ("EOPNOTSUPP", EOPNOTSUPP), ("EADDRINUSE", EADDRINUSE), ("ENETUNREACH", ENETUNREACH),
+        ("ECONNABORTED", ECONNABORTED), ("ECONNRESET", ECONNRESET), ("ENOBUFS", ENOBUFS), ("ETIMEDOUT", ETIMEDOUT),
+        ("ECONNREFUSED", ECONNREFUSED), ("EHOSTUNREACH", EHOSTUNREACH), ("ESTALE", ESTALE), ("EDQUOT", EDQUOT),
+    ]
+}
