@@ -33,8 +33,10 @@ public struct SimulatedCrash: Sendable, Hashable {
 
     /// The system call before which the power is lost, counted from 1 over all hosts (`SimulationReport.callCount`).
     public var call: Int
+    /// What survives.
     public var rules: Rules
 
+    /// A loss of power before the system call of this number.
     public init(beforeCall call: Int, rules: Rules = .posix) {
         self.call = call
         self.rules = rules

@@ -19,6 +19,7 @@ public struct SimulatedFault: Sendable, Hashable {
         case nth(Int)
         /// One in so many, by the seed.
         case oneIn(Int)
+        /// Each of them.
         case always
     }
 
@@ -26,9 +27,12 @@ public struct SimulatedFault: Sendable, Hashable {
     public var call: String?
     /// The beginning of the name of the file, as it is in a story; nil for every file.
     public var path: String?
+    /// Which of the matching calls.
     public var occurrence: Occurrence
+    /// What happens to it.
     public var effect: Effect
 
+    /// A fault of a system call; without a name, of every call.
     public init(_ effect: Effect, _ occurrence: Occurrence, of call: String? = nil, on path: String? = nil) {
         self.effect = effect
         self.occurrence = occurrence

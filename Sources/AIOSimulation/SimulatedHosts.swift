@@ -11,6 +11,7 @@ extension Simulation {
 
         init(_ simulated: SimulatedHost) { self.simulated = simulated }
 
+        /// The name under which other hosts find it.
         public var name: String { simulated.name }
 
         /// The host's first address, for example 10.0.0.2.

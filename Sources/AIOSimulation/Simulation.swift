@@ -5,28 +5,34 @@ public import AIOCore
 public struct SimulationOptions: Sendable {
     /// The limits of each host's runtime.
     public var runtime = IORuntime.Configuration()
+    /// How long the disks take.
     public var latency = Latency()
     /// What is on the disk at the beginning; nil for an empty one.
     public var disk: SimulatedDisk?
     /// When the power goes off; nil for never. The result is then ``SimulationError/Reason/crashed``.
     public var crash: SimulatedCrash?
+    /// What goes wrong on the body's host.
     public var faults: [SimulatedFault] = []
     /// The number of steps (jobs of tasks, turns of loops) after which the simulation ends with an error.
     public var stepLimit: UInt64 = 100_000_000
     /// Whether the trace keeps its lines (`SimulationReport.story`), and not only their hash.
     public var keepsStory = false
 
+    /// An empty disk, no faults, no crash.
     public init() {}
 }
 
 /// What came of a simulation.
 public struct SimulationReport<Value: Sendable>: Sendable {
+    /// The seed of the run.
     public let seed: UInt64
+    /// What the body returned or threw, or a ``SimulationError``.
     public let result: Result<Value, any Error>
     /// A hash of everything that happened, in order: equal in two runs of the same seed, program and options.
     public let traceHash: UInt64
     /// How much time passed on the virtual clock, in nanoseconds.
     public let elapsed: Nanoseconds
+    /// The number of jobs of tasks and turns of loops.
     public let stepCount: UInt64
     /// The number of system calls of all hosts, but for those of their engines.
     public let callCount: Int
@@ -71,6 +77,7 @@ public final class Simulation: @unchecked Sendable {
     // @unchecked: its functions are called by tasks of the simulation, which run on one thread; others are refused.
 
     let driver: Driver
+    /// The seed of the run.
     public let seed: UInt64
     private let crashNow: (SimulatedCrash.Rules) -> Void
 

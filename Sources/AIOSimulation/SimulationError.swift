@@ -1,5 +1,6 @@
 /// Why a simulation ended without a result of its body.
 public struct SimulationError: Error, Sendable, Hashable, CustomStringConvertible {
+    /// The kinds of ends.
     public enum Reason: Sendable, Hashable {
         /// Nothing is left that could happen: the body waits for something that no event will bring.
         case deadlock
@@ -11,11 +12,14 @@ public struct SimulationError: Error, Sendable, Hashable, CustomStringConvertibl
         case crashed
     }
 
+    /// The kind of end.
     public let reason: Reason
+    /// The seed of the run, which repeats it.
     public let seed: UInt64
     /// What the tasks were waiting for, or what was done on the wrong thread.
     public let details: String
 
+    /// One line, with the seed.
     public var description: String {
         let what =
             switch reason {

@@ -2,10 +2,12 @@ public import AIOCore
 
 /// How long simulated devices take for an operation.
 public struct Latency: Sendable, Hashable {
-    /// The least time, in nanoseconds, and what chance adds to it at most. Most operations are near the least.
+    /// The least time in nanoseconds, which most operations are near.
     public var least: Nanoseconds
+    /// What chance adds at most.
     public var spread: Nanoseconds
 
+    /// Those of a fast disk, unless given.
     public init(least: Nanoseconds = 20_000, spread: Nanoseconds = 400_000) {
         self.least = least
         self.spread = spread
