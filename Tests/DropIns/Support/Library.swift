@@ -69,7 +69,7 @@ enum Way: Hashable, Sendable, CustomTestStringConvertible {
 
     private static let engines = isSecondRun ? ["threads"] : ["io_uring", "threads", "linux-aio", "readahead"]
 
-    /// `DROPINS_SECOND_RUN=1`: other libraries of the same source have been tested in all ways. What may differ is not a
+    /// `DROPINS_SECOND_RUN=1`: other libraries of the same source have been tested in all ways. What may differ is no
     /// matter of the engine, so the automatic choice and `threads` are enough.
     static let isSecondRun = Environment.inherited["DROPINS_SECOND_RUN"] == "1"
 
