@@ -34,14 +34,10 @@ extension SimulatedKernel {
     private static let unshareRange: Int32 = 0x40
 
     func allocate(_ descriptor: Int, _ mode: Int, _ offset: Int, _ count: Int) throws(CallError) -> Int {
-        let open: FileDescription?
-        switch descriptors[descriptor] {
-        case nil: throw CallError(EBADF)
-        case let file as FileDescription: open = file.isPathOnly ? nil : file
-        default: open = nil
-        }
+        guard let description = descriptors[descriptor] else { throw CallError(EBADF) }
+        let open = description as? FileDescription
+        try require(open?.isPathOnly != true, EBADF)
         let mode = Int32(truncatingIfNeeded: mode)
-        if let open = descriptors[descriptor] as? FileDescription { try require(!open.isPathOnly, EBADF) }
         try require(offset >= 0 && count > 0, EINVAL)
         try require(Self.isKnown(mode), EOPNOTSUPP)
         guard let open else { throw CallError(ESPIPE) }

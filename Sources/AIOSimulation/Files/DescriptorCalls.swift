@@ -24,7 +24,7 @@ extension SimulatedKernel {
         case CK_F_SETFL:
             try require(UInt64(argument) & CK_O_DIRECT == 0 || file is RegularFileDescription, EINVAL)
             return setFlags(open, argument)
-        case 36...38: return try recordLock(file, command, argument)
+        case CK_F_OFD_GETLK, CK_F_OFD_SETLK, Self.waitingLock: return try recordLock(file, command, argument)
         default: throw CallError(EINVAL)
         }
     }

@@ -1,10 +1,10 @@
 internal import AIOCore
 internal import CKernel
 
-/// F_OFD_SETLKW, which the library does not use.
-private let waitingLock: Int32 = 38
-
 extension SimulatedKernel {
+    /// F_OFD_SETLKW, which the library does not use.
+    static let waitingLock: Int32 = 38
+
     /// F_OFD_GETLK, F_OFD_SETLK and F_OFD_SETLKW.
     func recordLock(_ file: FileDescription, _ command: Int32, _ argument: Int) throws(CallError) -> Int {
         guard let pointer = UnsafeMutablePointer<ck_flock>(bitPattern: argument) else { throw CallError(EFAULT) }
@@ -27,7 +27,7 @@ extension SimulatedKernel {
         case CK_F_UNLCK: break
         default: throw CallError(EINVAL)
         }
-        return try setLock(file, request.type, range, waits: command == waitingLock)
+        return try setLock(file, request.type, range, waits: command == Self.waitingLock)
     }
 
     private func setLock(

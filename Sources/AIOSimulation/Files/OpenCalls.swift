@@ -18,6 +18,7 @@ extension SimulatedKernel {
     /// The rules of build_open_flags in the kernel's fs/open.c.
     private func check(_ how: ck_open_how) throws(CallError) {
         let flags = how.flags
+        // The last three: O_ASYNC, O_LARGEFILE and O_NOATIME, which nothing here looks at.
         let status: UInt64 =
             CK_O_ACCMODE | CK_O_APPEND | CK_O_NONBLOCK | CK_O_SYNC | CK_O_DIRECT | 0o20000 | 0o100000 | 0o1000000
         let known =
