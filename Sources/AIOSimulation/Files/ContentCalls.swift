@@ -44,7 +44,11 @@ extension SimulatedKernel {
         if let open = descriptors[descriptor] as? FileDescription { try require(!open.isPathOnly, EBADF) }
         try require(offset >= 0 && count > 0, EINVAL)
         try require(Self.isKnown(mode), EOPNOTSUPP)
-        guard let open else { throw CallError(ESPIPE) }
+        guard let open else {
+            let stream = descriptors[descriptor] as? StreamDescription
+            try require(stream?.isWritable ?? true, EBADF)
+            throw CallError(stream?.fileType == CK_S_IFIFO ? ESPIPE : ENODEV)
+        }
         try require(open.mayWrite, EBADF)
         guard let regular = open as? RegularFileDescription else {
             throw CallError(open.inode is Directory ? EISDIR : open.inode.type == CK_S_IFIFO ? ESPIPE : ENODEV)
