@@ -40,7 +40,11 @@ extension SimulatedKernel {
         let mode = Int32(truncatingIfNeeded: mode)
         try require(offset >= 0 && count > 0, EINVAL)
         try require(Self.isKnown(mode), EOPNOTSUPP)
-        guard let open else { throw CallError(ESPIPE) }
+        guard let open else {
+            let stream = descriptors[descriptor] as? StreamDescription
+            try require(stream?.isWritable ?? true, EBADF)
+            throw CallError(stream?.fileType == CK_S_IFIFO ? ESPIPE : ENODEV)
+        }
         try require(open.mayWrite, EBADF)
         guard let regular = open as? RegularFileDescription else {
             throw CallError(open.inode is Directory ? EISDIR : open.inode.type == CK_S_IFIFO ? ESPIPE : ENODEV)

@@ -90,6 +90,7 @@ extension SimulatedKernel {
 
     private func seek(_ descriptor: Int, _ offset: Int, _ from: Int) throws(CallError) -> Int {
         guard let open = descriptors[descriptor] else { throw CallError(EBADF) }
+        if (open as? StreamDescription)?.ignoresSeeks ?? false { return 0 }
         guard let file = open as? FileDescription else { throw CallError(ESPIPE) }
         try require(!file.isPathOnly, EBADF)
         return Int(try file.seek(Int64(offset), Int32(truncatingIfNeeded: from)))

@@ -14,16 +14,18 @@ extension SimulatedKernel {
     /// sync_file_range(2): begins or awaits writeback. It promises nothing: neither metadata nor the device's cache is
     /// flushed.
     func syncRange(_ descriptor: Int, _ offset: Int, _ count: Int, _ flags: Int) throws(CallError) -> Int {
-        let open = try openFile(descriptor)
+        let open = try descriptors[descriptor] is StreamDescription ? nil : openFile(descriptor)
         try require(
             flags & ~7 == 0 && offset >= 0 && count >= 0 && offset.addingReportingOverflow(count).overflow == false,
             EINVAL)
-        try require(open is RegularFileDescription || open.inode is Directory, ESPIPE)
+        try require(open is RegularFileDescription || open?.inode is Directory, ESPIPE)
         return 0
     }
 
     func advise(_ descriptor: Int, _ offset: Int, _ count: Int, _ advice: Int) throws(CallError) -> Int {
-        let open = try openFile(descriptor)
+        let stream = descriptors[descriptor] as? StreamDescription
+        try require(stream?.fileType != CK_S_IFIFO, ESPIPE)
+        let open = try stream == nil ? openFile(descriptor) : nil
         try require(count >= 0 && 0...5 ~= advice, EINVAL)
         guard let file = (open as? RegularFileDescription)?.file, offset >= 0 else { return 0 }
         let range = Self.pages(file, Int64(offset), count == 0 ? .max : Int64(count))
@@ -43,6 +45,7 @@ extension SimulatedKernel {
     }
 
     func readAhead(_ descriptor: Int, _ offset: Int, _ count: Int) throws(CallError) -> Int {
+        try require((descriptors[descriptor] as? StreamDescription)?.isReadable ?? true, EBADF)
         let open = try openFile(descriptor)
         try require(open.mayRead, EBADF)
         guard let file = (open as? RegularFileDescription)?.file else { throw CallError(EINVAL) }

@@ -69,7 +69,8 @@ extension SimulatedKernel {
         switch call.number {
         case Int(CK_NR_pidfd_open):
             guard let child = streams.children.find(call.a) else { return -Int(ESRCH) }
-            return descriptors.add(ChildDescription(self, child, flags: UInt64(call.b) & CK_O_NONBLOCK))
+            let flags = UInt64(truncatingIfNeeded: call.b) & CK_O_NONBLOCK
+            return descriptors.add(ChildDescription(self, child, flags: flags))
         case Int(CK_NR_waitid): return waitForChild(call)
         case Int(CK_NR_pidfd_send_signal):
             guard let description = descriptors[call.a] as? ChildDescription else { return -Int(EBADF) }

@@ -14,6 +14,7 @@ final class EventDescription: StreamDescription {
     }
 
     override var name: String { "eventfd" }
+    override var ignoresSeeks: Bool { true }
     // eventfd_write is no write_iter, so RWF_NOWAIT is refused.
     override var writesWithoutWaiting: Bool { false }
 
@@ -51,6 +52,7 @@ final class TimerDescription: StreamDescription {
     override init(_ kernel: SimulatedKernel, flags: UInt64) { super.init(kernel, flags: flags | CK_O_RDWR) }
 
     override var name: String { "timerfd" }
+    override var ignoresSeeks: Bool { true }
 
     private var now: Nanoseconds { kernel.world.now }
     private var hasExpired: Bool { expiry <= now }

@@ -17,6 +17,8 @@ class StreamDescription: OpenDescription {
     var fileType: UInt16 { 0 }
     /// The bytes that can be read, or a negative errno, for FIONREAD; nil if the file does not know it.
     var availableCount: Int? { nil }
+    /// Whether lseek(2) succeeds without effect (noop_llseek); ESPIPE otherwise.
+    var ignoresSeeks: Bool { false }
     /// Whether preadv2(2) and pwritev2(2) take RWF_NOWAIT: EOPNOTSUPP otherwise.
     var readsWithoutWaiting: Bool { true }
     var writesWithoutWaiting: Bool { true }

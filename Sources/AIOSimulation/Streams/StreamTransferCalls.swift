@@ -76,15 +76,10 @@ extension SimulatedKernel {
 
     // MARK: Other calls on descriptors
 
+    /// What streams alone know; the file part answers the rest.
     func answerDescriptorCall(_ call: SystemCall) -> Int? {
         switch call.number {
-        case Int(CK_NR_close): return descriptors.remove(call.a)
         case Int(CK_NR_fcntl): return with(call) { control($0, call) }
-        case Int(CK_NR_statx):
-            let isEmpty = UnsafePointer<CChar>(bitPattern: call.b).map { $0.pointee == 0 } ?? true
-            guard isEmpty, call.c & Int(CK_AT_EMPTY_PATH) != 0 else { return nil }
-            guard let status = UnsafeMutablePointer<ck_statx>(bitPattern: call.e) else { return -Int(EFAULT) }
-            return with(call) { $0.status(status) }
         case Int(CK_NR_ioctl):
             return with(call) { stream in
                 guard call.b == Int(CK_FIONREAD), let count = stream.availableCount else { return -Int(ENOTTY) }
@@ -92,33 +87,16 @@ extension SimulatedKernel {
                 if count >= 0 { result.pointee = Int32(clamping: count) }
                 return min(count, 0)
             }
-        case Int(CK_NR_lseek), Int(CK_NR_sync_file_range): return with(call) { _ in -Int(ESPIPE) }
-        case Int(CK_NR_fsync), Int(CK_NR_fdatasync), Int(CK_NR_ftruncate), Int(CK_NR_readahead):
-            return with(call) { _ in -Int(EINVAL) }
-        case Int(CK_NR_fallocate): return with(call) { -Int($0.fileType == CK_S_IFIFO ? ESPIPE : ENODEV) }
-        case Int(CK_NR_fadvise64): return with(call) { $0.fileType == CK_S_IFIFO ? -Int(ESPIPE) : 0 }
-        case Int(CK_NR_getdents64): return with(call) { _ in -Int(ENOTDIR) }
         default: return nil
         }
     }
 
     /// fcntl(2).
     private func control(_ stream: StreamDescription, _ call: SystemCall) -> Int {
+        let pipe = (stream as? PipeEnd)?.buffer
         switch Int32(truncatingIfNeeded: call.b) {
-        case CK_F_GETFL: return Int(stream.flags)
-        case CK_F_SETFL:
-            stream.flags = stream.flags & ~CK_O_NONBLOCK | UInt64(truncatingIfNeeded: call.c) & CK_O_NONBLOCK
-            return 0
-        case CK_F_DUPFD_CLOEXEC:
-            guard call.c >= 0, call.c < 1 << 30 else { return -Int(EINVAL) }
-            return descriptors.add(stream, from: call.c)
-        case CK_F_DUPFD_QUERY:
-            guard let other = descriptors[call.c] else { return -Int(EBADF) }
-            return other === stream ? 1 : 0
-        case CK_F_SETPIPE_SZ:
-            return (stream as? PipeEnd)?.buffer.resize(Int(Int32(truncatingIfNeeded: call.c))) ?? -Int(EBADF)
-        case CK_F_GETPIPE_SZ:
-            return (stream as? PipeEnd).map { $0.buffer.pageLimit * PipeBuffer.pageSize } ?? -Int(EBADF)
+        case CK_F_SETPIPE_SZ: return pipe?.resize(Int(Int32(truncatingIfNeeded: call.c))) ?? -Int(EBADF)
+        case CK_F_GETPIPE_SZ: return pipe.map { $0.pageLimit * PipeBuffer.pageSize } ?? -Int(EBADF)
         default: return -Int(EINVAL)
         }
     }

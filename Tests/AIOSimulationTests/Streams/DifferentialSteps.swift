@@ -50,6 +50,8 @@ extension Differential {
     mutating func addSocket(_ domain: Int32, _ type: Int32) {
         compare("socket") { side in
             let number = side.caller.socket(domain, type)
+            // The simulation has no Nagle algorithm, which would delay a part of what is sent.
+            if domain != CK_AF_UNIX { _ = side.caller.setOption(number, CK_IPPROTO_TCP, CK_TCP_NODELAY, 1) }
             side.add(number)
             return Answer(result: min(number, 0))
         }

@@ -160,6 +160,8 @@ extension TCPSocket {
         host.tcp.connection(packet.destination, packet.source)?.resetByPeer()
         let child = TCPSocket(kernel, domain: domain, type: type, protocolNumber: protocolNumber, flags: 0)
         child.options = options
+        // As all else, a clone has what was shut down before the listen.
+        (child.isReceivingShut, child.isSendingShut) = (isReceivingShut, isSendingShut)
         child.remote = packet.source
         child.listener = self
         child.begin(as: segment.connection, .synReceived)
@@ -183,5 +185,6 @@ extension TCPSocket {
         }
         listener.pending.append(self)
         listener.readinessChanged()
+        if isSendingShut { finishSending() }
     }
 }

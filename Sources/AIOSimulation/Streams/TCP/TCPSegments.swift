@@ -76,6 +76,8 @@ extension TCPSocket {
         move(to: .established)
         startKeepAlive()
         send(.acknowledge)
+        // A simultaneous open passes through SYN_RECEIVED, where a shutdown before the connect takes effect.
+        if local == remote, isSendingShut { finishSending() }
         transmit()
     }
 

@@ -81,7 +81,11 @@ final class TCPSocket: SocketDescription, PortOwner {
     }
     override func receive(_ target: inout ReadTarget, flags: Int32) -> Received { receiveBytes(&target, flags: flags) }
     override func shutdown(receiving: Bool, sending: Bool) -> Int { shut(receiving: receiving, sending: sending) }
-    override func lastClose() { closeLast() }
+    override func lastClose() {
+        closeLast()
+        // A close is no call on streams, after which this happens.
+        network.deliverLoopback()
+    }
 
     // MARK: Readiness
 

@@ -96,7 +96,7 @@ extension TCPSocket {
     }
 
     /// tcp_close_state: a FIN follows the data that was sent.
-    private func finishSending() {
+    func finishSending() {
         switch state {
         case .established, .synReceived: move(to: .finWait1)
         case .closeWait: move(to: .lastAck)
