@@ -22,16 +22,21 @@ let package = Package(
             name: "AIO", dependencies: ["AIOCore", "CKernel"],
             // An async function runs where its caller stands: a cached read changes no thread.
             swiftSettings: [.enableUpcomingFeature("NonisolatedNonsendingByDefault")]),
-        .target(name: "CConcurrencyHooks"),
+        .target(name: "CSimulation"),
         .target(
             name: "AIOSimulation",
-            dependencies: ["AIO", "AIOCore", "CKernel", "CConcurrencyHooks"],
+            dependencies: ["AIO", "AIOCore", "CKernel", "CSimulation"],
             swiftSettings: [.enableUpcomingFeature("NonisolatedNonsendingByDefault")]),
 
         .executableTarget(name: "first-steps", dependencies: ["AIO", "AIOCore"], path: "Examples/FirstSteps"),
         .executableTarget(name: "echo-server", dependencies: ["AIO"], path: "Examples/EchoServer"),
         .executableTarget(name: "tcp-proxy", dependencies: ["AIO"], path: "Examples/TCPProxy"),
         .executableTarget(name: "log-writer", dependencies: ["AIO"], path: "Examples/LogWriter"),
+        .target(
+            name: "LogStore", dependencies: ["AIO"], path: "Examples/LogStore/Store",
+            swiftSettings: [.enableUpcomingFeature("NonisolatedNonsendingByDefault")]),
+        .executableTarget(
+            name: "log-store", dependencies: ["AIO", "LogStore"], path: "Examples/LogStore/Program"),
         .executableTarget(name: "dispatch-loop", dependencies: ["AIO", "AIOCore"], path: "Examples/DispatchLoop"),
 
         .target(name: "CAllocationCount", path: "Tests/CAllocationCount"),
@@ -40,6 +45,7 @@ let package = Package(
             path: "Tests/AllocationCounter",
             swiftSettings: [.enableUpcomingFeature("NonisolatedNonsendingByDefault")]),
         .target(name: "CExitTestOutput", path: "Tests/CExitTestOutput"),
+        .target(name: "CSimulatedLibrary", dependencies: ["CSimulation"], path: "Tests/CSimulatedLibrary"),
         .target(name: "UnitSupport", dependencies: ["CExitTestOutput"], path: "Tests/UnitSupport"),
         // What the tests kill while it replaces a file.
         .executableTarget(
@@ -49,7 +55,19 @@ let package = Package(
         .executableTarget(
             name: "power-loss-program", dependencies: ["AIO"], path: "Tests/PowerLoss/Program",
             swiftSettings: [.enableUpcomingFeature("NonisolatedNonsendingByDefault")]),
+        // The queue and the loop over a simulated engine: for its tests, and for long runs.
+        .target(name: "QueueSimulation", dependencies: ["AIOCore", "CKernel"], path: "Tests/QueueSimulation"),
+        .executableTarget(
+            name: "queue-simulation", dependencies: ["QueueSimulation"], path: "Tests/QueueSimulationRun"),
+        .testTarget(name: "QueueSimulationTests", dependencies: ["QueueSimulation"]),
         .testTarget(name: "AIOCoreTests", dependencies: ["AIOCore", "CKernel", "UnitSupport"]),
+        .testTarget(
+            name: "SimulatedProgramTests",
+            dependencies: ["AIOSimulation", "AIO", "echo-server", "tcp-proxy", "log-writer"],
+            swiftSettings: [.enableUpcomingFeature("NonisolatedNonsendingByDefault")]),
+        .testTarget(
+            name: "LogStoreTests", dependencies: ["LogStore", "AIOSimulation", "AIO"],
+            swiftSettings: [.enableUpcomingFeature("NonisolatedNonsendingByDefault")]),
         .testTarget(
             name: "AIOSimulationTests", dependencies: ["AIOSimulation", "AIO", "AIOCore", "CKernel", "UnitSupport"],
             swiftSettings: [.enableUpcomingFeature("NonisolatedNonsendingByDefault")]),
@@ -59,7 +77,8 @@ let package = Package(
         .testTarget(name: "DropInSupportTests", dependencies: ["UnitSupport"]),
         .testTarget(name: "RepositoryTests"),
         .testTarget(
-            name: "ConformanceTests", dependencies: ["AIO", "AIOCore", "CKernel", "UnitSupport"],
+            name: "ConformanceTests",
+            dependencies: ["AIO", "AIOCore", "CKernel", "UnitSupport", "AIOSimulation", "CSimulatedLibrary"],
             path: "Tests/Conformance",
             exclude: ["Programs"],
             swiftSettings: [.enableUpcomingFeature("NonisolatedNonsendingByDefault")]),

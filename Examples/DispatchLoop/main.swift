@@ -49,7 +49,7 @@ do {
     var left = readings.count
     let source = DispatchSource.makeReadSource(fileDescriptor: try queue.pollableDescriptor, queue: .main)
     source.setEventHandler {
-        // Operations prepared in the closure are submitted with the next drain or submit.
+        // Operations prepared in the closure are submitted below.
         queue.drain { completion, context in
             let index = Int(context)
             if readings[index].take(completion.result) {

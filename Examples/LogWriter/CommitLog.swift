@@ -23,7 +23,17 @@ actor CommitLog {
         let size = try await endOfLastLine(file)
         try await file.truncate(to: size)
         try await file.sync()
+        try await syncName(path)
         return CommitLog(file, size)
+    }
+
+    /// Makes the file's name durable: a sync of the file need not do that.
+    private static func syncName(_ path: Path) async throws {
+        // Empty for a single name.
+        let parent = path.parent ?? ""
+        let directory = try await File.open(parent == "" ? "." : parent, options: .directory)
+        try await directory.sync()
+        try await directory.close()
     }
 
     private init(_ file: File, _ size: Int64) {

@@ -1,4 +1,4 @@
-internal import CConcurrencyHooks
+internal import CSimulation
 
 #if canImport(Musl)
     internal import Musl
@@ -6,7 +6,7 @@ internal import CConcurrencyHooks
     internal import Glibc
 #endif
 
-extension Simulation {
+extension Simulation.Host {
     /// The main function of a program, as C sees it. The Swift package manager names that of an executable target
     /// `NAME_main`, where a program links it:
     ///
@@ -16,15 +16,17 @@ extension Simulation {
     /// ```
     public typealias ProgramMain = @convention(c) (Int32, UnsafeMutablePointer<UnsafeMutablePointer<CChar>?>?) -> Int32
 
-    /// Begins a whole program on the current host, from its main function on. `CommandLine.arguments` are `arguments`,
+    /// Begins a whole program on the host, from its main function on. `CommandLine.arguments` are `arguments`,
     /// with the program's name first, up to the program's first suspension.
     ///
     /// An asynchronous main function goes on as jobs of the main actor, which the simulation's thread executes. A
-    /// program that calls exit(3), or whose asynchronous main function ends, ends the process, simulation included.
+    /// program that calls exit(3), or whose asynchronous main function ends, ends the process, simulation included. One
+    /// that still runs when the simulation ends is left as it is; its memory is not freed.
     public func begin(_ main: @escaping ProgramMain, arguments: [String]) {
-        guard let host = CurrentHost.value else { return }
-        driver.world.schedule(after: 0) { [driver] in
-            driver.with(host) { Self.call(main, arguments) }
+        let host = simulated
+        host.driver.hasPrograms = true
+        host.world.schedule(after: 0) {
+            host.driver.with(host) { Self.call(main, arguments) }
             host.needsTurn = true
         }
     }

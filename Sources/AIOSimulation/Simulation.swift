@@ -6,6 +6,11 @@ public struct SimulationOptions: Sendable {
     /// The limits of each host's runtime.
     public var runtime = IORuntime.Configuration()
     public var latency = Latency()
+    /// What is on the disk at the beginning; nil for an empty one.
+    public var disk: SimulatedDisk?
+    /// When the power goes off; nil for never. The result is then ``SimulationError/Reason/crashed``.
+    public var crash: SimulatedCrash?
+    public var faults: [SimulatedFault] = []
     /// The number of steps (jobs of tasks, turns of loops) after which the simulation ends with an error.
     public var stepLimit: UInt64 = 100_000_000
     /// Whether the trace keeps its lines (`SimulationReport.story`), and not only their hash.
@@ -23,6 +28,10 @@ public struct SimulationReport<Value: Sendable>: Sendable {
     /// How much time passed on the virtual clock, in nanoseconds.
     public let elapsed: Nanoseconds
     public let stepCount: UInt64
+    /// The number of system calls of all hosts, but for those of their engines.
+    public let callCount: Int
+    /// What is on the disk: everything that was written, or after a crash what survived it.
+    public let disk: SimulatedDisk
     /// What happened, one line each; empty unless `SimulationOptions.keepsStory` is set.
     public let story: [String]
 }
@@ -49,7 +58,12 @@ public func simulate<Value: Sendable>(
     seed: UInt64, options: SimulationOptions = SimulationOptions(),
     _ body: @escaping @Sendable (Simulation) async throws -> Value
 ) async throws -> SimulationReport<Value> {
-    try await SimulationThread.run { try SimulationRun(seed: seed, options, body).report() }
+    let run = SimulationRun<Value>(seed: seed, options)
+    return try await withTaskCancellationHandler {
+        try await withCheckedThrowingContinuation { run.start(body, $0) }
+    } onCancel: {
+        run.requestCancel()
+    }
 }
 
 /// A running simulation, as its body sees it.
@@ -58,16 +72,22 @@ public final class Simulation: @unchecked Sendable {
 
     let driver: Driver
     public let seed: UInt64
+    private let crashNow: (SimulatedCrash.Rules) -> Void
 
-    init(_ driver: Driver, seed: UInt64) {
+    init(_ driver: Driver, seed: UInt64, crash: @escaping (SimulatedCrash.Rules) -> Void) {
         self.driver = driver
         self.seed = seed
+        crashNow = crash
     }
 
     /// Adds a line to the trace, under the current host's name.
     public func note(_ line: String) {
         driver.world.trace.note(driver.world.now, CurrentHost.value?.name ?? "", line)
     }
+
+    /// Turns the power off. The simulation ends with ``SimulationError/Reason/crashed``, whatever the body does next; every
+    /// later system call fails with EIO.
+    public func crash(_ rules: SimulatedCrash.Rules = .posix) { crashNow(rules) }
 
     /// A number that the seed chooses.
     public func random(in range: Range<Int>) -> Int {

@@ -7,6 +7,8 @@ public struct SimulationError: Error, Sendable, Hashable, CustomStringConvertibl
         case foreignThread
         /// More steps than `SimulationOptions.stepLimit`.
         case stepLimit
+        /// The power went off (`SimulationOptions.crash`, `Simulation.crash`).
+        case crashed
     }
 
     public let reason: Reason
@@ -19,6 +21,7 @@ public struct SimulationError: Error, Sendable, Hashable, CustomStringConvertibl
             switch reason {
             case .deadlock: "nothing is left that could happen, and the body has not returned"
             case .foreignThread: "a task left the simulation's thread"
+            case .crashed: "the power went off"
             case .stepLimit: "the step limit is reached; is there an endless loop?"
             }
         return "simulation of seed \(seed): \(what)\(details.isEmpty ? "" : ": \(details)")"

@@ -59,11 +59,5 @@
                 table.release(token)
             }
         }
-
-        @Test func aCancelOfASlotThatTheLoopDoesNotHave() async {
-            await #expect(processExitsWith: .failure) {
-                CancelRequests(capacity: 1).put(Token(slot: 1, generation: 0))
-            }
-        }
     }
 #endif

@@ -43,6 +43,17 @@ import UnitSupport
         }
     }
 
+    @Test(arguments: [1, 2, 1_000_000, .max] as [UInt32])
+    func aTokenOfALargerQueueIsIgnored(_ slot: UInt32) {
+        let requests = CancelRequests(capacity: 1)
+        requests.put(Token(slot: slot, generation: 0))
+        let isEmpty = requests.isEmpty
+        #expect(isEmpty)
+        requests.put(Token(slot: 0, generation: 3))
+        let tokens = taken(from: requests)
+        #expect(tokens == [Token(slot: 0, generation: 3)])
+    }
+
     @Test func underManyThreadsEveryRequestArrives() {
         final class Shared: @unchecked Sendable {
             // @unchecked: the code under test is thread-safe.

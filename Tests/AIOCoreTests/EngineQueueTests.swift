@@ -93,6 +93,27 @@ import UnitSupport
         #expect(isHeard)
     }
 
+    /// Such a call waits a second for a thread, since it may block the queue for as long as a server does not answer.
+    @Test(arguments: engines)
+    func aRemoteCallEndsInAProcessThatGetsNoThread(_ engine: EngineKind) async {
+        await #expect(processExitsWith: .success) { [engine = engine.rawValue as UInt8] in
+            let kind = try #require(EngineKind(rawValue: engine))
+            let file = TemporaryFile([1])
+            var remote = Descriptor(file.descriptor, kind: .buffered)
+            remote.backing = .remote
+            limitThreads(to: 0)
+            let queue = try TestedQueue(kind, queueDepth: 4)
+            // A ring cannot express a range longer than 32 bits, and gives it to a worker.
+            let sync = AIOCore.Operation.syncRange(
+                remote, offset: 0, count: 1 << 40, flags: CK_SYNC_FILE_RANGE_WAIT_BEFORE)
+            queue.stage(try queue.prepare(sync))
+            // The deadline is reached only on failure.
+            let end = Kernel.now() + 20_000_000_000
+            while queue.wait(atLeast: 1, until: end) == 0, Kernel.now() < end {}
+            #expect(queue.popReady()?.completion.result == 0)
+        }
+    }
+
     @Test(arguments: engines)
     func nothingIsLeftOfAQueue(_ engine: EngineKind) async {
         await #expect(processExitsWith: .success) { [engine = engine.rawValue as UInt8] in

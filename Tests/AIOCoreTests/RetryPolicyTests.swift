@@ -40,6 +40,22 @@ import Testing
         }
     }
 
+    /// Its socket is writable all the time: a poll and another attempt would take turns without a pause.
+    @Test(arguments: EngineKind.allCases)
+    func aDatagramForAFullReceiverIsTriedAgainAfterAPause(_ engine: EngineKind) throws {
+        var family = UInt16(CK_AF_UNIX)
+        var message = ck_message()
+        try withUnsafeMutablePointer(to: &family) { name in
+            message.name = UnsafeMutableRawPointer(name)
+            try withUnsafePointer(to: &message) { message in
+                let send = AIOCore.Operation.socket(.sendMessage(Descriptor(-1, kind: .stream), message, flags: 0))
+                guard case .pause = try decide(RetryPolicy(engine), send, -EAGAIN) else {
+                    return #expect(Bool(false), "it does not pause")
+                }
+            }
+        }
+    }
+
     @Test func aReadyDescriptorIsAttemptedAgain() throws {
         let read = AIOCore.Operation.read(Self.transfer(.direct))
         guard case .stageAgain(_, isReady: true) = try decide(Self.threads, read, 1, wasAwaiting: true) else {

@@ -282,13 +282,10 @@ import UnitSupport
     /// The thread that drives the engine also serves cancels, deadlines and all other work.
     @Test func withoutThreadsRemoteWorkWaitsForOne() async {
         await #expect(processExitsWith: .success) {
-            let pool = poolWithoutThreads(capacity: 3)
+            let pool = poolWithoutThreads(capacity: 3, strandedTime: .never)
             let pipe = DescriptorPair.pipe()
-            var remote = Descriptor(pipe.first, kind: .direct)
-            remote.backing = .remote
             let byte = UnsafeMutablePointer<UInt8>.allocate(capacity: 1)
-            let read = AIOCore.Operation.read(
-                Transfer(remote, byte, count: 1, offset: Transfer.currentPosition))
+            let read = AIOCore.Operation.remoteRead(pipe.first, byte)
             let token = pool.add(read)
             pool.add(.nop)
             for _ in 0..<3 { pool.pool.help() }
@@ -300,6 +297,27 @@ import UnitSupport
             pipe.send([7])
             #expect(pool.completions(1).map(\.result) == [1])
             byte.deallocate()
+        }
+    }
+
+    /// A server that answers would otherwise be waited for as long as there is no thread. A futex wait is not made
+    /// here: this thread may be the one that has to wake it.
+    @Test func withoutThreadsForLongRemoteCallsAreMadeOnTheEnginesThread() async {
+        await #expect(processExitsWith: .success) {
+            let pool = poolWithoutThreads(capacity: 3, strandedTime: 0)
+            let word = UnsafeMutablePointer<UInt32>.allocate(capacity: 1)
+            word.initialize(to: 1)
+            let wait = pool.add(.futexWait(FutexWait(word, while: 1)))
+            let pipe = DescriptorPair.pipe()
+            pipe.send([7])
+            let byte = UnsafeMutablePointer<UInt8>.allocate(capacity: 1)
+            pool.add(AIOCore.Operation.remoteRead(pipe.first, byte))
+            pool.add(.nop)
+            for _ in 0..<3 { pool.pool.help() }
+            #expect(pool.taken().map(\.result) == [0, 1], "other work first")
+            #expect(pool.pool.remove(wait))
+            byte.deallocate()
+            word.deallocate()
         }
     }
 
@@ -333,18 +351,27 @@ import UnitSupport
     }
 }
 
+extension AIOCore.Operation {
+    /// A read of one byte from a pipe that counts as a file of a network file system.
+    fileprivate static func remoteRead(_ number: Int32, _ byte: UnsafeMutablePointer<UInt8>) -> AIOCore.Operation {
+        var remote = Descriptor(number, kind: .direct)
+        remote.backing = .remote
+        return .read(Transfer(remote, byte, count: 1, offset: Transfer.currentPosition))
+    }
+}
+
 /// In a process that cannot start threads, and that ends if it hangs.
-private func poolWithoutThreads(capacity: Int) -> TestedPool {
+private func poolWithoutThreads(capacity: Int, strandedTime: Nanoseconds = .never) -> TestedPool {
     alarm(300)
     limitThreads(to: 0)
-    let pool = TestedPool(capacity: capacity)
+    let pool = TestedPool(capacity: capacity, strandedTime: strandedTime)
     pool.pool.startFirst()
     return pool
 }
 
 /// Limits the threads that this process can start, by the number that its user has. The limit does not apply to root,
 /// so the process becomes the user nobody.
-private func limitThreads(to count: UInt64) {
+func limitThreads(to count: UInt64) {
     if getuid() == 0 { precondition(setuid(65534) == 0, "setuid: errno \(errno)") }
     let threadLimit: Int32 = 6  // RLIMIT_NPROC
     var limit = ck_rlimit()
@@ -360,14 +387,17 @@ final class TestedPool {
     private let capacity: Int
     private var memory: [UnsafeMutablePointer<UInt8>] = []
 
-    init(capacity: Int, limit: Int = 8, idleTime: Nanoseconds = 5_000_000_000) {
+    init(
+        capacity: Int, limit: Int = 8, idleTime: Nanoseconds = 5_000_000_000, strandedTime: Nanoseconds = 1_000_000_000
+    ) {
         self.capacity = capacity
         var refused: Int32 = 0
         guard let bell = MarkedTimer(errno: &refused) else { preconditionFailure("no timer: \(refused)") }
         self.bell = bell
         let waker = Waker()
         waker.follow(epoll: -1, bell)
-        pool = WorkerPool(capacity: capacity, limit: limit, waker, idleTime: idleTime)
+        pool = WorkerPool(
+            capacity: capacity, limit: limit, waker, idleTime: idleTime, strandedTime: strandedTime)
     }
 
     deinit {

@@ -117,4 +117,37 @@ struct SimulationTests {
         }
         #expect(orders.count > 5)
     }
+
+    @Test func clocksAndRandomNumbersAreTheSeeds() async throws {
+        let body: @Sendable (Simulation) async throws -> [UInt64] = { _ in
+            let start = ContinuousClock.now
+            var generator = SystemRandomNumberGenerator()
+            let numbers = (0..<3).map { _ in generator.next() } + [UInt64.random(in: 0...1000)]
+            try await Task.sleep(until: start + .microseconds(1500), clock: .continuous)
+            #expect(start.duration(to: .now) == .microseconds(1500))
+            return numbers
+        }
+        let one = try await simulate(seed: 5, body)
+        #expect(try await one.result.get() == simulate(seed: 5, body).result.get())
+        #expect(try await one.result.get() != simulate(seed: 6, body).result.get())
+    }
+
+    @Test func theBodyHasTheCallersTaskLocalValues() async throws {
+        enum Local { @TaskLocal static var value = 0 }
+        let seen = try await Local.$value.withValue(7) {
+            try await withSimulation(seed: 1) { _ in Local.value }
+        }
+        #expect(seen == 7)
+    }
+
+    @Test func aCancelledCallerCancelsTheBody() async throws {
+        let task = Task {
+            try await withSimulation(seed: 1) { _ in
+                while !Task.isCancelled { await Task.yield() }
+                return 3
+            }
+        }
+        task.cancel()
+        #expect(try await task.value == 3)
+    }
 }

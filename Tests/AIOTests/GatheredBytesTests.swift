@@ -43,4 +43,24 @@ import Testing
             #expect(counts == [1024, 1024, 452])
         }
     }
+
+    /// A short piece and a part of the long one behind it go together.
+    @Test func theFirstBytesMayEndWithinAPiece() throws {
+        let bytes: [UInt8] = [1, 2, 3, 4, 5, 6, 7]
+        try bytes.withUnsafeBytes { all in
+            var gathered = GatheredBytes(capacity: 3)
+            for range in [0..<2, 2..<6, 6..<7] { gathered.append(UnsafeRawBufferPointer(rebasing: all[range])) }
+            for limit in 1...8 {
+                let first = try gathered.withFirst(limit) { vectors, count throws(IOError) in
+                    (0..<count).flatMap {
+                        Array(UnsafeRawBufferPointer(start: vectors[$0].iov_base, count: vectors[$0].iov_len))
+                    }
+                }
+                #expect(first == Array(bytes.prefix(limit)))
+                // The pieces themselves are as before.
+                let left = pieces(gathered.transfer(Descriptor(0), 0, []))
+                #expect(left == [[1, 2], [3, 4, 5, 6], [7]])
+            }
+        }
+    }
 }

@@ -20,14 +20,14 @@ import Testing
         let source = try #require(CopyPlace(Path("\(folder)/source"), CK_O_PATH))
         let name = try PendingName(for: #require(CopyPlace(Path("\(folder)/copy"), CK_O_PATH)))
         let opened = try name.make {
-            CopyCalls.open($0, in: name.folder, CK_O_WRONLY | CK_O_CREAT | CK_O_EXCL, permissions: 0o600)
+            CopyCalls.open($0, in: name.directory, CK_O_WRONLY | CK_O_CREAT | CK_O_EXCL, permissions: 0o600)
         }
         defer { Kernel.close(Int32(opened)) }
         #expect(Kernel.write(Int32(opened), content, content.utf8.count) == content.utf8.count)
-        let from = try source.openFolder()
+        let from = try source.openDirectory()
         var status = ck_statx()
         #expect(CopyCalls.status(of: source.name, in: from, &status) == 0)
-        try name.publish(CopyOrigin(place: source, folder: from, status: status), made, replaces: replaces)
+        try name.publish(CopyOrigin(place: source, directory: from, status: status), made, replaces: replaces)
     }
 
     private func content(_ folder: String) throws -> String {

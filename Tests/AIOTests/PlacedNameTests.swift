@@ -8,9 +8,9 @@ import Testing
         ("../a//b", "../a//", "b"), ("folder/", ".", "folder"), ("a/folder///", "a/", "folder"),
         ("...", ".", "..."), (".hidden", ".", ".hidden"), ("a/..b", "a/", "..b"),
     ])
-    func aPathIsCutBeforeItsLastName(_ path: String, _ folder: String, _ name: String) throws {
+    func aPathIsCutBeforeItsLastName(_ path: String, _ directory: String, _ name: String) throws {
         let placed = try #require(PlacedName(Path(path)))
-        #expect(placed.folder == Path(folder) && placed.name == Path(name))
+        #expect(placed.directory == Path(directory) && placed.name == Path(name))
     }
 
     @Test(arguments: ["", ".", "..", "/", "//", "a/.", "a/..", "a/../", "./"])
@@ -20,6 +20,6 @@ import Testing
 
     @Test func namesOfAnyBytesAreKept() throws {
         let placed = try #require(PlacedName(Path(bytes: [0xff, 0x2f, 0xc3, 0x0a])))
-        #expect(placed.folder.bytes == [0xff, 0x2f] && placed.name.bytes == [0xc3, 0x0a])
+        #expect(placed.directory.bytes == [0xff, 0x2f] && placed.name.bytes == [0xc3, 0x0a])
     }
 }

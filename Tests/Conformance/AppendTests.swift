@@ -4,7 +4,7 @@ import Testing
 import UnitSupport
 
 /// Appends, and where they ended up.
-@Suite(.timeLimit(.minutes(10))) struct AppendTests {
+@Suite(.overSimulation, .timeLimit(.minutes(10))) struct AppendTests {
     @Test(arguments: engines, [[], .append] as [File.OpenOptions])
     func anAppendSaysWhereItIs(_ engine: EngineKind, _ options: File.OpenOptions) async throws {
         try await withScratch { scratch in

@@ -7,7 +7,7 @@ import Testing
 import UnitSupport
 
 /// After its deadline, or in a cancelled task, no operation begins, not even one that could complete without waiting.
-@Suite(.timeLimit(.minutes(10))) struct BeginningTests {
+@Suite(.overSimulation, .timeLimit(.minutes(10))) struct BeginningTests {
     enum Reason: String, Sendable, CaseIterable { case deadline, cancelled }
 
     @Test(arguments: engines, Reason.allCases)
@@ -25,7 +25,7 @@ import UnitSupport
                 await refuses(reason) { try await f.file.sync(deadline: $0) }
                 await refuses(reason) { try await f.file.truncate(to: 1, deadline: $0) }
                 await refuses(reason) { try await f.file.status(deadline: $0) }
-                await refuses(reason) { try await f.file.allocate(at: 0, count: 1 << 20, deadline: $0) }
+                await refuses(reason) { try await f.file.allocate(range: 0..<1 << 20, deadline: $0) }
                 await refuses(reason) { try await f.file.tryLock(deadline: $0) }
                 await refuses(reason) { try await f.file.lock(deadline: $0) }
                 await refuses(reason) { try await f.file.setPermissions(0o777, deadline: $0) }

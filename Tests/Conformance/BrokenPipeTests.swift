@@ -3,7 +3,7 @@ import Glibc
 import Testing
 
 /// SIGPIPE ends a program that writes to a pipe without readers, unless the library prevents the signal.
-@Suite(.timeLimit(.minutes(10))) struct BrokenPipeTests {
+@Suite(.overSimulation, .timeLimit(.minutes(10))) struct BrokenPipeTests {
     /// Both in the inline attempt and on a loop.
     @Test(arguments: engines.map(\.description), [true, false])
     func aWriteToAFileThatIsAPipeBringsAnErrorAndNoSignal(_ name: String, _ inline: Bool) async {

@@ -3,7 +3,7 @@ import Glibc
 import Testing
 
 /// Reading piece by piece: exact counts, delimiters, peeking. An error consumes nothing.
-@Suite(.timeLimit(.minutes(10))) struct BufferedReaderTests {
+@Suite(.overSimulation, .timeLimit(.minutes(10))) struct BufferedReaderTests {
     private let content = KnownContent(seed: 5)
 
     private func withContent(

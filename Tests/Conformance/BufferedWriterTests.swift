@@ -5,7 +5,7 @@ import Synchronization
 import Testing
 
 /// Write-behind: all data arrive, memory is bounded, and no error is lost.
-@Suite(.timeLimit(.minutes(10))) struct BufferedWriterTests {
+@Suite(.overSimulation, .timeLimit(.minutes(10))) struct BufferedWriterTests {
     private let content = KnownContent(seed: 6)
 
     /// Writes `size` bytes of the content in pieces of random size.
@@ -160,6 +160,70 @@ import Testing
             await expectError(.cancelled) { try await writing.value }
             #expect(written.count == 15)
             #expect(runtime.inFlightCount == 0)
+        }
+    }
+
+    /// As the one that is cancelled; the writes in flight end with the call.
+    @Test(arguments: engines, [StreamKind.pipe, .socket, .fifo])
+    func aWriteWaitsAtTheLimitUntilItsDeadline(_ engine: EngineKind, _ kind: StreamKind) async throws {
+        try await withWriting(engine, kind) { ends, file in
+            _ = ends.fillUp()
+            let runtime = file.runtime
+            let writer = try BufferedWriter(file, bufferSize: 4096, inFlightLimit: 3 * 4096)
+            for _ in 0..<15 { try await writer.write([UInt8](repeating: 1, count: 1024), deadline: .farAway) }
+            try await eventually { runtime.inFlightCount == 1 }
+            // A call that begins after its deadline does nothing, and the writes go on.
+            repeat {
+                await expectError(.deadlineExceeded) {
+                    try await writer.write([UInt8](repeating: 1, count: 1024), deadline: .soon)
+                }
+            } while runtime.inFlightCount > 0
+            await expectError(.deadlineExceeded) { try await writer.write([1]) }
+            await expectError(.deadlineExceeded) { try await writer.flush() }
+            await expectError(.deadlineExceeded) { try await writer.close() }
+        }
+    }
+
+    @Test(arguments: engines, [true, false])
+    func aFlushAndACloseEndAtTheirDeadline(_ engine: EngineKind, _ isClose: Bool) async throws {
+        try await withWriting(engine, .pipe) { ends, file in
+            _ = ends.fillUp()
+            // One buffer is in flight from the first byte on.
+            let writer = try BufferedWriter(file, bufferSize: 1)
+            try await writer.write("s")
+            try await eventually { file.runtime.inFlightCount == 1 }
+            repeat {
+                let error = await expectError(.deadlineExceeded) {
+                    guard isClose else { return try await writer.flush(deadline: .soon) }
+                    try await writer.close(deadline: .soon)
+                }
+                #expect(error?.operation == "write")
+            } while file.runtime.inFlightCount > 0
+            await expectError(.deadlineExceeded) { try await writer.close() }
+        }
+    }
+
+    /// The file has exactly what was written in time.
+    @Test(arguments: engines)
+    func aCallAfterItsDeadlineDoesNothing(_ engine: EngineKind) async throws {
+        try await withScratch { scratch in
+            let path = Path(try scratch.file("out"))
+            try await withRuntime(engine) { runtime in
+                try await withFile(path, .write, runtime: runtime) { file in
+                    let writer = try BufferedWriter(file)
+                    let past = Deadline.now
+                    try await writer.write("in time", deadline: .farAway)
+                    await expectError(.deadlineExceeded) { try await writer.write("late", deadline: past) }
+                    await expectError(.deadlineExceeded) { try await writer.write([1], deadline: past) }
+                    await expectError(.deadlineExceeded) { try await writer.flush(deadline: past) }
+                    let error = await expectError(.deadlineExceeded) { try await writer.close(deadline: past) }
+                    #expect(error?.path == path && writer.position == 7)
+                    try await writer.write(", all", deadline: .farAway)
+                    try await writer.flush(sync: .data, deadline: .farAway)
+                    try await writer.close(sync: .full, deadline: .farAway)
+                }
+            }
+            #expect(try scratch.content("out") == Array("in time, all".utf8))
         }
     }
 

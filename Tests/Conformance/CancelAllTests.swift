@@ -5,7 +5,7 @@ import Glibc
 import Testing
 
 /// Cancelling several operations: all on one descriptor, or all.
-@Suite(.timeLimit(.minutes(10))) struct CancelAllTests {
+@Suite(.overSimulation, .timeLimit(.minutes(10))) struct CancelAllTests {
     @Test(arguments: engines, [false, true])
     func thoseOnOneDescriptorEndAndTheOthersGoOn(_ engine: EngineKind, _ asOperation: Bool) async throws {
         try await withQueue(engine) { queue in

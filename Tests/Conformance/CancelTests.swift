@@ -5,7 +5,7 @@ import Glibc
 import Testing
 
 /// A cancel is a request; the operation's own completion reports the outcome, once.
-@Suite(.timeLimit(.minutes(10))) struct CancelTests {
+@Suite(.overSimulation, .timeLimit(.minutes(10))) struct CancelTests {
     @Test(arguments: engines, StreamKind.allCases)
     func aWaitingReadEndsWhenItsTaskIsCancelled(_ engine: EngineKind, _ kind: StreamKind) async throws {
         try await withRuntime(engine) { runtime in

@@ -5,7 +5,7 @@ import Testing
 import UnitSupport
 
 /// Changes of watched files and directories.
-@Suite(.timeLimit(.minutes(10))) struct ChangeTests {
+@Suite(.overSimulation, .timeLimit(.minutes(10))) struct ChangeTests {
     @Test(arguments: engines)
     func whatHappensInAFolderIsToldInOrder(_ engine: EngineKind) async throws {
         try await withScratch { scratch in

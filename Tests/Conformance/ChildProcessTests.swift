@@ -4,7 +4,7 @@ import Testing
 import UnitSupport
 
 /// Children that several tasks wait for, that get signals, or that are forgotten.
-@Suite(.timeLimit(.minutes(10))) struct ChildProcessTests {
+@Suite(.overSimulation, .timeLimit(.minutes(10))) struct ChildProcessTests {
     @Test(arguments: engines)
     func theExitCodeIsToldToAllWhoWaitAndWhoAskLater(_ engine: EngineKind) async throws {
         try await withRuntime(engine) { runtime in

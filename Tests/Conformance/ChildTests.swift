@@ -5,7 +5,7 @@ import Glibc
 import Testing
 
 /// Waits for children and signals by raw operations.
-@Suite(.timeLimit(.minutes(10))) struct ChildTests {
+@Suite(.overSimulation, .timeLimit(.minutes(10))) struct ChildTests {
     @Test(arguments: engines)
     func theEndOfAChildIsToldWithItsExitCode(_ engine: EngineKind) async throws {
         try await withRuntime(engine) { runtime in

@@ -5,7 +5,7 @@ import Testing
 import UnitSupport
 
 /// Files in chunks, with readahead: all content in order, in bounded memory, and nothing left when the loop is left.
-@Suite(.timeLimit(.minutes(10))) struct ChunkTests {
+@Suite(.overSimulation, .timeLimit(.minutes(10))) struct ChunkTests {
     private let content = KnownContent(seed: 11)
 
     /// A file of known content.
@@ -54,7 +54,7 @@ import UnitSupport
         try await withKnownFile(engine, size: 1 << 20) { file in
             try await file.sync()
             for page in stride(from: Int64(1), to: 256, by: 3) {
-                try await file.advise(.dontNeed, at: page * 4096, count: 4096)
+                try await file.advise(.dontNeed, range: page * 4096..<(page + 1) * 4096)
             }
             var end: Int64 = 0
             for try await chunk in file.chunks(of: 65_536, readahead: 3) {

@@ -7,7 +7,7 @@ import UnitSupport
 
 /// A program may close descriptors that it does not know, and open files under their numbers. The library must write
 /// nothing into these files, and operations continue. Each case is an exit test.
-@Suite(.timeLimit(.minutes(10))) struct ClosedNumberTests {
+@Suite(.overSimulation, .timeLimit(.minutes(10))) struct ClosedNumberTests {
     static let names = engines.map(\.description)
 
     enum Way: String, Codable, Sendable, CaseIterable { case closeRange, loop, dup2 }
@@ -66,7 +66,7 @@ import UnitSupport
             let changes = try await Paths.changes(of: "/tmp", runtime: runtime)
             let files = try OwnFiles()
             try files.takeTheirNumbers(.closeRange)
-            for _ in 0..<3 { try group.submit(.nop) }
+            for _ in 0..<3 { try group.start(.nop) }
             var count = 0
             while count < 3 {
                 group.drain { _, _ in count += 1 }

@@ -5,7 +5,7 @@ import Testing
 import UnitSupport
 
 /// Connecting to hosts with several addresses, some of which do not answer.
-@Suite(.timeLimit(.minutes(10))) struct ConnectRaceTests {
+@Suite(.overSimulation, .timeLimit(.minutes(10))) struct ConnectRaceTests {
     @Test(arguments: engines)
     func aSilentAddressHoldsUpNoOther(_ engine: EngineKind) async throws {
         try await withRuntime(engine) { runtime in

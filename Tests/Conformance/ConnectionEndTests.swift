@@ -5,7 +5,7 @@ import Testing
 import UnitSupport
 
 /// Connections that fail, are cancelled, closed while in use, or forgotten.
-@Suite(.timeLimit(.minutes(10))) struct ConnectionEndTests {
+@Suite(.overSimulation, .timeLimit(.minutes(10))) struct ConnectionEndTests {
     @Test(arguments: engines, SocketFamily.available)
     func nobodyListeningIsARefusal(_ engine: EngineKind, _ family: SocketFamily) async throws {
         // Bound, so that the address is not reused, but not listening.

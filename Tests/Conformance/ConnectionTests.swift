@@ -5,7 +5,7 @@ import Testing
 import UnitSupport
 
 /// Connections between two sides: data arrive, and the end of one side is seen by the other.
-@Suite(.timeLimit(.minutes(10))) struct ConnectionTests {
+@Suite(.overSimulation, .timeLimit(.minutes(10))) struct ConnectionTests {
     @Test(arguments: engines, SocketFamily.available)
     func whatIsWrittenIsReadAndThenTheEnd(_ engine: EngineKind, _ family: SocketFamily) async throws {
         try await withRuntime(engine) { runtime in

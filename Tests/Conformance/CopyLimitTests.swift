@@ -5,7 +5,7 @@ import Testing
 import UnitSupport
 
 /// Copies with few descriptors, of trees with thousands of levels, and of files that misreport their size.
-@Suite(.timeLimit(.minutes(10))) struct CopyLimitTests {
+@Suite(.overSimulation, .timeLimit(.minutes(10))) struct CopyLimitTests {
     private let content = KnownContent(seed: 1147)
 
     /// Their reported size is a page.

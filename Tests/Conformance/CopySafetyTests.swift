@@ -4,7 +4,7 @@ import Testing
 import UnitSupport
 
 /// What a copy must not destroy, where it must not write, and to whom it must not grant access.
-@Suite(.timeLimit(.minutes(10))) struct CopySafetyTests {
+@Suite(.overSimulation, .timeLimit(.minutes(10))) struct CopySafetyTests {
     private func mode(_ path: String) throws -> UInt32 {
         var status = Glibc.stat()
         try #require(lstat(path, &status) == 0, "\(path): errno \(errno)")

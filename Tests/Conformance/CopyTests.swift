@@ -5,7 +5,7 @@ import Testing
 import UnitSupport
 
 /// Copies of files and trees.
-@Suite(.timeLimit(.minutes(10))) struct CopyTests {
+@Suite(.overSimulation, .timeLimit(.minutes(10))) struct CopyTests {
     private let content = KnownContent(seed: 4711)
 
     private func status(_ path: String) throws -> Glibc.stat {

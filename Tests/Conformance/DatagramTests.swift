@@ -4,7 +4,7 @@ import Glibc
 import Testing
 
 /// Datagrams arrive one by one, unchanged and with their sender.
-@Suite(.timeLimit(.minutes(10))) struct DatagramTests {
+@Suite(.overSimulation, .timeLimit(.minutes(10))) struct DatagramTests {
     private func withSockets<R>(
         _ family: SocketFamily, _ runtime: IORuntime, _ body: (DatagramSocket, DatagramSocket) async throws -> R
     ) async throws -> R {

@@ -5,7 +5,7 @@ import Glibc
 import Testing
 
 /// Any operation may have a deadline, which cancels it when it passes.
-@Suite(.timeLimit(.minutes(10))) struct DeadlineTests {
+@Suite(.overSimulation, .timeLimit(.minutes(10))) struct DeadlineTests {
     @Test(arguments: ways, StreamKind.allCases)
     func aReadThatGetsNothingEndsAtItsDeadline(_ way: Way, _ kind: StreamKind) async throws {
         try await way.run { performer in

@@ -5,7 +5,7 @@ import Testing
 import UnitSupport
 
 /// Copies while descriptors run out again and again.
-@Suite(.timeLimit(.minutes(10))) struct DescriptorScarcityTests {
+@Suite(.overSimulation, .timeLimit(.minutes(10))) struct DescriptorScarcityTests {
     /// Each shortage is short. All of them together last longer than a single one may.
     private static let shortageCount = 60
 

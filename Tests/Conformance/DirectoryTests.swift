@@ -4,7 +4,7 @@ import Testing
 import UnitSupport
 
 /// The entries of directories.
-@Suite(.timeLimit(.minutes(10))) struct DirectoryTests {
+@Suite(.overSimulation, .timeLimit(.minutes(10))) struct DirectoryTests {
     private func collect(_ entries: Entries) async throws -> [DirectoryEntry] {
         var all: [DirectoryEntry] = []
         for try await entry in entries { all.append(entry) }

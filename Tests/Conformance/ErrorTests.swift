@@ -5,7 +5,7 @@ import Glibc
 import Testing
 
 /// Every engine reports the kernel's errno.
-@Suite(.timeLimit(.minutes(10))) struct ErrorTests {
+@Suite(.overSimulation, .timeLimit(.minutes(10))) struct ErrorTests {
     /// A number that is not open in this process.
     private let closed: Int32 = 1_000_000
 

@@ -5,7 +5,7 @@ import Glibc
 import Testing
 
 /// A loop as a task executor: its tasks run on its thread, interleaved with completions.
-@Suite(.timeLimit(.minutes(10))) struct ExecutorTests {
+@Suite(.overSimulation, .timeLimit(.minutes(10))) struct ExecutorTests {
     @Test(arguments: engines)
     func aTaskThatPrefersALoopRunsOnItsThreadBeforeAndAfterIO(_ engine: EngineKind) async throws {
         try await withScratch { scratch in

@@ -6,7 +6,7 @@ import UnitSupport
 
 /// FIFOs are opened as by open(2): a reader waits for a writer, and a writer for a reader. A cancel or a deadline ends
 /// the wait, and the caller no longer counts as a waiting end.
-@Suite(.timeLimit(.minutes(10))) struct FIFOTests {
+@Suite(.overSimulation, .timeLimit(.minutes(10))) struct FIFOTests {
     @Test(arguments: engines, [File.Access.read, .write])
     func anOpenWaitsForTheOtherEnd(_ engine: EngineKind, _ access: File.Access) async throws {
         try await withFIFO(engine) { fifo, runtime in

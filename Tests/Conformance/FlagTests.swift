@@ -6,7 +6,7 @@ import Testing
 import UnitSupport
 
 /// Flags of a single transfer take effect, or are refused with the same error on every engine.
-@Suite(.timeLimit(.minutes(10))) struct FlagTests {
+@Suite(.overSimulation, .timeLimit(.minutes(10))) struct FlagTests {
     /// Flags for writes, of which the kernel may not know all.
     static let writeFlags: [(name: String, flags: TransferFlags)] = [
         ("DSYNC", .dataSync), ("SYNC", .sync), ("APPEND", .append), ("NOWAIT", .noWait), ("DONTCACHE", .dontCache),

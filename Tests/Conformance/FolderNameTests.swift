@@ -5,7 +5,7 @@ import Testing
 import UnitSupport
 
 /// Paths relative to an open folder.
-@Suite(.timeLimit(.minutes(10))) struct FolderNameTests {
+@Suite(.overSimulation, .timeLimit(.minutes(10))) struct FolderNameTests {
     @Test(arguments: engines)
     func namesAreGivenAndTakenAwayBelowAFolder(_ engine: EngineKind) async throws {
         try await inFolder(engine) { scratch, folder in

@@ -5,7 +5,7 @@ import Glibc
 import Testing
 
 /// Polls of descriptors that are themselves for waiting: epoll, signalfd, timerfd and inotify.
-@Suite(.timeLimit(.minutes(10))) struct ForeignDescriptorTests {
+@Suite(.overSimulation, .timeLimit(.minutes(10))) struct ForeignDescriptorTests {
     @Test(arguments: engines, ForeignKind.allCases)
     func aPollEndsWhenItBecomesReadable(_ engine: EngineKind, _ kind: ForeignKind) async throws {
         try await withQueue(engine) { queue in

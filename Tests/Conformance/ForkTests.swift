@@ -7,7 +7,7 @@ import UnitSupport
 
 /// After fork(2) without exec a child has neither its parent's rings nor its threads. The library reports that, and the
 /// child may create its own. Each case forks in a separate process, whose other threads do not matter.
-@Suite(.timeLimit(.minutes(10))) struct ForkTests {
+@Suite(.overSimulation, .timeLimit(.minutes(10))) struct ForkTests {
     static let names = engines.map(\.description)
 
     @Test(arguments: names)

@@ -5,7 +5,7 @@ import Glibc
 import Testing
 
 /// Waits for a word in memory.
-@Suite(.timeLimit(.minutes(10))) struct FutexTests {
+@Suite(.overSimulation, .timeLimit(.minutes(10))) struct FutexTests {
     @Test(arguments: engines, [true, false])
     func aWakeCompletesOneWait(_ engine: EngineKind, _ isPrivate: Bool) async throws {
         let word = Word(7)

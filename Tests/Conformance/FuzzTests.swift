@@ -4,7 +4,7 @@ import Testing
 import UnitSupport
 
 /// Some seconds of random programs per engine; `Scripts/fuzz-api` runs them for longer. AIO_TEST_SEED repeats a run.
-@Suite(.serialized, .timeLimit(.minutes(600))) struct FuzzTests {
+@Suite(.overSimulation, .serialized, .timeLimit(.minutes(600))) struct FuzzTests {
     @Test(arguments: engines.map(\.description))
     func randomProgramsKeepTheirDataAndLeaveNothing(_ name: String) async {
         // The seed is made in the parent, since the child's output appears only after its end.

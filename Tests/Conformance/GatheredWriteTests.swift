@@ -4,7 +4,7 @@ import Testing
 import UnitSupport
 
 /// Several pieces of memory in one write.
-@Suite(.timeLimit(.minutes(10))) struct GatheredWriteTests {
+@Suite(.overSimulation, .timeLimit(.minutes(10))) struct GatheredWriteTests {
     private func withNewFile(_ engine: EngineKind, _ body: (Scratch, File) async throws -> Void) async throws {
         try await withScratch { scratch in
             let path = Path(try scratch.file("file"))

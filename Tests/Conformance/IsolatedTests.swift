@@ -6,7 +6,7 @@ import Testing
 import UnitSupport
 
 /// Each case that changes a whole process (its limits, its environment, its filters) runs in a separate process.
-@Suite(.timeLimit(.minutes(10))) struct IsolatedTests {
+@Suite(.overSimulation, .timeLimit(.minutes(10))) struct IsolatedTests {
     /// Engines by name, since values that an exit test captures must be encodable.
     static let names = engines.map(\.description)
 

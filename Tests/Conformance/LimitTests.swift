@@ -5,7 +5,7 @@ import Glibc
 import Testing
 
 /// At the limit a caller waits its turn, or gets an error if it chose not to wait. Nothing is dropped.
-@Suite(.timeLimit(.minutes(10))) struct LimitTests {
+@Suite(.overSimulation, .timeLimit(.minutes(10))) struct LimitTests {
     @Test(arguments: engines, [1, 3, 32])
     func moreOperationsThanTheQueueDepthWaitTheirTurn(_ engine: EngineKind, _ depth: Int) async throws {
         try await withScratch { scratch in

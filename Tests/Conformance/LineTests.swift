@@ -3,7 +3,7 @@ import Glibc
 import Testing
 
 /// Lines of files and streams.
-@Suite(.timeLimit(.minutes(10))) struct LineTests {
+@Suite(.overSimulation, .timeLimit(.minutes(10))) struct LineTests {
     @Test(arguments: engines)
     func linesOfAFileComeInOrderWithoutTheirEnds(_ engine: EngineKind) async throws {
         let expected = (0..<5000).map { String(repeating: "é", count: $0 % 40) + "\($0)" }

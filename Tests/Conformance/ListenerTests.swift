@@ -5,7 +5,7 @@ import Testing
 import UnitSupport
 
 /// Listeners: addresses, accepting, and failures of accept.
-@Suite(.timeLimit(.minutes(10))) struct ListenerTests {
+@Suite(.overSimulation, .timeLimit(.minutes(10))) struct ListenerTests {
     @Test(arguments: engines)
     func theKernelChoosesThePort(_ engine: EngineKind) async throws {
         try await withRuntime(engine) { runtime in

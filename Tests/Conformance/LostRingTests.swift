@@ -7,7 +7,7 @@ import UnitSupport
 
 /// A seccomp filter installed after the first use, as daemons do. What io_uring, or a newer system call, did continues
 /// without it. Each case is an exit test.
-@Suite(.timeLimit(.minutes(10))) struct LostRingTests {
+@Suite(.overSimulation, .timeLimit(.minutes(10))) struct LostRingTests {
     static let names = engines.map(\.description)
     static let hasRings = engines.contains(.ioUring)
 

@@ -6,7 +6,7 @@ import Testing
 import UnitSupport
 
 /// Files of tmpfs, which does not support RWF_NOWAIT and does not need it, since their pages are always in memory.
-@Suite(.timeLimit(.minutes(10))) struct MemoryFileTests {
+@Suite(.overSimulation, .timeLimit(.minutes(10))) struct MemoryFileTests {
     @Test(arguments: engines)
     func aQueueReadsThemWhenTheyAreSubmitted(_ engine: EngineKind) async throws {
         try await withMemoryFile { file, content in

@@ -5,7 +5,7 @@ import Testing
 import UnitSupport
 
 /// Metadata of files: reading and setting.
-@Suite(.timeLimit(.minutes(10))) struct MetadataTests {
+@Suite(.overSimulation, .timeLimit(.minutes(10))) struct MetadataTests {
     @Test(arguments: engines)
     func statusTellsWhatStatDoes(_ engine: EngineKind) async throws {
         try await withScratch { scratch in

@@ -5,7 +5,7 @@ import Testing
 import UnitSupport
 
 /// Mounts inside a tree, and older kernels without some system calls.
-@Suite(.timeLimit(.minutes(10))) struct MountTests {
+@Suite(.overSimulation, .timeLimit(.minutes(10))) struct MountTests {
     /// Neither a mount of another file system nor a bind mount, which looks like a part of the tree.
     @Test(arguments: engines.map(\.description), ["tmpfs", "bind"])
     func whatIsMountedInATreeIsNotRemovedWithIt(_ name: String, _ kind: String) async throws {

@@ -5,7 +5,7 @@ import Testing
 import UnitSupport
 
 /// Faults that were found in the source of NIO's file system, and that this library must not have.
-@Suite(.timeLimit(.minutes(10))) struct NIOFileSystemBugTests {
+@Suite(.overSimulation, .timeLimit(.minutes(10))) struct NIOFileSystemBugTests {
     private let content = KnownContent(seed: 5)
 
     // MARK: A short read is not the end of the file

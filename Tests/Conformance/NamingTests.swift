@@ -6,7 +6,7 @@ import Testing
 import UnitSupport
 
 /// Operations that create and remove names, as plain values and through `FileSystem`.
-@Suite(.timeLimit(.minutes(10))) struct NamingTests {
+@Suite(.overSimulation, .timeLimit(.minutes(10))) struct NamingTests {
     /// A path in the form that an operation points at.
     private final class CPath {
         let pointer: UnsafeMutablePointer<CChar>
@@ -226,6 +226,30 @@ import UnitSupport
                     #expect(try permissions(scratch.path("a")) == 0o300)
                     #expect(try permissions(scratch.path("a/d")) == 0o750)
                     #expect(try permissions(scratch.path("a/d/e")) == 0o550)
+                }
+                if getuid() == 0 { try #require(seteuid(0) == 0) }
+            }
+        }
+    }
+
+    /// The umask is the process's.
+    @Test(arguments: engines.map(\.description))
+    func theOwnerMayUseATemporaryDirectoryWhateverTheUmask(_ name: String) async {
+        await #expect(processExitsWith: .success) { [name = name as String] in
+            try await withTreeScratch { scratch in
+                try #require(chmod(scratch.folder, 0o777) == 0)
+                try await withRuntime(try #require(EngineKind(name))) { runtime in
+                    if geteuid() == 0 { try becomeNobody() }
+                    for mask in [0o777, 0o700, 0o277, 0o022] as [mode_t] {
+                        umask(mask)
+                        let path = try await withTemporaryDirectory(in: Path(scratch.folder), runtime: runtime) {
+                            path in
+                            #expect(try permissions("\(path)") == 0o700)
+                            try await Paths.writeFile(path / "file", [1], runtime: runtime)
+                            return path
+                        }
+                        await expectError(.notFound) { try await Paths.status(of: path, runtime: runtime) }
+                    }
                 }
                 if getuid() == 0 { try #require(seteuid(0) == 0) }
             }

@@ -5,7 +5,7 @@ import Glibc
 import Testing
 
 /// Every operation, as a plain value, does what its system call does.
-@Suite(.timeLimit(.minutes(10))) struct OperationTests {
+@Suite(.overSimulation, .timeLimit(.minutes(10))) struct OperationTests {
     private let content = KnownContent(seed: 1)
 
     @Test(arguments: ways)

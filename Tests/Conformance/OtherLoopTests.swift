@@ -8,7 +8,7 @@ import Testing
 import UnitSupport
 
 /// A queue in another event loop: libdispatch's and GLib's.
-@Suite(.timeLimit(.minutes(10))) struct OtherLoopTests {
+@Suite(.overSimulation, .timeLimit(.minutes(10))) struct OtherLoopTests {
     @Test(arguments: engines)
     func aQueueIsServedByADispatchSource(_ engine: EngineKind) async throws {
         try await withServed(engine) { served in

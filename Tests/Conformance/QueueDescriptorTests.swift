@@ -5,7 +5,7 @@ import Glibc
 import Testing
 
 /// `IOQueue.pollableDescriptor`: readable, for poll(2) and in a foreign epoll(7), while there are completions to drain.
-@Suite(.timeLimit(.minutes(10))) struct QueueDescriptorTests {
+@Suite(.overSimulation, .timeLimit(.minutes(10))) struct QueueDescriptorTests {
     /// How a program may wait for the queue.
     enum Wait: String, CaseIterable, Sendable, CustomTestStringConvertible {
         case poll, epoll

@@ -5,7 +5,7 @@ import Glibc
 import Testing
 
 /// `IOQueue`: prepare, submit, wait, drain.
-@Suite(.timeLimit(.minutes(10))) struct QueueTests {
+@Suite(.overSimulation, .timeLimit(.minutes(10))) struct QueueTests {
     @Test(arguments: engines)
     func waitCountsWhatWasReadyBefore(_ engine: EngineKind) async throws {
         try await withQueue(engine) { queue in

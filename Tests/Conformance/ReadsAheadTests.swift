@@ -3,7 +3,7 @@ import Glibc
 import Testing
 
 /// `Configuration.readsAhead` on every engine: the same bytes, the same errors.
-@Suite(.timeLimit(.minutes(10))) struct ReadsAheadTests {
+@Suite(.overSimulation, .timeLimit(.minutes(10))) struct ReadsAheadTests {
     private static let page = 1 << 16
 
     /// A file that is not in the page cache.

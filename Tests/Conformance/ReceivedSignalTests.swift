@@ -5,7 +5,7 @@ import Testing
 import UnitSupport
 
 /// Signals as a sequence. Each case is an exit test, so that no signal belongs to another test.
-@Suite(.timeLimit(.minutes(10))) struct ReceivedSignalTests {
+@Suite(.overSimulation, .timeLimit(.minutes(10))) struct ReceivedSignalTests {
     private static let names = engines.map(\.description)
 
     @Test(arguments: names)

@@ -5,7 +5,7 @@ import Glibc
 import Testing
 
 /// Registered files and buffers of a queue.
-@Suite(.timeLimit(.minutes(10))) struct RegistrationTests {
+@Suite(.overSimulation, .timeLimit(.minutes(10))) struct RegistrationTests {
     private let content = KnownContent(seed: 21)
 
     @Test(arguments: engines)

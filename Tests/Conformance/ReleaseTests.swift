@@ -5,7 +5,7 @@ import Testing
 import UnitSupport
 
 /// Releases are executed in spite of a cancel, a deadline, or a shutdown.
-@Suite(.timeLimit(.minutes(10))) struct ReleaseTests {
+@Suite(.overSimulation, .timeLimit(.minutes(10))) struct ReleaseTests {
     enum End: String, Sendable, CaseIterable { case requestCancelAll, shutdown }
 
     @Test(arguments: engines, End.allCases)
@@ -78,7 +78,7 @@ import UnitSupport
             let pipes = try (0..<16).map { _ in try Ends(.pipe, false) }
             do {
                 let group = try OperationGroup(limit: 16, runtime: runtime)
-                for pipe in pipes { try group.submit(.close(pipe.writing), deadline: .now) }
+                for pipe in pipes { try group.start(.close(pipe.writing), deadline: .now) }
                 #expect(group.requestCancelAll() == 0)
             }
             try await eventually { pipes.allSatisfy { isAtEnd($0.reading) } }

@@ -5,7 +5,7 @@ import Testing
 import UnitSupport
 
 /// Removal of trees.
-@Suite(.timeLimit(.minutes(10))) struct RemovalTests {
+@Suite(.overSimulation, .timeLimit(.minutes(10))) struct RemovalTests {
     @Test(arguments: engines)
     func aTreeIsRemovedAndWhatItsLinksLeadToIsNot(_ engine: EngineKind) async throws {
         try await withScratch { scratch in

@@ -5,7 +5,7 @@ import Glibc
 import Testing
 
 /// Operations with several completions: all but the last carry `more`, none is lost, and they do not pile up.
-@Suite(.timeLimit(.minutes(10))) struct RepeatingTests {
+@Suite(.overSimulation, .timeLimit(.minutes(10))) struct RepeatingTests {
     /// Drains completions with their flags.
     private func drain(_ queue: IOQueue) -> [Completion] {
         var drained: [Completion] = []

@@ -5,7 +5,7 @@ import Testing
 import UnitSupport
 
 /// A failure at each step of a replacement leaves the old content, no temporary file, and no descriptor.
-@Suite(.timeLimit(.minutes(10))) struct ReplaceFaultTests {
+@Suite(.overSimulation, .timeLimit(.minutes(10))) struct ReplaceFaultTests {
     /// The folder takes no new names, so the temporary file cannot be created.
     @Test(arguments: engines)
     func whereNothingCanBeMadeNothingChanges(_ engine: EngineKind) async throws {

@@ -5,7 +5,7 @@ import Testing
 import UnitSupport
 
 /// What a killed process leaves of a file that it was replacing.
-@Suite(.timeLimit(.minutes(10))) struct ReplaceKillTests {
+@Suite(.overSimulation, .timeLimit(.minutes(10))) struct ReplaceKillTests {
     private static let forms = ["once", "stream"]
 
     /// Many kills at random moments, in a folder with the leftovers of earlier ones.

@@ -4,7 +4,7 @@ import Testing
 import UnitSupport
 
 /// A replacement whose sync fails, on a device that cannot store the data.
-@Suite(.timeLimit(.minutes(10)), .serialized) struct ReplaceSyncFaultTests {
+@Suite(.overSimulation, .timeLimit(.minutes(10)), .serialized) struct ReplaceSyncFaultTests {
     @Test(arguments: engines, [Durability.full, .data])
     func whatCannotBeSyncedDoesNotTakeTheName(_ engine: EngineKind, _ durability: Durability) async throws {
         try await withFailingFileSystem { scratch in

@@ -5,7 +5,7 @@ import Testing
 import UnitSupport
 
 /// Atomic replacement of whole files.
-@Suite(.timeLimit(.minutes(10))) struct ReplaceTests {
+@Suite(.overSimulation, .timeLimit(.minutes(10))) struct ReplaceTests {
     private let content = KnownContent(seed: 31)
 
     @Test(arguments: engines, [Durability.full, .data, .none])

@@ -4,7 +4,7 @@ import Glibc
 import Testing
 
 /// Files sent over connections, the process' own pipes, and its standard streams.
-@Suite(.timeLimit(.minutes(10))) struct SendFileTests {
+@Suite(.overSimulation, .timeLimit(.minutes(10))) struct SendFileTests {
     @Test(arguments: engines, SocketFamily.available)
     func aLargeFileArrivesAsItIs(_ engine: EngineKind, _ family: SocketFamily) async throws {
         let content = KnownContent(seed: 77)

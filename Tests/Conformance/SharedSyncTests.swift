@@ -6,7 +6,7 @@ import UnitSupport
 
 /// Waiting syncs of a file share the next one. The device counts what really happens: each fsync of a block device is
 /// one flush.
-@Suite(.timeLimit(.minutes(10))) struct SharedSyncTests {
+@Suite(.overSimulation, .timeLimit(.minutes(10))) struct SharedSyncTests {
     @Test(arguments: engines)
     func allWhoWaitForARunningSyncShareOneMoreFlush(_ engine: EngineKind) async throws {
         try await withDevice(engine) { device in

@@ -5,7 +5,7 @@ import Glibc
 import Testing
 
 /// Shutdown of a runtime: nothing in flight is lost, nothing new begins.
-@Suite(.timeLimit(.minutes(10))) struct ShutdownTests {
+@Suite(.overSimulation, .timeLimit(.minutes(10))) struct ShutdownTests {
     @Test(arguments: engines)
     func drainingLetsEverythingInFlightFinish(_ engine: EngineKind) async throws {
         try await Ends.with { ends in

@@ -5,7 +5,7 @@ import Testing
 import UnitSupport
 
 /// Signal handlers interrupt system calls: a wait continues, and nothing is lost.
-@Suite(.timeLimit(.minutes(10))) struct SignalTests {
+@Suite(.overSimulation, .timeLimit(.minutes(10))) struct SignalTests {
     @Test(arguments: engines.map(\.description))
     func aWaitOutlastsSignals(_ name: String) async {
         await #expect(processExitsWith: .success) { [name = name as String] in

@@ -4,7 +4,7 @@ import Glibc
 import Testing
 
 /// The names of Unix-domain listeners in the file system.
-@Suite(.timeLimit(.minutes(10))) struct SocketFileTests {
+@Suite(.overSimulation, .timeLimit(.minutes(10))) struct SocketFileTests {
     @Test(arguments: engines)
     func aListenerTakesItsNameAway(_ engine: EngineKind) async throws {
         try await withScratch { scratch in

@@ -5,7 +5,7 @@ import Glibc
 import Testing
 
 /// Operations on sockets return what the system calls return, and waiting ones do not delay others.
-@Suite(.timeLimit(.minutes(10))) struct SocketOperationTests {
+@Suite(.overSimulation, .timeLimit(.minutes(10))) struct SocketOperationTests {
     @Test(arguments: ways, SocketFamily.available)
     func aSocketIsMadeNamedAndListenedOn(_ way: Way, _ family: SocketFamily) async throws {
         try await way.run { performer in

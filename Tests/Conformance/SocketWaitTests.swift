@@ -5,7 +5,7 @@ import Glibc
 import Testing
 
 /// Waits on sockets: in both directions, many at a time, with cancels and deadlines.
-@Suite(.timeLimit(.minutes(10))) struct SocketWaitTests {
+@Suite(.overSimulation, .timeLimit(.minutes(10))) struct SocketWaitTests {
     /// Operations that wait indefinitely.
     enum Wait: String, Sendable, CaseIterable {
         case accept, connect, receive, receiveMessage, send

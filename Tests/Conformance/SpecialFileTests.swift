@@ -5,7 +5,7 @@ import Glibc
 import Testing
 
 /// Files that are neither on a device nor streams.
-@Suite(.timeLimit(.minutes(10))) struct SpecialFileTests {
+@Suite(.overSimulation, .timeLimit(.minutes(10))) struct SpecialFileTests {
     @Test(arguments: ways)
     func eventDescriptorsAreWrittenAndRead(_ way: Way) async throws {
         let event = try eventDescriptor(CK_EFD_CLOEXEC)

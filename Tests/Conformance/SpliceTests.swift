@@ -5,7 +5,7 @@ import Glibc
 import Testing
 
 /// splice(2) and tee(2) through pipes, waiting without a worker.
-@Suite(.timeLimit(.minutes(10))) struct SpliceTests {
+@Suite(.overSimulation, .timeLimit(.minutes(10))) struct SpliceTests {
     @Test(arguments: ways, [false, true])
     func aFileGoesThroughAPipeIntoAnother(_ way: Way, _ atOffsets: Bool) async throws {
         let content = KnownContent(seed: 4)

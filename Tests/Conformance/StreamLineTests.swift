@@ -3,7 +3,7 @@ import Glibc
 import Testing
 
 /// Lines and pieces from connections and pipes, which arrive in arbitrary parts.
-@Suite(.timeLimit(.minutes(10))) struct StreamLineTests {
+@Suite(.overSimulation, .timeLimit(.minutes(10))) struct StreamLineTests {
     @Test(arguments: engines, SocketFamily.available)
     func aLineIsToldWhenItsEndHasCome(_ engine: EngineKind, _ family: SocketFamily) async throws {
         try await withRuntime(engine) { runtime in

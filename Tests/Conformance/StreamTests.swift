@@ -5,7 +5,7 @@ import Glibc
 import Testing
 
 /// Pipes, sockets, FIFOs and terminals may wait for ever, and must not delay anything else.
-@Suite(.timeLimit(.minutes(10))) struct StreamTests {
+@Suite(.overSimulation, .timeLimit(.minutes(10))) struct StreamTests {
     @Test(arguments: ways, StreamKind.allCases)
     func aReadGetsWhatIsThere(_ way: Way, _ kind: StreamKind) async throws {
         try await way.run { performer in

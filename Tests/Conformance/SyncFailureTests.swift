@@ -6,7 +6,7 @@ import Testing
 import UnitSupport
 
 /// A device that cannot store the data: a loop device over a file on a small tmpfs. Its writeback really fails.
-@Suite(.timeLimit(.minutes(10)), .serialized) struct SyncFailureTests {
+@Suite(.overSimulation, .timeLimit(.minutes(10)), .serialized) struct SyncFailureTests {
     @Test(arguments: engines)
     func aFailedSyncIsRememberedByItsFile(_ engine: EngineKind) async throws {
         try await withFailingDevice { device in

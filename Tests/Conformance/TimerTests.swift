@@ -2,7 +2,7 @@ import AIO
 import Testing
 
 /// Sleeps, and ticks that do not accumulate.
-@Suite(.timeLimit(.minutes(10))) struct TimerTests {
+@Suite(.overSimulation, .timeLimit(.minutes(10))) struct TimerTests {
     @Test(arguments: engines)
     func aSleepLastsAsLongAsItIsTo(_ engine: EngineKind) async throws {
         try await withRuntime(engine) { runtime in

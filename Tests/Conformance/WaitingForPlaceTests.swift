@@ -4,7 +4,7 @@ import Glibc
 import Testing
 
 /// Operations that wait for a slot while others occupy all of them: cancels and closes reach these, too.
-@Suite(.timeLimit(.minutes(10))) struct WaitingForPlaceTests {
+@Suite(.overSimulation, .timeLimit(.minutes(10))) struct WaitingForPlaceTests {
     @Test(arguments: engines, [false, true])
     func aCancelOfAllReachesThem(_ engine: EngineKind, _ ofAllDescriptors: Bool) async throws {
         try await withFullRuntime(engine) { runtime, ends, holders in

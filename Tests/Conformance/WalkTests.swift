@@ -5,7 +5,7 @@ import Testing
 import UnitSupport
 
 /// Walks of trees.
-@Suite(.timeLimit(.minutes(10))) struct WalkTests {
+@Suite(.overSimulation, .timeLimit(.minutes(10))) struct WalkTests {
     @Test(arguments: engines, [0, 8])
     func aDirectoryComesBeforeWhatIsInIt(_ engine: EngineKind, _ readahead: Int) async throws {
         try await withTreeScratch { scratch in

@@ -3,7 +3,7 @@ import Glibc
 import Testing
 
 /// Files that are read and written in one call.
-@Suite(.timeLimit(.minutes(10))) struct WholeFileTests {
+@Suite(.overSimulation, .timeLimit(.minutes(10))) struct WholeFileTests {
     private let content = KnownContent(seed: 77)
 
     @Test(arguments: engines, [0, 1, 16383, 16384, 16385, 200_000, 9 << 20])

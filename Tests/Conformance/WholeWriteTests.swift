@@ -5,7 +5,7 @@ import Glibc
 import Testing
 
 /// Writes to streams that complete when all bytes are written (`Transfer.Form.whole`).
-@Suite(.timeLimit(.minutes(10))) struct WholeWriteTests {
+@Suite(.overSimulation, .timeLimit(.minutes(10))) struct WholeWriteTests {
     private static let size = 1 << 20
 
     @Test(arguments: engines, StreamKind.allCases)
@@ -92,7 +92,7 @@ import Testing
 }
 
 /// O_DIRECT is a flag of the open file, which another holder may set while a transfer is in flight.
-@Suite(.timeLimit(.minutes(10))) struct DirectMeanwhileTests {
+@Suite(.overSimulation, .timeLimit(.minutes(10))) struct DirectMeanwhileTests {
     @Test(arguments: ways)
     func aBufferedTransferStaysOne(_ way: Way) async throws {
         let content = KnownContent(seed: 3)

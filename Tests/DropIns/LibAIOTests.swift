@@ -7,8 +7,9 @@ import UnitSupport
     static let programs = [
         "contexts", "submit", "getevents", "operations", "holds", "polls", "queues", "rings", "threads", "forks",
         "streams", "unwinding", "thread_ends",
-        "raw_calls", "data", "flags", "whole_writes", "closes", "scarcity", "tables",
-    ].map { Program($0, .libaio) }
+        "raw_calls", "data", "whole_writes", "closes", "scarcity", "tables",
+        // All flags in all combinations: half a minute for what is the kernel's answer.
+    ].map { Program($0, .libaio) } + (Way.isSecondRun ? [] : [Program("flags", .libaio)])
 
     @Test(arguments: Way.all)
     func theLibraryThatServesIsOurs(_ way: Way) async throws {

@@ -8,9 +8,28 @@ import UnitSupport
 
     @Test(arguments: libraries)
     func theyAreSmall(_ library: Library) async throws {
-        let attributes = try FileManager.default.attributesOfItem(atPath: try await library.path())
+        let path = try await library.path()
+        if try contains(path, Self.debugSection) {
+            try Test.cancel("\(skipped("a debug build is tested, which has debug information"))")
+        }
+        let attributes = try FileManager.default.attributesOfItem(atPath: path)
         let size = try #require(attributes[.size] as? Int)
         #expect(size <= 300_000)
+    }
+
+    /// Otherwise the tests of the debug build would prove nothing, or programs would pay for the checks.
+    @Test(arguments: libraries)
+    func aDebugBuildHasAssertionsAndTheOtherHasNone(_ library: Library) async throws {
+        let path = try await library.path()
+        let message = "the thread does not have the lock"
+        #expect(try contains(path, message) == contains(path, Self.debugSection))
+    }
+
+    /// Which `Scripts/build-dropins debug` leaves in the file.
+    private static let debugSection = ".debug_info"
+
+    private func contains(_ path: String, _ text: String) throws -> Bool {
+        try Data(contentsOf: URL(filePath: path)).range(of: Data(text.utf8)) != nil
     }
 
     @Test(arguments: libraries)

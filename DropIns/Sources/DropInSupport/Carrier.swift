@@ -106,6 +106,7 @@ public final class Carrier<Record: CarriedOperation>: LoopClient, @unchecked Sen
 
     /// Releases what `hold` has held. Called when the operation has completed, before the program learns of it.
     public func release(_ descriptor: Descriptor) {
+        assert(descriptor.isRegistered || !GuestNumbers.isBelow(descriptor.number), "the program's number is closed")
         if descriptor.isRegistered { loop?.holds?.release(descriptor) } else { duplicates.release(descriptor) }
     }
 
@@ -154,6 +155,7 @@ public final class Carrier<Record: CarriedOperation>: LoopClient, @unchecked Sen
 
     private func wait(_ record: RecordPointer) {
         lock.lock()
+        assert(!record.pointee.carriage.isWaiting, "the operation waits for a slot already")
         record.pointee.carriage.next = nil
         record.pointee.carriage.isWaiting = true
         if let last { last.pointee.carriage.next = record } else { first = record }
@@ -168,7 +170,9 @@ public final class Carrier<Record: CarriedOperation>: LoopClient, @unchecked Sen
 
     /// Under the lock.
     private func stageWaiting() {
+        assert(lock.isHeld)
         while let record = first {
+            assert(record.pointee.carriage.isWaiting, "an operation in the list does not wait")
             let next = record.pointee.carriage.next
             // Before staging, since the operation may complete at any time afterwards.
             record.pointee.carriage.isWaiting = false
@@ -178,12 +182,13 @@ public final class Carrier<Record: CarriedOperation>: LoopClient, @unchecked Sen
             }
             first = next
             if next == nil { last = nil }
-            waitingCount.wrappingSubtract(1, ordering: .relaxed)
+            noteWaitingEnd()
         }
     }
 
     /// Under the lock.
     private func withdraw(_ record: RecordPointer) -> Bool {
+        assert(lock.isHeld)
         guard record.pointee.carriage.isWaiting else { return false }
         var before: RecordPointer?
         var current = first
@@ -191,12 +196,19 @@ public final class Carrier<Record: CarriedOperation>: LoopClient, @unchecked Sen
             before = candidate
             current = candidate.pointee.carriage.next
         }
+        assert(current == record, "an operation that waits is not in the list")
         let next = record.pointee.carriage.next
         if let before { before.pointee.carriage.next = next } else { first = next }
         if last == record { last = before }
         record.pointee.carriage.isWaiting = false
-        waitingCount.wrappingSubtract(1, ordering: .relaxed)
+        noteWaitingEnd()
         return true
+    }
+
+    /// Under the lock: counts out an operation that has left the list.
+    private func noteWaitingEnd() {
+        let left = waitingCount.wrappingSubtract(1, ordering: .relaxed).newValue
+        assert(left >= 0 && (left == 0) == (first == nil), "the list has another length than its count")
     }
 
     // MARK: The loop's client

@@ -36,6 +36,7 @@ extension Transfer {
     /// RWF_NOAPPEND needs Linux 6.9. On older kernels an O_APPEND that is set later sends the write to the end of the
     /// file.
     mutating func fix(_ flags: OpenFlags, knowsNoAppend: Bool) {
+        assert(isWrite, "a read does not append")
         if flags.isAppending {
             setAppending(.append)
         } else if knowsNoAppend {

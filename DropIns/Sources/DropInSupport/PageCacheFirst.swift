@@ -9,6 +9,7 @@ extension Transfer {
         let answer = ask(byteCount: byteCount)
         switch answer {
         case .done(let result):
+            assert(result <= byteCount, "more was read than was asked for")
             guess.note(answer, isStream: false)
             return result
         case .wait:

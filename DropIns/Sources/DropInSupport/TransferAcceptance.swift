@@ -48,6 +48,7 @@ public struct TransferAcceptance {
     /// Decides what becomes of a transfer that the page cache did not serve. Operations on the file may have a hold of
     /// it with `carrier`, which this one joins.
     public mutating func decide<Record>(joining carrier: Carrier<Record>?) -> Decision {
+        assert(!isHeld, "the transfer has joined a hold already")
         transfer.form.insert(.cacheMissed)
         identify(joining: carrier)
         switch transfer.descriptor.kind {
@@ -83,6 +84,7 @@ public struct TransferAcceptance {
 
     /// For a file, before it is held: its flags stay in effect as they are now.
     public mutating func fixFlags<Record>(for carrier: @autoclosure () -> Carrier<Record>?) {
+        assert(transfer.descriptor.kind != .stream, "a stream has no flags that stay in effect")
         guard transfer.isWrite else { return }
         transfer.fix(openFlags, knowsNoAppend: carrier()?.knowsNoAppend ?? false)
     }

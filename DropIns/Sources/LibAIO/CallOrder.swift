@@ -75,6 +75,7 @@ struct CallOrder: ~Copyable {
         lock.lock()
         defer { lock.unlock() }
         guard let lane = find(name) ?? make(name) else { return .noMemory }
+        assert(!record.pointee.order.isInLane, "the operation is in a lane already")
         let isWaiting = lane.pointee.first != nil
         record.pointee.order = Place(lane: lane, previous: lane.pointee.last, next: nil, isWaiting: isWaiting)
         if let last = lane.pointee.last { last.pointee.order.next = record } else { lane.pointee.first = record }
@@ -87,6 +88,8 @@ struct CallOrder: ~Copyable {
     borrowing func settle(_ record: RecordPointer) -> Bool {
         lock.lock()
         defer { lock.unlock() }
+        let place = record.pointee.order
+        assert(place.isInLane && !place.isSettled, "the operation is in no lane, or settled already")
         record.pointee.order.isSettled = true
         return !record.pointee.order.isWaiting
     }
@@ -100,6 +103,7 @@ struct CallOrder: ~Copyable {
         remove(record, lane)
         // The one before it still runs.
         guard !isWaiting, let next = lane.pointee.first else { return nil }
+        assert(next.pointee.order.isWaiting, "two operations of a lane run at once")
         next.pointee.order.isWaiting = false
         return next.pointee.order.isSettled ? next : nil
     }
@@ -115,7 +119,10 @@ struct CallOrder: ~Copyable {
 
     /// Under the lock.
     private borrowing func remove(_ record: RecordPointer, _ lane: LanePointer) {
+        assert(lock.isHeld)
         let place = record.pointee.order
+        assert((place.previous == nil) == (lane.pointee.first == record), "the links lead out of the lane")
+        assert((place.next == nil) == (lane.pointee.last == record), "the links lead out of the lane")
         record.pointee.order = Place()
         if let next = place.next {
             next.pointee.order.previous = place.previous
@@ -131,6 +138,7 @@ struct CallOrder: ~Copyable {
     }
 
     private borrowing func find(_ name: Name) -> LanePointer? {
+        assert(lock.isHeld)
         var lane = buckets[Self.bucket(name)]
         while let candidate = lane, candidate.pointee.name != name { lane = candidate.pointee.next }
         return lane
@@ -145,6 +153,7 @@ struct CallOrder: ~Copyable {
             guard let memory = malloc(MemoryLayout<Lane>.stride) else { return nil }
             lane = memory.bindMemory(to: Lane.self, capacity: 1)
         }
+        assert(find(name) == nil, "the lane exists already")
         let bucket = Self.bucket(name)
         lane.initialize(to: Lane(name: name, first: nil, last: nil, next: buckets[bucket]))
         buckets[bucket] = lane
@@ -153,6 +162,7 @@ struct CallOrder: ~Copyable {
     }
 
     private borrowing func drop(_ lane: LanePointer) {
+        assert(find(lane.pointee.name) == lane, "the lane is in no bucket, or twice in one")
         let bucket = Self.bucket(lane.pointee.name)
         if buckets[bucket] == lane {
             buckets[bucket] = lane.pointee.next

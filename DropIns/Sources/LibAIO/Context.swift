@@ -128,6 +128,7 @@ extension Context {
         defer { state.pointee.lock.unlock() }
         guard isAlive, let ring = state.pointee.ring else { return .ended }
         // One slot of a ring stays unused, since a full ring would look like an empty one.
+        assert(state.pointee.transferCount <= state.pointee.inFlightCount, "there are more transfers than operations")
         let taken = state.pointee.inFlightCount + state.pointee.outstandingCount + ring.count
         guard taken < Int(ring.capacity) - 1 else { return .full }
         guard let record = state.pointee.records.acquire(self) else { return .noMemory }
@@ -148,14 +149,18 @@ extension Context {
 
     /// Under the lock.
     func release(_ record: UnsafeMutablePointer<Record>) {
+        assert(state.pointee.lock.isHeld)
+        assert(state.pointee.inFlightCount > 0, "more operations end than were accepted")
         if record.pointee.isQuick {
             record.pointee.isQuick = false
             state.pointee.writes.end(write: record)
             // Release: a thread that sees the count at zero sees the events.
-            writeCount.pointee.wrappingSubtract(1, ordering: .releasing)
+            let left = writeCount.pointee.wrappingSubtract(1, ordering: .releasing).newValue
+            assert(left < .max, "more writes end than have begun")
         }
         if record.pointee.isTransfer {
             record.pointee.isTransfer = false
+            assert(state.pointee.transferCount > 0, "more transfers end than have begun")
             state.pointee.transferCount -= 1
         }
         state.pointee.records.release(record)
@@ -180,13 +185,14 @@ extension Context {
         // Release: accesses under the reference happen before the context is reused. Sequentially consistent with the
         // address: either the destroyer sees the new count, or this thread sees that it waits.
         let left = references.pointee.wrappingSubtract(count, ordering: .sequentiallyConsistent).newValue
+        assert(left <= .max - count, "more references are released than there are")
         if left == 1, address.pointee.load(ordering: .sequentiallyConsistent) == 0 {
             Kernel.futexWake(references, .max)
         }
     }
 }
 
-// MARK: Ending
+// MARK: Carrying and cancelling
 
 extension Context {
     /// Hands over an operation on a stream, or a poll, which may be cancelled. One that waits in a lane is handed over
@@ -199,9 +205,9 @@ extension Context {
         state.pointee.lock.lock()
         defer { state.pointee.lock.unlock() }
         guard isAlive else { return false }
-        record.pointee.isCancellable = true
+        record.pointee.change(to: .waitingForTurn)
         if isItsTurn(record, entered) {
-            record.pointee.isCarried = true
+            record.pointee.change(to: .cancellable)
             loop.carry(record)
         }
         return true
@@ -213,6 +219,7 @@ extension Context {
     func begin(transfer record: UnsafeMutablePointer<Record>) {
         let isQuick = record.pointee.operation.isBufferedWrite
         state.pointee.lock.lock()
+        assert(record.pointee.state == .accepted && !record.pointee.isTransfer, "the transfer has begun already")
         record.pointee.isTransfer = true
         state.pointee.transferCount += 1
         if isQuick {
@@ -257,7 +264,7 @@ extension Context {
         let (isCancellable, isCancelled) = (record.pointee.isCancellable, record.pointee.isCancelRequested)
         if isCancellable {
             // Under the lock, as in `carryCancellable`.
-            record.pointee.isCarried = true
+            record.pointee.change(to: .cancellable)
             loop.carry(record)
         }
         state.pointee.lock.unlock()
@@ -291,97 +298,18 @@ extension Context {
         var isWithdrawn = false
         if let found {
             // Only once: a second cancellation finds nothing.
-            found.pointee.isCancellable = false
-            found.pointee.isCancelRequested = true
-            isWithdrawn =
-                found.pointee.isCarried ? loop.requestCancel(found) : library.pointee.order.withdraw(found)
+            let isCarried = found.pointee.state == .cancellable
+            found.pointee.change(to: isCarried ? .cancelRequested : .cancelledBefore)
+            isWithdrawn = isCarried ? loop.requestCancel(found) : library.pointee.order.withdraw(found)
         }
         state.pointee.lock.unlock()
         if let found, isWithdrawn { complete(found, -Int(ECANCELED), .engine) }
         return found != nil
     }
 
-    /// io_destroy(2): refuses new calls, cancels operations that wait, lets the others finish, and waits for all of
-    /// them.
-    ///
-    /// The caller is inside the context. False if another thread is destroying it already.
-    func destroy(_ library: UnsafeMutablePointer<Library>) -> Bool {
-        let known = address.pointee.load(ordering: .sequentiallyConsistent)
-        // If the program has moved the ring, the old address is no longer valid, and may belong to other memory.
-        guard known != 0, isRing(at: known) else { return false }
-        // Under the lock, so that the context does not switch to the loop meanwhile.
-        state.pointee.lock.lock()
-        let isFirst = address.pointee.compareExchange(
-            expected: known, desired: 0, ordering: .sequentiallyConsistent
-        ).exchanged
-        let wasNative = isNative
-        state.pointee.lock.unlock()
-        guard isFirst else { return false }
-        if wasNative {
-            // Waits for the operations in flight, and wakes the threads that wait for events.
-            Kernel.linuxAIODestroy(known)
-        } else {
-            if let loop = library.pointee.runningLoop() {
-                // Accepted writes are carried out: with the kernel's own Linux AIO, io_submit would have done them.
-                while requestCancel(library, loop, where: { !$0.pointee.operation.isWrite }) {}
-                stopTicking(loop)
-            }
-        }
-        leave(1)
-        // Signals are blocked so that no handler leaves by siglongjmp(3). The kernel's wait is not interruptible
-        // either.
-        Kernel.withSignalsBlocked {
-            while true {
-                let count = references.pointee.load(ordering: .sequentiallyConsistent)
-                if count == 1 { break }
-                _ = Kernel.futexWait(references, while: count, until: .never)
-            }
-        }
-        if !wasNative {
-            keepLastEvents()
-            endRing(programAddress: known)
-        }
-        // From here on a thread that wakes up finds that its context has ended.
-        state.pointee.lives.pointee.wrappingAdd(1, ordering: .sequentiallyConsistent)
-        if !wasNative { dismissWaiters() }
-        library.pointee.table.recycle(self)
-        return true
-    }
-
-    /// Keeps the untaken events for threads that sleep, including those in the kernel, which look once more.
-    private func keepLastEvents() {
-        state.pointee.lock.lock()
-        defer { state.pointee.lock.unlock() }
-        if let ring = state.pointee.ring { state.pointee.lastEvents.keep(ring, life) }
-    }
-
-    /// Unmaps the ring. No thread is inside the context.
-    private func endRing(programAddress: UInt) {
-        let kernelAddress = state.pointee.kernelAddress
-        let ring = state.pointee.ring
-        state.pointee.ring = nil
-        if kernelAddress == programAddress {
-            // The kernel unmaps the memory at its ring's address, which is the program's mapping of the library's ring.
-            Kernel.linuxAIODestroy(kernelAddress)
-            ring?.unmap()
-        } else {
-            // The program has moved the ring. The kernel's context can no longer be found, and ends with the process.
-            ring?.unmap(programAddress: programAddress)
-        }
-    }
-
-    private func dismissWaiters() {
-        state.pointee.lock.lock()
-        let waiters = state.pointee.waiters
-        state.pointee.news.pointee.wrappingAdd(1, ordering: .sequentiallyConsistent)
-        state.pointee.lock.unlock()
-        wakeSleepers()
-        if waiters.maskedCount > 0 { Kernel.wake(waiters.descriptor) }
-    }
-
     /// Called after `news` has changed. Sequentially consistent with a thread that goes to sleep, which stores and
     /// loads in the opposite order.
-    private func wakeSleepers() {
+    func wakeSleepers() {
         guard state.pointee.isSleptOn.pointee.exchange(0, ordering: .sequentiallyConsistent) != 0 else { return }
         // Against a lost wake-up: the mark may be that of a thread that has taken the events already and is about to
         // sleep until the next ones, for which nobody would wake it without a mark. This change keeps it awake.
@@ -439,6 +367,9 @@ extension Context {
 
     /// Under the lock.
     func publish(_ record: UnsafeMutablePointer<Record>, _ result: Int32) {
+        assert(record.pointee.context == self, "the record is another context's")
+        assert(record.pointee.isInFlight, "the operation has ended already")
+        assert(result > -4096, "the result is neither a value nor an errno")
         // An operation cancelled by io_destroy has no event: see `keepLastEvents`.
         let isTakenBack = result == -ECANCELED && record.pointee.isCancelRequested && !isAlive
         // As in the kernel, a cancelled poll completes with no events.
@@ -459,6 +390,7 @@ extension Context {
     /// Under the lock, which it releases. After `count` events: wakes threads that have enough of them, and releases
     /// references.
     func finishPublishing(_ count: Int, leaving references: Int) {
+        assert(state.pointee.lock.isHeld)
         let eventCount = state.pointee.ring?.count ?? 0
         let isNeeded = state.pointee.waiters.isWoken(by: eventCount)
         let waiters = state.pointee.waiters
@@ -481,6 +413,7 @@ private struct TurnList {
 
     mutating func append(_ record: UnsafeMutablePointer<Record>?) {
         guard let record else { return }
+        assert(last != record, "the turn of an operation comes twice")
         record.pointee.nextFree = nil
         if let last { last.pointee.nextFree = record } else { first = record }
         last = record

@@ -113,7 +113,7 @@ struct ContextTable: ~Copyable {
         }
         context.state.pointee.id = header.id
         context.state.pointee.native.pointee.reset()
-        context.state.pointee.mode.pointee.store(ContextMode.native.rawValue, ordering: .sequentiallyConsistent)
+        context.begin(as: .native)
         begin(context, at: address)
         return Int(bitPattern: address)
     }
@@ -134,13 +134,16 @@ struct ContextTable: ~Copyable {
         depthSum.pointee += UInt64(depth)
         context.state.pointee.depth = depth
         context.state.pointee.ring = ring
-        context.state.pointee.mode.pointee.store(ContextMode.loop.rawValue, ordering: .sequentiallyConsistent)
+        context.begin(as: .loop)
         begin(context, at: address)
         return Int(bitPattern: address)
     }
 
     /// Under the lock.
     private borrowing func begin(_ context: Context, at address: UInt) {
+        assert(lock.isHeld)
+        assert(!context.isAlive, "the context is in use")
+        assert(context.state.pointee.id < Self.contextsMax, "the number of the context is beyond the table")
         context.references.pointee.wrappingAdd(1, ordering: .sequentiallyConsistent)
         context.address.pointee.store(address, ordering: .sequentiallyConsistent)
         let place = contexts + Int(context.state.pointee.id)
@@ -152,8 +155,10 @@ struct ContextTable: ~Copyable {
 
     /// Frees a context whose address and rings are gone and that no thread is inside of.
     borrowing func recycle(_ context: Context) {
+        assert(!context.isAlive && context.state.pointee.ring == nil, "the context is in use")
         context.state.pointee.waiters.reset()
         lock.lock()
+        assert(depthSum.pointee >= UInt64(context.state.pointee.depth), "contexts end that were not counted")
         depthSum.pointee -= UInt64(context.state.pointee.depth)
         context.state.pointee.depth = 0
         context.state.pointee.kernelAddress = 0
@@ -167,8 +172,10 @@ struct ContextTable: ~Copyable {
 
     /// Under the lock. A context without the kernel's keeps its number.
     private borrowing func takeFree(isOwn: Bool) -> Context? {
+        assert(lock.isHeld)
         let list = free + (isOwn ? 1 : 0)
         if let context = list.pointee {
+            assert(!context.isAlive && context.state.pointee.inFlightCount == 0, "a free context is in use")
             list.pointee = context.state.pointee.nextFree
             return context
         }
@@ -182,6 +189,7 @@ struct ContextTable: ~Copyable {
 
     /// Under the lock.
     private borrowing func putFree(_ context: Context) {
+        assert(lock.isHeld)
         let list = free + (context.state.pointee.id >= Self.ownFirst ? 1 : 0)
         context.state.pointee.nextFree = list.pointee
         list.pointee = context

@@ -57,6 +57,7 @@ struct EventRing: BitwiseCopyable {
     /// or anywhere if that is 0. The ring is empty, and its first event will be at `head`. Returns the address of the
     /// mapping. If that fails, returns nil and frees the memory.
     mutating func takePlace(at address: UInt, head: UInt32) -> UInt? {
+        assert(memory.load(as: Header.self).tail == 0, "the ring was made visible before, or holds events")
         tail = head % capacity
         word(8).pointee.store(tail, ordering: .relaxed)
         word(12).pointee.store(tail, ordering: .relaxed)
@@ -128,6 +129,8 @@ struct EventRing: BitwiseCopyable {
 
     /// Appends an event. Room for it was reserved when its operation was accepted.
     mutating func publish(_ event: ck_io_event) {
+        // Not whether there is room: the program can write the head.
+        assert(tail < capacity, "the tail is outside of the ring")
         events[Int(tail)] = event
         tail = tail + 1 == capacity ? 0 : tail + 1
         // Release: the event is visible before the tail includes it.

@@ -72,10 +72,12 @@ struct KernelProbe: ~Copyable {
             probe.address = UInt64(UInt(bitPattern: $0))
             return submit(probe)
         }
+        assert(submitted != 1, "the kernel has accepted the question, whose event the next attempt would take")
         return submitted == -Int(EOPNOTSUPP) || submitted == -Int(EPERM) ? submitted : 0
     }
 
     private borrowing func submit(_ block: ck_iocb) -> Int {
+        assert(lock.isHeld)
         var block = block
         block.flags &= ~CK_IOCB_FLAG_RESFD
         return withUnsafeMutablePointer(to: &block) { block in
@@ -87,6 +89,7 @@ struct KernelProbe: ~Copyable {
     }
 
     private borrowing func makeContext() -> Bool {
-        context.pointee != 0 || Kernel.linuxAIOSetup(1, context) == 0
+        assert(lock.isHeld)
+        return context.pointee != 0 || Kernel.linuxAIOSetup(1, context) == 0
     }
 }

@@ -12,6 +12,7 @@ struct LastEvents: BitwiseCopyable {
 
     /// Takes all events out of the ring of a context that ends. Without memory for them they are lost.
     mutating func keep(_ ring: EventRing, _ life: UInt32) {
+        assert(memory == nil || life != self.life, "the events of one life are kept twice")
         free(memory)
         memory = nil
         (self.life, next, end) = (life, 0, ring.count)
@@ -29,6 +30,7 @@ struct LastEvents: BitwiseCopyable {
     func count(_ life: UInt32) -> Int { life == self.life ? end - next : 0 }
 
     mutating func take(_ count: Int, into target: UnsafeMutablePointer<ck_io_event>) {
+        assert(next + count <= end, "more events are taken than were kept")
         guard let memory else { return }
         target.update(from: memory + next, count: count)
         next += count

@@ -65,6 +65,7 @@ struct Library: ~Copyable {
             nextStart.pointee.store(Kernel.now() &+ Self.startPause, ordering: .relaxed)
             return nil
         }
+        assert(startLock.isHeld)
         let address = UInt(bitPattern: Unmanaged.passRetained(started.carrier).toOpaque())
         carrier.pointee.store(address, ordering: .releasing)
         return started.carrier

@@ -17,6 +17,15 @@ enum ContextMode: UInt8, BitwiseCopyable {
     /// A thread has the context's lock and tries to switch it to the loop. The context may remain the kernel's.
     case turning
     case loop
+
+    /// The permitted transitions of a context in use. One that is made begins as `native` or `loop`.
+    fileprivate func mayBecome(_ next: ContextMode) -> Bool {
+        switch self {
+        case .native: next == .turning
+        case .turning: next == .native || next == .loop
+        case .loop: false
+        }
+    }
 }
 
 /// Counters of the kernel's context behind a context, which threads use without the context's lock.
@@ -40,6 +49,23 @@ struct NativeCounts: ~Copyable {
         accepted.store(0, ordering: .relaxed)
         credit.store(0, ordering: .relaxed)
         wanted.store(0, ordering: .relaxed)
+    }
+}
+
+// MARK: The mode
+
+extension Context {
+    /// For a context that nobody uses.
+    func begin(as mode: ContextMode) {
+        assert(!isAlive && mode != .turning, "the context is in use")
+        state.pointee.mode.pointee.store(mode.rawValue, ordering: .sequentiallyConsistent)
+    }
+
+    /// Under the lock. The only place that changes the mode of a context in use.
+    private func change(to next: ContextMode) {
+        assert(state.pointee.lock.isHeld)
+        assert(ContextMode(rawValue: mode)?.mayBecome(next) == true, "not a successor of the mode of the context")
+        state.pointee.mode.pointee.store(next.rawValue, ordering: .sequentiallyConsistent)
     }
 }
 
@@ -96,7 +122,8 @@ extension Context {
             let result = isOpen ? Kernel.linuxAIOSubmit(address, count, blocks) : 0
             // Relaxed: it is read only when there are no submitters.
             if result > 0 { counts.pointee.accepted.wrappingAdd(UInt64(result), ordering: .relaxed) }
-            counts.pointee.submitters.wrappingSubtract(1, ordering: .sequentiallyConsistent)
+            let left = counts.pointee.submitters.wrappingSubtract(1, ordering: .sequentiallyConsistent).newValue
+            assert(left >= 0, "more threads end a submission than have begun one")
             if isOpen { return result }
             // No longer counted while it waits for the outcome of a switch, which waits for the submitters.
         } while isNative
@@ -121,7 +148,8 @@ extension Context {
     }
 
     func endNativeReaping() {
-        state.pointee.native.pointee.waiters.wrappingSubtract(1, ordering: .sequentiallyConsistent)
+        let left = state.pointee.native.pointee.waiters.wrappingSubtract(1, ordering: .sequentiallyConsistent).newValue
+        assert(left >= 0, "more threads end their waits than have begun one")
     }
 
     /// Removes the markers among events that this thread took in the kernel, in place. Returns how many events are
@@ -173,11 +201,13 @@ extension Context {
 
     /// Under the lock.
     private func takePlaceOfKernelsRing() -> Bool {
+        assert(state.pointee.lock.isHeld)
+        assert(state.pointee.ring == nil && state.pointee.inFlightCount == 0, "the loop has the context already")
         let address = address.pointee.load(ordering: .sequentiallyConsistent)
         guard let header = EventRing.foreignHeader(at: address), header.capacity > 1,
             var ring = EventRing(id: state.pointee.id, capacity: header.capacity)
         else { return false }
-        state.pointee.mode.pointee.store(ContextMode.turning.rawValue, ordering: .sequentiallyConsistent)
+        change(to: .turning)
         // The new ring continues at the kernel's head, for programs that keep their own index.
         guard awaitSubmitters(), let last = EventRing.foreignHeader(at: address) else {
             ring.unmap()
@@ -192,12 +222,12 @@ extension Context {
         state.pointee.ring = ring
         state.pointee.kernelAddress = address
         // Last: a thread that sees the mode uses the ring.
-        state.pointee.mode.pointee.store(ContextMode.loop.rawValue, ordering: .sequentiallyConsistent)
+        change(to: .loop)
         return true
     }
 
     private func remainNative() -> Bool {
-        state.pointee.mode.pointee.store(ContextMode.native.rawValue, ordering: .sequentiallyConsistent)
+        change(to: .native)
         return false
     }
 
@@ -235,6 +265,7 @@ extension Context {
 
     /// Under the lock: moves completed events from the kernel's ring to the program's. Returns how many.
     func publishOutstanding() -> Int {
+        assert(state.pointee.lock.isHeld)
         guard state.pointee.outstandingCount > 0 else { return 0 }
         return withUnsafeTemporaryAllocation(of: ck_io_event.self, capacity: 32) { events in
             var published = 0
@@ -260,6 +291,8 @@ extension Context {
     /// Under the lock: wakes the threads that wait in the kernel, by polls of a ready eventfd, as far as the ring has
     /// room.
     private func wakeNativeWaiters() {
+        assert(state.pointee.lock.isHeld)
+        assert(!isNative, "the kernel has the context still")
         let counts = state.pointee.native
         let count = counts.pointee.waiters.load(ordering: .sequentiallyConsistent)
         guard count > 0 else { return }
@@ -310,6 +343,7 @@ extension Context {
 
     /// Under the lock.
     private func tickRecord() -> UnsafeMutablePointer<Record>? {
+        assert(state.pointee.lock.isHeld)
         if let tick = state.pointee.tick { return tick }
         guard let memory = malloc(MemoryLayout<Record>.stride) else { return nil }
         let tick = memory.bindMemory(to: Record.self, capacity: 1)
@@ -323,6 +357,7 @@ extension Context {
     func tick() {
         let loop = Library.shared()?.pointee.runningLoop()
         state.pointee.lock.lock()
+        assert(state.pointee.isTicking, "a timer expires that does not run")
         let count = isAlive ? publishOutstanding() : 0
         state.pointee.tickCount += 1
         let wakes = state.pointee.tickCount < Self.tickCountMax

@@ -142,6 +142,7 @@ struct Reaping: BitwiseCopyable {
     /// written, or negative EINVAL if the context has ended and no transfer is in flight that the kernel would have
     /// done by now.
     private mutating func take() -> Int {
+        assert(context.state.pointee.lock.isHeld)
         guard let ring = context.state.pointee.ring else { return -Int(EINVAL) }
         let refused = take(atMost: ring.count) { ring.take($0, into: $1) }
         let mayGoOn = context.isAlive || context.state.pointee.transferCount > 0
@@ -173,6 +174,7 @@ struct Reaping: BitwiseCopyable {
 
     /// Under the lock. Returns 0, or negative EFAULT if the memory for the events cannot be written.
     private mutating func take(atMost most: Int, _ move: (Int, UnsafeMutablePointer<ck_io_event>) -> Void) -> Int {
+        assert(taken <= countMax, "more events are taken than asked for")
         let count = min(most, countMax - taken)
         guard count > 0 else { return 0 }
         let size = MemoryLayout<ck_io_event>.stride
@@ -189,6 +191,8 @@ struct Reaping: BitwiseCopyable {
     /// there is news already.
     private mutating func sleepsForNews(_ call: SleepingCall) -> Bool {
         let state = context.state
+        assert(state.pointee.lock.isHeld)
+        assert(state.pointee.waiters.wanted < .max, "the thread is not counted among those that wait")
         // Relaxed: events change it under the lock, and a waking thread once more without the lock. If this load misses
         // that change, the sleep ends at once.
         let news = state.pointee.news.pointee.load(ordering: .relaxed)
@@ -218,6 +222,7 @@ struct Reaping: BitwiseCopyable {
     /// Under the lock, which it releases. The mask must be installed exactly while the call sleeps. ppoll(2) does that,
     /// and waits for an eventfd.
     private mutating func sleepWithMask(_ call: SleepingCall) -> Int {
+        assert(context.state.pointee.lock.isHeld)
         let descriptor = context.state.pointee.waiters.beginMasked()
         guard descriptor >= 0 else {
             context.state.pointee.lock.unlock()
@@ -262,6 +267,7 @@ struct Reaping: BitwiseCopyable {
 
     /// Continues after a sleep in the kernel. The context may have switched to the loop meanwhile, or ended.
     private mutating func goOnNative(_ call: SleepingCall, _ count: Int) -> Int {
+        assert(count <= countMax && taken == 0, "the kernel returned more events than asked for")
         context.endNativeReaping()
         guard count >= 0 else { return count }
         guard context.enterAgain(life) else {

@@ -14,12 +14,8 @@ struct Record: CarriedOperation {
     var event: Int32 = -1
     /// A copy of the iovecs, since the program may change its own.
     var vectors: UnsafeMutablePointer<iovec>?
-    /// Whether it can be cancelled without losing data: polls, and operations that wait on a stream.
-    var isCancellable = false
-    var isCancelRequested = false
-    /// Whether the loop has it. If not, its turn has not come yet.
-    var isCarried = false
-    var isInFlight = false
+    /// Under the context's lock.
+    private(set) var state = State.free
     /// Whether it is a buffered write of a worker.
     var isQuick = false
     /// Whether it is a read or write.
@@ -39,6 +35,44 @@ struct Record: CarriedOperation {
 
     init(_ context: Context) { self.context = context }
 
+    enum State: UInt8, BitwiseCopyable {
+        /// In the pool.
+        case free
+        /// Being accepted, or in flight and not to be cancelled.
+        case accepted
+        /// May be cancelled without losing data: a poll, or an operation that waits on a stream. It waits for its turn
+        /// in its lane.
+        case waitingForTurn
+        /// The same, and the loop has it.
+        case cancellable
+        /// A cancel was requested before the loop had it.
+        case cancelledBefore
+        /// A cancel was requested while the loop had it.
+        case cancelRequested
+
+        /// The permitted transitions.
+        fileprivate func mayBecome(_ next: State) -> Bool {
+            switch self {
+            case .free: next == .accepted
+            case .accepted: next == .waitingForTurn || next == .cancellable || next == .free
+            case .waitingForTurn: next == .cancellable || next == .cancelledBefore
+            case .cancellable: next == .cancelRequested || next == .free
+            case .cancelledBefore, .cancelRequested: next == .free
+            }
+        }
+    }
+
+    /// Under the context's lock. The only place that changes a state.
+    mutating func change(to next: State) {
+        assert(context.state.pointee.lock.isHeld)
+        assert(state.mayBecome(next), "not a successor of the state of the record")
+        state = next
+    }
+
+    var isInFlight: Bool { state != .free }
+    var isCancellable: Bool { state == .waitingForTurn || state == .cancellable }
+    var isCancelRequested: Bool { state == .cancelledBefore || state == .cancelRequested }
+
     var isPoll: Bool {
         if case .poll = operation { true } else { false }
     }
@@ -50,6 +84,7 @@ struct Record: CarriedOperation {
 
     /// Notes that `count` bytes were written in the call.
     mutating func takeOff(_ count: Int, leaving rest: Operation) {
+        assert(count > 0 && progress == 0, "the call has written nothing, or twice")
         operation = rest
         progress += Int32(truncatingIfNeeded: count)
     }
@@ -63,6 +98,7 @@ struct Record: CarriedOperation {
     mutating func letGo() {
         guard isHeld, let descriptor = operation.descriptor else { return }
         isHeld = false
+        assert(Library.shared()?.pointee.runningLoop() != nil, "a file is held without a loop")
         Library.shared()?.pointee.runningLoop()?.release(descriptor)
     }
 
@@ -73,6 +109,7 @@ struct Record: CarriedOperation {
         while start < deliveries.count, let first = record(of: deliveries[start]) {
             let context = first.pointee.context
             var end = start + 1
+            assert(!first.pointee.isTick || first.pointee.state == .free, "the timer is an operation of the program's")
             if first.pointee.isTick {
                 context.tick()
             } else {

@@ -19,27 +19,29 @@ struct RecordPool: BitwiseCopyable {
     mutating func acquire(_ context: Context) -> UnsafeMutablePointer<Record>? {
         if free == nil { makeBlock(context) }
         guard let record = free else { return nil }
+        assert(record.pointee.context == context, "the record is another context's")
         free = record.pointee.nextFree
-        record.pointee.isInFlight = true
+        record.pointee.change(to: .accepted)
         record.pointee.event = -1
-        record.pointee.isCancellable = false
-        record.pointee.isCancelRequested = false
-        record.pointee.isCarried = false
         record.pointee.progress = 0
         return record
     }
 
     mutating func release(_ record: UnsafeMutablePointer<Record>) {
+        assert(!record.pointee.isHeld, "the file of a record that is freed is still held")
+        assert(!record.pointee.order.isInLane, "a record that is freed is still in its lane")
+        assert(!record.pointee.isQuick && !record.pointee.isTransfer, "a record that is freed is still counted")
         if let vectors = record.pointee.vectors {
             di_free(vectors)
             record.pointee.vectors = nil
         }
-        record.pointee.isInFlight = false
+        record.pointee.change(to: .free)
         record.pointee.nextFree = free
         free = record
     }
 
     private mutating func makeBlock(_ context: Context) {
+        assert(free == nil, "there are free records")
         let size = Block.headerSize + Block.recordCount * MemoryLayout<Record>.stride
         guard let memory = malloc(size) else { return }
         let block = memory.bindMemory(to: Block.self, capacity: 1)

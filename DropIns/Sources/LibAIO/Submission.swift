@@ -43,6 +43,7 @@ struct Submission: ~Copyable {
             // An operation that cannot go to the loop goes to the kernel after all, which then waits.
             let asked = max(run, 1)
             guard let result = context.submitNative(address, asked, place) else { break }
+            assert(result <= asked, "the kernel accepted more than it was given")
             guard result >= 0 else { return taken > 0 ? taken : result }
             noteNative(blocksAt: place, result)
             taken += result
@@ -142,6 +143,7 @@ struct Submission: ~Copyable {
         case .ended: return -Int(EINVAL)
         case .noMemory: return -Int(ENOMEM)
         case .record(let record):
+            assert(!record.pointee.isHeld && record.pointee.vectors == nil, "the record has what the last one had")
             record.pointee.data = copy.data
             record.pointee.block = address
             record.pointee.account.begin(OperationKind(opcode: copy.opcode))

@@ -110,6 +110,7 @@ extension Submission {
         var attempt = transfer
         attempt.flags.insert(.noWait)
         let result = attempt.attempt()
+        assert(result <= bytes, "more was written than was asked for")
         switch result {
         case bytes:
             guess.pointee.noteHit()
@@ -146,6 +147,7 @@ extension Submission {
         _ record: UnsafeMutablePointer<Record>, _ acceptance: inout TransferAcceptance, _ bytes: Int
     ) -> Int {
         guard let loop = library.pointee.loop() else { return carryOutHere(record, acceptance.transfer) }
+        assert(!record.pointee.isHeld, "the record has a hold already")
         acceptance.fixFlags(for: loop)
         record.pointee.operation = .transfer(acceptance.transfer)
         record.pointee.isHeld = acceptance.isHeld

@@ -14,7 +14,10 @@ struct Waiters: BitwiseCopyable {
     private var formerDescriptor: Int32 = -1
 
     /// Counts in a thread that is about to sleep.
-    mutating func begin(wanting count: Int) { wanted = min(wanted, count) }
+    mutating func begin(wanting count: Int) {
+        assert(count > 0, "a thread waits for no events")
+        wanted = min(wanted, count)
+    }
 
     /// Counts in a thread that is about to sleep with a signal mask. Returns the eventfd or a negative errno.
     mutating func beginMasked() -> Int {
@@ -27,7 +30,10 @@ struct Waiters: BitwiseCopyable {
         return Int(descriptor)
     }
 
-    mutating func endMasked() { maskedCount -= 1 }
+    mutating func endMasked() {
+        assert(maskedCount > 0 && descriptor >= 0, "more threads end their waits than have begun one")
+        maskedCount -= 1
+    }
 
     /// Whether waiters are to be woken, now that there are `count` events. If so the caller wakes all of them, and they
     /// count themselves in again. `wanted` stays while threads wait with a signal mask, since each of them may wake
@@ -40,6 +46,7 @@ struct Waiters: BitwiseCopyable {
 
     /// The context has ended, and all waiters were woken.
     mutating func reset() {
+        assert(maskedCount == 0 || descriptor >= 0, "threads wait without an eventfd")
         if maskedCount == 0 {
             if descriptor >= 0 { GuestNumbers.close(descriptor) }
         } else {

@@ -25,6 +25,7 @@ struct WriteOrder: BitwiseCopyable {
     var hasWrites: Bool { oldest != nil }
 
     mutating func begin(write record: Pointer) {
+        assert(newest != record, "the write has begun already")
         record.pointee.place = Place(ticket: takeTicket(), next: nil, previous: newest)
         if let newest { newest.pointee.place.next = record } else { oldest = record }
         newest = record
@@ -32,6 +33,8 @@ struct WriteOrder: BitwiseCopyable {
 
     mutating func end(write record: Pointer) {
         let place = record.pointee.place
+        assert((place.previous == nil) == (oldest == record), "the write is not in the list")
+        assert((place.next == nil) == (newest == record), "the write is not in the list")
         if let next = place.next { next.pointee.place.previous = place.previous } else { newest = place.previous }
         if let previous = place.previous { previous.pointee.place.next = place.next } else { oldest = place.next }
     }
@@ -39,6 +42,7 @@ struct WriteOrder: BitwiseCopyable {
     /// Makes a sync wait for the writes before it. False if there are none.
     mutating func wait(sync record: Pointer) -> Bool {
         guard hasWrites else { return false }
+        assert(lastSync != record, "the sync waits already")
         record.pointee.place = Place(ticket: takeTicket(), next: nil, previous: nil)
         if let lastSync { lastSync.pointee.place.next = record } else { firstSync = record }
         lastSync = record
@@ -54,6 +58,7 @@ struct WriteOrder: BitwiseCopyable {
     /// Removes that sync from the list.
     mutating func popReadySync() -> Pointer? {
         guard hasReadySync, let sync = firstSync else { return nil }
+        assert((sync.pointee.place.next == nil) == (lastSync == sync), "the list of syncs does not end with its last")
         firstSync = sync.pointee.place.next
         if firstSync == nil { lastSync = nil }
         return sync

@@ -36,6 +36,7 @@ extension Library {
         _ request: RequestPointer, _ result: Int, _ guarded: UnsafeMutablePointer<LibraryState.Guarded>,
         _ aftermath: inout Aftermath
     ) {
+        assert(state.pointee.lock.isHeld)
         // The hold of a request that never ran.
         request.pointee.letGo(self)
         guarded.pointee.order.finish(request, result, into: &aftermath.ready)
@@ -68,6 +69,7 @@ extension Library {
 
     private func tell(_ aftermath: inout Aftermath) {
         while let request = aftermath.told.popFirst() {
+            assert(request.pointee.place.turn == .none, "a request is notified of before its end")
             request.pointee.notification.send(self)
             if let list = request.pointee.list {
                 aftermath.waiters |= leave(list, hasFailed: request.pointee.result < 0)

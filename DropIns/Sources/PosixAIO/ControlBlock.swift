@@ -55,6 +55,7 @@ struct ControlBlock: BitwiseCopyable, Equatable {
     /// free it at once.
     @inline(__always)
     func publish(_ result: Int) {
+        assert(result > -4096, "the result is neither a count nor an errno")
         di_return_word(address).pointee = result < 0 ? -1 : result
         // Releases the result and the buffer. Sequentially consistent for threads that are about to wait: see
         // `Suspension`.

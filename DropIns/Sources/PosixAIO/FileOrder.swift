@@ -35,31 +35,31 @@ struct FileOrder: ~Copyable {
         guard let file = find(name) ?? make(name) else { return .noMemory }
         request.pointee.place.file = file
         file.pointee.all.append(request)
-        switch request.pointee.place.lane {
-        case .parallel:
-            request.pointee.place.isWaiting = false
-        case .reading:
-            request.pointee.place.isWaiting = file.pointee.reading.enter(request)
-        case .writing:
-            request.pointee.place.isWaiting = file.pointee.writing.enter(request)
-        case .syncing:
-            request.pointee.place.isWaiting = file.pointee.beginSync(request)
-            return request.pointee.place.isWaiting ? .waits : .runs
-        }
+        let waits =
+            switch request.pointee.place.lane {
+            case .parallel: false
+            case .reading: file.pointee.reading.enter(request)
+            case .writing: file.pointee.writing.enter(request)
+            case .syncing: file.pointee.beginSync(request)
+            }
+        request.pointee.place.change(to: waits ? .waiting : .running)
         if request.pointee.place.isCovered {
+            assert(request.pointee.place.lane != .syncing, "a sync waits for itself")
             request.pointee.place.epoch = file.pointee.epoch
             file.pointee.openCount += 1
         }
-        return request.pointee.place.isWaiting ? .waits : .runs
+        return waits ? .waits : .runs
     }
 
     /// Ends a request that ran, or one that waits and is not to run; `result` is how it ends. Requests whose turn has
     /// come are appended to `ready`, and the caller starts them.
     mutating func finish(_ request: RequestPointer, _ result: Int, into ready: inout RequestChain) {
+        assert(request.pointee.place.file != nil, "the request has ended already")
         guard let file = request.pointee.place.file else { return }
         request.pointee.place.file = nil
         file.pointee.all.remove(request)
         let isWaiting = request.pointee.place.isWaiting
+        request.pointee.place.change(to: .none)
         switch request.pointee.place.lane {
         case .parallel: break
         case .reading: file.pointee.reading.leave(request, isWaiting, into: &ready)
@@ -81,6 +81,7 @@ struct FileOrder: ~Copyable {
     }
 
     private mutating func make(_ name: FileName) -> UnsafeMutablePointer<OpenFile>? {
+        assert(find(name) == nil, "the file has an order already")
         guard let file = files.acquire() else { return nil }
         let bucket = Self.bucket(name)
         file.pointee = OpenFile(name)
@@ -90,6 +91,8 @@ struct FileOrder: ~Copyable {
     }
 
     private mutating func remove(_ file: UnsafeMutablePointer<OpenFile>) {
+        assert(find(file.pointee.name) == file, "the file is in no bucket, or twice in one")
+        assert(file.pointee.isIdle, "the order of a file without requests is not empty")
         let bucket = Self.bucket(file.pointee.name)
         if buckets[bucket] == file {
             buckets[bucket] = file.pointee.nextFree
@@ -142,26 +145,35 @@ struct OpenFile: Pooled {
 
         /// Returns whether the request has to wait.
         mutating func enter(_ request: RequestPointer) -> Bool {
+            assert(isBusy || waiting.isEmpty, "requests wait for none that runs")
             if isBusy { waiting.append(request) }
             defer { isBusy = true }
             return isBusy
         }
 
         mutating func leave(_ request: RequestPointer, _ isWaiting: Bool, into ready: inout RequestChain) {
+            assert(isBusy, "a request leaves a direction in which none runs")
             guard !isWaiting else { return waiting.remove(request) }
             guard let next = waiting.popFirst() else {
                 isBusy = false
                 return
             }
-            next.pointee.place.isWaiting = false
+            next.pointee.place.change(to: .running)
             ready.append(next)
         }
+    }
+
+    /// For assertions: whether nothing runs, waits or is counted.
+    fileprivate var isIdle: Bool {
+        !reading.isBusy && !writing.isBusy && reading.waiting.isEmpty && writing.waiting.isEmpty && syncs.isEmpty
+            && openCount == 0
     }
 
     // MARK: Syncs
 
     /// Closes the epoch. Returns whether the sync has to wait.
     fileprivate mutating func beginSync(_ sync: RequestPointer) -> Bool {
+        assert(openCount >= 0, "more requests are done than were covered")
         sync.pointee.place.epoch = epoch
         sync.pointee.place.coveredCount = openCount
         sync.pointee.place.failure = 0
@@ -176,9 +188,11 @@ struct OpenFile: Pooled {
     /// it get the error of a failed write, since POSIX wants a sync to return it.
     fileprivate mutating func uncover(_ request: RequestPointer, _ result: Int) {
         guard let sync = firstSync(from: request.pointee.place.epoch) else {
+            assert(openCount > 0, "more requests are done than were covered")
             openCount -= 1
             return
         }
+        assert(sync.pointee.place.coveredCount > 0, "more requests are done than the sync covers")
         sync.pointee.place.coveredCount -= 1
         guard request.pointee.isWrite, result < 0, result != -Int(ECANCELED) else { return }
         var later: RequestPointer? = sync
@@ -202,7 +216,7 @@ struct OpenFile: Pooled {
     fileprivate mutating func startSyncs(into ready: inout RequestChain) {
         while let sync = syncs.first, sync.pointee.place.coveredCount == 0 {
             syncs.remove(sync)
-            sync.pointee.place.isWaiting = false
+            sync.pointee.place.change(to: .running)
             ready.append(sync)
         }
     }

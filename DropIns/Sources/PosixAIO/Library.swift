@@ -60,6 +60,7 @@ struct Library: BitwiseCopyable {
         guard let started = try? Carrier<Request>.startChosen(queueDepth: mayWaitForEver ? 16_000 : 1024) else {
             return nil
         }
+        assert(state.pointee.startLock.isHeld)
         place.pointee.store(UInt(bitPattern: Unmanaged.passRetained(started.carrier).toOpaque()), ordering: .releasing)
         return started.carrier
     }
@@ -77,6 +78,11 @@ struct Library: BitwiseCopyable {
         return running
     }
 
+    /// For assertions: whether the loop has been started.
+    func isRunning(mayWaitForEver: Bool) -> Bool {
+        Self.running(mayWaitForEver ? state.pointee.streams : state.pointee.files) != nil
+    }
+
     /// Without the lock: hands over the requests whose turn has come.
     func carry(_ ready: inout RequestChain) {
         while let request = ready.popFirst() { carry(request) }
@@ -84,6 +90,7 @@ struct Library: BitwiseCopyable {
 
     @inline(__always)
     func carry(_ request: RequestPointer) {
+        assert(request.pointee.place.turn == .running, "a request is carried before its turn")
         // The loop exists: it was started before the request began.
         let place = request.pointee.mayWaitForEver ? state.pointee.streams : state.pointee.files
         Self.running(place)?.carry(request)

@@ -12,14 +12,31 @@ struct Place: BitwiseCopyable {
         case syncing
     }
 
+    /// Whether it has its turn.
+    enum Turn: UInt8, BitwiseCopyable {
+        /// In no order: not entered yet, or ended.
+        case none
+        case waiting
+        /// It has its turn, and is carried or about to be.
+        case running
+
+        /// The permitted transitions.
+        fileprivate func mayBecome(_ next: Turn) -> Bool {
+            switch self {
+            case .none: next != .none
+            case .waiting: next != .waiting
+            case .running: next == .none
+            }
+        }
+    }
+
     struct Links: BitwiseCopyable {
         var previous: RequestPointer?
         var next: RequestPointer?
     }
 
     var lane = Lane.parallel
-    /// Whether it still has to wait for its turn.
-    var isWaiting = false
+    private(set) var turn = Turn.none
     /// Whether later syncs wait for it.
     var isCovered = false
     /// For a covered request, the number of syncs on the file before it. For a sync, the number of syncs before it.
@@ -31,6 +48,14 @@ struct Place: BitwiseCopyable {
     var file: UnsafeMutablePointer<OpenFile>?
     fileprivate var inFile = Links()
     fileprivate var inLane = Links()
+
+    var isWaiting: Bool { turn == .waiting }
+
+    /// The only place that changes the turn.
+    mutating func change(to next: Turn) {
+        assert(turn.mayBecome(next), "not a successor of the turn of the request")
+        turn = next
+    }
 }
 
 /// An intrusive list of requests: all of a file, or those that wait for their turn or are ready to be carried.
@@ -46,6 +71,7 @@ struct RequestChain: BitwiseCopyable {
     var isEmpty: Bool { first == nil }
 
     mutating func append(_ request: RequestPointer) {
+        assert(first != request && last != request, "the request is in the chain already")
         request[kind] = Place.Links(previous: last, next: nil)
         if let last { last[kind].next = request } else { first = request }
         last = request
@@ -53,6 +79,8 @@ struct RequestChain: BitwiseCopyable {
 
     mutating func remove(_ request: RequestPointer) {
         let links = request[kind]
+        assert((links.previous == nil) == (first == request), "the request is in no chain, or in another")
+        assert((links.next == nil) == (last == request), "the request is in no chain, or in another")
         if let previous = links.previous { previous[kind].next = links.next } else { first = links.next }
         if let next = links.next { next[kind].previous = links.previous } else { last = links.previous }
     }

@@ -37,6 +37,7 @@ struct Pool<Element: Pooled>: ~Copyable {
     }
 
     mutating func release(_ element: UnsafeMutablePointer<Element>) {
+        assert(useCount > 0 && free != element, "the element is free already")
         useCount -= 1
         put(element)
     }
@@ -47,6 +48,7 @@ struct Pool<Element: Pooled>: ~Copyable {
     }
 
     private mutating func makeBlock() {
+        assert(free == nil && useCount == blockCount * PoolLimits.blockSize, "there are free elements")
         let size = PoolLimits.blockSize
         guard blockCount < PoolLimits.blockMax,
             let block = mappedMemory(of: Element.self, size)
@@ -77,6 +79,7 @@ struct PoolDirectory<Element>: BitwiseCopyable {
     }
 
     fileprivate func set(_ index: Int, _ block: UnsafeMutablePointer<Element>) {
+        assert(blocks[index].load(ordering: .relaxed) == 0, "the place has a block already")
         // Release: the elements are initialized before they can be found.
         blocks[index].store(UInt(bitPattern: block), ordering: .releasing)
     }

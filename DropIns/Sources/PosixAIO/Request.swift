@@ -37,6 +37,7 @@ struct Request: CarriedOperation, Pooled {
     mutating func letGo(_ library: Library) {
         guard isHeld, let descriptor = operation.descriptor else { return }
         isHeld = false
+        assert(library.isRunning(mayWaitForEver: mayWaitForEver), "a file is held without a loop")
         library.carrier(mayWaitForEver: mayWaitForEver)?.release(descriptor)
     }
 

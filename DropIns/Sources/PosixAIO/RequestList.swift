@@ -36,7 +36,10 @@ extension UnsafeMutablePointer<RequestList> {
     }
 
     /// Counts an entry in. Called before the entry can end.
-    func noteEntry() { progress.pointee.count.wrappingAdd(1, ordering: .relaxed) }
+    func noteEntry() {
+        let count = progress.pointee.count.wrappingAdd(1, ordering: .relaxed).newValue
+        assert(count > 1, "an entry is counted in after the call has left the list")
+    }
 
     /// Release: pairs with the acquire in `end(isInterrupted:)`. Nothing else is published through it.
     func noteFailure() { progress.pointee.hasFailed.store(1, ordering: .releasing) }
@@ -61,7 +64,9 @@ extension Library {
         let isWaitedFor = list.pointee.isWaitedFor
         // Acquire and release: the last one sees what all others did, and the waiting call sees the results.
         // Sequentially consistent with the sleeper's bit: see `Suspension`.
-        switch list.progress.pointee.count.wrappingSubtract(1, ordering: .sequentiallyConsistent).newValue {
+        let left = list.progress.pointee.count.wrappingSubtract(1, ordering: .sequentiallyConsistent).newValue
+        assert(left >= 0, "more entries leave the list than have entered")
+        switch left {
         case 0:
             if !isWaitedFor { list.pointee.notification.send(self) }
             locked { $0.pointee.lists.release(list) }

@@ -168,6 +168,7 @@ struct Submission {
         place.isCovered = isCovered
         let begun = library.locked { [self] guarded -> (request: RequestPointer, runs: Bool)? in
             guard let request = guarded.pointee.requests.acquire() else { return nil }
+            assert(!request.pointee.isHeld && request.pointee.place.turn == .none, "a free request has not ended")
             request.pointee.operation = operation
             request.pointee.isHeld = isHeld
             request.pointee.account = account
@@ -204,6 +205,7 @@ struct Submission {
 extension Library {
     /// Under the lock: makes the request visible to `watch(of:)`.
     fileprivate func watch(_ request: RequestPointer, _ block: ControlBlock) {
+        assert(state.pointee.lock.isHeld)
         let next = state.pointee.sequence.pointee.load(ordering: .relaxed) &+ 1
         request.watch.pointee.waiters.store(0, ordering: .relaxed)
         request.watch.pointee.sequence.store(next, ordering: .relaxed)

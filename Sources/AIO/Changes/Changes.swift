@@ -2,11 +2,11 @@ internal import AIOCore
 internal import CKernel
 
 /// The changes of watched files and directories, in the order in which they happened: the result of
-/// `FileSystem.changes`.
+/// ``FileSystem/changes(of:_:followLinks:runtime:deadline:)-([Path],_,_,_,_)``.
 ///
 /// The kernel queues events up to a limit (the sysctl `fs.inotify.max_queued_events`, usually 16384). Events beyond it
-/// are lost, and `Change.Kind.overflow` marks the place. The library buffers the result of one read. The kernel merges
-/// identical consecutive events.
+/// are lost, and ``Change/Kind/overflow`` marks the place. The library buffers the result of one read. The kernel
+/// merges identical consecutive events.
 ///
 /// A directory is watched with its entries, but not recursively. A loop over the sequence ends when nothing is watched
 /// any more, when the sequence is closed, and when the task is cancelled; a later loop continues with the next change.
@@ -57,13 +57,14 @@ public final class Changes: AsyncSequence, Sendable {
 
     // MARK: Receiving
 
-    /// The next change; waits if there is none. nil when nothing is watched any more, and after `close`, also if the
-    /// sequence is closed during the wait.
+    /// The next change; waits if there is none. nil when nothing is watched any more, and after ``close()``, also if
+    /// the sequence is closed during the wait.
     ///
-    /// In a cancelled task this throws `cancelled`, whereas a loop over the sequence ends.
+    /// No thread blocks. After ``IOError/Code/cancelled`` or ``IOError/Code/deadlineExceeded`` no change is lost.
+    /// Kernel calls: poll(2), in the engine's form, and read(2).
     ///
-    /// Only one task may ask at a time; another gets `invalidArgument`. No thread blocks. After `cancelled` or
-    /// `deadlineExceeded` no change is lost. Kernel calls: poll(2), in the engine's form, and read(2).
+    /// - Throws: ``IOError/Code/cancelled`` in a cancelled task, where a loop over the sequence ends;
+    ///   ``IOError/Code/deadlineExceeded``; ``IOError/Code/invalidArgument`` if another task is asking.
     public func next(deadline: Deadline = .never) async throws(IOError) -> Change? {
         try runtime.check(Self.operation)
         guard lease.begin() else { return nil }
@@ -161,9 +162,10 @@ public final class Changes: AsyncSequence, Sendable {
 
     // MARK: Closing
 
-    /// Ends the sequence, also for a task that waits for it, and closes the descriptor. A close is never cancelled. A
-    /// second close throws `fileClosed`. Kernel call: close(2), on a worker, since the kernel waits in it for events
-    /// that are being added.
+    /// Ends the sequence, also for a task that waits for it, and closes the descriptor. A close is never cancelled.
+    /// Kernel call: close(2), on a worker, since the kernel waits in it for events that are being added.
+    ///
+    /// - Throws: ``IOError/Code/fileClosed`` if it is closed already.
     public func close() async throws(IOError) {
         try runtime.check("close")
         guard lease.close() else { throw IOError(.fileClosed, "close") }

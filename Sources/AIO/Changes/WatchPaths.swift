@@ -11,7 +11,9 @@ extension FileSystem {
     /// One operation on a worker. The kernel's limits are the sysctls `fs.inotify.max_user_instances` and
     /// `fs.inotify.max_user_watches`. Kernel calls: inotify_init1(2), inotify_add_watch(2).
     ///
-    /// - Throws: the error of inotify_add_watch(2) for the first path that cannot be watched; nothing is watched then.
+    /// - Throws: the error of inotify_add_watch(2) for the first path that cannot be watched, such as
+    ///   ``IOError/Code/notFound``, or ``IOError/Code/noSpace`` at the limit of watches;
+    ///   ``IOError/Code/tooManyOpenFiles`` at the limit of instances. Nothing is watched then.
     public static func changes(
         of paths: [Path], _ events: ChangeEvents = .changes, followLinks: Bool = true, runtime: IORuntime = .shared,
         deadline: Deadline = .never
@@ -36,7 +38,8 @@ extension FileSystem {
         }
     }
 
-    /// Watches one file or directory, as for several paths.
+    /// Watches one file or directory. The sequence reports what happens after this call returns. Everything else is as
+    /// for several paths: ``changes(of:_:followLinks:runtime:deadline:)-([Path],_,_,_,_)``.
     public static func changes(
         of path: Path, _ events: ChangeEvents = .changes, followLinks: Bool = true, runtime: IORuntime = .shared,
         deadline: Deadline = .never
@@ -47,7 +50,8 @@ extension FileSystem {
 
 /// Watches files and directories, runs `body`, and closes the sequence, also if `body` throws.
 ///
-/// - Throws: what `body` throws; if `body` succeeds, what `close` throws.
+/// - Throws: the errors of ``FileSystem/changes(of:_:followLinks:runtime:deadline:)-([Path],_,_,_,_)``; what `body`
+///   throws; if `body` succeeds, the errors of ``Changes/close()``.
 public func withChanges<R>(
     of paths: [Path], _ events: ChangeEvents = .changes, followLinks: Bool = true, runtime: IORuntime = .shared,
     _ body: (Changes) async throws -> R

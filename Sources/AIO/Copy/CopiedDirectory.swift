@@ -45,23 +45,23 @@ final class CopiedDirectory: @unchecked Sendable {
             if let above {
                 try make(target.name, in: try above.target.openForCopy(), session)
             } else if let rootPlace {
-                // Nothing else is created in that folder.
-                defer { rootPlace.folder.end() }
-                try make(rootPlace.name, in: try rootPlace.openFolder(), session)
+                // Nothing else is created in that directory.
+                defer { rootPlace.directory.end() }
+                try make(rootPlace.name, in: try rootPlace.openDirectory(), session)
             } else {
                 try enter(try target.openForCopy())
             }
         }
     }
 
-    private func make(_ name: Path, in folder: OpenDirectory, _ session: CopySession) throws(IOError) {
+    private func make(_ name: Path, in directory: OpenDirectory, _ session: CopySession) throws(IOError) {
         let keeps = session.options.keepsMetadata
         let permissions = keeps ? 0o700 : UInt32(status.permissions & 0o1777)
-        let result = CopyCalls.makeDirectory(name, in: folder, permissions)
+        let result = CopyCalls.makeDirectory(name, in: directory, permissions)
         let isThere = result == -Int(EEXIST)
         if !isThere {
             _ = try check(result, "mkdir", target.path)
-            if keeps { try grantOwner(name, in: folder) }
+            if keeps { try grantOwner(name, in: directory) }
         }
         // An existing directory may be unreadable. A new one is readable, which setting its metadata requires.
         let flags = isThere || !keeps ? CK_O_PATH : CK_O_RDONLY
@@ -70,7 +70,7 @@ final class CopiedDirectory: @unchecked Sendable {
             // A trailing slash means that the caller wants a link followed.
             opened = CopyCalls.open(target.name, flags | CK_O_DIRECTORY)
         } else {
-            opened = CopyCalls.open(name, in: folder, flags | CK_O_DIRECTORY)
+            opened = CopyCalls.open(name, in: directory, flags | CK_O_DIRECTORY)
         }
         if isThere, [-Int(ENOTDIR), -Int(ELOOP)].contains(opened) {
             throw IOError(
@@ -84,11 +84,11 @@ final class CopiedDirectory: @unchecked Sendable {
     }
 
     /// The umask may keep the owner from opening a new directory, which setting its metadata requires.
-    private func grantOwner(_ name: Path, in folder: OpenDirectory) throws(IOError) {
+    private func grantOwner(_ name: Path, in directory: OpenDirectory) throws(IOError) {
         var own = ck_statx()
-        _ = try check(CopyCalls.status(of: name, in: folder, &own), "stat", target.path)
+        _ = try check(CopyCalls.status(of: name, in: directory, &own), "stat", target.path)
         guard own.mode & 0o700 != 0o700 else { return }
-        _ = try check(CopyCalls.changePermissions(of: name, in: folder, 0o700), "chmod", target.path)
+        _ = try check(CopyCalls.changePermissions(of: name, in: directory, 0o700), "chmod", target.path)
     }
 
     /// Uses an existing directory, unless it is the source itself, or one that this copy has entered already.
@@ -163,8 +163,8 @@ final class CopiedDirectory: @unchecked Sendable {
         if case .success(let directory) = source.open() { opened = directory } else { opened = nil }
         if let opened {
             _ = try check(Kernel.status(opened.number, FileStatus.mask, &now), "stat", source.path)
-        } else if let folder = source.above {
-            let found = CopyCalls.status(of: source.name, in: try folder.openForCopy(), &now)
+        } else if let directory = source.above {
+            let found = CopyCalls.status(of: source.name, in: try directory.openForCopy(), &now)
             _ = try check(found, "stat", source.path)
         } else {
             let path = source.name

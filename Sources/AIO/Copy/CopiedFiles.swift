@@ -8,6 +8,7 @@ public final class CopiedFiles: Sendable {
     private let state = Guarded<CopiedLinks?>(CopiedLinks())
     let made = MadeNames(isAll: false)
 
+    /// The state of copies that have not begun.
     public init() {}
 
     /// Throws if another copy uses it.

@@ -5,7 +5,7 @@ internal import CKernel
 struct CopiedMetadata {
     let status: ck_statx
     let session: CopySession
-    /// Whether the copy may have access control lists inherited from its folder.
+    /// Whether the copy may have access control lists inherited from its directory.
     let mayInherit: Bool
 
     /// Owners before permissions, since a change of owner clears set-user-ID. Times last.
@@ -21,12 +21,12 @@ struct CopiedMetadata {
     /// The same for files that are not opened: symbolic links, FIFOs, devices.
     func apply(to name: PendingName, from source: CopyOrigin) throws(IOError) {
         guard session.options.keepsMetadata else { return }
-        let (pending, folder) = (name.pending, name.folder)
+        let (pending, directory) = (name.pending, name.directory)
         let hasOwner = try changeOwner(name.place.path) { _, user, group in
-            pending.withCString { Kernel.fchownat(folder.number, $0, user, group, CK_AT_SYMLINK_NOFOLLOW) }
+            pending.withCString { Kernel.fchownat(directory.number, $0, user, group, CK_AT_SYMLINK_NOFOLLOW) }
         }
-        let from = CopyCalls.attributePath(of: source.place.name, in: source.folder)
-        let to = CopyCalls.attributePath(of: pending, in: folder)
+        let from = CopyCalls.attributePath(of: source.place.name, in: source.directory)
+        let to = CopyCalls.attributePath(of: pending, in: directory)
         let isLink = FileType(mode: status.mode) == .symbolicLink
         var group: UInt32?
         try from.withCString { from throws(IOError) in
@@ -35,12 +35,12 @@ struct CopiedMetadata {
             }
         }
         if !isLink {
-            let result = CopyCalls.changePermissions(of: pending, in: folder, permissions(hasOwner, group))
+            let result = CopyCalls.changePermissions(of: pending, in: directory, permissions(hasOwner, group))
             _ = try check(result, "chmod", name.place.path)
         }
         var times = times
         let result = pending.withCString {
-            Kernel.utimensat(folder.number, $0, &times, CK_AT_SYMLINK_NOFOLLOW)
+            Kernel.utimensat(directory.number, $0, &times, CK_AT_SYMLINK_NOFOLLOW)
         }
         _ = try check(result, "utimensat", name.place.path)
     }

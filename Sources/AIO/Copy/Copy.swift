@@ -7,34 +7,36 @@ extension FileSystem {
     /// A file is created under a temporary name in the target's directory (`.aio-copy-` and random letters and digits)
     /// and renamed when it is complete; after an error or a cancellation it is removed. So the target's name never
     /// refers to a partial file. Blocks are shared if the file system supports it, and holes are kept. With
-    /// `options.keepsMetadata` the copy keeps times, permissions, extended attributes and, where permitted, owners.
-    /// Symbolic links are copied as links, and hard links remain hard links. FIFOs, sockets and devices are created
-    /// anew; devices require root. An existing target directory is copied into: what it contains stays, except for
-    /// names that the source also has.
+    /// ``CopyOptions/keepsMetadata`` the copy keeps times, permissions, extended attributes and, where permitted,
+    /// owners. Symbolic links are copied as links, and hard links remain hard links. FIFOs, sockets and devices are
+    /// created anew; devices require root. An existing target directory is copied into: what it contains stays, except
+    /// for names that the source also has.
     ///
     /// The copy does not destroy its input: a target that is the source itself, also through a symbolic link or another
     /// hard link, is never replaced. Nor does one file of a tree replace another's copy, where two names are equal in
     /// the target's file system. Nothing is written outside of the target: a symbolic link in it that has the name of a
-    /// directory of the source is a failure (`alreadyExists`). Only `target` itself is followed, if it ends with a
-    /// slash. The copy grants no additional access: access control lists inherited from the target's directories are
-    /// removed.
+    /// directory of the source is a failure (``IOError/Code/alreadyExists``). Only `target` itself is followed, if it
+    /// ends with a slash. The copy grants no additional access: access control lists inherited from the target's
+    /// directories are removed.
     ///
-    /// `options.depth` limits the operations in flight. Memory is bounded as for `walk`, except for files with several
+    /// ``CopyOptions/depth`` limits the operations in flight. Memory is bounded as for
+    /// ``walk(_:options:runtime:deadline:)``, except for files with several
     /// hard links, which are remembered until all links have been seen. If descriptors are short, less is done at a
     /// time. `progress` may be read at any time.
     ///
     /// `failure` is called with one error for each path in a tree that cannot be copied, and the rest is copied. Errors
-    /// that concern the whole copy are thrown, and for a single file every error. After `cancelled` or
-    /// `deadlineExceeded`, what was copied stays: each file is complete, and directories have the permissions of their
-    /// source. A source that shrinks meanwhile is `unexpectedEndOfFile`.
+    /// that concern the whole copy are thrown, and for a single file every error. After ``IOError/Code/cancelled`` or
+    /// ``IOError/Code/deadlineExceeded``, what was copied stays: each file is complete, and directories have the
+    /// permissions of their source. A source that shrinks meanwhile is ``IOError/Code/unexpectedEndOfFile``.
     ///
     /// Several copies that belong together share `files`.
     ///
-    /// Kernel calls, on workers: those of `walk`, ioctl_ficlone(2), copy_file_range(2), pread(2), pwrite(2),
-    /// renameat2(2), and the calls for metadata.
+    /// Kernel calls, on workers: openat2(2), getdents64(2), statx(2), ioctl_ficlone(2), copy_file_range(2), pread(2),
+    /// pwrite(2), renameat2(2), and the calls for metadata.
     ///
-    /// - Throws: `invalidArgument` if source and target are the same or the target lies inside the source; `cancelled`;
-    ///   `deadlineExceeded`; for a single file, the error of a kernel call.
+    /// - Throws: ``IOError/Code/invalidArgument`` if source and target are the same, if the target lies inside the
+    ///   source, or for a depth that is not 1 to 256; ``IOError/Code/cancelled``; ``IOError/Code/deadlineExceeded``;
+    ///   for a single file, the error of a kernel call.
     @discardableResult
     public static func copy(
         _ source: Path, to target: Path, options: CopyOptions = CopyOptions(), progress: CopyProgress = CopyProgress(),
@@ -44,6 +46,7 @@ extension FileSystem {
         guard !source.hasInteriorNUL, !target.hasInteriorNUL else {
             throw IOError(.invalidArgument, "copy", path: source, advice: "a path contains a NUL byte")
         }
+        // Each operation has a few descriptors open; with more, a copy would run into the usual limit of 1024.
         guard (1...256).contains(options.depth) else {
             throw IOError(.invalidArgument, "copy", path: source, advice: "the depth must be 1 to 256")
         }

@@ -22,6 +22,7 @@ final class CopyBatch: BlockingWork, @unchecked Sendable {
             guard !shouldEnd else { return -Int(ECANCELED) }
             open[index] = openSource(index)
         }
+        // On a page boundary, so that the kernel copies whole pages.
         let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: bufferSize, alignment: 4096)
         defer { buffer.deallocate() }
         for index in items.indices where failures[index] != nil {

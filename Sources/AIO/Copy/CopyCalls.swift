@@ -4,59 +4,60 @@ internal import CKernel
 /// System calls on names in an open directory, for workers. They follow no symbolic links and resolve no path that
 /// others could redirect. They return the kernel's result.
 enum CopyCalls {
-    static func open(_ name: Path, in folder: OpenDirectory, _ flags: UInt64, permissions: UInt64 = 0) -> Int {
+    static func open(_ name: Path, in directory: OpenDirectory, _ flags: UInt64, permissions: UInt64 = 0) -> Int {
         // O_PATH permits few other flags.
         let common = flags & CK_O_PATH == 0 ? CK_O_CLOEXEC | CK_O_NOCTTY : CK_O_CLOEXEC
         var how = ck_open_how(flags: flags | common | CK_O_NOFOLLOW, mode: permissions, resolve: 0)
-        return name.withCString { Kernel.openat2(folder.number, $0, &how) }
+        return name.withCString { Kernel.openat2(directory.number, $0, &how) }
     }
 
     static func status(
-        of name: Path, in folder: OpenDirectory, followLinks: Bool = false, _ status: inout ck_statx
+        of name: Path, in directory: OpenDirectory, followLinks: Bool = false, _ status: inout ck_statx
     ) -> Int {
-        name.withCString { Kernel.statx(folder.number, $0, statusFlags(followLinks), FileStatus.mask, &status) }
+        name.withCString { Kernel.statx(directory.number, $0, statusFlags(followLinks), FileStatus.mask, &status) }
     }
 
-    static func unlink(_ name: Path, in folder: OpenDirectory) -> Int {
-        name.withCString { Kernel.unlinkat(folder.number, $0, 0) }
+    static func unlink(_ name: Path, in directory: OpenDirectory) -> Int {
+        name.withCString { Kernel.unlinkat(directory.number, $0, 0) }
     }
 
-    static func makeDirectory(_ name: Path, in folder: OpenDirectory, _ permissions: UInt32) -> Int {
-        name.withCString { Kernel.mkdirat(folder.number, $0, permissions) }
+    static func makeDirectory(_ name: Path, in directory: OpenDirectory, _ permissions: UInt32) -> Int {
+        name.withCString { Kernel.mkdirat(directory.number, $0, permissions) }
     }
 
-    /// renameat2(2) within one folder.
-    static func rename(_ name: Path, to newName: Path, in folder: OpenDirectory, _ flags: UInt32) -> Int {
+    /// renameat2(2) within one directory.
+    static func rename(_ name: Path, to newName: Path, in directory: OpenDirectory, _ flags: UInt32) -> Int {
         name.withCString { name in
-            newName.withCString { Kernel.renameat2(folder.number, name, folder.number, $0, flags) }
+            newName.withCString { Kernel.renameat2(directory.number, name, directory.number, $0, flags) }
         }
     }
 
-    static func link(_ name: Path, in folder: OpenDirectory, to newName: Path, in newFolder: OpenDirectory) -> Int {
+    static func link(_ name: Path, in directory: OpenDirectory, to newName: Path, in newDirectory: OpenDirectory) -> Int
+    {
         name.withCString { name in
-            newName.withCString { Kernel.linkat(folder.number, name, newFolder.number, $0, 0) }
+            newName.withCString { Kernel.linkat(directory.number, name, newDirectory.number, $0, 0) }
         }
     }
 
     // MARK: Names
 
     /// Sets the permissions of a name that is not a symbolic link. fchmodat2(2); before Linux 6.6 through /proc.
-    static func changePermissions(of name: Path, in folder: OpenDirectory, _ permissions: UInt32) -> Int {
+    static func changePermissions(of name: Path, in directory: OpenDirectory, _ permissions: UInt32) -> Int {
         let result = name.withCString {
-            Kernel.fchmodat2(folder.number, $0, permissions, CK_AT_SYMLINK_NOFOLLOW)
+            Kernel.fchmodat2(directory.number, $0, permissions, CK_AT_SYMLINK_NOFOLLOW)
         }
         // EPERM comes from filters that do not know the call.
         guard result == -Int(ENOSYS) || result == -Int(EPERM) else { return result }
-        let opened = open(name, in: folder, CK_O_PATH)
+        let opened = open(name, in: directory, CK_O_PATH)
         guard opened >= 0 else { return opened }
         defer { Kernel.close(Int32(opened)) }
         return OpenPermissions.set(permissions, Int32(opened))
     }
 
-    /// A path through /proc to a name in the folder, which stays valid if the folder is renamed. The calls on extended
-    /// attributes have no directory argument.
-    static func attributePath(of name: Path, in folder: OpenDirectory) -> Path {
-        Path("/proc/self/fd/\(folder.number)").appending(name)
+    /// A path through /proc to a name in the directory, which stays valid if the directory is renamed. The calls on
+    /// extended attributes have no directory argument.
+    static func attributePath(of name: Path, in directory: OpenDirectory) -> Path {
+        Path("/proc/self/fd/\(directory.number)").appending(name)
     }
 
     // MARK: Paths given by the caller

@@ -8,14 +8,14 @@ struct CopyItem: Sendable {
     let type: FileType
     /// The size when the tree was read.
     let size: Int64
-    /// The files created in the target's folder; nil if nothing needs to be checked.
+    /// The files created in the target's directory; nil if nothing needs to be checked.
     let made: MadeNames?
     /// An existing copy of the same file, to which this name becomes a hard link.
     var existing: CopyPlace?
 
     var isLarge: Bool { type == .regular && size >= OpenCopy.largeSize && existing == nil }
 
-    /// Whether the copy may have an access control list inherited from the target's folder.
+    /// Whether the copy may have an access control list inherited from the target's directory.
     private var mayInherit: Bool { made?.isAll != true }
 
     /// Copies a file that is not a regular file. On a worker's thread.
@@ -35,10 +35,10 @@ struct CopyItem: Sendable {
     }
 
     private func origin() throws(IOError) -> CopyOrigin {
-        let folder = try source.openFolder()
+        let directory = try source.openDirectory()
         var status = ck_statx()
-        _ = try check(CopyCalls.status(of: source.name, in: folder, &status), "stat", source.path)
-        return CopyOrigin(place: source, folder: folder, status: status)
+        _ = try check(CopyCalls.status(of: source.name, in: directory, &status), "stat", source.path)
+        return CopyOrigin(place: source, directory: directory, status: status)
     }
 
     private func publish(_ name: PendingName, _ origin: CopyOrigin, _ session: CopySession) throws(IOError) {
@@ -51,13 +51,13 @@ struct CopyItem: Sendable {
         let destination = UnsafeMutableRawBufferPointer.allocate(byteCount: 4097, alignment: 1)
         defer { destination.deallocate() }
         let read = source.name.withCString {
-            Kernel.readlinkat(origin.folder.number, $0, destination.baseAddress!, 4096)
+            Kernel.readlinkat(origin.directory.number, $0, destination.baseAddress!, 4096)
         }
         let count = try check(read, "readlink", source.path)
         destination[count] = 0
         let text = destination.baseAddress!.assumingMemoryBound(to: CChar.self)
         _ = try name.make { pending in
-            pending.withCString { Kernel.symlinkat(text, name.folder.number, $0) }
+            pending.withCString { Kernel.symlinkat(text, name.directory.number, $0) }
         }
     }
 
@@ -68,16 +68,16 @@ struct CopyItem: Sendable {
         // Nobody else may use the node before its owner is set.
         let mode = UInt32(status.mode) & (session.options.keepsMetadata ? 0o170600 : 0o177777)
         _ = try name.make { pending in
-            pending.withCString { Kernel.mknodat(name.folder.number, $0, mode, device) }
+            pending.withCString { Kernel.mknodat(name.directory.number, $0, mode, device) }
         }
     }
 
     /// Creates a hard link to `existing`. Returns false if that is impossible and the content must be copied.
     func makeHardLink(to existing: CopyPlace, _ session: CopySession) throws(IOError) -> Bool {
-        let (origin, from) = (try origin(), try existing.openFolder())
+        let (origin, from) = (try origin(), try existing.openDirectory())
         let name = try PendingName(for: target)
         do throws(IOError) {
-            _ = try name.make { CopyCalls.link(existing.name, in: from, to: $0, in: name.folder) }
+            _ = try name.make { CopyCalls.link(existing.name, in: from, to: $0, in: name.directory) }
         } catch {
             let reasons = [EMLINK, EXDEV, EPERM, EOPNOTSUPP].map(Errno.init(rawValue:))
             guard let errno = error.errno, reasons.contains(errno) else { throw error }

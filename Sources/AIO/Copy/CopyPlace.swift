@@ -1,12 +1,12 @@
 /// A name in a directory that is opened on demand.
 struct CopyPlace: Sendable {
-    let folder: TreeDirectory
+    let directory: TreeDirectory
     let name: Path
     /// The path as the caller gave it; nil for entries of a tree, whose paths are built on demand.
     private let given: Path?
 
-    init(_ name: Path, in folder: TreeDirectory) {
-        self.folder = folder
+    init(_ name: Path, in directory: TreeDirectory) {
+        self.directory = directory
         self.name = name
         given = nil
     }
@@ -14,15 +14,15 @@ struct CopyPlace: Sendable {
     /// nil if the path does not end with a name.
     init?(_ path: Path, _ flags: UInt64) {
         guard let placed = PlacedName(path) else { return nil }
-        folder = TreeDirectory(root: placed.folder, flags)
+        directory = TreeDirectory(root: placed.directory, flags)
         name = placed.name
         given = path
     }
 
-    var path: Path { given ?? folder.path.appending(name) }
+    var path: Path { given ?? directory.path.appending(name) }
 
     /// Opens the directory that contains the name. On a worker's thread.
-    func openFolder() throws(IOError) -> OpenDirectory { try folder.openForCopy() }
+    func openDirectory() throws(IOError) -> OpenDirectory { try directory.openForCopy() }
 }
 
 extension TreeDirectory {

@@ -23,7 +23,7 @@ final class CopySession: Sendable {
         self.options = options
         self.progress = progress
         hasFewDescriptors = freeDescriptors < Self.descriptorsAtBest
-        // A worker's file uses two descriptors and two folders, and the walk has some directories open.
+        // A worker's file uses two descriptors and two directories, and the walk has some directories open.
         let fitting = max(1, (freeDescriptors - 12) / 6)
         width = hasFewDescriptors ? min(options.depth, fitting) : options.depth
         cloneIsRefused.store(!options.sharesBlocks, ordering: .relaxed)

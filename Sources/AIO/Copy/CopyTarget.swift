@@ -59,10 +59,10 @@ final class CopyInspection: BlockingWork, @unchecked Sendable {
     private func isInside(_ file: FileIdentity) throws(IOError) -> Bool {
         let flags = CK_O_PATH | CK_O_DIRECTORY
         var opened = CopyCalls.open(target, flags)
-        // A target that does not exist yet lies in an existing folder.
-        let folder = PlacedName(target)?.folder ?? target
-        if opened < 0 { opened = CopyCalls.open(folder, flags) }
-        var current = Int32(try check(opened, "open", folder))
+        // A target that does not exist yet lies in an existing directory.
+        let directory = PlacedName(target)?.directory ?? target
+        if opened < 0 { opened = CopyCalls.open(directory, flags) }
+        var current = Int32(try check(opened, "open", directory))
         defer { Kernel.close(current) }
         while true {
             let here = FileIdentity(ofDescriptor: current)

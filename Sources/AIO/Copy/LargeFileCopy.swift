@@ -49,6 +49,7 @@ struct LargeFileCopy: Sendable {
 
     private func ranges(of copy: OpenCopy) -> CopyStep {
         CopyStep(deadline) { step throws(IOError) in
+            // On a page boundary, so that the kernel copies whole pages.
             let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: OpenCopy.pieceSize, alignment: 4096)
             defer { buffer.deallocate() }
             try copy.copyPieces(buffer) { step.shouldEnd }

@@ -11,7 +11,7 @@ final class OpenCopy: @unchecked Sendable {
     // fields.
     private let item: CopyItem
     private let session: CopySession
-    private let sourceFolder: OpenDirectory
+    private let sourceDirectory: OpenDirectory
     private(set) var source: Int32
     private(set) var target: Int32 = -1
     let status: ck_statx
@@ -22,19 +22,20 @@ final class OpenCopy: @unchecked Sendable {
 
     /// The minimum size of files that several workers copy in ranges.
     static var largeSize: Int64 { 4 << 20 }
+    /// The bytes that a worker takes at a time: a hand-over costs little beside them, and a cancel takes effect soon.
     static var pieceSize: Int { 1 << 20 }
 
     /// Opens the source.
     init(_ item: CopyItem, _ session: CopySession) throws(IOError) {
-        let folder = try item.source.openFolder()
+        let directory = try item.source.openDirectory()
         let name = try PendingName(for: item.target)
         // O_NONBLOCK: the open would wait if the file had become a FIFO.
-        let opened = CopyCalls.open(item.source.name, in: folder, CK_O_RDONLY | CK_O_NONBLOCK)
+        let opened = CopyCalls.open(item.source.name, in: directory, CK_O_RDONLY | CK_O_NONBLOCK)
         self.source = Int32(try check(opened, "open", item.source.path))
         self.item = item
         self.session = session
         self.name = name
-        sourceFolder = folder
+        sourceDirectory = directory
         sourceEnd = Atomic(.max)
         var status = ck_statx()
         let result = Kernel.status(self.source, FileStatus.mask, &status)
@@ -70,7 +71,7 @@ final class OpenCopy: @unchecked Sendable {
         let permissions: UInt64 = session.options.keepsMetadata ? 0o600 : UInt64(status.mode & 0o777)
         let result = try name.make { pending in
             CopyCalls.open(
-                pending, in: name.folder, CK_O_RDWR | CK_O_CREAT | CK_O_EXCL, permissions: permissions)
+                pending, in: name.directory, CK_O_RDWR | CK_O_CREAT | CK_O_EXCL, permissions: permissions)
         }
         target = Int32(result)
         if size > 0, session.clone(source, to: target) {
@@ -78,6 +79,7 @@ final class OpenCopy: @unchecked Sendable {
             return true
         }
         guard size > 0 else { return false }
+        // statx(2) counts blocks of 512 bytes on every file system.
         let mayHaveHoles = status.blocks &* 512 < status.size
         cursor = CopyCursor(source, size: size, mayHaveHoles: mayHaveHoles, pieceSize: Self.pieceSize)
         // Preallocates the size: writes need not extend the file, and a hole at the end is kept.
@@ -100,7 +102,7 @@ final class OpenCopy: @unchecked Sendable {
         target = -1
         // close(2) may report a write error that the file system deferred.
         _ = try check(closed, "close", targetPath)
-        let origin = CopyOrigin(place: item.source, folder: sourceFolder, status: status)
+        let origin = CopyOrigin(place: item.source, directory: sourceDirectory, status: status)
         try name.publish(origin, item.made, replaces: session.options.replaces)
         close()
         session.add(files: 1)
@@ -174,6 +176,8 @@ final class OpenCopy: @unchecked Sendable {
         sourceEnd.min(offset, ordering: .relaxed)
     }
 
+    /// How far ahead of the piece that it copies a worker has the kernel read: more than what all workers of the file
+    /// have in their hands.
     private static var readaheadDistance: Int64 { 8 << 20 }
 
     private func read(

@@ -1,19 +1,19 @@
 internal import AIOCore
 internal import CKernel
 
-/// The temporary name under which a file is created, in its final folder.
+/// The temporary name under which a file is created, in its final directory.
 ///
 /// A file that has not been given its final name is removed when this object is released. On a worker's thread.
 final class PendingName: @unchecked Sendable {
     // @unchecked: one worker at a time uses it; it is passed on with the work.
     let place: CopyPlace
-    let folder: OpenDirectory
+    let directory: OpenDirectory
     private(set) var pending = Path.temporaryName(".aio-copy-")
     private var isMade = false
 
     init(for place: CopyPlace) throws(IOError) {
         self.place = place
-        folder = try place.openFolder()
+        directory = try place.openDirectory()
     }
 
     deinit { remove() }
@@ -40,25 +40,25 @@ final class PendingName: @unchecked Sendable {
             try publish(source, isMade: { names.contain($0) }, replaces)
             guard names.wantsEach else { return }
             var status = ck_statx()
-            if CopyCalls.status(of: place.name, in: folder, &status) == 0 { names.add(FileIdentity(status)) }
+            if CopyCalls.status(of: place.name, in: directory, &status) == 0 { names.add(FileIdentity(status)) }
         }
     }
 
     private func publish(
         _ source: CopyOrigin, isMade: (FileIdentity) -> Bool, _ replaces: Bool
     ) throws(IOError) {
-        var result = CopyCalls.rename(pending, to: place.name, in: folder, CK_RENAME_NOREPLACE)
+        var result = CopyCalls.rename(pending, to: place.name, in: directory, CK_RENAME_NOREPLACE)
         if result == -Int(EINVAL) {
             // Some file systems do not support RENAME_NOREPLACE. link(2) does not replace either, if hard links are
             // supported.
-            result = CopyCalls.link(pending, in: folder, to: place.name, in: folder)
-            if result == 0 { result = CopyCalls.unlink(pending, in: folder) }
+            result = CopyCalls.link(pending, in: directory, to: place.name, in: directory)
+            if result == 0 { result = CopyCalls.unlink(pending, in: directory) }
         }
         if result < 0, replaces, result == -Int(EEXIST) || hasNoLinks(result) {
-            try source.refuse(place, in: folder, isMade)
-            result = CopyCalls.rename(pending, to: place.name, in: folder, 0)
+            try source.refuse(place, in: directory, isMade)
+            result = CopyCalls.rename(pending, to: place.name, in: directory, 0)
             // rename(2) does nothing if both names are links to one file.
-            if result == 0 { _ = CopyCalls.unlink(pending, in: folder) }
+            if result == 0 { _ = CopyCalls.unlink(pending, in: directory) }
         }
         _ = try check(result, "rename", place.path)
         self.isMade = false
@@ -70,7 +70,7 @@ final class PendingName: @unchecked Sendable {
 
     /// Removes the file unless it has its final name.
     func remove() {
-        if isMade { _ = CopyCalls.unlink(pending, in: folder) }
+        if isMade { _ = CopyCalls.unlink(pending, in: directory) }
         isMade = false
     }
 }
@@ -78,23 +78,23 @@ final class PendingName: @unchecked Sendable {
 /// The identity of the source, for comparison with a file that its copy would replace.
 struct CopyOrigin {
     let place: CopyPlace
-    let folder: OpenDirectory
+    let directory: OpenDirectory
     /// The status of the source itself, even if it is a symbolic link.
     let status: ck_statx
 
     /// Throws if the existing target is the source, also if one of them is a symbolic link to the other, since
     /// replacing it would destroy the only copy. Throws also if this copy created it from a source of an equal name: in
-    /// a case-insensitive folder, two names of the source may be one.
+    /// a case-insensitive directory, two names of the source may be one.
     func refuse(
-        _ target: CopyPlace, in targetFolder: OpenDirectory, _ isMade: (FileIdentity) -> Bool
+        _ target: CopyPlace, in targetDirectory: OpenDirectory, _ isMade: (FileIdentity) -> Bool
     ) throws(IOError) {
         var found = ck_statx()
-        let result = CopyCalls.status(of: target.name, in: targetFolder, &found)
+        let result = CopyCalls.status(of: target.name, in: targetDirectory, &found)
         guard result != -Int(ENOENT) else { return }
         _ = try check(result, "stat", target.path)
         var (led, own) = (ck_statx(), ck_statx())
-        let isTargetThere = CopyCalls.status(of: target.name, in: targetFolder, followLinks: true, &led) == 0
-        let isSourceThere = CopyCalls.status(of: place.name, in: folder, followLinks: true, &own) == 0
+        let isTargetThere = CopyCalls.status(of: target.name, in: targetDirectory, followLinks: true, &led) == 0
+        let isSourceThere = CopyCalls.status(of: place.name, in: directory, followLinks: true, &own) == 0
         let same = CopyIdentity.isSame(status, isSourceThere ? own : nil, found, isTargetThere ? led : nil)
         guard !same else { throw CopyIdentity.sameFile(place.path, target.path) }
         guard !isMade(FileIdentity(found)) else {

@@ -44,6 +44,8 @@ final class TreeCopy {
     private var iterator: WalkIterator?
     private var scarcity = DescriptorScarcity()
 
+    /// The files of one operation, and their bytes: several, so that they share a hand-over to a worker, and few, so
+    /// that every worker has some.
     private static var batchCountMax: Int { 16 }
     private static var batchSizeMax: Int { 2 << 20 }
     /// The maximum number of directories that the walk has left and that stay open for files in flight into them.
@@ -75,8 +77,8 @@ final class TreeCopy {
         }
         // Nothing is open when the caller learns the result.
         defer {
-            from.folder.end()
-            to.folder.end()
+            from.directory.end()
+            to.directory.end()
         }
         var file = Sent(
             item: CopyItem(source: from, target: to, type: type, size: status.size, made: files?.made))
@@ -88,7 +90,7 @@ final class TreeCopy {
             }
         }
         if let key = file.key { _ = links.settle(key, to) }
-        if session.options.sync { try await syncFolder(of: target) }
+        if session.options.sync { try await syncDirectory(of: target) }
         return CopySummary(files: 1, bytes: session.bytes)
     }
 
@@ -100,9 +102,9 @@ final class TreeCopy {
     }
 
     /// Makes the new name durable.
-    private func syncFolder(of path: Path) async throws(IOError) {
-        let folder = PlacedName(path)?.folder ?? path
-        let file = try await File.open(folder, options: .directory, runtime: runtime, deadline: deadline)
+    private func syncDirectory(of path: Path) async throws(IOError) {
+        let directory = PlacedName(path)?.directory ?? path
+        let file = try await File.open(directory, options: .directory, runtime: runtime, deadline: deadline)
         do throws(IOError) { try await file.sync(deadline: deadline) } catch {
             try? await file.close()
             throw error
@@ -139,7 +141,7 @@ final class TreeCopy {
         }
         if walkEnd != nil { await finishDirectories() }
         if let walkEnd { throw walkEnd }
-        if session.options.sync { try await syncFolder(of: target) }
+        if session.options.sync { try await syncDirectory(of: target) }
         summary.bytes = session.bytes
         return summary
     }

@@ -6,6 +6,7 @@ struct DescriptorScarcity {
     /// The number of pauses that are left before giving up.
     private var patience = fullPatience
 
+    /// Two seconds in all: other copies and walks of the process have closed some by then, or nobody will.
     private static var fullPatience: Int { 200 }
     private static var pause: Duration { .milliseconds(10) }
 

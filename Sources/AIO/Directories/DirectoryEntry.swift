@@ -2,14 +2,14 @@
 public struct DirectoryEntry: Sendable {
     /// Bytes other than NUL and `/`: a path relative to the directory.
     public let name: Path
-    /// With `.followLinks`, the type of the file that a symbolic link leads to; `symbolicLink` then means a dangling
-    /// link.
+    /// The type of the file. With ``DirectoryOptions/followLinks`` that of the file that a symbolic link leads to;
+    /// ``FileType/symbolicLink`` then means a dangling link.
     public internal(set) var type: FileType
     /// The inode in the directory's record; for a mount point, that of the covered directory.
     public let inode: UInt64
-    /// The status, if it was requested; nil if it could not be read.
+    /// The status, if it was requested (``DirectoryOptions/status``); nil if it could not be read.
     public internal(set) var status: FileStatus?
-    /// The error of the status: ENOENT if the name was removed in the meantime.
+    /// The error of the status: `ENOENT` if the name was removed in the meantime.
     public internal(set) var statusErrno: Errno?
 }
 
@@ -18,7 +18,7 @@ public struct DirectoryOptions: OptionSet, Sendable {
     public let rawValue: Int
     public init(rawValue: Int) { self.rawValue = rawValue }
 
-    /// Reads the status of every entry, `DirectoryEntry.status`, on the worker that reads the names.
+    /// Reads the status of every entry, ``DirectoryEntry/status``, on the worker that reads the names.
     public static let status = DirectoryOptions(rawValue: 1)
     /// Reports the type and status of a symbolic link's target.
     public static let followLinks = DirectoryOptions(rawValue: 2)

@@ -24,7 +24,7 @@ final class DirectoryReading: BlockingWork, @unchecked Sendable {
     private let stay: Stay
     private var hasDirectories = false
 
-    /// The size of the buffer for one getdents64(2).
+    /// The size of the buffer for one getdents64(2), that of readdir(3) in glibc.
     private static var bufferSize: Int { 32768 }
     /// A batch has at least this many entries, unless the directory ends.
     private static var entriesMin: Int { 256 }

@@ -5,11 +5,14 @@ extension FileSystem {
     ///
     /// Each iteration reads the directory anew. One operation on a worker reads a batch of entries (about 32 KiB of
     /// names), and the next batch is read while the caller processes the current one. Therefore at most two batches are
-    /// in memory, regardless of the directory's size, unless `.sorted` is given. Entries that are added or removed
-    /// meanwhile may or may not be seen; every other entry is seen exactly once. The descriptor is closed at the end,
-    /// after an error, and when the iterator is released. Kernel calls: openat2(2), getdents64(2), statx(2).
+    /// in memory, regardless of the directory's size, unless ``DirectoryOptions/sorted`` is given. Entries that are
+    /// added or removed meanwhile may or may not be seen; every other entry is seen exactly once. The descriptor is
+    /// closed at the end, after an error, and when the iterator is released. Kernel calls: openat2(2), getdents64(2),
+    /// statx(2).
     ///
-    /// The sequence throws `notDirectory`, `cancelled`, `deadlineExceeded`, or the error of a kernel call.
+    /// The sequence throws ``IOError/Code/notFound``, ``IOError/Code/notDirectory``, ``IOError/Code/permissionDenied``,
+    /// ``IOError/Code/cancelled``, ``IOError/Code/deadlineExceeded`` (`deadline` is that of the whole sequence), or
+    /// another error of a kernel call.
     public static func entries(
         of path: Path, options: DirectoryOptions = [], runtime: IORuntime = .shared, deadline: Deadline = .never
     ) -> Entries {
@@ -17,7 +20,7 @@ extension FileSystem {
     }
 }
 
-/// The entries of a directory: the result of `FileSystem.entries`.
+/// The entries of a directory: the result of ``FileSystem/entries(of:options:runtime:deadline:)``.
 public struct Entries: AsyncSequence, Sendable {
     public typealias Element = DirectoryEntry
     public typealias Failure = IOError

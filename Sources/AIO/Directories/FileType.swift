@@ -2,7 +2,20 @@ internal import CKernel
 
 /// The type of a file.
 public enum FileType: Sendable, Hashable {
-    case regular, directory, symbolicLink, fifo, socket, characterDevice, blockDevice
+    /// A regular file.
+    case regular
+    /// A directory.
+    case directory
+    /// A symbolic link itself.
+    case symbolicLink
+    /// A named pipe.
+    case fifo
+    /// A Unix-domain socket.
+    case socket
+    /// A character device, such as a terminal.
+    case characterDevice
+    /// A block device, such as a disk.
+    case blockDevice
     /// None of these types, or the type could not be determined.
     case unknown
 
@@ -36,5 +49,6 @@ public enum FileType: Sendable, Hashable {
 }
 
 extension FileStatus {
+    /// The type of the file, from ``mode``.
     public var type: FileType { FileType(mode: mode) }
 }

@@ -12,6 +12,7 @@ struct LongPath: ~Copyable {
     /// 0, or a negative errno if the path does not exist.
     let result: Int
 
+    /// PATH_MAX: the bytes that a path may have, with its NUL.
     private static var limit: Int { 4096 }
 
     /// The path's memory must outlive this value.

@@ -161,7 +161,7 @@ final class TreeDirectory: @unchecked Sendable {
         return openBelow(Int32(root), way)
     }
 
-    /// Resolves as many names at once as fit into a path.
+    /// Resolves as many names at once as fit into a path: 4096 bytes with the NUL (PATH_MAX).
     private func openBelow(_ start: Int32, _ way: [Path]) -> Int {
         var current = start
         defer { if current != start { Kernel.close(current) } }

@@ -19,9 +19,11 @@ public final class WalkIterator: AsyncIteratorProtocol {
     private var hasBegun = false
     private var isFinished = false
 
-    /// The maximum number of directories read ahead, on all levels.
+    /// The maximum number of directories read ahead, on all levels: each may have a descriptor open and a batch in
+    /// memory.
     package static var aheadMax: Int { 64 }
-    /// The number of lowest levels whose directories stay open; those further up are opened again if necessary.
+    /// The number of lowest levels whose directories stay open; those further up are opened again if necessary. Few
+    /// trees are deeper.
     private static var openLevels: Int { 16 }
     private var openLevels: Int
     private var scarcity = DescriptorScarcity()
@@ -46,7 +48,7 @@ public final class WalkIterator: AsyncIteratorProtocol {
         try await nextItem()
     }
 
-    /// Skips the contents of the directory that was delivered last.
+    /// Skips the contents of the directory that was delivered last; does nothing after any other entry.
     public func skipDescendants() async {
         guard let skipped = descent else { return }
         descent = nil

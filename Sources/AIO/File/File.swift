@@ -5,15 +5,18 @@ internal import Synchronization
 /// An open file.
 ///
 /// Any number of tasks may use a file at once. ``close()`` waits for the operations in flight on it. A file that is
-/// dropped without a close is closed in the background and reported in the log. `withFile` closes its file.
+/// dropped without a close is closed in the background and reported in the log.
+/// ``withFile(_:_:options:permissions:runtime:_:)`` closes its file.
 ///
 /// An operation runs on the calling thread as long as it cannot block there: a read that the page cache can serve costs
 /// little more than a pread(2). Everything else goes to a loop of the runtime.
 public final class File: Sendable {
+    /// The runtime that carries out the file's operations.
     public let runtime: IORuntime
     /// The path that the file was opened with; nil for an adopted descriptor.
     public let path: Path?
-    /// For operations on an `IOQueue`. Borrowed: do not close it, and do not use it after the file is closed.
+    /// For operations on an ``IOQueue``, or through ``IORuntime/perform(_:deadline:)``. Borrowed: do not close it, and
+    /// do not use it after the file is closed.
     public let descriptor: Descriptor
     let lease = FileLease()
     let guess = CacheGuess()
@@ -45,7 +48,12 @@ public final class File: Sendable {
 
     /// The access mode of an open file: O_RDONLY, O_WRONLY, O_RDWR.
     public enum Access: Sendable {
-        case read, write, readWrite
+        /// The file is open for reading: O_RDONLY.
+        case read
+        /// The file is open for writing: O_WRONLY.
+        case write
+        /// The file is open for both: O_RDWR.
+        case readWrite
     }
 
     /// Flags of openat2(2). Descriptors are always close-on-exec.
@@ -55,8 +63,9 @@ public final class File: Sendable {
 
         /// Creates the file if it does not exist.
         public static let create = OpenOptions(rawValue: CK_O_CREAT)
-        /// With `create`: fails with `alreadyExists` if the file exists.
+        /// With ``create``: fails with ``IOError/Code/alreadyExists`` if the file exists, also as a symbolic link.
         public static let exclusive = OpenOptions(rawValue: CK_O_EXCL)
+        /// Cuts an existing regular file off to 0 bytes. The file must be opened for writing.
         public static let truncate = OpenOptions(rawValue: CK_O_TRUNC)
         /// Every write appends to the end of the file, whatever its offset.
         public static let append = OpenOptions(rawValue: CK_O_APPEND)
@@ -67,11 +76,12 @@ public final class File: Sendable {
         public static let dataSync = OpenOptions(rawValue: CK_O_DSYNC)
         /// Every write is durable when it completes, with all metadata (O_SYNC).
         public static let sync = OpenOptions(rawValue: CK_O_SYNC)
-        /// Fails with ELOOP if the last component of the path is a symbolic link.
+        /// Fails with `ELOOP` (``IOError/errno``) if the last component of the path is a symbolic link.
         public static let noFollow = OpenOptions(rawValue: CK_O_NOFOLLOW)
-        /// Fails with `notDirectory` if the path is not a directory.
+        /// Fails with ``IOError/Code/notDirectory`` if the path is not a directory.
         public static let directory = OpenOptions(rawValue: CK_O_DIRECTORY)
-        /// Does not wait for a peer to open the other end of a FIFO.
+        /// Does not wait for a peer to open the other end of a FIFO; without a reader, opening one for writing then
+        /// fails with `ENXIO` (``IOError/errno``).
         public static let nonBlocking = OpenOptions(rawValue: CK_O_NONBLOCK)
     }
 
@@ -79,9 +89,11 @@ public final class File: Sendable {
 
     /// Waits for the operations in flight on this file, then closes it.
     ///
-    /// Operations that begin later fail with `fileClosed`, and so does a second close. A close is never cancelled. It
-    /// may report a write error that the file system deferred (`inputOutput`, `noSpace`); the descriptor is closed even
-    /// then. Kernel call: close(2).
+    /// Operations that begin later fail with ``IOError/Code/fileClosed``. A close is never cancelled. Kernel call:
+    /// close(2).
+    ///
+    /// - Throws: ``IOError/Code/fileClosed`` if it is closed already; ``IOError/Code/inputOutput`` or
+    ///   ``IOError/Code/noSpace`` for a write error that the file system deferred. The descriptor is closed even then.
     public func close() async throws(IOError) {
         try runtime.check("close")
         guard lease.close() else { throw IOError(.fileClosed, "close", path: path) }
@@ -120,9 +132,10 @@ public final class File: Sendable {
     }
 }
 
-/// Opens a file, runs `body`, and closes the file, also if `body` throws.
+/// Opens a file, runs `body`, and closes the file, also if `body` throws or the task is cancelled.
 ///
-/// - Throws: what `body` throws; if `body` succeeds, what `close` throws.
+/// - Throws: the errors of ``File/open(_:_:options:permissions:runtime:deadline:)``; what `body` throws; if `body`
+///   succeeds, the errors of ``File/close()``.
 public func withFile<R>(
     _ path: Path, _ access: File.Access = .read, options: File.OpenOptions = [], permissions: UInt16 = 0o644,
     runtime: IORuntime = .shared, _ body: (File) async throws -> R

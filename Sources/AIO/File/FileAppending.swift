@@ -5,12 +5,12 @@ extension File {
     /// Appends the caller's memory to the file, and returns where it was written: the offset of the first byte, and the
     /// number of bytes.
     ///
-    /// The file need not be opened with `.append`. Any number of tasks, programs and other `File`s may append to one
-    /// file at a time: each append is contiguous, none overwrites another, and each call returns its own offset. (On
-    /// NFS, appends of several machines may overwrite each other; see open(2).) The number of bytes may be less than
-    /// the size of the memory: the disk is full, or a limit is reached. The rest, if it is appended by another call,
-    /// does not necessarily follow. The memory is borrowed until the call returns. After `cancelled` or
-    /// `deadlineExceeded` nothing was written.
+    /// The file need not be opened with ``OpenOptions/append``. Any number of tasks, programs and other `File`s may
+    /// append to one file at a time: each append is contiguous, none overwrites another, and each call returns its own
+    /// offset. (On NFS, appends of several machines may overwrite each other; see open(2).) The number of bytes may be
+    /// less than the size of the memory: the disk is full, or a limit is reached. The rest, if it is appended by
+    /// another call, does not necessarily follow. The memory is borrowed until the call returns. After
+    /// ``IOError/Code/cancelled`` or ``IOError/Code/deadlineExceeded`` nothing was written.
     ///
     /// The kernel does not return the offset of an append. The call takes it from the position of the open file, which
     /// is where a write at the current position ends. That position belongs to this `File`, whose calls that use it
@@ -20,7 +20,8 @@ extension File {
     ///
     /// One operation on a worker. Kernel calls: pwritev2(2) with RWF_APPEND and an offset of -1, lseek(2).
     ///
-    /// - Throws: `notSupported` if the file has no positions (pipes, sockets, directories); otherwise as `write`.
+    /// - Throws: ``IOError/Code/notSupported`` if the file has no positions (pipes, sockets, directories); otherwise
+    ///   the errors of ``write(_:at:flags:deadline:)-(RawSpan,_,_,_)``.
     public func append(
         _ bytes: RawSpan, flags: TransferFlags = [], deadline: Deadline = .never
     ) async throws(IOError) -> (offset: Int64, count: Int) {
@@ -32,7 +33,8 @@ extension File {
         return (append.offset, Int(count))
     }
 
-    /// Appends an array, as a span.
+    /// Appends an array to the file, and returns where it was written. Everything else is as for a span:
+    /// ``append(_:flags:deadline:)-(RawSpan,_,_)``.
     public func append(
         _ bytes: [UInt8], flags: TransferFlags = [], deadline: Deadline = .never
     ) async throws(IOError) -> (offset: Int64, count: Int) {

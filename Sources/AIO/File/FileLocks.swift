@@ -14,15 +14,21 @@ extension File {
         case exclusive
     }
 
-    /// Waits for a lock on `range` and acquires it. `range` is in bytes; nil locks the whole file, including bytes that
-    /// are added later.
+    /// Waits for a lock on a range of bytes and acquires it. By default it is the whole file; a range whose end is
+    /// `Int64.max` includes bytes that are added later.
     ///
     /// The wait polls: it tries again after a pause that grows from 1 ms to 50 ms. No thread blocks, and waiters are
-    /// not served in order. After `cancelled` or `deadlineExceeded` the lock is not held. Kernel call: fcntl(2) with
-    /// F_OFD_SETLK.
+    /// not served in order. After ``IOError/Code/cancelled`` or ``IOError/Code/deadlineExceeded`` the lock is not held.
+    /// Kernel call: fcntl(2) with F_OFD_SETLK.
+    ///
+    /// - Throws: ``IOError/Code/badDescriptor`` if the file is not open for reading (a shared lock) or writing (an
+    ///   exclusive one); ``IOError/Code/invalidArgument`` if the range is empty or begins before 0; `ENOLCK`
+    ///   (``IOError/errno``); ``IOError/Code/cancelled``; ``IOError/Code/deadlineExceeded``.
     public func lock(
-        _ kind: LockKind = .exclusive, range: Range<Int64>? = nil, deadline: Deadline = .never
+        _ kind: LockKind = .exclusive, range: Range<Int64> = 0..<Int64.max, deadline: Deadline = .never
     ) async throws(IOError) {
+        // fcntl(2) tells nobody when a lock becomes free, and its waiting form would hold a worker for as long. The
+        // first pause is short beside the time for which a lock is usually held; the last limits what waiters cost.
         var pause = Duration.milliseconds(1)
         while true {
             if try await tryLock(kind, range: range, deadline: deadline) { return }
@@ -36,9 +42,12 @@ extension File {
         }
     }
 
-    /// Acquires a lock unless a conflicting one is held; then returns false. Parameters and kernel call as for `lock`.
+    /// Acquires a lock on a range of bytes, by default the whole file, and returns true; returns false if somebody else
+    /// holds a lock that conflicts. Does not wait for the lock. Kernel call: fcntl(2) with F_OFD_SETLK.
+    ///
+    /// - Throws: the errors of ``lock(_:range:deadline:)``.
     public func tryLock(
-        _ kind: LockKind = .exclusive, range: Range<Int64>? = nil, deadline: Deadline = .never
+        _ kind: LockKind = .exclusive, range: Range<Int64> = 0..<Int64.max, deadline: Deadline = .never
     ) async throws(IOError) -> Bool {
         do throws(IOError) {
             try await setLock(kind == .shared ? CK_F_RDLCK : CK_F_WRLCK, range, deadline)
@@ -50,9 +59,13 @@ extension File {
         }
     }
 
-    /// Releases the lock on `range`, which may be part of a locked range; nil releases everything. Does nothing if the
-    /// range is not locked. Kernel call: fcntl(2) with F_OFD_SETLK.
-    public func unlock(range: Range<Int64>? = nil, deadline: Deadline = .never) async throws(IOError) {
+    /// Releases the lock on a range of bytes, which may be part of a locked range; by default everything. Does nothing
+    /// if the range is not locked. Kernel call: fcntl(2) with F_OFD_SETLK.
+    ///
+    /// - Throws: ``IOError/Code/invalidArgument`` if the range is empty or begins before 0.
+    public func unlock(
+        range: Range<Int64> = 0..<Int64.max, deadline: Deadline = .never
+    ) async throws(IOError) {
         try await setLock(CK_F_UNLCK, range, deadline)
     }
 
@@ -60,17 +73,13 @@ extension File {
         _ = try await runtime.perform(.timeout(deadline: deadline.nanoseconds), .never, "lock", path)
     }
 
-    private func setLock(_ type: Int16, _ range: Range<Int64>?, _ deadline: Deadline) async throws(IOError) {
-        guard range.map({ $0.lowerBound >= 0 && !$0.isEmpty }) ?? true else {
-            throw IOError(.invalidArgument, "lock", path: path, advice: "the range is empty or begins before 0")
-        }
+    private func setLock(_ type: Int16, _ range: Range<Int64>, _ deadline: Deadline) async throws(IOError) {
+        let count = try countToEnd(range, "lock")
         let lock = UnsafeMutablePointer<ck_flock>.allocate(capacity: 1)
         defer { lock.deallocate() }
-        // A length of 0 means "to the end of the file", also after it grows.
         lock.initialize(
             to: ck_flock(
-                type: type, whence: Int16(CK_SEEK_SET), start: range?.lowerBound ?? 0,
-                length: range.map { $0.upperBound - $0.lowerBound } ?? 0, process: 0))
+                type: type, whence: Int16(CK_SEEK_SET), start: range.lowerBound, length: count, process: 0))
         _ = try await perform(.call(.setLock(descriptor.number, lock)), deadline, "lock")
     }
 }

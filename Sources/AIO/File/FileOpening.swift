@@ -4,7 +4,14 @@ internal import CKernel
 extension File {
     /// Opens a file. `permissions`, less the umask, apply to a file that the call creates.
     ///
-    /// - Throws: `cancelled`, `deadlineExceeded`, or the error of openat2(2), which is the kernel call.
+    /// The open of a FIFO waits for its other end, unless `options` has ``OpenOptions/nonBlocking``. After
+    /// ``IOError/Code/cancelled`` or ``IOError/Code/deadlineExceeded`` no file is open, but one may have been created.
+    /// Kernel call: openat2(2).
+    ///
+    /// - Throws: ``IOError/Code/notFound``, ``IOError/Code/alreadyExists`` (with ``OpenOptions/exclusive``),
+    ///   ``IOError/Code/permissionDenied``, ``IOError/Code/isDirectory`` for writing to a directory,
+    ///   ``IOError/Code/notDirectory``, ``IOError/Code/tooManyOpenFiles``, ``IOError/Code/cancelled``,
+    ///   ``IOError/Code/deadlineExceeded``, or another error of openat2(2).
     public static func open(
         _ path: Path, _ access: Access = .read, options: OpenOptions = [], permissions: UInt16 = 0o644,
         runtime: IORuntime = .shared, deadline: Deadline = .never
@@ -18,24 +25,29 @@ extension File {
         public let rawValue: UInt64
         public init(rawValue: UInt64) { self.rawValue = rawValue }
 
-        /// The path must stay below the directory. An absolute path fails with EXDEV, and so does a `..` or a symbolic
-        /// link that leads out of the directory.
+        /// The path must stay below the directory. An absolute path fails with `EXDEV` (``IOError/errno``), and so does
+        /// a `..` or a symbolic link that leads out of the directory.
         public static let beneath = Confinement(rawValue: CK_RESOLVE_BENEATH)
         /// The directory is the root: absolute paths and absolute links start there, and `..` does not lead above it.
         public static let inRoot = Confinement(rawValue: CK_RESOLVE_IN_ROOT)
-        /// A symbolic link in any component of the path fails with ELOOP, not only in the last.
+        /// A symbolic link in any component of the path fails with `ELOOP` (``IOError/errno``), not only in the last.
         public static let noSymbolicLinks = Confinement(rawValue: CK_RESOLVE_NO_SYMLINKS)
-        /// A magic link (in /proc, a link that leads to an open file without a path lookup) fails with ELOOP.
+        /// A magic link (in /proc, a link that leads to an open file without a path lookup) fails with `ELOOP`
+        /// (``IOError/errno``).
         public static let noMagicLinks = Confinement(rawValue: CK_RESOLVE_NO_MAGICLINKS)
-        /// A mount point in the path fails with EXDEV.
+        /// A mount point in the path fails with `EXDEV` (``IOError/errno``).
         public static let sameFileSystem = Confinement(rawValue: CK_RESOLVE_NO_XDEV)
     }
 
-    /// Opens a file by a path relative to `directory`, which was opened with `.directory`. The path must stay below the
-    /// directory unless `confinement` says otherwise.
+    /// Opens a file by a path relative to `directory`, which was opened with ``OpenOptions/directory``. The path must
+    /// stay below the directory unless `confinement` says otherwise.
     ///
-    /// The directory is in use until the call returns, so closing it waits. Everything else is as for `open` without a
-    /// directory. Kernel call: openat2(2).
+    /// The directory is in use until the call returns, so closing it waits. The file belongs to the directory's
+    /// runtime. `permissions`, less the umask, apply to a file that the call creates. Kernel call: openat2(2), repeated
+    /// while concurrent renames keep it from checking the path.
+    ///
+    /// - Throws: `EXDEV` or `ELOOP` (``IOError/errno``) for what `confinement` forbids, ``IOError/Code/fileClosed`` if
+    ///   the directory is closed, and the errors of ``open(_:_:options:permissions:runtime:deadline:)``.
     public static func open(
         _ path: Path, in directory: File, confinement: Confinement = .beneath, _ access: Access = .read,
         options: OpenOptions = [], permissions: UInt16 = 0o644, deadline: Deadline = .never
@@ -44,7 +56,7 @@ extension File {
         try directory.begin("open", deadline)
         defer { directory.lease.end() }
         // openat2(2) fails with EAGAIN if a concurrent rename or mount kept the kernel from checking that a `..` stays
-        // below the directory.
+        // below the directory. A rename anywhere in the system can be in the way, but hardly 64 times in a row.
         for _ in 0..<64 {
             do throws(IOError) {
                 return try await open(request, in: directory.descriptor.number, path, directory.runtime, deadline)

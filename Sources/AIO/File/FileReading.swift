@@ -8,8 +8,10 @@ extension File {
     /// after any other short read. Streams ignore the offset. The memory is borrowed until the call returns, and the
     /// call returns only when the kernel no longer uses it, also after a cancellation. Kernel call: preadv2(2).
     ///
-    /// - Throws: `cancelled`, `deadlineExceeded`, `wouldBlock` (with `.noWait`), `fileClosed`, or the error of
-    ///   preadv2(2).
+    /// - Throws: ``IOError/Code/wouldBlock`` (with ``TransferFlags/noWait``), ``IOError/Code/cancelled``,
+    ///   ``IOError/Code/deadlineExceeded``, ``IOError/Code/fileClosed``, ``IOError/Code/isDirectory``,
+    ///   ``IOError/Code/invalidArgument`` for a negative offset or one that direct I/O does not permit, or another
+    ///   error of preadv2(2).
     public func read(
         into bytes: inout MutableRawSpan, at offset: Int64, flags: TransferFlags = [],
         deadline: Deadline = .never
@@ -18,9 +20,11 @@ extension File {
         return try await read(base, count, offset, flags, deadline)
     }
 
-    /// Reads from `offset` until the caller's memory is full. Otherwise as `read(into:at:)`.
+    /// Reads from `offset` until the caller's memory is full; a short read is continued. The memory is borrowed until
+    /// the call returns, and after an error it may hold a part. Kernel call: preadv2(2), as often as needed.
     ///
-    /// - Throws: `unexpectedEndOfFile` if the file ends before that, or the errors of `read(into:at:)`.
+    /// - Throws: ``IOError/Code/unexpectedEndOfFile`` if the file ends before that, or the errors of
+    ///   ``read(into:at:flags:deadline:)-(MutableRawSpan,_,_,_)``.
     public func readExactly(
         into bytes: inout MutableRawSpan, at offset: Int64, flags: TransferFlags = [],
         deadline: Deadline = .never
@@ -29,8 +33,10 @@ extension File {
         try await readExactly(base, count, offset, flags, deadline)
     }
 
-    /// Reads at `offset` up to the capacity of `buffer`, and sets the buffer's count to the bytes read. Otherwise as
-    /// for a span.
+    /// Reads at `offset` up to the capacity of `buffer`, sets the buffer's count to the number of bytes read, and
+    /// returns it: 0 at the end of the file. After an error the count is unchanged. Kernel call: preadv2(2).
+    ///
+    /// - Throws: the errors of ``read(into:at:flags:deadline:)-(MutableRawSpan,_,_,_)``.
     @discardableResult
     public func read(
         into buffer: inout IOBuffer, at offset: Int64, flags: TransferFlags = [],
@@ -43,6 +49,12 @@ extension File {
 
     /// Reads up to `count` bytes at `offset` into a new array. The array is shorter after a short read, and empty at
     /// the end of the file.
+    ///
+    /// One read transfers at most 2 GiB less a page. Of more than 16 MiB, no more are allocated than the file has.
+    /// Kernel call: preadv2(2); for more than 16 MiB also statx(2).
+    ///
+    /// - Throws: ``IOError/Code/invalidArgument`` for a negative count, and the errors of
+    ///   ``read(into:at:flags:deadline:)-(MutableRawSpan,_,_,_)``.
     public func read(
         upTo count: Int, at offset: Int64, flags: TransferFlags = [], deadline: Deadline = .never
     ) async throws(IOError) -> [UInt8] {
@@ -60,9 +72,13 @@ extension File {
         return array
     }
 
-    /// Reads exactly `count` bytes at `offset` into a new array.
+    /// Reads exactly `count` bytes at `offset` into a new array; a short read is continued.
     ///
-    /// - Throws: `unexpectedEndOfFile` if the file has fewer.
+    /// An array of more than 16 MiB grows with what is read, so that a count beyond the end of the file fails before
+    /// the memory does. Kernel call: preadv2(2), as often as needed.
+    ///
+    /// - Throws: ``IOError/Code/unexpectedEndOfFile`` if the file has fewer, ``IOError/Code/invalidArgument`` for a
+    ///   negative count, and the errors of ``read(into:at:flags:deadline:)-(MutableRawSpan,_,_,_)``.
     public func readExactly(
         count: Int, at offset: Int64, flags: TransferFlags = [], deadline: Deadline = .never
     ) async throws(IOError) -> [UInt8] {
@@ -80,8 +96,11 @@ extension File {
         return array
     }
 
-    /// Reads at `offset` into the buffers of `vector` in order, and returns the total number of bytes read. The
-    /// buffers' counts do not change. Kernel call: preadv2(2).
+    /// Reads at `offset` into the buffers of `vector` in order, and returns the total number of bytes read: 0 at the
+    /// end of the file. A short read ends in any of them. The buffers' counts say how much is asked for, and do not
+    /// change. Kernel call: preadv2(2).
+    ///
+    /// - Throws: the errors of ``read(into:at:flags:deadline:)-(MutableRawSpan,_,_,_)``.
     public func read(
         into vector: inout IOVector, at offset: Int64, flags: TransferFlags = [],
         deadline: Deadline = .never

@@ -1,8 +1,8 @@
 public import AIOCore
 
 extension File {
-    /// Makes every write durable that completed before the call. `.data` flushes the data and the metadata needed to
-    /// read it back, fdatasync(2); `.full` flushes all metadata, fsync(2).
+    /// Makes every write durable that completed before the call. ``SyncLevel/data`` flushes the data and the metadata
+    /// needed to read it back, fdatasync(2); ``SyncLevel/full`` flushes all metadata, fsync(2).
     ///
     /// Concurrent syncs of one `File` are merged: calls that arrive while a sync runs share the next one, which runs at
     /// the highest level requested. A caller that is cancelled or reaches its deadline while it waits for the shared
@@ -10,9 +10,12 @@ extension File {
     /// like any operation, and the call waits for its completion.
     ///
     /// After a sync has failed for lack of space or by a device error, data may be lost. The kernel reports such an
-    /// error once, and success afterwards; therefore every later sync of this `File` throws `syncFailedBefore`.
+    /// error once, and success afterwards; therefore every later sync of this `File` throws
+    /// ``IOError/Code/syncFailedBefore``.
     ///
-    /// - Throws: `syncFailedBefore`, `cancelled`, `deadlineExceeded`, `fileClosed`, or the error of fsync(2).
+    /// - Throws: ``IOError/Code/syncFailedBefore``, ``IOError/Code/inputOutput``, ``IOError/Code/noSpace``,
+    ///   ``IOError/Code/invalidArgument`` for what cannot be synced (pipes, sockets), ``IOError/Code/cancelled``,
+    ///   ``IOError/Code/deadlineExceeded``, or ``IOError/Code/fileClosed``.
     public func sync(
         _ level: SyncLevel = .full, deadline: Deadline = .never
     ) async throws(IOError) {

@@ -6,16 +6,19 @@ public struct FileSystemStatistics: Sendable {
     public let type: UInt64
     /// The preferred transfer size in bytes.
     public let blockSize: Int
-    /// Bytes.
+    /// The size of the file system in bytes.
     public let size: Int64
+    /// The number of free bytes, including those reserved for privileged users.
     public let freeSize: Int64
-    /// Bytes available to unprivileged users.
+    /// The number of bytes available to unprivileged users.
     public let availableSize: Int64
-    /// The maximum number of files, and how many can still be created; 0 if the file system has no such limit.
+    /// The maximum number of files; 0 if the file system has no such limit.
     public let fileCountMax: Int64
+    /// The number of files that can still be created; 0 also if the file system has no such limit.
     public let freeFileCount: Int64
     /// The maximum length of a name in bytes.
     public let nameLengthMax: Int
+    /// Whether the file system is mounted read-only.
     public let isReadOnly: Bool
 
     init(_ status: ck_statfs) {

@@ -1,11 +1,13 @@
 internal import CKernel
 
-/// Several buffers that one transfer fills or writes in order: the vectors of readv(2) and writev(2).
+/// Several buffers that one transfer fills or writes in order: the vectors of readv(2) and writev(2). It owns the
+/// buffers, which return to their pool with it.
 public struct IOVector: ~Copyable, @unchecked Sendable {
     // @unchecked: this value alone owns the buffers.
 
     private let buffers: UnsafeMutablePointer<IOBuffer>
     let vectors: UnsafeMutablePointer<iovec>
+    /// The maximum number of buffers.
     public let capacity: Int
     /// The number of buffers in the vector.
     public private(set) var count = 0
@@ -24,7 +26,8 @@ public struct IOVector: ~Copyable, @unchecked Sendable {
         vectors.deallocate()
     }
 
-    /// Appends a buffer, of which `buffer.count` bytes take part in transfers.
+    /// Appends a buffer, of which ``IOBuffer/count`` bytes take part in transfers. The vector must not be full: a
+    /// program that appends more than ``capacity`` buffers ends.
     public mutating func append(_ buffer: consuming IOBuffer) {
         precondition(count < capacity, "the vector is full")
         (vectors + count).initialize(to: iovec(iov_base: buffer.base, iov_len: buffer.count))
@@ -32,7 +35,7 @@ public struct IOVector: ~Copyable, @unchecked Sendable {
         count += 1
     }
 
-    /// Removes the last buffer and returns it.
+    /// Removes the last buffer and returns it; nil if the vector is empty.
     public mutating func removeLast() -> IOBuffer? {
         guard count > 0 else { return nil }
         count -= 1

@@ -1,7 +1,7 @@
 internal import AIOCore
 
 /// Extended attributes, xattr(7). With `followLinks` false, a call works on a symbolic link itself. File systems that
-/// do not support a namespace fail with `notSupported`.
+/// do not support a namespace fail with ``IOError/Code/notSupported``.
 extension FileSystem {
     /// The value of an attribute; nil if the attribute does not exist. Kernel calls: getxattr(2), lgetxattr(2); a
     /// second call if the value is longer than 1 KiB.
@@ -25,6 +25,10 @@ extension FileSystem {
 
     /// Sets an attribute to a value of up to 64 KiB; a file system may allow less. Kernel calls: setxattr(2),
     /// lsetxattr(2).
+    ///
+    /// - Throws: ``IOError/Code/alreadyExists`` or `ENODATA` (``IOError/errno``) as `mode` says;
+    ///   ``IOError/Code/noSpace`` or `E2BIG` for a value that is too large; ``IOError/Code/permissionDenied``;
+    ///   ``IOError/Code/notSupported``.
     public static func setExtendedAttribute(
         _ name: AttributeName, to value: [UInt8], of path: Path, mode: AttributeMode = .createOrReplace,
         followLinks: Bool = true, runtime: IORuntime = .shared, deadline: Deadline = .never
@@ -34,7 +38,10 @@ extension FileSystem {
         try await calls(memory, path, followLinks, runtime, deadline).set(name, value, mode)
     }
 
-    /// Removes an attribute. Fails with ENODATA if it does not exist. Kernel calls: removexattr(2), lremovexattr(2).
+    /// Removes an attribute. Kernel calls: removexattr(2), lremovexattr(2).
+    ///
+    /// - Throws: `ENODATA` (``IOError/errno``) if it does not exist; ``IOError/Code/permissionDenied``;
+    ///   ``IOError/Code/notSupported``.
     public static func removeExtendedAttribute(
         _ name: AttributeName, of path: Path, followLinks: Bool = true, runtime: IORuntime = .shared,
         deadline: Deadline = .never
@@ -53,7 +60,8 @@ extension FileSystem {
     }
 }
 
-/// Extended attributes of an open file, as those of `FileSystem`.
+/// Extended attributes of an open file, xattr(7). File systems that do not support a namespace fail with
+/// ``IOError/Code/notSupported``.
 extension File {
     /// The value of an attribute; nil if the attribute does not exist. Kernel call: fgetxattr(2).
     public func extendedAttribute(
@@ -67,7 +75,11 @@ extension File {
         try await attributeCalls(deadline).list()
     }
 
-    /// Sets an attribute. Kernel call: fsetxattr(2).
+    /// Sets an attribute to a value of up to 64 KiB; a file system may allow less. Kernel call: fsetxattr(2).
+    ///
+    /// - Throws: ``IOError/Code/alreadyExists`` or `ENODATA` (``IOError/errno``) as `mode` says;
+    ///   ``IOError/Code/noSpace`` or `E2BIG` for a value that is too large; ``IOError/Code/permissionDenied``;
+    ///   ``IOError/Code/notSupported``.
     public func setExtendedAttribute(
         _ name: AttributeName, to value: [UInt8], mode: AttributeMode = .createOrReplace, deadline: Deadline = .never
     ) async throws(IOError) {
@@ -75,6 +87,9 @@ extension File {
     }
 
     /// Removes an attribute. Kernel call: fremovexattr(2).
+    ///
+    /// - Throws: `ENODATA` (``IOError/errno``) if it does not exist; ``IOError/Code/permissionDenied``;
+    ///   ``IOError/Code/notSupported``.
     public func removeExtendedAttribute(
         _ name: AttributeName, deadline: Deadline = .never
     ) async throws(IOError) {

@@ -5,10 +5,14 @@ internal import CKernel
 ///
 /// A relative path starts at the working directory at the time when the operation runs. Each function is one operation
 /// on a loop unless its documentation says otherwise; a worker makes the system calls that the ring does not have. A
-/// single operation that throws `cancelled` has changed nothing, and a system call that a worker has begun is not
-/// interrupted. Errors name the operation and the path.
+/// single operation that throws ``IOError/Code/cancelled`` or ``IOError/Code/deadlineExceeded`` has changed nothing,
+/// and a system call that a worker has begun is not interrupted. Errors name the operation and the path
+/// (``IOError/operation``, ``IOError/path``).
 public enum FileSystem {
     /// A file's metadata; with `followLinks` false, that of a symbolic link itself. Kernel call: statx(2).
+    ///
+    /// - Throws: ``IOError/Code/notFound`` if the path does not exist, also as the target of a dangling link;
+    ///   ``IOError/Code/notDirectory``; ``IOError/Code/permissionDenied`` if a directory cannot be searched.
     public static func status(
         of path: Path, followLinks: Bool = true, runtime: IORuntime = .shared, deadline: Deadline = .never
     ) async throws(IOError) -> FileStatus {

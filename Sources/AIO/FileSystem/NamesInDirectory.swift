@@ -1,13 +1,13 @@
 internal import AIOCore
 internal import CKernel
 
-/// The same functions with paths relative to an open directory, a file opened with `.directory`. The path must stay
-/// below the directory unless `confinement` says otherwise: a `..`, an absolute path or a symbolic link that leads out
-/// of it fails with EXDEV, even while other processes rename or replace components of the path.
+/// Functions on names, with paths relative to an open directory, a file opened with ``File/OpenOptions/directory``. The
+/// path must stay below the directory unless `confinement` says otherwise: a `..`, an absolute path or a symbolic link
+/// that leads out of it fails with `EXDEV` (``IOError/errno``), even while other processes rename or replace components
+/// of the path.
 ///
-/// Each function is one operation on a worker. The directory is in use until the call returns, so closing it waits.
-/// Everything else is as for the function of the same name without a directory. Kernel calls: openat2(2) and the one
-/// that is named.
+/// Each function is one operation on a worker. The directory is in use until the call returns, so closing it waits; a
+/// closed one is ``IOError/Code/fileClosed``. Kernel calls: openat2(2) and the one that is named.
 extension FileSystem {
     /// A file's metadata; with `followLinks` false, that of a symbolic link itself. Kernel call: statx(2).
     public static func status(
@@ -23,7 +23,9 @@ extension FileSystem {
         return FileStatus(result.pointee)
     }
 
-    /// The target of a symbolic link. Kernel call: readlinkat(2).
+    /// The target of a symbolic link, as it was given. Kernel call: readlinkat(2).
+    ///
+    /// - Throws: ``IOError/Code/invalidArgument`` if the path is not a symbolic link.
     public static func readLink(
         _ path: Path, in directory: File, confinement: File.Confinement = .beneath, deadline: Deadline = .never
     ) async throws(IOError) -> Path {
@@ -36,7 +38,10 @@ extension FileSystem {
         return Path(bytes: buffer.prefix(Int(count)))
     }
 
-    /// Removes a name of a file. Kernel call: unlinkat(2).
+    /// Removes a name of a file, and the file with its last name once nobody has it open. Symbolic links are removed,
+    /// not followed. Kernel call: unlinkat(2).
+    ///
+    /// - Throws: ``IOError/Code/isDirectory`` for a directory; ``IOError/Code/notFound``.
     public static func unlink(
         _ path: Path, in directory: File, confinement: File.Confinement = .beneath, deadline: Deadline = .never
     ) async throws(IOError) {
@@ -46,6 +51,9 @@ extension FileSystem {
     }
 
     /// Removes an empty directory. Kernel call: unlinkat(2) with AT_REMOVEDIR.
+    ///
+    /// - Throws: `ENOTEMPTY` or `EBUSY` (``IOError/errno``) if it is not empty or a mount point;
+    ///   ``IOError/Code/notDirectory``; ``IOError/Code/notFound``.
     public static func removeDirectory(
         _ path: Path, in directory: File, confinement: File.Confinement = .beneath, deadline: Deadline = .never
     ) async throws(IOError) {
@@ -54,7 +62,9 @@ extension FileSystem {
         }
     }
 
-    /// Creates a directory with these permissions, less the umask. Kernel call: mkdirat(2).
+    /// Creates a directory with these permissions, less the umask. Its parent must exist. Kernel call: mkdirat(2).
+    ///
+    /// - Throws: ``IOError/Code/alreadyExists`` if the name is taken; ``IOError/Code/notFound`` without the parent.
     public static func makeDirectory(
         _ path: Path, in directory: File, confinement: File.Confinement = .beneath, permissions: UInt16 = 0o777,
         deadline: Deadline = .never
@@ -65,7 +75,9 @@ extension FileSystem {
         }
     }
 
-    /// Creates a symbolic link to `target`, which is not confined. Kernel call: symlinkat(2).
+    /// Creates a symbolic link to `target`, which is not confined and need not exist. Kernel call: symlinkat(2).
+    ///
+    /// - Throws: ``IOError/Code/alreadyExists`` if the name is taken.
     public static func makeSymbolicLink(
         at path: Path, in directory: File, confinement: File.Confinement = .beneath, to target: Path,
         deadline: Deadline = .never
@@ -78,8 +90,11 @@ extension FileSystem {
         }
     }
 
-    /// Renames a file or directory within its file system, in the same directory or to another. Kernel call:
+    /// Renames a file or directory within its file system. `newPath` is relative to `newDirectory`, or with nil to
+    /// `directory`; both paths are confined. An existing file of the new name is replaced atomically. Kernel call:
     /// renameat2(2).
+    ///
+    /// - Throws: the errors of ``rename(_:to:options:runtime:deadline:)``.
     public static func rename(
         _ path: Path, in directory: File, to newPath: Path, in newDirectory: File? = nil,
         confinement: File.Confinement = .beneath, options: RenameOptions = [], deadline: Deadline = .never
@@ -88,7 +103,10 @@ extension FileSystem {
             "rename", .rename(flags: options.rawValue), path, directory, newPath, newDirectory, confinement, deadline)
     }
 
-    /// Gives a file another name on the same file system, in the same directory or in another. Kernel call: linkat(2).
+    /// Gives a file another name on the same file system (a hard link). `newPath` is relative to `newDirectory`, or
+    /// with nil to `directory`; both paths are confined. A symbolic link is linked itself. Kernel call: linkat(2).
+    ///
+    /// - Throws: the errors of ``link(_:to:runtime:deadline:)``.
     public static func link(
         _ path: Path, in directory: File, to newPath: Path, in newDirectory: File? = nil,
         confinement: File.Confinement = .beneath, deadline: Deadline = .never
@@ -196,7 +214,7 @@ private final class NameChange: BlockingWork, @unchecked Sendable {
     }
 
     override func run() -> Int {
-        let opened = place.openFolder(from: origin)
+        let opened = place.openDirectory(from: origin)
         guard opened >= 0 else { return opened }
         let directory = Int32(opened)
         defer { Kernel.close(directory) }
@@ -234,10 +252,10 @@ private final class PlaceChange: BlockingWork, @unchecked Sendable {
     }
 
     override func run() -> Int {
-        let opened = source.place.openFolder(from: source.origin)
+        let opened = source.place.openDirectory(from: source.origin)
         guard opened >= 0 else { return opened }
         defer { Kernel.close(Int32(opened)) }
-        let targetOpened = target.place.openFolder(from: target.origin)
+        let targetOpened = target.place.openDirectory(from: target.origin)
         guard targetOpened >= 0 else { return targetOpened }
         defer { Kernel.close(Int32(targetOpened)) }
         guard !shouldEnd else { return -Int(ECANCELED) }

@@ -14,13 +14,14 @@ struct PathOrigin: Sendable {
         self.resolve = resolve
     }
 
-    /// The folder must stay in use as long as this value is.
-    init(_ folder: File, _ confinement: File.Confinement) {
-        self.init(directory: folder.descriptor.number, resolve: confinement.rawValue)
+    /// The directory must stay in use as long as this value is.
+    init(_ directory: File, _ confinement: File.Confinement) {
+        self.init(directory: directory.descriptor.number, resolve: confinement.rawValue)
     }
 
     /// openat2(2). With RESOLVE_BENEATH or RESOLVE_IN_ROOT, EAGAIN means that a concurrent rename or mount kept the
-    /// kernel from checking a `..`; the call is then repeated.
+    /// kernel from checking a `..`; the call is then repeated. A rename anywhere in the system can be in the way, but
+    /// hardly 64 times in a row.
     func open(_ path: UnsafePointer<CChar>, _ flags: UInt64, permissions: UInt16 = 0) -> Int {
         var how = ck_open_how(
             flags: flags | CK_O_CLOEXEC,
@@ -35,13 +36,13 @@ struct PathOrigin: Sendable {
     }
 }
 
-/// A path in two parts: the parent folder, and the last name.
+/// A path in two parts: the parent directory, and the last name.
 ///
-/// The system calls that create and remove names have no confinement. A single name in an open folder cannot lead out
-/// of it, so it suffices to confine the resolution of the parent.
+/// The system calls that create and remove names have no confinement. A single name in an open directory cannot lead
+/// out of it, so it suffices to confine the resolution of the parent.
 struct PlacedName: Sendable {
     /// `.` if the path is a single name.
-    let folder: Path
+    let directory: Path
     let name: Path
 
     /// Drops trailing slashes, with which the kernel would follow a symbolic link. nil if the path does not end with a
@@ -53,7 +54,7 @@ struct PlacedName: Sendable {
         guard !name.isEmpty, name.count > 2 || !name.allSatisfy({ $0 == UInt8(ascii: ".") }) else { return nil }
         self.name = Path(bytes: name)
         let rest = bytes.dropLast(name.count)
-        folder = rest.isEmpty ? "." : Path(bytes: rest)
+        directory = rest.isEmpty ? "." : Path(bytes: rest)
     }
 
     /// Throws if the path is unusable; `operation` is the name in the error.
@@ -67,8 +68,8 @@ struct PlacedName: Sendable {
         self = placed
     }
 
-    /// Opens the parent folder, by default with O_PATH. Runs on a worker.
-    func openFolder(from origin: PathOrigin, _ flags: UInt64 = CK_O_PATH) -> Int {
-        folder.withCString { origin.open($0, flags | CK_O_DIRECTORY) }
+    /// Opens the parent directory, by default with O_PATH. Runs on a worker.
+    func openDirectory(from origin: PathOrigin, _ flags: UInt64 = CK_O_PATH) -> Int {
+        directory.withCString { origin.open($0, flags | CK_O_DIRECTORY) }
     }
 }

@@ -8,17 +8,23 @@ extension FileSystem {
     /// One operation on a worker opens, reads and closes the file. A cancellation or deadline takes effect between two
     /// reads. Kernel calls: openat2(2), statx(2), read(2), close(2).
     ///
-    /// - Throws: `fileTooLarge` if the file has more than `limit` bytes; `invalidArgument` if it is neither a regular
-    ///   file nor a block device, since a pipe might never end; `cancelled`; `deadlineExceeded`; or the error of a
-    ///   kernel call.
+    /// - Throws: ``IOError/Code/fileTooLarge`` if the file has more than `limit` bytes;
+    ///   ``IOError/Code/invalidArgument`` if it is neither a regular file nor a block device, since a pipe might never
+    ///   end; ``IOError/Code/cancelled``; ``IOError/Code/deadlineExceeded``; or the error of a kernel call, such as
+    ///   ``IOError/Code/notFound``.
     public static func readFile(
         _ path: Path, limit: Int = 1 << 30, runtime: IORuntime = .shared, deadline: Deadline = .never
     ) async throws(IOError) -> [UInt8] {
         try await runtime.readFile(path, .workingDirectory, limit, deadline)
     }
 
-    /// `readFile` with a path relative to `directory`, a file opened with `.directory`. The path must stay below the
-    /// directory unless `confinement` says otherwise.
+    /// Reads a whole file by a path relative to `directory`, a file opened with ``File/OpenOptions/directory``. The
+    /// path must stay below the directory unless `confinement` says otherwise.
+    ///
+    /// The directory is in use until the call returns, so closing it waits. Everything else is as without a directory.
+    ///
+    /// - Throws: `EXDEV` or `ELOOP` (``IOError/errno``) for what `confinement` forbids, and the errors of
+    ///   ``readFile(_:limit:runtime:deadline:)``.
     public static func readFile(
         _ path: Path, in directory: File, confinement: File.Confinement = .beneath, limit: Int = 1 << 30,
         deadline: Deadline = .never
@@ -130,6 +136,7 @@ private final class WholeFileRead: BlockingWork, @unchecked Sendable {
             let result = read(Int32(descriptor), room)
             guard result > 0 else { return result }
             guard content.count <= limit else { return -Int(EFBIG) }
+            // Doubled, so that copying costs no more than reading.
             room = max(content.count, 65536)
         }
     }

@@ -6,14 +6,15 @@ extension FileSystem {
     ///
     /// Symbolic links are never followed, neither `path` itself nor any link below it: each entry is removed by its
     /// name in an open directory, which holds even while other processes rename and replace entries. Mount points below
-    /// `path` are not entered and fail with EXDEV. The number of descriptors in use is bounded at any depth.
+    /// `path` are not entered and fail with `EXDEV` (``IOError/errno``). The number of descriptors in use is bounded at
+    /// any depth.
     ///
     /// One operation on a worker. It stops at the first error, which names the entry. What was removed before an error,
     /// a cancellation or a deadline stays removed. Entries that others remove meanwhile are not an error. Kernel calls:
     /// openat2(2), getdents64(2), unlinkat(2).
     ///
-    /// - Throws: `notFound` if `path` does not exist; otherwise the error of a kernel call, `cancelled` or
-    ///   `deadlineExceeded`.
+    /// - Throws: ``IOError/Code/notFound`` if `path` does not exist; otherwise the error of a kernel call,
+    ///   ``IOError/Code/cancelled`` or ``IOError/Code/deadlineExceeded``.
     public static func removeRecursively(
         _ path: Path, runtime: IORuntime = .shared, deadline: Deadline = .never
     ) async throws(IOError) {
@@ -47,7 +48,7 @@ private final class TreeRemoval: BlockingWork, @unchecked Sendable {
     private(set) var failedEntry: Path?
 
     /// The number of levels whose directories stay open. Levels further up are closed, and opened again through `..` on
-    /// the way back.
+    /// the way back. Few trees are deeper, and no process is short of 16 descriptors.
     private static var openLevels: Int { 16 }
 
     init(_ path: Path, _ deadline: Deadline, isRelease: Bool = false) throws(IOError) {

@@ -21,15 +21,19 @@ internal import CKernel
 /// - A symbolic link is followed: its target is replaced or created. With `followLinks` false the link itself is
 ///   replaced, as by rename(2).
 ///
-/// The functions throw `isDirectory` for a directory, and `invalidArgument` for anything else that is not a regular
-/// file.
+/// The functions throw ``IOError/Code/isDirectory`` for a directory, and ``IOError/Code/invalidArgument`` for anything
+/// else that is not a regular file.
 extension FileSystem {
     /// Replaces a file's content with the caller's memory, or creates the file.
     ///
-    /// One operation on a worker. The memory is borrowed until the call returns. After `cancelled` or
-    /// `deadlineExceeded` nothing has changed. Once the file has its name, the directory's sync is completed regardless
-    /// of a cancellation; if that sync fails, its error is thrown although the name has the new content. Kernel calls:
-    /// openat2(2), write(2), fsync(2), renameat2(2).
+    /// One operation on a worker. The memory is borrowed until the call returns. After ``IOError/Code/cancelled`` or
+    /// ``IOError/Code/deadlineExceeded`` nothing has changed. Once the file has its name, the directory's sync is
+    /// completed regardless of a cancellation; if that sync fails, its error is thrown although the name has the new
+    /// content. Kernel calls: openat2(2), write(2), fsync(2), renameat2(2).
+    ///
+    /// - Throws: ``IOError/Code/isDirectory``, ``IOError/Code/invalidArgument``, ``IOError/Code/noSpace``,
+    ///   ``IOError/Code/permissionDenied`` if the directory is not writable, ``IOError/Code/cancelled``,
+    ///   ``IOError/Code/deadlineExceeded``, or another error of a kernel call.
     public static func replaceFile(
         _ path: Path, _ bytes: RawSpan, durability: Durability = .full, permissions: UInt16 = 0o644,
         followLinks: Bool = true, runtime: IORuntime = .shared, deadline: Deadline = .never
@@ -38,7 +42,8 @@ extension FileSystem {
         try await runtime.perform(replacement, .everything(bytes.withUnsafeBytes { $0 }), deadline)
     }
 
-    /// Replaces a file's content with an array, as from a span.
+    /// Replaces a file's content with an array, or creates the file. Everything else is as from a span:
+    /// ``replaceFile(_:_:durability:permissions:followLinks:runtime:deadline:)-(_,RawSpan,_,_,_,_,_)``.
     public static func replaceFile(
         _ path: Path, _ bytes: [UInt8], durability: Durability = .full, permissions: UInt16 = 0o644,
         followLinks: Bool = true, runtime: IORuntime = .shared, deadline: Deadline = .never
@@ -48,9 +53,14 @@ extension FileSystem {
             runtime: runtime, deadline: deadline)
     }
 
-    /// `replaceFile` with a path relative to `directory`, a file opened with `.directory`. The path must stay below the
-    /// directory unless `confinement` says otherwise. If the last component is a symbolic link, the link itself is
-    /// replaced.
+    /// Replaces a file's content with the caller's memory, or creates the file, by a path relative to `directory`, a
+    /// file opened with ``File/OpenOptions/directory``. The path must stay below the directory unless `confinement`
+    /// says otherwise. If the last component is a symbolic link, the link itself is replaced.
+    ///
+    /// The directory is in use until the call returns, so closing it waits. Everything else is as without a directory.
+    ///
+    /// - Throws: `EXDEV` or `ELOOP` (``IOError/errno``) for what `confinement` forbids, and the errors of
+    ///   ``replaceFile(_:_:durability:permissions:followLinks:runtime:deadline:)-(_,RawSpan,_,_,_,_,_)``.
     public static func replaceFile(
         _ path: Path, in directory: File, confinement: File.Confinement = .beneath, _ bytes: RawSpan,
         durability: Durability = .full, permissions: UInt16 = 0o644, deadline: Deadline = .never
@@ -62,7 +72,9 @@ extension FileSystem {
         try await directory.runtime.perform(replacement, .everything(bytes.withUnsafeBytes { $0 }), deadline)
     }
 
-    /// `replaceFile` in a directory, from an array.
+    /// Replaces a file's content with an array, or creates the file, by a path relative to `directory`. Everything else
+    /// is as from a span:
+    /// ``replaceFile(_:in:confinement:_:durability:permissions:deadline:)-(_,_,_,RawSpan,_,_,_)``.
     public static func replaceFile(
         _ path: Path, in directory: File, confinement: File.Confinement = .beneath, _ bytes: [UInt8],
         durability: Durability = .full, permissions: UInt16 = 0o644, deadline: Deadline = .never
@@ -79,7 +91,8 @@ extension FileSystem {
     /// file is removed and nothing has changed. Permissions, owner and attributes are set before `body` runs, which may
     /// change them. The kernel calls are the same, in three operations beside those of `body`.
     ///
-    /// - Throws: what `body` throws, or `IOError`.
+    /// - Throws: what `body` throws, or ``IOError`` with the codes of
+    ///   ``replaceFile(_:_:durability:permissions:followLinks:runtime:deadline:)-(_,RawSpan,_,_,_,_,_)``.
     public static func replaceFile<R>(
         _ path: Path, durability: Durability = .full, permissions: UInt16 = 0o644, followLinks: Bool = true,
         runtime: IORuntime = .shared, _ body: (File) async throws -> R

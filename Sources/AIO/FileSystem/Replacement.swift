@@ -1,7 +1,7 @@
 internal import AIOCore
 internal import CKernel
 
-/// A replacement in progress: the temporary file and the folder. Each step runs on a worker's thread.
+/// A replacement in progress: the temporary file and the directory. Each step runs on a worker's thread.
 final class Replacement: @unchecked Sendable {
     // @unchecked: the steps run one after the other, and each waits for the one before.
 
@@ -12,8 +12,8 @@ final class Replacement: @unchecked Sendable {
     private let permissions: UInt16
     private let followsLinks: Bool
 
-    /// Open from `begin` until the file has its name or is removed, so that a rename of the folder has no effect.
-    private var folder: Int32 = -1
+    /// Open from `begin` until the file has its name or is removed, so that a rename of the directory has no effect.
+    private var directory: Int32 = -1
     private var name: Path
     /// The name of the temporary file; empty if there is none.
     private var temporaryName: Path = ""
@@ -35,19 +35,19 @@ final class Replacement: @unchecked Sendable {
     }
 
     /// Whether there is something to discard.
-    var isPending: Bool { folder >= 0 }
+    var isPending: Bool { directory >= 0 }
 
     // MARK: Steps
 
-    /// Opens the folder, and creates the temporary file with the attributes kept from the replaced file. Returns its
+    /// Opens the directory, and creates the temporary file with the attributes kept from the replaced file. Returns its
     /// descriptor or a negative errno. After an error, `discard` cleans up.
     func begin() -> Int {
-        let opened = openFolder()
+        let opened = openDirectory()
         guard opened >= 0 else { return opened }
-        folder = Int32(opened)
+        directory = Int32(opened)
         var status = ck_statx()
         let found = name.withCString {
-            Kernel.statx(folder, $0, CK_AT_SYMLINK_NOFOLLOW, CK_STATX_BASIC_STATS, &status)
+            Kernel.statx(directory, $0, CK_AT_SYMLINK_NOFOLLOW, CK_STATX_BASIC_STATS, &status)
         }
         guard found == 0 || found == -Int(ENOENT) else { return found }
         // If a symbolic link itself is replaced, it has nothing to keep.
@@ -80,29 +80,29 @@ final class Replacement: @unchecked Sendable {
     /// Renames the temporary file to its final name. There is nothing to discard afterwards.
     func commit() -> Int {
         let renamed = temporaryName.withCString { temporary in
-            name.withCString { Kernel.renameat2(folder, temporary, folder, $0, 0) }
+            name.withCString { Kernel.renameat2(directory, temporary, directory, $0, 0) }
         }
         guard renamed == 0 else { return renamed }
         temporaryName = ""
         defer { discard() }
         guard durability == .full else { return 0 }
-        let synced = Kernel.fsync(folder)
+        let synced = Kernel.fsync(directory)
         // Some file systems do not support fsync(2) on directories and fail with EINVAL.
         return synced == -Int(EINVAL) ? 0 : synced
     }
 
-    /// Removes the temporary file unless it has its final name, and closes the folder. Idempotent.
+    /// Removes the temporary file unless it has its final name, and closes the directory. Idempotent.
     func discard() {
-        if !temporaryName.bytes.isEmpty { _ = temporaryName.withCString { Kernel.unlinkat(folder, $0, 0) } }
+        if !temporaryName.bytes.isEmpty { _ = temporaryName.withCString { Kernel.unlinkat(directory, $0, 0) } }
         temporaryName = ""
-        if folder >= 0 { Kernel.close(folder) }
-        folder = -1
+        if directory >= 0 { Kernel.close(directory) }
+        directory = -1
     }
 
     // MARK: Path resolution
 
-    /// Follows the symbolic links at the end of the path, and opens the folder that contains the file.
-    private func openFolder() -> Int {
+    /// Follows the symbolic links at the end of the path, and opens the directory that contains the file.
+    private func openDirectory() -> Int {
         var path = path
         for _ in 0..<40 {
             let target = followsLinks ? linkTarget(path) : nil
@@ -110,7 +110,7 @@ final class Replacement: @unchecked Sendable {
                 guard let placed = PlacedName(path) else { return -Int(EISDIR) }
                 name = placed.name
                 // fsync(2) does not work on an O_PATH descriptor.
-                return placed.openFolder(from: origin, durability == .full ? CK_O_RDONLY : CK_O_PATH)
+                return placed.openDirectory(from: origin, durability == .full ? CK_O_RDONLY : CK_O_PATH)
             }
             path = target
         }
@@ -126,14 +126,15 @@ final class Replacement: @unchecked Sendable {
         }
         guard let first = target.first else { return nil }
         guard first != slash else { return Path(bytes: target) }
-        let folder = path.bytes.reversed().drop { $0 != slash }.reversed()
-        return Path(bytes: folder + target)
+        let directory = path.bytes.reversed().drop { $0 != slash }.reversed()
+        return Path(bytes: directory + target)
     }
 
     private func makeTemporary(permissions: UInt16) -> Int {
-        let beside = PathOrigin(directory: folder, resolve: 0)
+        let beside = PathOrigin(directory: directory, resolve: 0)
         let flags = CK_O_RDWR | CK_O_CREAT | CK_O_EXCL | CK_O_NOFOLLOW
         var result = -Int(EEXIST)
+        // A name has 64 random bits; the limit is for a file system that answers so for every name.
         for _ in 0..<64 where result == -Int(EEXIST) {
             temporaryName = .temporaryName(".aio-replace-")
             result = temporaryName.withCString { beside.open($0, flags, permissions: permissions) }
@@ -154,7 +155,7 @@ final class Replacement: @unchecked Sendable {
             own.user == old.user && own.group == old.group || Kernel.fchown(descriptor, old.user, old.group) == 0
             || own.group == old.group || Kernel.fchown(descriptor, .max, old.group) == 0
         let source = name.withCString {
-            WholeFile.open($0, CK_O_RDONLY | CK_O_NOFOLLOW, 0, from: PathOrigin(directory: folder, resolve: 0))
+            WholeFile.open($0, CK_O_RDONLY | CK_O_NOFOLLOW, 0, from: PathOrigin(directory: directory, resolve: 0))
         }
         // Not permitted, or gone meanwhile. With any other error, attributes that must be kept would be lost.
         let isUnreadable = source == -Int(EACCES) || source == -Int(EPERM) || source == -Int(ENOENT)
@@ -172,7 +173,7 @@ final class Replacement: @unchecked Sendable {
             let listed = AttributeCopy(from: Int32(source), to: descriptor).copyAccessList()
             guard listed == 0 else { return min(listed, 0) }
         }
-        // A default list that the file inherited from the folder may grant access to others.
+        // A default list that the file inherited from the directory may grant access to others.
         _ = AttributeCopy.accessList.withCString { Kernel.fremovexattr(descriptor, $0) }
         let mode = UInt32(old.mode & 0o1777)
         return Kernel.fchmod(descriptor, knowsGroup ? mode : Self.withoutGroup(mode))

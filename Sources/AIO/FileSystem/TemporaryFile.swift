@@ -2,9 +2,12 @@ internal import AIOCore
 internal import CKernel
 
 extension File {
-    /// Opens a new file without a name in `directory`, by default in `FileSystem.temporaryDirectory`. The file is gone
-    /// when it is closed or the process ends, unless `link` gives it a name. Throws `notSupported` if the file system
-    /// cannot create such files. Kernel call: openat2(2) with O_TMPFILE.
+    /// Opens a new file without a name in `directory`, by default in ``FileSystem/temporaryDirectory``. The file is
+    /// gone when it is closed or the process ends, unless ``link(to:deadline:)`` gives it a name. It is open for
+    /// reading and writing, with `permissions` less the umask. Kernel call: openat2(2) with O_TMPFILE.
+    ///
+    /// - Throws: ``IOError/Code/notSupported`` if the file system cannot create such files; otherwise the errors of
+    ///   ``open(_:_:options:permissions:runtime:deadline:)``.
     public static func temporary(
         in directory: Path? = nil, permissions: UInt16 = 0o600, runtime: IORuntime = .shared,
         deadline: Deadline = .never
@@ -14,9 +17,13 @@ extension File {
         return try await open(request, in: CK_AT_FDCWD, directory, runtime, deadline)
     }
 
-    /// Gives the file a name on its file system; a temporary file gets its first. The call never replaces a file: it
-    /// throws `alreadyExists`. Kernel call: linkat(2) through /proc/thread-self/fd, or without /proc with
-    /// AT_EMPTY_PATH, which requires privileges.
+    /// Gives the file a name on its file system; a temporary file gets its first. The call never replaces a file. The
+    /// name is durable only after a sync of its directory. Kernel call: linkat(2) through /proc/thread-self/fd, or
+    /// without /proc with AT_EMPTY_PATH, which requires privileges.
+    ///
+    /// - Throws: ``IOError/Code/alreadyExists`` if the name is taken; ``IOError/Code/notFound`` if its directory does
+    ///   not exist, or if the file has no name any more and is not temporary; `EXDEV` (``IOError/errno``) for another
+    ///   file system.
     public func link(to path: Path, deadline: Deadline = .never) async throws(IOError) {
         do throws(IOError) {
             let open = Path("/proc/thread-self/fd/\(descriptor.number)")

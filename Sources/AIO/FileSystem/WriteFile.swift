@@ -5,14 +5,17 @@ extension FileSystem {
     /// Writes all of the caller's memory to a file: by default to a new file, or in place of an existing file's
     /// content.
     ///
-    /// A concurrent reader may see part of the content; `replaceFile` changes it atomically. One operation on a worker
-    /// opens, writes and closes the file. `permissions`, less the umask, apply to a file that the call creates. The
-    /// memory is borrowed until the call returns. With the options `.sync` or `.dataSync` the content is durable when
-    /// the call returns; a new name is durable only after a sync of its directory. After an error or a cancellation,
-    /// part of the content may be written. Kernel calls: openat2(2), write(2), close(2).
+    /// A concurrent reader may see part of the content;
+    /// ``replaceFile(_:_:durability:permissions:followLinks:runtime:deadline:)-(_,RawSpan,_,_,_,_,_)`` changes it
+    /// atomically. One operation on a worker opens, writes and closes the file. `permissions`, less the umask, apply to
+    /// a file that the call creates. The memory is borrowed until the call returns. With the options
+    /// ``File/OpenOptions/sync`` or ``File/OpenOptions/dataSync`` the content is durable when the call returns; a new
+    /// name is durable only after a sync of its directory. After an error or a cancellation, part of the content may be
+    /// written. Kernel calls: openat2(2), write(2), close(2).
     ///
-    /// - Throws: `invalidArgument` if the file is neither a regular file nor a block device; otherwise the error of a
-    ///   kernel call, `cancelled` or `deadlineExceeded`.
+    /// - Throws: ``IOError/Code/invalidArgument`` if the file is neither a regular file nor a block device;
+    ///   ``IOError/Code/noSpace``; ``IOError/Code/cancelled``; ``IOError/Code/deadlineExceeded``; or another error of a
+    ///   kernel call.
     public static func writeFile(
         _ path: Path, _ bytes: RawSpan, options: File.OpenOptions = [.create, .truncate], permissions: UInt16 = 0o644,
         runtime: IORuntime = .shared, deadline: Deadline = .never
@@ -22,7 +25,8 @@ extension FileSystem {
         try await runtime.perform(work, path, deadline)
     }
 
-    /// Writes an array to a file, as from a span.
+    /// Writes an array to a file, by default to a new file, or in place of an existing file's content. Everything else
+    /// is as from a span: ``writeFile(_:_:options:permissions:runtime:deadline:)-(_,RawSpan,_,_,_,_)``.
     public static func writeFile(
         _ path: Path, _ bytes: [UInt8], options: File.OpenOptions = [.create, .truncate], permissions: UInt16 = 0o644,
         runtime: IORuntime = .shared, deadline: Deadline = .never
@@ -31,8 +35,13 @@ extension FileSystem {
             path, bytes.span.bytes, options: options, permissions: permissions, runtime: runtime, deadline: deadline)
     }
 
-    /// `writeFile` with a path relative to `directory`, a file opened with `.directory`. The path must stay below the
-    /// directory unless `confinement` says otherwise.
+    /// Writes all of the caller's memory to a file, by a path relative to `directory`, a file opened with
+    /// ``File/OpenOptions/directory``. The path must stay below the directory unless `confinement` says otherwise.
+    ///
+    /// The directory is in use until the call returns, so closing it waits. Everything else is as without a directory.
+    ///
+    /// - Throws: `EXDEV` or `ELOOP` (``IOError/errno``) for what `confinement` forbids, and the errors of
+    ///   ``writeFile(_:_:options:permissions:runtime:deadline:)-(_,RawSpan,_,_,_,_)``.
     public static func writeFile(
         _ path: Path, in directory: File, confinement: File.Confinement = .beneath, _ bytes: RawSpan,
         options: File.OpenOptions = [.create, .truncate], permissions: UInt16 = 0o644, deadline: Deadline = .never
@@ -45,7 +54,8 @@ extension FileSystem {
         try await directory.runtime.perform(work, path, deadline)
     }
 
-    /// `writeFile` in a directory, from an array.
+    /// Writes an array to a file, by a path relative to `directory`. Everything else is as from a span:
+    /// ``writeFile(_:in:confinement:_:options:permissions:deadline:)-(_,_,_,RawSpan,_,_,_)``.
     public static func writeFile(
         _ path: Path, in directory: File, confinement: File.Confinement = .beneath, _ bytes: [UInt8],
         options: File.OpenOptions = [.create, .truncate], permissions: UInt16 = 0o644, deadline: Deadline = .never

@@ -6,11 +6,12 @@ extension Listener {
     ///
     /// Connections that ended before they were accepted are skipped, and so are network errors that accept(2) reports
     /// on their behalf. When no descriptor or memory is available, the call throws and the connection stays in the
-    /// backlog for a later accept. After `cancelled` or `deadlineExceeded` no connection is lost. Kernel call:
-    /// accept4(2).
+    /// backlog for a later accept. After ``IOError/Code/cancelled`` or ``IOError/Code/deadlineExceeded`` no connection
+    /// is lost. Kernel call: accept4(2).
     ///
-    /// - Throws: `tooManyOpenFiles`, `outOfMemory`, `cancelled`, `deadlineExceeded`, `fileClosed`, or the error of
-    ///   accept4(2).
+    /// - Throws: ``IOError/Code/tooManyOpenFiles``, ``IOError/Code/outOfMemory``, ``IOError/Code/cancelled``,
+    ///   ``IOError/Code/deadlineExceeded``, ``IOError/Code/fileClosed`` (also if the listener is closed during the
+    ///   wait), or another error of accept4(2).
     public func accept(deadline: Deadline = .never) async throws(IOError) -> Connection {
         let peer = AddressMemory()
         while true {
@@ -46,7 +47,8 @@ extension Listener {
     /// A connection is accepted when the loop asks for it, not before; until then it waits in the kernel's backlog. The
     /// loop's body closes each connection or passes it on. The sequence ends when the listener is closed, and when the
     /// task is cancelled; connections that were not accepted stay in the backlog. When descriptors run out, the
-    /// sequence logs this once and continues when some are available. It throws every other error of `accept`.
+    /// sequence logs this once and continues when some are available. It throws every other error of
+    /// ``accept(deadline:)``.
     public var connections: Connections { Connections(listener: self) }
 
     /// The connections of a listener, accepted on demand.
@@ -58,7 +60,8 @@ extension Listener {
 
         public func makeAsyncIterator() -> Iterator { Iterator(listener: listener) }
 
-        /// Several iterators of one listener share its connections.
+        /// Returns one connection after the other; nil also in a cancelled task. Several iterators of one listener
+        /// share its connections.
         public struct Iterator: AsyncIteratorProtocol {
             let listener: Listener
 
@@ -89,7 +92,7 @@ extension Listener {
     }
 
     /// No event tells when a descriptor becomes available, so the listener tries again after a pause. Logs the shortage
-    /// once.
+    /// once. 20 ms are short for a peer that waits, and 50 attempts a second cost nothing.
     private func waitForRoom(_ error: IOError) async throws(IOError) {
         if !hasReportedLimit.exchange(true, ordering: .relaxed) {
             runtime.configuration.log("\(error): new connections wait; raise RLIMIT_NOFILE (ulimit -n), or close some")

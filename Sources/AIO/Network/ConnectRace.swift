@@ -5,10 +5,11 @@ extension Connection {
     ///
     /// Attempts start one after the other and alternate between the address families, beginning with the family of the
     /// first address. The next attempt starts when the previous one has failed, and after `attemptDelay` in any case
-    /// (RFC 8305, "Happy Eyeballs"). The sockets of the other attempts are closed.
+    /// (RFC 8305, "Happy Eyeballs", whose recommended delay is the default). The sockets of the other attempts are
+    /// closed, also after an error or a cancellation. Kernel calls: socket(2), connect(2).
     ///
-    /// - Throws: the error of the last attempt that failed, `cancelled`, `deadlineExceeded`, or `invalidArgument` if
-    ///   there is no address.
+    /// - Throws: the error of the last attempt that failed, ``IOError/Code/cancelled``,
+    ///   ``IOError/Code/deadlineExceeded``, or ``IOError/Code/invalidArgument`` if there is no address.
     public static func connect(
         toAnyOf addresses: [SocketAddress], attemptDelay: Duration = .milliseconds(250), runtime: IORuntime = .shared,
         deadline: Deadline = .never

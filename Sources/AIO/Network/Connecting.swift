@@ -7,9 +7,10 @@ extension Connection {
     /// After an error no socket is left, nor the path of a Unix-domain `local`; after a success that path stays, also
     /// when the connection is closed. Kernel calls: socket(2), bind(2), connect(2).
     ///
-    /// - Throws: `connectionRefused` if nobody listens on the address, `notFound` if a Unix-domain path does not exist,
-    ///   `timedOut`, `hostUnreachable`, `networkUnreachable`, `cancelled`, `deadlineExceeded`, or the error of a kernel
-    ///   call.
+    /// - Throws: ``IOError/Code/connectionRefused`` if nobody listens on the address, ``IOError/Code/notFound`` if a
+    ///   Unix-domain path does not exist, ``IOError/Code/timedOut``, ``IOError/Code/hostUnreachable``,
+    ///   ``IOError/Code/networkUnreachable``, ``IOError/Code/addressInUse`` or ``IOError/Code/addressNotAvailable`` for
+    ///   `local`, ``IOError/Code/cancelled``, ``IOError/Code/deadlineExceeded``, or another error of a kernel call.
     public static func connect(
         to address: SocketAddress, from local: SocketAddress? = nil, runtime: IORuntime = .shared,
         deadline: Deadline = .never
@@ -30,8 +31,11 @@ extension Connection {
         }
     }
 
-    /// Resolves a host name and connects to the first of its addresses that answers, as `connect(toAnyOf:)` does.
-    /// Throws the error of the lookup or of the last attempt.
+    /// Resolves a host name and connects to the first of its addresses that answers, with staggered attempts. A numeric
+    /// address resolves to itself. `deadline` is that of lookup and connection together.
+    ///
+    /// - Throws: the errors of ``SocketAddress/resolve(_:port:runtime:deadline:)``, or those of
+    ///   ``connect(toAnyOf:attemptDelay:runtime:deadline:)``.
     public static func connect(
         toHost host: String, port: UInt16, runtime: IORuntime = .shared, deadline: Deadline = .never
     ) async throws(IOError) -> Connection {

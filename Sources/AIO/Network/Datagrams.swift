@@ -10,6 +10,7 @@ public struct DatagramInfo: Sendable, Hashable {
     /// The sender's address; nil if it is not known.
     public let sender: SocketAddress?
 
+    /// What ``DatagramSocket/receive(into:deadline:)`` returns, for tests of code that uses it.
     public init(byteCount: Int, isTruncated: Bool, sender: SocketAddress?) {
         self.byteCount = byteCount
         self.isTruncated = isTruncated
@@ -20,11 +21,13 @@ public struct DatagramInfo: Sendable, Hashable {
 extension DatagramSocket {
     /// Receives one datagram into the caller's memory; waits if there is none. An empty datagram does not mean the end.
     ///
-    /// The memory is borrowed until the call returns. After `cancelled` or `deadlineExceeded` no datagram is lost.
-    /// Kernel call: recvmsg(2).
+    /// What does not fit the memory is lost (``DatagramInfo/isTruncated``). The memory is borrowed until the call
+    /// returns. After ``IOError/Code/cancelled`` or ``IOError/Code/deadlineExceeded`` no datagram is lost. Kernel
+    /// calls: recvmsg(2), and poll(2) in the engine's form to wait.
     ///
-    /// - Throws: `cancelled`, `deadlineExceeded`, `fileClosed`, `connectionRefused` (for an earlier datagram, on a
-    ///   socket with a peer), or the error of recvmsg(2).
+    /// - Throws: ``IOError/Code/cancelled``, ``IOError/Code/deadlineExceeded``, ``IOError/Code/fileClosed`` (also if
+    ///   the socket is closed during the wait), ``IOError/Code/connectionRefused`` (for an earlier datagram, on a
+    ///   socket with a peer), or another error of recvmsg(2).
     public func receive(
         into bytes: inout MutableRawSpan, deadline: Deadline = .never
     ) async throws(IOError) -> DatagramInfo {
@@ -37,7 +40,10 @@ extension DatagramSocket {
         }
     }
 
-    /// Receives one datagram into a new array, of which at most `limit` bytes are kept.
+    /// Receives one datagram into a new array, of which at most `limit` bytes are kept; waits if there is none. The
+    /// default is more than a UDP datagram can have.
+    ///
+    /// - Throws: ``IOError/Code/invalidArgument`` for a negative limit, and the errors of ``receive(into:deadline:)``.
     public func receive(
         upTo limit: Int = 65536, deadline: Deadline = .never
     ) async throws(IOError) -> (bytes: [UInt8], info: DatagramInfo) {
@@ -82,11 +88,14 @@ extension DatagramSocket {
 
     /// Sends a datagram to `address`, or with nil to the socket's peer. Waits if there is no room.
     ///
-    /// The memory is borrowed until the call returns. A return does not mean that the datagram arrived. After
-    /// `cancelled` or `deadlineExceeded` nothing was sent. Kernel calls: sendto(2), sendmsg(2).
+    /// A datagram is sent as a whole or not at all. The memory is borrowed until the call returns. A return does not
+    /// mean that the datagram arrived. After ``IOError/Code/cancelled`` or ``IOError/Code/deadlineExceeded`` nothing
+    /// was sent. Kernel calls: sendto(2), sendmsg(2).
     ///
-    /// - Throws: `messageTooLarge`, `notConnected`, `connectionRefused` (for an earlier datagram; on a Unix-domain
-    ///   socket for this one), `cancelled`, `deadlineExceeded`, `fileClosed`, or the error of the kernel call.
+    /// - Throws: ``IOError/Code/messageTooLarge``, ``IOError/Code/notConnected`` without an address and a peer,
+    ///   ``IOError/Code/connectionRefused`` (for an earlier datagram; on a Unix-domain socket for this one),
+    ///   ``IOError/Code/cancelled``, ``IOError/Code/deadlineExceeded``, ``IOError/Code/fileClosed``, or another error
+    ///   of the kernel call.
     public func send(
         _ bytes: RawSpan, to address: SocketAddress? = nil, deadline: Deadline = .never
     ) async throws(IOError) {
@@ -97,7 +106,8 @@ extension DatagramSocket {
             .socket(.sendMessage(descriptor, message.header, flags: 0)), deadline, "send")
     }
 
-    /// Sends an array, as a span.
+    /// Sends an array as one datagram to `address`, or with nil to the socket's peer. Everything else is as for a span:
+    /// ``send(_:to:deadline:)-(RawSpan,_,_)``.
     public func send(
         _ bytes: [UInt8], to address: SocketAddress? = nil, deadline: Deadline = .never
     ) async throws(IOError) {

@@ -8,10 +8,13 @@ extension File {
     /// The result is less than the length of the range if the file ends before, or is truncated meanwhile. Holes are
     /// sent as zeros. `progress` is called in this task with the number of bytes sent so far, after each piece of at
     /// most 1 MiB; after an error, its last argument is the number of bytes sent. Closing the connection or the file
-    /// ends the call with `fileClosed`; the close waits for the operation in flight. Kernel call: splice(2) through a
-    /// private pipe; files that do not support it (those of /proc) are read and written.
+    /// ends the call with ``IOError/Code/fileClosed``; the close waits for the operation in flight. Kernel call:
+    /// splice(2) through a private pipe; files that do not support it (those of /proc) are read and written.
     ///
-    /// - Throws: `cancelled`, `deadlineExceeded`, `brokenPipe`, `fileClosed`, or the error of splice(2).
+    /// - Throws: ``IOError/Code/invalidArgument`` if the range begins before 0, ``IOError/Code/cancelled``,
+    ///   ``IOError/Code/deadlineExceeded``, ``IOError/Code/brokenPipe`` if the peer no longer reads,
+    ///   ``IOError/Code/connectionReset``, ``IOError/Code/fileClosed``, ``IOError/Code/tooManyOpenFiles`` for want of a
+    ///   pipe, or another error of splice(2).
     public func send(
         to connection: Connection, range: Range<Int64> = 0..<Int64.max, deadline: Deadline = .never,
         progress: ((Int64) -> Void)? = nil
@@ -62,6 +65,7 @@ extension File {
     ) async throws(IOError) -> Int64 {
         var sent = begun
         while sent < Int64(range.count) {
+            // Files of /proc are small, so the size of a piece matters little.
             let count = Int(min(Int64(range.count) - sent, 128 << 10))
             let piece = try await read(upTo: count, at: range.lowerBound + sent, deadline: deadline)
             guard !piece.isEmpty else { break }
@@ -90,7 +94,9 @@ private struct SplicePipe: ~Copyable {
         guard result >= 0 else { throw IOError(result: Int32(truncatingIfNeeded: result), "pipe") }
         reading = Descriptor(ends.0, kind: .stream)
         writing = Descriptor(ends.1, kind: .stream)
-        // F_SETPIPE_SZ fails when the user's pipes have reached their limit (pipe(7)); then the default size must do.
+        // 1 MiB is what an unprivileged user's pipe may have by default (fs.pipe-max-size), and 64 KiB what a pipe has
+        // at first. F_SETPIPE_SZ fails when the user's pipes have reached their limit (pipe(7)); then the default size
+        // must do.
         let size = Kernel.setPipeSize(ends.1, 1 << 20)
         capacity = size > 0 ? size : 1 << 16
     }

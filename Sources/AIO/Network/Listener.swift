@@ -7,6 +7,7 @@ internal import Synchronization
 /// Several tasks may accept concurrently. Close a listener with ``close()``; one that is dropped without a close is
 /// closed in the background and reported in the log.
 public final class Listener: Socket {
+    /// The runtime that carries out the listener's operations; accepted connections belong to it as well.
     public let runtime: IORuntime
     let handle: StreamHandle
     /// Whether the log has reported the shortage of descriptors since the last accepted connection.
@@ -19,7 +20,8 @@ public final class Listener: Socket {
         handle = StreamHandle(Descriptor(number, kind: .stream), "listener", address: address, runtime)
     }
 
-    /// Borrowed, as `Connection.descriptor`.
+    /// For operations on an ``IOQueue``, or through ``IORuntime/perform(_:deadline:)``. Borrowed: do not close it, and
+    /// do not use it after the listener is closed.
     public var descriptor: Descriptor { handle.descriptor }
 
     /// Listens on an address. With port 0 the kernel chooses the port, which ``localAddress()`` returns.
@@ -30,12 +32,15 @@ public final class Listener: Socket {
     /// - `reusePort`: listeners that all set it share the address and its connections.
     /// - `v6Only`: if false, an IPv6 listener also accepts IPv4; nil is the system's default.
     /// - `replaceStale`: replaces a Unix-domain socket on which nobody listens. Any other existing path is
-    ///   `addressInUse`, as it is without the option. Two processes that replace the same socket at once may take it
-    ///   from each other.
+    ///   ``IOError/Code/addressInUse``, as it is without the option. Two processes that replace the same socket at once
+    ///   may take it from each other.
     ///
-    /// A Unix-domain path is created as a socket. `close` removes it if it still is that socket; a process that is
-    /// killed leaves it behind, and connecting to it is then refused. Kernel calls: socket(2), bind(2), listen(2),
-    /// whose errors are thrown.
+    /// A Unix-domain path is created as a socket. ``close()`` removes it if it still is that socket; a process that is
+    /// killed leaves it behind, and connecting to it is then refused. Kernel calls: socket(2), bind(2), listen(2).
+    ///
+    /// - Throws: ``IOError/Code/addressInUse``, ``IOError/Code/addressNotAvailable``, ``IOError/Code/permissionDenied``
+    ///   for a port below 1024, ``IOError/Code/invalidArgument`` for a negative backlog, ``IOError/Code/cancelled``,
+    ///   ``IOError/Code/deadlineExceeded``, or another error of a kernel call. After an error there is no socket file.
     public static func listen(
         on address: SocketAddress, backlog: Int = 1024, reuseAddress: Bool = true, reusePort: Bool = false,
         replaceStale: Bool = false, v6Only: Bool? = nil, runtime: IORuntime = .shared, deadline: Deadline = .never
@@ -62,11 +67,13 @@ public final class Listener: Socket {
         }
     }
 
-    /// Ends the accepts that wait, which throw `fileClosed`, and closes the listener. Connections that were not
-    /// accepted are reset.
+    /// Ends the accepts that wait, which throw ``IOError/Code/fileClosed``, and closes the listener. Connections that
+    /// were not accepted are reset.
     ///
-    /// A path that `listen` created is unlinked first, if it still names this socket. A close is never cancelled. A
-    /// second close throws `fileClosed`. Kernel call: close(2).
+    /// A path that the listener created is unlinked first, if it still names this socket. A close is never cancelled.
+    /// Kernel call: close(2).
+    ///
+    /// - Throws: ``IOError/Code/fileClosed`` if it is closed already.
     public func close() async throws(IOError) {
         // First, because another process that finds the path free may create its own.
         await removeSocketFile()
@@ -113,10 +120,13 @@ public final class Listener: Socket {
         await made?.remove(runtime)
     }
 
+    /// The local address, including the port or name that the kernel chose. Kernel call: getsockname(2).
     public func localAddress() throws(IOError) -> SocketAddress { try handle.localAddress() }
+    /// The value of an option, at most `capacity` bytes of it. Kernel call: getsockopt(2).
     public func rawOption(level: Int32, name: Int32, capacity: Int = 4) throws(IOError) -> [UInt8] {
         try handle.rawOption(level, name, capacity)
     }
+    /// Sets an option to these bytes. Kernel call: setsockopt(2).
     public func setRawOption(level: Int32, name: Int32, to bytes: [UInt8]) throws(IOError) {
         try handle.setRawOption(level, name, bytes)
     }

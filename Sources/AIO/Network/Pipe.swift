@@ -4,8 +4,11 @@ internal import CKernel
 /// A pipe within this process.
 public enum Pipe {
     /// Creates a pipe. `capacity` is the requested capacity in bytes; with nil the kernel chooses (usually 64 KiB).
-    /// Without privileges the maximum is the sysctl `fs.pipe-max-size`, by default 1 MiB. Both ends are close-on-exec.
-    /// Kernel calls: pipe2(2), fcntl(2) with F_SETPIPE_SZ.
+    /// Without privileges the maximum is the sysctl `fs.pipe-max-size`, by default 1 MiB. Both ends are close-on-exec,
+    /// and the caller closes both. Kernel calls: pipe2(2), fcntl(2) with F_SETPIPE_SZ.
+    ///
+    /// - Throws: ``IOError/Code/tooManyOpenFiles``; ``IOError/Code/permissionDenied`` for a capacity beyond the user's
+    ///   limits; ``IOError/Code/invalidArgument`` for a capacity that is not positive or above 2 GiB.
     public static func make(
         capacity: Int? = nil, runtime: IORuntime = .shared
     ) async throws(IOError) -> (reader: StreamReader, writer: StreamWriter) {
@@ -43,6 +46,7 @@ extension IOError {
 /// Close a reader with ``close()``, unless it is standard input. One that is dropped without a close is closed in the
 /// background and reported in the log.
 public final class StreamReader: ReadableStream {
+    /// The runtime that carries out the reads.
     public let runtime: IORuntime
     let handle: StreamHandle
 
@@ -51,7 +55,8 @@ public final class StreamReader: ReadableStream {
         handle = StreamHandle(descriptor, noun, isBorrowed: isBorrowed, runtime)
     }
 
-    /// Borrowed, as `Connection.descriptor`.
+    /// For operations on an ``IOQueue``, or through ``IORuntime/perform(_:deadline:)``. Borrowed: do not close it, and
+    /// do not use it after the reader is closed.
     public var descriptor: Descriptor { handle.descriptor }
 
     /// Takes ownership of a readable descriptor. ``close()`` closes it.
@@ -60,14 +65,21 @@ public final class StreamReader: ReadableStream {
     }
 
     /// The process's standard input, which may also be a file. The descriptor belongs to the process: its flags do not
-    /// change, its position changes only by reading, and `close` leaves it open. Each call returns another reader of
-    /// the same bytes.
+    /// change, its position changes only by reading, and ``close()`` leaves it open. Each call returns another reader
+    /// of the same bytes.
     public static func standardInput(runtime: IORuntime = .shared) -> StreamReader {
         StreamReader(.classify(0), "standard input", isBorrowed: true, runtime)
     }
 
-    /// Reads as described at `ReadableStream`. Kernel calls: read(2), or preadv2(2) with RWF_NOWAIT on the calling
-    /// thread.
+    /// Reads the available bytes into the caller's memory; waits if there are none.
+    ///
+    /// Returns the number of bytes read: at least 1, and usually less than the size of the memory; 0 at the end of the
+    /// stream, or if the memory is empty. The memory is borrowed until the call returns, also after a cancellation. A
+    /// cancelled read has taken nothing from the stream. Kernel calls: read(2), or preadv2(2) with RWF_NOWAIT on the
+    /// calling thread.
+    ///
+    /// - Throws: ``IOError/Code/fileClosed`` (also if the stream is closed during the wait),
+    ///   ``IOError/Code/cancelled``, ``IOError/Code/deadlineExceeded``, or the error of read(2).
     public func read(
         into bytes: inout MutableRawSpan, deadline: Deadline = .never
     ) async throws(IOError) -> Int {
@@ -80,14 +92,19 @@ public final class StreamReader: ReadableStream {
         return try await handle.performBegun(.read(transfer), deadline, "read")
     }
 
-    /// Ends the reads that wait, which throw `fileClosed`, and closes the descriptor when the last of them has ended. A
-    /// close is never cancelled. A second close throws `fileClosed`. Kernel call: close(2).
+    /// Ends the reads that wait, which throw ``IOError/Code/fileClosed``, and closes the descriptor when the last of
+    /// them has ended; standard input stays open. A close is never cancelled. Kernel call: close(2).
+    ///
+    /// - Throws: ``IOError/Code/fileClosed`` if it is closed already.
     public func close() async throws(IOError) { try await handle.close() }
 }
 
-/// The writing end of a pipe or FIFO, a terminal, or standard output and standard error. It is closed like a
-/// ``StreamReader``.
+/// The writing end of a pipe or FIFO, a terminal, or standard output and standard error.
+///
+/// Close a writer with ``close()``, unless it is standard output or standard error. One that is dropped without a close
+/// is closed in the background and reported in the log.
 public final class StreamWriter: WritableStream {
+    /// The runtime that carries out the writes.
     public let runtime: IORuntime
     let handle: StreamHandle
 
@@ -96,7 +113,8 @@ public final class StreamWriter: WritableStream {
         handle = StreamHandle(descriptor, noun, isBorrowed: isBorrowed, runtime)
     }
 
-    /// Borrowed, as `Connection.descriptor`.
+    /// For operations on an ``IOQueue``, or through ``IORuntime/perform(_:deadline:)``. Borrowed: do not close it, and
+    /// do not use it after the writer is closed.
     public var descriptor: Descriptor { handle.descriptor }
 
     /// Takes ownership of a writable descriptor. ``close()`` closes it.
@@ -104,18 +122,27 @@ public final class StreamWriter: WritableStream {
         self.init(.classify(number), "stream", runtime)
     }
 
-    /// The process's standard output, borrowed as `StreamReader.standardInput` is.
+    /// The process's standard output, which may also be a file. The descriptor belongs to the process: its flags do not
+    /// change, and ``close()`` leaves it open.
     public static func standardOutput(runtime: IORuntime = .shared) -> StreamWriter {
         StreamWriter(.classify(1), "standard output", isBorrowed: true, runtime)
     }
 
-    /// The process's standard error, borrowed as `StreamReader.standardInput` is.
+    /// The process's standard error, which may also be a file. The descriptor belongs to the process: its flags do not
+    /// change, and ``close()`` leaves it open.
     public static func standardError(runtime: IORuntime = .shared) -> StreamWriter {
         StreamWriter(.classify(2), "standard error", isBorrowed: true, runtime)
     }
 
-    /// Writes as described at `WritableStream`. Kernel calls: write(2), or pwritev2(2) with RWF_NOWAIT on the calling
-    /// thread.
+    /// Writes from the caller's memory; waits if there is no room.
+    ///
+    /// Returns the number of bytes written: at least 1 unless the memory is empty, and possibly less than its size. The
+    /// memory is borrowed until the call returns, also after a cancellation. A cancelled write has written nothing.
+    /// Kernel calls: write(2), or pwritev2(2) with RWF_NOWAIT on the calling thread.
+    ///
+    /// - Throws: ``IOError/Code/brokenPipe`` if nobody reads any more (SIGPIPE is never raised),
+    ///   ``IOError/Code/fileClosed`` (also if the stream is closed during the wait), ``IOError/Code/cancelled``,
+    ///   ``IOError/Code/deadlineExceeded``, or another error of write(2).
     public func write(_ bytes: RawSpan, deadline: Deadline = .never) async throws(IOError) -> Int {
         let (base, count) = bytes.withUnsafeBytes { ($0.baseAddress, $0.count) }
         guard count > 0 else { return 0 }
@@ -129,7 +156,10 @@ public final class StreamWriter: WritableStream {
         return try await handle.performBegun(.write(transfer), deadline, "write")
     }
 
-    /// Ends the writes that wait, which throw `fileClosed`, and closes the descriptor when the last of them has ended;
-    /// the other end then reads to the end of the stream. Otherwise as `StreamReader.close`.
+    /// Ends the writes that wait, which throw ``IOError/Code/fileClosed``, and closes the descriptor when the last of
+    /// them has ended; the other end then reads to the end of the stream. Standard output and standard error stay open.
+    /// A close is never cancelled. Kernel call: close(2).
+    ///
+    /// - Throws: ``IOError/Code/fileClosed`` if it is closed already.
     public func close() async throws(IOError) { try await handle.close() }
 }

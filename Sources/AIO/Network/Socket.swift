@@ -3,23 +3,29 @@ internal import CKernel
 
 /// What all sockets have: a local address and options.
 ///
-/// The calls run on the calling thread and do not wait, except for `close`. They throw `fileClosed` after a close.
+/// The calls run on the calling thread and do not wait, except for ``close()``. They throw ``IOError/Code/fileClosed``
+/// after a close.
 public protocol Socket: Sendable {
+    /// The runtime that carries out the socket's operations.
     var runtime: IORuntime { get }
-    /// For operations on an `IOQueue`. Borrowed.
+    /// For operations on an ``IOQueue``, or through ``IORuntime/perform(_:deadline:)``. Borrowed: do not close it, and
+    /// do not use it after the socket is closed.
     var descriptor: Descriptor { get }
     /// The local address, including the port or name that the kernel chose. Kernel call: getsockname(2).
     func localAddress() throws(IOError) -> SocketAddress
-    /// The value of an option, at most `capacity` bytes of it. Kernel call: getsockopt(2).
+    /// The value of an option, at most `capacity` bytes of it (up to 64 KiB). Kernel call: getsockopt(2).
     func rawOption(level: Int32, name: Int32, capacity: Int) throws(IOError) -> [UInt8]
     /// Sets an option to these bytes. Kernel call: setsockopt(2).
     func setRawOption(level: Int32, name: Int32, to bytes: [UInt8]) throws(IOError)
-    /// Ends the operations that wait, and closes the socket.
+    /// Ends the operations that wait, which throw ``IOError/Code/fileClosed``, and closes the socket.
     func close() async throws(IOError)
 }
 
 extension Socket {
-    /// The value of an option. Throws `invalidArgument` if the kernel returns a value of another size.
+    /// The value of an option. Kernel call: getsockopt(2).
+    ///
+    /// - Throws: ``IOError/Code/invalidArgument`` if the kernel returns a value of another size; `ENOPROTOOPT`
+    ///   (``IOError/errno``) for an option that the socket does not have; ``IOError/Code/fileClosed``.
     public func option<Value>(_ option: SocketOption<Value>) throws(IOError) -> Value {
         let bytes = try rawOption(level: option.level, name: option.name, capacity: option.size)
         guard let value = option.decode(bytes) else {
@@ -29,7 +35,11 @@ extension Socket {
         return value
     }
 
-    /// Sets an option. Throws `invalidArgument` for a value that is out of range or that the kernel refuses.
+    /// Sets an option. Kernel call: setsockopt(2).
+    ///
+    /// - Throws: ``IOError/Code/invalidArgument`` for a value that is out of range or that the kernel refuses;
+    ///   `ENOPROTOOPT` (``IOError/errno``) for an option that the socket does not have;
+    ///   ``IOError/Code/permissionDenied``; ``IOError/Code/fileClosed``.
     public func setOption<Value>(_ option: SocketOption<Value>, to value: Value) throws(IOError) {
         guard let bytes = option.encode(value) else {
             throw IOError(.invalidArgument, "setsockopt", advice: "the value is out of range: \(value)")
@@ -47,6 +57,7 @@ extension StreamHandle {
     }
 
     func rawOption(_ level: Int32, _ name: Int32, _ capacity: Int) throws(IOError) -> [UInt8] {
+        // No option is longer, and a number from outside must not allocate any amount of memory.
         guard (0...65536).contains(capacity) else {
             throw error(.invalidArgument, "getsockopt", advice: "the capacity must be 0 to 65536")
         }
@@ -68,10 +79,13 @@ extension StreamHandle {
 }
 
 extension Connection {
+    /// The local address, including the port or name that the kernel chose. Kernel call: getsockname(2).
     public func localAddress() throws(IOError) -> SocketAddress { try handle.localAddress() }
+    /// The value of an option, at most `capacity` bytes of it. Kernel call: getsockopt(2).
     public func rawOption(level: Int32, name: Int32, capacity: Int = 4) throws(IOError) -> [UInt8] {
         try handle.rawOption(level, name, capacity)
     }
+    /// Sets an option to these bytes. Kernel call: setsockopt(2).
     public func setRawOption(level: Int32, name: Int32, to bytes: [UInt8]) throws(IOError) {
         try handle.setRawOption(level, name, bytes)
     }

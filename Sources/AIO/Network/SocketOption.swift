@@ -2,8 +2,8 @@ internal import CKernel
 
 /// A socket option with the type of its value: `connection.setOption(.noDelay, to: true)`.
 ///
-/// For numbers and switches that are not defined here use `init(level:name:)`, for everything else
-/// `Socket.setRawOption`.
+/// For numbers and switches that are not defined here use `SocketOption(level:name:)`, for everything else
+/// ``Socket/setRawOption(level:name:to:)``.
 public struct SocketOption<Value: Sendable>: Sendable {
     let level: Int32
     let name: Int32
@@ -49,7 +49,7 @@ extension SocketOption where Value == Int {
 
     /// The size of the send buffer in bytes: SO_SNDBUF. The kernel doubles the value that is set, and limits it.
     public static var sendBufferSize: Self { Self(level: CK_SOL_SOCKET, name: CK_SO_SNDBUF) }
-    /// The size of the receive buffer in bytes, doubled and limited like `sendBufferSize`: SO_RCVBUF.
+    /// The size of the receive buffer in bytes: SO_RCVBUF. The kernel doubles the value that is set, and limits it.
     public static var receiveBufferSize: Self { Self(level: CK_SOL_SOCKET, name: CK_SO_RCVBUF) }
     /// The number of unanswered probes after which the connection is dropped: TCP_KEEPCNT.
     public static var keepAliveCount: Self { Self(level: CK_IPPROTO_TCP, name: CK_TCP_KEEPCNT) }

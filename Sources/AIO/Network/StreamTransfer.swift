@@ -3,7 +3,8 @@ internal import CKernel
 
 // Reads and writes of sockets: attempted on the calling thread, then handed to a loop.
 extension StreamHandle {
-    /// The maximum number of bytes in one call, within the kernel's limits.
+    /// The maximum number of bytes in one call. The kernel transfers at most 2 GiB less a page, and no socket takes as
+    /// much at a time.
     private static var transferMax: Int { 1 << 30 }
 
     /// recv(2). Always inlined, like `File.perform`: if data is available, the read costs one async frame, the
@@ -62,7 +63,7 @@ extension StreamHandle {
 
     /// An operation that was attempted here need not be attempted again before the loop waits for it.
     @inline(__always)
-    private var waitsFirst: Bool { runtime.configuration.inlineAttempts }
+    var waitsFirst: Bool { runtime.configuration.inlineAttempts }
 
     /// Whether to attempt the operation on this thread: not if attempts mostly failed, and not if a task that is always
     /// served without suspending would starve the other tasks of its loop.

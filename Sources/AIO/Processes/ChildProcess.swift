@@ -15,8 +15,9 @@ public final class ChildProcess: Sendable {
         case killed(by: Signal, dumpedCore: Bool)
     }
 
+    /// The runtime that waits for the process.
     public let runtime: IORuntime
-    /// The process ID. After `wait` it may belong to another process.
+    /// The process ID. After ``wait(deadline:)`` it may belong to another process.
     public let processID: Int32
     private let descriptor: Descriptor
     /// Distinguishes the pidfd from another file under its number, if the program has closed the pidfd. Since Linux 6.9
@@ -24,8 +25,10 @@ public final class ChildProcess: Sendable {
     private let identity: FileIdentity
     private let known = Guarded<Outcome?>(nil)
 
-    /// Takes over a child that has not been waited for. Throws `noSuchProcess` if the process is not such a child.
-    /// Kernel call: pidfd_open(2).
+    /// Takes over a child that has not been waited for. Does not wait. Kernel call: pidfd_open(2).
+    ///
+    /// - Throws: ``IOError/Code/noSuchProcess`` if the process is not such a child;
+    ///   ``IOError/Code/tooManyOpenFiles``.
     public init(adopting processID: Int32, runtime: IORuntime = .shared) throws(IOError) {
         try runtime.check(Self.opening)
         let number = Kernel.processDescriptor(processID)
@@ -66,11 +69,11 @@ public final class ChildProcess: Sendable {
     /// Waits until the process has ended, and returns how. Several tasks may wait, also repeatedly; all get the same
     /// result.
     ///
-    /// No thread blocks. After `cancelled` or `deadlineExceeded` the child can be waited for again. Kernel call:
-    /// waitid(2).
+    /// No thread blocks. After ``IOError/Code/cancelled`` or ``IOError/Code/deadlineExceeded`` the child can be waited
+    /// for again. Kernel call: waitid(2).
     ///
-    /// - Throws: `cancelled`, `deadlineExceeded`, or `noSuchProcess` if something else waited for the child, or if
-    ///   SIGCHLD is ignored, in which case the kernel reaps children itself.
+    /// - Throws: ``IOError/Code/cancelled``, ``IOError/Code/deadlineExceeded``, or ``IOError/Code/noSuchProcess`` if
+    ///   something else waited for the child, or if SIGCHLD is ignored, in which case the kernel reaps children itself.
     public func wait(deadline: Deadline = .never) async throws(IOError) -> Outcome {
         try runtime.check("waitid")
         try IOLoop.checkBeginning(deadline.nanoseconds, "waitid")
@@ -113,7 +116,8 @@ public final class ChildProcess: Sendable {
     /// Sends a signal to the process. A process that has ended and was not waited for accepts it without effect. Does
     /// not wait. Kernel call: pidfd_send_signal(2).
     ///
-    /// - Throws: `noSuchProcess` after a wait; `permissionDenied` for another user's process.
+    /// - Throws: ``IOError/Code/noSuchProcess`` after a wait; ``IOError/Code/permissionDenied`` for another user's
+    ///   process; ``IOError/Code/invalidArgument`` for a number that is no signal.
     public func signal(_ signal: Signal) throws(IOError) {
         try runtime.check("kill")
         try check("kill")

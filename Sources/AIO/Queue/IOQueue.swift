@@ -9,34 +9,49 @@ internal import CKernel
 public final class IOQueue {
     /// The engine and the limits of a queue.
     public struct Configuration: Sendable {
+        /// The engine, by default the best that is available.
         public var engine = EngineChoice.automatic
-        /// The maximum number of operations between prepare and drain.
+        /// The maximum number of operations between prepare and drain, 1 to 16,000. Their slots are allocated at the
+        /// start; 256 are more than a single device can work on at a time.
         public var queueDepth = 256
-        /// The maximum number of worker threads.
+        /// The maximum number of worker threads for blocking calls, 1 to 4096. They are started on demand.
         public var workerLimit = 64
-        /// As ``IORuntime/Configuration/readsAhead``. A thread that waits in the queue then executes the oldest read
-        /// itself, unless the queue's descriptor is exported.
+        /// Whether buffered reads that miss the page cache are served by readahead(2) instead of by workers, on any
+        /// engine but `io_uring`. A thread that waits in the queue then executes the oldest read itself, unless the
+        /// queue's descriptor is exported (``IOQueue/pollableDescriptor``).
         public var readsAhead = false
 
+        /// The best engine, and the default limits.
         public init() {}
     }
 
+    /// The engine that was selected, and why.
     public let selection: EngineSelection
+    /// The maximum number of operations between prepare and drain.
     public let queueDepth: Int
     /// Behind a pointer, so that accesses have no exclusivity checks at run time.
     private let queue: UnsafeMutablePointer<EngineQueue>
     /// Tokens of operations that are prepared and not yet submitted.
     private let prepared: UnsafeMutablePointer<Token>
     private var preparedCount = 0
-    private let process = ProcessGuard()
+    private let process: ProcessGuard
 
-    /// Throws if a value is out of range, if a forced engine is not available, or if descriptors run out.
+    /// Makes a queue, with its ring or descriptors; worker threads start on demand.
+    ///
+    /// - Throws: ``IOError/Code/invalidArgument`` if a value is out of range; ``IOError/Code/engineUnavailable`` if a
+    ///   forced engine is not available; ``IOError/Code/tooManyOpenFiles``; ``IOError/Code/outOfMemory`` at the limit
+    ///   of locked memory.
     public init(_ configuration: Configuration = Configuration()) throws(IOError) {
         var settings = EngineConfiguration(
             queueDepth: configuration.queueDepth, workerLimit: configuration.workerLimit)
         settings.readsAhead = configuration.readsAhead
+        let simulated = RuntimeStandIn.current?.work(settings)
+        process = simulated == nil ? ProcessGuard() : ProcessGuard(forCallingThread: ())
         (selection, queue) = try configuration.engine.select(settings) { kind, settings throws(EngineFailure) in
-            let made = try EngineQueue(kind, settings)
+            let made =
+                if let simulated { try EngineQueue(byHand: simulated, settings) } else {
+                    try EngineQueue(kind, settings)
+                }
             let queue = UnsafeMutablePointer<EngineQueue>.allocate(capacity: 1)
             queue.initialize(to: made)
             return queue
@@ -65,9 +80,12 @@ public final class IOQueue {
 
     // MARK: Submission
 
-    /// Accepts an operation, which `submit` or `wait` then starts. `context` comes back with the completion. Memory
-    /// that the operation refers to is borrowed until its completion is drained. Throws `limitReached` if `queueDepth`
-    /// operations are prepared or in flight.
+    /// Accepts an operation, which ``submit()`` or ``wait(atLeast:deadline:)`` then starts. `context` comes back with
+    /// the completion. Memory that the operation refers to is borrowed until its completion is drained.
+    /// At its deadline the operation is cancelled, and its completion says so.
+    ///
+    /// - Throws: ``IOError/Code/limitReached`` if ``queueDepth`` operations are prepared or in flight;
+    ///   ``IOError/Code/forked``.
     @discardableResult
     @inline(__always)
     public func prepare(
@@ -83,7 +101,9 @@ public final class IOQueue {
     }
 
     /// Hands all prepared operations to the engine. Never waits for a device. Operations that the page cache can serve
-    /// may complete here.
+    /// may complete here. Kernel call: io_uring_enter(2), io_submit(2), or those of attempts without blocking.
+    ///
+    /// - Throws: ``IOError/Code/forked``.
     public func submit() throws(IOError) {
         try process.check("submit")
         stagePrepared()
@@ -127,7 +147,9 @@ public final class IOQueue {
     /// passes. Returns the number of completions that can be drained, including those that were ready before.
     ///
     /// While messages arrive (on sockets and pipes), `wait` paces operations on files so that they do not delay the
-    /// messages; `submit` starts all of them.
+    /// messages; ``submit()`` starts all of them.
+    ///
+    /// - Throws: ``IOError/Code/forked``. That the deadline has passed is no error.
     @discardableResult
     public func wait(atLeast count: Int = 1, deadline: Deadline = .never) throws(IOError) -> Int {
         try process.check("wait")
@@ -136,7 +158,7 @@ public final class IOQueue {
     }
 
     /// Passes each ready completion to `body`, oldest first, with the context of its operation. Returns their number.
-    /// `body` may prepare new operations.
+    /// Does not wait. `body` may prepare new operations, which the next submit or wait starts.
     @discardableResult
     @inline(__always)
     public func drain(_ body: (Completion, UInt) -> Void) -> Int {
@@ -150,8 +172,12 @@ public final class IOQueue {
         return count
     }
 
-    /// Carries out one operation and blocks until it has completed. Throws `limitReached` if other operations are in
-    /// flight on the queue, since their completions would have to be drained first.
+    /// Carries out one operation and blocks its thread until it has completed. Returns its result, such as a count of
+    /// bytes.
+    ///
+    /// - Throws: ``IOError/Code/limitReached`` if other operations are prepared or in flight on the queue, since their
+    ///   completions would have to be drained first; ``IOError/Code/invalidArgument`` for a repeating operation;
+    ///   ``IOError/Code/deadlineExceeded``; ``IOError/Code/forked``; or the error of the operation.
     public func blockingPerform(
         _ operation: Operation, deadline: Deadline = .never
     ) throws(IOError) -> Int32 {
@@ -174,9 +200,9 @@ public final class IOQueue {
     // MARK: Waiting in another event loop
 
     /// A descriptor that poll(2) and epoll(7) report readable while there is something to drain. It belongs to the
-    /// queue: wait for it and then call `drain`; do not read or close it. It is made on the first call.
+    /// queue: wait for it and then call ``drain(_:)``; do not read or close it. It is made on the first call.
     ///
-    /// - Throws: `tooManyOpenFiles` on the first call; `forked`.
+    /// - Throws: ``IOError/Code/tooManyOpenFiles`` on the first call; ``IOError/Code/forked``.
     public var pollableDescriptor: Int32 {
         get throws(IOError) {
             try process.check("descriptor")
@@ -186,8 +212,11 @@ public final class IOQueue {
         }
     }
 
-    /// Submits on all queues, and blocks until one of them has something to drain or the deadline passes. Returns the
-    /// indices of the queues that do.
+    /// Submits on all queues, and blocks until one of them has something to drain, nothing is in flight on any, or the
+    /// deadline passes. Returns the indices of the queues that have something to drain. Kernel call: ppoll(2).
+    ///
+    /// - Throws: ``IOError/Code/tooManyOpenFiles`` if a queue's ``pollableDescriptor`` cannot be made;
+    ///   ``IOError/Code/forked``.
     public static func wait(
         forAnyOf queues: [IOQueue], deadline: Deadline = .never
     ) throws(IOError) -> [Int] {
@@ -219,14 +248,21 @@ public final class IOQueue {
     // MARK: Registrations
 
     /// Registers open files, which operations then name by `Descriptor.registered(index)`; this saves the kernel a
-    /// lookup per operation. The queue keeps the files open until ``unregisterFiles()``. One set at a time.
+    /// lookup per operation. The queue keeps the files open until ``unregisterFiles()``. One set at a time. Kernel
+    /// call: io_uring_register(2); other engines duplicate the descriptors.
+    ///
+    /// - Throws: ``IOError/Code/invalidArgument`` for an empty array; ``IOError/Code/badDescriptor`` for a file that is
+    ///   not open; ``IOError/Code/tooManyOpenFiles``; `EBUSY` (``IOError/errno``) while a set is registered;
+    ///   ``IOError/Code/forked``.
     public func register(files: [Int32]) throws(IOError) {
         try process.check("register files")
         let result = files.withUnsafeBufferPointer { queue.pointee.register(files: $0) }
         guard result >= 0 else { throw IOError(result: Int32(result), "register files") }
     }
 
-    /// Unregisters the files; the queue no longer keeps them open.
+    /// Unregisters the files; the queue no longer keeps them open. Operations in flight continue.
+    ///
+    /// - Throws: `ENXIO` (``IOError/errno``) if no files are registered; ``IOError/Code/forked``.
     public func unregisterFiles() throws(IOError) {
         try process.check("unregister files")
         let result = queue.pointee.unregisterFiles()
@@ -235,7 +271,11 @@ public final class IOQueue {
 
     /// Registers memory, which transfers within it then name by `Transfer.bufferIndex`; this saves the kernel from
     /// pinning it for each transfer. The memory stays the caller's and must remain allocated until
-    /// ``unregisterBuffers()``. It counts against RLIMIT_MEMLOCK: `outOfMemory` means that this limit is reached.
+    /// ``unregisterBuffers()``. Kernel call: io_uring_register(2); other engines use the memory as it is.
+    ///
+    /// - Throws: ``IOError/Code/invalidArgument`` for an empty array; ``IOError/Code/outOfMemory`` if the memory
+    ///   exceeds RLIMIT_MEMLOCK, against which it counts; `EBUSY` (``IOError/errno``) while memory is registered;
+    ///   ``IOError/Code/forked``.
     public func register(buffers: [UnsafeMutableRawBufferPointer]) throws(IOError) {
         try process.check("register buffers")
         let vectors = buffers.map { iovec(iov_base: $0.baseAddress, iov_len: $0.count) }
@@ -247,7 +287,9 @@ public final class IOQueue {
         }
     }
 
-    /// Unregisters the memory.
+    /// Unregisters the memory, which the caller may then deallocate once the operations on it are drained.
+    ///
+    /// - Throws: `ENXIO` (``IOError/errno``) if no memory is registered; ``IOError/Code/forked``.
     public func unregisterBuffers() throws(IOError) {
         try process.check("unregister buffers")
         let result = queue.pointee.unregisterBuffers()

@@ -24,7 +24,9 @@ final class BufferPool: Sendable {
         let base: UnsafeMutableRawPointer
     }
 
+    /// A page, which is also an alignment that every device accepts for direct I/O.
     private static let smallest = 4096
+    /// The sizes double from 4 KiB to 16 MiB.
     private static let classCount = 13
     static var largest: Int { smallest << (classCount - 1) }
 
@@ -32,6 +34,7 @@ final class BufferPool: Sendable {
     private let atLimit: IORuntime.AtLimit
     private let state = Guarded(State())
 
+    /// The default limit serves as many buffers of 1 MiB as a loop has slots (256).
     init(atLimit: IORuntime.AtLimit, sizeMax: Int = 256 << 20) {
         self.atLimit = atLimit
         self.sizeMax = sizeMax

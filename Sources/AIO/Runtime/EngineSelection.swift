@@ -16,13 +16,17 @@ public enum EngineChoice: Sendable, Hashable {
 
 /// The selected engine and the reason.
 public struct EngineSelection: Sendable, CustomStringConvertible {
+    /// The selected engine.
     public let engine: EngineKind
+    /// Why, on one line.
     public let reason: String
 
+    /// The engine's name, with the reason in parentheses.
     public var description: String { "\(engine) (\(reason))" }
 }
 
 extension EngineKind: CustomStringConvertible {
+    /// The engine's name, for example "io_uring".
     public var description: String { "\(name)" }
 
     /// The engine of this name, for example "io_uring" or "threads"; nil for any other string.

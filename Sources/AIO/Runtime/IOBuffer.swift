@@ -26,7 +26,7 @@ public struct IOBuffer: ~Copyable, @unchecked Sendable {
         try body(UnsafeRawBufferPointer(start: base, count: count).bytes)
     }
 
-    /// Gives `body` the valid bytes for modification. Set `count` first to fill more of the buffer.
+    /// Gives `body` the valid bytes for modification. Set ``count`` first to fill more of the buffer.
     public mutating func withMutableBytes<R: ~Copyable, E: Error>(
         _ body: (inout MutableRawSpan) throws(E) -> R
     ) throws(E) -> R {

@@ -37,6 +37,7 @@ public final class IOLoop: TaskExecutor, Sendable, CustomStringConvertible {
     /// When `turn` must be called for deadlines; `.never` without any.
     package var nextDeadline: Nanoseconds { core.nextDeadline }
 
+    /// For example "IOLoop(io_uring, queueDepth 256)".
     public var description: String { "IOLoop(\(core.engineKind), queueDepth \(core.queueDepth))" }
 
     /// The number of operations in flight; read from another thread, it may be slightly out of date.
@@ -44,6 +45,7 @@ public final class IOLoop: TaskExecutor, Sendable, CustomStringConvertible {
 
     // MARK: Tasks
 
+    /// Runs a job on the loop's thread. Swift's runtime calls it.
     public func enqueue(_ job: consuming ExecutorJob) {
         let job = UnownedJob(job)
         if core.isCurrent, core.isRunning {

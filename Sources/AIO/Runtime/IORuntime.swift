@@ -4,7 +4,7 @@ internal import Synchronization
 /// The loops that carry out a program's operations.
 ///
 /// Most programs use ``shared``. The owner of another runtime shuts it down; a runtime that is dropped without
-/// `shutdown` is shut down in the background.
+/// ``shutdown(_:)`` is shut down in the background.
 public final class IORuntime: Sendable {
     /// The runtime with the default configuration: one loop, the best available engine (or AIO_ENGINE's), the default
     /// limits. Created on first use. In a simulation, the simulated runtime.
@@ -14,6 +14,7 @@ public final class IORuntime: Sendable {
 
     /// The engine, the limits and the log of a runtime.
     public struct Configuration: Sendable {
+        /// The engine, by default the best that is available.
         public var engine = EngineChoice.automatic
         /// The number of loops, each a thread that submits and completes operations. One loop serves hundreds of
         /// thousands of operations per second.
@@ -23,7 +24,7 @@ public final class IORuntime: Sendable {
         /// The maximum number of waits on a loop: operations that wait for a peer or the clock, such as those on
         /// sockets, pipes, terminals, polls, children and timers. A connection takes one slot while it is read from,
         /// and one while a write makes no progress. A slot costs about half a kilobyte, allocated at the start. With 0,
-        /// waits share the slots of `queueDepth`.
+        /// waits share the slots of ``queueDepth``.
         public var waitingLimit = 4096
         /// The maximum number of worker threads of a loop for blocking calls. As many again may serve calls that wait
         /// for another party, such as the open of a FIFO.
@@ -32,6 +33,7 @@ public final class IORuntime: Sendable {
         /// engine `readahead` serves them, on any engine but `io_uring`. With `linux-aio`, direct and buffered reads
         /// then both need no thread each.
         public var readsAhead = false
+        /// What happens to an operation at a limit.
         public var atLimit = AtLimit.wait
         /// Whether operations that may not need to wait are attempted on the calling thread first: reads from the page
         /// cache, reads and writes of streams, accepts.
@@ -41,14 +43,15 @@ public final class IORuntime: Sendable {
         /// Called on a loop's thread after each job. For measurements.
         @_spi(AIOCommand) public var jobEnded: (@Sendable () -> Void)?
 
+        /// The best engine, one loop, and the default limits.
         public init() {}
     }
 
-    /// What happens to an operation at a limit (`queueDepth`, `waitingLimit`).
+    /// What happens to an operation at a limit (``Configuration/queueDepth``, ``Configuration/waitingLimit``).
     public enum AtLimit: Sendable {
         /// The operation waits for a slot.
         case wait
-        /// The operation fails with `IOError.Code.limitReached`.
+        /// The operation fails with ``IOError/Code/limitReached``.
         case fail
     }
 
@@ -60,8 +63,11 @@ public final class IORuntime: Sendable {
         case cancel
     }
 
+    /// The configuration that the runtime was started with.
     public let configuration: Configuration
+    /// The engine that was selected, and why.
     public let selection: EngineSelection
+    /// The loops, as executors that tasks may prefer.
     public let loops: [IOLoop]
     let buffers: BufferPool
     let nameLookups: NameLookups
@@ -71,23 +77,16 @@ public final class IORuntime: Sendable {
     /// Why there are no loops; non-nil only in `shared`.
     private let failure: IOError?
 
-    /// Starts the loops. Throws if a value is out of range, if a forced engine is not available, or if threads or
-    /// descriptors run out.
+    /// Starts the loops.
+    ///
+    /// - Throws: ``IOError/Code/invalidArgument`` if a value is out of range; ``IOError/Code/engineUnavailable`` if a
+    ///   forced engine is not available; ``IOError/Code/tooManyOpenFiles``; ``IOError/Code/outOfMemory`` at the limit
+    ///   of locked memory; ``IOError/Code/wouldBlock`` at the limit of threads.
     public init(_ configuration: Configuration = Configuration()) throws(IOError) {
-        (selection, loops) = try Self.start(configuration)
-        process = ProcessGuard()
+        let started = try Self.start(configuration)
+        (selection, loops) = (started.selection, started.loops)
+        process = started.process
         self.configuration = configuration
-        buffers = BufferPool(atLimit: configuration.atLimit)
-        nameLookups = NameLookups(workerLimit: configuration.workerLimit)
-        failure = nil
-    }
-
-    /// A runtime over a loop that is driven by hand. For simulations.
-    package init(_ configuration: Configuration, over loop: IOLoop) {
-        self.configuration = configuration
-        process = ProcessGuard(forCallingThread: ())
-        selection = EngineSelection(engine: loop.core.engineKind, reason: "simulated")
-        loops = [loop]
         buffers = BufferPool(atLimit: configuration.atLimit)
         nameLookups = NameLookups(workerLimit: configuration.workerLimit)
         failure = nil
@@ -96,20 +95,28 @@ public final class IORuntime: Sendable {
     /// For `shared`. It cannot throw, so the first operation throws the error.
     private init() {
         configuration = Configuration()
-        process = ProcessGuard()
         buffers = BufferPool(atLimit: .wait)
         nameLookups = NameLookups(workerLimit: configuration.workerLimit)
         do throws(IOError) {
-            (selection, loops) = try Self.start(configuration)
+            let started = try Self.start(configuration)
+            (selection, loops) = (started.selection, started.loops)
+            process = started.process
             failure = nil
         } catch {
+            process = ProcessGuard()
             selection = EngineSelection(engine: .threads, reason: "\(error)")
             loops = []
             failure = error
         }
     }
 
-    private static func start(_ configuration: Configuration) throws(IOError) -> (EngineSelection, [IOLoop]) {
+    private struct Started: ~Copyable {
+        let selection: EngineSelection
+        let loops: [IOLoop]
+        let process: ProcessGuard
+    }
+
+    private static func start(_ configuration: Configuration) throws(IOError) -> Started {
         guard (1...1024).contains(configuration.loops) else {
             throw IOError(.invalidArgument, "runtime", advice: "loops must be 1 to 1024")
         }
@@ -117,6 +124,28 @@ public final class IORuntime: Sendable {
             queueDepth: configuration.queueDepth, workerLimit: configuration.workerLimit)
         settings.waitingLimit = configuration.waitingLimit
         settings.readsAhead = configuration.readsAhead
+        if let simulated = try startSimulated(settings, configuration) { return simulated }
+        let (selection, loops) = try startLoops(settings, configuration)
+        return Started(selection: selection, loops: loops, process: ProcessGuard())
+    }
+
+    /// In a simulation, one loop stands in for all.
+    private static func startSimulated(
+        _ settings: EngineConfiguration, _ configuration: Configuration
+    ) throws(IOError) -> Started? {
+        switch RuntimeStandIn.current?.loop(settings, configuration) {
+        case nil: return nil
+        case .failure(let failure)?: throw IOError(failure)
+        case .success(let loop)?:
+            return Started(
+                selection: EngineSelection(engine: loop.core.engineKind, reason: "simulated"), loops: [loop],
+                process: ProcessGuard(forCallingThread: ()))
+        }
+    }
+
+    private static func startLoops(
+        _ settings: EngineConfiguration, _ configuration: Configuration
+    ) throws(IOError) -> (EngineSelection, [IOLoop]) {
         return try configuration.engine.select(settings) { kind, settings throws(EngineFailure) in
             var loops: [IOLoop] = []
             do throws(EngineFailure) {
@@ -140,18 +169,22 @@ public final class IORuntime: Sendable {
 
     // MARK: Operations
 
-    /// Carries out one operation and returns its result. Throws the error of its errno, `cancelled` or
-    /// `deadlineExceeded`.
+    /// Carries out one operation and returns its result, such as a count of bytes.
     ///
     /// Memory that the operation refers to is borrowed until the call returns. The call returns only when the operation
     /// has completed, also after a cancellation or a deadline. The operation may succeed in spite of either.
+    ///
+    /// - Throws: the error of the operation's errno; ``IOError/Code/cancelled``; ``IOError/Code/deadlineExceeded``;
+    ///   ``IOError/Code/limitReached`` with ``AtLimit/fail``; ``IOError/Code/runtimeShutDown``;
+    ///   ``IOError/Code/forked``.
     public func perform(
         _ operation: Operation, deadline: Deadline = .never
     ) async throws(IOError) -> Int32 {
         try await complete(operation, deadline: deadline).result
     }
 
-    /// The same, with the completion's flags.
+    /// Carries out one operation and returns its completion, with the result and the flags. Everything else is as for
+    /// ``perform(_:deadline:)``.
     public func complete(
         _ operation: Operation, deadline: Deadline = .never
     ) async throws(IOError) -> Completion {
@@ -179,7 +212,11 @@ public final class IORuntime: Sendable {
         return count
     }
 
-    /// A buffer of at least `count` bytes, aligned for direct I/O. It returns to the pool when it is dropped.
+    /// A buffer of at least `count` bytes (up to 16 MiB), aligned for direct I/O; waits while the pool's 256 MiB are in
+    /// use. It returns to the pool when it is dropped.
+    ///
+    /// - Throws: ``IOError/Code/invalidArgument`` for a negative count or more than 16 MiB; ``IOError/Code/cancelled``;
+    ///   ``IOError/Code/limitReached`` with ``AtLimit/fail``.
     public func acquireBuffer(count: Int) async throws(IOError) -> IOBuffer {
         try await buffers.acquire(count: count)
     }
@@ -227,8 +264,8 @@ public final class IORuntime: Sendable {
 
     // MARK: Shutdown
 
-    /// Ends all loops: new operations fail with `runtimeShutDown`, and those in flight are completed. Returns when all
-    /// completions have been delivered. May be called repeatedly and from several tasks.
+    /// Ends all loops: new operations fail with ``IOError/Code/runtimeShutDown``, and those in flight are completed.
+    /// Returns when all completions have been delivered. May be called repeatedly and from several tasks.
     public func shutdown(_ mode: ShutdownMode = .drain) async {
         guard !process.isForked, !loops.isEmpty else { return }
         let running = RunningLoops(loops.count)
@@ -240,8 +277,8 @@ public final class IORuntime: Sendable {
         }
     }
 
-    /// `shutdown` for threads outside of tasks: blocks the thread until the loops have ended. Must not be called on a
-    /// loop's own thread.
+    /// Ends all loops, as ``shutdown(_:)`` does, for threads outside of tasks: blocks the thread until the loops have
+    /// ended. Must not be called on a loop's own thread.
     public func blockingShutdown(_ mode: ShutdownMode = .drain) {
         guard !process.isForked else { return }
         let ended = BlockingSignal()

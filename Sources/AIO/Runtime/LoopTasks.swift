@@ -93,6 +93,7 @@ final class LoopTasks: LoopClient {
         return local.pointee.jobs.count > 0
     }
 
+    /// Some hundred jobs, and less than a peer or a disk notices.
     private static var sliceTime: Nanoseconds { 200_000 }
 
     private func fetchRemote() {

@@ -16,7 +16,8 @@ extension SocketAddress {
     /// servers answer or libc gives up. At most a quarter of a loop's workers resolve names at the same time; further
     /// names wait.
     ///
-    /// - Throws: `nameNotFound`; `nameLookupFailed` if the name servers do not answer; `cancelled`; `deadlineExceeded`.
+    /// - Throws: ``IOError/Code/nameNotFound``; ``IOError/Code/nameLookupFailed`` if the name servers do not answer;
+    ///   ``IOError/Code/cancelled``; ``IOError/Code/deadlineExceeded``.
     public static func resolve(
         _ host: String, port: UInt16, runtime: IORuntime = .shared, deadline: Deadline = .never
     ) async throws(IOError) -> [SocketAddress] {

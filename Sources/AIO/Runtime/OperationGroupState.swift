@@ -8,8 +8,9 @@ final class OperationGroupState: @unchecked Sendable {
     enum Event {
         /// The group's own descriptor, closed with it.
         case own(MarkedTimer)
-        /// An eventfd of the caller.
-        case borrowed(Int32)
+        /// A duplicate of the caller's eventfd, closed with the group. The caller's number may belong to another file
+        /// by the time of a completion, and a write would corrupt that file.
+        case duplicate(Int32)
     }
 
     let event: Event
@@ -58,13 +59,16 @@ final class OperationGroupState: @unchecked Sendable {
         while pop(closingDescriptors: true) != nil {}
         places.deinitialize(count: state.withLock { $0.ready.count })
         places.deallocate()
-        if case .own(let timer) = event { timer.close() }
+        switch event {
+        case .own(let timer): timer.close()
+        case .duplicate(let number): Kernel.close(number)
+        }
     }
 
     var eventNumber: Int32 {
         switch event {
         case .own(let timer): timer.number
-        case .borrowed(let number): number
+        case .duplicate(let number): number
         }
     }
 
@@ -129,7 +133,7 @@ final class OperationGroupState: @unchecked Sendable {
         }
         switch event {
         case .own(let timer): timer.signal()
-        case .borrowed(let number): Kernel.wake(number)
+        case .duplicate(let number): Kernel.wake(number)
         }
     }
 

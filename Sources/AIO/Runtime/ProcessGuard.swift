@@ -16,6 +16,7 @@ struct ProcessGuard: ~Copyable, @unchecked Sendable {
 
     private init(onlyThread: UInt?) {
         self.onlyThread = onlyThread
+        // Rounded up by the kernel where pages are larger.
         let result = Kernel.mmap(
             4096, CK_PROT_READ | CK_PROT_WRITE, CK_MAP_PRIVATE | CK_MAP_ANONYMOUS, -1, 0)
         guard result > 0, let page = UnsafeMutableRawPointer(bitPattern: result),

@@ -1,11 +1,16 @@
+package import AIOCore
 internal import Synchronization
 
-/// What a simulation provides in place of the process: a shared runtime, and a resolver of names. Each of its functions
-/// returns nil on a thread that runs no simulation.
+/// What a simulation provides in place of the process: a shared runtime, a resolver of names, and loops and queues that
+/// are driven by hand. Each of its functions returns nil on a thread that runs no simulation.
 package struct RuntimeStandIn: Sendable {
     let runtime: @Sendable () -> IORuntime?
     /// The addresses of a name, or the error of getaddrinfo(3).
     let addresses: @Sendable (String) -> Addresses?
+    /// A loop for a new runtime.
+    let loop: @Sendable (EngineConfiguration, IORuntime.Configuration) -> Result<IOLoop, EngineFailure>?
+    /// What executes the work of a new `IOQueue`, and waits for it.
+    let work: @Sendable (EngineConfiguration) -> WorkByHand?
 
     package enum Addresses: Sendable {
         case found([SocketAddress])
@@ -13,10 +18,14 @@ package struct RuntimeStandIn: Sendable {
     }
 
     package init(
-        runtime: @escaping @Sendable () -> IORuntime?, addresses: @escaping @Sendable (String) -> Addresses?
+        runtime: @escaping @Sendable () -> IORuntime?, addresses: @escaping @Sendable (String) -> Addresses?,
+        loop: @escaping @Sendable (EngineConfiguration, IORuntime.Configuration) -> Result<IOLoop, EngineFailure>?,
+        work: @escaping @Sendable (EngineConfiguration) -> WorkByHand?
     ) {
         self.runtime = runtime
         self.addresses = addresses
+        self.loop = loop
+        self.work = work
     }
 
     /// Installs a stand-in, for good: before the first simulation begins.

@@ -1,6 +1,7 @@
 internal import AIOCore
 
-/// The ticks of a clock as an async sequence: the result of `IORuntime.ticks`. Each iteration starts anew.
+/// The ticks of a clock as an async sequence: the result of ``IORuntime/ticks(every:from:)``. Each iteration starts
+/// anew.
 ///
 /// Each tick is a timeout of its own. Ticks are not queued, and nothing is in flight while nobody waits.
 public struct Ticks: AsyncSequence, Sendable {
@@ -21,6 +22,7 @@ public struct Ticks: AsyncSequence, Sendable {
 
     public func makeAsyncIterator() -> Iterator { Iterator(self) }
 
+    /// Waits for one tick after the other. One task uses it at a time.
     public struct Iterator: AsyncIteratorProtocol {
         private let runtime: IORuntime
         /// In nanoseconds; 0 for an invalid interval.
@@ -59,20 +61,25 @@ public struct Ticks: AsyncSequence, Sendable {
 }
 
 extension IORuntime {
-    /// Waits until `deadline`, on a loop. Throws `cancelled` if the task is cancelled.
+    /// Waits until `deadline`, on a loop. No thread blocks.
+    ///
+    /// - Throws: ``IOError/Code/cancelled`` if the task is cancelled; ``IOError/Code/runtimeShutDown``.
     public func sleep(until deadline: Deadline) async throws(IOError) {
         _ = try await perform(.timeout(deadline: deadline.nanoseconds), .never, "sleep", nil)
     }
 
-    /// Waits for `duration`, and returns at once if it is negative. Otherwise as ``sleep(until:)``.
+    /// Waits for `duration`, on a loop; returns at once if it is negative. No thread blocks.
+    ///
+    /// - Throws: the errors of ``sleep(until:)``.
     public func sleep(for duration: Duration) async throws(IOError) { try await sleep(until: .after(duration)) }
 
     /// A tick every `interval`, the first at `first`, or one interval after the iteration starts. Ticks do not drift:
-    /// each is due a whole number of intervals after the first. Missed ticks are counted in `Tick.count` and not
-    /// delivered separately.
+    /// each is due a whole number of intervals after the first. Missed ticks are counted in ``Ticks/Tick/count`` and
+    /// not delivered separately.
     ///
-    /// The sequence ends when the task is cancelled. It throws `invalidArgument` if the interval is not positive, and
-    /// `runtimeShutDown`; after `shutdown(.cancel)`, a wait in progress throws `cancelled`.
+    /// The sequence ends when the task is cancelled. It throws ``IOError/Code/invalidArgument`` if the interval is not
+    /// positive, and ``IOError/Code/runtimeShutDown``; after a shutdown with ``ShutdownMode/cancel``, a wait in
+    /// progress throws ``IOError/Code/cancelled``.
     public func ticks(every interval: Duration, from first: Deadline? = nil) -> Ticks {
         Ticks(runtime: self, interval: interval, first: first)
     }

@@ -17,7 +17,8 @@ internal import Synchronization
 final class SignalTable: Sendable {
     static let shared = SignalTable()
 
-    /// The maximum number of sequences at the same time.
+    /// The maximum number of sequences at the same time. It is fixed, since the signal handler walks the table and can
+    /// neither lock nor allocate.
     static let capacity = 64
 
     private struct Use {

@@ -5,9 +5,9 @@ internal import Synchronization
 /// Signals of this process as an async sequence: `for try await signal in try Signals([.terminate])`.
 ///
 /// From `init` on, the sequence receives the signals and their previous actions do not run: a `Signals` with
-/// `.interrupt` keeps Ctrl-C from ending the program. The previous actions are restored when the last `Signals` with
-/// them is closed or dropped. Every `Signals` receives every signal that it names; tasks that use the same `Signals`
-/// share them.
+/// ``Signal/interrupt`` keeps Ctrl-C from ending the program. The previous actions are restored when the last `Signals`
+/// with them is closed or dropped. Every `Signals` receives every signal that it names; tasks that use the same
+/// `Signals` share them.
 ///
 /// A loop over the sequence ends when the sequence is closed, and when the task is cancelled. A signal that arrives
 /// after that is returned by the next loop.
@@ -19,6 +19,7 @@ public final class Signals: AsyncSequence, Sendable {
     public typealias Element = ReceivedSignal
     public typealias Failure = IOError
 
+    /// The signals that the sequence receives.
     public let signals: Set<Signal>
     private let runtime: IORuntime
     private let handle: StreamHandle
@@ -30,8 +31,8 @@ public final class Signals: AsyncSequence, Sendable {
 
     /// Begins to receive the signals. Kernel call: sigaction(2).
     ///
-    /// - Throws: `invalidArgument` for signals that cannot be caught (`.kill`, `.stop`) and for faults of the program
-    ///   (SIGSEGV and others); `limitReached` if 64 sequences are open.
+    /// - Throws: ``IOError/Code/invalidArgument`` for signals that cannot be caught (``Signal/kill``, ``Signal/stop``)
+    ///   and for faults of the program (SIGSEGV and others); ``IOError/Code/limitReached`` if 64 sequences are open.
     public init(_ signals: Set<Signal>, runtime: IORuntime = .shared) throws(IOError) {
         try runtime.check("sigaction")
         for signal in signals where !signal.canBeReceivedLater {
@@ -62,11 +63,13 @@ public final class Signals: AsyncSequence, Sendable {
     // MARK: Receiving
 
     /// The next signal; waits if none has arrived since the last call. Of several, the lowest number comes first. nil
-    /// after `close`, also if the sequence is closed during the wait.
+    /// after ``close()``, also if the sequence is closed during the wait.
     ///
-    /// In a cancelled task this throws `cancelled`, whereas a loop over the sequence ends. After `cancelled` or
-    /// `deadlineExceeded` no signal is lost. Kernel calls: poll(2), in the engine's form, and
-    /// timerfd_settime(2), which makes the descriptor readable.
+    /// No thread blocks. After ``IOError/Code/cancelled`` or ``IOError/Code/deadlineExceeded`` no signal is lost.
+    /// Kernel calls: poll(2), in the engine's form, and timerfd_settime(2), which makes the descriptor readable.
+    ///
+    /// - Throws: ``IOError/Code/cancelled`` in a cancelled task, where a loop over the sequence ends;
+    ///   ``IOError/Code/deadlineExceeded``.
     public func next(deadline: Deadline = .never) async throws(IOError) -> ReceivedSignal? {
         while true {
             if let received = takeNow(deadline) { return received }
@@ -98,7 +101,9 @@ public final class Signals: AsyncSequence, Sendable {
     // MARK: Closing
 
     /// Ends the sequence, also for tasks that wait for it, and restores the previous actions of the signals. Dropping
-    /// the sequence does the same. A close is never cancelled. A second close throws `fileClosed`.
+    /// the sequence does the same. A close is never cancelled. Kernel call: sigaction(2).
+    ///
+    /// - Throws: ``IOError/Code/fileClosed`` if it is closed already.
     public func close() async throws(IOError) {
         try await handle.close()
         end()

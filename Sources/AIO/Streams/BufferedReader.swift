@@ -6,14 +6,15 @@
 
 /// Buffered reading of a file or a stream, with few system calls.
 ///
-/// A reader belongs to one task at a time; a call made before another has returned throws `invalidArgument`. The file,
-/// connection or pipe is borrowed, and its owner closes it. At the end of a file that grows, later calls return what
-/// was added. Offsets are not kept aligned for direct I/O.
+/// A reader belongs to one task at a time; a call made before another has returned throws
+/// ``IOError/Code/invalidArgument``. The file, connection or pipe is borrowed, and its owner closes it. At the end of a
+/// file that grows, later calls return what was added. Offsets are not kept aligned for direct I/O.
 ///
-/// A call in a cancelled task or after its deadline throws `cancelled` or `deadlineExceeded` even if the buffer holds
-/// data. If the deadline passes during a read, the call cancels the read and waits for its completion. After an error
-/// no data is lost and the position is unchanged, with one exception: `readExactly(count:)` of more than 16 MiB from a
-/// stream.
+/// A call in a cancelled task or after its deadline throws ``IOError/Code/cancelled`` or
+/// ``IOError/Code/deadlineExceeded`` even if the buffer holds data. If the deadline passes during a read, the call
+/// cancels the read and waits for its completion. (A deadline does not end the wait for a buffer of a pool that is used
+/// up.) After an error no data is lost and the position is unchanged, with one exception:
+/// ``readExactly(count:deadline:)`` of more than 16 MiB from a stream. The calls also throw the errors of the reads.
 public final class BufferedReader {
     private let source: ByteSource
     /// The offset of the next byte; on a stream, the number of bytes consumed.
@@ -25,14 +26,19 @@ public final class BufferedReader {
     private var end = 0
     private var isBusy = false
 
-    /// Reads a file from `offset` on. Throws `invalidArgument` if the offset is negative or the buffer size is not 1
-    /// byte to 16 MiB.
+    /// Reads a file from `offset` on, at least 64 KiB at a time by default: larger buffers save few further system
+    /// calls.
+    ///
+    /// - Throws: ``IOError/Code/invalidArgument`` if the offset is negative or the buffer size is not 1 byte to 16 MiB.
     public convenience init(_ file: File, at offset: Int64 = 0, bufferSize: Int = 64 << 10) throws(IOError) {
         try self.init(.file(file), at: offset, bufferSize)
     }
 
     /// Reads a connection, the reading end of a pipe, or standard input. Nobody else may read from the stream from now
-    /// on, since the buffer (by default 16 KiB) may hold bytes that were not asked for.
+    /// on, since the buffer may hold bytes that were not asked for. It has 16 KiB by default, since each of many
+    /// connections has one.
+    ///
+    /// - Throws: ``IOError/Code/invalidArgument`` if the buffer size is not 1 byte to 16 MiB.
     public convenience init(_ stream: some ReadableStream, bufferSize: Int = 16 << 10) throws(IOError) {
         try self.init(.stream(stream), at: 0, bufferSize)
     }
@@ -57,8 +63,10 @@ public final class BufferedReader {
         return take(min(count, held))
     }
 
-    /// Reads exactly `count` bytes. Throws `unexpectedEndOfFile` if there are fewer; none of them are then consumed,
-    /// unless more than 16 MiB were requested from a stream.
+    /// Reads exactly `count` bytes.
+    ///
+    /// - Throws: ``IOError/Code/unexpectedEndOfFile`` if there are fewer; none of them are then consumed, unless more
+    ///   than 16 MiB were requested from a stream.
     public func readExactly(count: Int, deadline: Deadline = .never) async throws(IOError) -> [UInt8] {
         try begin(count, deadline)
         defer { isBusy = false }
@@ -69,9 +77,10 @@ public final class BufferedReader {
         return take(count)
     }
 
-    /// Reads up to and including the next `delimiter`; without one, up to the end. nil at the end. Throws `lineTooLong`
-    /// if that is more than `limit` bytes; none of them are then consumed. The buffer has to hold them, so a limit
-    /// above 16 MiB is 16 MiB.
+    /// Reads up to and including the next `delimiter`; without one, up to the end. nil at the end. The buffer has to
+    /// hold what is returned, so a limit above 16 MiB is 16 MiB.
+    ///
+    /// - Throws: ``IOError/Code/lineTooLong`` if that is more than `limit` bytes; none of them are then consumed.
     public func read(
         until delimiter: UInt8, limit: Int = 1 << 20, deadline: Deadline = .never
     ) async throws(IOError) -> [UInt8]? {
@@ -89,6 +98,8 @@ public final class BufferedReader {
 
     /// Returns the next `count` bytes (at most 16 MiB) without consuming them; fewer if the end comes first. Reads
     /// until the buffer holds them.
+    ///
+    /// - Throws: ``IOError/Code/invalidArgument`` for more than 16 MiB.
     public func peek(upTo count: Int, deadline: Deadline = .never) async throws(IOError) -> [UInt8] {
         try begin(count, deadline)
         defer { isBusy = false }
@@ -97,7 +108,9 @@ public final class BufferedReader {
     }
 
     /// Skips `count` bytes and returns how many were skipped: fewer if a stream ends first. In a file only the position
-    /// moves, possibly beyond the end.
+    /// moves, possibly beyond the end; nothing is read.
+    ///
+    /// - Throws: ``IOError/Code/invalidArgument`` for a negative count, or a position beyond 2^63 - 1.
     @discardableResult
     public func skip(_ count: Int64, deadline: Deadline = .never) async throws(IOError) -> Int64 {
         try begin(count < 0 ? -1 : 0, deadline)

@@ -5,15 +5,18 @@ internal import CKernel
 /// caller continues.
 ///
 /// Buffers are written in order. On regular files and block devices several are in flight concurrently, each to its own
-/// range; on streams, and on files opened with `.append`, one at a time. The data is in the file after `flush` or
-/// `close`, and durable after `flush(sync:)`. For direct I/O, only full buffers are aligned.
+/// range; on streams, and on files opened with ``File/OpenOptions/append``, one at a time. The data is in the file
+/// after ``flush(sync:deadline:)`` or ``close(sync:deadline:)``, and durable if these are given a level. For direct
+/// I/O, only full buffers are aligned.
 ///
-/// A writer belongs to one task at a time; a call made before another has returned throws `invalidArgument`. The file
-/// or stream is borrowed, and its owner closes it after `close`. A writer that is dropped with unflushed bytes reports
-/// this in the log.
+/// A writer belongs to one task at a time; a call made before another has returned throws
+/// ``IOError/Code/invalidArgument``. The file or stream is borrowed, and its owner closes it after the writer. A writer
+/// that is dropped with unflushed bytes reports this in the log.
 ///
-/// The first error is permanent: every later call throws it. If a call has to wait in a cancelled task, it cancels the
-/// writes in flight, so the first error may be `cancelled`. When a call throws, nothing is in flight any more.
+/// The first error is permanent: every later call throws it. If a call has to wait in a cancelled task, or until its
+/// deadline passes, it cancels the writes in flight, so the first error may be ``IOError/Code/cancelled`` or
+/// ``IOError/Code/deadlineExceeded``. When a call throws, nothing is in flight any more. (A deadline does not end the
+/// wait for a buffer of a pool that is used up.)
 public final class BufferedWriter {
     private let sink: ByteSink
     /// The offset of the next byte; on streams and appended files, counted from the given offset.
@@ -30,8 +33,10 @@ public final class BufferedWriter {
     private var isBusy = false
 
     /// Writes a file from `offset` on. `inFlightLimit` is the number of bytes that may be in flight while the caller
-    /// continues (at least one buffer). Throws `invalidArgument` if the offset is negative or the buffer size is not 1
-    /// byte to 16 MiB, and `fileClosed`.
+    /// continues (at least one buffer). By default four writes of 256 KiB are in flight, which keep a device busy.
+    ///
+    /// - Throws: ``IOError/Code/invalidArgument`` if the offset is negative or the buffer size is not 1 byte to 16 MiB;
+    ///   ``IOError/Code/fileClosed``.
     public convenience init(
         _ file: File, at offset: Int64 = 0, bufferSize: Int = 256 << 10, inFlightLimit: Int = 1 << 20
     ) throws(IOError) {
@@ -40,8 +45,11 @@ public final class BufferedWriter {
         try self.init(.file(file), at: offset, bufferSize, inFlightLimit, isOrdered: !file.takesParallelWrites)
     }
 
-    /// Writes a connection, the writing end of a pipe, or standard output, with `inFlightLimit` as for a file. `flush`
-    /// waits until the kernel has accepted everything. A stream cannot be synced.
+    /// Writes a connection, the writing end of a pipe, or standard output. `inFlightLimit` is the number of bytes that
+    /// may wait to be written while the caller continues (at least one buffer). A flush waits until the kernel has
+    /// accepted everything. A stream cannot be synced. The default buffer is what a pipe holds.
+    ///
+    /// - Throws: ``IOError/Code/invalidArgument`` if the buffer size is not 1 byte to 16 MiB.
     public convenience init(
         _ stream: some WritableStream, bufferSize: Int = 64 << 10, inFlightLimit: Int = 256 << 10
     ) throws(IOError) {
@@ -72,11 +80,17 @@ public final class BufferedWriter {
 
     // MARK: Writing
 
-    /// Copies the bytes into the buffer. Waits only at the limit of bytes in flight. In a cancelled task it takes
-    /// nothing.
-    public func write(_ bytes: RawSpan) async throws(IOError) {
+    /// Copies the bytes into the buffer. Waits only at the limit of bytes in flight, until a write completes.
+    ///
+    /// The memory is borrowed until the call returns. In a cancelled task, and after the deadline, the call takes
+    /// nothing and throws; the writer can be used on. If the task is cancelled or the deadline passes while the call
+    /// waits, that is the writer's first error, and what was in its buffers is lost in part.
+    ///
+    /// - Throws: ``IOError/Code/cancelled``, ``IOError/Code/deadlineExceeded``, ``IOError/Code/fileClosed`` after
+    ///   ``close(sync:deadline:)``, or the first error of a write.
+    public func write(_ bytes: RawSpan, deadline: Deadline = .never) async throws(IOError) {
         if Task.isCancelled { throw IOError(.cancelled, "write", path: sink.path) }
-        try await begin()
+        try await begin(deadline)
         defer { isBusy = false }
         let (base, count) = bytes.withUnsafeBytes { ($0.baseAddress, $0.count) }
         guard !position.addingReportingOverflow(Int64(count)).overflow else {
@@ -84,40 +98,55 @@ public final class BufferedWriter {
         }
         var done = 0
         while done < count, let base {
-            let buffer = try await room()
+            let buffer = try await room(deadline)
             let taken = min(count - done, bufferSize - buffer.count)
             (buffer.base + buffer.count).copyMemory(from: base + done, byteCount: taken)
             buffer.count += taken
             position += Int64(taken)
             done += taken
-            if buffer.count == bufferSize { try await send(buffer) }
+            if buffer.count == bufferSize { try await send(buffer, deadline) }
         }
     }
 
-    /// Writes an array, as a span.
-    public func write(_ bytes: [UInt8]) async throws(IOError) { try await write(bytes.span.bytes) }
-
-    /// Writes a text as UTF-8.
-    public func write(_ text: String) async throws(IOError) { try await write(Array(text.utf8)) }
-
-    /// Waits until all bytes are written; with `sync`, until they are durable.
-    public func flush(sync level: SyncLevel? = nil) async throws(IOError) {
-        try await begin()
-        defer { isBusy = false }
-        try await flushNow(level)
+    /// Copies an array into the buffer. Waiting and errors are those of ``write(_:deadline:)-(RawSpan,_)``.
+    public func write(_ bytes: [UInt8], deadline: Deadline = .never) async throws(IOError) {
+        try await write(bytes.span.bytes, deadline: deadline)
     }
 
-    /// Flushes, and refuses later writes. The file stays open. A second close does nothing if the first succeeded, and
-    /// throws the same error if it failed.
-    public func close(sync level: SyncLevel? = nil) async throws(IOError) {
+    /// Copies a text into the buffer as UTF-8. Waiting and errors are those of ``write(_:deadline:)-(RawSpan,_)``.
+    public func write(_ text: String, deadline: Deadline = .never) async throws(IOError) {
+        try await write(Array(text.utf8), deadline: deadline)
+    }
+
+    /// Writes what the buffer holds, and waits until all bytes are written; with `sync`, until they are durable.
+    ///
+    /// If the task is cancelled or the deadline passes while the call waits for writes, that is the writer's first
+    /// error. A call after the deadline does nothing and throws. Kernel calls: those of the writes, fdatasync(2) or
+    /// fsync(2).
+    ///
+    /// - Throws: ``IOError/Code/cancelled``, ``IOError/Code/deadlineExceeded``, ``IOError/Code/notSupported`` for a
+    ///   `sync` of a stream, the first error of a write, or the errors of ``File/sync(_:deadline:)``.
+    public func flush(sync level: SyncLevel? = nil, deadline: Deadline = .never) async throws(IOError) {
+        try await begin(deadline)
+        defer { isBusy = false }
+        try await flushNow(level, deadline)
+    }
+
+    /// Flushes, and refuses later writes. The file or stream stays open, and its owner closes it.
+    ///
+    /// A second close does nothing if the first succeeded, and throws the same error if it failed. A call after the
+    /// deadline does nothing and throws.
+    ///
+    /// - Throws: the errors of ``flush(sync:deadline:)``.
+    public func close(sync level: SyncLevel? = nil, deadline: Deadline = .never) async throws(IOError) {
         if isClosed, outcome.error == nil { return }
-        try await begin()
+        try await begin(deadline)
         defer { isBusy = false }
         isClosed = true
-        try await outcome.rethrow { () throws(IOError) in try await flushNow(level) }
+        try await outcome.rethrow { () throws(IOError) in try await flushNow(level, deadline) }
     }
 
-    private func begin() async throws(IOError) {
+    private func begin(_ deadline: Deadline) async throws(IOError) {
         guard !isBusy else {
             let advice = "another call of this writer has not returned"
             throw IOError(.invalidArgument, "write", path: sink.path, advice: advice)
@@ -131,25 +160,28 @@ public final class BufferedWriter {
         guard !isClosed else {
             throw IOError(.fileClosed, "write", path: sink.path, advice: "the writer was closed")
         }
+        guard deadline == .never || !deadline.hasPassed else {
+            throw IOError(.deadlineExceeded, "write", path: sink.path)
+        }
         isBusy = true
     }
 
     // MARK: Submission
 
     /// The current buffer, which has room.
-    private func room() async throws(IOError) -> StreamBuffer {
+    private func room(_ deadline: Deadline) async throws(IOError) -> StreamBuffer {
         hasUnflushed = true
         while true {
             if let buffer { return buffer }
             // The writes in flight may hold all buffers of the pool.
             buffer = try await sink.runtime.streamBuffer(bufferSize, mayWait: writes.isEmpty)
-            if buffer == nil { try await awaitOldest() }
+            if buffer == nil { try await awaitOldest(deadline) }
         }
     }
 
     /// Hands a full buffer to a task that writes it.
-    private func send(_ full: StreamBuffer) async throws(IOError) {
-        while writes.count >= writesMax { try await awaitOldest() }
+    private func send(_ full: StreamBuffer, _ deadline: Deadline) async throws(IOError) {
+        while writes.count >= writesMax { try await awaitOldest(deadline) }
         buffer = nil
         let (sink, outcome, offset) = (sink, outcome, position - Int64(full.count))
         let before = isOrdered ? writes.last : nil
@@ -164,26 +196,32 @@ public final class BufferedWriter {
             })
     }
 
-    private func flushNow(_ level: SyncLevel?) async throws(IOError) {
-        if let buffer, buffer.count > 0 { try await send(buffer) }
-        while !writes.isEmpty { try await awaitOldest() }
+    private func flushNow(_ level: SyncLevel?, _ deadline: Deadline) async throws(IOError) {
+        if let buffer, buffer.count > 0 { try await send(buffer, deadline) }
+        while !writes.isEmpty { try await awaitOldest(deadline) }
         hasUnflushed = false
         guard let level else { return }
         guard case .file(let file) = sink else {
             throw IOError(.notSupported, "sync", advice: "a stream has nothing to sync")
         }
-        try await file.sync(level)
+        try await file.sync(level, deadline: deadline)
     }
 
     // MARK: Completion
 
-    private func awaitOldest() async throws(IOError) {
-        let all = writes
+    private func awaitOldest(_ deadline: Deadline) async throws(IOError) {
+        let (all, outcome, path) = (writes, outcome, sink.path)
+        // The writes have no deadline of their own, since they may outlast the call that began them.
+        let alarm = try WriterAlarm(sink.runtime, deadline) {
+            outcome.note(IOError(.deadlineExceeded, "write", path: path))
+            for write in all { write.cancel() }
+        }
         await withTaskCancellationHandler {
             await all.first?.value
         } onCancel: {
             for write in all { write.cancel() }
         }
+        alarm?.remove()
         if !writes.isEmpty { writes.removeFirst() }
         guard let error = outcome.error else { return }
         await settle()
@@ -207,6 +245,21 @@ extension File {
     }
 }
 
+/// Calls an action when a deadline passes, unless it is removed before.
+private struct WriterAlarm {
+    private let loop: IOLoop
+    private let alarm: Alarms.Alarm
+
+    /// nil without a deadline.
+    init?(_ runtime: IORuntime, _ deadline: Deadline, _ action: @escaping @Sendable () -> Void) throws(IOError) {
+        guard deadline != .never else { return nil }
+        loop = try runtime.loop(for: .timeout(deadline: deadline.nanoseconds), "write")
+        alarm = loop.setAlarm(deadline.nanoseconds, action)
+    }
+
+    func remove() { loop.removeAlarm(alarm) }
+}
+
 /// The first error of a writer's writes, or of its close. No write begins after it.
 private final class WriteOutcome: Sendable {
     private let first = Guarded<IOError?>(nil)
@@ -221,8 +274,10 @@ private final class WriteOutcome: Sendable {
     /// Records the error that `body` throws, unless there was one before.
     func rethrow(_ body: () async throws(IOError) -> Void) async throws(IOError) {
         do throws(IOError) { try await body() } catch {
-            first.withLock { if $0 == nil { $0 = error } }
+            note(error)
             throw error
         }
     }
+
+    func note(_ error: IOError) { first.withLock { if $0 == nil { $0 = error } } }
 }

@@ -1,4 +1,5 @@
-/// A piece of a file or stream that `chunks` read. Its memory returns to the runtime's pool with the last copy of the
+/// A piece of a file or stream that ``File/chunks(of:range:readahead:deadline:)`` or
+/// ``ReadableStream/chunks(of:deadline:)`` read. Its memory returns to the runtime's pool with the last copy of the
 /// chunk.
 public struct Chunk: Sendable {
     /// The offset in the file; in a stream, the number of bytes since the sequence began.

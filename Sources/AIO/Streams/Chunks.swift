@@ -1,5 +1,5 @@
-/// The pieces of a file or a stream, in order: the result of `File.chunks` and `ReadableStream.chunks`. Each iteration
-/// reads a file anew, and continues a stream.
+/// The pieces of a file or a stream, in order: the result of ``File/chunks(of:range:readahead:deadline:)`` and
+/// ``ReadableStream/chunks(of:deadline:)``. Each iteration reads a file anew, and continues a stream.
 public struct Chunks: AsyncSequence, Sendable {
     public typealias Element = Chunk
     public typealias Failure = IOError
@@ -31,12 +31,14 @@ extension File {
     /// A stream (pipe, socket, terminal) has no offsets, and only the length of `range` counts. It is read only when
     /// the loop asks for the next chunk, so nothing is lost when the loop exits; a chunk is what one read returned.
     ///
-    /// When the loop exits, the reads in flight are cancelled and return their buffers; `close` waits for them. When
-    /// the task is cancelled or `deadline` passes, they have completed before `next` throws. The deadline is that of
-    /// the whole sequence. For direct I/O, `size` and the range must be aligned.
+    /// When the loop exits, the reads in flight are cancelled and return their buffers; ``close()`` waits for them.
+    /// When the task is cancelled or `deadline` passes, they have completed before the sequence throws. The deadline is
+    /// that of the whole sequence. For direct I/O, `size` and the range must be aligned. Kernel calls: statx(2),
+    /// preadv2(2).
     ///
-    /// - Throws: `cancelled`, since the end of the loop would look like the end of the file; `deadlineExceeded`; the
-    ///   other errors of `read`; and `invalidArgument` for an invalid size or range.
+    /// The sequence throws ``IOError/Code/cancelled``, since the end of the loop would look like the end of the file;
+    /// ``IOError/Code/deadlineExceeded``; ``IOError/Code/invalidArgument`` for an invalid size or range; and the other
+    /// errors of ``read(into:at:flags:deadline:)-(MutableRawSpan,_,_,_)``.
     public func chunks(
         of size: Int = 256 << 10, range: Range<Int64> = 0..<Int64.max, readahead: Int = 4, deadline: Deadline = .never
     ) -> Chunks {
@@ -51,8 +53,9 @@ extension ReadableStream {
     /// waits, the sequence holds one buffer of the runtime's pool. The sequence ends with the stream. `deadline` is
     /// that of the whole sequence.
     ///
-    /// - Throws: `cancelled`, since the end of the loop would look like the end of the stream; `deadlineExceeded`; the
-    ///   other errors of `read(into:deadline:)`; and `invalidArgument` for an invalid size.
+    /// The sequence throws ``IOError/Code/cancelled``, since the end of the loop would look like the end of the stream;
+    /// ``IOError/Code/deadlineExceeded``; ``IOError/Code/invalidArgument`` for an invalid size; and the other errors of
+    /// ``read(into:deadline:)``.
     public func chunks(of size: Int = 16 << 10, deadline: Deadline = .never) -> Chunks {
         Chunks(source: .stream(self), size: size, range: 0..<Int64.max, readahead: 1, deadline: deadline)
     }

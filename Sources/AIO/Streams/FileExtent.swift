@@ -13,6 +13,7 @@ struct FileExtent {
         // statx(2) reports no size for a block device. Reads beyond its end return nothing.
         let isBlockDevice = status.mode & CK_S_IFMT == CK_S_IFBLK
         size = isBlockDevice ? .max : status.size
+        // Without an answer of statx(2), the smallest block that any device has.
         blockSize = kind == .direct ? status.directAlignment?.offset ?? 512 : 1
     }
 }

@@ -1,4 +1,5 @@
-/// The lines of a file or a stream as bytes: the result of `byteLines` of `File`, `ReadableStream` and `Chunks`.
+/// The lines of a file or a stream as bytes: the result of ``File/byteLines(limit:deadline:)``,
+/// ``ReadableStream/byteLines(limit:deadline:)`` and ``Chunks/byteLines(limit:)``.
 public struct ByteLines: AsyncSequence, Sendable {
     public typealias Element = [UInt8]
     public typealias Failure = IOError
@@ -10,6 +11,7 @@ public struct ByteLines: AsyncSequence, Sendable {
         Iterator(source: chunks, splitter: LineSplitter(limit: limit))
     }
 
+    /// Returns one line after the other. One task uses it at a time.
     public struct Iterator: AsyncIteratorProtocol {
         private let source: Chunks
         private let chunks: ChunkIterator
@@ -75,7 +77,8 @@ public struct ByteLines: AsyncSequence, Sendable {
     }
 }
 
-/// The lines of a file or a stream as text: the result of `lines` of `File`, `ReadableStream` and `Chunks`.
+/// The lines of a file or a stream as text: the result of ``File/lines(limit:deadline:)``,
+/// ``ReadableStream/lines(limit:deadline:)`` and ``Chunks/lines(limit:)``.
 public struct Lines: AsyncSequence, Sendable {
     public typealias Element = String
     public typealias Failure = IOError
@@ -84,6 +87,7 @@ public struct Lines: AsyncSequence, Sendable {
 
     public func makeAsyncIterator() -> Iterator { Iterator(lines: lines.makeAsyncIterator()) }
 
+    /// Returns one line after the other. One task uses it at a time.
     public struct Iterator: AsyncIteratorProtocol {
         var lines: ByteLines.Iterator
 
@@ -100,36 +104,45 @@ public struct Lines: AsyncSequence, Sendable {
 }
 
 extension Chunks {
-    /// The lines in these chunks, without their terminators ("\n" or "\r\n"), which the last line may lack. A line of
-    /// more than `limit` bytes ends the sequence with `lineTooLong`. Otherwise as the chunks.
+    /// The lines in these chunks, without their terminators ("\n" or "\r\n"), which the last line may lack. The
+    /// sequence throws ``IOError/Code/lineTooLong`` at a line of more than `limit` bytes, by default 1 MiB, and the
+    /// errors of the chunks.
     public func byteLines(limit: Int = 1 << 20) -> ByteLines { ByteLines(chunks: self, limit: Swift.max(0, limit)) }
 
-    /// The same lines as text. Invalid UTF-8 is replaced by U+FFFD.
+    /// The lines in these chunks as text, without their terminators; invalid UTF-8 is replaced by U+FFFD. The sequence
+    /// throws the errors of ``byteLines(limit:)``.
     public func lines(limit: Int = 1 << 20) -> Lines { Lines(lines: byteLines(limit: limit)) }
 }
 
 extension File {
-    /// The lines of the file, of at most `limit` bytes each: `chunks(deadline:).byteLines(limit:)`.
+    /// The lines of the file as bytes, of at most `limit` bytes each, without their terminators: those of
+    /// ``chunks(of:range:readahead:deadline:)`` through ``Chunks/byteLines(limit:)``. The deadline is that of the whole
+    /// sequence.
     public func byteLines(limit: Int = 1 << 20, deadline: Deadline = .never) -> ByteLines {
         chunks(deadline: deadline).byteLines(limit: limit)
     }
 
-    /// The lines of the file as text, of at most `limit` bytes each: `chunks(deadline:).lines(limit:)`.
+    /// The lines of the file as text, of at most `limit` bytes each, without their terminators: those of
+    /// ``chunks(of:range:readahead:deadline:)`` through ``Chunks/lines(limit:)``. The deadline is that of the whole
+    /// sequence.
     public func lines(limit: Int = 1 << 20, deadline: Deadline = .never) -> Lines {
         chunks(deadline: deadline).lines(limit: limit)
     }
 }
 
 extension ReadableStream {
-    /// The lines of the stream, of at most `limit` bytes each: `chunks(deadline:).byteLines(limit:)`. A line is
-    /// returned as soon as its end has arrived. Bytes that arrived behind it belong to the sequence, and are lost when
-    /// the loop exits; use a ``BufferedReader`` to read lines and other data from one stream.
+    /// The lines of the stream as bytes, of at most `limit` bytes each, without their terminators: those of
+    /// ``chunks(of:deadline:)`` through ``Chunks/byteLines(limit:)``. The default limit is lower than for a file, since
+    /// a peer chooses the length of its lines. A line is returned as soon as its end has arrived. Bytes that arrived
+    /// behind it belong to the sequence, and are lost when the loop exits; use a ``BufferedReader`` to read lines and
+    /// other data from one stream.
     public func byteLines(limit: Int = 64 << 10, deadline: Deadline = .never) -> ByteLines {
         chunks(deadline: deadline).byteLines(limit: limit)
     }
 
-    /// The lines of the stream as text, of at most `limit` bytes each: `chunks(deadline:).lines(limit:)`. Otherwise as
-    /// `byteLines`.
+    /// The lines of the stream as text, of at most `limit` bytes each, without their terminators: those of
+    /// ``chunks(of:deadline:)`` through ``Chunks/lines(limit:)``. A line is returned as soon as its end has arrived.
+    /// Bytes that arrived behind it belong to the sequence, and are lost when the loop exits.
     public func lines(limit: Int = 64 << 10, deadline: Deadline = .never) -> Lines {
         chunks(deadline: deadline).lines(limit: limit)
     }

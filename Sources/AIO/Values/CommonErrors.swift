@@ -3,11 +3,13 @@
 extension IOError {
     /// No such file, directory or name exists.
     public var isNotFound: Bool { code == .notFound }
+    /// A file, directory or name exists already.
     public var isAlreadyExists: Bool { code == .alreadyExists }
     /// EACCES or EPERM.
     public var isPermissionDenied: Bool { code == .permissionDenied }
     /// The task was cancelled, or cancellation of the operation was requested.
     public var isCancelled: Bool { code == .cancelled }
+    /// The caller's deadline passed before the operation was done.
     public var isDeadlineExceeded: Bool { code == .deadlineExceeded }
     /// The file, connection or listener was closed on this side.
     public var isClosed: Bool { code == .fileClosed }
@@ -15,8 +17,8 @@ extension IOError {
     public var isDisconnected: Bool { code == .connectionReset || code == .brokenPipe || code == .connectionAborted }
 }
 
-/// Calls `body`, and throws `CancellationError` in place of a `cancelled` error in a cancelled task, for callers that
-/// expect what Swift's own functions throw. All other errors are rethrown unchanged.
+/// Calls `body`, and throws `CancellationError` in place of ``IOError/Code/cancelled`` in a cancelled task, for callers
+/// that expect what Swift's own functions throw. All other errors are rethrown unchanged.
 public func throwingCancellationError<Result>(
     isolation: isolated (any Actor)? = #isolation, _ body: () async throws -> Result
 ) async throws -> Result {

@@ -13,15 +13,18 @@ public struct Deadline: Sendable, Comparable, Hashable, BitwiseCopyable {
         self = .after(ContinuousClock.now.duration(to: instant))
     }
 
+    /// No deadline.
     public static var never: Deadline { Deadline(nanoseconds: .never) }
+    /// The present: a deadline that has just passed. Kernel call: clock_gettime(2) with CLOCK_MONOTONIC.
     public static var now: Deadline { Deadline(nanoseconds: Kernel.now()) }
 
     /// `duration` from now. A negative duration gives a deadline that has passed.
     public static func after(_ duration: Duration) -> Deadline { .now + duration }
 
+    /// Whether the first is the earlier one. ``never`` comes last.
     public static func < (left: Deadline, right: Deadline) -> Bool { left.nanoseconds < right.nanoseconds }
 
-    /// Saturates: at `never`, and at the start of the clock.
+    /// The point in time a duration later. Saturates: at ``never``, and at the start of the clock.
     public static func + (deadline: Deadline, duration: Duration) -> Deadline {
         guard deadline != .never else { return .never }
         // In 128 bits neither the longest duration nor the sum overflows.
@@ -29,13 +32,15 @@ public struct Deadline: Sendable, Comparable, Hashable, BitwiseCopyable {
         return Deadline(nanoseconds: Nanoseconds(clamping: sum))
     }
 
-    /// `never` minus a duration is `never`.
+    /// The point in time a duration earlier. ``never`` minus a duration is ``never``.
     public static func - (deadline: Deadline, duration: Duration) -> Deadline { deadline + (.zero - duration) }
 
+    /// Makes a deadline a duration later, as `+` does.
     public static func += (deadline: inout Deadline, duration: Duration) { deadline = deadline + duration }
+    /// Makes a deadline a duration earlier, as `-` does.
     public static func -= (deadline: inout Deadline, duration: Duration) { deadline = deadline - duration }
 
-    /// The time from `start` to `end`; negative if `end` is earlier. To or from `never` it is about 584 years.
+    /// The time from `start` to `end`; negative if `end` is earlier. To or from ``never`` it is about 584 years.
     public static func - (end: Deadline, start: Deadline) -> Duration {
         let distance = Int128(end.nanoseconds) - Int128(start.nanoseconds)
         return Duration(attoseconds: distance * 1_000_000_000)
@@ -44,5 +49,6 @@ public struct Deadline: Sendable, Comparable, Hashable, BitwiseCopyable {
     /// The time that is left; negative after the deadline.
     public var remaining: Duration { self - .now }
 
+    /// Whether the point in time is not later than ``now``.
     public var hasPassed: Bool { self <= .now }
 }

@@ -6,12 +6,15 @@
 
 /// An errno(3) value of the operating system.
 public struct Errno: RawRepresentable, Hashable, Sendable, CustomStringConvertible {
+    /// The number of errno(3).
     public let rawValue: Int32
 
+    /// From a number of errno(3); a negative result has to be negated first.
     public init(rawValue: Int32) { self.rawValue = rawValue }
 
     /// For example "No such file or directory (ENOENT)".
     public var description: String {
+        // The longest message of glibc has about 50 bytes; a translation may have more.
         var buffer = [CChar](repeating: 0, count: 256)
         guard strerror_r(rawValue, &buffer, buffer.count) == 0 else { return "error \(rawValue)" }
         let sentence = String(decoding: buffer.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)

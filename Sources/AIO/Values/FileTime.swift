@@ -2,6 +2,7 @@ internal import CKernel
 
 /// A new value for a file's timestamp.
 public enum FileTime: Sendable, Hashable {
+    /// The time of the call, by the clock of the kernel.
     case now
     /// Leaves the timestamp as it is.
     case unchanged

@@ -8,25 +8,55 @@ internal import AIOCore
 
 /// The failure of an operation, or of starting a runtime or queue.
 ///
-/// `description` is one line: what failed, on what, why and, where that is known, what to do.
+/// ``description`` is one line: what failed, on what, why and, where that is known, what to do.
 public struct IOError: Error, Sendable, CustomStringConvertible {
     /// The kind of an error, for switches. Most correspond to one errno.
     public enum Code: Sendable, Hashable {
-        case notFound, permissionDenied, alreadyExists, isDirectory, notDirectory, readOnly
-        case invalidArgument, badDescriptor, fileClosed, notSupported
-        /// The operation was cancelled, or its deadline passed, before it was done. A single operation has then had no
-        /// effect. A call that consists of several operations (`writeAll`, `readExactly`, `removeRecursively`, `copy`)
-        /// may have done some.
-        case cancelled, deadlineExceeded
+        /// No such file, directory or name exists: ENOENT.
+        case notFound
+        /// The caller may not do this: EACCES or EPERM.
+        case permissionDenied
+        /// The file, directory or name exists already: EEXIST.
+        case alreadyExists
+        /// The path is a directory, and the operation is for files: EISDIR.
+        case isDirectory
+        /// The path, or a part of it, is not a directory: ENOTDIR.
+        case notDirectory
+        /// The file system is mounted read-only: EROFS.
+        case readOnly
+        /// An argument is out of range, or the file does not permit it: EINVAL. ``IOError/advice`` says more.
+        case invalidArgument
+        /// The descriptor is not open, or not for this direction: EBADF.
+        case badDescriptor
+        /// The file, stream or socket was closed on this side, before the operation or during its wait.
+        case fileClosed
+        /// The kernel, the file system or the file does not support this: EOPNOTSUPP or ENOSYS.
+        case notSupported
+        /// The task was cancelled, or cancellation of the operation was requested, before it was done. A single
+        /// operation has then had no effect. A call that consists of several operations (a write of everything, a
+        /// removal or copy of a tree) may have done some.
+        case cancelled
+        /// The caller's deadline passed before the operation was done. A single operation has then had no effect; a
+        /// call that consists of several may have done some.
+        case deadlineExceeded
         /// The file or stream ended before the requested number of bytes was read.
         case unexpectedEndOfFile
         /// A line, or the data up to a delimiter, exceeds the given limit.
         case lineTooLong
         /// All slots or buffers that the configuration permits are in use, and the caller does not want to wait.
         case limitReached
-        /// The operation would have to wait, and `TransferFlags.noWait` was given.
+        /// The operation would have to wait, and ``TransferFlags/noWait`` was given: EAGAIN.
         case wouldBlock
-        case noSpace, fileTooLarge, outOfMemory, tooManyOpenFiles, inputOutput
+        /// The device is full, or a quota is reached: ENOSPC or EDQUOT.
+        case noSpace
+        /// The file is, or would be, larger than a limit of the file system, the process (EFBIG) or the call permits.
+        case fileTooLarge
+        /// The kernel has no memory for this: ENOMEM.
+        case outOfMemory
+        /// The process or the system has too many open files: EMFILE or ENFILE.
+        case tooManyOpenFiles
+        /// The device failed: EIO.
+        case inputOutput
         /// No socket listens on the address.
         case connectionRefused
         /// The peer reset the connection, or no longer exists.
@@ -35,14 +65,20 @@ public struct IOError: Error, Sendable, CustomStringConvertible {
         case connectionAborted
         /// A write without a reader: the peer has closed, or this side has shut down writing.
         case brokenPipe
-        /// The peer did not answer within the kernel's own time limit. A caller's deadline gives `deadlineExceeded`.
+        /// The peer did not answer within the kernel's own time limit. A caller's deadline gives ``deadlineExceeded``.
         case timedOut
-        case hostUnreachable, networkUnreachable
+        /// No route leads to the host, or it does not answer: EHOSTUNREACH or EHOSTDOWN.
+        case hostUnreachable
+        /// No route leads to the network, or the interface is down: ENETUNREACH or ENETDOWN.
+        case networkUnreachable
         /// Another socket uses the address.
         case addressInUse
         /// The address does not belong to this machine.
         case addressNotAvailable
-        case notConnected, alreadyConnected
+        /// The socket has no peer: ENOTCONN.
+        case notConnected
+        /// The socket has a peer already: EISCONN.
+        case alreadyConnected
         /// The datagram is larger than the protocol or the socket's buffer permits.
         case messageTooLarge
         /// The host name does not exist or has no address.
@@ -55,22 +91,28 @@ public struct IOError: Error, Sendable, CustomStringConvertible {
         case runtimeShutDown
         /// This process was forked from the one that created the runtime or queue.
         case forked
+        /// The kernel, a container or the configuration does not permit the engine.
         case engineUnavailable
         /// An earlier sync of the file failed. Data written before it may be lost, even if a later sync succeeds.
         case syncFailedBefore
+        /// Everything else: see ``IOError/errno``.
         case other
     }
 
+    /// The kind of the error.
     public var code: Code
     /// The errno, if a system call failed.
     public var errno: Errno?
     /// The operation in a word: "read", "open".
     public var operation: String
+    /// The path that the operation was about, if it had one.
     public var path: Path?
     /// The network address or host name as text, if the operation had one.
     public var address: String?
+    /// What to do about the error, or a detail, on one line without a full stop.
     public var advice: String?
 
+    /// An error of a program's own that reads like one of the library: `operation` is a word, such as "read".
     public init(
         _ code: Code, _ operation: String, errno: Errno? = nil, path: Path? = nil, address: String? = nil,
         advice: String? = nil
@@ -99,6 +141,7 @@ public struct IOError: Error, Sendable, CustomStringConvertible {
         }
     }
 
+    /// One line: operation, path or address, reason, and advice.
     public var description: String {
         var text = operation
         if let path { text += " \(path)" }

@@ -9,8 +9,10 @@ public struct IPv4Address: Hashable, Sendable, CustomStringConvertible {
     /// The four bytes as a number, the first byte the most significant.
     public let bits: UInt32
 
+    /// From a number, whose most significant byte is the first of the address.
     public init(bits: UInt32) { self.bits = bits }
 
+    /// From four bytes: `IPv4Address(192, 0, 2, 1)`.
     public init(_ a: UInt8, _ b: UInt8, _ c: UInt8, _ d: UInt8) {
         bits = UInt32(a) << 24 | UInt32(b) << 16 | UInt32(c) << 8 | UInt32(d)
     }
@@ -32,17 +34,21 @@ public struct IPv4Address: Hashable, Sendable, CustomStringConvertible {
     /// 127.0.0.1.
     public static var loopback: IPv4Address { IPv4Address(127, 0, 0, 1) }
 
+    /// Whether the address is a multicast group, 224.0.0.0/4.
     public var isMulticast: Bool { bits >> 28 == 0b1110 }
 
+    /// For example "192.0.2.1".
     public var description: String { "\(bits >> 24).\(bits >> 16 & 255).\(bits >> 8 & 255).\(bits & 255)" }
 }
 
 /// An IPv6 address.
 public struct IPv6Address: Hashable, Sendable, CustomStringConvertible {
-    /// The sixteen bytes as two numbers; the first byte is the most significant of `high`.
+    /// The first eight bytes as a number, the first byte the most significant.
     public let high: UInt64
+    /// The last eight bytes as a number, the last byte the least significant.
     public let low: UInt64
 
+    /// From two numbers, the first eight bytes and the last eight.
     public init(high: UInt64, low: UInt64) {
         self.high = high
         self.low = low
@@ -66,6 +72,7 @@ public struct IPv6Address: Hashable, Sendable, CustomStringConvertible {
     /// ::1.
     public static var loopback: IPv6Address { IPv6Address(high: 0, low: 1) }
 
+    /// Whether the address is a multicast group, ff00::/8.
     public var isMulticast: Bool { high >> 56 == 0xff }
     /// fe80::/10. Such an address is valid only together with an interface.
     public var isLinkLocal: Bool { high >> 54 == 0xfe80 >> 6 }
@@ -85,8 +92,9 @@ public struct IPv6Address: Hashable, Sendable, CustomStringConvertible {
 extension FixedWidthInteger {
     /// Parses decimal digits without a sign or leading zeros.
     init?(decimal text: some StringProtocol) {
-        guard let first = text.utf8.first, text.utf8.allSatisfy({ (48...57).contains($0) }),
-            first != 48 || text.utf8.count == 1
+        let zero = UInt8(ascii: "0")
+        guard let first = text.utf8.first, text.utf8.allSatisfy({ (zero...zero + 9).contains($0) }),
+            first != zero || text.utf8.count == 1
         else { return nil }
         self.init(text)
     }

@@ -1,7 +1,8 @@
 /// Arrays for sizes that a caller requests. A request may exceed the available data and memory, and a failed allocation
 /// ends the program; therefore a large array grows with the data that arrives.
 enum LargeArray {
-    /// Arrays up to this size are allocated at once.
+    /// Arrays up to this size are allocated at once: no more than the largest buffer of the pool, which any machine
+    /// has.
     static var pieceSize: Int { 16 << 20 }
     /// The maximum number of bytes that one read(2) or write(2) transfers (MAX_RW_COUNT).
     static var transferMax: Int { Int(Int32.max) & ~4095 }
@@ -15,6 +16,7 @@ enum LargeArray {
         var array = beginning
         while array.count < count {
             // Doubles the array, so that copying costs no more than reading.
+            // At most 1 GiB, which one transfer takes, and at the alignment of direct I/O.
             let room = min(count - array.count, max(array.count, pieceSize), 1 << 30)
             let piece = UnsafeMutableRawBufferPointer.allocate(byteCount: room, alignment: 4096)
             defer { piece.deallocate() }

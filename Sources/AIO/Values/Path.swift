@@ -8,10 +8,14 @@ public struct Path: Hashable, Comparable, Sendable, ExpressibleByStringLiteral, 
     /// NUL-terminated.
     private var storage: [CChar]
 
+    /// The path of a text, in UTF-8.
     public init(_ string: String) { self.init(bytes: string.utf8) }
 
+    /// The path of a literal, in UTF-8.
     public init(stringLiteral string: String) { self.init(string) }
 
+    /// The path of these bytes, which need not be UTF-8. A NUL among them is ``IOError/Code/invalidArgument`` for every
+    /// operation, since the kernel would read the path up to there.
     public init(bytes: some Sequence<UInt8>) {
         var storage: [CChar] = []
         storage.reserveCapacity(bytes.underestimatedCount + 1)
@@ -22,18 +26,20 @@ public struct Path: Hashable, Comparable, Sendable, ExpressibleByStringLiteral, 
 
     private init(storage: [CChar]) { self.storage = storage }
 
+    /// The bytes of the path, without a terminating NUL.
     public var bytes: [UInt8] { storage.dropLast().map { UInt8(bitPattern: $0) } }
 
-    /// The text, with invalid UTF-8 replaced by U+FFFD. In that case `string` is nil, and only `bytes` is exact.
+    /// The text, with invalid UTF-8 replaced by U+FFFD. In that case ``string`` is nil, and only ``bytes`` is exact.
     public var description: String { String(decoding: bytes, as: UTF8.self) }
 
-    /// The text, from which `Path(_:)` creates an equal path; nil if the bytes are not valid UTF-8.
+    /// The text, from which ``init(_:)`` creates an equal path; nil if the bytes are not valid UTF-8.
     public var string: String? { String(validating: bytes, as: UTF8.self) }
 
     /// The text for messages, on one line: quoted and escaped if it is empty or contains spaces or invisible
     /// characters.
     public var quoted: String { description.visible }
 
+    /// The same as ``quoted``.
     public var debugDescription: String { quoted }
 
     /// The length in bytes.
@@ -71,6 +77,7 @@ public struct Path: Hashable, Comparable, Sendable, ExpressibleByStringLiteral, 
 
     /// A random name of constant length that is unlikely to exist.
     static func temporaryName(_ prefix: String) -> Path {
+        // 13 digits of base 36 hold 64 bits.
         let digits = String(UInt64.random(in: .min ... .max), radix: 36)
         return Path(prefix + String(repeating: "0", count: 13 - digits.utf8.count) + digits)
     }

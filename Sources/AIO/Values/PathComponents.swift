@@ -3,6 +3,7 @@ extension Path {
     /// `directory` unless `name` contains `..`.
     public static func / (directory: Path, name: Path) -> Path { directory.appending(name) }
 
+    /// The path of the text `name` in `directory`, also if it begins with a slash.
     public static func / (directory: Path, name: String) -> Path { directory.appending(Path(name)) }
 
     /// Whether the path begins with a slash.

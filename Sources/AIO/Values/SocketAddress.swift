@@ -6,8 +6,10 @@
 
 /// The address of a socket: an IP address and port, or a Unix-domain name.
 public enum SocketAddress: Hashable, Sendable {
+    /// An IPv4 address and a port of TCP or UDP.
     case v4(IPv4Address, port: UInt16)
-    /// `scope` is the interface index of a link-local address, 0 for other addresses.
+    /// An IPv6 address and a port of TCP or UDP. `scope` is the interface index of a link-local address, 0 for other
+    /// addresses.
     case v6(IPv6Address, port: UInt16, scope: UInt32 = 0)
     /// A Unix-domain socket in the file system. The path has at most 107 bytes.
     case unix(Path)
@@ -17,7 +19,7 @@ public enum SocketAddress: Hashable, Sendable {
     /// An unnamed Unix-domain socket. Binding to it makes the kernel choose an abstract name.
     case unnamed
 
-    /// nil for a Unix-domain socket.
+    /// The port of TCP or UDP; nil for a Unix-domain socket.
     public var port: UInt16? {
         switch self {
         case .v4(_, let port), .v6(_, let port, _): port
@@ -48,8 +50,10 @@ extension SocketAddress: CustomStringConvertible {
         }
     }
 
-    /// Parses the format of `description`; a scope may also be an interface name. Host names are not resolved; see
-    /// `resolve`. Throws `invalidArgument`.
+    /// Parses the format of ``description``; a scope may also be an interface name. Host names are not resolved; see
+    /// ``resolve(_:port:runtime:deadline:)``.
+    ///
+    /// - Throws: ``IOError/Code/invalidArgument`` for any other text.
     public init(_ text: String) throws(IOError) {
         guard let address = Self.parse(text) else {
             let advice = "valid forms are 192.0.2.1:80, [2001:db8::1]:80, unix:/run/name and unix:@name"

@@ -3,9 +3,10 @@ internal import CKernel
 // Addresses in the kernel's format: struct sockaddr_in, sockaddr_in6 and sockaddr_un, with numbers in network byte
 // order.
 extension SocketAddress {
-    /// The maximum length of a Unix-domain name in bytes, without its leading or terminating NUL.
+    /// The maximum length of a Unix-domain name in bytes, without its leading or terminating NUL: `sun_path` of struct
+    /// sockaddr_un has 108.
     static var nameMax: Int { 107 }
-    /// The offset of the name in struct sockaddr_un.
+    /// The offset of the name in struct sockaddr_un, behind the family.
     private static var nameStart: Int { 2 }
 
     /// The address family: AF_INET, AF_INET6 or AF_UNIX.
@@ -17,7 +18,8 @@ extension SocketAddress {
         }
     }
 
-    /// Writes the address to 128 zeroed bytes. Returns its length in bytes.
+    /// Writes the address to 128 zeroed bytes. Returns its length in bytes: struct sockaddr_in has 16, sockaddr_in6 has
+    /// 28.
     func store(in memory: UnsafeMutableRawPointer, for operation: String) throws(IOError) -> UInt32 {
         memory.storeBytes(of: UInt16(family), as: UInt16.self)
         switch self {
@@ -69,7 +71,8 @@ extension SocketAddress {
             let scope = memory.loadUnaligned(fromByteOffset: 24, as: UInt32.self)
             self = .v6(address, port: Self.port(memory), scope: scope)
         case (CK_AF_UNIX, _):
-            // The kernel may report more bytes than fit, and may append a NUL to a path.
+            // The kernel may report more bytes than fit, and may append a NUL to a path. struct sockaddr_un has 110
+            // bytes.
             let count = min(Int(count), 110) - Self.nameStart
             let name = UnsafeRawBufferPointer(start: memory + Self.nameStart, count: count)
             if name.isEmpty {
@@ -90,13 +93,15 @@ extension SocketAddress {
 
 extension SocketAddress {
     /// Calls `body` with a `sockaddr` for bind(2) and connect(2) and its length. The memory is valid during the call
-    /// only. Throws `invalidArgument` for a name that is too long.
+    /// only.
+    ///
+    /// - Throws: ``IOError/Code/invalidArgument`` for a Unix-domain name that is too long, or an empty path.
     public func withSystemAddress<R>(_ body: (UnsafeRawPointer, UInt32) -> R) throws(IOError) -> R {
         let memory = try AddressMemory(self, for: "address")
         return body(memory.base, memory.count)
     }
 
-    /// Reads a `sockaddr` of `count` bytes. nil for families other than the three supported ones.
+    /// Reads a `sockaddr` of `count` bytes. nil for families other than AF_INET, AF_INET6 and AF_UNIX.
     public init?(systemAddress: UnsafeRawPointer, count: UInt32) { self.init(memory: systemAddress, count: count) }
 }
 

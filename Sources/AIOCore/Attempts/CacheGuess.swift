@@ -11,8 +11,11 @@ public struct CacheGuess: ~Copyable, Sendable {
     /// An approximate count of reads served without suspension.
     private let served = Atomic<UInt32>(0)
 
+    /// A guess that favours attempts.
     public init() {}
 
+    /// The misses after which attempts pause, and how many attempts are skipped then. So a file that always misses
+    /// costs one useless call in 33, and one that has come into the cache is found out after 32 reads.
     private static var missesMax: Int32 { 4 }
     private static var pause: Int32 { 32 }
 
@@ -38,11 +41,13 @@ public struct CacheGuess: ~Copyable, Sendable {
         return count & 127 == 0
     }
 
+    /// Records an attempt that was served.
     @inline(__always)
     public borrowing func noteHit() {
         if score.load(ordering: .relaxed) != 0 { score.store(0, ordering: .relaxed) }
     }
 
+    /// Records an attempt that would have had to wait.
     public borrowing func noteMiss() {
         let misses = score.load(ordering: .relaxed) + 1
         score.store(misses >= Self.missesMax ? -Self.pause : misses, ordering: .relaxed)

@@ -41,8 +41,9 @@ extension Transfer {
     /// Attempts the transfer with RWF_NOWAIT where the kernel and the file support it.
     ///
     /// If only the first part of the range is cached, the kernel returns that part. This is not reported as a short
-    /// read, which would mean the end of the file: the answer is `wait`, unless the transfer has `TransferFlags.noWait`
-    /// and wants what is there. With `withoutSignal`, a write to a broken pipe raises no SIGPIPE on this thread.
+    /// read, which would mean the end of the file: the answer is `wait`, unless the transfer has
+    /// ``TransferFlags/noWait`` and wants what is there. With `withoutSignal`, a write to a broken pipe raises no
+    /// SIGPIPE on this thread.
     public func ask(byteCount known: Int? = nil, withoutSignal: Bool = false) -> Answer {
         asked(known, withoutSignal: withoutSignal)
     }

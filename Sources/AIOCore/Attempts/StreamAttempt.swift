@@ -2,12 +2,14 @@ internal import CKernel
 
 /// The outcome of a read or write on a stream without waiting.
 public enum StreamAttempt: BitwiseCopyable, Sendable {
+    /// Completed: the byte count, or a negative errno that waiting would not change.
     case done(Int)
     /// No data, or no room: poll before retrying.
     case notReady
     /// Ready, but the file supports only calls that may block (a terminal, for example).
     case needsWorker
 
+    /// Attempts the transfer on the calling thread, without blocking.
     public init(_ transfer: Transfer) {
         let result = transfer.attempt(flags: transfer.flags.rawValue | CK_RWF_NOWAIT)
         switch result {

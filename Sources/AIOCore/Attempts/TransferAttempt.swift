@@ -61,6 +61,7 @@ extension Transfer {
 
     private var vectoredByteCount: Int {
         guard let base else { return count }
+        // The kernel refuses more (IOV_MAX).
         let vectorCount = max(0, min(count, 1024))
         return withUnsafeTemporaryAllocation(of: iovec.self, capacity: vectorCount) { vectors in
             let copy = UnsafeMutableRawBufferPointer(vectors)

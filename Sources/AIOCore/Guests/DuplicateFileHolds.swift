@@ -35,9 +35,12 @@ public final class DuplicateFileHolds: FileHolds, @unchecked Sendable {
     private let places: UnsafeMutablePointer<UInt8>
     private let kept: UnsafeMutablePointer<KeptDuplicates>
 
+    /// Entries for the files in use at a time, few enough that an index fits a byte; and how far a duplicate's number
+    /// may be from the first for it to be found by its number.
     private static var sharedMax: Int { 64 }
     private static var placeMax: Int { 512 }
 
+    /// Holds on no file.
     public override init() {
         shared = .allocate(capacity: Self.sharedMax)
         shared.initialize(repeating: Shared(), count: Self.sharedMax)

@@ -37,6 +37,8 @@ struct KeptDuplicates: ~Copyable {
     }
 
     mutating func add(_ duplicate: Int32) {
+        // Not whether it is kept already: a program can close its number past the replacements of close(2).
+        assert(!GuestNumbers.isBelow(duplicate), "the number is the program's")
         for _ in 0..<min(Self.looks, count) { look() }
         guard count < Self.capacity else { return }
         items[count] = Item(duplicate: duplicate, file: FileIdentity(ofDescriptor: duplicate))
@@ -46,6 +48,7 @@ struct KeptDuplicates: ~Copyable {
     /// Closes the next duplicate if its file has no locks any more.
     private mutating func look() {
         next = next < count ? next : 0
+        assert(next < count, "there is no duplicate to look at")
         guard !Kernel.hasRecordLocks(items[next].duplicate) else {
             next += 1
             return
@@ -55,6 +58,7 @@ struct KeptDuplicates: ~Copyable {
     }
 
     private mutating func remove(_ index: Int) {
+        assert(index >= 0 && index < count, "no duplicate at the index")
         count -= 1
         items[index] = items[count]
     }

@@ -8,6 +8,7 @@ public final class WorkerQueue<Client: LoopClient>: @unchecked Sendable {
 
     private let pool: DeliveringPool<Client>
 
+    /// For up to `capacity` operations at a time, on up to `limit` threads, which start on demand.
     public init(capacity: Int, limit: Int, _ client: Client) {
         pool = DeliveringPool(capacity: capacity, limit: limit, client)
     }

@@ -137,6 +137,7 @@ extension Kernel {
         var limit = ck_rlimit()
         guard Kernel.limit(CK_RLIMIT_NOFILE, &limit) == 0 else { return 0 }
         let most = Int(clamping: limit.soft)
+        // With so many nobody runs short, and counting would take long.
         guard most < 1 << 16 else { return most }
         var how = ck_open_how(flags: CK_O_RDONLY | CK_O_DIRECTORY | CK_O_CLOEXEC, mode: 0, resolve: 0)
         let path: StaticString = "/proc/thread-self/fd"

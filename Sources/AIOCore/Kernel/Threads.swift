@@ -11,6 +11,7 @@ public struct Lock: ~Copyable {
         private let holder: UnsafeMutablePointer<Atomic<UInt>>
     #endif
 
+    /// A lock that nobody holds.
     public init() {
         mutex = .allocate(capacity: 1)
         mutex.initialize(to: pthread_mutex_t())
@@ -29,6 +30,7 @@ public struct Lock: ~Copyable {
         #endif
     }
 
+    /// Waits for the lock and takes it. The thread must not hold it already.
     @inline(__always)
     public borrowing func lock() {
         #if DEBUG
@@ -38,6 +40,7 @@ public struct Lock: ~Copyable {
         noteHolder(true)
     }
 
+    /// Releases the lock, which the calling thread must hold.
     @inline(__always)
     public borrowing func unlock() {
         assert(isHeld, "the thread does not have the lock")

@@ -12,6 +12,7 @@ extension Kernel {
 }
 
 extension ck_timespec {
+    /// From a point on the monotonic clock, or a distance.
     public init(_ time: Nanoseconds) {
         self.init(seconds: Int64(time / 1_000_000_000), nanoseconds: Int64(time % 1_000_000_000))
     }

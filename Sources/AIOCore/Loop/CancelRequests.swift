@@ -44,8 +44,11 @@ struct CancelRequests: ~Copyable {
     }
 
     /// Adds a request; from any thread. The caller then wakes the loop if it sleeps.
+    ///
+    /// A token of a larger queue names no slot here, as a stale one names no operation, and is ignored. A program can
+    /// pass such a token, so this is checked in release builds too.
     borrowing func put(_ token: Token) {
-        assert(token.slot < capacity, "a slot beyond the capacity")
+        guard token.slot < capacity else { return }
         lock.lock()
         let slot = Int(token.slot)
         if !state.pointee.isListed[slot] {

@@ -10,7 +10,9 @@ public final class Loop<Client: LoopClient>: @unchecked Sendable {
 
     /// The recipient of completions.
     public let client: Client
+    /// The engine that was asked for. After the loss of a ring, `threads` stands in for it.
     public let engineKind: EngineKind
+    /// The maximum number of operations in flight, not counting waits.
     public let queueDepth: Int
     /// nil unless the configuration says `isGuest` and the engine supports holds.
     public let holds: FileHolds?
@@ -84,6 +86,7 @@ public final class Loop<Client: LoopClient>: @unchecked Sendable {
         table = queue.pointee.table
         inbox = Inbox(capacity: configuration.placeCount)
         cancels = CancelRequests(capacity: configuration.placeCount)
+        // What one delivery takes; the loop delivers again for the rest.
         deliveries = .allocate(capacity: 256)
         thread = Atomic(Kernel.currentThread())
         kernelThread = Atomic(Kernel.threadID())
@@ -149,7 +152,8 @@ public final class Loop<Client: LoopClient>: @unchecked Sendable {
         }
     }
 
-    /// Requests cancellation of an operation; a no-op if the token is stale. May be called from any thread.
+    /// Requests cancellation of an operation; a no-op if the token is stale, or of a larger queue. May be called from
+    /// any thread.
     public func requestCancel(_ token: Token) {
         cancels.put(token)
         wakeIfAsleep()

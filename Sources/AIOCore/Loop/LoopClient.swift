@@ -1,6 +1,6 @@
 /// The recipient of a loop's completions, which may also run jobs on the loop's thread.
 ///
-/// All requirements but `hasJobs` are called on the loop's thread only.
+/// All requirements but ``hasJobs()`` are called on the loop's thread only.
 public protocol LoopClient: AnyObject, Sendable {
     /// Delivers completions, oldest first. Their slots are free again.
     func deliver(_ deliveries: UnsafeBufferPointer<Delivery>)
@@ -12,8 +12,9 @@ public protocol LoopClient: AnyObject, Sendable {
     /// Whether jobs are pending. Called after the loop announced that it falls asleep: a job added later must wake it.
     func hasJobs() -> Bool
 
-    /// The latest time at which `expire` must be called; `.never` if it need not be.
+    /// The latest time at which ``expire(_:)`` must be called; `.never` if it need not be.
     var nextDeadline: Nanoseconds { get }
+    /// Does what is due at `now`, the present on the monotonic clock.
     func expire(_ now: Nanoseconds)
 
     /// The loop accepts no more operations, and everything it accepted is delivered.
@@ -24,5 +25,6 @@ public protocol LoopClient: AnyObject, Sendable {
 }
 
 extension LoopClient {
+    /// Does nothing.
     public func engineLost(_ errno: Int32) {}
 }

@@ -33,6 +33,7 @@ struct Deadlines: ~Copyable {
         heap.insert(slot, min(deadline, Kernel.now() &+ Self.pauseTime))
     }
 
+    /// The pause before another attempt where no poll tells: long against a system call, short for whoever waits.
     private static var pauseTime: Nanoseconds { 1_000_000 }
 
     @inline(__always)

@@ -31,10 +31,12 @@ public struct EngineQueue: ~Copyable {
     private var hasNotedLoss = false
     /// Whether operations were staged outside of a turn's submission, so that the engine has yet to submit them.
     private var hasStagedAgain = false
-    /// Operations staged and completions drained since the creation. Both counters wrap.
+    /// The number of operations staged since the creation. The counter wraps.
     public private(set) var stagedCount: UInt = 0
+    /// The number of completions drained since the creation. The counter wraps.
     public private(set) var drainedCount: UInt = 0
 
+    /// Makes a queue over an engine of this kind. Throws the step that failed.
     public init(_ kind: EngineKind, _ configuration: EngineConfiguration) throws(EngineFailure) {
         guard configuration.isInRange else {
             throw EngineFailure(engine: kind, step: .configuration, errno: EINVAL)
@@ -51,7 +53,7 @@ public struct EngineQueue: ~Copyable {
         self.init(EngineInstance(kind, engine), configuration)
     }
 
-    /// A queue over the engine `threads`, whose work the caller executes. It never waits.
+    /// A queue over the engine `threads`, whose work the caller executes.
     package init(byHand work: WorkByHand, _ configuration: EngineConfiguration) throws(EngineFailure) {
         let engine = try ThreadsEngine(
             configuration, as: .threads, ThreadsServices(.threads, configuration), work.waker, byHand: work.pool)
@@ -154,7 +156,7 @@ public struct EngineQueue: ~Copyable {
         let isValid = deadlines.addTimer(token.slot, slot.pointee.operation, slot.pointee.deadline)
         guard isValid else { return finish(token, -EINVAL, []) }
         if slot.pointee.operation.isRepeating { table.setStepping(token) }
-        exported?.arm(deadlines.earliest)
+        armExported()
     }
 
     /// Stages an operation, or holds it for a later turn.
@@ -198,7 +200,7 @@ public struct EngineQueue: ~Copyable {
     /// Requests cancellation of an operation. Only the operation's own completion tells the outcome.
     ///
     /// Returns 0 (requested), -ENOENT (no such operation, or it has completed) or -EALREADY (requested before, or the
-    /// operation is a release, which is never cancelled: `Operation.isRelease`).
+    /// operation is a release, which is never cancelled: ``Operation/isRelease``).
     @discardableResult
     public mutating func requestCancel(_ token: Token) -> Int32 {
         switch table.requestCancel(token) {
@@ -301,7 +303,7 @@ public struct EngineQueue: ~Copyable {
     /// Called on the successor thread once the previous one is gone. The kernel dropped that thread's waits, and
     /// reports each only once its event comes: they are staged again now. Transfers with devices run to completion and
     /// report it.
-    mutating func goOnAfterThread() {
+    package mutating func goOnAfterThread() {
         issuer.noteLoss()
         for index in 0..<table.capacity {
             guard let token = table.submittedToken(at: index), engine.isLost(token),
@@ -368,7 +370,10 @@ public struct EngineQueue: ~Copyable {
     @inline(__always)
     public mutating func popReady() -> Delivery? {
         guard let delivery = ready.popFirst() else {
-            if exported != nil { settleExported() }
+            if exported != nil {
+                if hasStagedAgain { issuer.noteThread() }
+                settleExported()
+            }
             return nil
         }
         countOut(delivery)
@@ -391,7 +396,12 @@ public struct EngineQueue: ~Copyable {
             engine.enter(atLeast: 0, until: 0)
             drainEngine()
         }
-        exported?.settle(isReady: !ready.isEmpty, deadlines.earliest)
+        armExported()
+    }
+
+    /// What was staged while completions were collected waits for the next call: a loop instead might not end.
+    private mutating func armExported() {
+        exported?.settle(isReady: !ready.isEmpty || hasStagedAgain, deadlines.earliest)
     }
 
     @inline(__always)
@@ -510,6 +520,7 @@ public struct EngineQueue: ~Copyable {
     /// polls it, and neither reads nor closes it. Returns a negative errno if it cannot be created.
     public mutating func exportDescriptor() -> Int32 {
         if let number = exported?.number { return number }
+        issuer.noteThread()
         if pace.isHolding { submit() }
         engine.exportDescriptor()
         do throws(EngineFailure) {

@@ -4,15 +4,19 @@ public import CKernel
 public struct KernelFeatures: BitwiseCopyable, Sendable {
     /// uname(2).
     public private(set) var identity = ck_utsname()
-    /// The features and opcodes of io_uring, one bit each; 0 without it.
+    /// The features of io_uring (IORING_FEAT_), one bit each; 0 without it.
     public private(set) var ringFeatures: UInt32 = 0
+    /// The opcodes that io_uring supports, one bit each; 0 without it.
     public private(set) var ringOpcodes: UInt64 = 0
     /// The set-up flags that the kernel accepted for a loop's ring.
     public private(set) var ringFlags: UInt32 = 0
-    /// Why an engine is not available; nil if it is.
+    /// Why the engine `io_uring` is not available; nil if it is.
     public private(set) var ioUringFailure: EngineFailure?
+    /// Why the engine `threads` is not available; nil if it is.
     public private(set) var threadsFailure: EngineFailure?
+    /// Why the engine `linux-aio` is not available; nil if it is.
     public private(set) var linuxAIOFailure: EngineFailure?
+    /// Why the engine `readahead` is not available; nil if it is.
     public private(set) var readaheadFailure: EngineFailure?
     /// The errno of io_setup(2); 0 if Linux AIO is available.
     public private(set) var linuxAIOErrno: Int32 = 0

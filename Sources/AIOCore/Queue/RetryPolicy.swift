@@ -22,9 +22,13 @@ struct RetryPolicy: BitwiseCopyable {
             return .finish(isInterrupted ? -ECANCELED : result(completion), completion.flags)
         }
         if wasAwaiting, completion.result >= 0 { return afterReadiness(slot) }
+        // The poll was interrupted, of which the caller knows nothing.
+        if wasAwaiting, completion.result == -EINTR { return .stageAgain(operation) }
         guard operation.waits(after: completion.result) else {
             return afterError(completion, operation, isDropped: slot.issuerChanges != issuerChanges)
         }
+        // A datagram socket is writable although the receiver is full (unix_dgram_poll): a poll would return at once.
+        if completion.result == -EAGAIN, operation.isPacedByTime { return .pause }
         // The file has O_NONBLOCK, the device was busy, or a worker did not wait.
         return operation.readiness(after: completion.result).map { .awaitReadiness($0) } ?? .pause
     }

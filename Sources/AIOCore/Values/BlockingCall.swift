@@ -15,6 +15,7 @@ public struct BlockingCall: BitwiseCopyable, @unchecked Sendable {
         case lseek, getdents64, copyFileRange, ioctl, fcntl
     }
 
+    /// The system call.
     public let kind: Kind
     let fifth: Int32
     let first: Int

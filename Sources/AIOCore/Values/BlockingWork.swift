@@ -3,7 +3,7 @@ internal import Synchronization
 /// Several system calls that form one operation, executed by a worker in one go.
 ///
 /// One hand-over replaces one per call, for example for opening, reading and closing a small file. The creator keeps
-/// the object alive until the operation's completion is drained: `Operation.work` does not retain it.
+/// the object alive until the operation's completion is drained: ``Operation/work(_:)`` does not retain it.
 open class BlockingWork: @unchecked Sendable {
     // @unchecked: the creator owns the object before the operation is staged and after its completion is drained; in
     // between the worker alone accesses it. `requestEnd` may be called from any thread.
@@ -12,9 +12,10 @@ open class BlockingWork: @unchecked Sendable {
     let isDone = Atomic<Bool>(false)
     let deadline: Nanoseconds
     /// Whether the work releases a resource. A release is always executed: cancels and deadlines do not apply to it
-    /// (`Operation.isRelease`).
+    /// (``Operation/isRelease``).
     public let isRelease: Bool
 
+    /// Work that ends early at `deadline`, unless it is a release.
     public init(deadline: Nanoseconds, isRelease: Bool = false) {
         self.deadline = isRelease ? .never : deadline
         self.isRelease = isRelease

@@ -1,8 +1,10 @@
 /// Identifies one accepted operation until its last completion: a slot of the in-flight table and that slot's
 /// generation. A stale token matches no operation.
 public struct Token: BitwiseCopyable, Hashable, Sendable {
+    /// The generation in the upper half, the slot in the lower.
     public let rawValue: UInt64
 
+    /// From the number of another token; any other number names no operation.
     @inline(__always)
     public init(rawValue: UInt64) { self.rawValue = rawValue }
 
@@ -18,13 +20,15 @@ public struct Token: BitwiseCopyable, Hashable, Sendable {
 
 /// The outcome of an operation.
 public struct Completion: BitwiseCopyable, Sendable {
+    /// The operation that completed.
     public var token: Token
     /// The operation's value (a byte count, a descriptor, poll events), or a negative errno.
     public var result: Int32
+    /// How the operation completed.
     public var flags: CompletionFlags
 
     @inline(__always)
-    init(_ token: Token, result: Int32, flags: CompletionFlags = []) {
+    package init(_ token: Token, result: Int32, flags: CompletionFlags = []) {
         self.token = token
         self.result = result
         self.flags = flags
@@ -56,7 +60,8 @@ public struct CompletionFlags: OptionSet, BitwiseCopyable, Sendable {
 
 /// A completion together with the context of its operation.
 public struct Delivery: BitwiseCopyable, Sendable {
+    /// The completion.
     public var completion: Completion
-    /// The value that the caller passed to `prepare`.
+    /// The value that the caller passed to ``EngineQueue/prepare(_:context:deadline:)``.
     public var context: UInt
 }

@@ -2,7 +2,7 @@
 public struct EngineConfiguration: BitwiseCopyable, Sendable {
     /// Maximum number of operations in flight: 1 to ``queueDepthMax``.
     public var queueDepth: Int
-    /// Maximum number of waits (`Operation.isWait`) in flight, in slots beside those of `queueDepth`: 0 to
+    /// Maximum number of waits (``Operation/isWait``) in flight, in slots beside those of ``queueDepth``: 0 to
     /// ``waitingLimitMax``. With 0, waits share the slots of all operations.
     public var waitingLimit = 0
     /// Maximum number of worker threads: of the worker pool, and in `io_uring` also of each of the ring's two kernel
@@ -11,7 +11,7 @@ public struct EngineConfiguration: BitwiseCopyable, Sendable {
     /// Whether a single thread drives the queue, and lives as long as the queue.
     public var hasDedicatedThread: Bool
     /// Whether the engine runs inside a program that is unaware of it (a drop-in). Other threads can then take holds on
-    /// files where the engine supports it (`FileHolds`).
+    /// files where the engine supports it (``FileHolds``).
     public var isGuest = false
     /// For tests: wakes a ring by a timer, as before Linux 6.7.
     var usesWakeTimer = false
@@ -24,23 +24,28 @@ public struct EngineConfiguration: BitwiseCopyable, Sendable {
     /// Maximum number of operations in flight, waits included. The slot of a token is below this.
     var placeCount: Int { queueDepth + waitingLimit }
 
-    /// Maximum number of concurrent operations on files that may block indefinitely (`Descriptor.Backing.remote`).
+    /// Maximum number of concurrent operations on files that may block indefinitely (``Descriptor/Backing/remote``).
     public var remoteLimit: Int { Self.remoteLimit(ofWorkers: workerLimit) }
 
     /// The share of `limit` threads that remote files may occupy: three quarters, and at least one.
     static func remoteLimit(ofWorkers limit: Int) -> Int { max(limit * 3 / 4, 1) }
 
-    /// io_uring's largest submission ring has 32,768 entries; half of them are reserved for cancels.
+    /// The largest value of ``queueDepth``. io_uring's largest submission ring has 32,768 entries; half of them are
+    /// reserved for cancels.
     public static var queueDepthMax: Int { 16_000 }
 
-    /// Covers the connections of one program. Each slot takes about half a kilobyte.
+    /// The largest value of ``waitingLimit``. It covers the connections of one program; each slot takes about half a
+    /// kilobyte.
     public static var waitingLimitMax: Int { 1 << 20 }
 
     var isInRange: Bool {
         (1...Self.queueDepthMax).contains(queueDepth) && (0...Self.waitingLimitMax).contains(waitingLimit)
+            // More threads than this are a mistake in the configuration: each has a stack and takes turns with the
+            // rest.
             && (1...4096).contains(workerLimit)
     }
 
+    /// The other settings have their defaults.
     public init(queueDepth: Int = 256, workerLimit: Int = 64, hasDedicatedThread: Bool = false) {
         self.queueDepth = queueDepth
         self.workerLimit = workerLimit

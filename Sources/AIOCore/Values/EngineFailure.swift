@@ -20,8 +20,10 @@ public struct EngineFailure: Error, BitwiseCopyable, Sendable {
         case firstOperation
     }
 
+    /// The engine that was asked for.
     public var engine: EngineKind
+    /// The step that failed.
     public var step: Step
-    /// Positive, or 0 if no system call failed.
+    /// The errno, positive, or 0 if no system call failed.
     public var errno: Int32
 }

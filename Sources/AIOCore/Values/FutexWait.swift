@@ -21,6 +21,7 @@ public struct FutexWait: BitwiseCopyable, @unchecked Sendable {
     /// Set by the queue: a nonzero value, announced by a wake-up, tells the sleeping worker to stop.
     var cancelWord: UnsafeMutablePointer<Atomic<UInt32>>?
 
+    /// A wait on `word` while it holds `value`. The word is borrowed until the completion is drained.
     public init(_ word: UnsafeMutablePointer<UInt32>, while value: UInt32, isPrivate: Bool = true) {
         self.word = word
         self.value = value

@@ -80,7 +80,8 @@ public enum Operation: BitwiseCopyable, @unchecked Sendable {
     /// intervals that elapsed since the last completion: 1, or more if that completion was drained late. Completes with
     /// EINVAL if `interval` is 0.
     case repeatingTimeout(first: Nanoseconds, interval: Nanoseconds)
-    /// Registers buffers for `SocketCall.receiveBuffered`, returns one, or unregisters a group. Completes immediately.
+    /// Registers buffers for ``SocketCall/receiveBuffered(_:group:flags:isRepeating:)``, returns one, or unregisters a
+    /// group. Completes immediately.
     case buffers(BufferGroupCall)
     /// Requests cancellation of all operations in flight on a descriptor; with nil, of all other operations of the
     /// queue. Completes with the number of operations newly asked.

@@ -2,7 +2,7 @@ internal import CKernel
 
 /// The properties of an operation, independent of its case.
 ///
-/// `Operation.traits` is the only table, without a `default`: an added operation does not compile without a row. All
+/// ``Operation/traits`` is the only table, without a `default`: an added operation does not compile without a row. All
 /// code that treats operations uniformly (the in-flight table, deadlines, retries, workers, error texts) reads it.
 public struct OperationTraits: BitwiseCopyable, Sendable {
     /// The name in errors and reports, close to the system call's.

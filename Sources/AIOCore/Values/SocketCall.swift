@@ -28,14 +28,16 @@ public enum SocketCall: BitwiseCopyable, @unchecked Sendable {
     case connect(Descriptor, address: UnsafeRawPointer, count: UInt32)
     /// recv(2). Completes with the bytes received; 0 is the end of a stream.
     case receive(Descriptor, UnsafeMutableRawPointer?, count: Int, flags: Int32, waitsFirst: Bool = false)
-    /// recv(2) into a buffer of a group (`Operation.buffers`), taken once there is data; ``CompletionFlags/buffer``
-    /// names it. Completes with the bytes received; 0 is the end of the stream, which has no buffer. ENOBUFS if there
-    /// is data and no buffer is free. Repeating if `isRepeating`. The order of several on one socket is unspecified.
+    /// recv(2) into a buffer of a group (``Operation/buffers(_:)``), taken once there is data;
+    /// ``CompletionFlags/buffer`` names it. Completes with the bytes received; 0 is the end of the stream, which has no
+    /// buffer. ENOBUFS if there is data and no buffer is free. Repeating if `isRepeating`. The order of several on one
+    /// socket is unspecified.
     case receiveBuffered(Descriptor, group: UInt16, flags: Int32, isRepeating: Bool)
     /// send(2), with MSG_NOSIGNAL. Completes with the bytes sent, which may be fewer than requested.
     case send(Descriptor, UnsafeRawPointer?, count: Int, flags: Int32, waitsFirst: Bool = false)
-    /// As `send`, but a ring (6.0) sends from the caller's memory, and completes once the kernel is done with it.
-    /// Worthwhile for large sends only: the second notification costs more than a small copy.
+    /// send(2), with MSG_NOSIGNAL. A ring (6.0) sends from the caller's memory without copying it, and completes once
+    /// the kernel is done with it; other engines copy. Completes with the bytes sent, which may be fewer than
+    /// requested. Worthwhile for large sends only: the second notification costs more than a small copy.
     case sendZeroCopy(Descriptor, UnsafeRawPointer?, count: Int, flags: Int32)
     /// recvmsg(2): receives the sender's address and control messages, into several buffers. Completes with the bytes
     /// received.

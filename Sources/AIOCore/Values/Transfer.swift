@@ -1,27 +1,31 @@
 internal import CKernel
 
-/// One read or write: the argument of `Operation.read`, `Operation.write` and their vectored forms.
+/// One read or write: the argument of ``Operation/read(_:)``, ``Operation/write(_:)`` and their vectored forms.
 public struct Transfer: BitwiseCopyable {
+    /// The file or stream. Borrowed: its owner closes it, and only after the completion is drained.
     public var descriptor: Descriptor
     /// Properties beside the kernel's flags. Occupies the padding byte after the descriptor.
     public var form: Form
     /// The buffer, or the array of iovecs.
     public var base: UnsafeMutableRawPointer?
-    /// Bytes in the buffer, or the number of iovecs at `base`.
+    /// Bytes in the buffer, or the number of iovecs at ``base``.
     public var count: Int
     /// Byte offset in the file; ``currentPosition`` for the descriptor's own. Streams ignore it.
     public var offset: Int64
+    /// The kernel's flags for this transfer.
     public var flags: TransferFlags
-    /// The index of the registered buffer that contains `base`, or ``unregistered``.
+    /// The index of the registered buffer that contains ``base``, or ``unregistered``.
     public var bufferIndex: UInt16
     /// The I/O priority in the format of ioprio_set(2), class and level; 0 for the submitting thread's.
     public var priority: UInt16 = 0
 
-    /// As ``offset``: the descriptor's own position.
+    /// The ``offset`` that stands for the descriptor's own position.
     public static var currentPosition: Int64 { -1 }
-    /// As ``bufferIndex``: `base` is not in a registered buffer.
+    /// The ``bufferIndex`` of a transfer whose ``base`` is not in a registered buffer.
     public static var unregistered: UInt16 { .max }
 
+    /// A transfer of `count` bytes at `base`, or with ``Form/vectored`` of `count` iovecs. The memory is borrowed until
+    /// the completion is drained.
     public init(
         _ descriptor: Descriptor, _ base: UnsafeMutableRawPointer?, count: Int, offset: Int64,
         flags: TransferFlags = [], bufferIndex: UInt16 = Transfer.unregistered, form: Form = []
@@ -42,7 +46,7 @@ public struct Transfer: BitwiseCopyable {
 
         /// The transfer writes.
         @inlinable public static var writing: Form { Form(rawValue: 1 << 0) }
-        /// `base` points at `count` iovecs.
+        /// ``Transfer/base`` points at ``Transfer/count`` iovecs.
         @inlinable public static var vectored: Form { Form(rawValue: 1 << 1) }
         /// The page cache was just asked and missed: it is not asked again.
         @inlinable public static var cacheMissed: Form { Form(rawValue: 1 << 2) }
@@ -52,11 +56,14 @@ public struct Transfer: BitwiseCopyable {
         /// the bytes written before an error, a cancel or the deadline. A vectored write modifies the caller's iovecs.
         /// At most 2 GiB less a page, the largest count that a completion can carry.
         @inlinable public static var whole: Form { Form(rawValue: 1 << 4) }
-        /// `TransferFlags.append` and `noAppend` are dropped if the file supports no flags at all (some of procfs).
+        /// ``TransferFlags/append`` and ``TransferFlags/noAppend`` are dropped if the file supports no flags at all
+        /// (some of procfs).
         @inlinable public static var dropsAppendFlags: Form { Form(rawValue: 1 << 5) }
     }
 
+    /// Whether the transfer writes.
     @inlinable public var isWrite: Bool { form.contains(.writing) }
+    /// Whether ``base`` points at iovecs.
     @inlinable public var isVectored: Bool { form.contains(.vectored) }
 
     /// The same transfer as a read or write, of one buffer or of several.
@@ -94,7 +101,7 @@ public struct TransferFlags: OptionSet, BitwiseCopyable, Sendable {
     public static let dontCache = TransferFlags(rawValue: CK_RWF_DONTCACHE)
 }
 
-/// What an `Operation.sync` makes durable.
+/// What a sync makes durable.
 public enum SyncLevel: UInt8, BitwiseCopyable, Sendable {
     /// fdatasync(2): the data, and the metadata needed to read it back.
     case data

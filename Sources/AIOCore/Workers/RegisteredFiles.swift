@@ -49,6 +49,7 @@ struct RegisteredFiles: ~Copyable {
     }
 
     private static func release(_ numbers: UnsafeMutableBufferPointer<Int32>) {
+        assert(numbers.allSatisfy { $0 >= -1 }, "an errno is registered as a number")
         for number in numbers where number >= 0 { Kernel.close(number) }
         numbers.deallocate()
     }

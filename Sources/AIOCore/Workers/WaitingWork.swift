@@ -81,6 +81,7 @@ extension WorkerPool {
         }
     }
 
+    /// With the pauses some 5 ms in all.
     private static var interruptions: Int { 100 }
 }
 

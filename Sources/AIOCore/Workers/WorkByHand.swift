@@ -4,9 +4,14 @@ package final class WorkByHand {
     let pool: HandDrivenPool
     let waker = Waker()
 
-    /// `queued` is called with each item that is to be executed, by `execute`.
-    package init(_ configuration: EngineConfiguration, queued: @escaping (Token) -> Void) {
-        pool = HandDrivenPool(configuration, waker, queued)
+    /// `queued` is called with each item that is to be executed, by `execute`. `wait` is called where the engine would
+    /// wait until a time: it lets something happen, and returns false if nothing did. Without it the engine's `enter`
+    /// returns early.
+    package init(
+        _ configuration: EngineConfiguration, queued: @escaping (Token) -> Void,
+        wait: @escaping (Nanoseconds) -> Bool = { _ in false }
+    ) {
+        pool = HandDrivenPool(configuration, waker, queued, wait)
     }
 
     package enum Outcome: BitwiseCopyable, Sendable {
@@ -28,9 +33,14 @@ final class HandDrivenPool: WorkerPool, @unchecked Sendable {
     // @unchecked: as `WorkerPool`; `queued` is called by the only thread that uses the queue.
 
     private let queued: (Token) -> Void
+    let wait: (Nanoseconds) -> Bool
 
-    init(_ configuration: EngineConfiguration, _ waker: Waker, _ queued: @escaping (Token) -> Void) {
+    init(
+        _ configuration: EngineConfiguration, _ waker: Waker, _ queued: @escaping (Token) -> Void,
+        _ wait: @escaping (Nanoseconds) -> Bool
+    ) {
         self.queued = queued
+        self.wait = wait
         super.init(capacity: configuration.placeCount, limit: configuration.workerLimit, waker)
     }
 

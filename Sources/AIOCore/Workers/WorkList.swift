@@ -47,6 +47,7 @@ struct WorkItem: BitwiseCopyable {
     }
 
     var isRead: Bool { operation.transfer.map { !$0.isWrite } ?? false }
+    var isFutexWait: Bool { operation.isFutexWait }
 }
 
 /// A FIFO list of items, linked by slot.

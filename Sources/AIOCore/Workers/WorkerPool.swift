@@ -21,7 +21,8 @@ internal import Synchronization
 ///
 /// One worker stays permanently, since it may be impossible to start a thread later (`RLIMIT_NPROC`, a container's
 /// `pids.max`). Work without a thread waits for the existing ones while starting is retried; with none at all, the
-/// thread that drives the engine executes blocking and quick work itself. No operation fails for lack of a thread.
+/// thread that drives the engine executes blocking and quick work itself, and after a second remote calls too. No
+/// operation fails for lack of a thread.
 class WorkerPool: ThreadBody, @unchecked Sendable {
     // @unchecked: `state` and `items` are accessed under `lock` only; `finished` and `results` as described at `Inbox`.
 
@@ -33,6 +34,8 @@ class WorkerPool: ThreadBody, @unchecked Sendable {
     private let remoteLimit: Int
     /// How long an idle worker stays.
     private let idleTime: Nanoseconds
+    /// How long remote calls wait for a thread in a pool without any.
+    private let strandedTime: Nanoseconds
 
     /// Slots of finished work, on their way to the engine.
     let finished: Inbox
@@ -47,6 +50,8 @@ class WorkerPool: ThreadBody, @unchecked Sendable {
         /// Blocking work on remote files, and the threads that execute it.
         var remote = WorkList()
         var remoteWorkers = 0
+        /// Since when remote work has waited in a pool without any thread; `.never` if it does not.
+        var strandedSince = Nanoseconds.never
         /// Quick work before and after its readahead.
         var incoming = WorkList()
         var advised = WorkList()
@@ -65,7 +70,11 @@ class WorkerPool: ThreadBody, @unchecked Sendable {
         var isStopping = false
     }
 
-    init(capacity: Int, limit: Int, _ waker: Waker?, idleTime: Nanoseconds = 5_000_000_000) {
+    /// Five idle seconds outlast the pauses of a program at work, and give the stacks back soon.
+    init(
+        capacity: Int, limit: Int, _ waker: Waker?, idleTime: Nanoseconds = 5_000_000_000,
+        strandedTime: Nanoseconds = 1_000_000_000
+    ) {
         state = .allocate(capacity: 1)
         state.initialize(to: State())
         items = .allocate(capacity: capacity)
@@ -75,6 +84,7 @@ class WorkerPool: ThreadBody, @unchecked Sendable {
         self.limit = max(limit, 1)
         remoteLimit = EngineConfiguration.remoteLimit(ofWorkers: self.limit)
         self.idleTime = idleTime
+        self.strandedTime = strandedTime
         self.waker = waker
     }
 
@@ -187,22 +197,47 @@ class WorkerPool: ThreadBody, @unchecked Sendable {
     var isShortOfThreads: Bool { shortage.load(ordering: .relaxed) }
 
     /// On the thread that drives the engine: tries again to start threads. If the pool has none, it executes one work
-    /// item itself, but no waiting or remote work: that may block the thread indefinitely, and with it all cancels and
-    /// deadlines. `includingRemote` allows remote work, for a thread that serves nothing else. Returns whether it
-    /// executed an item.
+    /// item itself, but no waiting work, and remote work as a last resort alone (`popStranded`). `includingRemote`
+    /// allows remote work at once, for a thread that serves nothing else. Returns whether it executed an item.
     @discardableResult
     final func help(includingRemote: Bool = false) -> Bool {
         lock.lock()
         defer { lock.unlock() }
         shortage.store(false, ordering: .relaxed)
         callWorkers()
-        guard state.pointee.threadCount == 0 else { return false }
+        guard state.pointee.threadCount == 0 else {
+            state.pointee.strandedSince = .never
+            return false
+        }
         endChangedFutexWaits()
         let slot =
             state.pointee.blocking.popFirst(items) ?? state.pointee.incoming.popFirst(items)
-            ?? state.pointee.advised.popFirst(items) ?? (includingRemote ? state.pointee.remote.popFirst(items) : nil)
+            ?? state.pointee.advised.popFirst(items) ?? popStranded(atOnce: includingRemote)
         if let slot { run(slot) }
         return slot != nil
+    }
+
+    /// Under the lock, without any thread: the next remote call, once such calls have waited for a thread for
+    /// `strandedTime`, or `atOnce`.
+    ///
+    /// The call may block the engine's thread for as long as a server does not answer, and with it all cancels and
+    /// deadlines. Hence the time: most shortages of threads are over by then, and until then the call can be
+    /// cancelled. But a process that never gets a thread, as under a `pids.max` of its present size, would otherwise
+    /// wait for ever for a server that answers at once. Futex waits stay: the thread that they would block may be the
+    /// one that has to wake them, and `endChangedFutexWaits` ends them without a thread.
+    private func popStranded(atOnce: Bool) -> Int? {
+        assert(lock.isHeld)
+        var next = state.pointee.remote.first
+        while let slot = next, items[slot].isFutexWait { next = state.pointee.remote.after(slot, items) }
+        guard let slot = next else {
+            state.pointee.strandedSince = .never
+            return nil
+        }
+        let now = Kernel.now()
+        state.pointee.strandedSince = min(state.pointee.strandedSince, now)
+        guard atOnce || now - state.pointee.strandedSince >= strandedTime else { return nil }
+        state.pointee.remote.remove(slot, items)
+        return slot
     }
 
     /// Under the lock: wakes or starts as many workers as the queued work needs.

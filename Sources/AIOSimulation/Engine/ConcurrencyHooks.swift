@@ -1,4 +1,4 @@
-internal import CConcurrencyHooks
+internal import CSimulation
 
 /// Jobs that belong to no executor or to the main actor: those of unstructured tasks (`Task { }`), of actors and of
 /// `Task.sleep`. On a simulation's thread they run on the current host; on any other as ever.

@@ -4,28 +4,48 @@ internal import Synchronization
 
 /// Drives a simulation on one thread: chooses whose turn it is, and lets time pass when nobody has anything to do.
 final class Driver: @unchecked Sendable {
-    // @unchecked: the simulation's thread alone uses it, but for `foreign` and `thread`.
+    // @unchecked: the simulation's thread alone uses it, but for the atomic properties.
 
     let world: World
     let latency: Latency
     private(set) var hosts: [SimulatedHost] = []
-    private let thread = Kernel.currentThread()
-    /// What another thread enqueued, which a simulation cannot repeat.
-    private let hasForeign = Atomic<Bool>(false)
+    /// The simulation's thread; 0 until it begins.
+    private let thread = Atomic<UInt>(0)
+    /// Whether another thread resumed a task of the simulation, which cannot be repeated.
+    private let hasForeignJob = Atomic<Bool>(false)
+    /// Whether the task that waits for the simulation was cancelled.
+    private let isCancelRequested = Atomic<Bool>(false)
     private(set) var stepCount: UInt64 = 0
+    private var isEnding = false
+    /// Whether whole programs run (`Simulation.begin`).
+    var hasPrograms = false
 
     init(_ world: World, _ latency: Latency) {
         self.world = world
         self.latency = latency
     }
 
-    var isCurrent: Bool { thread == Kernel.currentThread() }
+    /// Called on the simulation's thread before everything else.
+    func begin() { thread.store(Kernel.currentThread(), ordering: .relaxed) }
 
-    func addHost(_ name: String, _ configuration: IORuntime.Configuration) throws -> SimulatedHost {
-        let host = try SimulatedHost(name, self, configuration)
+    /// Relaxed: a thread finds its own ID only if it stored it itself.
+    var isCurrent: Bool { thread.load(ordering: .relaxed) == Kernel.currentThread() }
+
+    func addHost(
+        _ name: String, _ executor: SimulatedExecutor, _ configuration: IORuntime.Configuration,
+        _ files: SimulatedFileSystem? = nil
+    ) throws -> SimulatedHost {
+        let host = try SimulatedHost(name, self, executor, configuration, files)
         hosts.append(host)
         return host
     }
+
+    /// From another thread: the job is dropped, its task never goes on, and the simulation ends with an error.
+    /// Relaxed, as below: nothing but the flag is handed over.
+    func noteForeignJob() { hasForeignJob.store(true, ordering: .relaxed) }
+
+    /// From any thread: the body is to be cancelled.
+    func requestCancel() { isCancelRequested.store(true, ordering: .relaxed) }
 
     /// Runs `body` as a host: its system calls and its clock are the host's.
     func with<R, E: Error>(_ host: SimulatedHost, _ body: () throws(E) -> R) throws(E) -> R {
@@ -33,12 +53,6 @@ final class Driver: @unchecked Sendable {
         CurrentHost.set(host)
         defer { CurrentHost.set(before) }
         return try body()
-    }
-
-    /// A job from another thread. It is dropped: the task never goes on, and the simulation ends with an error.
-    func addForeign(_ job: UnownedJob, _ host: SimulatedHost) {
-        // Relaxed: the driver looks at it again before it ends.
-        hasForeign.store(true, ordering: .relaxed)
     }
 
     /// Why a simulation cannot go on.
@@ -50,13 +64,17 @@ final class Driver: @unchecked Sendable {
         /// A thread outside of the simulation resumed one of its tasks.
         case foreignThread
         case stepLimit
+        /// The power went off.
+        case crashed
     }
 
-    /// Runs until `isDone`.
-    func run(stepLimit: UInt64 = .max, until isDone: () -> Bool) -> End {
+    /// Runs until `isDone`. `cancel` is called if the simulation is to be cancelled.
+    func run(stepLimit: UInt64 = .max, cancel: () -> Void = {}, until isDone: () -> Bool) -> End {
         while !isDone() {
             if stepCount >= stepLimit { return .stepLimit }
-            if hasForeign.load(ordering: .relaxed) { return .foreignThread }
+            if world.isCrashed, !isEnding { return .crashed }
+            if hasForeignJob.load(ordering: .relaxed) { return .foreignThread }
+            if isCancelRequested.exchange(false, ordering: .relaxed) { cancel() }
             let runnable = hosts.filter(\.canRun)
             guard runnable.isEmpty else {
                 stepCount += 1
@@ -70,8 +88,17 @@ final class Driver: @unchecked Sendable {
 
     /// Cancels what the hosts have in flight, lets their tasks end, and takes the hosts down.
     func endHosts() {
-        for host in hosts { with(host) { host.loop.beginShutdown(.cancel) {} } }
-        _ = run { hosts.allSatisfy { $0.isEnded && !$0.executor.hasJobs } }
+        guard !hasPrograms else {
+            // A program that is cancelled would end the process by exit(3): it stays as it is, with all that it has.
+            _ = Unmanaged.passRetained(self)
+            return
+        }
+        isEnding = true
+        for host in hosts {
+            with(host) { for loop in host.loops { loop.beginShutdown(.cancel) {} } }
+            host.needsTurn = true
+        }
+        _ = run { hosts.allSatisfy { $0.loops.isEmpty && !$0.executor.hasJobs } }
         hosts = []
     }
 
@@ -88,5 +115,23 @@ final class Driver: @unchecked Sendable {
         if event <= deadline { world.runNextEvent() } else { world.advance(to: deadline) }
         for host in hosts { host.needsTurn = true }
         return true
+    }
+
+    /// A thread of a host waits until a deadline, in an `IOQueue` or in a system call: lets something happen elsewhere.
+    /// False if the deadline has passed; nil if nothing can happen.
+    func wait(on host: SimulatedHost, until deadline: Nanoseconds) -> Bool? {
+        host.needsTurn = false
+        with(host) { host.retryBlocked() }
+        if host.needsTurn { return true }
+        if let other = hosts.first(where: \.canRun) {
+            other.step()
+            return true
+        }
+        let others = hosts.filter { !$0.isBusy }.reduce(deadline) { min($0, $1.nextDeadline) }
+        let event = world.nextEvent
+        guard min(others, event) != .never else { return nil }
+        if event <= others { world.runNextEvent() } else { world.advance(to: max(world.now, others)) }
+        for other in hosts { other.needsTurn = true }
+        return world.now < deadline
     }
 }

@@ -2,16 +2,15 @@ internal import AIOCore
 
 /// Where the tasks of a simulated host run: on the simulation's thread, in an order that the seed chooses.
 final class SimulatedExecutor: TaskExecutor, @unchecked Sendable {
-    // @unchecked: the simulation's thread alone uses `jobs`. A job from another thread is refused (`enqueue`).
+    // @unchecked: `jobs` is used by the thread that creates the simulation until the simulation's thread begins, and by
+    // that one alone afterwards: a job from elsewhere is refused.
 
     private let world: World
-    private unowned let host: SimulatedHost
+    /// The host that runs the jobs; nil until the simulation's thread begins.
+    weak var host: SimulatedHost?
     private var jobs: [(job: UnownedJob, isMain: Bool)] = []
 
-    init(_ world: World, _ host: SimulatedHost) {
-        self.world = world
-        self.host = host
-    }
+    init(_ world: World) { self.world = world }
 
     var hasJobs: Bool { !jobs.isEmpty }
 
@@ -20,7 +19,7 @@ final class SimulatedExecutor: TaskExecutor, @unchecked Sendable {
     /// `isMain`: the job is one of the main actor's, for which this executor stands in.
     func add(_ job: UnownedJob, isMain: Bool = false) {
         // A task of the simulation was resumed by a thread that is not the simulation's.
-        guard host.driver.isCurrent else { return host.driver.addForeign(job, host) }
+        if let host, !host.driver.isCurrent { return host.driver.noteForeignJob() }
         jobs.append((job, isMain))
     }
 

@@ -1,75 +1,77 @@
 internal import AIO
 internal import AIOCore
+internal import CKernel
 
-/// A simulated machine with one process: its kernel, its runtime, and the tasks that run on it.
+/// A simulated machine with one process: its kernel, its runtimes, and the tasks that run on it.
 final class SimulatedHost {
     let name: String
     let world: World
     let kernel: SimulatedKernel
     unowned let driver: Driver
-    private(set) var executor: SimulatedExecutor!
+    let executor: SimulatedExecutor
+    /// What `IORuntime.shared` is on the host.
     private(set) var runtime: IORuntime!
-    private(set) var loop: IOLoop!
-    private var work: WorkByHand!
-    /// Work that would have blocked its worker, and is tried again after each change.
-    private var blocked: [Token] = []
+    /// The loops of all runtimes that have not ended.
+    private(set) var loops: [IOLoop] = []
+    private var works: [SimulatedWork] = []
     /// Whether something has happened since the last turn, so that a turn may find something to do.
     var needsTurn = true
-    /// Whether the runtime has been shut down, and its engine is gone.
-    private(set) var isEnded = false
+    /// Whether the process is inside of a step: a wait in an `IOQueue` lets other hosts run, but not this one.
+    private(set) var isBusy = false
 
-    init(_ name: String, _ driver: Driver, _ configuration: IORuntime.Configuration) throws {
+    /// On the simulation's thread, to which the loops then belong.
+    init(
+        _ name: String, _ driver: Driver, _ executor: SimulatedExecutor, _ configuration: IORuntime.Configuration,
+        _ files: SimulatedFileSystem?
+    ) throws {
         self.name = name
         self.driver = driver
+        self.executor = executor
         world = driver.world
-        kernel = SimulatedKernel(host: name, in: world)
-        executor = SimulatedExecutor(world, self)
-        try start(configuration)
+        kernel = SimulatedKernel(host: name, in: world, fileSystem: files)
+        executor.host = self
+        runtime = try driver.with(self) { try IORuntime(configuration) }
     }
 
-    private func start(_ configuration: IORuntime.Configuration) throws {
-        var settings = EngineConfiguration(
-            queueDepth: configuration.queueDepth, workerLimit: configuration.workerLimit, hasDedicatedThread: true)
-        settings.waitingLimit = configuration.waitingLimit
-        let work = WorkByHand(settings) { [unowned self] token in schedule(token) }
-        self.work = work
-        loop = try driver.with(self) {
-            IOLoop(byHand: try EngineQueue(byHand: work, settings), settings, configuration)
+    // MARK: Runtimes and queues of the process
+
+    func makeLoop(
+        _ settings: EngineConfiguration, _ configuration: IORuntime.Configuration
+    ) throws(EngineFailure) -> IOLoop {
+        var settings = settings
+        settings.hasDedicatedThread = true
+        var configuration = configuration
+        // After a crash the tasks unwind, and whatever they leave behind is no problem of the program.
+        configuration.log = { [log = configuration.log] line in
+            if CurrentHost.value?.world.isCrashed != true { log(line) }
         }
-        runtime = IORuntime(configuration, over: loop)
+        let work = SimulatedWork(self, settings, waits: false)
+        let loop = IOLoop(byHand: try EngineQueue(byHand: work.work, settings), settings, configuration)
+        works.append(work)
+        loops.append(loop)
+        return loop
     }
 
-    // MARK: Work
-
-    /// A worker takes up the operation after a while, so that operations end in any order.
-    private func schedule(_ token: Token) {
-        let delay = driver.latency.delay(&world.random)
-        world.schedule(after: delay) { [weak self] in self?.execute(token) }
-    }
-
-    private func execute(_ token: Token) {
-        driver.with(self) {
-            if work.execute(token) == .blocked { blocked.append(token) }
-        }
-        needsTurn = true
-    }
-
-    private func retryBlocked() {
-        guard !blocked.isEmpty else { return }
-        let tokens = blocked
-        blocked = []
-        for token in tokens { execute(token) }
+    /// The work of an `IOQueue`.
+    func makeWork(_ settings: EngineConfiguration) -> WorkByHand {
+        let work = SimulatedWork(self, settings, waits: true)
+        works.append(work)
+        return work.work
     }
 
     // MARK: Turns
 
-    var canRun: Bool { needsTurn || executor.hasJobs }
+    var canRun: Bool { (needsTurn || executor.hasJobs) && !isBusy }
 
     /// When the host has to be turned for its deadlines.
-    var nextDeadline: Nanoseconds { driver.with(self) { loop.nextDeadline } }
+    var nextDeadline: Nanoseconds {
+        driver.with(self) { loops.reduce(.never) { min($0, $1.nextDeadline) } }
+    }
 
-    /// Runs one job of a task, or turns the loop.
+    /// Runs one job of a task, or turns the loops.
     func step() {
+        isBusy = true
+        defer { isBusy = false }
         driver.with(self) {
             if executor.hasJobs, !needsTurn || world.random.oneIn(2) {
                 executor.runOne()
@@ -83,9 +85,24 @@ final class SimulatedHost {
     private func turn() {
         needsTurn = false
         retryBlocked()
-        let before = loop.progress
-        isEnded = !loop.turn()
-        // What was delivered, or staged again, may lead to more.
-        if loop.progress != before { needsTurn = true }
+        for loop in loops {
+            let before = loop.progress
+            let goesOn = loop.turn()
+            if !goesOn { loops.removeAll { $0 === loop } }
+            // What was delivered, or staged again, may lead to more.
+            if !goesOn || loop.progress != before { needsTurn = true }
+        }
     }
+
+    /// A system call that a thread of the process makes past the library. While it blocks, the world goes on; EDEADLK if
+    /// nothing can happen that would end it.
+    func call(_ call: SystemCall) -> Int {
+        while true {
+            let result = kernel.answer(call)
+            guard result == SimulatedKernel.wouldBlock else { return result }
+            if driver.wait(on: self, until: .never) == nil { return -Int(EDEADLK) }
+        }
+    }
+
+    func retryBlocked() { for work in works { work.retryBlocked() } }
 }

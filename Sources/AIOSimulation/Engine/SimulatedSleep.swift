@@ -16,10 +16,7 @@ internal import AIOCore
         func enqueue<C: Clock>(
             _ job: consuming ExecutorJob, at instant: C.Instant, tolerance: C.Duration?, clock: C
         ) {
-            // The instant is one of the real clock, which the program has just read. What it wanted is the distance;
-            // rounding it to milliseconds removes the time that has passed since.
-            let distance = Self.nanoseconds(clock.now.duration(to: instant))
-            add(UnownedJob(job), after: (distance &+ 500_000) / 1_000_000 &* 1_000_000)
+            add(UnownedJob(job), after: Self.nanoseconds(clock.now.duration(to: instant)))
         }
 
         private static func nanoseconds<D: DurationProtocol>(_ duration: D) -> Nanoseconds {

@@ -77,7 +77,11 @@ struct DescriptorTable {
     var limit = 1 << 20
     private(set) var count = 0
 
+    /// 0, 1 and 2, whose numbers programs take for granted.
+    var standard: [OpenDescription?] = []
+
     subscript(_ number: Int) -> OpenDescription? {
+        if standard.indices.contains(number) { return standard[number] }
         let index = number - Int(Self.firstNumber)
         return entries.indices.contains(index) ? entries[index]?.description : nil
     }
@@ -102,6 +106,10 @@ struct DescriptorTable {
     /// close(2).
     mutating func remove(_ number: Int) -> Int {
         guard let description = self[number] else { return -Int(EBADF) }
+        guard !standard.indices.contains(number) else {
+            standard[number] = nil
+            return 0
+        }
         entries[number - Int(Self.firstNumber)] = nil
         count -= 1
         description.removeReference()

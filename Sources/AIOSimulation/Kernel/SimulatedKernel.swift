@@ -9,28 +9,59 @@ internal import CKernel
 package final class SimulatedKernel {
     package let host: String
     let world: World
+    /// What the process wrote to standard output and standard error.
+    var output: [UInt8] = []
+    /// What goes wrong.
+    var faults = FaultPlan([])
     var descriptors = DescriptorTable()
+    package let fileSystem: SimulatedFileSystem
+    var workingDirectory: Directory
+    var umask: UInt16 = 0o022
+    /// For the calls on streams.
+    let streams = StreamHost()
+    /// The host's addresses, ports and sockets.
+    private(set) lazy var node = world.network.addHost(self)
 
-    package init(host: String, in world: World) {
+    /// Without a file system, the host has a new one.
+    package init(host: String, in world: World, fileSystem: SimulatedFileSystem? = nil) {
         self.host = host
         self.world = world
+        let fileSystem = fileSystem ?? SimulatedFileSystem(in: world)
+        self.fileSystem = fileSystem
+        workingDirectory = fileSystem.root
+        descriptors.standard = (0...2).map { StandardStream(self, number: $0) }
     }
 
     /// The result of a call that would block its thread: the operation is executed again after a change.
     static var wouldBlock: Int { KernelStandIn.wouldBlock }
 
+    /// What a call that would block waits for.
+    var blockedOn: OpenDescription?
+
+    /// Answers a call, and notes it in the trace.
     package func answer(_ call: SystemCall) -> Int {
-        answerEpollCall(call) ?? answerTemporary(call) ?? answerFileCall(call) ?? answerStreamCall(call)
-            ?? answerOtherCall(call)
+        // Memory and identity are the process's own, and their numbers differ from run to run.
+        guard !Self.isOfProcess(call.number) else { return call.executed() }
+        guard !CallDescriptions.isOfEngine(call.number) else { return perform(call) }
+        world.countCall()
+        // The power is off: what the process still does has no effect.
+        guard !world.isCrashed else { return call.number == CK_NR_close ? perform(call) : -Int(EIO) }
+        let line = world.trace.keepsLines || !faults.isEmpty ? CallDescriptions.line(call, self) : ""
+        let effect = faults.isEmpty ? nil : faults.effect(on: line, &world.random)
+        let result = effect.map { perform(call, with: $0) } ?? perform(call)
+        world.trace.note(world.now, call.number, result)
+        world.trace.show(world.now, host, "\(line) = \(CallDescriptions.result(result))")
+        return result
     }
 
-    /// A call that no family knows.
-    private func answerOtherCall(_ call: SystemCall) -> Int {
-        switch call.number {
-        // Memory and identity are the process's own.
-        case Int(CK_NR_mmap), Int(CK_NR_madvise), Int(CK_NR_geteuid), Int(CK_NR_gettid):
-            return call.executed()
-        default: return -Int(ENOSYS)
+    func perform(_ call: SystemCall) -> Int {
+        answerEpollCall(call) ?? answerFileCall(call) ?? answerStreamCall(call) ?? -Int(ENOSYS)
+    }
+
+    private static func isOfProcess(_ number: Int) -> Bool {
+        switch number {
+        case CK_NR_mmap, CK_NR_madvise, CK_NR_geteuid, CK_NR_gettid, CK_NR_getpid, CK_NR_rt_sigprocmask: true
+        default: false
         }
     }
 

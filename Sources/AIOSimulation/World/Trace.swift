@@ -3,7 +3,7 @@ internal import AIOCore
 /// What happened in a simulation, in order: a hash that two runs of one seed are compared by, and on request the lines.
 package final class Trace {
     let seed: UInt64
-    /// FNV-1a over all lines.
+    /// FNV-1a over all lines and system calls.
     package private(set) var hash: UInt64 = 0xcbf2_9ce4_8422_2325
     package private(set) var count = 0
     /// nil unless lines are kept.
@@ -19,14 +19,28 @@ package final class Trace {
         add(time)
         for byte in host.utf8 { add(byte) }
         for byte in what.utf8 { add(byte) }
-        lines?.append("\(Self.seconds(time)) \(host): \(what)")
+        show(time, host, what)
+    }
+
+    /// Adds a system call, by its number and its result.
+    func note(_ time: Nanoseconds, _ number: Int, _ result: Int) {
+        count += 1
+        add(time)
+        add(UInt64(bitPattern: Int64(number)))
+        add(UInt64(bitPattern: Int64(result)))
+    }
+
+    var keepsLines: Bool { lines != nil }
+
+    /// Adds a line that the hash does not cover, if lines are kept.
+    func show(_ time: Nanoseconds, _ host: String, _ what: @autoclosure () -> String) {
+        if keepsLines { lines?.append("\(Self.seconds(time)) \(host): \(what())") }
     }
 
     private func add(_ byte: UInt8) { hash = (hash ^ UInt64(byte)) &* 0x100_0000_01b3 }
 
-    private func add(_ time: Nanoseconds) {
-        withUnsafeBytes(of: UInt64(time).littleEndian) { for byte in $0 { add(byte) } }
-    }
+    /// A whole word in one step of the hash, which is enough to tell two runs apart.
+    private func add(_ word: UInt64) { hash = (hash ^ word) &* 0x100_0000_01b3 }
 
     private static func seconds(_ time: Nanoseconds) -> String {
         let fraction = String(time % 1_000_000_000)

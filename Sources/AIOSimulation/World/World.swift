@@ -6,14 +6,23 @@ package import AIOCore
 /// program: no addresses, no real time, no unordered collections that are iterated.
 package final class World {
     /// The virtual clock. Begins at one second: 0 has meanings of its own.
-    package private(set) var now: Nanoseconds = 1_000_000_000
+    package private(set) var now: Nanoseconds
     /// The wall clock's distance: the simulation begins on 2001-09-09 at 01:46:40 UTC.
     let wallClockOffset: Nanoseconds = 999_999_999_000_000_000
     var random: SimulatedRandom
     let trace: Trace
     private var events = EventHeap()
+    private(set) lazy var network = SimulatedNetwork(in: self)
 
-    package init(seed: UInt64) {
+    /// The system calls of all hosts, but for those of their engines.
+    private(set) var callCount = 0
+    /// Called before the call of this number.
+    private var crash: (call: Int, action: () -> Void)?
+    /// Whether the power is off.
+    private(set) var isCrashed = false
+
+    package init(seed: UInt64, start: Nanoseconds = 1_000_000_000) {
+        now = start
         random = SimulatedRandom(seed: seed)
         trace = Trace(seed: seed)
     }
@@ -38,5 +47,23 @@ package final class World {
         guard let (time, action) = events.popFirst() else { return }
         now = time
         action()
+    }
+
+    // MARK: Crashes
+
+    func countCall() {
+        callCount += 1
+        guard let crash, crash.call == callCount else { return }
+        crashNow(crash.action)
+    }
+
+    /// Has the power go off before a call. `action` notes what survives.
+    func setCrash(beforeCall call: Int, _ action: @escaping () -> Void) { crash = (call, action) }
+
+    func crashNow(_ action: () -> Void) {
+        guard !isCrashed else { return }
+        trace.note(now, "world", "the power goes off")
+        action()
+        isCrashed = true
     }
 }

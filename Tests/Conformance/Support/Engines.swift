@@ -4,7 +4,8 @@ import Testing
 import UnitSupport
 
 /// The engines that are available here; every case runs over each of them. `AvailabilityTests` reports the others.
-let engines: [EngineKind] = EngineKind.allCases.filter { Availability.missing[$0] == nil }
+let engines: [EngineKind] =
+    simulationSeed == nil ? EngineKind.allCases.filter { Availability.missing[$0] == nil } : [.threads]
 
 enum Availability {
     /// Why an engine is not available here.

@@ -121,10 +121,16 @@ func withQueue<R>(
     // All tests together share the system's limit of Linux AIO operations.
     configuration.queueDepth = 64
     configure(&configuration)
-    return try await BlockingThread.with {
-        let queue = try IOQueue(configuration)
-        let result = try await body(queue)
-        #expect(queue.inFlightCount == 0)
-        return result
-    }
+    // A simulation has one thread, which may block.
+    guard simulationSeed == nil else { return try await runWithQueue(configuration, body) }
+    return try await BlockingThread.with { try await runWithQueue(configuration, body) }
+}
+
+private func runWithQueue<R>(
+    _ configuration: IOQueue.Configuration, _ body: (IOQueue) async throws -> R
+) async throws -> R {
+    let queue = try IOQueue(configuration)
+    let result = try await body(queue)
+    #expect(queue.inFlightCount == 0)
+    return result
 }

@@ -23,7 +23,12 @@ struct Library: Sendable {
 
     /// Our library, built once for all tests. `DROPINS_UNDER_TEST` names a folder of libraries to test instead.
     func path() async throws -> String {
-        if let folder = Environment.inherited["DROPINS_UNDER_TEST"] { return "\(folder)/\(name)" }
+        if let folder = Environment.inherited["DROPINS_UNDER_TEST"] {
+            // Absolute, since programs run in other folders. The dynamic linker would go on without a missing file.
+            let path = URL(filePath: "\(folder)/\(name)").standardizedFileURL.path
+            guard FileManager.default.fileExists(atPath: path) else { throw Unavailable(reason: "there is no \(path)") }
+            return path
+        }
         return try await Self.build.value.first { $0.hasSuffix("/\(name)") }
             ?? { throw Unavailable(reason: "Scripts/build-dropins did not print a path of \(name)") }()
     }
@@ -60,9 +65,13 @@ enum Way: Hashable, Sendable, CustomTestStringConvertible {
     }
 
     static let preloads: [Way] = ([nil] + engines).map { .preloaded(engine: $0) }
-    static let all = preloads + [.inPlace]
+    static let all = preloads + (isSecondRun ? [] : [.inPlace])
 
-    private static let engines = ["io_uring", "threads", "linux-aio", "readahead"]
+    private static let engines = isSecondRun ? ["threads"] : ["io_uring", "threads", "linux-aio", "readahead"]
+
+    /// `DROPINS_SECOND_RUN=1`: other libraries of the same source have been tested in all ways. What may differ is not a
+    /// matter of the engine, so the automatic choice and `threads` are enough.
+    static let isSecondRun = Environment.inherited["DROPINS_SECOND_RUN"] == "1"
 
     /// The environment variables for a program.
     func environment(for library: Library) async throws -> [String: String] {

@@ -21,7 +21,9 @@ struct Histogram: BitwiseCopyable {
     init(_ cells: UnsafeMutablePointer<Cell>) { self.cells = cells }
 
     func record(_ value: UInt64) {
-        cells[2 + Self.bucket(of: value)].wrappingAdd(1, ordering: .relaxed)
+        let bucket = Self.bucket(of: value)
+        assert((0..<Self.bucketCount).contains(bucket), "a bucket outside of the histogram")
+        cells[2 + bucket].wrappingAdd(1, ordering: .relaxed)
         cells[1].wrappingAdd(value, ordering: .relaxed)
         cells[0].raise(to: value)
     }

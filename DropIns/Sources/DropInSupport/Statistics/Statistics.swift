@@ -150,7 +150,7 @@ extension Statistics {
     private static func record(withdrawn kind: OperationKind) {
         guard let cells = StatisticsCells.current else { return }
         cells.begun(kind).pointee.wrappingSubtract(1, ordering: .relaxed)
-        cells.inFlight.pointee.wrappingSubtract(1, ordering: .relaxed)
+        cells.noteEnd()
     }
 
     @inline(never)
@@ -160,7 +160,7 @@ extension Statistics {
         if result < 0 {
             (result == -Int(ECANCELED) ? cells.cancelled : cells.failed).pointee.wrappingAdd(1, ordering: .relaxed)
         }
-        cells.inFlight.pointee.wrappingSubtract(1, ordering: .relaxed)
+        cells.noteEnd()
         cells.latency.record(Kernel.now() &- began)
     }
 
@@ -217,6 +217,12 @@ struct StatisticsCells: BitwiseCopyable {
         guard process.pointee.load(ordering: .relaxed) == 0 else { return }
         start.pointee.store(now, ordering: .relaxed)
         process.pointee.store(UInt64(Kernel.processID()), ordering: .relaxed)
+    }
+
+    /// Counts out an operation in flight.
+    fileprivate func noteEnd() {
+        let left = inFlight.pointee.wrappingSubtract(1, ordering: .relaxed).newValue
+        assert(left < .max, "more operations end than have begun")
     }
 
     /// When the library was first used.

@@ -66,6 +66,7 @@ struct TextBuffer: ~Copyable {
     mutating func append(endingAt column: Int, _ body: (inout TextBuffer) -> Void) {
         let start = count
         body(&self)
+        assert(lineStart <= start, "text that ends at a column has a line break")
         let length = count - start
         let missing = max(min(column - (count - lineStart), memory.count - count), 0)
         guard missing > 0 else { return }

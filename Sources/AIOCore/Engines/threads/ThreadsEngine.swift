@@ -22,8 +22,8 @@ struct ThreadsEngine: ~Copyable, Engine {
     let events: UnsafeMutableBufferPointer<ck_epoll_event>
     /// Whether the thread that drives the engine must not block in a read.
     let isLoop: Bool
-    /// Whether a driver executes the work (`WorkByHand`): `enter` then never waits.
-    let isByHand: Bool
+    /// What executes the work in place of threads, and lets time pass (`WorkByHand`); nil outside of simulations.
+    let byHand: HandDrivenPool?
     private(set) var isExported = false
     var isWoken = false
     /// Whether the eventfd of a service was signalled since the last check.
@@ -46,9 +46,10 @@ struct ThreadsEngine: ~Copyable, Engine {
             }
         readahead = services.readsAhead ? ReadaheadService(capacity: depth) : nil
         let pool = byHand ?? WorkerPool(capacity: depth, limit: configuration.workerLimit, waker)
-        isByHand = byHand != nil
+        self.byHand = byHand
         pollSet = PollSet(epoll, capacity: depth)
         outlets = Outlets(pool, capacity: depth)
+        // What one epoll_wait(2) takes; the next turn takes the rest.
         events = .allocate(capacity: 64)
         waker.follow(epoll: epoll.number, epoll.timer)
         isLoop = configuration.hasDedicatedThread

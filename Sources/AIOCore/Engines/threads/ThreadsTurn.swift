@@ -114,7 +114,7 @@ extension ThreadsEngine {
             return false
         }
         if poll(until: min(deadline, look)) { return true }
-        if isByHand { return false }
+        if let byHand { return byHand.wait(deadline) }
         let now = Kernel.now()
         if now >= look, !epoll.check() { renew() }
         return now < min(deadline, look)

@@ -39,6 +39,7 @@ struct LinuxAIOContext: ~Copyable {
         places.initialize(repeating: Place(), count: count)
         batch = .allocate(capacity: count)
         batch.initialize(repeating: nil)
+        // What one io_getevents(2) takes; it is called again for the rest.
         events = .allocate(capacity: min(count, 256))
     }
 
@@ -57,6 +58,7 @@ struct LinuxAIOContext: ~Copyable {
         }
     }
 
+    /// About as many operations as the queue of one device takes, and as few as are still worth a context.
     private static var largestSize: Int { 1024 }
     private static var leastSize: Int { 32 }
 

@@ -83,6 +83,7 @@ struct LinuxAIOService: ~Copyable {
         return hasLostEvents ? min(deadline, Kernel.now() &+ Self.lookInterval) : deadline
     }
 
+    /// 500 looks a second, only until the operations that were in flight when the eventfd was lost have completed.
     private static var lookInterval: Nanoseconds { 2_000_000 }
 
     /// The program closed the engine's descriptors, the eventfd included.

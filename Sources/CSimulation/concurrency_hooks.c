@@ -38,20 +38,17 @@ static SWIFT_CC void on_delayed(unsigned long long delay, void *job, enqueue_del
     if (!take_job(job, delay, false)) original(delay, job);
 }
 
-// Task.sleep(for:) asks for a time of the real clock, which it has just read. The distance, rounded to milliseconds, is
-// what the program wanted: the time that has passed since is removed.
-static uint64_t distance(long long seconds, long long nanoseconds, int clock) {
-    enum { continuous_clock = 1 };
-    const long long millisecond = 1000000;
+// How far a time of the simulation's clock is away.
+static uint64_t distance(long long seconds, long long nanoseconds) {
     struct timespec now;
-    clock_gettime(clock == continuous_clock ? CLOCK_BOOTTIME : CLOCK_MONOTONIC, &now);
-    long long left = (seconds - now.tv_sec) * 1000 * millisecond + nanoseconds - now.tv_nsec + millisecond / 2;
-    return left <= 0 ? 0 : (uint64_t)(left / millisecond * millisecond);
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    long long left = (seconds - now.tv_sec) * 1000000000LL + nanoseconds - now.tv_nsec;
+    return left <= 0 ? 0 : (uint64_t)left;
 }
 
 static SWIFT_CC void on_deadline(long long seconds, long long nanoseconds, long long tolerance,
                                  long long tolerance_nanoseconds, int clock, void *job, enqueue_until original) {
-    if (!take_job(job, distance(seconds, nanoseconds, clock), false))
+    if (!take_job(job, distance(seconds, nanoseconds), false))
         original(seconds, nanoseconds, tolerance, tolerance_nanoseconds, clock, job);
 }
 

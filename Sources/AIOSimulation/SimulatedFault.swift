@@ -1,0 +1,38 @@
+public import AIO
+
+/// Something that goes wrong in a simulated host: a system call fails, transfers less than it could, takes long, or
+/// reads wrong bytes.
+public struct SimulatedFault: Sendable, Hashable {
+    /// What happens to the call.
+    public enum Effect: Sendable, Hashable {
+        /// The call fails with this error. A failed fsync(2) also loses what it should have saved, as it does on Linux.
+        case error(Errno)
+        /// A read or write transfers about half of its bytes.
+        case short
+        /// One bit of what a read returns is wrong.
+        case bitFlip
+    }
+
+    /// Which of the calls it happens to.
+    public enum Occurrence: Sendable, Hashable {
+        /// The n-th that matches, counted from 1.
+        case nth(Int)
+        /// One in so many, by the seed.
+        case oneIn(Int)
+        case always
+    }
+
+    /// The system call's name as it is in a story, for example "fdatasync" or "pwritev2"; nil for every call.
+    public var call: String?
+    /// The beginning of the name of the file, as it is in a story; nil for every file.
+    public var path: String?
+    public var occurrence: Occurrence
+    public var effect: Effect
+
+    public init(_ effect: Effect, _ occurrence: Occurrence, of call: String? = nil, on path: String? = nil) {
+        self.effect = effect
+        self.occurrence = occurrence
+        self.call = call
+        self.path = path
+    }
+}

@@ -1,0 +1,90 @@
+#define _GNU_SOURCE
+#include "simulated_process.h"
+
+#include <dlfcn.h>
+#include <errno.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+static _Thread_local void *current_host;
+static struct ch_process process;
+
+void ch_set_process(struct ch_process new) { process = new; }
+void *ch_current_host(void) { return current_host; }
+void ch_set_current_host(void *host) { current_host = host; }
+
+long ch_call(long number, long a, long b, long c, long d, long e, long f) {
+    const long arguments[6] = {a, b, c, d, e, f};
+    return process.call(current_host, number, arguments);
+}
+
+// The C library's own function, which reads the clock without a system call. Relaxed: every thread finds the same.
+static int system_time(clockid_t clock, struct timespec *time) {
+    static _Atomic(void *) found;
+    void *function = atomic_load_explicit(&found, memory_order_relaxed);
+    if (function == NULL) {
+        function = dlsym(RTLD_NEXT, "clock_gettime");
+        atomic_store_explicit(&found, function, memory_order_relaxed);
+    }
+    return ((int (*)(clockid_t, struct timespec *))function)(clock, time);
+}
+
+int clock_gettime(clockid_t clock, struct timespec *time) {
+    const uint64_t second = 1000000000;
+    if (current_host == NULL) return system_time(clock, time);
+    uint64_t now = process.time(current_host, clock);
+    time->tv_sec = (time_t)(now / second);
+    time->tv_nsec = (long)(now % second);
+    return 0;
+}
+
+#if defined(__x86_64__)
+
+static long kernel_call(long number, long a, long b, long c, long d, long e, long f) {
+    long result;
+    register long r10 __asm__("r10") = d;
+    register long r8 __asm__("r8") = e;
+    register long r9 __asm__("r9") = f;
+    __asm__ volatile("syscall"
+                     : "=a"(result)
+                     : "a"(number), "D"(a), "S"(b), "d"(c), "r"(r10), "r"(r8), "r"(r9)
+                     : "rcx", "r11", "memory");
+    return result;
+}
+
+#elif defined(__aarch64__)
+
+static long kernel_call(long number, long a, long b, long c, long d, long e, long f) {
+    register long x8 __asm__("x8") = number;
+    register long x0 __asm__("x0") = a;
+    register long x1 __asm__("x1") = b;
+    register long x2 __asm__("x2") = c;
+    register long x3 __asm__("x3") = d;
+    register long x4 __asm__("x4") = e;
+    register long x5 __asm__("x5") = f;
+    __asm__ volatile("svc 0" : "+r"(x0) : "r"(x8), "r"(x1), "r"(x2), "r"(x3), "r"(x4), "r"(x5) : "memory", "cc");
+    return x0;
+}
+
+#endif
+
+// Swift's runtime has no other way to getrandom(2).
+long syscall(long number, ...) {
+    va_list list;
+    va_start(list, number);
+    long a = va_arg(list, long), b = va_arg(list, long), c = va_arg(list, long);
+    long d = va_arg(list, long), e = va_arg(list, long), f = va_arg(list, long);
+    va_end(list);
+    if (current_host != NULL && number == SYS_getrandom) {
+        process.random(current_host, (void *)a, (size_t)b);
+        return b;
+    }
+    long result = kernel_call(number, a, b, c, d, e, f);
+    if (result < 0 && result > -4096) {
+        errno = (int)-result;
+        return -1;
+    }
+    return result;
+}

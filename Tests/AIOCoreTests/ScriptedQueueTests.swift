@@ -1,0 +1,102 @@
+import CKernel
+import Glibc
+import Testing
+import UnitSupport
+
+@testable import AIOCore
+
+/// Faults that the simulation has found, each in a few steps.
+@Suite struct ScriptedQueueTests {
+    private let stream = Descriptor(3, kind: .stream)
+
+    /// A caller that waits for the descriptor alone would sleep on with a completion to drain.
+    @Test func aTimerThatIsStagedLeavesTheExportedDescriptorReadable() throws {
+        let queue = ScriptedQueue([0])
+        let descriptor = queue.exportDescriptor()
+        try queue.stage(.nop)
+        queue.submit()
+        #expect(isReadable(descriptor))
+        try queue.stage(.timeout(deadline: .never))
+        #expect(isReadable(descriptor))
+        #expect(queue.drain() == [0])
+        queue.cancelAll()
+    }
+
+    /// The second piece completes while the first is collected; then nobody handed the third over.
+    @Test func awaitingTheExportedDescriptorAloneBringsAWholeWriteToItsEnd() throws {
+        let queue = ScriptedQueue([1, 1, 1, 1, 1])
+        let descriptor = queue.exportDescriptor()
+        try withUnsafeTemporaryAllocation(byteCount: 5, alignment: 1) { memory in
+            let transfer = Transfer(stream, memory.baseAddress, count: 5, offset: 0, form: .whole)
+            try queue.stage(.write(transfer))
+            queue.submit()
+            var results: [Int32] = []
+            while results.isEmpty, isReadable(descriptor) { results = queue.drain() }
+            #expect(results == [5])
+        }
+    }
+
+    @Test func anInterruptedPollOfTheQueueIsNotSeenByTheCaller() throws {
+        let queue = ScriptedQueue([-EAGAIN, -EINTR, 4])
+        try queue.stage(.splice(Splice(from: stream, to: Descriptor(4, kind: .stream), count: 9)))
+        for _ in 0..<4 { queue.submit() }
+        #expect(queue.drain() == [4])
+        #expect(queue.stagedNames == ["splice", "poll", "splice"])
+    }
+
+    /// The kernel drops what a thread submitted when that thread exits.
+    @Test func whatAThreadLeftBehindIsStagedAgainByTheThreadThatExportsTheDescriptor() throws {
+        let queue = ScriptedQueue([])
+        TestThread {
+            queue.submit()
+            try? queue.stage(.nop)
+            queue.submit()
+        }.join()
+        queue.complete([-ECANCELED, 0])
+        #expect(isReadable(queue.exportDescriptor()))
+        #expect(queue.drain() == [0])
+    }
+}
+
+private func isReadable(_ descriptor: Int32) -> Bool {
+    var entry = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
+    return poll(&entry, 1, 0) == 1
+}
+
+/// A queue over a scripted engine.
+private final class ScriptedQueue: @unchecked Sendable {
+    // @unchecked: only one thread at a time uses it.
+    private let queue = UnsafeMutablePointer<EngineQueue>.allocate(capacity: 1)
+    private let script: Script
+
+    init(_ results: [Int32]) {
+        script = Script(results)
+        queue.initialize(
+            to: EngineQueue(ScriptedEngine(script: script), as: .threads, EngineConfiguration(queueDepth: 4)))
+    }
+
+    deinit {
+        queue.pointee.discardReady()
+        queue.deinitialize(count: 1)
+        queue.deallocate()
+    }
+
+    var stagedNames: [String] { script.staged.map { "\($0.traits.name)" } }
+
+    func stage(_ operation: AIOCore.Operation) throws {
+        queue.pointee.stage(try #require(queue.pointee.prepare(operation, context: 0)))
+    }
+    /// The engine completes so many with these results when it is entered next.
+    func complete(_ results: [Int32]) {
+        script.results = results
+        script.enter()
+    }
+    func submit() { queue.pointee.submit() }
+    func cancelAll() { queue.pointee.requestCancelAll() }
+    func exportDescriptor() -> Int32 { queue.pointee.exportDescriptor() }
+    func drain() -> [Int32] {
+        var results: [Int32] = []
+        while let delivery = queue.pointee.popReady() { results.append(delivery.completion.result) }
+        return results
+    }
+}

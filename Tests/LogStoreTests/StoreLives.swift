@@ -1,0 +1,142 @@
+import AIO
+import AIOSimulation
+import LogStore
+import Testing
+
+/// Several lives of one store, each ended by a loss of power at a random system call, and what must hold after each.
+struct StoreLives {
+    let seed: UInt64
+    var shortcuts: Shortcuts = []
+    var rules = SimulatedCrash.Rules.posix
+    var faults: [SimulatedFault] = []
+    var keepsStory = false
+    /// How many lives; the last one is not cut short.
+    var lives = 3
+
+    /// What is wrong; nil if nothing is.
+    func violation() async throws -> String? {
+        var expectations = Expectations()
+        var disk: SimulatedDisk?
+        var random = SplitMix(seed)
+        for life in 1...lives {
+            var options = SimulationOptions()
+            options.disk = disk
+            options.keepsStory = keepsStory
+            options.latency = Latency(least: 1_000, spread: 20_000)
+            options.faults = faults
+            if life < lives {
+                options.crash = SimulatedCrash(beforeCall: Int(random.next() % 150) + 1, rules: rules)
+            }
+            let record = LifeRecord(expectations)
+            let report = try await simulate(seed: random.next(), options: options) { [shortcuts] simulation in
+                try await record.live(simulation, shortcuts)
+            }
+            if keepsStory { print(report.story.joined(separator: "\n")) }
+            if let violation = record.violation { return "life \(life): \(violation)" }
+            if case .failure(let error) = report.result, let error = Self.unexpected(error, faults.isEmpty) {
+                return "life \(life): \(error)"
+            }
+            expectations = record.expectations
+            disk = report.disk
+        }
+        return nil
+    }
+
+    private static func unexpected(_ error: any Error, _ isWithoutFaults: Bool) -> String? {
+        if let error = error as? SimulationError { return error.reason == .crashed ? nil : "\(error)" }
+        return isWithoutFaults ? "\(error)" : nil
+    }
+}
+
+/// By key, which values the store may show.
+struct Expectations: Sendable {
+    struct Key: Sendable {
+        /// The number of the last value that was acknowledged or shown; 0 for none.
+        var durable = 0
+        /// The number of the last value that was submitted.
+        var submitted = 0
+    }
+
+    var keys = (0..<4).map { _ in Key() }
+
+    /// A value's bytes tell its key and its number, throughout.
+    static func value(_ key: Int, _ number: Int) -> [UInt8] {
+        let size = 8 + (number &* 7919 &+ key &* 104_729) % 3000
+        return (0..<size).map { UInt8(truncatingIfNeeded: number &* 31 &+ key &* 17 &+ $0 &* (number | 1)) }
+    }
+
+    /// What is wrong with a value that the store shows; if nothing is, it is durable from now on.
+    mutating func check(_ key: Int, _ bytes: [UInt8]?) -> String? {
+        let range = keys[key].durable...keys[key].submitted
+        guard let bytes else {
+            return range.lowerBound == 0 ? nil : "key \(key) is lost: value \(range.lowerBound) was acknowledged"
+        }
+        guard let number = range.first(where: { $0 > 0 && Self.value(key, $0) == bytes }) else {
+            return "key \(key) has \(bytes.count) bytes that are none of its values \(range)"
+        }
+        keys[key].durable = number
+        return nil
+    }
+}
+
+/// What one life of the store did and saw.
+final class LifeRecord: @unchecked Sendable {
+    // @unchecked: the simulation's thread uses it, and the test afterwards.
+    private(set) var expectations: Expectations
+    private(set) var violation: String?
+
+    init(_ expectations: Expectations) { self.expectations = expectations }
+
+    func live(_ simulation: Simulation, _ shortcuts: Shortcuts) async throws {
+        let store = try await LogStore.open("/data", shortcuts)
+        for key in expectations.keys.indices {
+            let value = await store["key\(key)"]
+            violation = violation ?? expectations.check(key, value)
+        }
+        guard violation == nil else { return try await store.close() }
+        do { try await work(simulation, store) } catch {
+            try? await store.close()
+            throw error
+        }
+        try await store.close()
+    }
+
+    /// Each key has one writer, and sometimes there is a checkpoint.
+    private func work(_ simulation: Simulation, _ store: LogStore) async throws {
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            for key in expectations.keys.indices {
+                group.addTask { try await self.put(key, store, simulation.random(in: 1..<8)) }
+            }
+            group.addTask {
+                for _ in 0..<simulation.random(in: 0..<3) {
+                    try await Task.sleep(for: .microseconds(simulation.random(in: 0..<300)))
+                    try await store.checkpoint()
+                }
+            }
+            try await group.waitForAll()
+        }
+    }
+
+    private func put(_ key: Int, _ store: LogStore, _ count: Int) async throws {
+        for _ in 0..<count {
+            expectations.keys[key].submitted += 1
+            let number = expectations.keys[key].submitted
+            try await store.put("key\(key)", Expectations.value(key, number))
+            expectations.keys[key].durable = number
+        }
+    }
+}
+
+struct SplitMix {
+    private var state: UInt64
+
+    init(_ seed: UInt64) { state = seed }
+
+    mutating func next() -> UInt64 {
+        state &+= 0x9e37_79b9_7f4a_7c15
+        var mixed = state
+        mixed = (mixed ^ (mixed >> 30)) &* 0xbf58_476d_1ce4_e5b9
+        mixed = (mixed ^ (mixed >> 27)) &* 0x94d0_49bb_1331_11eb
+        return mixed ^ (mixed >> 31)
+    }
+}
