@@ -13,7 +13,7 @@ def value(number):
 
 
 class LogStore(Program):
-    """Examples/LogStore: a value is there once it was acknowledged, or a later one of the same key, over checkpoints."""
+    """Examples/LogStore, with checkpoints: each value that was acknowledged is there, or a later one of its key."""
 
     name = 'log-store'
     wrong_engines = ['threads']
