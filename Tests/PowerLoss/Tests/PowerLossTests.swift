@@ -6,7 +6,7 @@ import UnitSupport
 @Suite(.serialized, .timeLimit(.minutes(5))) struct PowerLossTests {
     @Test(arguments: ["ext4", "xfs", "btrfs"])
     func whatWasReplacedDurablySurvivesAPowerFailure(_ fileSystem: String) async throws {
-        let run = try await PowerLoss.run(fileSystem, "replace", images: 30)
+        let run = try await PowerLoss.run(fileSystem, "replace", images: 20)
         #expect(run.status == 0, "\(run.output)")
         #expect(run.output.contains(" 0 images with 0 violations"), "\(run.output)")
     }
@@ -19,7 +19,7 @@ import UnitSupport
     }
 
     @Test func acknowledgedLinesSurviveAPowerFailure() async throws {
-        let run = try await PowerLoss.run("ext4", "log-writer", images: 30)
+        let run = try await PowerLoss.run("ext4", "log-writer", images: 20)
         #expect(run.status == 0, "\(run.output)")
     }
 

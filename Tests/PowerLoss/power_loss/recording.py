@@ -45,7 +45,10 @@ class Recording:
                 [('writes', WRITE), ('discards', ZERO), ('flushes', FLUSH), ('marks', MARK)]}
 
     def durable(self, point):
-        """The number of records that a crash before record `point` cannot lose: those before the last flush."""
+        """The number of records that a crash before record `point` cannot lose: those before the last flush.
+
+        A flush on a real disk need not cover a write that was in flight with it. Here it does if the write was recorded
+        first: some states that a disk could be in are not made, and none that it could not be in."""
         index = bisect.bisect_left(self.flushes, point)
         return self.flushes[index - 1] if index else 0
 
