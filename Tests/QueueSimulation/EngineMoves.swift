@@ -162,7 +162,8 @@ extension Simulation {
         if facts.contains(.connects) { return random.isOne(in: 2) ? -EINPROGRESS : -EALREADY }
         if facts.contains(.splices) { return random.isOne(in: 2) ? -EAGAIN : -4096 - EAGAIN }
         if facts.contains(.input) || facts.contains(.output) { return -EAGAIN }
-        return place.pointee.kind == .futexWait ? -EAGAIN : -ENOMEM
+        // EAGAIN: no thread could be started. The caller sees it.
+        return place.pointee.kind == .futexWait || random.isOne(in: 2) ? -EAGAIN : -ENOMEM
     }
 
     /// Moves the bytes of a transfer: fills the memory of a read.
