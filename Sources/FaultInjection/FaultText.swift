@@ -39,7 +39,8 @@ extension FaultPlan {
             guard path?.first == UInt8(ascii: "/") else {
                 throw malformed(part, "the path does not begin with a slash")
             }
-            while let end = path?.last, end == UInt8(ascii: "/"), path?.count ?? 0 > 1 { path?.removeLast() }
+            // The root becomes the empty path, which is above every other.
+            while path?.last == UInt8(ascii: "/") { path?.removeLast() }
             subject = subject[..<at]
         }
         let name = Array(subject)

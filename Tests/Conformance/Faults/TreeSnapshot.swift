@@ -1,0 +1,80 @@
+import AIOCore
+import CKernel
+import Glibc
+import Testing
+
+/// What is below a folder, read without the library, and past its door to the kernel.
+struct TreeSnapshot: Equatable {
+    struct Entry: Equatable {
+        var mode: UInt32
+        var owner: UInt32
+        var modified: Int
+        /// The content of a file, or the target of a link.
+        var content: [UInt8]
+        var attribute: [UInt8]
+        var inode: UInt64
+
+        /// Whether a copy is like its original.
+        func isCopy(of other: Entry) -> Bool {
+            mode == other.mode && owner == other.owner && modified == other.modified && content == other.content
+                && attribute == other.attribute
+        }
+    }
+
+    /// By path below the folder.
+    private(set) var entries: [String: Entry] = [:]
+
+    /// nil for a folder that does not exist.
+    init?(_ folder: String) throws {
+        var status = Glibc.stat()
+        guard lstat(folder, &status) == 0 else { return nil }
+        try add(folder, "")
+    }
+
+    /// The attribute that the snapshot looks at.
+    static let attribute = "user.test"
+
+    static func setAttribute(_ path: String, _ value: [UInt8]) throws {
+        let result = path.withCString { path in
+            attribute.withCString { name in
+                value.withUnsafeBytes {
+                    SystemCall.call(CK_NR_lsetxattr, address(path), address(name), address($0.baseAddress), $0.count, 0)
+                }
+            }
+        }
+        try #require(result == 0)
+    }
+
+    private mutating func add(_ path: String, _ name: String) throws {
+        var status = Glibc.stat()
+        try #require(lstat(path, &status) == 0)
+        var entry = Entry(
+            mode: status.st_mode, owner: status.st_uid, modified: status.st_mtim.tv_sec, content: [], attribute: [],
+            inode: UInt64(status.st_ino))
+        entry.attribute = [UInt8](unsafeUninitializedCapacity: 64) { memory, count in
+            let result = path.withCString { path in
+                Self.attribute.withCString {
+                    SystemCall.call(CK_NR_lgetxattr, address(path), address($0), address(memory.baseAddress), 64)
+                }
+            }
+            count = max(0, result)
+        }
+        switch status.st_mode & S_IFMT {
+        case S_IFREG:
+            let file = try openDescriptor(path)
+            defer { closeDescriptor(file) }
+            entry.content = readToEnd(file)
+        case S_IFLNK:
+            entry.content = [UInt8](unsafeUninitializedCapacity: 256) { memory, count in
+                let result = path.withCString {
+                    SystemCall.call(CK_NR_readlinkat, Int(AT_FDCWD), address($0), address(memory.baseAddress), 256)
+                }
+                count = max(0, result)
+            }
+        case S_IFDIR:
+            for below in try Scratch(folder: path).names() { try add("\(path)/\(below)", "\(name)/\(below)") }
+        default: break
+        }
+        entries[name] = entry
+    }
+}
