@@ -13,7 +13,8 @@ final class Alarms: Sendable {
 
     private let state = Guarded(State())
     /// The number of alarms. Usually 0, so the loop avoids the lock. Sequentially consistent in `set` and
-    /// `nextDeadline`, as the inbox's word is, against a lost wake-up: a loop about to sleep sees the alarm, or is woken.
+    /// `nextDeadline`, as the inbox's word is, against a lost wake-up: a loop about to sleep sees the alarm, or it is
+    /// woken.
     private let count = Atomic<Int>(0)
 
     /// The caller must wake the loop afterwards. `action` runs on the loop's thread, at most once, and must be short.

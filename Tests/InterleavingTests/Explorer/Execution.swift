@@ -195,8 +195,8 @@ final class Execution: @unchecked Sendable {
     /// Notes something that the scenario checks later.
     func record(_ value: UInt64) { records = mixed(records, value) }
 
-    /// The running thread is in a state that `state` describes alone: what it has observed no longer matters. Fewer states
-    /// are then told apart.
+    /// The running thread is in a state that `state` describes alone: what it has observed no longer matters, and fewer
+    /// states are told apart.
     func forget(_ state: UInt64) {
         guard let thread = running else { return }
         thread.history = mixed(UInt64(thread.id), state)

@@ -1,7 +1,7 @@
 internal import CKernel
 
-/// Takes the place of AIOCore's queue: the real in-flight table and the real waker, and an engine that completes what is
-/// staged in the next turn. A wait ends with a cancel alone.
+/// Takes the place of AIOCore's queue: the real in-flight table and the real waker, and an engine that completes what
+/// is staged in the next turn. A wait ends with a cancel alone.
 public struct EngineQueue: ~Copyable {
     let table: InFlightTable
     private var staged: [Token] = []
