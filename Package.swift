@@ -78,6 +78,16 @@ let package = Package(
             name: "AIOTests", dependencies: ["AIO", "AIOCore", "CKernel", "UnitSupport"],
             swiftSettings: [.enableUpcomingFeature("NonisolatedNonsendingByDefault")]),
         .testTarget(name: "DropInSupportTests", dependencies: ["UnitSupport"]),
+        .target(name: "CFibers", path: "Tests/CFibers"),
+        // Sources of the library once more, over atomics and locks that an explorer schedules. Optimized also in debug
+        // builds, for the number of executions; unchecked, since fibers share a thread's list of accesses. No product
+        // contains the target, whose unsafe flags would keep other packages from depending on it.
+        .testTarget(
+            name: "InterleavingTests", dependencies: ["AIOCore", "CKernel", "CFibers"],
+            swiftSettings: [
+                .enableUpcomingFeature("NonisolatedNonsendingByDefault"),
+                .unsafeFlags(["-O", "-enforce-exclusivity=unchecked"]),
+            ]),
         .testTarget(name: "RepositoryTests"),
         .testTarget(
             name: "ConformanceTests",

@@ -121,6 +121,7 @@ CK_NR(uname, __NR_uname);
 CK_NR(prlimit64, __NR_prlimit64);
 CK_NR(getrusage, __NR_getrusage);
 CK_NR(sched_getaffinity, __NR_sched_getaffinity);
+CK_NR(sched_setaffinity, __NR_sched_setaffinity);
 CK_NR(statx, 332
 #if defined(__aarch64__)
     - 332 + 291

@@ -48,11 +48,7 @@ struct ContextState: ~Copyable {
     var id: UInt32
     let address: UnsafeMutablePointer<Atomic<UInt>>
     let references: UnsafeMutablePointer<Atomic<UInt32>>
-    /// The futex word of the threads that wait for events. It changes when they have to look again.
-    let news: UnsafeMutablePointer<Atomic<UInt32>>
-    /// 1 if a thread may sleep on `news`. The waker clears it, never the sleeper: one that has left by siglongjmp(3)
-    /// costs one superfluous futex call.
-    let isSleptOn: UnsafeMutablePointer<Atomic<UInt32>>
+    let news: News
     /// How often the context has been reused. A thread that returns from a sleep recognizes its context by it.
     let lives: UnsafeMutablePointer<Atomic<UInt32>>
     /// Small buffered writes that a worker has. io_submit spins briefly until there are none.
@@ -95,10 +91,7 @@ struct ContextState: ~Copyable {
         address.initialize(to: Atomic(0))
         references = .allocate(capacity: 5)
         references.initialize(to: Atomic(0))
-        news = references + 1
-        news.initialize(to: Atomic(0))
-        isSleptOn = references + 2
-        isSleptOn.initialize(to: Atomic(0))
+        news = News(references + 1, mark: references + 2)
         lives = references + 4
         lives.initialize(to: Atomic(0))
         writeCount = references + 3
@@ -307,16 +300,6 @@ extension Context {
         return found != nil
     }
 
-    /// Called after `news` has changed. Sequentially consistent with a thread that goes to sleep, which stores and
-    /// loads in the opposite order.
-    func wakeSleepers() {
-        guard state.pointee.isSleptOn.pointee.exchange(0, ordering: .sequentiallyConsistent) != 0 else { return }
-        // Against a lost wake-up: the mark may be that of a thread that has taken the events already and is about to
-        // sleep until the next ones, for which nobody would wake it without a mark. This change keeps it awake.
-        state.pointee.news.pointee.wrappingAdd(1, ordering: .sequentiallyConsistent)
-        Kernel.futexWake(state.pointee.news, .max)
-    }
-
     /// Whether the memory at `place` is the context's ring.
     func isRing(at place: UInt) -> Bool {
         state.pointee.lock.lock()
@@ -394,12 +377,12 @@ extension Context {
         let eventCount = state.pointee.ring?.count ?? 0
         let isNeeded = state.pointee.waiters.isWoken(by: eventCount)
         let waiters = state.pointee.waiters
-        if isNeeded { state.pointee.news.pointee.wrappingAdd(1, ordering: .sequentiallyConsistent) }
+        if isNeeded { state.pointee.news.change() }
         let hasReadySync = state.pointee.writes.hasReadySync
         state.pointee.lock.unlock()
         if hasReadySync { carryReadySyncs() }
         if isNeeded {
-            wakeSleepers()
+            state.pointee.news.wakeSleepers()
             if waiters.maskedCount > 0 { Kernel.wake(waiters.descriptor) }
         }
         if references > 0 { leave(UInt32(references)) }

@@ -79,9 +79,9 @@ extension Context {
     private func dismissWaiters() {
         state.pointee.lock.lock()
         let waiters = state.pointee.waiters
-        state.pointee.news.pointee.wrappingAdd(1, ordering: .sequentiallyConsistent)
+        state.pointee.news.change()
         state.pointee.lock.unlock()
-        wakeSleepers()
+        state.pointee.news.wakeSleepers()
         if waiters.maskedCount > 0 { Kernel.wake(waiters.descriptor) }
     }
 }

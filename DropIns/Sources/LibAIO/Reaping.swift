@@ -153,13 +153,13 @@ struct Reaping: BitwiseCopyable {
     /// Completions may end the sleep earlier. Returns what `begin` does.
     private mutating func takeAtEnd(_ call: SleepingCall) -> Int {
         let state = context.state
-        let news = state.pointee.news.pointee.load(ordering: .sequentiallyConsistent)
-        state.pointee.isSleptOn.pointee.store(1, ordering: .sequentiallyConsistent)
+        let news = state.pointee.news.word.pointee.load(ordering: .sequentiallyConsistent)
+        state.pointee.news.announceSleep()
         // `destroy` changes the life before the news. If the new life is not seen here, the change of the news ends the
         // sleep.
         guard context.life == life, Kernel.now() < deadline else { return takeLast() }
         pause = .news
-        call.waitForWord(state.pointee.news, while: news, until: deadline, isInterruptible: true)
+        call.waitForWord(state.pointee.news.word, while: news, until: deadline, isInterruptible: true)
         return Self.sleeps
     }
 
@@ -195,16 +195,14 @@ struct Reaping: BitwiseCopyable {
         assert(state.pointee.waiters.wanted < .max, "the thread is not counted among those that wait")
         // Relaxed: events change it under the lock, and a waking thread once more without the lock. If this load misses
         // that change, the sleep ends at once.
-        let news = state.pointee.news.pointee.load(ordering: .relaxed)
+        let news = state.pointee.news.word.pointee.load(ordering: .relaxed)
         let isImminent = state.pointee.writes.hasWrites
         state.pointee.lock.unlock()
         if isImminent, hasNews(since: news) { return false }
-        // Sequentially consistent, against a lost wake-up: either the publisher sees that a thread may sleep, or the
-        // kernel sees that the word has changed.
-        state.pointee.isSleptOn.pointee.store(1, ordering: .sequentiallyConsistent)
+        state.pointee.news.announceSleep()
         pause = .news
         // The words are never freed.
-        call.waitForWord(state.pointee.news, while: news, until: deadline, isInterruptible: true)
+        call.waitForWord(state.pointee.news.word, while: news, until: deadline, isInterruptible: true)
         context.leave(1)
         return true
     }
@@ -212,9 +210,10 @@ struct Reaping: BitwiseCopyable {
     /// Spins for about as long as going to sleep and being woken cost both sides, if there is more than one processor.
     private func hasNews(since old: UInt32) -> Bool {
         guard Library.shared().map({ $0.pointee.processors > 1 }) == true else { return false }
+        let word = context.state.pointee.news.word
         let deadline = Kernel.now() &+ 4_000
         repeat {
-            for _ in 0..<64 where context.state.pointee.news.pointee.load(ordering: .relaxed) != old { return true }
+            for _ in 0..<64 where word.pointee.load(ordering: .relaxed) != old { return true }
         } while Kernel.now() < deadline
         return false
     }

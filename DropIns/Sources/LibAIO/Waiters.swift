@@ -1,5 +1,4 @@
 internal import AIOCore
-internal import CDropIns
 
 /// The threads that wait for a context's events.
 struct Waiters: BitwiseCopyable {

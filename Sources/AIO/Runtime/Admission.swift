@@ -30,9 +30,13 @@ final class Admission: Sendable {
     private let count = Atomic<Int>(0)
 
     /// Whether nobody waits; otherwise a new caller waits behind the others. Relaxed: a stale value lets a caller
-    /// overtake, and the loop is woken after each new waiter.
+    /// overtake.
     @inline(__always)
     var isEmpty: Bool { count.load(ordering: .relaxed) == 0 }
+
+    /// The same for the loop, which may be about to sleep. Sequentially consistent with `note` and with the inbox's
+    /// word, against a lost wake-up: the loop sees a new waiter, or the waiter sees that the loop sleeps.
+    var hasWaiters: Bool { count.load(ordering: .sequentiallyConsistent) > 0 }
 
     /// The number of callers that wait.
     var waiterCount: Int { count.load(ordering: .relaxed) }
@@ -72,8 +76,8 @@ final class Admission: Sendable {
         if isWaiting { Self.answer(place, .failed(.cancelled)) }
     }
 
-    /// Called under the lock. Releasing: pairs with the load in `wait`.
-    private func note(_ waiterCount: Int) { count.store(waiterCount, ordering: .releasing) }
+    /// Called under the lock. Sequentially consistent: see `hasWaiters`. It releases to the load in `wait` as well.
+    private func note(_ waiterCount: Int) { count.store(waiterCount, ordering: .sequentiallyConsistent) }
 
     /// Resumes a waiter that was removed from the line. Called exactly once, by the side that removed it.
     private static func answer(_ place: Line.Place, _ answer: Answer) {
@@ -84,7 +88,7 @@ final class Admission: Sendable {
 
     /// Assigns free slots to waiters. Returns true if at least one waiter got a slot.
     func admit(_ prepare: (Operation, Nanoseconds) -> Token?) -> Bool {
-        guard !isEmpty else { return false }
+        guard hasWaiters else { return false }
         var admittedAny = false
         while let (place, token) = next(prepare) {
             Self.answer(place, .admitted(token))
@@ -106,6 +110,7 @@ final class Admission: Sendable {
 
     /// The earliest deadline of the waiters.
     var nextDeadline: Nanoseconds {
+        // Relaxed suffices: a loop about to sleep has looked at `hasWaiters` before.
         guard !isEmpty else { return .never }
         return state.withLock { $0.line.earliestDeadline }
     }

@@ -122,7 +122,7 @@ final class LoopTasks: LoopClient {
     }
 
     private func admitWaiting() -> Bool {
-        guard !admission.isEmpty || !admissionOfWaits.isEmpty, let core = local.pointee.core else { return false }
+        guard admission.hasWaiters || admissionOfWaits.hasWaiters, let core = local.pointee.core else { return false }
         func prepare(_ operation: Operation, _ deadline: Nanoseconds) -> Token? {
             core.prepare(operation, context: 0, deadline: deadline)
         }

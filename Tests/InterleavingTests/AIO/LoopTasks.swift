@@ -1,0 +1,1 @@
+../../../Sources/AIO/Runtime/LoopTasks.swift

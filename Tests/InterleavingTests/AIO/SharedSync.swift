@@ -1,0 +1,1 @@
+../../../Sources/AIO/File/SharedSync.swift

@@ -1,0 +1,1 @@
+../../../Sources/AIO/File/SyncRounds.swift

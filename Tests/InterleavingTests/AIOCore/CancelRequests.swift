@@ -1,0 +1,1 @@
+../../../Sources/AIOCore/Loop/CancelRequests.swift

@@ -1,0 +1,1 @@
+../../../Sources/AIOCore/Values/Completion.swift

@@ -1,0 +1,1 @@
+../../../Sources/AIOCore/Guests/DuplicateFileHolds.swift

@@ -1,0 +1,1 @@
+../../../Sources/AIOCore/Ring/FileHolds.swift

@@ -1,0 +1,1 @@
+../../../Sources/AIOCore/Queue/InFlightTable.swift

@@ -1,0 +1,1 @@
+../../../Sources/AIOCore/Values/OperationClasses.swift

@@ -1,0 +1,1 @@
+../../../Sources/AIOCore/Collections/SlotPool.swift

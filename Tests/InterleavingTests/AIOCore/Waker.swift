@@ -1,0 +1,1 @@
+../../../Sources/AIOCore/Kernel/Waker.swift

@@ -1,0 +1,1 @@
+../../../Sources/AIOCore/Workers/WorkList.swift

@@ -1,0 +1,1 @@
+../../../DropIns/Sources/PosixAIO/Suspension.swift

@@ -1,0 +1,92 @@
+/// Takes the place of Swift's continuations: the task's thread waits until it is resumed.
+///
+/// So an async function never suspends in a scenario, and `runAsync` carries it out on the thread that calls it.
+public struct UnsafeContinuation<Value, Failure: Error>: @unchecked Sendable {
+    // @unchecked: one thread runs at a time.
+    fileprivate let state: State
+
+    fileprivate final class State {
+        var value: Value?
+        /// 1 once it is resumed.
+        let word = Place<UInt32>(0)
+    }
+
+    public func resume(returning value: Value) {
+        let execution = Execution.current.unsafelyUnwrapped
+        let old = state.word.value.exchange(1, ordering: .sequentiallyConsistent)
+        execution.check(old == 0, "a continuation is resumed twice")
+        state.value = value
+        Kernel.futexWake(state.word.address, 1)
+    }
+
+    public func resume() where Value == Void { resume(returning: ()) }
+}
+
+nonisolated(nonsending) func withUnsafeContinuation<Value>(
+    _ body: (UnsafeContinuation<Value, Never>) -> Void
+) async -> Value {
+    let continuation = UnsafeContinuation<Value, Never>(state: .init())
+    body(continuation)
+    while continuation.state.word.value.load(ordering: .sequentiallyConsistent) == 0 {
+        _ = Kernel.futexWait(continuation.state.word.address, while: 0, until: .never)
+    }
+    return continuation.state.value.unsafelyUnwrapped
+}
+
+/// A task of a scenario, which others may cancel.
+final class ExploredTask: @unchecked Sendable {
+    // @unchecked: one thread runs at a time, and each access to the state is one step.
+    fileprivate var isCancelled = false
+    fileprivate var handlers: [@Sendable () -> Void] = []
+
+    /// As Swift's: marks the task, and calls its handlers on the caller's thread.
+    func cancel() {
+        Execution.current?.point()
+        guard !isCancelled else { return }
+        isCancelled = true
+        Execution.current?.observe(UInt64(handlers.count))
+        for handler in handlers.reversed() { handler() }
+    }
+
+    /// Carries out an async function on the calling thread.
+    func run(_ body: @escaping @Sendable () async -> Void) {
+        tasks[Execution.current.unsafelyUnwrapped.running.unsafelyUnwrapped.id] = self
+        let executor = InlineExecutor()
+        Task(executorPreference: executor) { await body() }
+        executor.run()
+    }
+}
+
+/// By thread, the task that it carries out. One thread runs at a time.
+nonisolated(unsafe) private var tasks: [Int: ExploredTask] = [:]
+
+nonisolated(nonsending) func withTaskCancellationHandler<Value>(
+    operation: () async -> Value, onCancel handler: @escaping @Sendable () -> Void
+) async -> Value {
+    guard let task = tasks[Execution.current.unsafelyUnwrapped.running.unsafelyUnwrapped.id] else {
+        return await operation()
+    }
+    Execution.current?.point()
+    Execution.current?.observe(task.isCancelled ? 1 : 0)
+    if task.isCancelled { handler() } else { task.handlers.append(handler) }
+    let value = await operation()
+    // Swift waits here for a handler that runs. It makes no difference: the handlers under test may run late.
+    Execution.current?.point()
+    if !task.handlers.isEmpty { task.handlers.removeLast() }
+    return value
+}
+
+/// Runs the only job of a task that never suspends, on the thread that asks for it.
+private final class InlineExecutor: Swift.TaskExecutor, @unchecked Sendable {
+    // @unchecked: a single thread uses it.
+    private var job: Swift.UnownedJob?
+
+    func enqueue(_ job: consuming Swift.ExecutorJob) { self.job = Swift.UnownedJob(job) }
+
+    func run() {
+        while let next = job {
+            job = nil
+            next.runSynchronously(on: asUnownedTaskExecutor())
+        }
+    }
+}
