@@ -91,7 +91,9 @@ let package = Package(
         .testTarget(name: "RepositoryTests"),
         .testTarget(
             name: "ConformanceTests",
-            dependencies: ["AIO", "AIOCore", "FaultInjection", "CKernel", "UnitSupport", "AIOSimulation", "CSimulatedLibrary"],
+            dependencies: [
+                "AIO", "AIOCore", "FaultInjection", "CKernel", "UnitSupport", "AIOSimulation", "CSimulatedLibrary",
+            ],
             path: "Tests/Conformance",
             exclude: ["Programs"],
             swiftSettings: [.enableUpcomingFeature("NonisolatedNonsendingByDefault")]),

@@ -44,23 +44,7 @@ public struct EngineQueue: ~Copyable {
         self.init(try EngineInstance(kind, configuration), configuration)
     }
 
-    /// A queue over an engine from outside, such as a simulation's. `kind` is what errors name, and whose retry policy
-    /// applies. The configuration is in range.
-    package init<Kind: Engine & ~Copyable>(
-        _ engine: consuming Kind, as kind: EngineKind, _ configuration: EngineConfiguration
-    ) {
-        precondition(configuration.isInRange)
-        self.init(EngineInstance(kind, engine), configuration)
-    }
-
-    /// A queue over the engine `threads`, whose work the caller executes.
-    package init(byHand work: WorkByHand, _ configuration: EngineConfiguration) throws(EngineFailure) {
-        let engine = try ThreadsEngine(
-            configuration, as: .threads, ThreadsServices(.threads, configuration), work.waker, byHand: work.pool)
-        self.init(engine, as: .threads, configuration)
-    }
-
-    private init(_ engine: consuming EngineInstance, _ configuration: EngineConfiguration) {
+    init(_ engine: consuming EngineInstance, _ configuration: EngineConfiguration) {
         let kind = engine.kind
         self.engine = engine
         retries = RetryPolicy(kind)
@@ -228,19 +212,6 @@ public struct EngineQueue: ~Copyable {
         engine.requestCancel(token)
     }
 
-    /// Requests cancellation of all operations in flight on a descriptor; with nil, of all on this queue, except
-    /// `exempt`. Returns the number of operations newly asked.
-    @discardableResult
-    public mutating func requestCancelAll(on descriptor: Descriptor? = nil, except exempt: Token? = nil) -> Int {
-        var count = 0
-        for index in 0..<table.capacity {
-            guard let token = table.submittedToken(at: index), token != exempt else { continue }
-            if let descriptor, !table[token].pointee.operation.isOn(descriptor) { continue }
-            if requestCancel(token) == 0 { count += 1 }
-        }
-        return count
-    }
-
     // MARK: Waiting
 
     /// Submits everything staged to the kernel or the workers, throttled operations included. Never waits for a device.
@@ -325,16 +296,6 @@ public struct EngineQueue: ~Copyable {
     }
 
     // MARK: Up
-
-    /// Moves completions out, oldest first, as many as fit. Their buffers belong to the caller again.
-    public mutating func drain(into deliveries: UnsafeMutableBufferPointer<Delivery>) -> Int {
-        var count = 0
-        while count < deliveries.count, let delivery = popReady() {
-            deliveries.initializeElement(at: count, to: delivery)
-            count += 1
-        }
-        return count
-    }
 
     /// Discards all ready completions, before the queue is destroyed: closes descriptors that nobody will take.
     public mutating func discardReady() {
