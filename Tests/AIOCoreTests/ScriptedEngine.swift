@@ -11,7 +11,7 @@ final class Script {
     private(set) var staged: [AIOCore.Operation] = []
     fileprivate var waiting: [Token] = []
     fileprivate var completions: [Completion] = []
-    fileprivate let descriptor = eventfd(0, 0)
+    fileprivate let descriptor = Int32(Kernel.eventDescriptor())
 
     init(_ results: [Int32]) { self.results = results }
 

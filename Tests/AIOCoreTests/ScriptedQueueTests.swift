@@ -84,8 +84,10 @@ private final class ScriptedQueue: @unchecked Sendable {
     var stagedNames: [String] { script.staged.map { "\($0.traits.name)" } }
 
     func stage(_ operation: AIOCore.Operation) throws {
-        queue.pointee.stage(try #require(queue.pointee.prepare(operation, context: 0)))
+        let token = queue.pointee.prepare(operation, context: 0)
+        queue.pointee.stage(try #require(token))
     }
+
     /// The engine completes so many with these results when it is entered next.
     func complete(_ results: [Int32]) {
         script.results = results
