@@ -9,7 +9,7 @@ import Testing
     @Test(arguments: blocks)
     func aQueueKeepsItsPromisesHoweverItsEngineCompletes(_ block: UInt64) throws {
         var runs = SimulationRuns()
-        for seed in block * 500..<(block + 1) * 500 {
+        for seed in block * 1000..<(block + 1) * 1000 {
             let failure = runs.runQueue(seed, steps: 1000)
             try #require(failure == nil, "\(failure.map(\.description) ?? "")")
         }
