@@ -82,6 +82,30 @@ final class ExploredLoop: @unchecked Sendable {
         }
     }
 
+    /// Two requests against the loop that takes them.
+    @Test(arguments: [Rules.Memory.sequentiallyConsistent, .weak])
+    func eachCancelRequestIsTakenOnce(_ memory: Rules.Memory) {
+        explore("cancel requests", Rules(memory: memory)) { execution in
+            let cancels = Shared(CancelRequests(capacity: 2))
+            for slot in 0..<2 {
+                execution.addThread("canceller \(slot)") {
+                    cancels.value.put(Token(slot: UInt32(slot), generation: 0))
+                }
+            }
+            execution.addThread("loop") {
+                var taken: [UInt32] = []
+                while taken.count < 2 {
+                    cancels.value.take { token in
+                        taken.append(token.slot)
+                        execution.observe(UInt64(token.slot))
+                    }
+                    if taken.count < 2 { Kernel.yieldThread() }
+                }
+                execution.check(taken.sorted() == [0, 1], "a request is taken twice")
+            }
+        }
+    }
+
     /// A job of another thread: the flag `hasRemote`.
     @Test(arguments: [Rules.Memory.sequentiallyConsistent, .weak])
     func aJobOfAnotherThreadRuns(_ memory: Rules.Memory) {

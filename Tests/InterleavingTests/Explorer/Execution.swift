@@ -228,6 +228,8 @@ final class ExploredThread {
     var isWoken = false
     var timeouts = 0
     var locksHeld = 0
+    /// The number of writes when it last went on after a spin.
+    var writesSeen = 0
     /// How many words and locks it has made.
     var keys: UInt64 = 0
     /// What the thread knows of the memory, under weak memory.

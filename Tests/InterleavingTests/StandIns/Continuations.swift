@@ -33,47 +33,14 @@ nonisolated(nonsending) func withUnsafeContinuation<Value>(
     return continuation.state.value.unsafelyUnwrapped
 }
 
-/// A task of a scenario, which others may cancel.
-final class ExploredTask: @unchecked Sendable {
-    // @unchecked: one thread runs at a time, and each access to the state is one step.
-    fileprivate var isCancelled = false
-    fileprivate var handlers: [@Sendable () -> Void] = []
-
-    /// As Swift's: marks the task, and calls its handlers on the caller's thread.
-    func cancel() {
-        Execution.current?.point()
-        guard !isCancelled else { return }
-        isCancelled = true
-        Execution.current?.observe(UInt64(handlers.count))
-        for handler in handlers.reversed() { handler() }
-    }
-
+/// A task of a scenario. None is cancelled: the sources call Swift's own `withTaskCancellationHandler`.
+struct ExploredTask {
     /// Carries out an async function on the calling thread.
     func run(_ body: @escaping @Sendable () async -> Void) {
-        tasks[Execution.current.unsafelyUnwrapped.running.unsafelyUnwrapped.id] = self
         let executor = InlineExecutor()
         Task(executorPreference: executor) { await body() }
         executor.run()
     }
-}
-
-/// By thread, the task that it carries out. One thread runs at a time.
-nonisolated(unsafe) private var tasks: [Int: ExploredTask] = [:]
-
-nonisolated(nonsending) func withTaskCancellationHandler<Value>(
-    operation: () async -> Value, onCancel handler: @escaping @Sendable () -> Void
-) async -> Value {
-    guard let task = tasks[Execution.current.unsafelyUnwrapped.running.unsafelyUnwrapped.id] else {
-        return await operation()
-    }
-    Execution.current?.point()
-    Execution.current?.observe(task.isCancelled ? 1 : 0)
-    if task.isCancelled { handler() } else { task.handlers.append(handler) }
-    let value = await operation()
-    // Swift waits here for a handler that runs. It makes no difference: the handlers under test may run late.
-    Execution.current?.point()
-    if !task.handlers.isEmpty { task.handlers.removeLast() }
-    return value
 }
 
 /// Runs the only job of a task that never suspends, on the thread that asks for it.

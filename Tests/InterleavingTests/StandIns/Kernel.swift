@@ -12,7 +12,9 @@ public enum Kernel {
     static func yieldThread() {
         guard let execution = Execution.current, let thread = execution.running else { return }
         if execution.memory.isWeak, execution.memory.catchUp(thread) { return }
-        execution.point(.awaitsWrite(execution.writes))
+        // Since it last went on: a write may have come after its look.
+        execution.point(.awaitsWrite(thread.writesSeen))
+        thread.writesSeen = execution.writes
     }
 
     /// Registers a file in a ring's table, or removes it: always possible.
