@@ -88,7 +88,8 @@ class MariaDB(Program):
                 'USE d;', f"SELECT id, n, v FROM t INTO OUTFILE '{outputs[0]}';",
                 f"SELECT id, n FROM u INTO OUTFILE '{outputs[1]}';"], '--innodb-fast-shutdown=2')
         except RuntimeError as error:
-            found.violations.append(f'the server does not recover: {error}')
+            reasons = [line.partition("[ERROR] ")[2] for line in str(error).splitlines() if '[ERROR] ' in line]
+            found.violations.append(f'the server does not recover: {"; ".join(reasons) or error}')
             return found
         with open(outputs[0]) as file:
             rows = {int(identity): (int(number), text) for identity, number, text in map(str.split, file)}
