@@ -42,8 +42,8 @@ public struct SimulationReport<Value: Sendable>: Sendable {
     public let story: [String]
 }
 
-/// Runs `body` in a simulated world: on one thread, on a virtual clock, against simulated files and a simulated network,
-/// with every choice made by `seed`. The same seed, program and options give the same run.
+/// Runs `body` in a simulated world: on one thread, on a virtual clock, against simulated files and a simulated
+/// network, with every choice made by `seed`. The same seed, program and options give the same run.
 ///
 /// Within `body`, ``IORuntime/shared`` is the simulated host's runtime, so code that uses `AIO` runs unchanged. Tasks
 /// run on the simulation's thread: child tasks, actors without an executor of their own, `Task { }` and
@@ -92,8 +92,8 @@ public final class Simulation: @unchecked Sendable {
         driver.world.trace.note(driver.world.now, CurrentHost.value?.name ?? "", line)
     }
 
-    /// Turns the power off. The simulation ends with ``SimulationError/Reason/crashed``, whatever the body does next; every
-    /// later system call fails with EIO.
+    /// Turns the power off. The simulation ends with ``SimulationError/Reason/crashed``, whatever the body does next;
+    /// every later system call fails with EIO.
     public func crash(_ rules: SimulatedCrash.Rules = .posix) { crashNow(rules) }
 
     /// A number that the seed chooses.

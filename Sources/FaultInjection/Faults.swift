@@ -1,7 +1,7 @@
 /// Faults that the user of a program asks for.
 public enum Faults {
-    /// Installs the plan in `text`, the value of the environment variable AIO_FAULTS; nil if there is none. Returns what
-    /// is wrong with it in one line; nil if nothing is.
+    /// Installs the plan in `text`, the value of the environment variable AIO_FAULTS; nil if there is none. Returns
+    /// what is wrong with it in one line; nil if nothing is.
     public static func install(_ text: UnsafePointer<CChar>?) -> String? {
         guard let text else { return nil }
         do throws(MalformedFaults) {

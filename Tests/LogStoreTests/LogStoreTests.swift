@@ -22,7 +22,7 @@ struct LogStoreTests {
 
     @Test(arguments: [SimulatedCrash.Rules.posix, .ordered])
     func nothingAcknowledgedIsLostInACrash(rules: SimulatedCrash.Rules) async throws {
-        for seed in UInt64(1)...300 {
+        for seed in UInt64(1)...100 {
             let violation = try await StoreLives(seed: seed, rules: rules).violation()
             #expect(violation == nil, "seed \(seed)")
             if violation != nil { break }
@@ -32,7 +32,7 @@ struct LogStoreTests {
     static let failingSyncs = [SimulatedFault(.error(Errno(rawValue: 5)), .oneIn(15), of: "fdatasync")]
 
     @Test func nothingAcknowledgedIsLostIfSyncsFail() async throws {
-        for seed in UInt64(1)...300 {
+        for seed in UInt64(1)...100 {
             let violation = try await StoreLives(seed: seed, faults: Self.failingSyncs).violation()
             #expect(violation == nil, "seed \(seed)")
             if violation != nil { break }

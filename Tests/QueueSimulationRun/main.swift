@@ -1,8 +1,8 @@
 import Glibc
 import QueueSimulation
 
-// queue-simulation [--seeds A..B] [--steps N] [--loops N]: runs queues with the seeds, and after every N of them a loop.
-// Prints how far it is every ten seconds, and ends at the first failure.
+// queue-simulation [--seeds A..B] [--steps N] [--loops N]: runs queues with the seeds, and after every N of them a
+// loop. Prints how far it is every ten seconds, and ends at the first failure.
 
 var seeds: ClosedRange<UInt64> = 1...1000
 var steps = 1000

@@ -3,8 +3,8 @@ import Testing
 
 /// The documentation of the public API: all of it is there, and its links lead somewhere.
 ///
-/// DocC knows better, but needs a symbol graph, which takes as long as a build. Links to what a type has from a protocol
-/// are not found here; the link is then to the protocol's own.
+/// DocC knows better, but needs a symbol graph, which takes as long as a build. Links to what a type has from a
+/// protocol are not found here; the link is then to the protocol's own.
 @Suite struct DocumentationTests {
     static let core = SymbolTable("AIOCore")
     static let library = SymbolTable("AIO", exporting: core)

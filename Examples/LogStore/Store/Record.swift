@@ -6,7 +6,8 @@ struct Record: Equatable {
     var key: String
     var value: [UInt8]
 
-    /// The size of what precedes the key: length and checksum (4 bytes each), sequence number (8), length of the key (4).
+    /// The size of what precedes the key: length and checksum (4 bytes each), sequence number (8), length of the key
+    /// (4).
     private static let headerSize = 20
     /// The longest key and value together.
     static let sizeLimit = 16 << 20

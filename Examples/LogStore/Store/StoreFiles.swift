@@ -6,8 +6,8 @@ enum StoreFiles {
 
     static func log(_ generation: UInt64) -> Path { Path("log.\(generation)") }
 
-    /// Begins the generation of a checkpoint: an empty log, then the checkpoint that refers to it. Both are durable with
-    /// their names when this returns. Returns the log.
+    /// Begins the generation of a checkpoint: an empty log, then the checkpoint that refers to it. Both are durable
+    /// with their names when this returns. Returns the log.
     static func begin(_ checkpoint: Checkpoint, in directory: File, _ shortcuts: Shortcuts) async throws -> File {
         let log = try await File.open(
             self.log(checkpoint.generation), in: directory, .readWrite, options: [.create, .truncate])

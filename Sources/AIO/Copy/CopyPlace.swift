@@ -21,8 +21,8 @@ struct CopyPlace: Sendable {
 
     var path: Path { given ?? directory.path.appending(name) }
 
-    /// Opens the directory that contains the name. On a worker's thread. An error is about the name: that is what cannot
-    /// be copied.
+    /// Opens the directory that contains the name. On a worker's thread. An error is about the name: that is what
+    /// cannot be copied.
     func openDirectory() throws(IOError) -> OpenDirectory { try directory.open().forCopy(path) }
 }
 

@@ -76,8 +76,8 @@ extension File {
         return try adopt(completion.result, "open", path, runtime)
     }
 
-    /// Takes over a descriptor that was just opened. Closes it if the kernel does not tell what it is: every way through
-    /// a file depends on that.
+    /// Takes over a descriptor that was just opened. Closes it if the kernel does not tell what it is: every way
+    /// through a file depends on that.
     static func adopt(
         _ number: Int32, _ operation: String, _ path: Path, _ runtime: IORuntime
     ) throws(IOError) -> File {

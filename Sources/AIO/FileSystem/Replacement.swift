@@ -121,8 +121,8 @@ final class Replacement: @unchecked Sendable {
         return -Int(ELOOP)
     }
 
-    /// Finds the path that a symbolic link at the end of `path` leads to; nil if the path does not end with one. Returns
-    /// a negative errno if the kernel does not tell: the link itself would be replaced otherwise.
+    /// Finds the path that a symbolic link at the end of `path` leads to; nil if the path does not end with one.
+    /// Returns a negative errno if the kernel does not tell: the link itself would be replaced otherwise.
     private func readLink(_ path: Path, _ target: inout Path?) -> Int {
         let slash = UInt8(ascii: "/")
         var result = 0

@@ -11,7 +11,8 @@ struct ProcessGuard: ~Copyable, @unchecked Sendable {
     /// Maps a page that the kernel zeroes in a child (MADV_WIPEONFORK, Linux 4.14), so that the check is one load.
     init() { self.init(onlyThread: nil) }
 
-    /// For a runtime whose loops the calling thread drives by hand. Its page stays zero: each check looks at the thread.
+    /// For a runtime whose loops the calling thread drives by hand. Its page stays zero: each check looks at the
+    /// thread.
     init(forCallingThread: Void) { self.init(onlyThread: Kernel.currentThread()) }
 
     private init(onlyThread: UInt?) {

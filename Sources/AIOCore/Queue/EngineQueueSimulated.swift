@@ -2,8 +2,8 @@
 #if !hasFeature(Embedded)
     /// Queues for simulations.
     extension EngineQueue {
-        /// A queue over an engine from outside, such as a simulation's. `kind` is what errors name, and whose retry policy
-        /// applies. The configuration is in range.
+        /// A queue over an engine from outside, such as a simulation's. `kind` is what errors name, and whose retry
+        /// policy applies. The configuration is in range.
         package init<Kind: Engine & ~Copyable>(
             _ engine: consuming Kind, as kind: EngineKind, _ configuration: EngineConfiguration
         ) {

@@ -94,8 +94,8 @@ final class SimulatedHost {
         }
     }
 
-    /// A system call that a thread of the process makes past the library. While it blocks, the world goes on; EDEADLK if
-    /// nothing can happen that would end it.
+    /// A system call that a thread of the process makes past the library. While it blocks, the world goes on; EDEADLK
+    /// if nothing can happen that would end it.
     func call(_ call: SystemCall) -> Int {
         while true {
             let result = kernel.answer(call)

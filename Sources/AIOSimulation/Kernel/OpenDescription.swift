@@ -62,8 +62,8 @@ class OpenDescription {
 
 /// A process's descriptors.
 ///
-/// The numbers begin far above those of the real process: a simulated number that reaches the real kernel, from a thread
-/// that is not the simulation's, fails with EBADF instead of hitting another file.
+/// The numbers begin far above those of the real process: a simulated number that reaches the real kernel, from a
+/// thread that is not the simulation's, fails with EBADF instead of hitting another file.
 struct DescriptorTable {
     static let firstNumber: Int32 = 1 << 28
 

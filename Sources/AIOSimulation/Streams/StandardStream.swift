@@ -1,8 +1,8 @@
 internal import AIOCore
 internal import CKernel
 
-/// Standard input, output or error of a host's process, as a pipe. Standard input is at its end; what is written goes to
-/// the host's output.
+/// Standard input, output or error of a host's process, as a pipe. Standard input is at its end; what is written goes
+/// to the host's output.
 final class StandardStream: StreamDescription {
     private let number: Int
 

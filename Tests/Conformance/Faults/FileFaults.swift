@@ -53,9 +53,9 @@ enum FileFaults {
             name: "change a file", prepare: withContent,
             body: { scratch, runtime in
                 try await withFile(path(scratch), .readWrite, runtime: runtime) { file in
-                    try await file.allocate(0..<40_000)
+                    try await file.allocate(range: 0..<40_000)
                     try await file.truncate(to: 30_000)
-                    try await file.punchHole(0..<8192)
+                    try await file.punchHole(range: 0..<8192)
                     #expect(try await file.nextData(from: 0) != nil)
                     #expect(try await file.nextHole(from: 0) == 0)
                     try await file.setPermissions(0o600)

@@ -7,8 +7,8 @@ import Testing
 /// The seed with which the suite runs over the simulated world, in place of the engines; nil for the engines.
 let simulationSeed = getenv("AIO_TEST_SIMULATION").flatMap { UInt64(String(cString: $0)) }
 
-/// Runs each case in a simulation of its own, if `simulationSeed` says so: the C library's functions that the test calls
-/// reach the simulated kernel as well.
+/// Runs each case in a simulation of its own, if `simulationSeed` says so: the C library's functions that the test
+/// calls reach the simulated kernel as well.
 struct OverSimulation: SuiteTrait, TestTrait, TestScoping {
     var isRecursive: Bool { true }
 

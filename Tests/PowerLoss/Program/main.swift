@@ -1,6 +1,6 @@
 // Makes promises on a file system whose writes are recorded, and marks each: `power-loss-program TASK FOLDER MARKS
-// COUNT VARIANT [SOURCE]`. TASK is `replace` or `copy`. A mark is a file that is created in the folder MARKS. VARIANT is
-// `right`, or the name of a wrong version, which marks a promise that it has done too little for.
+// COUNT VARIANT [SOURCE]`. TASK is `replace` or `copy`. A mark is a file that is created in the folder MARKS. VARIANT
+// is `right`, or the name of a wrong version, which marks a promise that it has done too little for.
 import AIO
 import Glibc
 

@@ -72,10 +72,8 @@ extension TCPSocket {
             markShut(receiving, sending)
             return -Int(ENOTCONN)
         case .listening:
-            guard receiving else {
-                markShut(receiving, sending)
-                return 0
-            }
+            // inet_shutdown leaves a listener as it is unless the receiving side is shut down.
+            guard receiving else { return 0 }
             stopListening()
             move(to: .closed)
             (isReceivingShut, isSendingShut) = (false, false)
