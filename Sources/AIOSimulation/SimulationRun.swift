@@ -62,11 +62,13 @@ final class SimulationRun<Value: Sendable>: @unchecked Sendable {
         if let crash = options.crash {
             driver.world.setCrash(beforeCall: driver.world.callCount + crash.call) { self.survive(crash.rules) }
         }
-        let end = driver.run(stepLimit: options.stepLimit) {
+        let ran = driver.run(stepLimit: options.stepLimit) {
             self.task?.cancel()
         } until: {
             self.result != nil
         }
+        // Whatever the body still did after the power went off is no result.
+        let end = driver.world.isCrashed ? .crashed : ran
         let elapsed = driver.world.now - start
         let result = end == .done ? self.result ?? .failure(error(end)) : .failure(error(end))
         driver.with(host) { task?.cancel() }

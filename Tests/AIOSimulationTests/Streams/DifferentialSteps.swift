@@ -154,6 +154,10 @@ extension Differential {
         case 2, 3:
             guard let target = simulated.names[other], real.names[other] != nil else { return bind(other, domain) }
             _ = target
+            // A TCP socket that connects to itself is left out: after its close the kernel lets it be bound again,
+            // since TIME_WAIT is an object of its own there; and shut down before, it fails where the simulation's
+            // succeeds.
+            guard index != other || type != CK_SOCK_STREAM || domain == CK_AF_UNIX else { return }
             compare("connect \(index) to \(other)") { side in
                 Answer(result: side.caller.connect(side.numbers[index], side.names[other]!))
             }
@@ -189,11 +193,6 @@ extension Differential {
             let result = side.caller.bind(side.numbers[index], name)
             if result == 0 { side.names[index] = side.caller.localName(side.numbers[index]).name }
             return Answer(result: result)
-        }
-        // A socket that is in TIME_WAIT, after a connect to itself, can be bound again in the kernel. In the simulation
-        // the socket itself keeps the port until then. The sequence ends here, without a difference.
-        if difference?.hasPrefix("bind \(index): simulated -22 0 bytes [] flags 0 , real 0 ") == true {
-            endSequence()
         }
     }
 

@@ -3,7 +3,10 @@ import Testing
 import UnitSupport
 
 /// Short runs of Scripts/power-loss, which says how it works.
-@Suite(.serialized, .timeLimit(.minutes(5))) struct PowerLossTests {
+@Suite(
+    .enabled(if: getenv("AIO_TEST_POWER_LOSS") != nil, "the recordings take minutes; AIO_TEST_POWER_LOSS=1 runs them"),
+    .serialized, .timeLimit(.minutes(5))
+) struct PowerLossTests {
     @Test(arguments: ["ext4", "xfs", "btrfs"])
     func whatWasReplacedDurablySurvivesAPowerFailure(_ fileSystem: String) async throws {
         let run = try await PowerLoss.run(fileSystem, "replace", images: 20)
