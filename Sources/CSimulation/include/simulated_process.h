@@ -3,7 +3,7 @@
 // system's.
 //
 // A program that links this has clock_gettime(3) and syscall(2) replaced, also as Swift's runtime and Foundation call
-// them: ContinuousClock.now, Date() and SystemRandomNumberGenerator are thereby simulated.
+// them, but not in a build with a sanitizer: ContinuousClock.now, Date() and SystemRandomNumberGenerator are thereby simulated.
 
 #ifndef SIMULATED_PROCESS_H
 #define SIMULATED_PROCESS_H
