@@ -24,7 +24,7 @@ let package = Package(
             name: "AIO", dependencies: ["AIOCore", "CKernel"],
             // An async function runs where its caller stands: a cached read changes no thread.
             swiftSettings: [.enableUpcomingFeature("NonisolatedNonsendingByDefault")]),
-        .target(name: "CSimulation"),
+        .target(name: "CSimulation", cSettings: [.headerSearchPath("../CKernel")]),
         .target(name: "FaultInjection", dependencies: ["AIOCore", "CKernel"], swiftSettings: [embedded]),
         .target(
             name: "AIOSimulation",

@@ -1,6 +1,8 @@
 #define _GNU_SOURCE
 #include "simulated_process.h"
 
+#include "system_call.h"
+
 #include <dlfcn.h>
 #include <errno.h>
 #include <stdarg.h>
@@ -52,36 +54,6 @@ int clock_gettime(clockid_t clock, struct timespec *time) {
     return 0;
 }
 
-#if defined(__x86_64__)
-
-static long kernel_call(long number, long a, long b, long c, long d, long e, long f) {
-    long result;
-    register long r10 __asm__("r10") = d;
-    register long r8 __asm__("r8") = e;
-    register long r9 __asm__("r9") = f;
-    __asm__ volatile("syscall"
-                     : "=a"(result)
-                     : "a"(number), "D"(a), "S"(b), "d"(c), "r"(r10), "r"(r8), "r"(r9)
-                     : "rcx", "r11", "memory");
-    return result;
-}
-
-#elif defined(__aarch64__)
-
-static long kernel_call(long number, long a, long b, long c, long d, long e, long f) {
-    register long x8 __asm__("x8") = number;
-    register long x0 __asm__("x0") = a;
-    register long x1 __asm__("x1") = b;
-    register long x2 __asm__("x2") = c;
-    register long x3 __asm__("x3") = d;
-    register long x4 __asm__("x4") = e;
-    register long x5 __asm__("x5") = f;
-    __asm__ volatile("svc 0" : "+r"(x0) : "r"(x8), "r"(x1), "r"(x2), "r"(x3), "r"(x4), "r"(x5) : "memory", "cc");
-    return x0;
-}
-
-#endif
-
 // Swift's runtime has no other way to getrandom(2).
 long syscall(long number, ...) {
     va_list list;
@@ -93,7 +65,7 @@ long syscall(long number, ...) {
         process.random(current_host, (void *)a, (size_t)b);
         return b;
     }
-    long result = kernel_call(number, a, b, c, d, e, f);
+    long result = ck_system_call_6(number, a, b, c, d, e, f);
     if (result < 0 && result > -4096) {
         errno = (int)-result;
         return -1;
