@@ -178,6 +178,6 @@ final class CopiedDirectory: @unchecked Sendable {
         // A directory created here has only the lists of its source.
         let mayInherit = made?.isAll != true && opened != nil
         try CopiedMetadata(status: now, session: session, mayInherit: mayInherit).apply(
-            to: descriptor, from: opened?.number ?? -1, target.path)
+            to: descriptor, from: opened?.number, target.path)
     }
 }

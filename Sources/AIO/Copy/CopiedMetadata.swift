@@ -8,11 +8,13 @@ struct CopiedMetadata {
     /// Whether the copy may have access control lists inherited from its directory.
     let mayInherit: Bool
 
-    /// Owners before permissions, since a change of owner clears set-user-ID. Times last.
-    func apply(to target: Int32, from source: Int32, _ path: @autoclosure () -> Path) throws(IOError) {
+    /// Owners before permissions, since a change of owner clears set-user-ID. Times last. Without a `source`, one that
+    /// could not be opened, everything but the attributes.
+    func apply(to target: Int32, from source: Int32?, _ path: @autoclosure () -> Path) throws(IOError) {
         guard session.options.keepsMetadata else { return }
         let hasOwner = try changeOwner(path()) { Kernel.fchownat(target, $0, $1, $2, CK_AT_EMPTY_PATH) }
-        let group = try copyAttributes(AttributeCopy(from: source, to: target), path())
+        var group: UInt32?
+        if let source { group = try copyAttributes(AttributeCopy(from: source, to: target), path()) }
         _ = try check(Kernel.fchmod(target, permissions(hasOwner, group)), "chmod", path())
         var times = times
         _ = try check(Kernel.utimensat(target, nil, &times, 0), "utimensat", path())
