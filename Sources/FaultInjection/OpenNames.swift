@@ -28,13 +28,24 @@ struct OpenNames {
         if let index = names.firstIndex(where: { $0.descriptor == descriptor }) { names.remove(at: index) }
     }
 
-    /// The absolute path that `path` leads to from `directory`, without regard to links and dots. nil if where the
+    /// The absolute path that `path` leads to from `directory`, without regard to links and `..`. nil if where the
     /// directory is is not known.
     func absolute(_ path: [UInt8], from directory: Int32) -> [UInt8]? {
         if let number = Self.numberOfLink(path) { return self.path(of: number) }
-        if path.first == UInt8(ascii: "/") { return path }
+        if path.first == UInt8(ascii: "/") { return Self.plain(path) }
         guard let start = directory == CK_AT_FDCWD ? workingDirectory : self.path(of: directory) else { return nil }
-        return path.isEmpty ? start : start + [UInt8(ascii: "/")] + path
+        return path.isEmpty ? start : Self.plain(start + [UInt8(ascii: "/")] + path)
+    }
+
+    /// An absolute path without empty components and dots, as in `/folder//./name`.
+    private static func plain(_ path: [UInt8]) -> [UInt8] {
+        let slash = UInt8(ascii: "/")
+        var result: [UInt8] = []
+        for component in path.split(separator: slash) where !component.elementsEqual([UInt8(ascii: ".")]) {
+            result.append(slash)
+            result += component
+        }
+        return result
     }
 
     /// The descriptor that a path of /proc such as /proc/self/fd/7 stands for.

@@ -90,8 +90,10 @@ enum CopyCalls {
 /// Whether a path leads to a file, by the result of its status. Throws an error that says nothing about that: a file
 /// that is taken for missing may be the one that must not be replaced.
 func isFound(_ result: Int, _ operation: String, _ path: @autoclosure () -> Path) throws(IOError) -> Bool {
-    // The caller may not look there, and so cannot harm what is there.
-    if [-Int(ENOENT), -Int(ENOTDIR), -Int(ELOOP), -Int(EACCES)].contains(result) { return false }
+    // Nothing is there, or can be: a symbolic link may lead to a name that no file can have. Or the caller may not look
+    // there, and so cannot harm what is there.
+    let absences = [ENOENT, ENOTDIR, ELOOP, ENAMETOOLONG, EACCES]
+    if absences.contains(Int32(truncatingIfNeeded: -result)) { return false }
     return try check(result, operation, path()) >= 0
 }
 
