@@ -22,7 +22,7 @@ struct LogStoreTests {
 
     @Test(arguments: [SimulatedCrash.Rules.posix, .ordered])
     func nothingAcknowledgedIsLostInACrash(rules: SimulatedCrash.Rules) async throws {
-        for seed in UInt64(1)...100 {
+        for seed in UInt64(1)...60 {
             let violation = try await StoreLives(seed: seed, rules: rules).violation()
             #expect(violation == nil, "seed \(seed)")
             if violation != nil { break }
@@ -32,7 +32,7 @@ struct LogStoreTests {
     static let failingSyncs = [SimulatedFault(.error(Errno(rawValue: 5)), .oneIn(15), of: "fdatasync")]
 
     @Test func nothingAcknowledgedIsLostIfSyncsFail() async throws {
-        for seed in UInt64(1)...100 {
+        for seed in UInt64(1)...60 {
             let violation = try await StoreLives(seed: seed, faults: Self.failingSyncs).violation()
             #expect(violation == nil, "seed \(seed)")
             if violation != nil { break }
@@ -44,7 +44,7 @@ struct LogStoreTests {
     ])
     func aStoreThatIsWrongIsCaught(_ shortcut: Shortcuts) async throws {
         let faults = shortcut == .failedSyncIgnored ? Self.failingSyncs : []
-        for seed in UInt64(1)...1000 {
+        for seed in UInt64(1)...600 {
             let violation = try await StoreLives(seed: seed, shortcuts: shortcut, faults: faults).violation()
             guard let violation else { continue }
             print("mistake \(shortcut.rawValue) is caught with seed \(seed): \(violation)")

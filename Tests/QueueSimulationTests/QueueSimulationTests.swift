@@ -4,7 +4,7 @@ import Testing
 /// A queue, and a loop, over an engine that completes what it has in any way that the contract allows, against a model
 /// of what they promise. `swift run -c release queue-simulation` takes more seeds.
 @Suite struct QueueSimulationTests {
-    private static let blocks = 0..<8 as Range<UInt64>
+    private static let blocks = 0..<4 as Range<UInt64>
 
     @Test(arguments: blocks)
     func aQueueKeepsItsPromisesHoweverItsEngineCompletes(_ block: UInt64) throws {

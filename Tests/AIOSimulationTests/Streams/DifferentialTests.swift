@@ -29,7 +29,7 @@ struct DifferentialTests {
     }
 
     @Test func pipesBehaveAsTheKernels() {
-        run("simulated pipes", 1000, 40) { comparison, _ in
+        run("simulated pipes", 400, 40) { comparison, _ in
             for _ in 0..<2 { comparison.addPipe() }
         } step: { comparison, random in
             comparison.stepPipes(&random)
@@ -38,7 +38,7 @@ struct DifferentialTests {
 
     @Test(arguments: [CK_SOCK_STREAM, CK_SOCK_DGRAM, CK_SOCK_SEQPACKET])
     func socketPairsBehaveAsTheKernels(_ type: Int32) {
-        run("simulated pairs", 600, 40) { comparison, _ in
+        run("simulated pairs", 300, 40) { comparison, _ in
             for _ in 0..<2 { comparison.addPair(type) }
         } step: { comparison, random in
             comparison.stepConnected(&random, upTo: 40000)
@@ -47,7 +47,7 @@ struct DifferentialTests {
 
     @Test(arguments: [CK_SOCK_STREAM, CK_SOCK_DGRAM, CK_SOCK_SEQPACKET])
     func namedUnixSocketsBehaveAsTheKernels(_ type: Int32) {
-        run("simulated Unix-domain sockets", 600, 40) { comparison, _ in
+        run("simulated Unix-domain sockets", 300, 40) { comparison, _ in
             for _ in 0..<3 { comparison.addSocket(CK_AF_UNIX, type) }
         } step: { comparison, random in
             comparison.stepNamed(&random, CK_AF_UNIX, type, upTo: 3000)
@@ -56,7 +56,7 @@ struct DifferentialTests {
 
     @Test(arguments: [CK_AF_INET, CK_AF_INET6])
     func connectionsOnLoopbackBehaveAsTheKernels(_ domain: Int32) {
-        run("simulated TCP", 600, 40) { comparison, _ in
+        run("simulated TCP", 300, 40) { comparison, _ in
             for _ in 0..<3 { comparison.addSocket(domain, CK_SOCK_STREAM) }
         } step: { comparison, random in
             comparison.stepNamed(&random, domain, CK_SOCK_STREAM, upTo: 300)
@@ -65,7 +65,7 @@ struct DifferentialTests {
 
     @Test(arguments: [CK_AF_INET, CK_AF_INET6])
     func datagramsOnLoopbackBehaveAsTheKernels(_ domain: Int32) {
-        run("simulated UDP", 600, 40) { comparison, _ in
+        run("simulated UDP", 300, 40) { comparison, _ in
             for _ in 0..<3 { comparison.addSocket(domain, CK_SOCK_DGRAM) }
         } step: { comparison, random in
             comparison.stepNamed(&random, domain, CK_SOCK_DGRAM, upTo: 3000)
