@@ -7,7 +7,7 @@ import UnitSupport
     @Test func aCallOfTheCommandFailsAsPlanned() throws {
         let folder = TemporaryDirectory()
         try Data([1, 2, 3]).write(to: URL(filePath: folder.file("a")))
-        let run = try run("openat2=EIO", "$AIO copy a b", folder)
+        let run = try run("openat2@\(folder.path)/a=EIO", "$AIO copy a b", folder)
         #expect(run.status == 1 && run.errors.contains("EIO"), "\(run)")
         #expect(!FileManager.default.fileExists(atPath: folder.file("b")))
         let short = try self.run("write=short:1,read=short:1", "$AIO copy a b", folder)
