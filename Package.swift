@@ -69,7 +69,7 @@ let package = Package(
             dependencies: ["AIOSimulation", "AIO", "echo-server", "tcp-proxy", "log-writer"],
             swiftSettings: [.enableUpcomingFeature("NonisolatedNonsendingByDefault")]),
         .testTarget(
-            name: "LogStoreTests", dependencies: ["LogStore", "AIOSimulation", "AIO"],
+            name: "LogStoreTests", dependencies: ["LogStore", "AIOSimulation", "AIO", "UnitSupport"],
             swiftSettings: [.enableUpcomingFeature("NonisolatedNonsendingByDefault")]),
         .testTarget(
             name: "AIOSimulationTests", dependencies: ["AIOSimulation", "AIO", "AIOCore", "CKernel", "UnitSupport"],

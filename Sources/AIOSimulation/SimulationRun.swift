@@ -68,7 +68,7 @@ final class SimulationRun<Value: Sendable>: @unchecked Sendable {
             self.result != nil
         }
         // Whatever the body still did after the power went off is no result.
-        let end = driver.world.isCrashed ? .crashed : ran
+        let end = driver.endOfPower ?? ran
         let elapsed = driver.world.now - start
         let result = end == .done ? self.result ?? .failure(error(end)) : .failure(error(end))
         driver.with(host) { task?.cancel() }

@@ -24,15 +24,7 @@ long ch_call(long number, long a, long b, long c, long d, long e, long f) {
 
 // A sanitizer's runtime replaces these functions as well. It calls them on threads that it no longer knows, where a
 // function that is instrumented crashes: with a sanitizer a simulation has the system's clocks and random bytes.
-#if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
-#define HAS_SANITIZER 1
-#elif defined(__has_feature)
-#if __has_feature(thread_sanitizer) || __has_feature(address_sanitizer)
-#define HAS_SANITIZER 1
-#endif
-#endif
-
-#ifndef HAS_SANITIZER
+#ifndef CH_HAS_SANITIZER
 
 // The C library's own function, which reads the clock without a system call. Relaxed: every thread finds the same.
 static int system_time(clockid_t clock, struct timespec *time) {

@@ -150,4 +150,40 @@ struct SimulationTests {
         task.cancel()
         #expect(try await task.value == 3)
     }
+
+    @Test func aQueueWaitsForItsOperationsWhileTimePasses() async throws {
+        let report = try await simulate(seed: 4) { _ in
+            let queue = try IOQueue()
+            let late = Operation.timeout(deadline: Kernel.now() + 5_000_000_000)
+            return (try queue.blockingPerform(.nop), try queue.blockingPerform(late))
+        }
+        #expect(try report.result.get() == (0, 0))
+        #expect(report.elapsed >= 5_000_000_000)
+    }
+
+    @Test func aQueueThatWaitsForWhatCannotHappenEndsInADeadlock() async throws {
+        let report = try await simulate(seed: 4) { _ in
+            let (reader, writer) = try await Pipe.make()
+            let queue = try IOQueue()
+            _ = try queue.blockingPerform(.poll(reader.descriptor, events: 1))
+            try await reader.close()
+            try await writer.close()
+        }
+        let error = #expect(throws: SimulationError.self) { try report.result.get() }
+        #expect(error?.reason == .deadlock)
+    }
+
+    @Test(arguments: UInt64(1)...10) func theExampleOfTheReadmeHolds(seed: UInt64) async throws {
+        var options = SimulationOptions()
+        options.crash = SimulatedCrash(beforeCall: 40, rules: .posix)
+        let report = try await simulate(seed: seed, options: options) { _ in
+            for number in 1...100 { try await FileSystem.replaceFile("/data", Array("\(number)".utf8)) }
+        }
+        var next = SimulationOptions()
+        next.disk = report.disk
+        let text = try await withSimulation(seed: seed, options: next) { _ in
+            try await FileSystem.readFile("/data")
+        }
+        #expect((1...100).contains(Int(String(decoding: text, as: UTF8.self)) ?? 0))
+    }
 }

@@ -3,15 +3,7 @@
 
 #include "simulated_process.h"
 
-#if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
-#define HAS_SANITIZER 1
-#elif defined(__has_feature)
-#if __has_feature(thread_sanitizer) || __has_feature(address_sanitizer)
-#define HAS_SANITIZER 1
-#endif
-#endif
-
-#ifdef HAS_SANITIZER
+#ifdef CH_HAS_SANITIZER
 
 bool sl_is_linked(void) { return false; }
 

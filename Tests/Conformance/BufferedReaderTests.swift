@@ -1,6 +1,7 @@
 import AIO
 import Glibc
 import Testing
+import UnitSupport
 
 /// Reading piece by piece: exact counts, delimiters, peeking. An error consumes nothing.
 @Suite(.overSimulation, .timeLimit(.minutes(10))) struct BufferedReaderTests {
@@ -23,7 +24,7 @@ import Testing
         let size = 300_000
         try await withContent(engine, content.bytes(count: size, at: 0)) { file in
             let reader = try BufferedReader(file, at: 17, bufferSize: bufferSize)
-            var random = SeededRandom(UInt64(bufferSize))
+            var random = SplitMix(UInt64(bufferSize))
             while reader.position < size {
                 let position = reader.position
                 let count = min(Int.random(in: 0...20_000, using: &random), size - Int(position))

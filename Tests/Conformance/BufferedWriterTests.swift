@@ -3,6 +3,7 @@ import CKernel
 import Glibc
 import Synchronization
 import Testing
+import UnitSupport
 
 /// Write-behind: all data arrive, memory is bounded, and no error is lost.
 @Suite(.overSimulation, .timeLimit(.minutes(10))) struct BufferedWriterTests {
@@ -10,7 +11,7 @@ import Testing
 
     /// Writes `size` bytes of the content in pieces of random size.
     private func write(_ writer: BufferedWriter, size: Int) async throws {
-        var random = SeededRandom(UInt64(size))
+        var random = SplitMix(UInt64(size))
         var done = 0
         while done < size {
             let count = min(Int.random(in: 0...9000, using: &random), size - done)

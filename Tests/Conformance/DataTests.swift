@@ -3,6 +3,7 @@ import AIOCore
 import CKernel
 import Glibc
 import Testing
+import UnitSupport
 
 /// Reads return what was written, on every file system and with many operations in flight.
 @Suite(.overSimulation, .timeLimit(.minutes(10))) struct DataTests {
@@ -64,7 +65,7 @@ import Testing
         try await withScratch(on: fileSystem) { scratch in
             let content = KnownContent(seed: 8)
             let path = Path(scratch.path("blocks"))
-            var random = SeededRandom(1)
+            var random = SplitMix(1)
             let order = (0..<400).shuffled(using: &random)
             try await withRuntime(engine) { runtime in
                 try await withFile(path, .readWrite, options: .create, runtime: runtime) { file in

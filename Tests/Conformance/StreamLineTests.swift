@@ -1,6 +1,7 @@
 import AIO
 import Glibc
 import Testing
+import UnitSupport
 
 /// Lines and pieces from connections and pipes, which arrive in arbitrary parts.
 @Suite(.overSimulation, .timeLimit(.minutes(10))) struct StreamLineTests {
@@ -125,7 +126,7 @@ import Testing
             let total = 1 << 20
             let received = Task { try await reader.readToEnd() }
             let gathering = try BufferedWriter(writer, bufferSize: 10_000, inFlightLimit: 20_000)
-            var random = SeededRandom(9)
+            var random = SplitMix(9)
             while gathering.position < total {
                 let count = min(Int.random(in: 1...5000, using: &random), total - Int(gathering.position))
                 try await gathering.write(content.bytes(count: count, at: gathering.position))

@@ -2,6 +2,7 @@ import AIO
 import AIOSimulation
 import LogStore
 import Testing
+import UnitSupport
 
 /// Several lives of one store, each ended by a loss of power at a random system call, and what must hold after each.
 struct StoreLives {
@@ -124,19 +125,5 @@ final class LifeRecord: @unchecked Sendable {
             try await store.put("key\(key)", Expectations.value(key, number))
             expectations.keys[key].durable = number
         }
-    }
-}
-
-struct SplitMix {
-    private var state: UInt64
-
-    init(_ seed: UInt64) { state = seed }
-
-    mutating func next() -> UInt64 {
-        state &+= 0x9e37_79b9_7f4a_7c15
-        var mixed = state
-        mixed = (mixed ^ (mixed >> 30)) &* 0xbf58_476d_1ce4_e5b9
-        mixed = (mixed ^ (mixed >> 27)) &* 0x94d0_49bb_1331_11eb
-        return mixed ^ (mixed >> 31)
     }
 }

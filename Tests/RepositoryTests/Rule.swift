@@ -46,8 +46,7 @@ struct Rule: Sendable, CustomTestStringConvertible {
             broken: "import Foundation", kept: "internal import Glibc"),
         Rule(
             name: "the library does not end the program by force or on an error",
-            // A simulation, which is for tests, cannot report a synchronous wait that nothing ends in any other way.
-            applies: { $0.isLibrary && $0.module != "AIOSimulation" },
+            applies: { $0.isLibrary },
             pattern: code + #"(?:\bfatalError\s*\(|\btry!|\bas!|\babort\s*\()"#,
             broken: "let file = try! open()", kept: "let file = try open()  // never try!"),
         Rule(

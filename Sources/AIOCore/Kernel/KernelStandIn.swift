@@ -22,7 +22,7 @@ package struct SystemCall: BitwiseCopyable, Sendable {
 /// While none is installed, the door costs one predicted branch. The drop-in libraries have the branch in debug builds
 /// only.
 package final class KernelStandIn: @unchecked Sendable {
-    // @unchecked: `next` is written under `Kernel.standInLock`, before other threads can see the object.
+    // @unchecked: `next` is written by `Kernel.install` alone, before other threads can see the object.
 
     /// The result of the call; nil if the next stand-in, and in the end the kernel, shall execute it. Called on any
     /// thread.
@@ -79,7 +79,7 @@ extension Kernel {
         var first = firstStandIn.load(ordering: .acquiring)
         while true {
             standIn.next = UnsafeRawPointer(bitPattern: first).map(Unmanaged.fromOpaque)
-            // Release: pairs with the acquire in `standIn(asking:)`, for the object's fields.
+            // Release: pairs with the acquire in `result(asking:)`, for the object's fields.
             let (exchanged, original) = firstStandIn.compareExchange(
                 expected: first, desired: address, ordering: .acquiringAndReleasing)
             if exchanged { return }

@@ -24,9 +24,6 @@ package final class WorkByHand {
 
     /// Executes a queued item.
     package func execute(_ token: Token) -> Outcome { pool.execute(token) }
-
-    /// The operation of a queued item; nil if it was cancelled.
-    package func operation(of token: Token) -> Operation? { pool.queuedOperation(token) }
 }
 
 final class HandDrivenPool: WorkerPool, @unchecked Sendable {
@@ -54,16 +51,12 @@ final class HandDrivenPool: WorkerPool, @unchecked Sendable {
         }
     }
 
-    func queuedOperation(_ token: Token) -> Operation? {
-        let item = items[Int(token.slot)]
-        return item.token == token && item.state == .queued ? item.operation : nil
-    }
-
     func execute(_ token: Token) -> WorkByHand.Outcome {
-        guard let operation = queuedOperation(token), remove(token) else { return .gone }
-        let result = operation.blockingResult()
+        let item = items[Int(token.slot)]
+        guard item.token == token, item.state == .queued, remove(token) else { return .gone }
+        let result = item.operation.blockingResult()
         guard result != KernelStandIn.wouldBlock else {
-            add(WorkItem(operation, token))
+            add(WorkItem(item.operation, token))
             return .blocked
         }
         finish(Int(token.slot), result)

@@ -17,6 +17,8 @@ final class Driver: @unchecked Sendable {
     private let isCancelRequested = Atomic<Bool>(false)
     private(set) var stepCount: UInt64 = 0
     private var isEnding = false
+    /// Whether the power is off because a thread waited for what could not happen.
+    private var isStuck = false
     /// Whether whole programs run (`Simulation.begin`).
     var hasPrograms = false
 
@@ -68,11 +70,14 @@ final class Driver: @unchecked Sendable {
         case crashed
     }
 
+    /// Why the power is off; nil while it is on.
+    var endOfPower: End? { world.isOff ? isStuck ? .deadlock : .crashed : nil }
+
     /// Runs until `isDone`. `cancel` is called if the simulation is to be cancelled.
     func run(stepLimit: UInt64 = .max, cancel: () -> Void = {}, until isDone: () -> Bool) -> End {
         while !isDone() {
             if stepCount >= stepLimit { return .stepLimit }
-            if world.isCrashed, !isEnding { return .crashed }
+            if !isEnding, let end = endOfPower { return end }
             if hasForeignJob.load(ordering: .relaxed) { return .foreignThread }
             if isCancelRequested.exchange(false, ordering: .relaxed) { cancel() }
             let runnable = hosts.filter(\.canRun)
@@ -107,12 +112,13 @@ final class Driver: @unchecked Sendable {
         hosts.map { "\($0.name) has \($0.runtime.inFlightCount) operations in flight" }.joined(separator: ", ")
     }
 
-    /// False if there is nothing to wait for.
-    private func letTimePass() -> Bool {
-        let deadline = hosts.reduce(Nanoseconds.never) { min($0, $1.nextDeadline) }
+    /// Lets the next event happen, or the clock reach the next deadline of a host, or `limit`. False if there is
+    /// nothing to wait for.
+    private func letTimePass(until limit: Nanoseconds = .never) -> Bool {
+        let deadline = hosts.filter { !$0.isBusy }.reduce(limit) { min($0, $1.nextDeadline) }
         let event = world.nextEvent
         guard min(deadline, event) != .never else { return false }
-        if event <= deadline { world.runNextEvent() } else { world.advance(to: deadline) }
+        if event <= deadline { world.runNextEvent() } else { world.advance(to: max(world.now, deadline)) }
         for host in hosts { host.needsTurn = true }
         return true
     }
@@ -127,11 +133,13 @@ final class Driver: @unchecked Sendable {
             other.step()
             return true
         }
-        let others = hosts.filter { !$0.isBusy }.reduce(deadline) { min($0, $1.nextDeadline) }
-        let event = world.nextEvent
-        guard min(others, event) != .never else { return nil }
-        if event <= others { world.runNextEvent() } else { world.advance(to: max(world.now, others)) }
-        for other in hosts { other.needsTurn = true }
-        return world.now < deadline
+        return letTimePass(until: deadline) ? world.now < deadline : nil
+    }
+
+    /// A synchronous wait, which no error could reach, is for what cannot happen: the power goes off, which ends it,
+    /// and the simulation ends with a deadlock.
+    func endStuckWait() {
+        isStuck = true
+        world.turnOff()
     }
 }

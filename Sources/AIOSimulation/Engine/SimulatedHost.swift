@@ -13,7 +13,9 @@ final class SimulatedHost {
     private(set) var runtime: IORuntime!
     /// The loops of all runtimes that have not ended.
     private(set) var loops: [IOLoop] = []
-    private var works: [SimulatedWork] = []
+    /// The work of the loops, in their order, and of the queues, which stays until the host ends.
+    private var loopWorks: [SimulatedWork] = []
+    private var queueWorks: [SimulatedWork] = []
     /// Whether something has happened since the last turn, so that a turn may find something to do.
     var needsTurn = true
     /// Whether the process is inside of a step: a wait in an `IOQueue` lets other hosts run, but not this one.
@@ -43,11 +45,11 @@ final class SimulatedHost {
         var configuration = configuration
         // After a crash the tasks unwind, and whatever they leave behind is no problem of the program.
         configuration.log = { [log = configuration.log] line in
-            if CurrentHost.value?.world.isCrashed != true { log(line) }
+            if CurrentHost.value?.world.isOff != true { log(line) }
         }
         let work = SimulatedWork(self, settings, waits: false)
         let loop = IOLoop(byHand: try EngineQueue(byHand: work.work, settings), settings, configuration)
-        works.append(work)
+        loopWorks.append(work)
         loops.append(loop)
         return loop
     }
@@ -55,7 +57,7 @@ final class SimulatedHost {
     /// The work of an `IOQueue`.
     func makeWork(_ settings: EngineConfiguration) -> WorkByHand {
         let work = SimulatedWork(self, settings, waits: true)
-        works.append(work)
+        queueWorks.append(work)
         return work.work
     }
 
@@ -88,7 +90,10 @@ final class SimulatedHost {
         for loop in loops {
             let before = loop.progress
             let goesOn = loop.turn()
-            if !goesOn { loops.removeAll { $0 === loop } }
+            if !goesOn, let index = loops.firstIndex(where: { $0 === loop }) {
+                loops.remove(at: index)
+                loopWorks.remove(at: index)
+            }
             // What was delivered, or staged again, may lead to more.
             if !goesOn || loop.progress != before { needsTurn = true }
         }
@@ -104,5 +109,5 @@ final class SimulatedHost {
         }
     }
 
-    func retryBlocked() { for work in works { work.retryBlocked() } }
+    func retryBlocked() { for work in loopWorks + queueWorks { work.retryBlocked() } }
 }

@@ -43,7 +43,7 @@ extension SimulatedKernel {
     func perform(_ call: SystemCall, with effect: SimulatedFault.Effect) -> Int {
         switch effect {
         case .error(let errno): return failFileCall(call, with: errno.rawValue)
-        case .short: return perform(shortened(call))
+        case .short: return performShortened(call)
         case .bitFlip:
             let result = perform(call)
             flipBit(call, result)
@@ -51,19 +51,20 @@ extension SimulatedKernel {
         }
     }
 
-    /// The same call for half of the bytes, and at least one.
-    private func shortened(_ call: SystemCall) -> SystemCall {
+    /// Performs the call for half of the bytes, and at least one.
+    private func performShortened(_ call: SystemCall) -> Int {
         switch call.number {
         case CK_NR_read, CK_NR_write, CK_NR_pread64, CK_NR_pwrite64, CK_NR_sendto, CK_NR_recvfrom:
-            return SystemCall(call.number, call.a, call.b, max(1, call.c / 2), call.d, call.e, call.f)
+            return perform(SystemCall(call.number, call.a, call.b, max(1, call.c / 2), call.d, call.e, call.f))
         case CK_NR_preadv2, CK_NR_pwritev2, CK_NR_preadv, CK_NR_pwritev:
-            guard let first = UnsafeMutablePointer<iovec>(bitPattern: call.b), call.c > 0 else { return call }
-            // The first buffer alone, and half of it. It must outlive the call: a simulation is not short of memory.
-            let half = UnsafeMutablePointer<iovec>.allocate(capacity: 1)
-            half.initialize(to: first.pointee)
-            half.pointee.iov_len = max(1, first.pointee.iov_len / 2)
-            return SystemCall(call.number, call.a, Int(bitPattern: half), 1, call.d, call.e, call.f)
-        default: return call
+            guard let first = UnsafePointer<iovec>(bitPattern: call.b), call.c > 0 else { return perform(call) }
+            // The first buffer alone, and half of it.
+            var half = first.pointee
+            half.iov_len = max(1, half.iov_len / 2)
+            return withUnsafePointer(to: &half) { half in
+                perform(SystemCall(call.number, call.a, Int(bitPattern: half), 1, call.d, call.e, call.f))
+            }
+        default: return perform(call)
         }
     }
 

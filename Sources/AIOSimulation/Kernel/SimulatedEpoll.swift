@@ -61,21 +61,23 @@ final class SimulatedEpoll: OpenDescription {
 
     // MARK: epoll_pwait(2)
 
-    /// Collects the events that hold, without waiting. Registrations of closed files are dropped.
-    func collect(into events: UnsafeMutableBufferPointer<ck_epoll_event>) -> Int {
+    /// Collects the events that hold, without waiting. Registrations of closed files are dropped. With the power off,
+    /// every file that is waited for has an error.
+    func collect(into events: UnsafeMutableBufferPointer<ck_epoll_event>, isOff: Bool) -> Int {
         dropClosed()
+        if isOff { for index in registrations.indices { becomeCandidate(index) } }
         var count = 0
         for index in registrations.indices where count < events.count {
-            guard let met = takeEvents(index) else { continue }
+            guard let met = takeEvents(index, isOff) else { continue }
             events.initializeElement(at: count, to: ck_epoll_event(events: met, data: registrations[index].data))
             count += 1
         }
         return count
     }
 
-    private func takeEvents(_ index: Int) -> UInt32? {
+    private func takeEvents(_ index: Int, _ isOff: Bool) -> UInt32? {
         guard registrations[index].isCandidate else { return nil }
-        let met = metEvents(registrations[index])
+        let met = isOff && isArmed(registrations[index]) ? CK_POLLERR : metEvents(registrations[index])
         let wanted = registrations[index].events
         if met == 0 || wanted & CK_EPOLLET != 0 { waitForChange(index) }
         guard met != 0 else { return nil }
@@ -87,8 +89,13 @@ final class SimulatedEpoll: OpenDescription {
         return met
     }
 
+    /// Whether it has not been disarmed by a report (EPOLLONESHOT).
+    private func isArmed(_ registration: Registration) -> Bool {
+        registration.events & ~CK_EPOLLET != CK_EPOLLONESHOT
+    }
+
     private func metEvents(_ registration: Registration) -> UInt32 {
-        guard registration.events & ~CK_EPOLLET != CK_EPOLLONESHOT else { return 0 }
+        guard isArmed(registration) else { return 0 }
         return registration.description.readyEvents & (registration.events | CK_POLLERR | CK_POLLHUP)
     }
 
@@ -150,7 +157,8 @@ extension SimulatedKernel {
             guard let epoll = description as? SimulatedEpoll, call.c > 0 else { return -Int(EINVAL) }
             let events = UnsafeMutablePointer<ck_epoll_event>(bitPattern: call.b)
             // Never waits: the driver lets time pass.
-            return epoll.collect(into: UnsafeMutableBufferPointer(start: events, count: events == nil ? 0 : call.c))
+            return epoll.collect(
+                into: UnsafeMutableBufferPointer(start: events, count: events == nil ? 0 : call.c), isOff: world.isOff)
         default: return nil
         }
     }

@@ -45,7 +45,7 @@ package final class SimulatedKernel {
         guard !CallDescriptions.isOfEngine(call.number) else { return perform(call) }
         world.countCall()
         // The power is off: what the process still does has no effect.
-        guard !world.isCrashed else { return call.number == CK_NR_close ? perform(call) : -Int(EIO) }
+        guard !world.isOff else { return call.number == CK_NR_close ? perform(call) : -Int(EIO) }
         let line = world.trace.keepsLines || !faults.isEmpty ? CallDescriptions.line(call, self) : ""
         let effect = faults.isEmpty ? nil : faults.effect(on: line, &world.random)
         let result = effect.map { perform(call, with: $0) } ?? perform(call)

@@ -18,8 +18,8 @@ package final class World {
     private(set) var callCount = 0
     /// Called before the call of this number.
     private var crash: (call: Int, action: () -> Void)?
-    /// Whether the power is off.
-    private(set) var isCrashed = false
+    /// Whether the power is off: every system call of a program then fails with EIO, and every wait ends.
+    private(set) var isOff = false
 
     package init(seed: UInt64, start: Nanoseconds = 1_000_000_000) {
         now = start
@@ -61,9 +61,12 @@ package final class World {
     func setCrash(beforeCall call: Int, _ action: @escaping () -> Void) { crash = (call, action) }
 
     func crashNow(_ action: () -> Void) {
-        guard !isCrashed else { return }
+        guard !isOff else { return }
         trace.note(now, "world", "the power goes off")
         action()
-        isCrashed = true
+        isOff = true
     }
+
+    /// Ends everything that waits, because nothing else can.
+    func turnOff() { isOff = true }
 }

@@ -12,6 +12,14 @@
 #include <stdint.h>
 #include <time.h>
 
+#if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
+#define CH_HAS_SANITIZER 1
+#elif defined(__has_feature)
+#if __has_feature(thread_sanitizer) || __has_feature(address_sanitizer)
+#define CH_HAS_SANITIZER 1
+#endif
+#endif
+
 struct ch_process {
     /// The time of a clock in nanoseconds.
     uint64_t (*time)(void *host, clockid_t clock);

@@ -2,6 +2,7 @@ import AIO
 import AIOCore
 import Glibc
 import Testing
+import UnitSupport
 
 /// One of two files that tasks read and rewrite at random. The content follows from the offset.
 struct DataFile: Sendable {
@@ -37,7 +38,7 @@ struct DataFile: Sendable {
     }
 
     func readAndRewrite(seed: UInt64, rounds: Int) async throws {
-        var random = SeededRandom(seed)
+        var random = SplitMix(seed)
         for _ in 0..<rounds {
             let count = Int.random(in: 1...12_000, using: &random)
             let offset = Int64.random(in: 0...Int64(size - count), using: &random)
@@ -58,7 +59,7 @@ final class QueueExchange {
     private let size: Int
     private let buffers: [Memory]
     private var pending: [(offset: Int64, count: Int, isWrite: Bool)]
-    private var random = SeededRandom(99)
+    private var random = SplitMix(99)
 
     init(_ descriptor: Int32, _ content: KnownContent, size: Int, places: Int) {
         self.descriptor = .classify(descriptor)
