@@ -35,7 +35,8 @@ package final class SimulatedKernel {
     /// The result of a call that would block its thread: the operation is executed again after a change.
     static var wouldBlock: Int { KernelStandIn.wouldBlock }
 
-    /// What a call that would block waits for.
+    /// What the last call that would have blocked waits for. For tests: the driver tries blocked work again after any
+    /// change.
     var blockedOn: OpenDescription?
 
     /// Answers a call, and notes it in the trace.
