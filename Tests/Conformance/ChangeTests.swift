@@ -307,7 +307,7 @@ import UnitSupport
                     let changes = try await Paths.changes(of: Path(scratch.folder), runtime: runtime)
                     #expect(openDescriptors().count == before.count + 1)
                     try await changes.close()
-                    #expect(openDescriptors() == before)
+                    #expect(openDescriptors() == before, "\(descriptorChanges(since: before))")
                     // The number now belongs to another file, which must stay open.
                     let other = try openDescriptor("/dev/null")
                     await expectError(.fileClosed) { try await changes.close() }
@@ -316,13 +316,13 @@ import UnitSupport
                     await expectError(.notFound) {
                         try await Paths.changes(of: [Path(scratch.folder), "/missing"], runtime: runtime)
                     }
-                    #expect(openDescriptors() == before)
+                    #expect(openDescriptors() == before, "\(descriptorChanges(since: before))")
                     _ = try await Paths.changes(of: Path(scratch.folder), runtime: runtime)
                     try await eventually { openDescriptors() == before }
                     let open = try await Paths.changes(of: Path(scratch.folder), runtime: runtime)
                     await runtime.shutdown()
                     await expectError(.runtimeShutDown) { try await open.close() }
-                    #expect(openDescriptors().isSubset(of: before))
+                    #expect(openDescriptors().isSubset(of: before), "\(descriptorChanges(since: before))")
                 }
                 #expect(lines.all.count == 1)
             }

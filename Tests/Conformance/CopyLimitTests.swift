@@ -89,7 +89,7 @@ import UnitSupport
                     for name in ["tree", "copy"] {
                         try await Paths.removeRecursively(Path(scratch.path(name)), runtime: runtime)
                     }
-                    #expect(openDescriptors() == before)
+                    #expect(openDescriptors() == before, "\(descriptorChanges(since: before))")
                 }
             }
         }

@@ -392,7 +392,7 @@ import UnitSupport
                         Path(tree), to: Path(scratch.path("copy")), runtime: runtime
                     ) { Issue.record("\($0)") }
                     #expect(summary.files == 3000)
-                    #expect(openDescriptors() == before)
+                    #expect(openDescriptors() == before, "\(descriptorChanges(since: before))")
                 }
             }
         }

@@ -19,11 +19,11 @@ import UnitSupport
                 var fuzzer = APIFuzzer(try #require(EngineKind(name)), scratch)
                 // The first program opens the descriptors that Swift's runtime and libc keep.
                 try await fuzzer.run(&generator)
-                let before = openDescriptors().count
+                let before = openDescriptors()
                 let end = ContinuousClock.now + .seconds(seconds)
                 while ContinuousClock.now < end { try await fuzzer.run(&generator) }
                 try await eventually { !threads().contains { isOfTheLibrary($0) } }
-                #expect(openDescriptors().count <= before)
+                #expect(openDescriptors().count <= before.count, "\(descriptorChanges(since: before))")
                 print("fuzz \(name): \(fuzzer.programCount) programs, \(fuzzer.operationCount) operations")
             }
         }

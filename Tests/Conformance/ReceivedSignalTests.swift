@@ -189,7 +189,7 @@ import UnitSupport
                 #expect(isHandled(SIGUSR2, by: SIG_DFL))
                 many = []
                 #expect(isHandled(SIGUSR1, by: SIG_DFL))
-                #expect(openDescriptors() == before)
+                #expect(openDescriptors() == before, "\(descriptorChanges(since: before))")
             }
         }
     }

@@ -1,3 +1,4 @@
+import CExitTestOutput
 import Glibc
 
 /// An unnamed regular file, closed when dropped. It is on a disk file system (in AIO_TEST_DIRECTORY, or /var/tmp),
@@ -110,16 +111,30 @@ public final class DescriptorPair {
 ///
 /// The descriptors that Dispatch opens for itself with the first timer of each clock, at any moment, are left out: an
 /// epoll descriptor, an eventfd and timerfds, with low numbers. The library's own have high numbers, unless the limit
-/// is low.
+/// is low. Those of a sanitizer's runtime are open from the first call on.
 public func openDescriptors() -> Set<Int32> {
-    Set(entries(of: "/proc/self/fd")).filter { fcntl($0, F_GETFD) >= 0 && ($0 >= 256 || !isOfDispatch($0)) }
+    _ = symbolizer
+    return Set(entries(of: "/proc/self/fd")).filter { fcntl($0, F_GETFD) >= 0 && ($0 >= 256 || !isOfDispatch($0)) }
+}
+
+private let symbolizer: Void = ct_start_symbolizer()
+
+/// What was opened and closed since `before`, for the message of a failed expectation.
+public func descriptorChanges(since before: Set<Int32>) -> String {
+    let now = openDescriptors()
+    let opened = now.subtracting(before).sorted().map { "\($0) = \(descriptorTarget($0))" }
+    return "opened: \(opened), closed: \(before.subtracting(now).sorted())"
 }
 
 private func isOfDispatch(_ number: Int32) -> Bool {
-    var target = [CChar](repeating: 0, count: 64)
-    guard readlink("/proc/self/fd/\(number)", &target, 63) > 0 else { return false }
-    let name = String(decoding: target.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
-    return ["anon_inode:[eventpoll]", "anon_inode:[eventfd]", "anon_inode:[timerfd]"].contains(name)
+    ["anon_inode:[eventpoll]", "anon_inode:[eventfd]", "anon_inode:[timerfd]"].contains(descriptorTarget(number))
+}
+
+/// Empty if the descriptor is not open.
+private func descriptorTarget(_ number: Int32) -> String {
+    var target = [CChar](repeating: 0, count: 256)
+    guard readlink("/proc/self/fd/\(number)", &target, 255) > 0 else { return "" }
+    return String(decoding: target.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
 }
 
 /// The IDs of the process' threads, under the same conditions as `openDescriptors`. The kernel's io_uring threads are
