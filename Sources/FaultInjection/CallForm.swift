@@ -29,14 +29,24 @@ package struct CallForm: Sendable {
     package let number: Int
     package let name: StaticString
     package let arguments: [Argument]
-    /// Whether the result is a new descriptor.
-    package let makesDescriptor: Bool
+    let makes: Made
+
+    /// The descriptors that a call returns.
+    enum Made: Sendable {
+        case nothing
+        /// The result, for what the call's path, or its descriptor, names.
+        case file
+        /// The result, for something without a path. A plan knows it by this name.
+        case nameless(StaticString)
+        /// Two, in the array that the argument of this index points to.
+        case pair(StaticString, at: Int)
+    }
 
     /// `pattern` has a letter for each argument. Arguments after it are not looked at.
-    private init(_ number: Int, _ name: StaticString, _ pattern: StaticString, makesDescriptor: Bool = false) {
+    private init(_ number: Int, _ name: StaticString, _ pattern: StaticString, makes: Made = .nothing) {
         self.number = number
         self.name = name
-        self.makesDescriptor = makesDescriptor
+        self.makes = makes
         arguments = bytes(of: pattern).map { letter in
             switch letter {
             case UInt8(ascii: "d"): .descriptor
@@ -81,6 +91,16 @@ package struct CallForm: Sendable {
 
     static func isKnown(_ name: [UInt8]) -> Bool { all.contains { $0.isNamed(name) } }
 
+    /// Whether a call makes descriptors of this name.
+    static func isMade(_ name: [UInt8]) -> Bool {
+        all.contains { form in
+            switch form.makes {
+            case .nameless(let made), .pair(let made, _): name.elementsEqual(bytes(of: made))
+            case .nothing, .file: false
+            }
+        }
+    }
+
     private static let all = transfers + onFiles + onPaths + streams + others
 
     /// Every call of the process looks its form up.
@@ -109,7 +129,7 @@ package struct CallForm: Sendable {
     private static let onFiles = [
         CallForm(CK_NR_close, "close", "d"),
         CallForm(CK_NR_fcntl, "fcntl", "dn-"),
-        CallForm(CK_NR_dup3, "dup3", "dnn", makesDescriptor: true),
+        CallForm(CK_NR_dup3, "dup3", "dnn", makes: .file),
         CallForm(CK_NR_fsync, "fsync", "d"),
         CallForm(CK_NR_fdatasync, "fdatasync", "d"),
         CallForm(CK_NR_sync_file_range, "sync_file_range", "dnnn"),
@@ -131,8 +151,8 @@ package struct CallForm: Sendable {
     ]
 
     private static let onPaths = [
-        CallForm(CK_NR_openat2, "openat2", "wp-", makesDescriptor: true),
-        CallForm(CK_NR_openat, "openat", "wpn", makesDescriptor: true),
+        CallForm(CK_NR_openat2, "openat2", "wp-", makes: .file),
+        CallForm(CK_NR_openat, "openat", "wpn", makes: .file),
         CallForm(CK_NR_statx, "statx", "wp"),
         CallForm(CK_NR_newfstatat, "newfstatat", "wp"),
         CallForm(CK_NR_unlinkat, "unlinkat", "wpn"),
@@ -159,11 +179,11 @@ package struct CallForm: Sendable {
     ]
 
     private static let streams = [
-        CallForm(CK_NR_socket, "socket", "nnn", makesDescriptor: true),
-        CallForm(CK_NR_socketpair, "socketpair", "nnn"),
+        CallForm(CK_NR_socket, "socket", "nnn", makes: .nameless("socket")),
+        CallForm(CK_NR_socketpair, "socketpair", "nnn", makes: .pair("socket", at: 3)),
         CallForm(CK_NR_bind, "bind", "d"),
         CallForm(CK_NR_listen, "listen", "dn"),
-        CallForm(CK_NR_accept4, "accept4", "d", makesDescriptor: true),
+        CallForm(CK_NR_accept4, "accept4", "d", makes: .file),
         CallForm(CK_NR_connect, "connect", "d"),
         CallForm(CK_NR_getsockopt, "getsockopt", "dnn"),
         CallForm(CK_NR_setsockopt, "setsockopt", "dnn"),
@@ -174,8 +194,8 @@ package struct CallForm: Sendable {
         CallForm(CK_NR_recvfrom, "recvfrom", "d-bn"),
         CallForm(CK_NR_sendmsg, "sendmsg", "dmn"),
         CallForm(CK_NR_recvmsg, "recvmsg", "dmn"),
-        CallForm(CK_NR_pipe2, "pipe2", "-n"),
-        CallForm(CK_NR_inotify_init1, "inotify_init1", "n", makesDescriptor: true),
+        CallForm(CK_NR_pipe2, "pipe2", "-n", makes: .pair("pipe", at: 0)),
+        CallForm(CK_NR_inotify_init1, "inotify_init1", "n", makes: .nameless("inotify")),
     ]
 
     private static let others = [
@@ -184,18 +204,19 @@ package struct CallForm: Sendable {
         CallForm(CK_NR_mmap, "mmap", ""),
         CallForm(CK_NR_mremap, "mremap", ""),
         CallForm(CK_NR_madvise, "madvise", ""),
-        CallForm(CK_NR_memfd_create, "memfd_create", "tn", makesDescriptor: true),
-        CallForm(CK_NR_epoll_create1, "epoll_create1", "", makesDescriptor: true),
+        CallForm(CK_NR_memfd_create, "memfd_create", "tn", makes: .nameless("memory")),
+        CallForm(CK_NR_epoll_create1, "epoll_create1", "", makes: .nameless("epoll")),
         CallForm(CK_NR_epoll_ctl, "epoll_ctl", "dnd"),
         CallForm(CK_NR_epoll_pwait, "epoll_pwait", "d"),
         CallForm(CK_NR_epoll_pwait2, "epoll_pwait2", "d"),
-        CallForm(CK_NR_eventfd2, "eventfd2", "n", makesDescriptor: true),
-        CallForm(CK_NR_timerfd_create, "timerfd_create", "", makesDescriptor: true),
+        CallForm(CK_NR_eventfd2, "eventfd2", "n", makes: .nameless("event")),
+        CallForm(CK_NR_timerfd_create, "timerfd_create", "", makes: .nameless("timer")),
         CallForm(CK_NR_timerfd_settime, "timerfd_settime", "d"),
-        CallForm(CK_NR_signalfd4, "signalfd4", "", makesDescriptor: true),
-        CallForm(CK_NR_pidfd_open, "pidfd_open", "n", makesDescriptor: true),
+        CallForm(CK_NR_signalfd4, "signalfd4", "", makes: .nameless("signals")),
+        CallForm(CK_NR_pidfd_open, "pidfd_open", "n", makes: .nameless("process")),
         CallForm(CK_NR_pidfd_send_signal, "pidfd_send_signal", "dn"),
-        CallForm(CK_NR_waitid, "waitid", "n"),
+        // The library waits for children by their pidfds.
+        CallForm(CK_NR_waitid, "waitid", "nd"),
         CallForm(CK_NR_ppoll, "ppoll", "-n"),
         CallForm(CK_NR_futex, "futex", ""),
         CallForm(CK_NR_futex_waitv, "futex_waitv", ""),
@@ -204,7 +225,7 @@ package struct CallForm: Sendable {
         CallForm(CK_NR_io_submit, "io_submit", ""),
         CallForm(CK_NR_io_cancel, "io_cancel", ""),
         CallForm(CK_NR_io_getevents, "io_getevents", ""),
-        CallForm(CK_NR_io_uring_setup, "io_uring_setup", "", makesDescriptor: true),
+        CallForm(CK_NR_io_uring_setup, "io_uring_setup", "", makes: .nameless("ring")),
         CallForm(CK_NR_io_uring_enter, "io_uring_enter", ""),
         CallForm(CK_NR_io_uring_register, "io_uring_register", ""),
         CallForm(CK_NR_prlimit64, "prlimit64", ""),

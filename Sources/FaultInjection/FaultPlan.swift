@@ -112,12 +112,21 @@ package final class FaultPlan: @unchecked Sendable {
         // libc makes the call, and may.
         if call.number == CK_NR_clone { return nil }
         let result = execute(call)
-        let isDuplicate =
-            call.number == CK_NR_fcntl && call.b == Int(CK_F_DUPFD_CLOEXEC)
-        if form.makesDescriptor || isDuplicate, result >= 0 {
-            locked { names.add(Int32(truncatingIfNeeded: result), paths.first) }
-        }
+        if result >= 0 { locked { nameMade(by: call, form, result, paths) } }
         return result
+    }
+
+    private func nameMade(by call: SystemCall, _ form: CallForm, _ result: Int, _ paths: [[UInt8]]) {
+        switch form.makes {
+        case .file, .nameless: names.add(Int32(truncatingIfNeeded: result), paths.first)
+        case .pair(_, let index):
+            // Sound: the kernel has just written two numbers there.
+            guard let made = UnsafePointer<Int32>(bitPattern: call[index]) else { return }
+            for number in [made[0], made[1]] { names.add(number, paths.first) }
+        case .nothing:
+            guard call.number == CK_NR_fcntl, call.b == Int(CK_F_DUPFD_CLOEXEC) else { return }
+            names.add(Int32(truncatingIfNeeded: result), paths.first)
+        }
     }
 
     /// Under the lock: what happens to the call, and its paths.
@@ -135,8 +144,12 @@ package final class FaultPlan: @unchecked Sendable {
             default: break
             }
         }
+        switch form.makes {
+        case .nameless(let name), .pair(let name, _): paths.append(Array(bytes(of: name)))
+        case .nothing, .file: break
+        }
         if let recording, recording.applies(to: form, on: paths) {
-            made.append(MadeCall(name: form.name, path: paths.first))
+            made.append(MadeCall(name: form.name, files: paths))
         }
         let action = rules.action(on: form, paths) { random.below($0) }
         if action != nil { fired += 1 }

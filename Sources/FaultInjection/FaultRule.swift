@@ -60,8 +60,12 @@ package struct FaultRule: Sendable {
         return mayApply(on: files)
     }
 
-    func mayApply(on files: [[UInt8]]) -> Bool {
-        switch place {
+    func mayApply(on files: [[UInt8]]) -> Bool { place.contains(anyOf: files) }
+}
+
+extension FaultRule.Place {
+    package func contains(anyOf files: [[UInt8]]) -> Bool {
+        switch self {
         case .everywhere: true
         case .under(let path): files.contains { OpenNames.isPath($0, under: path) }
         case .beginning(let name): files.contains { $0.starts(with: name) }
@@ -72,6 +76,6 @@ package struct FaultRule: Sendable {
 /// A call that reached a plan.
 package struct MadeCall: Sendable {
     package let name: StaticString
-    /// The path that it was made on, if that is known.
-    package let path: [UInt8]?
+    /// The paths that it was made on, as far as they are known, and the kinds of descriptors without a path.
+    package let files: [[UInt8]]
 }

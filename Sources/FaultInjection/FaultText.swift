@@ -11,9 +11,10 @@ package struct MalformedFaults: Error, CustomStringConvertible {
 ///
 ///     CALL[@PATH][:NUMBER]=ACTION
 ///
-/// CALL is the name of a system call, `read` or `write` for all their forms, or `*` for any. NUMBER is that of the call,
-/// or 1/COUNT for one in so many; without it the rule applies to each such call. ACTION is an errno's name,
-/// `short:BYTES`, `half`, `flip`, `slow:MILLISECONDSms`, or `hang`.
+/// CALL is the name of a system call, `read` or `write` for all their forms, or `*` for any. PATH may also be the kind
+/// of a descriptor without a path: `socket`, `pipe`, `inotify`, `process`, and what engines have, such as `event`.
+/// NUMBER is that of the call, or 1/COUNT for one in so many; without it the rule applies to each such call. ACTION is
+/// an errno's name, `short:BYTES`, `half`, `flip`, `slow:MILLISECONDSms`, or `hang`.
 extension FaultPlan {
     package convenience init(parsing text: String) throws(MalformedFaults) {
         var rules: [FaultRule] = []
@@ -38,12 +39,16 @@ extension FaultPlan {
         var place = FaultRule.Place.everywhere
         if let at = subject.firstIndex(of: UInt8(ascii: "@")) {
             var path = Array(subject[(at + 1)...])
-            guard path.first == UInt8(ascii: "/") else {
-                throw malformed(part, "the path does not begin with a slash")
+            if path.first == UInt8(ascii: "/") {
+                // The root becomes the empty path, which is above every other.
+                while path.last == UInt8(ascii: "/") { path.removeLast() }
+                place = .under(path)
+            } else {
+                guard CallForm.isMade(path) else {
+                    throw malformed(part, "after @ comes a path from / on, or what descriptors are of, as in @socket")
+                }
+                place = .beginning(path)
             }
-            // The root becomes the empty path, which is above every other.
-            while path.last == UInt8(ascii: "/") { path.removeLast() }
-            place = .under(path)
             subject = subject[..<at]
         }
         let name = Array(subject)

@@ -88,7 +88,7 @@ public final class Listener: Socket {
         let made: SocketFile?
         do throws(IOError) { made = try await SocketSetup.bind(handle, address, deadline) } catch {
             guard case .unix(let path) = address, replaceStale, error.code == .addressInUse,
-                await isStale(address, deadline)
+                try await isStale(address, deadline)
             else { throw error }
             try await FileSystem.unlink(path, runtime: runtime, deadline: deadline)
             made = try await SocketSetup.bind(handle, address, deadline)
@@ -97,19 +97,25 @@ public final class Listener: Socket {
     }
 
     /// Whether the path is a socket on which nobody listens. A connect to any other file is refused as well, so the
-    /// type is checked.
-    private func isStale(_ address: SocketAddress, _ deadline: Deadline) async -> Bool {
+    /// type is checked. Throws if the kernel does not tell, for want of descriptors for example.
+    private func isStale(_ address: SocketAddress, _ deadline: Deadline) async throws(IOError) -> Bool {
         guard case .unix(let path) = address,
-            let there = try? await FileSystem.status(
-                of: path, followLinks: false, runtime: runtime, deadline: deadline),
-            there.mode & CK_S_IFMT == CK_S_IFSOCK
+            try await FileSystem.status(of: path, followLinks: false, runtime: runtime, deadline: deadline).mode
+                & CK_S_IFMT == CK_S_IFSOCK
         else { return false }
+        let connection: Connection
         do throws(IOError) {
-            try await Connection.connect(to: address, runtime: runtime, deadline: deadline).close()
-            return false
+            connection = try await Connection.connect(to: address, runtime: runtime, deadline: deadline)
         } catch {
-            return error.code == .connectionRefused
+            switch error.errno?.rawValue {
+            case ECONNREFUSED?: return true
+            // Somebody has a full backlog, a socket of another type, or one that is not for the caller.
+            case EAGAIN?, EPROTOTYPE?, EACCES?, EPERM?: return false
+            default: throw error
+            }
         }
+        try await connection.close()
+        return false
     }
 
     private func removeSocketFile() async {

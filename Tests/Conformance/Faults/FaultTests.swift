@@ -37,4 +37,25 @@ import Testing
             try await FaultWalk.walk(DirectoryFaults.all, engine)
         }
     }
+
+    @Test(arguments: names)
+    func streamsReportEachFailure(_ engine: String) async {
+        await #expect(processExitsWith: .success) { [engine = engine as String] in
+            try await FaultWalk.walk(StreamFaults.all, engine)
+        }
+    }
+
+    @Test(arguments: names)
+    func noEventIsLostSilently(_ engine: String) async {
+        await #expect(processExitsWith: .success) { [engine = engine as String] in
+            try await FaultWalk.walk(EventFaults.all, engine)
+        }
+    }
+
+    @Test(arguments: names)
+    func aStartThatFailsLeavesNothing(_ engine: String) async {
+        await #expect(processExitsWith: .success) { [engine = engine as String] in
+            try await StartFaults.walk(engine)
+        }
+    }
 }
