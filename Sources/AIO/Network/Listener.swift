@@ -71,13 +71,15 @@ public final class Listener: Socket {
     /// were not accepted are reset.
     ///
     /// A path that the listener created is unlinked first, if it still names this socket. A close is never cancelled.
-    /// Kernel call: close(2).
+    /// Kernel calls: unlink(2), close(2).
     ///
-    /// - Throws: ``IOError/Code/fileClosed`` if it is closed already.
+    /// - Throws: ``IOError/Code/fileClosed`` if it is closed already; the error of unlink(2), if the path is left: the
+    ///   listener is closed all the same.
     public func close() async throws(IOError) {
         // First, because another process that finds the path free may create its own.
-        await removeSocketFile()
+        let refusal = await removeSocketFile()
         try await handle.close()
+        if let refusal { throw refusal }
     }
 
     // MARK: Names in a file system
@@ -118,12 +120,13 @@ public final class Listener: Socket {
         return false
     }
 
-    private func removeSocketFile() async {
+    @discardableResult
+    private func removeSocketFile() async -> IOError? {
         let made = socketFile.withLock { file in
             defer { file = nil }
             return file
         }
-        await made?.remove(runtime)
+        return await made?.remove(runtime)
     }
 
     /// The local address, including the port or name that the kernel chose. Kernel call: getsockname(2).

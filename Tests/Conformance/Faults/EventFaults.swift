@@ -29,7 +29,7 @@ enum EventFaults {
                     let change = try await changes.next()
                     #expect(change?.kind == .created && change?.name == "file")
                 }
-            }, uses: ["inotify"]),
+            }, uses: ["inotify"], takesShort: false),
         FaultScenario(
             name: "a lock that is waited for", prepare: { _ = try $0.file("file", [1]) },
             body: { scratch, runtime in

@@ -4,10 +4,7 @@ import Testing
 
 /// With each system call of a task failing in turn, with each error that it may meet: the result is an error that names
 /// the operation and the path, or a success that is right; and nothing is left behind.
-@Suite(
-    .enabled(if: getenv("AIO_TEST_FAULTS") != nil, "the walks take many minutes; AIO_TEST_FAULTS=1 runs them"),
-    .timeLimit(.minutes(10)), .serialized
-) struct FaultTests {
+@Suite(.timeLimit(.minutes(10)), .serialized) struct FaultTests {
     static let names = engines.map(\.description)
 
     @Test(arguments: names)

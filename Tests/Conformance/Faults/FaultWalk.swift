@@ -50,7 +50,8 @@ struct FaultWalk {
         let plan = FaultPlan()
         plan.install()
         let threadsBefore = threads()
-        try await withTreeScratch { scratch in
+        try await withScratch(in: parent) { scratch in
+            defer { try? scratch.empty() }
             // The log says why a listener waits. Nothing else may be logged: a dropped handle would be.
             let log: @Sendable (String) -> Void = { line in
                 if !line.contains("new connections wait") { Issue.record("logged: \(line)") }
@@ -64,6 +65,10 @@ struct FaultWalk {
         }
         try await eventually { threads().subtracting(threadsBefore).allSatisfy { !threadName($0).hasPrefix("aio-") } }
     }
+
+    /// In memory, unless AIO_TEST_DIRECTORY says otherwise: the failures are planned, so a disk would only take time.
+    private static let parent =
+        getenv("AIO_TEST_DIRECTORY") == nil && access("/dev/shm", W_OK) == 0 ? "/dev/shm" : testDirectory
 
     /// A call of the scenario: its name, what it is on, and its number among those of the name there.
     private struct Call {
