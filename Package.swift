@@ -11,7 +11,7 @@ let package = Package(
         .library(name: "AIO", targets: ["AIO"]),
         .library(name: "AIOCore", targets: ["AIOCore"]),
         .library(name: "AIOSimulation", targets: ["AIOSimulation"]),
-        // For this repository's command alone, in debug builds.
+        // For this repository's command, in debug builds.
         .library(name: "FaultInjection", targets: ["FaultInjection"]),
     ],
     traits: [
@@ -24,11 +24,11 @@ let package = Package(
             name: "AIO", dependencies: ["AIOCore", "CKernel"],
             // An async function runs where its caller stands: a cached read changes no thread.
             swiftSettings: [.enableUpcomingFeature("NonisolatedNonsendingByDefault")]),
-        .target(name: "CSimulation", cSettings: [.headerSearchPath("../CKernel")]),
         .target(name: "FaultInjection", dependencies: ["AIOCore", "CKernel"], swiftSettings: [embedded]),
+        .target(name: "CSimulation", cSettings: [.headerSearchPath("../CKernel")]),
         .target(
             name: "AIOSimulation",
-            dependencies: ["AIO", "AIOCore", "CKernel", "CSimulation"],
+            dependencies: ["AIO", "AIOCore", "CKernel", "CSimulation", "FaultInjection"],
             swiftSettings: [.enableUpcomingFeature("NonisolatedNonsendingByDefault")]),
 
         .executableTarget(name: "first-steps", dependencies: ["AIO", "AIOCore"], path: "Examples/FirstSteps"),

@@ -1,7 +1,7 @@
 public import AIO
 
-/// Something that goes wrong in a simulated host: a system call fails, transfers less than it could, takes long, or
-/// reads wrong bytes.
+/// Something that goes wrong in a simulated host: a system call fails, transfers less than it could, or reads wrong
+/// bytes.
 public struct SimulatedFault: Sendable, Hashable {
     /// What happens to the call.
     public enum Effect: Sendable, Hashable {
@@ -23,9 +23,10 @@ public struct SimulatedFault: Sendable, Hashable {
         case always
     }
 
-    /// The system call's name as it is in a story, for example "fdatasync" or "pwritev2"; nil for every call.
+    /// The system call's name as it is in a story, for example "fdatasync" or "pwritev2"; "read" and "write" stand for
+    /// all their forms. nil for every call.
     public var call: String?
-    /// The beginning of the name of the file, as it is in a story; nil for every file.
+    /// The beginning of the name of a file that the call is on, as it is in a story; nil for every file.
     public var path: String?
     /// Which of the matching calls.
     public var occurrence: Occurrence

@@ -1,5 +1,6 @@
 internal import AIO
 internal import AIOCore
+internal import FaultInjection
 
 #if canImport(Musl)
     internal import Musl
@@ -58,7 +59,7 @@ final class SimulationRun<Value: Sendable>: @unchecked Sendable {
         let start = driver.world.now
         let files = options.disk?.copy(in: driver.world) ?? SimulatedFileSystem(in: driver.world)
         let host = try driver.addHost("host", executor, options.runtime, files)
-        host.kernel.faults = FaultPlan(options.faults)
+        host.kernel.faults = FaultRules(options.faults.map(\.rule))
         if let crash = options.crash {
             driver.world.setCrash(beforeCall: driver.world.callCount + crash.call) { self.survive(crash.rules) }
         }

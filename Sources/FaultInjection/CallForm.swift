@@ -1,175 +1,243 @@
 internal import CKernel
 
-/// What a plan knows about a kind of system call: its name, and what its arguments mean.
-struct CallForm {
-    /// How many bytes a call transfers.
-    enum Length {
-        case none
-        /// The argument of this index is the number of bytes.
-        case bytes(Int)
-        /// The argument is an array of iovecs, and the next one their number.
-        case vectors(Int)
+/// What a plan knows about a kind of system call: its name, and what its arguments mean. One table for the plans of
+/// real and simulated kernels, and for a simulation's trace.
+package struct CallForm: Sendable {
+    /// What an argument is.
+    package enum Argument: Sendable {
+        /// The descriptor of an open file.
+        case descriptor
+        /// The descriptor of the directory that the path after it starts from.
+        case directory
+        /// A path that starts from the directory before it.
+        case path
+        /// A path that starts from the working directory.
+        case pathFromAnywhere
+        /// Text that is not the path of the call's file.
+        case text
+        case number
+        /// How many bytes are transferred.
+        case byteCount
+        /// An array of iovecs; the next argument is their number.
+        case vectors
+        /// A message header, which has an array of iovecs.
+        case message
+        /// An address, or nothing that a plan or a trace has a use for.
+        case other
     }
 
-    let number: Int
-    let name: StaticString
-    /// The arguments that are descriptors of open files, by index.
-    var descriptors: [Int] = []
-    /// The arguments that are paths, by index. The argument before each is the directory that it starts from, unless
-    /// `startsAnywhere`.
-    var paths: [Int] = []
-    var startsAnywhere = false
-    var length = Length.none
-    /// Whether the result is a new descriptor.
-    var makesDescriptor = false
+    package let number: Int
+    package let name: StaticString
+    package let arguments: [Argument]
+    let makes: Made
+
+    /// The descriptors that a call returns.
+    enum Made: Sendable {
+        case nothing
+        /// The result, for what the call's path, or its descriptor, names.
+        case file
+        /// The result, for something without a path. A plan knows it by this name.
+        case nameless(StaticString)
+        /// Two, in the array that the argument of this index points to.
+        case pair(StaticString, at: Int)
+    }
+
+    /// `pattern` has a letter for each argument. Arguments after it are not looked at.
+    private init(_ number: Int, _ name: StaticString, _ pattern: StaticString, makes: Made = .nothing) {
+        self.number = number
+        self.name = name
+        self.makes = makes
+        arguments = bytes(of: pattern).map { letter in
+            switch letter {
+            case UInt8(ascii: "d"): .descriptor
+            case UInt8(ascii: "w"): .directory
+            case UInt8(ascii: "p"): .path
+            case UInt8(ascii: "a"): .pathFromAnywhere
+            case UInt8(ascii: "t"): .text
+            case UInt8(ascii: "n"): .number
+            case UInt8(ascii: "b"): .byteCount
+            case UInt8(ascii: "v"): .vectors
+            case UInt8(ascii: "m"): .message
+            default: .other
+            }
+        }
+    }
 
     /// Whether the call belongs to the kind of this name. `read` and `write` stand for all forms of either.
     func isNamed(_ other: [UInt8]) -> Bool {
         if other.elementsEqual(bytes(of: name)) { return true }
-        return switch (length, other.elementsEqual(bytes(of: "read")), other.elementsEqual(bytes(of: "write"))) {
-        case (.bytes, true, _), (.vectors, true, _): Self.reads.contains(number)
-        case (.bytes, _, true), (.vectors, _, true): Self.writes.contains(number)
+        if other.elementsEqual(bytes(of: "read")) { return isRead }
+        return other.elementsEqual(bytes(of: "write")) && isWrite
+    }
+
+    var isRead: Bool {
+        switch number {
+        case CK_NR_read, CK_NR_readv, CK_NR_pread64, CK_NR_preadv, CK_NR_preadv2: true
         default: false
         }
     }
 
-    private static let reads = [CK_NR_read, CK_NR_readv, CK_NR_pread64, CK_NR_preadv, CK_NR_preadv2]
-    private static let writes = [CK_NR_write, CK_NR_writev, CK_NR_pwrite64, CK_NR_pwritev, CK_NR_pwritev2]
+    private var isWrite: Bool {
+        switch number {
+        case CK_NR_write, CK_NR_writev, CK_NR_pwrite64, CK_NR_pwritev, CK_NR_pwritev2: true
+        default: false
+        }
+    }
 
-    static func of(_ number: Int) -> CallForm? { all.first { $0.number == number } }
+    /// The form of the call of this number; nil for a call that the library does not make.
+    package static func of(_ number: Int) -> CallForm? {
+        byNumber.indices.contains(number) ? byNumber[number] : nil
+    }
 
     static func isKnown(_ name: [UInt8]) -> Bool { all.contains { $0.isNamed(name) } }
 
+    /// Whether a call makes descriptors of this name.
+    static func isMade(_ name: [UInt8]) -> Bool {
+        all.contains { form in
+            switch form.makes {
+            case .nameless(let made), .pair(let made, _): name.elementsEqual(bytes(of: made))
+            case .nothing, .file: false
+            }
+        }
+    }
+
     private static let all = transfers + onFiles + onPaths + streams + others
 
+    /// Every call of the process looks its form up.
+    private static let byNumber: [CallForm?] = {
+        var forms = [CallForm?](repeating: nil, count: 1 + (all.map(\.number).max() ?? 0))
+        for form in all { forms[form.number] = form }
+        return forms
+    }()
+
     private static let transfers = [
-        CallForm(number: CK_NR_read, name: "read", descriptors: [0], length: .bytes(2)),
-        CallForm(number: CK_NR_write, name: "write", descriptors: [0], length: .bytes(2)),
-        CallForm(number: CK_NR_readv, name: "readv", descriptors: [0], length: .vectors(1)),
-        CallForm(number: CK_NR_writev, name: "writev", descriptors: [0], length: .vectors(1)),
-        CallForm(number: CK_NR_pread64, name: "pread64", descriptors: [0], length: .bytes(2)),
-        CallForm(number: CK_NR_pwrite64, name: "pwrite64", descriptors: [0], length: .bytes(2)),
-        CallForm(number: CK_NR_preadv, name: "preadv", descriptors: [0], length: .vectors(1)),
-        CallForm(number: CK_NR_pwritev, name: "pwritev", descriptors: [0], length: .vectors(1)),
-        CallForm(number: CK_NR_preadv2, name: "preadv2", descriptors: [0], length: .vectors(1)),
-        CallForm(number: CK_NR_pwritev2, name: "pwritev2", descriptors: [0], length: .vectors(1)),
-        CallForm(
-            number: CK_NR_copy_file_range, name: "copy_file_range", descriptors: [0, 2], length: .bytes(4)),
-        CallForm(number: CK_NR_splice, name: "splice", descriptors: [0, 2], length: .bytes(4)),
-        CallForm(number: CK_NR_tee, name: "tee", descriptors: [0, 1], length: .bytes(2)),
+        CallForm(CK_NR_read, "read", "d-b"),
+        CallForm(CK_NR_write, "write", "d-b"),
+        CallForm(CK_NR_readv, "readv", "dvn"),
+        CallForm(CK_NR_writev, "writev", "dvn"),
+        CallForm(CK_NR_pread64, "pread64", "d-bn"),
+        CallForm(CK_NR_pwrite64, "pwrite64", "d-bn"),
+        CallForm(CK_NR_preadv, "preadv", "dvnn"),
+        CallForm(CK_NR_pwritev, "pwritev", "dvnn"),
+        CallForm(CK_NR_preadv2, "preadv2", "dvnn"),
+        CallForm(CK_NR_pwritev2, "pwritev2", "dvnn"),
+        CallForm(CK_NR_copy_file_range, "copy_file_range", "d-d-bn"),
+        CallForm(CK_NR_splice, "splice", "d-d-bn"),
+        CallForm(CK_NR_tee, "tee", "ddbn"),
     ]
 
     private static let onFiles = [
-        CallForm(number: CK_NR_close, name: "close", descriptors: [0]),
-        CallForm(number: CK_NR_fcntl, name: "fcntl", descriptors: [0]),
-        CallForm(number: CK_NR_dup3, name: "dup3", descriptors: [0], makesDescriptor: true),
-        CallForm(number: CK_NR_fsync, name: "fsync", descriptors: [0]),
-        CallForm(number: CK_NR_fdatasync, name: "fdatasync", descriptors: [0]),
-        CallForm(number: CK_NR_sync_file_range, name: "sync_file_range", descriptors: [0]),
-        CallForm(number: CK_NR_fallocate, name: "fallocate", descriptors: [0]),
-        CallForm(number: CK_NR_ftruncate, name: "ftruncate", descriptors: [0]),
-        CallForm(number: CK_NR_fadvise64, name: "fadvise64", descriptors: [0]),
-        CallForm(number: CK_NR_readahead, name: "readahead", descriptors: [0]),
-        CallForm(number: CK_NR_cachestat, name: "cachestat", descriptors: [0]),
-        CallForm(number: CK_NR_fchmod, name: "fchmod", descriptors: [0]),
-        CallForm(number: CK_NR_fchown, name: "fchown", descriptors: [0]),
-        CallForm(number: CK_NR_fstatfs, name: "fstatfs", descriptors: [0]),
-        CallForm(number: CK_NR_fgetxattr, name: "fgetxattr", descriptors: [0]),
-        CallForm(number: CK_NR_fsetxattr, name: "fsetxattr", descriptors: [0]),
-        CallForm(number: CK_NR_flistxattr, name: "flistxattr", descriptors: [0]),
-        CallForm(number: CK_NR_fremovexattr, name: "fremovexattr", descriptors: [0]),
-        CallForm(number: CK_NR_lseek, name: "lseek", descriptors: [0]),
-        CallForm(number: CK_NR_getdents64, name: "getdents64", descriptors: [0]),
-        CallForm(number: CK_NR_ioctl, name: "ioctl", descriptors: [0]),
+        CallForm(CK_NR_close, "close", "d"),
+        CallForm(CK_NR_fcntl, "fcntl", "dn-"),
+        CallForm(CK_NR_dup3, "dup3", "dnn", makes: .file),
+        CallForm(CK_NR_fsync, "fsync", "d"),
+        CallForm(CK_NR_fdatasync, "fdatasync", "d"),
+        CallForm(CK_NR_sync_file_range, "sync_file_range", "dnnn"),
+        CallForm(CK_NR_fallocate, "fallocate", "dnnn"),
+        CallForm(CK_NR_ftruncate, "ftruncate", "dn"),
+        CallForm(CK_NR_fadvise64, "fadvise64", "dnnn"),
+        CallForm(CK_NR_readahead, "readahead", "dnn"),
+        CallForm(CK_NR_cachestat, "cachestat", "d"),
+        CallForm(CK_NR_fchmod, "fchmod", "dn"),
+        CallForm(CK_NR_fchown, "fchown", "dnn"),
+        CallForm(CK_NR_fstatfs, "fstatfs", "d"),
+        CallForm(CK_NR_fgetxattr, "fgetxattr", "dt"),
+        CallForm(CK_NR_fsetxattr, "fsetxattr", "dt"),
+        CallForm(CK_NR_flistxattr, "flistxattr", "d"),
+        CallForm(CK_NR_fremovexattr, "fremovexattr", "dt"),
+        CallForm(CK_NR_lseek, "lseek", "dnn"),
+        CallForm(CK_NR_getdents64, "getdents64", "d"),
+        CallForm(CK_NR_ioctl, "ioctl", "dn"),
     ]
 
     private static let onPaths = [
-        CallForm(number: CK_NR_openat2, name: "openat2", paths: [1], makesDescriptor: true),
-        CallForm(number: CK_NR_openat, name: "openat", paths: [1], makesDescriptor: true),
-        CallForm(number: CK_NR_statx, name: "statx", paths: [1]),
-        CallForm(number: CK_NR_newfstatat, name: "newfstatat", paths: [1]),
-        CallForm(number: CK_NR_unlinkat, name: "unlinkat", paths: [1]),
-        CallForm(number: CK_NR_renameat2, name: "renameat2", paths: [1, 3]),
-        CallForm(number: CK_NR_mkdirat, name: "mkdirat", paths: [1]),
-        CallForm(number: CK_NR_mknodat, name: "mknodat", paths: [1]),
-        CallForm(number: CK_NR_linkat, name: "linkat", paths: [1, 3]),
-        CallForm(number: CK_NR_symlinkat, name: "symlinkat", paths: [2]),
-        CallForm(number: CK_NR_readlinkat, name: "readlinkat", paths: [1]),
-        CallForm(number: CK_NR_fchmodat, name: "fchmodat", paths: [1]),
-        CallForm(number: CK_NR_fchmodat2, name: "fchmodat2", paths: [1]),
-        CallForm(number: CK_NR_fchownat, name: "fchownat", paths: [1]),
-        CallForm(number: CK_NR_utimensat, name: "utimensat", paths: [1]),
-        CallForm(number: CK_NR_inotify_add_watch, name: "inotify_add_watch", paths: [1], startsAnywhere: true),
-        CallForm(number: CK_NR_statfs, name: "statfs", paths: [0], startsAnywhere: true),
-        CallForm(number: CK_NR_getxattr, name: "getxattr", paths: [0], startsAnywhere: true),
-        CallForm(number: CK_NR_lgetxattr, name: "lgetxattr", paths: [0], startsAnywhere: true),
-        CallForm(number: CK_NR_setxattr, name: "setxattr", paths: [0], startsAnywhere: true),
-        CallForm(number: CK_NR_lsetxattr, name: "lsetxattr", paths: [0], startsAnywhere: true),
-        CallForm(number: CK_NR_listxattr, name: "listxattr", paths: [0], startsAnywhere: true),
-        CallForm(number: CK_NR_llistxattr, name: "llistxattr", paths: [0], startsAnywhere: true),
-        CallForm(number: CK_NR_removexattr, name: "removexattr", paths: [0], startsAnywhere: true),
-        CallForm(number: CK_NR_lremovexattr, name: "lremovexattr", paths: [0], startsAnywhere: true),
+        CallForm(CK_NR_openat2, "openat2", "wp-", makes: .file),
+        CallForm(CK_NR_openat, "openat", "wpn", makes: .file),
+        CallForm(CK_NR_statx, "statx", "wp"),
+        CallForm(CK_NR_newfstatat, "newfstatat", "wp"),
+        CallForm(CK_NR_unlinkat, "unlinkat", "wpn"),
+        CallForm(CK_NR_renameat2, "renameat2", "wpwpn"),
+        CallForm(CK_NR_mkdirat, "mkdirat", "wpn"),
+        CallForm(CK_NR_mknodat, "mknodat", "wpnn"),
+        CallForm(CK_NR_linkat, "linkat", "wpwpn"),
+        CallForm(CK_NR_symlinkat, "symlinkat", "twp"),
+        CallForm(CK_NR_readlinkat, "readlinkat", "wp-n"),
+        CallForm(CK_NR_fchmodat, "fchmodat", "wpn"),
+        CallForm(CK_NR_fchmodat2, "fchmodat2", "wpn"),
+        CallForm(CK_NR_fchownat, "fchownat", "wpnnn"),
+        CallForm(CK_NR_utimensat, "utimensat", "wp-n"),
+        CallForm(CK_NR_inotify_add_watch, "inotify_add_watch", "dan"),
+        CallForm(CK_NR_statfs, "statfs", "a"),
+        CallForm(CK_NR_getxattr, "getxattr", "at"),
+        CallForm(CK_NR_lgetxattr, "lgetxattr", "at"),
+        CallForm(CK_NR_setxattr, "setxattr", "at"),
+        CallForm(CK_NR_lsetxattr, "lsetxattr", "at"),
+        CallForm(CK_NR_listxattr, "listxattr", "a"),
+        CallForm(CK_NR_llistxattr, "llistxattr", "a"),
+        CallForm(CK_NR_removexattr, "removexattr", "at"),
+        CallForm(CK_NR_lremovexattr, "lremovexattr", "at"),
     ]
 
     private static let streams = [
-        CallForm(number: CK_NR_socket, name: "socket", makesDescriptor: true),
-        CallForm(number: CK_NR_socketpair, name: "socketpair"),
-        CallForm(number: CK_NR_bind, name: "bind", descriptors: [0]),
-        CallForm(number: CK_NR_listen, name: "listen", descriptors: [0]),
-        CallForm(number: CK_NR_accept4, name: "accept4", descriptors: [0], makesDescriptor: true),
-        CallForm(number: CK_NR_connect, name: "connect", descriptors: [0]),
-        CallForm(number: CK_NR_getsockopt, name: "getsockopt", descriptors: [0]),
-        CallForm(number: CK_NR_setsockopt, name: "setsockopt", descriptors: [0]),
-        CallForm(number: CK_NR_getsockname, name: "getsockname", descriptors: [0]),
-        CallForm(number: CK_NR_getpeername, name: "getpeername", descriptors: [0]),
-        CallForm(number: CK_NR_shutdown, name: "shutdown", descriptors: [0]),
-        CallForm(number: CK_NR_sendto, name: "sendto", descriptors: [0], length: .bytes(2)),
-        CallForm(number: CK_NR_recvfrom, name: "recvfrom", descriptors: [0], length: .bytes(2)),
-        CallForm(number: CK_NR_sendmsg, name: "sendmsg", descriptors: [0]),
-        CallForm(number: CK_NR_recvmsg, name: "recvmsg", descriptors: [0]),
-        CallForm(number: CK_NR_pipe2, name: "pipe2"),
-        CallForm(number: CK_NR_inotify_init1, name: "inotify_init1", makesDescriptor: true),
+        CallForm(CK_NR_socket, "socket", "nnn", makes: .nameless("socket")),
+        CallForm(CK_NR_socketpair, "socketpair", "nnn", makes: .pair("socket", at: 3)),
+        CallForm(CK_NR_bind, "bind", "d"),
+        CallForm(CK_NR_listen, "listen", "dn"),
+        CallForm(CK_NR_accept4, "accept4", "d", makes: .file),
+        CallForm(CK_NR_connect, "connect", "d"),
+        CallForm(CK_NR_getsockopt, "getsockopt", "dnn"),
+        CallForm(CK_NR_setsockopt, "setsockopt", "dnn"),
+        CallForm(CK_NR_getsockname, "getsockname", "d"),
+        CallForm(CK_NR_getpeername, "getpeername", "d"),
+        CallForm(CK_NR_shutdown, "shutdown", "dn"),
+        CallForm(CK_NR_sendto, "sendto", "d-bn"),
+        CallForm(CK_NR_recvfrom, "recvfrom", "d-bn"),
+        CallForm(CK_NR_sendmsg, "sendmsg", "dmn"),
+        CallForm(CK_NR_recvmsg, "recvmsg", "dmn"),
+        CallForm(CK_NR_pipe2, "pipe2", "-n", makes: .pair("pipe", at: 0)),
+        CallForm(CK_NR_inotify_init1, "inotify_init1", "n", makes: .nameless("inotify")),
     ]
 
     private static let others = [
         // Asked by `Kernel.startThread`: libc makes the call.
-        CallForm(number: CK_NR_clone, name: "clone"),
-        CallForm(number: CK_NR_mmap, name: "mmap"),
-        CallForm(number: CK_NR_mremap, name: "mremap"),
-        CallForm(number: CK_NR_madvise, name: "madvise"),
-        CallForm(number: CK_NR_memfd_create, name: "memfd_create", makesDescriptor: true),
-        CallForm(number: CK_NR_epoll_create1, name: "epoll_create1", makesDescriptor: true),
-        CallForm(number: CK_NR_epoll_ctl, name: "epoll_ctl", descriptors: [0, 2]),
-        CallForm(number: CK_NR_epoll_pwait, name: "epoll_pwait", descriptors: [0]),
-        CallForm(number: CK_NR_epoll_pwait2, name: "epoll_pwait2", descriptors: [0]),
-        CallForm(number: CK_NR_eventfd2, name: "eventfd2", makesDescriptor: true),
-        CallForm(number: CK_NR_timerfd_create, name: "timerfd_create", makesDescriptor: true),
-        CallForm(number: CK_NR_timerfd_settime, name: "timerfd_settime", descriptors: [0]),
-        CallForm(number: CK_NR_signalfd4, name: "signalfd4", makesDescriptor: true),
-        CallForm(number: CK_NR_pidfd_open, name: "pidfd_open", makesDescriptor: true),
-        CallForm(number: CK_NR_pidfd_send_signal, name: "pidfd_send_signal", descriptors: [0]),
-        CallForm(number: CK_NR_waitid, name: "waitid"),
-        CallForm(number: CK_NR_ppoll, name: "ppoll"),
-        CallForm(number: CK_NR_futex, name: "futex"),
-        CallForm(number: CK_NR_futex_waitv, name: "futex_waitv"),
-        CallForm(number: CK_NR_io_setup, name: "io_setup"),
-        CallForm(number: CK_NR_io_destroy, name: "io_destroy"),
-        CallForm(number: CK_NR_io_submit, name: "io_submit"),
-        CallForm(number: CK_NR_io_cancel, name: "io_cancel"),
-        CallForm(number: CK_NR_io_getevents, name: "io_getevents"),
-        CallForm(number: CK_NR_io_uring_setup, name: "io_uring_setup", makesDescriptor: true),
-        CallForm(number: CK_NR_io_uring_enter, name: "io_uring_enter"),
-        CallForm(number: CK_NR_io_uring_register, name: "io_uring_register"),
-        CallForm(number: CK_NR_prlimit64, name: "prlimit64"),
-        CallForm(number: CK_NR_prctl, name: "prctl"),
-        CallForm(number: CK_NR_process_vm_readv, name: "process_vm_readv"),
-        CallForm(number: CK_NR_statmount, name: "statmount"),
-        CallForm(number: CK_NR_kcmp, name: "kcmp"),
+        CallForm(CK_NR_clone, "clone", ""),
+        CallForm(CK_NR_mmap, "mmap", ""),
+        CallForm(CK_NR_mremap, "mremap", ""),
+        CallForm(CK_NR_madvise, "madvise", ""),
+        CallForm(CK_NR_memfd_create, "memfd_create", "tn", makes: .nameless("memory")),
+        CallForm(CK_NR_epoll_create1, "epoll_create1", "", makes: .nameless("epoll")),
+        CallForm(CK_NR_epoll_ctl, "epoll_ctl", "dnd"),
+        CallForm(CK_NR_epoll_pwait, "epoll_pwait", "d"),
+        CallForm(CK_NR_epoll_pwait2, "epoll_pwait2", "d"),
+        CallForm(CK_NR_eventfd2, "eventfd2", "n", makes: .nameless("event")),
+        CallForm(CK_NR_timerfd_create, "timerfd_create", "", makes: .nameless("timer")),
+        CallForm(CK_NR_timerfd_settime, "timerfd_settime", "d"),
+        CallForm(CK_NR_signalfd4, "signalfd4", "", makes: .nameless("signals")),
+        CallForm(CK_NR_pidfd_open, "pidfd_open", "n", makes: .nameless("process")),
+        CallForm(CK_NR_pidfd_send_signal, "pidfd_send_signal", "dn"),
+        // The library waits for children by their pidfds.
+        CallForm(CK_NR_waitid, "waitid", "nd"),
+        CallForm(CK_NR_ppoll, "ppoll", "-n"),
+        CallForm(CK_NR_futex, "futex", ""),
+        CallForm(CK_NR_futex_waitv, "futex_waitv", ""),
+        CallForm(CK_NR_io_setup, "io_setup", ""),
+        CallForm(CK_NR_io_destroy, "io_destroy", ""),
+        CallForm(CK_NR_io_submit, "io_submit", ""),
+        CallForm(CK_NR_io_cancel, "io_cancel", ""),
+        CallForm(CK_NR_io_getevents, "io_getevents", ""),
+        CallForm(CK_NR_io_uring_setup, "io_uring_setup", "", makes: .nameless("ring")),
+        CallForm(CK_NR_io_uring_enter, "io_uring_enter", ""),
+        CallForm(CK_NR_io_uring_register, "io_uring_register", ""),
+        CallForm(CK_NR_prlimit64, "prlimit64", ""),
+        CallForm(CK_NR_prctl, "prctl", ""),
+        CallForm(CK_NR_process_vm_readv, "process_vm_readv", ""),
+        CallForm(CK_NR_statmount, "statmount", ""),
+        CallForm(CK_NR_kcmp, "kcmp", ""),
     ]
 }
 
 /// The text of a name in the program.
-func bytes(of text: StaticString) -> UnsafeBufferPointer<UInt8> {
+package func bytes(of text: StaticString) -> UnsafeBufferPointer<UInt8> {
     // Sound: the text is UTF-8 in memory that lives as long as the program.
     UnsafeBufferPointer(start: text.utf8Start, count: text.utf8CodeUnitCount)
 }

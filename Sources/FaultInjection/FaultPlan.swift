@@ -15,9 +15,8 @@ internal import Synchronization
 package final class FaultPlan: @unchecked Sendable {
     // @unchecked: everything that changes is accessed under the lock.
     private let lock = Lock()
-    private var rules: [FaultRule]
-    /// How many calls each rule applied to.
-    private var counts: [Int]
+    private var rules: FaultRules
+    private var random = RuleRandom()
     private var names = OpenNames()
     /// Where calls are recorded; nil for nowhere.
     private var recording: FaultRule?
@@ -29,8 +28,7 @@ package final class FaultPlan: @unchecked Sendable {
     private let isReleased = UnsafeMutablePointer<Atomic<UInt32>>.allocate(capacity: 1)
 
     package init(_ rules: [FaultRule] = []) {
-        self.rules = rules
-        counts = rules.map { _ in 0 }
+        self.rules = FaultRules(rules)
         isReleased.initialize(to: Atomic(0))
     }
 
@@ -47,8 +45,7 @@ package final class FaultPlan: @unchecked Sendable {
     /// Replaces the rules, and counts from the beginning. What is open keeps its paths.
     package func set(_ rules: [FaultRule]) {
         locked {
-            self.rules = rules
-            counts = rules.map { _ in 0 }
+            self.rules = FaultRules(rules)
             fired = 0
         }
     }
@@ -94,7 +91,7 @@ package final class FaultPlan: @unchecked Sendable {
     private func answer(_ call: SystemCall) -> Int? {
         guard let form = CallForm.of(call.number) else { return nil }
         // Before the lock: these copies are system calls themselves.
-        let texts = form.paths.map { text(at: call[$0]) }
+        let texts = form.arguments.enumerated().map { $1.isPath ? text(at: call[$0]) : nil }
         let (action, paths) = locked { judge(call, form, texts) }
         let isClose = call.number == CK_NR_close
         if isClose { locked { names.remove(Int32(truncatingIfNeeded: call.a)) } }
@@ -103,67 +100,63 @@ package final class FaultPlan: @unchecked Sendable {
         case .fail(let errno):
             if isClose { _ = execute(call) }
             return -Int(errno)
-        case .short(let count): return shortened(call, form, to: count)
+        case .short(let count): return form.execute(call, limit: { min($0, count) }, by: execute)
+        case .half: return form.execute(call, limit: { $0 - $0 / 2 }, by: execute)
+        case .flip:
+            let result = execute(call)
+            locked { form.flipBit(of: call, result) { random.below($0) } }
+            return result
         case .slow(let time): wait(until: Kernel.now() &+ time)
         case .hang: wait(until: .never)
         }
         // libc makes the call, and may.
         if call.number == CK_NR_clone { return nil }
         let result = execute(call)
-        let isDuplicate =
-            call.number == CK_NR_fcntl && call.b == Int(CK_F_DUPFD_CLOEXEC)
-        if form.makesDescriptor || isDuplicate, result >= 0 {
-            locked { names.add(Int32(truncatingIfNeeded: result), paths.first) }
-        }
+        if result >= 0 { locked { nameMade(by: call, form, result, paths) } }
         return result
+    }
+
+    private func nameMade(by call: SystemCall, _ form: CallForm, _ result: Int, _ paths: [[UInt8]]) {
+        switch form.makes {
+        case .file, .nameless: names.add(Int32(truncatingIfNeeded: result), paths.first)
+        case .pair(_, let index):
+            // Sound: the kernel has just written two numbers there.
+            guard let made = UnsafePointer<Int32>(bitPattern: call[index]) else { return }
+            for number in [made[0], made[1]] { names.add(number, paths.first) }
+        case .nothing:
+            guard call.number == CK_NR_fcntl, call.b == Int(CK_F_DUPFD_CLOEXEC) else { return }
+            names.add(Int32(truncatingIfNeeded: result), paths.first)
+        }
     }
 
     /// Under the lock: what happens to the call, and its paths.
     private func judge(_ call: SystemCall, _ form: CallForm, _ texts: [[UInt8]?]) -> (FaultRule.Action?, [[UInt8]]) {
         var paths: [[UInt8]] = []
-        for (index, text) in zip(form.paths, texts) {
-            let directory = form.startsAnywhere ? CK_AT_FDCWD : Int32(truncatingIfNeeded: call[index - 1])
-            if let text, let path = names.absolute(text, from: directory) { paths.append(path) }
+        for (index, argument) in form.arguments.enumerated() {
+            switch argument {
+            case .descriptor:
+                if let path = names.path(of: Int32(truncatingIfNeeded: call[index])) { paths.append(path) }
+            case .path:
+                let directory = Int32(truncatingIfNeeded: call[index - 1])
+                if let text = texts[index], let path = names.absolute(text, from: directory) { paths.append(path) }
+            case .pathFromAnywhere:
+                if let text = texts[index], let path = names.absolute(text, from: CK_AT_FDCWD) { paths.append(path) }
+            default: break
+            }
         }
-        for index in form.descriptors {
-            if let path = names.path(of: Int32(truncatingIfNeeded: call[index])) { paths.append(path) }
+        switch form.makes {
+        case .nameless(let name), .pair(let name, _): paths.append(Array(bytes(of: name)))
+        case .nothing, .file: break
         }
         if let recording, recording.applies(to: form, on: paths) {
-            made.append(MadeCall(name: form.name, path: paths.first))
+            made.append(MadeCall(name: form.name, files: paths))
         }
-        var action: FaultRule.Action?
-        for index in rules.indices where rules[index].applies(to: form, on: paths) {
-            counts[index] += 1
-            guard action == nil, rules[index].ordinal ?? counts[index] == counts[index] else { continue }
-            action = rules[index].action
-            fired += 1
-        }
+        let action = rules.action(on: form, paths) { random.below($0) }
+        if action != nil { fired += 1 }
         return (action, paths)
     }
 
     private func execute(_ call: SystemCall) -> Int { standIn?.passOn(call) ?? call.executed() }
-
-    private func shortened(_ call: SystemCall, _ form: CallForm, to count: Int) -> Int {
-        var call = call
-        switch form.length {
-        case .none: return execute(call)
-        case .bytes(let index):
-            call[index] = min(call[index], count)
-            return execute(call)
-        case .vectors(let index):
-            // Sound: the kernel would read the same array, unless it is nowhere, which the kernel then says.
-            guard let first = UnsafePointer<iovec>(bitPattern: call[index]), call[index + 1] > 0 else {
-                return execute(call)
-            }
-            var vector = first[0]
-            vector.iov_len = min(vector.iov_len, count)
-            return withUnsafePointer(to: &vector) { vector in
-                call[index] = Int(bitPattern: vector)
-                call[index + 1] = 1
-                return execute(call)
-            }
-        }
-    }
 
     /// Sleeps past the door until `release`, or the time comes.
     private func wait(until deadline: Nanoseconds) {
@@ -187,23 +180,30 @@ package final class FaultPlan: @unchecked Sendable {
     private func takes(_ operation: Operation) -> Bool {
         let subject = OperationSubject(operation)
         return locked {
-            (rules + (recording.map { [$0] } ?? [])).contains { rule in
-                guard let path = rule.path else { return true }
-                return subject.paths(names).contains { OpenNames.isPath($0, under: path) }
-            }
+            let paths = subject.paths(names)
+            return rules.mayConcern(paths) || recording?.mayApply(on: paths) == true
         }
     }
 }
 
-extension SystemCall {
-    subscript(index: Int) -> Int {
-        get { [a, b, c, d, e, f][index] }
-        set {
-            var arguments = [a, b, c, d, e, f]
-            arguments[index] = newValue
-            self = SystemCall(
-                number, arguments[0], arguments[1], arguments[2], arguments[3], arguments[4],
-                arguments[5])
+extension CallForm.Argument {
+    fileprivate var isPath: Bool {
+        switch self {
+        case .path, .pathFromAnywhere: true
+        default: false
         }
+    }
+}
+
+/// The random choices of a plan: SplitMix64 (Steele, Lea, Flood 2014), the same in each run.
+private struct RuleRandom {
+    private var state: UInt64 = 1
+
+    mutating func below(_ bound: Int) -> Int {
+        state &+= 0x9e37_79b9_7f4a_7c15
+        var mixed = state
+        mixed = (mixed ^ (mixed >> 30)) &* 0xbf58_476d_1ce4_e5b9
+        mixed = (mixed ^ (mixed >> 27)) &* 0x94d0_49bb_1331_11eb
+        return Int((mixed ^ (mixed >> 31)) % UInt64(bound))
     }
 }

@@ -11,8 +11,10 @@ package struct MalformedFaults: Error, CustomStringConvertible {
 ///
 ///     CALL[@PATH][:NUMBER]=ACTION
 ///
-/// CALL is the name of a system call, `read` or `write` for all their forms, or `*` for any. ACTION is an errno's name,
-/// `short:BYTES`, `slow:MILLISECONDSms`, or `hang`. Without a number the rule applies to each such call.
+/// CALL is the name of a system call, `read` or `write` for all their forms, or `*` for any. PATH may also be the kind
+/// of a descriptor without a path: `socket`, `pipe`, `inotify`, `process`, and what engines have, such as `event`.
+/// NUMBER is that of the call, or 1/COUNT for one in so many; without it the rule applies to each such call. ACTION is
+/// an errno's name, `short:BYTES`, `half`, `flip`, `slow:MILLISECONDSms`, or `hang`.
 extension FaultPlan {
     package convenience init(parsing text: String) throws(MalformedFaults) {
         var rules: [FaultRule] = []
@@ -25,33 +27,41 @@ extension FaultPlan {
             throw malformed(part, "it has no action: CALL[@PATH][:NUMBER]=ACTION")
         }
         var subject = part[..<equals]
-        var ordinal: Int?
+        var occurrence = FaultRule.Occurrence.always
         if let colon = subject.lastIndex(of: UInt8(ascii: ":")) {
-            guard let number = number(subject[(colon + 1)...]), number > 0 else {
-                throw malformed(part, "after the colon comes the number of the call, from 1 on")
+            let isShare = subject[(colon + 1)...].starts(with: bytes(of: "1/"))
+            guard let number = number(subject[(colon + (isShare ? 3 : 1))...]), number > 0 else {
+                throw malformed(part, "after the colon comes the number of the call, from 1 on, or 1/COUNT")
             }
-            ordinal = number
+            occurrence = isShare ? .oneIn(number) : .nth(number)
             subject = subject[..<colon]
         }
-        var path: [UInt8]?
+        var place = FaultRule.Place.everywhere
         if let at = subject.firstIndex(of: UInt8(ascii: "@")) {
-            path = Array(subject[(at + 1)...])
-            guard path?.first == UInt8(ascii: "/") else {
-                throw malformed(part, "the path does not begin with a slash")
+            var path = Array(subject[(at + 1)...])
+            if path.first == UInt8(ascii: "/") {
+                // The root becomes the empty path, which is above every other.
+                while path.last == UInt8(ascii: "/") { path.removeLast() }
+                place = .under(path)
+            } else {
+                guard CallForm.isMade(path) else {
+                    throw malformed(part, "after @ comes a path from / on, or what descriptors are of, as in @socket")
+                }
+                place = .beginning(path)
             }
-            // The root becomes the empty path, which is above every other.
-            while path?.last == UInt8(ascii: "/") { path?.removeLast() }
             subject = subject[..<at]
         }
         let name = Array(subject)
         let isAny = name == [UInt8(ascii: "*")]
         guard isAny || CallForm.isKnown(name) else { throw malformed(part, "there is no such call") }
         let action = try action(Array(part[(equals + 1)...]), of: part)
-        return FaultRule(name: isAny ? nil : name, path: path, ordinal: ordinal, action: action)
+        return FaultRule(name: isAny ? nil : name, place, occurrence, action)
     }
 
     private static func action(_ text: [UInt8], of part: [UInt8]) throws(MalformedFaults) -> FaultRule.Action {
         if text.elementsEqual(bytes(of: "hang")) { return .hang }
+        if text.elementsEqual(bytes(of: "half")) { return .half }
+        if text.elementsEqual(bytes(of: "flip")) { return .flip }
         if text.starts(with: bytes(of: "short:")) {
             guard let count = number(text[6...]), count > 0 else {
                 throw malformed(part, "after short: comes the number of bytes, from 1 on")
@@ -65,7 +75,7 @@ extension FaultPlan {
             return .slow(Nanoseconds(time) * 1_000_000)
         }
         for (name, errno) in errnos where text.elementsEqual(bytes(of: name)) { return .fail(errno) }
-        throw malformed(part, "the action is the name of an errno, short:BYTES, slow:MILLISECONDSms or hang")
+        throw malformed(part, "the action is an errno's name, short:BYTES, half, flip, slow:MILLISECONDSms or hang")
     }
 
     private static func number(_ text: ArraySlice<UInt8>) -> Int? {

@@ -2,7 +2,7 @@ internal import AIOCore
 internal import CKernel
 
 /// The paths of the descriptors that were opened past a plan. What is opened from such a directory, or duplicated from
-/// such a descriptor, has a path as well.
+/// such a descriptor, has a path as well. What has no path has the name of its kind, such as `socket`.
 struct OpenNames {
     private var names: [(descriptor: Int32, path: [UInt8])] = []
     private let workingDirectory: [UInt8]

@@ -110,15 +110,18 @@ public final class Changes: AsyncSequence, Sendable {
 
     private func fill(_ state: inout State) throws(IOError) {
         // If the program has closed the descriptor, its number may name another file, whose data must not be consumed.
-        guard Kernel.isChangeDescriptor(descriptor.number) else {
-            throw IOError(
-                .badDescriptor, Self.operation, errno: Errno(rawValue: EBADF),
-                advice: "the program has closed the descriptor")
+        let checked = Kernel.checkChangeDescriptor(descriptor.number)
+        guard checked >= 0 else {
+            var error = IOError(
+                result: Int32(truncatingIfNeeded: checked), Self.operation, path: state.paths.values.first)
+            if error.code == .badDescriptor { error.advice = "the program has closed the descriptor" }
+            throw error
         }
         let count = Kernel.read(descriptor.number, state.memory.baseAddress!, state.memory.count)
         guard count >= 0 else {
-            if count == -Int(EAGAIN) { return }
-            throw IOError(result: Int32(truncatingIfNeeded: count), Self.operation)
+            if count == -Int(EAGAIN) || count == -Int(EINTR) { return }
+            throw IOError(
+                result: Int32(truncatingIfNeeded: count), Self.operation, path: state.paths.values.first)
         }
         for (event, name) in ChangeRecords(UnsafeRawBufferPointer(rebasing: state.memory[..<count])) {
             guard let kind = Change.Kind(event) else { continue }
@@ -169,15 +172,15 @@ public final class Changes: AsyncSequence, Sendable {
     public func close() async throws(IOError) {
         try runtime.check("close")
         guard lease.close() else { throw IOError(.fileClosed, "close") }
-        let wait = state.withLock { state in
+        let (wait, path) = state.withLock { state in
             state.isClosing = true
-            return state.wait
+            return (state.wait, state.paths.values.first)
         }
         wait?.cancel()
         await lease.waitForUsers()
         let (result, refusal) = await runtime.performToTheEnd(Closing(descriptor.number), "close")
         if let refusal { throw refusal }
-        guard result >= 0 else { throw IOError(result: result, "close") }
+        guard result >= 0 else { throw IOError(result: result, "close", path: path) }
     }
 
     private final class Closing: BlockingWork, @unchecked Sendable {
@@ -189,7 +192,12 @@ public final class Changes: AsyncSequence, Sendable {
             super.init(deadline: .never, isRelease: true)
         }
 
-        override func run() -> Int { Kernel.isChangeDescriptor(number) ? Kernel.close(number) : -Int(EBADF) }
+        override func run() -> Int {
+            var checked = Kernel.checkChangeDescriptor(number)
+            // The kernel did not tell. A release asks once more, because the descriptor would stay open.
+            if checked < 0, checked != -Int(EBADF) { checked = Kernel.checkChangeDescriptor(number) }
+            return checked < 0 ? checked : Kernel.close(number)
+        }
     }
 
     // MARK: AsyncSequence

@@ -111,7 +111,12 @@ final class StreamHandle: Sendable {
         waiting.end()
         for loop in runtime.loops { _ = loop.cancelWaiting(on: descriptor) }
         await lease.waitForUsers()
-        if !isBorrowed { try await runtime.close(number, nil) }
+        guard !isBorrowed else { return }
+        do throws(IOError) { try await runtime.close(number, nil) } catch {
+            var error = error
+            error.address = address?.description
+            throw error
+        }
     }
 
     /// Closes a descriptor that was created and not handed out. Does not wait.

@@ -71,13 +71,15 @@ public final class Listener: Socket {
     /// were not accepted are reset.
     ///
     /// A path that the listener created is unlinked first, if it still names this socket. A close is never cancelled.
-    /// Kernel call: close(2).
+    /// Kernel calls: unlink(2), close(2).
     ///
-    /// - Throws: ``IOError/Code/fileClosed`` if it is closed already.
+    /// - Throws: ``IOError/Code/fileClosed`` if it is closed already; the error of unlink(2), if the path is left: the
+    ///   listener is closed all the same.
     public func close() async throws(IOError) {
         // First, because another process that finds the path free may create its own.
-        await removeSocketFile()
+        let refusal = await removeSocketFile()
         try await handle.close()
+        if let refusal { throw refusal }
     }
 
     // MARK: Names in a file system
@@ -88,7 +90,7 @@ public final class Listener: Socket {
         let made: SocketFile?
         do throws(IOError) { made = try await SocketSetup.bind(handle, address, deadline) } catch {
             guard case .unix(let path) = address, replaceStale, error.code == .addressInUse,
-                await isStale(address, deadline)
+                try await isStale(address, deadline)
             else { throw error }
             try await FileSystem.unlink(path, runtime: runtime, deadline: deadline)
             made = try await SocketSetup.bind(handle, address, deadline)
@@ -97,27 +99,34 @@ public final class Listener: Socket {
     }
 
     /// Whether the path is a socket on which nobody listens. A connect to any other file is refused as well, so the
-    /// type is checked.
-    private func isStale(_ address: SocketAddress, _ deadline: Deadline) async -> Bool {
+    /// type is checked. Throws if the kernel does not tell, for want of descriptors for example.
+    private func isStale(_ address: SocketAddress, _ deadline: Deadline) async throws(IOError) -> Bool {
         guard case .unix(let path) = address,
-            let there = try? await FileSystem.status(
-                of: path, followLinks: false, runtime: runtime, deadline: deadline),
-            there.mode & CK_S_IFMT == CK_S_IFSOCK
+            try await FileSystem.status(of: path, followLinks: false, runtime: runtime, deadline: deadline).mode
+                & CK_S_IFMT == CK_S_IFSOCK
         else { return false }
+        let connection: Connection
         do throws(IOError) {
-            try await Connection.connect(to: address, runtime: runtime, deadline: deadline).close()
-            return false
+            connection = try await Connection.connect(to: address, runtime: runtime, deadline: deadline)
         } catch {
-            return error.code == .connectionRefused
+            switch error.errno?.rawValue {
+            case ECONNREFUSED?: return true
+            // Somebody has a full backlog, a socket of another type, or one that is not for the caller.
+            case EAGAIN?, EPROTOTYPE?, EACCES?, EPERM?: return false
+            default: throw error
+            }
         }
+        try await connection.close()
+        return false
     }
 
-    private func removeSocketFile() async {
+    @discardableResult
+    private func removeSocketFile() async -> IOError? {
         let made = socketFile.withLock { file in
             defer { file = nil }
             return file
         }
-        await made?.remove(runtime)
+        return await made?.remove(runtime)
     }
 
     /// The local address, including the port or name that the kernel chose. Kernel call: getsockname(2).

@@ -27,8 +27,12 @@ struct SocketFile: Hashable, Sendable {
         throw refusal
     }
 
-    /// Removes the path, if it still names this socket. Never cancelled.
-    func remove(_ runtime: IORuntime) async { await runtime.performToTheEnd(SocketFileRemoval(self), "unlink") }
+    /// Removes the path, if it still names this socket. Never cancelled. Returns why the path may have been left.
+    @discardableResult
+    func remove(_ runtime: IORuntime) async -> IOError? {
+        let (result, _) = await runtime.performToTheEnd(SocketFileRemoval(self), "unlink")
+        return result < 0 && result != -ENOENT ? IOError(result: result, "unlink", path: path) : nil
+    }
 }
 
 /// Finds out the identity of a socket that was just created at a path.

@@ -45,6 +45,7 @@ public final class ChildProcess: Sendable {
         let answer = Self.look(descriptor.number, CK_WEXITED | CK_WNOHANG | CK_WNOWAIT)
         guard answer.result >= 0 else {
             known.withLock { $0 = .exited(0) }
+            guard answer.result == -Int(ECHILD) else { throw IOError(result: Int32(answer.result), Self.opening) }
             let advice = "process \(processID) is not a child of this process, or was already waited for"
             throw IOError(
                 .noSuchProcess, Self.opening, errno: Errno(rawValue: Int32(-answer.result)), advice: advice)
@@ -60,13 +61,26 @@ public final class ChildProcess: Sendable {
         if isOurs { Kernel.close(descriptor.number) }
     }
 
-    private var isOurs: Bool { FileIdentity(ofDescriptor: descriptor.number) == identity }
+    /// 0 if the number still is the pidfd's; otherwise a negative errno: EBADF if it is not, or the kernel's error if it
+    /// does not tell.
+    private func checkNumber() -> Int32 {
+        var errno: Int32 = 0
+        guard let found = FileIdentity(ofDescriptor: descriptor.number, errno: &errno) else { return -errno }
+        return found == identity ? 0 : -EBADF
+    }
+
+    /// For releases: one that the kernel does not tell asks once more, because something would be left.
+    private var isOurs: Bool {
+        let result = checkNumber()
+        return (result == 0 || result == -EBADF ? result : checkNumber()) == 0
+    }
 
     private func check(_ name: String) throws(IOError) {
-        guard isOurs else {
-            throw IOError(
-                .badDescriptor, name, errno: Errno(rawValue: EBADF), advice: "the program has closed the pidfd")
-        }
+        let result = checkNumber()
+        guard result < 0 else { return }
+        var error = IOError(result: result, name)
+        if error.code == .badDescriptor { error.advice = "the program has closed the pidfd" }
+        throw error
     }
 
     // MARK: Waiting

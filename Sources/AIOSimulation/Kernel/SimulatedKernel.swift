@@ -1,5 +1,6 @@
 package import AIOCore
 internal import CKernel
+internal import FaultInjection
 
 /// The kernel of one simulated host, with one process: answers the system calls that reach `Kernel.call` on the
 /// simulation's thread.
@@ -12,7 +13,7 @@ package final class SimulatedKernel {
     /// What the process wrote to standard output and standard error.
     var output: [UInt8] = []
     /// What goes wrong.
-    var faults = FaultPlan([])
+    var faults = FaultRules()
     var descriptors = DescriptorTable()
     package let fileSystem: SimulatedFileSystem
     var workingDirectory: Directory
@@ -47,9 +48,8 @@ package final class SimulatedKernel {
         world.countCall()
         // The power is off: what the process still does has no effect.
         guard !world.isOff else { return call.number == CK_NR_close ? perform(call) : -Int(EIO) }
-        let line = world.trace.keepsLines || !faults.isEmpty ? CallDescriptions.line(call, self) : ""
-        let effect = faults.isEmpty ? nil : faults.effect(on: line, &world.random)
-        let result = effect.map { perform(call, with: $0) } ?? perform(call)
+        let line = world.trace.keepsLines ? CallDescriptions.line(call, self) : ""
+        let result = performWithFaults(call)
         world.trace.note(world.now, call.number, result)
         world.trace.show(world.now, host, "\(line) = \(CallDescriptions.result(result))")
         return result

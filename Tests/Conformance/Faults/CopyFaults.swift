@@ -73,13 +73,15 @@ enum CopyFaults {
         for (name, entry) in target.entries {
             let original = source.entries[name]
             #expect(original != nil, "\(name) is left")
-            if entry.mode & S_IFMT == S_IFREG { #expect(entry.content == original?.content, "\(name) is partial") }
+            guard entry.mode & S_IFMT == S_IFREG, let original else { continue }
+            let isWhole = areSame(entry.content, original.content)
+            #expect(isWhole, "\(name) is partial")
         }
     }
 
     private static func file(_ size: Int) -> @Sendable (Scratch) throws -> Void {
-        { scratch in
-            let bytes = (0..<size).map { UInt8(truncatingIfNeeded: $0 &* 31 &+ $0 >> 8) }
+        let bytes = (0..<size).map { UInt8(truncatingIfNeeded: $0 &* 31 &+ $0 >> 8) }
+        return { scratch in
             try age(try scratch.file("from", bytes))
             _ = try scratch.file("to", [9])
         }
@@ -98,7 +100,8 @@ enum CopyFaults {
 
     @Sendable private static func verifyFile(_ scratch: Scratch, _ error: IOError?) throws {
         let found = try scratch.content("to")
-        #expect(found == (try scratch.content("from")) || error != nil && found == [9], "neither old nor new")
+        let isNew = areSame(found, try scratch.content("from"))
+        #expect(isNew || error != nil && found.count == 1 && found[0] == 9, "neither old nor new")
         let names = try scratch.names()
         #expect(names == ["from", "to"])
     }

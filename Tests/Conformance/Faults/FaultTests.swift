@@ -4,10 +4,7 @@ import Testing
 
 /// With each system call of a task failing in turn, with each error that it may meet: the result is an error that names
 /// the operation and the path, or a success that is right; and nothing is left behind.
-@Suite(
-    .enabled(if: getenv("AIO_TEST_FAULTS") != nil, "the walks take many minutes; AIO_TEST_FAULTS=1 runs them"),
-    .timeLimit(.minutes(10)), .serialized
-) struct FaultTests {
+@Suite(.timeLimit(.minutes(10)), .serialized) struct FaultTests {
     static let names = engines.map(\.description)
 
     @Test(arguments: names)
@@ -35,6 +32,27 @@ import Testing
     func noNameIsLostSilently(_ engine: String) async {
         await #expect(processExitsWith: .success) { [engine = engine as String] in
             try await FaultWalk.walk(DirectoryFaults.all, engine)
+        }
+    }
+
+    @Test(arguments: names)
+    func streamsReportEachFailure(_ engine: String) async {
+        await #expect(processExitsWith: .success) { [engine = engine as String] in
+            try await FaultWalk.walk(StreamFaults.all, engine)
+        }
+    }
+
+    @Test(arguments: names)
+    func noEventIsLostSilently(_ engine: String) async {
+        await #expect(processExitsWith: .success) { [engine = engine as String] in
+            try await FaultWalk.walk(EventFaults.all, engine)
+        }
+    }
+
+    @Test(arguments: names)
+    func aStartThatFailsLeavesNothing(_ engine: String) async {
+        await #expect(processExitsWith: .success) { [engine = engine as String] in
+            try await StartFaults.walk(engine)
         }
     }
 }

@@ -4,8 +4,8 @@ import Glibc
 import Testing
 
 /// What is below a folder, read without the library, and past its door to the kernel.
-struct TreeSnapshot: Equatable {
-    struct Entry: Equatable {
+struct TreeSnapshot {
+    struct Entry {
         var mode: UInt32
         var owner: UInt32
         var modified: Int
@@ -16,8 +16,8 @@ struct TreeSnapshot: Equatable {
 
         /// Whether a copy is like its original.
         func isCopy(of other: Entry) -> Bool {
-            mode == other.mode && owner == other.owner && modified == other.modified && content == other.content
-                && attribute == other.attribute
+            mode == other.mode && owner == other.owner && modified == other.modified
+                && areSame(content, other.content) && attribute == other.attribute
         }
     }
 
@@ -76,5 +76,15 @@ struct TreeSnapshot: Equatable {
         default: break
         }
         entries[name] = entry
+    }
+}
+
+/// Whether two contents are equal. In a debug build `==` takes 20 ns for each byte, and the walks compare gigabytes.
+func areSame(_ one: [UInt8], _ other: [UInt8]) -> Bool {
+    guard one.count == other.count else { return false }
+    return one.withUnsafeBytes { one in
+        other.withUnsafeBytes { other in
+            one.isEmpty || memcmp(one.baseAddress!, other.baseAddress!, one.count) == 0
+        }
     }
 }
