@@ -34,7 +34,11 @@ let package = Package(
         .executableTarget(name: "first-steps", dependencies: ["AIO", "AIOCore"], path: "Examples/FirstSteps"),
         .executableTarget(name: "echo-server", dependencies: ["AIO"], path: "Examples/EchoServer"),
         .executableTarget(name: "tcp-proxy", dependencies: ["AIO"], path: "Examples/TCPProxy"),
-        .executableTarget(name: "log-writer", dependencies: ["AIO"], path: "Examples/LogWriter"),
+        .target(
+            name: "LogWriter", dependencies: ["AIO"], path: "Examples/LogWriter/Service",
+            swiftSettings: [.enableUpcomingFeature("NonisolatedNonsendingByDefault")]),
+        .executableTarget(
+            name: "log-writer", dependencies: ["AIO", "LogWriter"], path: "Examples/LogWriter/Program"),
         .target(
             name: "LogStore", dependencies: ["AIO"], path: "Examples/LogStore/Store",
             swiftSettings: [.enableUpcomingFeature("NonisolatedNonsendingByDefault")]),
@@ -63,13 +67,28 @@ let package = Package(
         .executableTarget(
             name: "queue-simulation", dependencies: ["QueueSimulation"], path: "Tests/QueueSimulationRun"),
         .testTarget(name: "QueueSimulationTests", dependencies: ["QueueSimulation"]),
+        // What promises to survive a loss of power, over simulated disks: for its tests, and for long runs.
+        .target(
+            name: "CrashSimulation", dependencies: ["AIOSimulation", "AIO", "LogStore", "LogWriter"],
+            path: "Tests/CrashSimulation",
+            swiftSettings: [.enableUpcomingFeature("NonisolatedNonsendingByDefault")]),
+        .executableTarget(
+            name: "crash-simulation", dependencies: ["CrashSimulation"], path: "Tests/CrashSimulationRun",
+            swiftSettings: [.enableUpcomingFeature("NonisolatedNonsendingByDefault")]),
+        // Everything at once, for minutes: Scripts/soak.
+        .executableTarget(
+            name: "soak", dependencies: ["AIO", "AIOCore"], path: "Tests/Soak",
+            swiftSettings: [.enableUpcomingFeature("NonisolatedNonsendingByDefault")]),
         .testTarget(name: "AIOCoreTests", dependencies: ["AIOCore", "CKernel", "UnitSupport"]),
         .testTarget(
             name: "SimulatedProgramTests",
             dependencies: ["AIOSimulation", "AIO", "echo-server", "tcp-proxy", "log-writer"],
             swiftSettings: [.enableUpcomingFeature("NonisolatedNonsendingByDefault")]),
         .testTarget(
-            name: "LogStoreTests", dependencies: ["LogStore", "AIOSimulation", "AIO", "UnitSupport"],
+            name: "LogStoreTests", dependencies: ["LogStore", "CrashSimulation", "AIOSimulation", "AIO"],
+            swiftSettings: [.enableUpcomingFeature("NonisolatedNonsendingByDefault")]),
+        .testTarget(
+            name: "CrashSimulationTests", dependencies: ["CrashSimulation", "LogWriter"],
             swiftSettings: [.enableUpcomingFeature("NonisolatedNonsendingByDefault")]),
         .testTarget(
             name: "AIOSimulationTests", dependencies: ["AIOSimulation", "AIO", "AIOCore", "CKernel", "UnitSupport"],
@@ -112,7 +131,8 @@ let package = Package(
 if Context.environment["AIO_TEST_SANITIZER"] != nil {
     let left: Set<String> = [
         "InterleavingTests", "CFibers", "PowerLossTests", "AIOSimulationTests", "LogStoreTests",
-        "SimulatedProgramTests", "QueueSimulationTests", "RepositoryTests",
+        "CrashSimulationTests", "CrashSimulation", "crash-simulation", "SimulatedProgramTests", "QueueSimulationTests",
+        "RepositoryTests",
     ]
     package.targets.removeAll { left.contains($0.name) }
 }

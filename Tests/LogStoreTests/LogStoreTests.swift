@@ -1,5 +1,6 @@
 import AIO
 import AIOSimulation
+import CrashSimulation
 import LogStore
 import Testing
 
@@ -20,36 +21,18 @@ struct LogStoreTests {
         #expect(state == ["a": [3], "b": [2]])
     }
 
-    @Test(arguments: [SimulatedCrash.Rules.posix, .ordered])
-    func nothingAcknowledgedIsLostInACrash(rules: SimulatedCrash.Rules) async throws {
-        for seed in UInt64(1)...60 {
-            let violation = try await StoreLives(seed: seed, rules: rules).violation()
-            #expect(violation == nil, "seed \(seed)")
-            if violation != nil { break }
-        }
-    }
-
-    static let failingSyncs = [SimulatedFault(.error(Errno(rawValue: 5)), .oneIn(15), of: "fdatasync")]
-
-    @Test func nothingAcknowledgedIsLostIfSyncsFail() async throws {
-        for seed in UInt64(1)...60 {
-            let violation = try await StoreLives(seed: seed, faults: Self.failingSyncs).violation()
-            #expect(violation == nil, "seed \(seed)")
-            if violation != nil { break }
-        }
+    /// Histories of three lives, under both rules, half of them with failing syncs.
+    @Test(arguments: 0..<3 as Range<UInt64>) func nothingAcknowledgedIsLost(block: UInt64) async throws {
+        let failure = try await StoreHistory().firstFailure(in: (block * 60 + 1)...(block * 60 + 60))
+        #expect(failure == nil)
     }
 
     @Test(arguments: [
         Shortcuts.noSync, .syncBeforeWrite, .noDirectorySync, .noChecksum, .failedSyncIgnored,
     ])
     func aStoreThatIsWrongIsCaught(_ shortcut: Shortcuts) async throws {
-        let faults = shortcut == .failedSyncIgnored ? Self.failingSyncs : []
-        for seed in UInt64(1)...600 {
-            let violation = try await StoreLives(seed: seed, shortcuts: shortcut, faults: faults).violation()
-            guard let violation else { continue }
-            print("mistake \(shortcut.rawValue) is caught with seed \(seed): \(violation)")
-            return
-        }
-        Issue.record("mistake \(shortcut.rawValue) is not caught within 1000 seeds")
+        let failure = try await StoreHistory(shortcut).firstFailure(in: 1...1000)
+        let caught = try #require(failure, "mistake \(shortcut.rawValue) is not caught")
+        print("mistake \(shortcut.rawValue) of the store is caught: \(caught)")
     }
 }

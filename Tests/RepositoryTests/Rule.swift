@@ -91,7 +91,7 @@ struct Rule: Sendable, CustomTestStringConvertible {
     ]
 
     private static let simulated = [
-        "AIOSimulationTests", "LogStoreTests", "SimulatedProgramTests", "InterleavingTests/StandIns",
+        "AIOSimulationTests", "CrashSimulation", "LogStoreTests", "SimulatedProgramTests", "InterleavingTests/StandIns",
     ]
 
     /// Finds calls that only let time pass, and empty loops on the clock. With a reason there may be waits that prove

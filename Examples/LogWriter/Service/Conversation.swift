@@ -1,4 +1,4 @@
-import AIO
+internal import AIO
 
 /// Reads lines from a connection and acknowledges them when they are durable.
 func converse(_ connection: Connection, _ log: CommitLog) async {

@@ -1,4 +1,4 @@
-import AIO
+internal import AIO
 
 /// A file to which lines are appended in groups: one write and one sync for all lines that arrive while the previous
 /// group is being written.
@@ -12,19 +12,29 @@ actor CommitLog {
     private var idle: CheckedContinuation<Void, Never>?
     private var isClosed = false
     private var failure: IOError?
+    private let shortcuts: Shortcuts
 
     /// Opens or creates the file. Truncates an incomplete last line: it was never acknowledged.
-    static func open(_ path: Path) async throws -> CommitLog {
+    static func open(_ path: Path, _ shortcuts: Shortcuts) async throws -> CommitLog {
         let file = try await File.open(path, .readWrite, options: .create)
+        do { return try await CommitLog(file, recover(file, path, shortcuts), shortcuts) } catch {
+            try? await file.close()
+            throw error
+        }
+    }
+
+    /// Returns the size that the log continues from.
+    private static func recover(_ file: File, _ path: Path, _ shortcuts: Shortcuts) async throws -> Int64 {
         // Two processes would overwrite each other's lines.
         guard try await file.tryLock(.exclusive) else {
             throw IOError(.alreadyExists, "lock", path: path, advice: "another log-writer has this file")
         }
-        let size = try await endOfLastLine(file)
+        let keepsAll = shortcuts.contains(.incompleteLineKept)
+        let size = keepsAll ? try await file.status().size : try await endOfLastLine(file)
         try await file.truncate(to: size)
         try await file.sync()
-        try await syncName(path)
-        return CommitLog(file, size)
+        if !shortcuts.contains(.noDirectorySync) { try await syncName(path) }
+        return size
     }
 
     /// Makes the file's name durable: a sync of the file need not do that.
@@ -36,9 +46,10 @@ actor CommitLog {
         try await directory.close()
     }
 
-    private init(_ file: File, _ size: Int64) {
+    private init(_ file: File, _ size: Int64, _ shortcuts: Shortcuts) {
         self.file = file
         self.size = size
+        self.shortcuts = shortcuts
     }
 
     private static func endOfLastLine(_ file: File) async throws -> Int64 {
@@ -83,11 +94,25 @@ actor CommitLog {
     private func commit(_ group: [UInt8]) async -> IOError? {
         do throws(IOError) {
             try await file.writeAll(group, at: size)
-            try await file.sync(.data)
+            if !shortcuts.contains(.noSync) { try await sync() }
             size += Int64(group.count)
             return nil
         } catch {
+            if !shortcuts.contains(.failedGroupKept) { await removeGroup() }
             return error
+        }
+    }
+
+    /// Removes a group that may not be durable. The page cache has it, marked clean after a failed sync, so the next
+    /// sync succeeds although the device lacks it: a restarted program would take it for durable, and continue it.
+    private func removeGroup() async {
+        // If this fails as well, the first error says what is wrong with the disk.
+        do throws(IOError) { try await file.truncate(to: size) } catch {}
+    }
+
+    private func sync() async throws(IOError) {
+        do throws(IOError) { try await file.sync(.data) } catch {
+            guard shortcuts.contains(.failedSyncIgnored) else { throw error }
         }
     }
 

@@ -1,4 +1,4 @@
-import AIO
+internal import AIO
 
 /// The open connections: at most a fixed number. `endReading` ends the input of all of them.
 actor Clients {

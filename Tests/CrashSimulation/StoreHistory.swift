@@ -1,56 +1,37 @@
 import AIO
 import AIOSimulation
 import LogStore
-import Testing
-import UnitSupport
 
 /// Several lives of one store, each ended by a loss of power at a random system call, and what must hold after each.
-struct StoreLives {
-    let seed: UInt64
-    var shortcuts: Shortcuts = []
-    var rules = SimulatedCrash.Rules.posix
-    var faults: [SimulatedFault] = []
-    var keepsStory = false
+package struct StoreHistory: CrashHistory {
+    private let shortcuts: Shortcuts
     /// How many lives; the last one is not cut short.
-    var lives = 3
+    private static let lifeCount = 3
 
-    /// What is wrong; nil if nothing is.
-    func violation() async throws -> String? {
-        var expectations = Expectations()
-        var disk: SimulatedDisk?
-        var random = SplitMix(seed)
-        for life in 1...lives {
-            var options = SimulationOptions()
-            options.disk = disk
-            options.keepsStory = keepsStory
-            options.latency = Latency(least: 1_000, spread: 20_000)
-            options.faults = faults
-            if life < lives {
-                options.crash = SimulatedCrash(beforeCall: Int(random.next() % 150) + 1, rules: rules)
-            }
-            let record = LifeRecord(expectations)
-            let report = try await simulate(seed: random.next(), options: options) { [shortcuts] simulation in
+    package init(_ shortcuts: Shortcuts = []) { self.shortcuts = shortcuts }
+
+    package func run(_ seed: UInt64, _ lives: inout Lives) async throws {
+        var random = HistoryRandom(seed)
+        let weather = Weather(seed)
+        var expectations = StoreExpectations()
+        for life in 1...Self.lifeCount {
+            let crash = SimulatedCrash(beforeCall: random.below(150) + 1, rules: weather.rules)
+            let conditions = Lives.Conditions(
+                seed: random.next(), crash: life < Self.lifeCount ? crash : nil, faults: weather.faults)
+            let record = StoreLife(expectations)
+            try await lives.live("life \(life)", conditions) { [shortcuts] simulation in
                 try await record.live(simulation, shortcuts)
             }
-            if keepsStory { print(report.story.joined(separator: "\n")) }
-            if let violation = record.violation { return "life \(life): \(violation)" }
-            if case .failure(let error) = report.result, let error = Self.unexpected(error, faults.isEmpty) {
-                return "life \(life): \(error)"
-            }
+            // What the store showed is checked, whatever happened to it afterwards.
+            if let violation = record.violation { throw Violation("life \(life): \(violation)") }
+            lives.add(checks: record.checkCount)
             expectations = record.expectations
-            disk = report.disk
         }
-        return nil
-    }
-
-    private static func unexpected(_ error: any Error, _ isWithoutFaults: Bool) -> String? {
-        if let error = error as? SimulationError { return error.reason == .crashed ? nil : "\(error)" }
-        return isWithoutFaults ? "\(error)" : nil
     }
 }
 
 /// By key, which values the store may show.
-struct Expectations: Sendable {
+struct StoreExpectations: Sendable {
     struct Key: Sendable {
         /// The number of the last value that was acknowledged or shown; 0 for none.
         var durable = 0
@@ -81,18 +62,21 @@ struct Expectations: Sendable {
 }
 
 /// What one life of the store did and saw.
-final class LifeRecord: @unchecked Sendable {
-    // @unchecked: the simulation's thread uses it, and the test afterwards.
-    private(set) var expectations: Expectations
+private final class StoreLife: @unchecked Sendable {
+    // @unchecked: the simulation's thread uses it, and the history afterwards.
+    private(set) var expectations: StoreExpectations
     private(set) var violation: String?
+    /// The values that were looked at, and those that were acknowledged.
+    private(set) var checkCount = 0
 
-    init(_ expectations: Expectations) { self.expectations = expectations }
+    init(_ expectations: StoreExpectations) { self.expectations = expectations }
 
     func live(_ simulation: Simulation, _ shortcuts: Shortcuts) async throws {
         let store = try await LogStore.open("/data", shortcuts)
         for key in expectations.keys.indices {
             let value = await store["key\(key)"]
             violation = violation ?? expectations.check(key, value)
+            checkCount += 1
         }
         guard violation == nil else { return try await store.close() }
         do { try await work(simulation, store) } catch {
@@ -122,8 +106,9 @@ final class LifeRecord: @unchecked Sendable {
         for _ in 0..<count {
             expectations.keys[key].submitted += 1
             let number = expectations.keys[key].submitted
-            try await store.put("key\(key)", Expectations.value(key, number))
+            try await store.put("key\(key)", StoreExpectations.value(key, number))
             expectations.keys[key].durable = number
+            checkCount += 1
         }
     }
 }
