@@ -26,8 +26,8 @@ def compile_alone(tree, modules, name, folder, more):
     """A command that compiles a module as far as all errors are found, for those that import it."""
     files = sorted(path for path in tree.files if path.startswith(folder + '/') and path.endswith('.swift'))
     command = ['swiftc', '-emit-sil', '-emit-module', '-emit-module-path', '%s/%s.swiftmodule' % (modules, name),
-               '-o', '/dev/null', '-wmo', '-swift-version', '6', '-suppress-warnings', '-I', modules, '-module-name', name,
-               '-Xcc', '-fmodule-map-file=Sources/CKernel/module.modulemap',
+               '-o', modules + '/discarded', '-wmo', '-swift-version', '6', '-suppress-warnings', '-I', modules,
+               '-module-name', name, '-Xcc', '-fmodule-map-file=Sources/CKernel/module.modulemap',
                '-package-name', 'swift_aio' if name == 'AIOCore' else 'drop_ins', '-DDEBUG'] + more
     for c_target in ('CDropIns', 'CRawCalls', 'CPosixWaits'):
         headers = os.path.abspath(os.path.join(tree.path, 'DropIns/Sources', c_target, 'include'))

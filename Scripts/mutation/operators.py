@@ -44,7 +44,7 @@ def one_line(text):
 def places(source):
     """All places of a source, in order."""
     found = []
-    silent = asserted(source)
+    silent = list(asserted(source))
     for finder in (dropped_statements, replaced_operators, forced_conditions, negated_choices, changed_constants,
                    inverted_booleans, dropped_negations, ignored_errors, swapped_bounds):
         found += finder(source)

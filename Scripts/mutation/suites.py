@@ -68,7 +68,8 @@ class Suites:
             # A mutant may leave files, mounts and processes behind: all of them go with the namespaces. The shell is
             # there because process 1 has other signals, and has to reap orphans.
             inner = 'mount --bind "$0" /tmp && "$@"; exit $?'
-            command = ['unshare', '-m', '-p', '-f', '--kill-child', '--mount-proc', 'bash', '-c', inner, folder] + command
+            namespaces = ['unshare', '-m', '-p', '-f', '--kill-child', '--mount-proc']
+            command = namespaces + ['bash', '-c', inner, folder] + command
         process = subprocess.Popen(command, cwd=self.tree.path, env=environment, stdin=subprocess.DEVNULL,
                                    stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True)
         try:
