@@ -1,6 +1,7 @@
 """The test suites: which mutants each one reaches, how long it takes, and whether it fails with a mutant on."""
+import concurrent.futures
+import hashlib
 import json
-import mmap
 import os
 import re
 import select
@@ -12,6 +13,9 @@ import time
 from mutated_tree import MAP_BYTES
 
 # RepositoryTests read sources; PowerLossTests need devices.
+BY_PROGRAM = ('DropInTests.LibAIOTests', 'DropInTests.PosixAIOTests')
+# All flags in all combinations, and what test functions of their own run.
+SLOW_PROGRAMS = ('flags', 'looks', 'which_library')
 LEFT_OUT = re.compile(r'^(RepositoryTests|PowerLossTests)\.')
 FAILURE = re.compile(rb'recorded an issue|^Fatal error|: Fatal error:', re.M)
 
@@ -25,35 +29,61 @@ class Suites:
         listed = subprocess.run([self.program, '--testing-library', 'swift-testing', '--list-tests'], text=True,
                                 cwd=self.tree.path, stdout=subprocess.PIPE, check=True).stdout
         suites = {re.split(r'[/(]', line)[0] for line in listed.splitlines() if '/' in line}
-        return sorted(name for name in suites if not LEFT_OUT.match(name))
+        suites = {name for name in suites if not LEFT_OUT.match(name) and name not in BY_PROGRAM}
+        return sorted(suites) + list(self.programs())
 
-    def measure(self, say):
+    def programs(self):
+        """The drop-ins' C programs, each as a suite of its own: `DropInTests.LibAIOTests[submit]`."""
+        folder = os.path.join(self.tree.path, 'Tests/DropIns')
+        for suite in BY_PROGRAM:
+            with open(os.path.join(folder, suite.split('.')[1] + '.swift')) as file:
+                names = re.findall(r'"([a-z_]+)"', file.read().partition('static let better')[0])
+            for name in sorted(set(names)):
+                if name not in SLOW_PROGRAMS and os.path.exists(os.path.join(folder, 'Programs', name + '.c')):
+                    yield '%s[%s]' % (suite, name)
+
+    def measure(self, workers, say):
         """Runs each suite without a mutant. What fails so, or takes too long, finds no mutants."""
         notes = os.path.join(self.scratch, 'coverage.json')
         known = json.load(open(notes)) if os.path.exists(notes) else {}
-        stamp = sorted(self.tree.chosen)
-        for name in self.names():
-            if name in known and known[name]['chosen'] == stamp:
-                result = known[name]
-            else:
-                result = known[name] = dict(self._coverage(name), chosen=stamp)
+        stamps = {name: self._stamp(name) for name in self.names()}
+        old = [name for name in stamps if known.get(name, {}).get('stamp') != stamps[name]]
+        with concurrent.futures.ThreadPoolExecutor(workers) as threads:
+            for name, result in zip(old, threads.map(self._coverage, old)):
+                known[name] = dict(result, stamp=stamps[name])
                 with open(notes, 'w') as file:
                     json.dump(known, file)
                 say('%-60s %6.1f s  %3d reached  %s' % (name, result['seconds'], len(result['reached']), result['end']))
-            if result['end'] == 'passed':
-                self.reached[name], self.seconds[name] = set(result['reached']), result['seconds']
+        for name in stamps:
+            if known[name]['end'] == 'passed':
+                self.reached[name], self.seconds[name] = set(known[name]['reached']), known[name]['seconds']
+
+    def _stamp(self, name):
+        """Changes with the mutants, and with the files that declare or extend the suite."""
+        digest = hashlib.sha256(repr(sorted(self.tree.chosen)).encode())
+        declares = re.compile(r'\b(struct|class|extension|enum|actor) %s\b' % re.escape(re.split(r'[.[]', name)[1]))
+        for path in self.tree.files:
+            if path.startswith('Tests/') and path.endswith('.swift'):
+                with open(os.path.join(self.tree.path, path)) as file:
+                    text = file.read()
+                if declares.search(text):
+                    digest.update(text.encode())
+        return digest.hexdigest()
 
     def _coverage(self, name):
-        path = os.path.join(self.scratch, 'map')
+        path = os.path.join(self.scratch, 'map-' + name)
         with open(path, 'wb') as file:
             file.truncate(MAP_BYTES)
-        # Others of the machine's users may read what a test wants to have read as another user.
+        # Programs that a test runs as another user set their bytes too.
         os.chmod(path, 0o666)
         began = time.monotonic()
-        end, _ = self.run(name, {'MUTANT_MAP': path}, self.longest, 'coverage')
+        end, output = self.run(name, {'MUTANT_MAP': path}, self.longest, 'coverage-' + name)
         seconds = time.monotonic() - began
-        with open(path, 'rb') as file, mmap.mmap(file.fileno(), MAP_BYTES, access=mmap.ACCESS_READ) as reached:
-            return {'end': end, 'seconds': seconds, 'reached': [n for n in self.tree.chosen if reached[n]]}
+        with open(path, 'rb') as file:
+            reached = file.read()
+        os.remove(path)
+        return {'end': end, 'seconds': seconds, 'reached': [n for n in self.tree.chosen if reached[n]],
+                'output': '' if end == 'passed' else output.decode(errors='replace')[-1000:]}
 
     def run(self, name, settings, limit, room):
         """Returns how a suite ended, `passed`, `assertion`, `crash` or `time`, and the lines that say so. It is stopped
@@ -61,7 +91,12 @@ class Suites:
         environment = dict(os.environ, **settings)
         environment['DROPINS_UNDER_TEST'] = os.path.join(self.tree.path, '.build/dropins-debug')
         environment.setdefault('SWT_EXPERIMENTAL_MAXIMUM_PARALLELIZATION_WIDTH', '4')
-        command = [self.program, '--testing-library', 'swift-testing', '--filter', '^%s[/(]' % re.escape(name)]
+        suite, _, program = name.rstrip(']').partition('[')
+        wanted = '/results' if program else r'[/(]'
+        if program:
+            # The automatic engine and `threads`.
+            environment.update(DROPINS_PROGRAM=program, DROPINS_SECOND_RUN='1')
+        command = [self.program, '--testing-library', 'swift-testing', '--filter', '^%s%s' % (re.escape(suite), wanted)]
         folder = os.path.join(self.scratch, 'files-' + room)
         os.makedirs(folder, exist_ok=True)
         if os.geteuid() == 0:
