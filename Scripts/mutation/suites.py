@@ -5,7 +5,6 @@ import json
 import os
 import re
 import select
-import shutil
 import signal
 import subprocess
 import time
@@ -99,6 +98,8 @@ class Suites:
         command = [self.program, '--testing-library', 'swift-testing', '--filter', '^%s%s' % (re.escape(suite), wanted)]
         folder = os.path.join(self.scratch, 'files-' + room)
         os.makedirs(folder, exist_ok=True)
+        # As /tmp is: some tests run as another user.
+        os.chmod(folder, 0o1777)
         if os.geteuid() == 0:
             # A mutant may leave files, mounts and processes behind: all of them go with the namespaces. The shell is
             # there because process 1 has other signals, and has to reap orphans.
@@ -115,7 +116,8 @@ class Suites:
             except ProcessLookupError:
                 pass
             process.wait()
-            shutil.rmtree(folder, ignore_errors=True)
+            # A program, because some tests make trees that are deeper than Python's recursion.
+            subprocess.run(['rm', '-rf', folder], stderr=subprocess.DEVNULL)
         return end, output
 
 
