@@ -1,3 +1,4 @@
+import CKernel
 import Testing
 
 @testable import AIOCore
@@ -63,5 +64,41 @@ import Testing
         let guess = CacheGuess()
         let turns = (0..<1280).count { _ in guess.isTurnUsedUp() }
         #expect(turns == 10)
+    }
+
+    @Test func aStreamThatIsNotReadyPredictsNothing() {
+        let guess = CacheGuess()
+        for _ in 0..<100 { guess.note(.wait, isStream: true) }
+        let isWorthAsking = guess.isWorthAsking()
+        #expect(isWorthAsking)
+    }
+
+    @Test func eachAnswerIsNotedAsWhatItIs() {
+        let refused = CacheGuess()
+        refused.note(.refused, isStream: false)
+        let askedAgain = attempts(refused, 100_000)
+        let missing = CacheGuess()
+        for _ in 0..<4 { missing.note(.wait, isStream: false) }
+        let isMissing = !missing.isWorthAsking()
+        let hit = CacheGuess()
+        for _ in 0..<3 { hit.note(.wait, isStream: false) }
+        hit.note(.done(-Int(EIO)), isStream: false)
+        let afterError = hit.isHitting
+        hit.note(.done(0), isStream: false)
+        let afterHit = hit.isHitting
+        #expect(askedAgain == 0, "the file system does not tell")
+        #expect(isMissing)
+        #expect(!afterError, "an error says nothing of the cache")
+        #expect(afterHit)
+    }
+
+    @Test(arguments: [EAGAIN, EINTR])
+    func aSocketThatIsNotReadyHasToWait(_ errno: Int32) {
+        guard case .wait = Answer(ofSocket: -Int(errno)) else { return _ = Issue.record("it is taken for a result") }
+    }
+
+    @Test(arguments: [0, 7, -Int(ECONNRESET)])
+    func aResultOfASocketIsFinal(_ result: Int) {
+        guard case .done(result) = Answer(ofSocket: result) else { return _ = Issue.record("it is not taken") }
     }
 }

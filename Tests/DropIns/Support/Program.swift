@@ -17,6 +17,9 @@ struct Program: Sendable, CustomTestStringConvertible {
 
     var testDescription: String { name }
 
+    /// `DROPINS_PROGRAM=NAME` runs one of the programs alone.
+    static func isWanted(_ name: String) -> Bool { Environment.inherited["DROPINS_PROGRAM"].map { $0 == name } ?? true }
+
     /// Runs it over the system's library (nil), or over ours.
     func run(_ way: Way?, arguments: [String] = []) async throws -> Outcome {
         let path = try await Compiler.shared.executable(of: self)
