@@ -16,13 +16,16 @@ enum CallDescriptions {
         case number
         /// An address, which differs from run to run and is not shown.
         case hidden
+        /// A number or an address, not shown either.
+        case either
     }
 
     private struct Call {
         let name: String
         let arguments: [Argument]
 
-        /// `pattern` has one letter for each argument: d descriptor, w directory, p path, n number, - hidden.
+        /// `pattern` has one letter for each argument: d descriptor, w directory, p path, n number, - hidden,
+        /// x either.
         init(_ name: String, _ pattern: String) {
             self.name = name
             arguments = pattern.map { letter in
@@ -31,6 +34,7 @@ enum CallDescriptions {
                 case "w": .directory
                 case "p": .path
                 case "n": .number
+                case "x": .either
                 default: .hidden
                 }
             }
@@ -59,10 +63,28 @@ enum CallDescriptions {
                 Int32(truncatingIfNeeded: value) == CK_AT_FDCWD ? nil : kernel.descriptors[value]?.name ?? "?"
             case .path: UnsafePointer<CChar>(bitPattern: value).map { String(cString: $0) }
             case .number: "\(value)"
-            case .hidden: nil
+            case .hidden, .either: nil
             }
         }
         return "\(known.name)(\(shown.joined(separator: ", ")))"
+    }
+
+    /// The call with 0 in place of addresses at which no memory can be (vm.mmap_min_addr), as a kernel's access to them
+    /// fails.
+    static func withoutBadAddresses(_ call: SystemCall) -> SystemCall {
+        let values = [call.a, call.b, call.c, call.d, call.e, call.f]
+        guard values.contains(where: { SimulatedKernel.isNowhere(UInt(bitPattern: $0)) }),
+            let known = calls[call.number]
+        else { return call }
+        var checked = values
+        for (index, argument) in known.arguments.enumerated() {
+            switch argument {
+            case .path, .hidden:
+                if SimulatedKernel.isNowhere(UInt(bitPattern: values[index])) { checked[index] = 0 }
+            default: break
+            }
+        }
+        return SystemCall(call.number, checked[0], checked[1], checked[2], checked[3], checked[4], checked[5])
     }
 
     static func result(_ result: Int) -> String {
@@ -73,7 +95,7 @@ enum CallDescriptions {
 
     // Looked up, never iterated: the order of a dictionary differs from run to run.
     private static let calls: [Int: Call] = [
-        CK_NR_close: Call("close", "d"), CK_NR_dup3: Call("dup3", "ddn"), CK_NR_fcntl: Call("fcntl", "dn-"),
+        CK_NR_close: Call("close", "d"), CK_NR_dup3: Call("dup3", "ddn"), CK_NR_fcntl: Call("fcntl", "dnx"),
         CK_NR_openat: Call("openat", "wpn"), CK_NR_openat2: Call("openat2", "wp-"),
         CK_NR_preadv2: Call("preadv2", "d-nn"), CK_NR_preadv: Call("preadv", "d-nn"),
         CK_NR_pwritev2: Call("pwritev2", "d-nn"), CK_NR_pwritev: Call("pwritev", "d-nn"),
@@ -108,7 +130,8 @@ enum CallDescriptions {
         CK_NR_fremovexattr: Call("fremovexattr", "dp"), CK_NR_lgetxattr: Call("lgetxattr", "pp"),
         CK_NR_lsetxattr: Call("lsetxattr", "pp"), CK_NR_llistxattr: Call("llistxattr", "p"),
         CK_NR_lremovexattr: Call("lremovexattr", "pp"), CK_NR_cachestat: Call("cachestat", "d"),
-        CK_NR_futex_waitv: Call("futex_waitv", ""), CK_NR_pidfd_open: Call("pidfd_open", "n"),
+        CK_NR_futex: Call("futex", "-nn-"), CK_NR_futex_waitv: Call("futex_waitv", ""),
+        CK_NR_pidfd_open: Call("pidfd_open", "n"),
         CK_NR_memfd_create: Call("memfd_create", "pn"),
     ]
 }
