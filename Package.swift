@@ -52,7 +52,9 @@ let package = Package(
             path: "Tests/AllocationCounter",
             swiftSettings: [.enableUpcomingFeature("NonisolatedNonsendingByDefault")]),
         .target(name: "CExitTestOutput", path: "Tests/CExitTestOutput"),
-        .target(name: "CSimulatedLibrary", dependencies: ["CSimulation"], path: "Tests/CSimulatedLibrary"),
+        .target(
+            name: "CSimulatedLibrary", dependencies: ["CSimulation"], path: "Tests/CSimulatedLibrary",
+            cSettings: [.headerSearchPath("../../Sources/CKernel")]),
         .target(name: "UnitSupport", dependencies: ["CExitTestOutput"], path: "Tests/UnitSupport"),
         // What the tests kill while it replaces a file.
         .executableTarget(

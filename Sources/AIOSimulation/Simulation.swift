@@ -47,7 +47,8 @@ public struct SimulationReport<Value: Sendable>: Sendable {
 ///
 /// Within `body`, ``IORuntime/shared`` is the simulated host's runtime, so code that uses `AIO` runs unchanged. Tasks
 /// run on the simulation's thread: child tasks, actors without an executor of their own, `Task { }` and
-/// `Task.sleep(nanoseconds:)` included. Time passes only when every task waits.
+/// `Task.sleep(nanoseconds:)` included. Time passes when every task waits, and slowly while tasks only yield. A thread
+/// that waits, in an `IOQueue` or in `blockingShutdown`, lets the other tasks go on.
 ///
 /// Returns what `body` returns, and throws what it throws.
 ///

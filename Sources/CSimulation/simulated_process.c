@@ -5,6 +5,7 @@
 
 #include <dlfcn.h>
 #include <errno.h>
+#include <semaphore.h>
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <sys/syscall.h>
@@ -63,6 +64,25 @@ long syscall(long number, ...) {
         return -1;
     }
     return result;
+}
+
+// Relaxed: every thread finds the same.
+static int system_wait(sem_t *semaphore) {
+    static _Atomic(void *) found;
+    void *function = atomic_load_explicit(&found, memory_order_relaxed);
+    if (function == NULL) {
+        function = dlsym(RTLD_NEXT, "sem_wait");
+        atomic_store_explicit(&found, function, memory_order_relaxed);
+    }
+    return ((int (*)(sem_t *))function)(semaphore);
+}
+
+// Who posts it needs the thread that would sleep: a blocking wait of the library lets the simulation go on.
+int sem_wait(sem_t *semaphore) {
+    if (current_host == NULL) return system_wait(semaphore);
+    while (sem_trywait(semaphore) != 0)
+        if (ch_call(SYS_sched_yield, 0, 0, 0, 0, 0, 0) < 0) return 0;
+    return 0;
 }
 
 #endif

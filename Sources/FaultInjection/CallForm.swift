@@ -22,8 +22,10 @@ package struct CallForm: Sendable {
         case vectors
         /// A message header, which has an array of iovecs.
         case message
-        /// An address, or nothing that a plan or a trace has a use for.
-        case other
+        /// Another address, which differs from run to run.
+        case address
+        /// A number or an address, as the call's command says.
+        case either
     }
 
     package let number: Int
@@ -58,7 +60,8 @@ package struct CallForm: Sendable {
             case UInt8(ascii: "b"): .byteCount
             case UInt8(ascii: "v"): .vectors
             case UInt8(ascii: "m"): .message
-            default: .other
+            case UInt8(ascii: "x"): .either
+            default: .address
             }
         }
     }
@@ -128,7 +131,7 @@ package struct CallForm: Sendable {
 
     private static let onFiles = [
         CallForm(CK_NR_close, "close", "d"),
-        CallForm(CK_NR_fcntl, "fcntl", "dn-"),
+        CallForm(CK_NR_fcntl, "fcntl", "dnx"),
         CallForm(CK_NR_dup3, "dup3", "dnn", makes: .file),
         CallForm(CK_NR_fsync, "fsync", "d"),
         CallForm(CK_NR_fdatasync, "fdatasync", "d"),
@@ -218,7 +221,7 @@ package struct CallForm: Sendable {
         // The library waits for children by their pidfds.
         CallForm(CK_NR_waitid, "waitid", "nd"),
         CallForm(CK_NR_ppoll, "ppoll", "-n"),
-        CallForm(CK_NR_futex, "futex", ""),
+        CallForm(CK_NR_futex, "futex", "-nn-"),
         CallForm(CK_NR_futex_waitv, "futex_waitv", ""),
         CallForm(CK_NR_io_setup, "io_setup", ""),
         CallForm(CK_NR_io_destroy, "io_destroy", ""),

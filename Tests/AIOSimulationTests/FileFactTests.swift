@@ -137,6 +137,19 @@ struct FileFactTests {
         #expect(calls.readLink("/proc/self/fd/\(file)").target == "/tmp")
     }
 
+    // MARK: Memory
+
+    @Test func anAddressWhereNoMemoryCanBeIsRefused() {
+        let calls = SimulatedKernel.fresh().calls
+        calls.put("/file", [1, 2, 3])
+        let file = calls.open("/file")
+        #expect(calls.call(CK_NR_pread64, file, 8, 1, 0) == -Int(EFAULT))
+        #expect(calls.call(CK_NR_unlinkat, Int(CK_AT_FDCWD), 8, 0) == -Int(EFAULT))
+        // A number that is no address.
+        #expect(calls.call(CK_NR_fcntl, file, Int(CK_F_SETFL), Int(CK_O_NONBLOCK)) == 0)
+        #expect(calls.call(CK_NR_fcntl, file, Int(CK_F_GETFL), 0) & Int(CK_O_NONBLOCK) != 0)
+    }
+
     // MARK: Locks
 
     @Test func aLockThatWaitsIsGrantedAfterTheRelease() {
@@ -152,7 +165,7 @@ struct FileFactTests {
         #expect(lock(one, set, CK_F_WRLCK) == 0 && lock(other, set, CK_F_RDLCK) == -Int(EAGAIN))
         #expect(lock(other, wait, CK_F_RDLCK) == SimulatedKernel.wouldBlock)
         var wasWoken = false
-        _ = kernel.blockedOn?.addWaiter { wasWoken = true }
+        _ = kernel.blockedOn.first?.addWaiter { wasWoken = true }
         // The close of the last descriptor releases the lock.
         #expect(calls.close(one) == 0 && wasWoken)
         #expect(lock(other, wait, CK_F_RDLCK) == 0)

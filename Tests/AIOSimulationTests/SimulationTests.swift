@@ -173,6 +173,44 @@ struct SimulationTests {
         #expect(error?.reason == .deadlock)
     }
 
+    @Test func aTaskThatOnlyYieldsDoesNotStopTheClock() async throws {
+        let report = try await simulate(seed: 4) { _ in
+            let sleep = Task { try await Task.sleep(for: .milliseconds(20)) }
+            let start = ContinuousClock.now
+            while start.duration(to: .now) < .milliseconds(20) { await Task.yield() }
+            try await sleep.value
+        }
+        try report.result.get()
+        #expect(report.elapsed < 1_000_000_000)
+    }
+
+    @Test func aThreadThatWaitsLetsTheOtherTasksGoOn() async throws {
+        try await withSimulation(seed: 4) { _ in
+            let runtime = try IORuntime(IORuntime.Configuration())
+            let sleep = Task { try await runtime.sleep(until: .now + .seconds(3600)) }
+            while runtime.inFlightCount == 0 { await Task.yield() }
+            // Waits for the loop, whose turn nobody but this thread can take.
+            runtime.blockingShutdown(.cancel)
+            let error = await #expect(throws: IOError.self) { try await sleep.value }
+            #expect(error?.code == .cancelled)
+        }
+    }
+
+    @Test func aQueueWaitsWhileAnotherTaskWritesWhatItReads() async throws {
+        try await withSimulation(seed: 4) { _ in
+            let (reader, writer) = try await Pipe.make()
+            let writing = Task {
+                try await Task.sleep(for: .milliseconds(5))
+                _ = try await writer.write([1])
+            }
+            let queue = try IOQueue()
+            #expect(try queue.blockingPerform(.poll(reader.descriptor, events: 1)) == 1)
+            try await writing.value
+            try await reader.close()
+            try await writer.close()
+        }
+    }
+
     @Test(arguments: UInt64(1)...10) func theExampleOfTheReadmeHolds(seed: UInt64) async throws {
         var options = SimulationOptions()
         options.crash = SimulatedCrash(beforeCall: 40, rules: .posix)

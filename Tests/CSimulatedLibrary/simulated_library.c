@@ -2,6 +2,13 @@
 #include "simulated_library.h"
 
 #include "simulated_process.h"
+#include "system_call.h"
+
+bool sl_is_simulated(void) { return ch_current_host() != NULL; }
+
+long sl_system_call(long number, long a, long b, long c, long d, long e, long f) {
+    return ch_current_host() != NULL ? ch_call(number, a, b, c, d, e, f) : ck_system_call_6(number, a, b, c, d, e, f);
+}
 
 #ifdef CH_HAS_SANITIZER
 
@@ -13,12 +20,16 @@ bool sl_is_linked(void) { return false; }
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <sched.h>
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/statfs.h>
+#include <sys/statvfs.h>
 #include <sys/sysmacros.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
@@ -27,11 +38,9 @@ bool sl_is_linked(void) { return false; }
 
 bool sl_is_linked(void) { return true; }
 
-static bool is_simulated(void) { return ch_current_host() != NULL; }
-
 // The result as the C library gives it. Here `syscall` is the real kernel's.
 static long call(long number, long a, long b, long c, long d, long e, long f) {
-    if (!is_simulated()) return syscall(number, a, b, c, d, e, f);
+    if (!sl_is_simulated()) return syscall(number, a, b, c, d, e, f);
     long result = ch_call(number, a, b, c, d, e, f);
     if (result >= 0 || result < -4095) return result;
     errno = (int)-result;
@@ -53,7 +62,7 @@ struct how {
 };
 
 static int open_at(int directory, const char *path, int flags, mode_t mode) {
-    if (!is_simulated()) return (int)CALL4(SYS_openat, directory, path, flags, mode);
+    if (!sl_is_simulated()) return (int)CALL4(SYS_openat, directory, path, flags, mode);
     struct how how = {(uint64_t)(unsigned)flags, mode & 07777, 0};
     return (int)CALL4(SYS_openat2, directory, path, &how, sizeof how);
 }
@@ -78,6 +87,10 @@ int openat(int directory, const char *path, int flags, ...) {
 }
 
 int close(int descriptor) { return (int)CALL1(SYS_close, descriptor); }
+int dup2(int descriptor, int number) {
+    if (descriptor == number) return fcntl(descriptor, F_GETFD, 0) < 0 ? -1 : number;
+    return (int)CALL3(SYS_dup3, descriptor, number, 0);
+}
 int dup(int descriptor) { return (int)CALL3(SYS_fcntl, descriptor, F_DUPFD, 0); }
 int pipe2(int ends[2], int flags) { return (int)CALL2(SYS_pipe2, ends, flags); }
 int pipe(int ends[2]) { return pipe2(ends, 0); }
@@ -148,7 +161,7 @@ ssize_t readlink(const char *restrict path, char *restrict bytes, size_t count) 
 
 // A lookup of the name, by root: permissions are no matter.
 int access(const char *path, int mode) {
-    if (!is_simulated()) return (int)CALL2(SYS_faccessat, AT_FDCWD, path) == 0 ? (int)CALL3(SYS_faccessat, AT_FDCWD, path, mode) : -1;
+    if (!sl_is_simulated()) return (int)CALL3(SYS_faccessat, AT_FDCWD, path, mode);
     struct stat status;
     return stat(path, &status);
 }
@@ -222,6 +235,36 @@ int lstat(const char *restrict path, struct stat *restrict status) {
     return status_of(AT_FDCWD, path, status, AT_SYMLINK_NOFOLLOW);
 }
 
+mode_t umask(mode_t mask) { return (mode_t)CALL1(SYS_umask, mask); }
+
+int statvfs(const char *restrict path, struct statvfs *restrict status) {
+    struct statfs found;
+    if (CALL2(SYS_statfs, path, &found) != 0) return -1;
+    memset(status, 0, sizeof *status);
+    status->f_bsize = (unsigned long)found.f_bsize;
+    status->f_frsize = (unsigned long)(found.f_frsize != 0 ? found.f_frsize : found.f_bsize);
+    status->f_blocks = found.f_blocks;
+    status->f_bfree = found.f_bfree;
+    status->f_bavail = found.f_bavail;
+    status->f_files = found.f_files;
+    status->f_ffree = found.f_ffree;
+    status->f_favail = found.f_ffree;
+    status->f_namemax = (unsigned long)found.f_namelen;
+    // ST_RDONLY to ST_RELATIME are the bits of statfs(2); ST_VALID (32) is the kernel's alone.
+    status->f_flag = (unsigned long)found.f_flags & ~32ul;
+    return 0;
+}
+
+// MARK: The process
+
+int sched_yield(void) { return (int)CALL0(SYS_sched_yield); }
+int getrlimit(__rlimit_resource_t resource, struct rlimit *limit) {
+    return (int)CALL4(SYS_prlimit64, 0, resource, NULL, limit);
+}
+int setrlimit(__rlimit_resource_t resource, const struct rlimit *limit) {
+    return (int)CALL4(SYS_prlimit64, 0, resource, limit, NULL);
+}
+
 // MARK: Directories
 
 // Told from the C library's by its first word, which there is a small number.
@@ -237,9 +280,13 @@ struct simulated_directory {
 static void *next_function(const char *name);
 
 DIR *opendir(const char *path) {
-    if (!is_simulated()) return ((DIR * (*)(const char *)) next_function("opendir"))(path);
+    if (!sl_is_simulated()) return ((DIR * (*)(const char *)) next_function("opendir"))(path);
     int descriptor = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (descriptor < 0) return NULL;
+    return descriptor < 0 ? NULL : fdopendir(descriptor);
+}
+
+DIR *fdopendir(int descriptor) {
+    if (!sl_is_simulated()) return ((DIR * (*)(int)) next_function("fdopendir"))(descriptor);
     struct simulated_directory *directory = calloc(1, sizeof *directory);
     directory->mark = directory_mark;
     directory->descriptor = descriptor;

@@ -5,7 +5,7 @@ import Testing
 /// SIGPIPE ends a program that writes to a pipe without readers, unless the library prevents the signal.
 @Suite(.overSimulation, .timeLimit(.minutes(10))) struct BrokenPipeTests {
     /// Both in the inline attempt and on a loop.
-    @Test(arguments: engines.map(\.description), [true, false])
+    @Test(.notSimulated(.process), arguments: engines.map(\.description), [true, false])
     func aWriteToAFileThatIsAPipeBringsAnErrorAndNoSignal(_ name: String, _ inline: Bool) async {
         await #expect(processExitsWith: .success) { [name = name as String, inline = inline as Bool] in
             try await withSignalsTaken(name, inline) { runtime in
@@ -22,7 +22,7 @@ import Testing
         }
     }
 
-    @Test(arguments: engines.map(\.description), [true, false])
+    @Test(.notSimulated(.process), arguments: engines.map(\.description), [true, false])
     func aWriterWithoutAReaderGetsAnErrorAndNoSignal(_ name: String, _ inline: Bool) async {
         await #expect(processExitsWith: .success) { [name = name as String, inline = inline as Bool] in
             try await withSignalsTaken(name, inline) { runtime in

@@ -131,7 +131,7 @@ import UnitSupport
     }
 
     /// The limit is the kernel's. A lost event is reported, at its place in the sequence.
-    @Test(arguments: engines)
+    @Test(.notSimulated(.mounts), arguments: engines)
     func anOverflowIsToldAndWhatFollowsToo(_ engine: EngineKind) async throws {
         let limit = try await Paths.readFile("/proc/sys/fs/inotify/max_queued_events")
         let events = try #require(Int(String(decoding: limit.dropLast(), as: UTF8.self)))
@@ -295,7 +295,7 @@ import UnitSupport
     }
 
     /// In an exit test, where nothing else opens descriptors.
-    @Test(arguments: engines.map(\.description))
+    @Test(.notSimulated(.process), arguments: engines.map(\.description))
     func everyDescriptorIsClosedOnce(_ name: String) async {
         await #expect(processExitsWith: .success) { [name = name as String] in
             let engine = try #require(EngineKind(name))

@@ -83,7 +83,7 @@ import UnitSupport
 
     /// Their reported size is 0 or a page, and their reads are short.
     @Test(
-        arguments: engines,
+        .notSimulated(.mounts), arguments: engines,
         ["/proc/kallsyms", "/proc/cpuinfo", "/proc/version", "/sys/kernel/mm/transparent_hugepage/enabled"])
     func filesOfTheKernelAreReadToTheirEnd(_ engine: EngineKind, _ path: String) async throws {
         guard access(path, R_OK) == 0 else { try Test.cancel("\(skipped("no \(path)"))") }

@@ -12,7 +12,7 @@ import UnitSupport
 
     enum Way: String, Codable, Sendable, CaseIterable { case closeRange, loop, dup2 }
 
-    @Test(arguments: names, Way.allCases)
+    @Test(.notSimulated(.process), arguments: names, Way.allCases)
     func aRuntimeGoesOnAndLeavesTheProgramsFilesAlone(_ name: String, _ way: Way) async {
         await #expect(processExitsWith: .success) { [name = name as String, way = way.rawValue as String] in
             let runtime = try madeRuntime(name)
@@ -30,7 +30,7 @@ import UnitSupport
         }
     }
 
-    @Test(arguments: names)
+    @Test(.notSimulated(.process), arguments: names)
     func aQueueGoesOnOrSaysWhy(_ name: String) async {
         await #expect(processExitsWith: .success) { [name = name as String] in
             var configuration = IOQueue.Configuration()
@@ -52,7 +52,7 @@ import UnitSupport
         }
     }
 
-    @Test(arguments: names)
+    @Test(.notSimulated(.process), arguments: names)
     func groupsSignalsAndExportedDescriptorsTouchNothing(_ name: String) async {
         await #expect(processExitsWith: .success) { [name = name as String] in
             let runtime = try madeRuntime(name)
@@ -90,7 +90,7 @@ import UnitSupport
     }
 
     /// The library does not take the standard descriptors' numbers, which a program expects to open again.
-    @Test(arguments: names)
+    @Test(.notSimulated(.process), arguments: names)
     func theStandardNumbersAreLeftToTheProgram(_ name: String) async {
         await #expect(processExitsWith: .success) { [name = name as String] in
             for number in Int32(0)...2 { close(number) }
@@ -118,7 +118,7 @@ import UnitSupport
 private func isFreeOrDispatchs(_ number: Int32) -> Bool {
     guard fcntl(number, F_GETFD) >= 0 else { return true }
     var value = ck_itimerspec()
-    let isTimer = ck_system_call_6(CK_NR_timerfd_gettime, Int(number), address(&value), 0, 0, 0, 0) == 0
+    let isTimer = SystemCall.call(CK_NR_timerfd_gettime, Int(number), address(&value), 0, 0, 0, 0) == 0
     return isTimer && value.interval.seconds < 1 << 30
 }
 

@@ -43,7 +43,7 @@ import UnitSupport
         }
     }
 
-    @Test(arguments: engines.map(\.description))
+    @Test(.notSimulated(.process), arguments: engines.map(\.description))
     func attemptsThatDoNotWinLeaveNoSocket(_ name: String) async {
         await #expect(processExitsWith: .success) { [name = name as String] in
             let engine = try #require(EngineKind(name))

@@ -47,7 +47,7 @@ import UnitSupport
         }
     }
 
-    @Test(arguments: engines.map(\.description))
+    @Test(.notSimulated(.process), arguments: engines.map(\.description))
     func aBrokenPipeIsAnErrorAndNoSignal(_ name: String) async {
         await #expect(processExitsWith: .success) { [name = name as String] in
             Glibc.signal(SIGPIPE, SIG_DFL)
@@ -174,7 +174,7 @@ import UnitSupport
         }
     }
 
-    @Test(arguments: engines.map(\.description))
+    @Test(.notSimulated(.process), arguments: engines.map(\.description))
     func whatIsGivenUpLeavesNoDescriptor(_ name: String) async {
         await #expect(processExitsWith: .success) { [name = name as String] in
             let engine = try #require(EngineKind(name))

@@ -9,7 +9,7 @@ import UnitSupport
     private let content = KnownContent(seed: 1147)
 
     /// Their reported size is a page.
-    @Test(arguments: engines)
+    @Test(.notSimulated(.mounts), arguments: engines)
     func filesThatGiveLessThanTheySayAreCopiedWithWhatTheyGive(_ engine: EngineKind) async throws {
         let path = "/sys/devices/system/cpu/online"
         guard access(path, R_OK) == 0 else { try Test.cancel("\(skipped("no sysfs"))") }
@@ -25,7 +25,7 @@ import UnitSupport
     }
 
     /// Slightly more descriptors than `cp` needs, besides those of the runtime.
-    @Test(arguments: engines.map(\.description), [10, 40])
+    @Test(.notSimulated(.process), arguments: engines.map(\.description), [10, 40])
     func withFewDescriptorsATreeIsCopiedWalkedAndRemovedAllTheSame(_ name: String, _ free: Int) async {
         await #expect(processExitsWith: .success) { [name = name as String, free = free as Int] in
             let engine = try #require(engines.first { $0.description == name })
@@ -70,7 +70,7 @@ import UnitSupport
     }
 
     /// Time quadratic in the depth would be minutes.
-    @Test(arguments: engines.map(\.description))
+    @Test(.notSimulated(.process), arguments: engines.map(\.description))
     func aTreeOfThousandsOfLevelsIsCopiedWalkedAndRemoved(_ name: String) async {
         await #expect(processExitsWith: .success) { [name = name as String] in
             let engine = try #require(engines.first { $0.description == name })

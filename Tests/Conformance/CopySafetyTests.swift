@@ -76,7 +76,7 @@ import UnitSupport
     }
 
     /// The target is mounted inside the source: the copy must not recurse into itself without end.
-    @Test(arguments: engines)
+    @Test(.notSimulated(.mounts), arguments: engines)
     func aMountOfTheTargetInTheSourceIsNotEntered(_ engine: EngineKind) async throws {
         try await withTreeScratch { scratch in
             for folder in ["tree", "tree/mount", "copy", "same", "same/folder", "again"] {
@@ -201,7 +201,7 @@ import UnitSupport
 
     // MARK: Access is not widened
 
-    @Test(arguments: engines)
+    @Test(.notSimulated(.process), arguments: engines)
     func aFoldersListOfAccessIsNotGivenToCopies(_ engine: EngineKind) async throws {
         try await withTreeScratch { scratch in
             for folder in ["tree", "tree/folder", "copy", "copy/old"] { _ = try scratch.makeFolder(folder) }
@@ -249,7 +249,7 @@ import UnitSupport
         }
     }
 
-    @Test(arguments: engines)
+    @Test(.notSimulated(.process), arguments: engines)
     func withoutMetadataFoldersHaveTheirSourcesPermissionsToo(_ engine: EngineKind) async throws {
         try await withTreeScratch { scratch in
             let modes: [UInt32] = [0o700, 0o500, 0o1777, 0o2755, 0o000, 0o750, 0o311]
@@ -280,7 +280,7 @@ import UnitSupport
     }
 
     /// The umask is the process's.
-    @Test(arguments: engines.map(\.description), [true, false])
+    @Test(.notSimulated(.process), arguments: engines.map(\.description), [true, false])
     func theUmaskKeepsNoTreeFromBeingCopied(_ name: String, _ keepsMetadata: Bool) async {
         await #expect(processExitsWith: .success) { [name = name as String, keepsMetadata = keepsMetadata as Bool] in
             try await withTreeScratch { scratch in

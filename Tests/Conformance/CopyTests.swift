@@ -182,7 +182,7 @@ import UnitSupport
     }
 
     /// Their reported size is 0.
-    @Test(arguments: engines)
+    @Test(.notSimulated(.mounts), arguments: engines)
     func filesOfTheKernelAreCopiedWithTheirContent(_ engine: EngineKind) async throws {
         try await withTreeScratch { scratch in
             try await withRuntime(engine) { runtime in
@@ -291,7 +291,7 @@ import UnitSupport
         }
     }
 
-    @Test(arguments: engines.map(\.description))
+    @Test(.notSimulated(.process), arguments: engines.map(\.description))
     func whatMayNotBeReadIsToldAndTheRestGoesOn(_ name: String) async {
         await #expect(processExitsWith: .success) { [name = name as String] in
             let engine = try #require(engines.first { $0.description == name })
@@ -374,7 +374,7 @@ import UnitSupport
     }
 
     /// The walk's descriptors and those of the files in flight.
-    @Test(arguments: engines.map(\.description))
+    @Test(.notSimulated(.process), arguments: engines.map(\.description))
     func manyFilesTakeABoundedNumberOfDescriptors(_ name: String) async {
         await #expect(processExitsWith: .success) { [name = name as String] in
             let engine = try #require(engines.first { $0.description == name })

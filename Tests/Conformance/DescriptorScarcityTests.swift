@@ -9,7 +9,7 @@ import UnitSupport
     /// Each shortage is short. All of them together last longer than a single one may.
     private static let shortageCount = 60
 
-    @Test func aCopyOutlastsAnyNumberOfShortShortages() async {
+    @Test(.notSimulated(.process)) func aCopyOutlastsAnyNumberOfShortShortages() async {
         await #expect(processExitsWith: .success) {
             try await withTreeScratch { scratch in
                 let tree = try scratch.makeFolder("tree")

@@ -106,7 +106,7 @@ import UnitSupport
     }
 
     /// In an exit test, where nothing else opens descriptors.
-    @Test(arguments: engines.map(\.description))
+    @Test(.notSimulated(.process), arguments: engines.map(\.description))
     func aLoopThatIsLeftClosesTheDirectory(_ name: String) async {
         await #expect(processExitsWith: .success) { [name = name as String] in
             let engine = try #require(engines.first { $0.description == name })

@@ -6,7 +6,7 @@ import Testing
 
 /// A loop as a task executor: its tasks run on its thread, interleaved with completions.
 @Suite(.overSimulation, .timeLimit(.minutes(10))) struct ExecutorTests {
-    @Test(arguments: engines)
+    @Test(.notSimulated(.threads), arguments: engines)
     func aTaskThatPrefersALoopRunsOnItsThreadBeforeAndAfterIO(_ engine: EngineKind) async throws {
         try await withScratch { scratch in
             let descriptor = try openDescriptor(try scratch.file("task", [1, 2, 3]), O_RDWR)
@@ -28,7 +28,7 @@ import Testing
         }
     }
 
-    @Test(arguments: engines)
+    @Test(.notSimulated(.threads), arguments: engines)
     func everyLoopHasAThreadOfItsOwn(_ engine: EngineKind) async throws {
         try await withRuntime(engine, { $0.loops = 3 }) { runtime in
             var threads: Set<UInt> = []
@@ -40,7 +40,7 @@ import Testing
     }
 
     /// Operations without a descriptor have no preferred loop.
-    @Test(arguments: engines)
+    @Test(.notSimulated(.threads), arguments: engines)
     func whatIsOnNoDescriptorIsSpreadOverTheLoops(_ engine: EngineKind) async throws {
         try await withRuntime(engine, { $0.loops = 3 }) { runtime in
             let works = (0..<3).map { _ in PatientWork() }
@@ -53,7 +53,7 @@ import Testing
         }
     }
 
-    @Test(arguments: engines)
+    @Test(.notSimulated(.threads), arguments: engines)
     func childTasksStayOnTheLoop(_ engine: EngineKind) async throws {
         try await withRuntime(engine) { runtime in
             let threads = try await Task(executorPreference: runtime.loops[0]) {
@@ -150,7 +150,7 @@ import Testing
         }
     }
 
-    @Test(arguments: engines)
+    @Test(.notSimulated(.threads), arguments: engines)
     func manyThreadsEnqueueAtOnce(_ engine: EngineKind) async throws {
         try await withRuntime(engine) { runtime in
             let loop = runtime.loops[0]

@@ -3,7 +3,7 @@ import Glibc
 import Testing
 
 /// The example: it does what the README's samples do, and leaves nothing behind.
-@Suite(.overSimulation, .timeLimit(.minutes(10))) struct FirstStepsTests {
+@Suite(.overSimulation, .notSimulated(.process), .timeLimit(.minutes(10))) struct FirstStepsTests {
     @Test(arguments: engines)
     func theFirstStepsLeaveNoFileBehind(_ engine: EngineKind) async throws {
         let program = try #require(

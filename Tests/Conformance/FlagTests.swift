@@ -60,7 +60,7 @@ import UnitSupport
             var vector = iovec(iov_base: memory.base, iov_len: memory.count)
             let number = isWrite ? CK_NR_pwritev2 : CK_NR_preadv2
             let expected = withUnsafePointer(to: &vector) {
-                ck_system_call_6(number, Int(descriptor), address($0), 1, 0, 0, Int(flags.rawValue))
+                SystemCall.call(number, Int(descriptor), address($0), 1, 0, 0, Int(flags.rawValue))
             }
             try await way.run { performer in
                 let transfer = memory.transfer(descriptor, flags: flags)
@@ -102,7 +102,7 @@ import UnitSupport
             let memory = Memory(count: 4096)
             var vector = iovec(iov_base: memory.base, iov_len: 1)
             let known = withUnsafePointer(to: &vector) {
-                ck_system_call_6(CK_NR_preadv2, Int(descriptor), address($0), 1, 0, 0, Int(CK_RWF_NOWAIT))
+                SystemCall.call(CK_NR_preadv2, Int(descriptor), address($0), 1, 0, 0, Int(CK_RWF_NOWAIT))
             }
             if known == -Int(EOPNOTSUPP) {
                 try Test.cancel("\(skipped("files of \(testDirectory) know no RWF_NOWAIT"))")

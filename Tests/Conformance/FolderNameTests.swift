@@ -129,7 +129,7 @@ import UnitSupport
     }
 
     /// In an exit test, where nothing else opens descriptors.
-    @Test(arguments: engines.map(\.description))
+    @Test(.notSimulated(.process), arguments: engines.map(\.description))
     func noDescriptorIsLeftOpenAndAClosedFolderIsRefused(_ name: String) async {
         await #expect(processExitsWith: .success) { [name = name as String] in
             let engine = try #require(EngineKind(name))

@@ -10,7 +10,7 @@ import UnitSupport
 @Suite(.overSimulation, .timeLimit(.minutes(10))) struct ForkTests {
     static let names = engines.map(\.description)
 
-    @Test(arguments: names)
+    @Test(.notSimulated(.process), arguments: names)
     func aQueueInAChildRefusesEverything(_ name: String) async {
         await #expect(processExitsWith: .success) { [name = name as String] in
             nonisolated(unsafe) let queue = try IOQueue(configuration(name))
@@ -38,7 +38,7 @@ import UnitSupport
         }
     }
 
-    @Test(arguments: names)
+    @Test(.notSimulated(.process), arguments: names)
     func aChildMayDropItsParentsQueueAndMakeItsOwn(_ name: String) async {
         await #expect(processExitsWith: .success) { [name = name as String] in
             let pipe = try Ends(.pipe, false)
@@ -64,7 +64,7 @@ import UnitSupport
         }
     }
 
-    @Test(arguments: names)
+    @Test(.notSimulated(.process), arguments: names)
     func aRuntimeInAChildRefusesEverything(_ name: String) async {
         await #expect(processExitsWith: .success) { [name = name as String] in
             var runtimeConfiguration = IORuntime.Configuration()
@@ -94,7 +94,7 @@ import UnitSupport
         }
     }
 
-    @Test(arguments: names)
+    @Test(.notSimulated(.process), arguments: names)
     func theErrorSaysWhatToDo(_ name: String) async {
         await #expect(processExitsWith: .success) { [name = name as String] in
             let queue = try IOQueue(configuration(name))

@@ -121,7 +121,7 @@ import Testing
         }
     }
 
-    @Test(arguments: engines.map(\.description))
+    @Test(.notSimulated(.process), arguments: engines.map(\.description))
     func aShutdownThatCancelsEndsWaits(_ name: String) async {
         await #expect(processExitsWith: .success) { [name = name as String] in
             try await exerciseWaits(try #require(EngineKind(name)))
@@ -129,7 +129,7 @@ import Testing
     }
 
     /// As on kernels before 5.16, and in containers.
-    @Test(arguments: engines.map(\.description), [ENOSYS, EPERM])
+    @Test(.notSimulated(.process), arguments: engines.map(\.description), [ENOSYS, EPERM])
     func withoutFutexWaitVectorsWaitsEndAllTheSame(_ name: String, _ errno: Int32) async {
         await #expect(processExitsWith: .success) { [name = name as String, errno = errno as Int32] in
             try Seccomp.refuse([CK_NR_futex_waitv], with: errno)
@@ -175,6 +175,6 @@ private final class Word: @unchecked Sendable {
     /// Returns the number of waits that were woken.
     func wake(_ count: Int, isPrivate: Bool = true) -> Int {
         let action = Int(CK_FUTEX_WAKE | (isPrivate ? CK_FUTEX_PRIVATE : 0))
-        return ck_system_call_6(CK_NR_futex, address(pointer), action, count, 0, 0, 0)
+        return SystemCall.call(CK_NR_futex, address(pointer), action, count, 0, 0, 0)
     }
 }

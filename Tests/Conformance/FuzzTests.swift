@@ -5,7 +5,7 @@ import UnitSupport
 
 /// Some seconds of random programs per engine; `Scripts/fuzz-api` runs them for longer. AIO_TEST_SEED repeats a run.
 @Suite(.overSimulation, .serialized, .timeLimit(.minutes(600))) struct FuzzTests {
-    @Test(arguments: engines.map(\.description))
+    @Test(.notSimulated(.process), arguments: engines.map(\.description))
     func randomProgramsKeepTheirDataAndLeaveNothing(_ name: String) async {
         // The seed is made in the parent, since the child's output appears only after its end.
         let seed = SeededGenerator("fuzz \(name)").seed

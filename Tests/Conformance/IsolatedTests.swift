@@ -12,7 +12,7 @@ import UnitSupport
 
     // MARK: Choosing an engine
 
-    @Test(arguments: names)
+    @Test(.notSimulated(.process), arguments: names)
     func theEnvironmentForcesAnEngine(_ name: String) async {
         await #expect(processExitsWith: .success) { [name = name as String] in
             setenv("AIO_ENGINE", name, 1)
@@ -29,7 +29,7 @@ import UnitSupport
         }
     }
 
-    @Test(arguments: ["", "auto"])
+    @Test(.notSimulated(.process), arguments: ["", "auto"])
     func anEmptyEnvironmentForcesNothing(_ value: String) async {
         await #expect(processExitsWith: .success) { [value = value as String] in
             setenv("AIO_ENGINE", value, 1)
@@ -40,7 +40,7 @@ import UnitSupport
         }
     }
 
-    @Test(arguments: ["io-uring", "IO_URING", "thread", "none", " threads"])
+    @Test(.notSimulated(.process), arguments: ["io-uring", "IO_URING", "thread", "none", " threads"])
     func aMisspeltEngineIsAnErrorThatNamesTheRightOnes(_ value: String) async {
         await #expect(processExitsWith: .success) { [value = value as String] in
             setenv("AIO_ENGINE", value, 1)
@@ -58,7 +58,7 @@ import UnitSupport
 
     // MARK: io_uring disabled
 
-    @Test(arguments: [EPERM, ENOSYS])
+    @Test(.notSimulated(.process), arguments: [EPERM, ENOSYS])
     func withoutIOUringAutomaticTakesThreadsAndSaysWhy(_ errno: Int32) async {
         await #expect(processExitsWith: .success) { [errno = errno as Int32] in
             try Seccomp.refuseIOUring(with: errno)
@@ -80,7 +80,7 @@ import UnitSupport
     }
 
     /// Only for the automatic choice: with `threads` forced, the engine is `threads`.
-    @Test(arguments: [true, false])
+    @Test(.notSimulated(.process), arguments: [true, false])
     func withoutIOUringDirectTransfersGoToLinuxAIOWhereItIsAllowed(_ isAllowed: Bool) async {
         await #expect(processExitsWith: .success) { [isAllowed = isAllowed as Bool] in
             try Seccomp.refuseIOUring(with: EPERM)
@@ -103,7 +103,7 @@ import UnitSupport
 
     // MARK: Limits
 
-    @Test(arguments: names)
+    @Test(.notSimulated(.process), arguments: names)
     func withoutFreeDescriptorsSetUpFailsWithAdvice(_ name: String) async {
         await #expect(processExitsWith: .success) { [name = name as String] in
             var configuration = IORuntime.Configuration()
@@ -125,7 +125,7 @@ import UnitSupport
         }
     }
 
-    @Test(arguments: names)
+    @Test(.notSimulated(.process), arguments: names)
     func withoutFreeDescriptorsAnOpenFailsAndTheRuntimeGoesOn(_ name: String) async {
         await #expect(processExitsWith: .success) { [name = name as String] in
             var configuration = IORuntime.Configuration()
@@ -144,7 +144,7 @@ import UnitSupport
         }
     }
 
-    @Test(arguments: names)
+    @Test(.notSimulated(.process), arguments: names)
     func withoutFreeDescriptorsAQueueCannotExportOne(_ name: String) async {
         await #expect(processExitsWith: .success) { [name = name as String] in
             var configuration = IOQueue.Configuration()
@@ -163,7 +163,7 @@ import UnitSupport
         }
     }
 
-    @Test(.enabled(if: engines.contains(.ioUring), "io_uring alone pins memory"))
+    @Test(.notSimulated(.process), .enabled(if: engines.contains(.ioUring), "io_uring alone pins memory"))
     func withoutLockedMemoryRegisteringBuffersFailsWithAdvice() async {
         await #expect(processExitsWith: .success) {
             var configuration = IOQueue.Configuration()
@@ -194,7 +194,7 @@ import UnitSupport
         }
     }
 
-    @Test(arguments: names)
+    @Test(.notSimulated(.process), arguments: names)
     func withLittleLockedMemoryARuntimeStillWorks(_ name: String) async {
         await #expect(processExitsWith: .success) { [name = name as String] in
             try Limits.lockNoMoreMemoryThan(0)
@@ -212,7 +212,7 @@ import UnitSupport
         }
     }
 
-    @Test func withoutLockedMemoryAutomaticStillFindsAnEngine() async {
+    @Test(.notSimulated(.process)) func withoutLockedMemoryAutomaticStillFindsAnEngine() async {
         await #expect(processExitsWith: .success) {
             unsetenv("AIO_ENGINE")
             try Limits.lockNoMoreMemoryThan(0)
@@ -225,7 +225,7 @@ import UnitSupport
         }
     }
 
-    @Test(arguments: names)
+    @Test(.notSimulated(.process), arguments: names)
     func aWriteBeyondTheFileSizeLimitFailsWithEFBIG(_ name: String) async {
         await #expect(processExitsWith: .success) { [name = name as String] in
             signal(SIGXFSZ, SIG_IGN)
@@ -249,7 +249,7 @@ import UnitSupport
 
     // MARK: No leaks
 
-    @Test(arguments: names)
+    @Test(.notSimulated(.process), arguments: names)
     func runtimesAndQueuesLeaveNoDescriptorAndNoThreadBehind(_ name: String) async {
         await #expect(processExitsWith: .success) { [name = name as String] in
             let engine = try #require(EngineKind(name))

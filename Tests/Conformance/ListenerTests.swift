@@ -144,7 +144,7 @@ import UnitSupport
         }
     }
 
-    @Test(arguments: engines.map(\.description))
+    @Test(.notSimulated(.process), arguments: engines.map(\.description))
     func withoutDescriptorsAnAcceptFails(_ name: String) async {
         await #expect(processExitsWith: .success) { [name = name as String] in
             try await withRuntime(try #require(EngineKind(name))) { runtime in
@@ -162,7 +162,7 @@ import UnitSupport
         }
     }
 
-    @Test(arguments: engines.map(\.description))
+    @Test(.notSimulated(.process), arguments: engines.map(\.description))
     func withoutDescriptorsConnectionsWaitAndAreAcceptedLater(_ name: String) async {
         await #expect(processExitsWith: .success) { [name = name as String] in
             let engine = try #require(EngineKind(name))

@@ -5,7 +5,7 @@ import Testing
 import UnitSupport
 
 /// Every line that the example has acknowledged is in its file, however it ends.
-@Suite(.overSimulation, .timeLimit(.minutes(10))) struct LogWriterTests {
+@Suite(.overSimulation, .notSimulated(.process), .timeLimit(.minutes(10))) struct LogWriterTests {
     /// An acknowledged line is written. The kills come at random moments, and each start continues after the kill
     /// before.
     @Test(arguments: engines)

@@ -12,7 +12,7 @@ import UnitSupport
     static let hasRings = engines.contains(.ioUring)
 
     /// The ring can be created; that alone does not show that it works.
-    @Test(arguments: [EPERM, ENOSYS, EACCES])
+    @Test(.notSimulated(.process), arguments: [EPERM, ENOSYS, EACCES])
     func whereARingCannotBeEnteredAutomaticTakesThreads(_ errno: Int32) async {
         await #expect(processExitsWith: .success) { [errno = errno as Int32] in
             unsetenv("AIO_ENGINE")
@@ -25,7 +25,7 @@ import UnitSupport
         }
     }
 
-    @Test(.enabled(if: hasRings, "no io_uring"), arguments: [EPERM, ENOSYS, EBADF], [1, 3])
+    @Test(.notSimulated(.process), .enabled(if: hasRings, "no io_uring"), arguments: [EPERM, ENOSYS, EBADF], [1, 3])
     func aRuntimeGoesOnWhenItsRingIsRefusedLater(_ errno: Int32, _ refusedCalls: Int) async {
         await #expect(processExitsWith: .success) { [errno = errno as Int32, refusedCalls = refusedCalls as Int] in
             let lines = LogLines()
@@ -41,7 +41,7 @@ import UnitSupport
     }
 
     /// Operations that are in flight when the ring is lost can be cancelled, can expire, and complete normally.
-    @Test(.enabled(if: hasRings, "no io_uring"))
+    @Test(.notSimulated(.process), .enabled(if: hasRings, "no io_uring"))
     func whatIsInFlightOnARingThatIsLostGoesOn() async {
         await #expect(processExitsWith: .success) {
             let runtime = try made(LogLines())
@@ -75,7 +75,7 @@ import UnitSupport
         }
     }
 
-    @Test(.enabled(if: hasRings, "no io_uring"), arguments: [EPERM, ENOSYS])
+    @Test(.notSimulated(.process), .enabled(if: hasRings, "no io_uring"), arguments: [EPERM, ENOSYS])
     func aQueueGoesOnWhenItsRingIsRefusedLater(_ errno: Int32) async {
         await #expect(processExitsWith: .success) { [errno = errno as Int32] in
             var configuration = IOQueue.Configuration()
@@ -105,7 +105,7 @@ import UnitSupport
     }
 
     /// The basic operations need none of these calls.
-    @Test(arguments: names, [EPERM, ENOSYS])
+    @Test(.notSimulated(.process), arguments: names, [EPERM, ENOSYS])
     func withoutNewerSystemCallsTheOlderOnesDo(_ name: String, _ errno: Int32) async {
         await #expect(processExitsWith: .success) { [name = name as String, errno = errno as Int32] in
             let calls = [
@@ -123,7 +123,7 @@ import UnitSupport
     }
 
     /// One worker exists from the start; work that gets no further thread waits for it.
-    @Test(arguments: names)
+    @Test(.notSimulated(.process), arguments: names)
     func withoutFurtherThreadsARuntimeGoesOn(_ name: String) async {
         await #expect(processExitsWith: .success) { [name = name as String] in
             var configuration = IORuntime.Configuration()

@@ -81,7 +81,7 @@ import UnitSupport
         var range = ck_cachestat_range()
         var status = ck_cachestat()
         guard
-            ck_system_call_6(CK_NR_cachestat, -1, address(&range), address(&status), 0, 0, 0) == -Int(EBADF)
+            SystemCall.call(CK_NR_cachestat, -1, address(&range), address(&status), 0, 0, 0) == -Int(EBADF)
         else {
             try Test.cancel("\(skipped("no cachestat(2), which is Linux 6.5's"))")
         }

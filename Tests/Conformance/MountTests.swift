@@ -7,7 +7,7 @@ import UnitSupport
 /// Mounts inside a tree, and older kernels without some system calls.
 @Suite(.overSimulation, .timeLimit(.minutes(10))) struct MountTests {
     /// Neither a mount of another file system nor a bind mount, which looks like a part of the tree.
-    @Test(arguments: engines.map(\.description), ["tmpfs", "bind"])
+    @Test(.notSimulated(.mounts), .notSimulated(.process), arguments: engines.map(\.description), ["tmpfs", "bind"])
     func whatIsMountedInATreeIsNotRemovedWithIt(_ name: String, _ kind: String) async throws {
         guard geteuid() == 0, MountNamespace.isAllowed else {
             try Test.cancel("\(skipped("mounts in a namespace of one's own cannot be had here"))")
@@ -53,7 +53,7 @@ import UnitSupport
     }
 
     /// Before Linux 6.6 there is only fchmodat(2), which follows links.
-    @Test(arguments: engines.map(\.description))
+    @Test(.notSimulated(.process), arguments: engines.map(\.description))
     func permissionsAreSetWithoutFchmodat2(_ name: String) async {
         await #expect(processExitsWith: .success) { [name = name as String] in
             let engine = try #require(EngineKind(name))

@@ -38,7 +38,7 @@ import UnitSupport
     }
 
     /// Their reported size is 0, and each read returns about a page.
-    @Test(arguments: engines, ["/proc/kallsyms", "/proc/cpuinfo", "/proc/self/status"])
+    @Test(.notSimulated(.mounts), arguments: engines, ["/proc/kallsyms", "/proc/cpuinfo", "/proc/self/status"])
     func filesOfTheKernelAreReadToTheirEndInEveryWay(_ engine: EngineKind, _ name: String) async throws {
         let path = Path(name)
         let descriptor = try openDescriptor(name)
@@ -93,7 +93,7 @@ import UnitSupport
 
     // MARK: Descriptors
 
-    @Test(arguments: engines.map(\.description))
+    @Test(.notSimulated(.process), arguments: engines.map(\.description))
     func everyDescriptorIsClosedByAnExec(_ name: String) async {
         await #expect(processExitsWith: .success) { [name = name as String] in
             let engine = try #require(EngineKind(name))

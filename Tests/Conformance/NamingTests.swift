@@ -206,7 +206,7 @@ import UnitSupport
     }
 
     /// The umask is the process's.
-    @Test(arguments: engines.map(\.description))
+    @Test(.notSimulated(.process), arguments: engines.map(\.description))
     func theOwnerMayUseTheParentsWhateverTheUmask(_ name: String) async {
         await #expect(processExitsWith: .success) { [name = name as String] in
             try await withTreeScratch { scratch in
@@ -233,7 +233,7 @@ import UnitSupport
     }
 
     /// The umask is the process's.
-    @Test(arguments: engines.map(\.description))
+    @Test(.notSimulated(.process), arguments: engines.map(\.description))
     func theOwnerMayUseATemporaryDirectoryWhateverTheUmask(_ name: String) async {
         await #expect(processExitsWith: .success) { [name = name as String] in
             try await withTreeScratch { scratch in

@@ -193,7 +193,7 @@ import UnitSupport
         }
     }
 
-    @Test(arguments: engines.map(\.description))
+    @Test(.notSimulated(.process), arguments: engines.map(\.description))
     func whatNobodyDrainsLeavesNoDescriptor(_ name: String) async {
         await #expect(processExitsWith: .success) { [name = name as String] in
             try await withRuntime(try #require(EngineKind(name))) { runtime in

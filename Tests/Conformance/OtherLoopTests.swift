@@ -9,7 +9,7 @@ import UnitSupport
 
 /// A queue in another event loop: libdispatch's and GLib's.
 @Suite(.overSimulation, .timeLimit(.minutes(10))) struct OtherLoopTests {
-    @Test(arguments: engines)
+    @Test(.notSimulated(.threads), arguments: engines)
     func aQueueIsServedByADispatchSource(_ engine: EngineKind) async throws {
         try await withServed(engine) { served in
             let queue = DispatchQueue(label: "loop")
@@ -28,7 +28,7 @@ import UnitSupport
         }
     }
 
-    @Test(arguments: engines)
+    @Test(.notSimulated(.threads), arguments: engines)
     func aQueueIsServedByAGLibMainLoop(_ engine: EngineKind) async throws {
         guard let glib = GLib() else {
             try Test.cancel("\(skipped("libglib-2.0.so.0 is not installed"))")

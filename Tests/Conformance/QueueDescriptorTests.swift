@@ -129,10 +129,10 @@ private final class Watch {
             epoll = -1
             return
         }
-        epoll = Int32(ck_system_call_6(CK_NR_epoll_create1, Int(CK_EPOLL_CLOEXEC), 0, 0, 0, 0, 0))
+        epoll = Int32(SystemCall.call(CK_NR_epoll_create1, Int(CK_EPOLL_CLOEXEC), 0, 0, 0, 0, 0))
         var event = ck_epoll_event(events: CK_POLLIN, data: 0)
         let added = withUnsafePointer(to: &event) {
-            ck_system_call_6(CK_NR_epoll_ctl, Int(epoll), Int(CK_EPOLL_CTL_ADD), Int(descriptor), address($0), 0, 0)
+            SystemCall.call(CK_NR_epoll_ctl, Int(epoll), Int(CK_EPOLL_CTL_ADD), Int(descriptor), address($0), 0, 0)
         }
         try #require(epoll >= 0 && added == 0)
     }

@@ -8,7 +8,7 @@ import UnitSupport
 @Suite(.overSimulation, .timeLimit(.minutes(10))) struct ReceivedSignalTests {
     private static let names = engines.map(\.description)
 
-    @Test(arguments: names)
+    @Test(.notSimulated(.process), arguments: names)
     func aSignalIsToldWithItsSender(_ name: String) async {
         await #expect(processExitsWith: .success) { [name = name as String] in
             try await withSignalRuntime(name) { runtime in
@@ -26,7 +26,7 @@ import UnitSupport
         }
     }
 
-    @Test(arguments: names)
+    @Test(.notSimulated(.process), arguments: names)
     func aLoopGetsOneSignalAfterTheOtherUntilTheSequenceIsClosed(_ name: String) async {
         await #expect(processExitsWith: .success) { [name = name as String] in
             try await withSignalRuntime(name) { runtime in
@@ -44,7 +44,7 @@ import UnitSupport
         }
     }
 
-    @Test(arguments: names)
+    @Test(.notSimulated(.process), arguments: names)
     func everySequenceGetsEverySignalAndCountsWhatIsNotAskedFor(_ name: String) async {
         await #expect(processExitsWith: .success) { [name = name as String] in
             try await withSignalRuntime(name) { runtime in
@@ -64,7 +64,7 @@ import UnitSupport
         }
     }
 
-    @Test(arguments: names)
+    @Test(.notSimulated(.process), arguments: names)
     func whatWasThereBeforeIsPutBackByTheLastOne(_ name: String) async {
         await #expect(processExitsWith: .success) { [name = name as String] in
             Glibc.signal(SIGUSR1) { _ in earlierHandler.wrappingAdd(1, ordering: .relaxed) }
@@ -88,7 +88,7 @@ import UnitSupport
         }
     }
 
-    @Test(arguments: names)
+    @Test(.notSimulated(.process), arguments: names)
     func aHandlerThatSomebodyElseSetMeanwhileStays(_ name: String) async {
         await #expect(processExitsWith: .success) { [name = name as String] in
             try await withSignalRuntime(name) { runtime in
@@ -101,7 +101,7 @@ import UnitSupport
         }
     }
 
-    @Test(arguments: names)
+    @Test(.notSimulated(.process), arguments: names)
     func aWaitEndsWithACancelADeadlineOrAClose(_ name: String) async {
         await #expect(processExitsWith: .success) { [name = name as String] in
             try await withSignalRuntime(name) { runtime in
@@ -125,7 +125,7 @@ import UnitSupport
         }
     }
 
-    @Test(arguments: names)
+    @Test(.notSimulated(.process), arguments: names)
     func tasksThatAskTheSameSequenceShareWhatComes(_ name: String) async {
         await #expect(processExitsWith: .success) { [name = name as String] in
             try await withSignalRuntime(name) { runtime in
@@ -145,7 +145,7 @@ import UnitSupport
         }
     }
 
-    @Test(arguments: names)
+    @Test(.notSimulated(.process), arguments: names)
     func sequencesThatComeAndGoMissNothingAndLeaveNothing(_ name: String) async {
         await #expect(processExitsWith: .success) { [name = name as String] in
             // The last signal may still be pending when the last receiver has gone.
@@ -167,7 +167,7 @@ import UnitSupport
         }
     }
 
-    @Test(arguments: names)
+    @Test(.notSimulated(.process), arguments: names)
     func whatCannotBeReceivedIsRefusedAndChangesNothing(_ name: String) async {
         await #expect(processExitsWith: .success) { [name = name as String] in
             try await withSignalRuntime(name) { runtime in

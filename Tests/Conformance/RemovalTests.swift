@@ -79,7 +79,7 @@ import UnitSupport
     }
 
     /// Deeper than a path can express, and than the limit on descriptors.
-    @Test(arguments: engines.map(\.description))
+    @Test(.notSimulated(.process), arguments: engines.map(\.description))
     func aDeepTreeTakesFewDescriptors(_ name: String) async {
         await #expect(processExitsWith: .success) { [name = name as String] in
             let engine = try #require(engines.first { $0.description == name })

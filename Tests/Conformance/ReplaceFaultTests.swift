@@ -73,7 +73,7 @@ import UnitSupport
     }
 
     /// Descriptors run out before the folder, the temporary file, or the old file could be opened.
-    @Test(arguments: engines.map(\.description))
+    @Test(.notSimulated(.process), arguments: engines.map(\.description))
     func withoutDescriptorsNothingChangesAndNoneIsLost(_ name: String) async {
         await #expect(processExitsWith: .success) { [name = name as String] in
             let engine = try #require(EngineKind(name))

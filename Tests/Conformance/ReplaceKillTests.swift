@@ -5,7 +5,7 @@ import Testing
 import UnitSupport
 
 /// What a killed process leaves of a file that it was replacing.
-@Suite(.overSimulation, .timeLimit(.minutes(10))) struct ReplaceKillTests {
+@Suite(.overSimulation, .notSimulated(.process), .timeLimit(.minutes(10))) struct ReplaceKillTests {
     private static let forms = ["once", "stream"]
 
     /// Many kills at random moments, in a folder with the leftovers of earlier ones.
@@ -44,7 +44,7 @@ import UnitSupport
     }
 
     /// The process is killed at its last step; before the rename the old content is in place.
-    @Test(arguments: forms, ["write", "fsync", "renameat2"])
+    @Test(.notSimulated(.process), arguments: forms, ["write", "fsync", "renameat2"])
     func whoIsKilledBeforeTheRenameHasChangedNothing(_ form: String, _ step: String) async throws {
         try await withScratch { scratch in
             _ = try scratch.file("file", [1])
@@ -73,7 +73,7 @@ import UnitSupport
     }
 
     /// Killed at the sync of the folder, which follows the rename.
-    @Test func whoIsKilledAfterTheRenameHasReplacedTheFile() async throws {
+    @Test(.notSimulated(.process)) func whoIsKilledAfterTheRenameHasReplacedTheFile() async throws {
         try await withScratch { scratch in
             _ = try scratch.file("file", [1])
             let folder = scratch.folder

@@ -118,7 +118,7 @@ import UnitSupport
     }
 
     /// Without privileges, attributes can be set only while the mode permits writing.
-    @Test(arguments: engines.map(\.description))
+    @Test(.notSimulated(.process), arguments: engines.map(\.description))
     func aReadOnlyFileKeepsItsAttributes(_ name: String) async throws {
         guard geteuid() == 0 else { try Test.cancel("\(skipped("only root becomes another user"))") }
         try await withScratch { scratch in
@@ -158,7 +158,7 @@ import UnitSupport
     }
 
     /// The caller cannot give the file its old group, so the new group gets no more rights than others.
-    @Test(arguments: engines.map(\.description))
+    @Test(.notSimulated(.process), arguments: engines.map(\.description))
     func whereTheGroupIsLostSoAreItsRights(_ name: String) async throws {
         guard geteuid() == 0 else { try Test.cancel("\(skipped("only root becomes another user"))") }
         try await withScratch { scratch in

@@ -110,7 +110,7 @@ import Testing
         }
     }
 
-    @Test(arguments: engines)
+    @Test(.notSimulated(.mounts), arguments: engines)
     func aFileOfTheKernelsIsSentToo(_ engine: EngineKind) async throws {
         try await withRuntime(engine) { runtime in
             try await withConnections(.v4, runtime) { client, server in
@@ -175,7 +175,7 @@ import Testing
         #expect(lines.all.allSatisfy { $0.contains("pipe") && $0.contains("close()") }, "\(lines.all)")
     }
 
-    @Test(arguments: engines.map(\.description), ["pipe", "file"])
+    @Test(.notSimulated(.process), arguments: engines.map(\.description), ["pipe", "file"])
     func standardStreamsAreReadAndWrittenAndStayOpen(_ name: String, _ kind: String) async {
         await #expect(processExitsWith: .success) { [name = name as String, kind = kind as String] in
             let engine = try #require(EngineKind(name))

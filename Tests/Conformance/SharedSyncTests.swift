@@ -122,6 +122,7 @@ import UnitSupport
     private func withDevice(
         _ engine: EngineKind, queueDepth: Int = 1, _ body: (SyncedDevice) async throws -> Void
     ) async throws {
+        try needs(.mounts)
         try await withScratch(in: "/dev/shm") { scratch in
             let backing = try openDescriptor(try scratch.file("backing"), O_RDWR)
             defer { closeDescriptor(backing) }

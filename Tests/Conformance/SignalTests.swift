@@ -6,7 +6,7 @@ import UnitSupport
 
 /// Signal handlers interrupt system calls: a wait continues, and nothing is lost.
 @Suite(.overSimulation, .timeLimit(.minutes(10))) struct SignalTests {
-    @Test(arguments: engines.map(\.description))
+    @Test(.notSimulated(.process), arguments: engines.map(\.description))
     func aWaitOutlastsSignals(_ name: String) async {
         await #expect(processExitsWith: .success) { [name = name as String] in
             // Without SA_RESTART.

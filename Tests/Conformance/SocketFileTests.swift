@@ -51,7 +51,7 @@ import Testing
     }
 
     /// The identity of the new name cannot be asked for.
-    @Test(arguments: engines.map(\.description))
+    @Test(.notSimulated(.process), arguments: engines.map(\.description))
     func aListenThatCannotRecognizeItsNameLeavesNone(_ name: String) async {
         await #expect(processExitsWith: .success) { [name = name as String] in
             try await withScratch { scratch in

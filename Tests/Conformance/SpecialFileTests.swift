@@ -82,7 +82,7 @@ import Testing
 
     /// Their reported size is 0 or a page, whatever they contain.
     @Test(
-        arguments: engines,
+        .notSimulated(.mounts), arguments: engines,
         ["/proc/self/status", "/proc/version", "/proc/cpuinfo", "/sys/kernel/mm/transparent_hugepage/enabled"])
     func filesOfTheKernelAreReadToTheirEnd(_ engine: EngineKind, _ path: String) async throws {
         let descriptor = try openDescriptor(path)
@@ -102,7 +102,7 @@ import Testing
         }
     }
 
-    @Test(arguments: ways)
+    @Test(.notSimulated(.mounts), arguments: ways)
     func aFileOfTheKernelThatCannotBeWrittenSaysSo(_ way: Way) async throws {
         let descriptor = try openDescriptor("/proc/version")
         defer { closeDescriptor(descriptor) }
@@ -114,7 +114,7 @@ import Testing
     }
 
     /// It looks like a regular file and takes no offset.
-    @Test(arguments: ways)
+    @Test(.notSimulated(.mounts), arguments: ways)
     func aFileOfTheKernelIsWritten(_ way: Way) async throws {
         let descriptor = try openDescriptor("/proc/self/comm", O_RDWR)
         defer { closeDescriptor(descriptor) }

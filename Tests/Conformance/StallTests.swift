@@ -6,7 +6,7 @@ import UnitSupport
 
 /// An operation that hangs in a file system delays nothing else. The file system is FUSE, with a server that may not
 /// reply.
-@Suite(.overSimulation, .serialized, .timeLimit(.minutes(10))) struct StallTests {
+@Suite(.overSimulation, .notSimulated(.mounts), .serialized, .timeLimit(.minutes(10))) struct StallTests {
     @Test(arguments: engines)
     func whileAReadHangsOtherFilesAndTimersGoOn(_ engine: EngineKind) async throws {
         try await StallingFileSystem.with { fileSystem in

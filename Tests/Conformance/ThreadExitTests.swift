@@ -5,7 +5,7 @@ import Glibc
 import Testing
 
 /// The kernel cancels a thread's operations when the thread exits; the queue restages them.
-@Suite(.overSimulation, .timeLimit(.minutes(10))) struct ThreadExitTests {
+@Suite(.overSimulation, .notSimulated(.threads), .timeLimit(.minutes(10))) struct ThreadExitTests {
     /// Operations that were pending when their thread exited complete for the thread that drains.
     @Test(arguments: engines, StreamKind.allCases)
     func whatAnExitedThreadSubmittedIsCompleted(_ engine: EngineKind, _ kind: StreamKind) async throws {

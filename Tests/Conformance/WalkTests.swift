@@ -114,7 +114,7 @@ import UnitSupport
         }
     }
 
-    @Test(arguments: engines.map(\.description))
+    @Test(.notSimulated(.process), arguments: engines.map(\.description))
     func aDirectoryWithoutPermissionIsToldAndTheRestGoesOn(_ name: String) async {
         await #expect(processExitsWith: .success) { [name = name as String] in
             let engine = try #require(engines.first { $0.description == name })
@@ -177,7 +177,7 @@ import UnitSupport
     }
 
     /// Deeper than a path can express, and than the limit on descriptors.
-    @Test(arguments: engines.map(\.description))
+    @Test(.notSimulated(.process), arguments: engines.map(\.description))
     func aDeepTreeIsWalkedWithFewDescriptors(_ name: String) async {
         await #expect(processExitsWith: .success) { [name = name as String] in
             let engine = try #require(engines.first { $0.description == name })
@@ -195,7 +195,7 @@ import UnitSupport
     }
 
     /// Directories that are too large for one batch stay open while they are read ahead.
-    @Test(arguments: engines.map(\.description))
+    @Test(.notSimulated(.process), arguments: engines.map(\.description))
     func batchesAndDescriptorsAreBounded(_ name: String) async {
         await #expect(processExitsWith: .success) { [name = name as String] in
             let engine = try #require(engines.first { $0.description == name })

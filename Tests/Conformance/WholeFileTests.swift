@@ -20,7 +20,9 @@ import Testing
     }
 
     /// Their reported size is 0 or a page, and some return only a part per read.
-    @Test(arguments: engines, ["/proc/self/maps", "/proc/version", "/sys/kernel/mm/transparent_hugepage/enabled"])
+    @Test(
+        .notSimulated(.mounts), arguments: engines,
+        ["/proc/self/maps", "/proc/version", "/sys/kernel/mm/transparent_hugepage/enabled"])
     func filesOfTheKernelAreReadToTheirEnd(_ engine: EngineKind, _ path: String) async throws {
         let descriptor = try openDescriptor(path)
         let expected = readToEnd(descriptor)
@@ -60,7 +62,7 @@ import Testing
         }
     }
 
-    @Test(arguments: engines)
+    @Test(.notSimulated(.mounts), arguments: engines)
     func theLimitIsHeededToTheByte(_ engine: EngineKind) async throws {
         try await withScratch { scratch in
             let path = Path(try scratch.file("file", [UInt8](repeating: 1, count: 1000)))

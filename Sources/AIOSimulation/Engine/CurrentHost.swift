@@ -26,7 +26,7 @@ enum CurrentHost {
     static let install: Void = {
         Kernel.install(
             KernelStandIn(
-                answer: { value?.kernel.answer($0) },
+                answer: { value?.answer($0) },
                 now: { value?.world.now }))
         RuntimeStandIn.install(
             RuntimeStandIn(

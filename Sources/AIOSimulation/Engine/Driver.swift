@@ -16,6 +16,9 @@ final class Driver: @unchecked Sendable {
     /// Whether the task that waits for the simulation was cancelled.
     private let isCancelRequested = Atomic<Bool>(false)
     private(set) var stepCount: UInt64 = 0
+    private var stepLimit = UInt64.max
+    /// The number of steps since time last passed.
+    private var stepsSinceEvent = 0
     private var isEnding = false
     /// Whether the power is off because a thread waited for what could not happen.
     private var isStuck = false
@@ -75,21 +78,38 @@ final class Driver: @unchecked Sendable {
 
     /// Runs until `isDone`. `cancel` is called if the simulation is to be cancelled.
     func run(stepLimit: UInt64 = .max, cancel: () -> Void = {}, until isDone: () -> Bool) -> End {
+        self.stepLimit = stepLimit
         while !isDone() {
             if stepCount >= stepLimit { return .stepLimit }
             if !isEnding, let end = endOfPower { return end }
             if hasForeignJob.load(ordering: .relaxed) { return .foreignThread }
             if isCancelRequested.exchange(false, ordering: .relaxed) { cancel() }
-            let runnable = hosts.filter(\.canRun)
-            guard runnable.isEmpty else {
-                stepCount += 1
-                runnable[runnable.count == 1 ? 0 : world.random.below(runnable.count)].step()
-                continue
-            }
-            guard letTimePass() else { return .deadlock }
+            guard goOn() else { return .deadlock }
         }
         return .done
     }
+
+    /// Runs a step of a host, or lets time pass, if none has anything to do. False if there is nothing to wait for.
+    private func goOn(until limit: Nanoseconds = .never) -> Bool {
+        let runnable = hosts.filter(\.canRun)
+        guard !runnable.isEmpty else {
+            stepsSinceEvent = 0
+            return letTimePass(until: limit)
+        }
+        stepCount += 1
+        stepsSinceEvent += 1
+        runnable[runnable.count == 1 ? 0 : world.random.below(runnable.count)].step()
+        if stepsSinceEvent >= Self.spinLimit {
+            stepsSinceEvent = 0
+            _ = letTimePass(until: min(limit, world.now &+ Self.spinTime))
+        }
+        return true
+    }
+
+    /// Tasks that only yield until something has happened would stop the clock: after so many steps without an event,
+    /// time passes all the same, so much at most.
+    private static let spinLimit = 200
+    private static let spinTime: Nanoseconds = 1_000_000
 
     /// Cancels what the hosts have in flight, lets their tasks end, and takes the hosts down.
     func endHosts() {
@@ -103,19 +123,23 @@ final class Driver: @unchecked Sendable {
             with(host) { for loop in host.loops { loop.beginShutdown(.cancel) {} } }
             host.needsTurn = true
         }
-        _ = run { hosts.allSatisfy { $0.loops.isEmpty && !$0.executor.hasJobs } }
-        hosts = []
+        let end = run(stepLimit: stepCount + Self.endLimit) {
+            hosts.allSatisfy { $0.loops.isEmpty && !$0.executor.hasJobs }
+        }
+        // A task that does not end, even cancelled, stays as it is, with all that it has.
+        if end == .stepLimit { _ = Unmanaged.passRetained(self) } else { hosts = [] }
     }
 
-    /// The operations that are in flight, for the message about a deadlock.
-    var waitingOperations: String {
-        hosts.map { "\($0.name) has \($0.runtime.inFlightCount) operations in flight" }.joined(separator: ", ")
-    }
+    /// How many steps cancelled tasks have for their end.
+    private static let endLimit: UInt64 = 1_000_000
+
+    /// What is in flight, and the calls that wait, for the message about a deadlock.
+    var waitingOperations: String { hosts.map(\.waitingOperations).joined(separator: "; ") }
 
     /// Lets the next event happen, or the clock reach the next deadline of a host, or `limit`. False if there is
     /// nothing to wait for.
     private func letTimePass(until limit: Nanoseconds = .never) -> Bool {
-        let deadline = hosts.filter { !$0.isBusy }.reduce(limit) { min($0, $1.nextDeadline) }
+        let deadline = hosts.reduce(limit) { min($0, $1.nextDeadline) }
         let event = world.nextEvent
         guard min(deadline, event) != .never else { return false }
         if event <= deadline { world.runNextEvent() } else { world.advance(to: max(world.now, deadline)) }
@@ -123,23 +147,21 @@ final class Driver: @unchecked Sendable {
         return true
     }
 
-    /// A thread of a host waits until a deadline, in an `IOQueue` or in a system call: lets something happen elsewhere.
-    /// False if the deadline has passed; nil if nothing can happen.
-    func wait(on host: SimulatedHost, until deadline: Nanoseconds) -> Bool? {
-        host.needsTurn = false
-        with(host) { host.retryBlocked() }
-        if host.needsTurn { return true }
-        if let other = hosts.first(where: \.canRun) {
-            other.step()
-            return true
-        }
-        return letTimePass(until: deadline) ? world.now < deadline : nil
+    /// A thread of the process waits until a deadline, in an `IOQueue` or in a system call. Meanwhile the world goes on,
+    /// by one step: this process's other tasks included, as if they had threads of their own.
+    /// False if the deadline has passed; nil if nothing can happen, or at the limit of steps.
+    func wait(until deadline: Nanoseconds) -> Bool? {
+        let host = CurrentHost.value
+        let goesOn = host?.working(false) { goOn(until: deadline) } ?? goOn(until: deadline)
+        guard goesOn, stepCount < stepLimit else { return nil }
+        return world.now < deadline
     }
 
     /// A synchronous wait, which no error could reach, is for what cannot happen: the power goes off, which ends it,
     /// and the simulation ends with a deadlock.
     func endStuckWait() {
-        isStuck = true
+        if !world.isOff { isStuck = true }
         world.turnOff()
+        for host in hosts { host.needsTurn = true }
     }
 }

@@ -18,8 +18,10 @@ final class SimulatedHost {
     private var queueWorks: [SimulatedWork] = []
     /// Whether something has happened since the last turn, so that a turn may find something to do.
     var needsTurn = true
-    /// Whether the process is inside of a step: a wait in an `IOQueue` lets other hosts run, but not this one.
-    private(set) var isBusy = false
+    /// The loops that are inside of a turn: a task that runs there and waits in a system call does not turn them again.
+    private var turning: [IOLoop] = []
+    /// The calls in which threads of the process wait, the innermost last.
+    private var waitingCalls: [String] = []
 
     /// On the simulation's thread, to which the loops then belong.
     init(
@@ -63,17 +65,17 @@ final class SimulatedHost {
 
     // MARK: Turns
 
-    var canRun: Bool { (needsTurn || executor.hasJobs) && !isBusy }
+    var canRun: Bool { needsTurn || executor.hasJobs }
 
     /// When the host has to be turned for its deadlines.
     var nextDeadline: Nanoseconds {
-        driver.with(self) { loops.reduce(.never) { min($0, $1.nextDeadline) } }
+        driver.with(self) {
+            loops.reduce(.never) { first, loop in isTurning(loop) ? first : min(first, loop.nextDeadline) }
+        }
     }
 
     /// Runs one job of a task, or turns the loops.
     func step() {
-        isBusy = true
-        defer { isBusy = false }
         driver.with(self) {
             if executor.hasJobs, !needsTurn || world.random.oneIn(2) {
                 executor.runOne()
@@ -87,27 +89,81 @@ final class SimulatedHost {
     private func turn() {
         needsTurn = false
         retryBlocked()
-        for loop in loops {
+        for loop in loops where !isTurning(loop) {
             let before = loop.progress
+            turning.append(loop)
             let goesOn = loop.turn()
-            if !goesOn, let index = loops.firstIndex(where: { $0 === loop }) {
-                loops.remove(at: index)
-                loopWorks.remove(at: index)
-            }
+            turning.removeAll { $0 === loop }
+            let isProgress = !goesOn || loop.progress != before
+            guard isProgress, let index = loops.firstIndex(where: { $0 === loop }) else { continue }
             // What was delivered, or staged again, may lead to more.
-            if !goesOn || loop.progress != before { needsTurn = true }
+            needsTurn = true
+            loopWorks[index].giveUpCancelled()
+            guard !goesOn else { continue }
+            loops.remove(at: index)
+            loopWorks.remove(at: index)
         }
     }
 
-    /// A system call that a thread of the process makes past the library. While it blocks, the world goes on; EDEADLK
-    /// if nothing can happen that would end it.
+    private func isTurning(_ loop: IOLoop) -> Bool { turning.contains { $0 === loop } }
+
+    private func retryBlocked() { for work in loopWorks + queueWorks { work.retryBlocked() } }
+
+    // MARK: Waiting
+
+    /// Whether a worker runs, whose calls must not wait: it has the simulation's thread.
+    private(set) var isWorking = false
+
+    /// Runs `body` as a worker, or within one as a thread that may wait.
+    func working<R>(_ isWorking: Bool, _ body: () -> R) -> R {
+        let before = self.isWorking
+        self.isWorking = isWorking
+        defer { self.isWorking = before }
+        return body()
+    }
+
+    /// A system call of the library. One that would block a worker says so (`KernelStandIn.wouldBlock`).
+    func answer(_ call: SystemCall) -> Int { isWorking ? kernel.answer(call) : self.call(call) }
+
+    /// A system call of a thread that may wait. While it blocks, the world goes on; EDEADLK if nothing can happen that
+    /// would end it.
     func call(_ call: SystemCall) -> Int {
+        if call.number == LibraryCall.yield {
+            guard driver.wait(until: .never) == nil else { return 0 }
+            driver.endStuckWait()
+            return -Int(EDEADLK)
+        }
+        let result = kernel.answer(call)
+        return result == SimulatedKernel.wouldBlock ? wait(in: call) : result
+    }
+
+    private func wait(in call: SystemCall) -> Int {
+        waitingCalls.append(CallDescriptions.line(call, kernel))
+        defer { waitingCalls.removeLast() }
+        let deadline = kernel.timeout(of: call).map { world.now &+ $0 } ?? .never
         while true {
+            let wait = BlockedCall(kernel)
+            while !wait.isOver, !world.isOff {
+                guard let goesOn = driver.wait(until: deadline) else {
+                    wait.end()
+                    wait.giveUp?()
+                    return -Int(EDEADLK)
+                }
+                if !goesOn { break }
+            }
+            wait.end()
+            if world.now >= deadline { return 0 }
             let result = kernel.answer(call)
             guard result == SimulatedKernel.wouldBlock else { return result }
-            if driver.wait(on: self, until: .never) == nil { return -Int(EDEADLK) }
         }
     }
 
-    func retryBlocked() { for work in loopWorks + queueWorks { work.retryBlocked() } }
+    /// What the process waits for, for the message about a deadlock.
+    var waitingOperations: String {
+        let blocked = (loopWorks + queueWorks).flatMap(\.waiting)
+        let calls = waitingCalls + blocked
+        let suffix = calls.isEmpty ? "" : ", and waits in \(calls.joined(separator: ", "))"
+        let count = loops.reduce(0) { $0 + $1.inFlightCount }
+        return "\(name) has \(count) operations in flight\(suffix)"
+    }
 }

@@ -46,6 +46,9 @@ extension SimulatedKernel {
         case CK_NR_getdents64: return try readEntries(call.a, call.b, call.c)
         case CK_NR_fcntl: return try control(call.a, call.b, call.c)
         case CK_NR_ioctl: return try ioctl(call.a, call.b, call.c)
+        case LibraryCall.umask:
+            defer { umask = UInt16(truncatingIfNeeded: call.a) & 0o777 }
+            return Int(umask)
         case CK_NR_prlimit64: return try limit(call.b, call.c, call.d)
         default: return nil
         }

@@ -38,7 +38,7 @@ extension SimulatedKernel {
         if type != CK_F_UNLCK, locks.conflict(file, exclusive: exclusive, range) != nil {
             try require(waits, EAGAIN)
             locks.wait(file)
-            blockedOn = file
+            blockedOn = [file]
             throw CallError(result: Self.wouldBlock)
         }
         locks.stopWaiting(file)

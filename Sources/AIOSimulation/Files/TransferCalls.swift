@@ -98,7 +98,8 @@ extension SimulatedKernel {
         for vector in vectors {
             try require(vector.iov_len >= 0, EINVAL)
             let count = min(vector.iov_len, rest)
-            try require(vector.iov_base != nil || count == 0, EFAULT)
+            let isNowhere = vector.iov_base.map { Self.isNowhere(UInt(bitPattern: $0)) } ?? true
+            try require(!isNowhere || count == 0, EFAULT)
             buffers.append(UnsafeMutableRawBufferPointer(start: vector.iov_base, count: count))
             rest -= count
         }

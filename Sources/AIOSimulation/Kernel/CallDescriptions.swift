@@ -36,8 +36,25 @@ enum CallDescriptions {
         case .path, .pathFromAnywhere, .text:
             UnsafePointer<CChar>(bitPattern: value).map { String(cString: $0) }
         case .number, .byteCount: "\(value)"
-        case .vectors, .message, .other: nil
+        case .vectors, .message, .address, .either: nil
         }
+    }
+
+    /// The call with 0 in place of addresses at which no memory can be (vm.mmap_min_addr), as a kernel's access to them
+    /// fails.
+    static func withoutBadAddresses(_ call: SystemCall) -> SystemCall {
+        var values = (0..<6).map { call[$0] }
+        guard values.contains(where: { SimulatedKernel.isNowhere(UInt(bitPattern: $0)) }),
+            let form = CallForm.of(call.number)
+        else { return call }
+        for (index, argument) in form.arguments.enumerated() {
+            switch argument {
+            case .path, .pathFromAnywhere, .text, .vectors, .message, .address:
+                if SimulatedKernel.isNowhere(UInt(bitPattern: values[index])) { values[index] = 0 }
+            case .descriptor, .directory, .number, .byteCount, .either: break
+            }
+        }
+        return SystemCall(call.number, values[0], values[1], values[2], values[3], values[4], values[5])
     }
 
     static func result(_ result: Int) -> String {

@@ -36,9 +36,10 @@ package final class SimulatedKernel {
     /// The result of a call that would block its thread: the operation is executed again after a change.
     static var wouldBlock: Int { KernelStandIn.wouldBlock }
 
-    /// What the last call that would have blocked waits for. For tests: the driver tries blocked work again after any
-    /// change.
-    var blockedOn: OpenDescription?
+    /// What the last call that would have blocked waits for.
+    var blockedOn: [OpenDescription] = []
+    /// What has to happen if the last call that would have blocked is not made again; nil for nothing.
+    var giveUp: (() -> Void)?
 
     /// Answers a call, and notes it in the trace.
     package func answer(_ call: SystemCall) -> Int {
@@ -56,12 +57,20 @@ package final class SimulatedKernel {
     }
 
     func perform(_ call: SystemCall) -> Int {
-        answerEpollCall(call) ?? answerFileCall(call) ?? answerStreamCall(call) ?? -Int(ENOSYS)
+        let call = CallDescriptions.withoutBadAddresses(call)
+        giveUp = nil
+        return answerEpollCall(call) ?? answerFileCall(call) ?? answerStreamCall(call) ?? -Int(ENOSYS)
     }
+
+    /// Whether no memory can be at an address, other than 0.
+    static func isNowhere(_ address: UInt) -> Bool { (1..<65_536).contains(address) }
 
     private static func isOfProcess(_ number: Int) -> Bool {
         switch number {
-        case CK_NR_mmap, CK_NR_madvise, CK_NR_geteuid, CK_NR_gettid, CK_NR_getpid, CK_NR_rt_sigprocmask: true
+        case CK_NR_mmap, CK_NR_madvise, CK_NR_geteuid, CK_NR_gettid, CK_NR_getpid, CK_NR_rt_sigprocmask,
+            CK_NR_getuid, CK_NR_mremap, CK_NR_process_vm_readv, CK_NR_uname, CK_NR_sched_getaffinity,
+            CK_NR_rt_sigpending:
+            true
         default: false
         }
     }

@@ -36,7 +36,8 @@ extension SimulatedKernel {
         let opening = pending.map { streams.pendingOpenings[$0] } ?? FIFOOpening(self, buffer, flags: flags)
         if opening.isComplete { return (0, opening.end) }
         if pending == nil { streams.pendingOpenings.append(opening) }
-        blockedOn = opening.end
+        blockedOn = [opening.end]
+        giveUp = { [unowned self] in abandonFIFOOpen(buffer, flags: flags) }
         return (Self.wouldBlock, nil)
     }
 

@@ -5,7 +5,7 @@ internal import CKernel
 final class FutexDescription: OpenDescription {
     /// Wake-ups that no waiter has taken yet.
     fileprivate var wokenCount = 0
-    /// Waits that have begun and were not woken. A repeated call is still the same wait.
+    /// Waits that have begun and were not woken.
     fileprivate var waitingCount = 0
 
     override var name: String { "futex" }
@@ -47,8 +47,9 @@ extension SimulatedKernel {
         guard let word = streams.futexes.existing(address) else { return 0 }
         let woken = min(word.waitingCount, max(count, 1))
         guard woken > 0 else { return 0 }
-        word.waitingCount -= woken
         word.wokenCount += woken
+        // Everyone looks again: who is not woken by this begins to wait anew.
+        word.waitingCount = 0
         word.readinessChanged()
         return woken
     }
@@ -65,9 +66,12 @@ extension SimulatedKernel {
         guard deadline > world.now else { return -Int(ETIMEDOUT) }
         word.waitingCount += 1
         if deadline != .never {
-            world.schedule(at: deadline) { [weak word] in word?.readinessChanged() }
+            world.schedule(at: deadline) { [weak word] in
+                word?.waitingCount = 0
+                word?.readinessChanged()
+            }
         }
-        blockedOn = word
+        blockedOn = [word]
         return Self.wouldBlock
     }
 

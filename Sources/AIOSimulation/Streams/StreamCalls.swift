@@ -60,7 +60,7 @@ extension SimulatedKernel {
             interval: ck_timespec(timer.setting.interval), value: ck_timespec(timer.setting.remaining))
     }
 
-    /// ppoll(2). With a timeout it blocks on the first descriptor alone: the library waits through its engine.
+    /// ppoll(2). Who waits in it looks after the timeout (`timeout`).
     private func poll(_ call: SystemCall) -> Int {
         guard call.b >= 0, call.b <= descriptors.limit else { return -Int(EINVAL) }
         let entries = UnsafeMutablePointer<ck_pollfd>(bitPattern: call.a)
@@ -74,8 +74,18 @@ extension SimulatedKernel {
         guard readyCount == 0 else { return readyCount }
         let timeout = UnsafePointer<ck_timespec>(bitPattern: call.c).map { Nanoseconds($0.pointee) }
         guard timeout != 0 else { return 0 }
-        blockedOn = call.b > 0 ? descriptors[Int(entries![0].descriptor)] : nil
+        blockedOn = (0..<call.b).compactMap { descriptors[Int(entries![$0].descriptor)] }
         return Self.wouldBlock
+    }
+
+    /// How long a call waits at most, from its beginning on; nil for one that does not end by itself.
+    func timeout(of call: SystemCall) -> Nanoseconds? {
+        let time: ck_timespec? =
+            switch call.number {
+            case CK_NR_ppoll: UnsafePointer<ck_timespec>(bitPattern: call.c)?.pointee
+            default: nil
+            }
+        return time.map { Nanoseconds($0) }
     }
 
     private func readyEvents(_ entry: ck_pollfd) -> Int16 {

@@ -30,7 +30,7 @@ class StreamDescription: OpenDescription {
     /// The result of a call that would block.
     func blocked(_ withoutWaiting: Bool = false) -> Int {
         guard !isNonBlocking, !withoutWaiting else { return -Int(EAGAIN) }
-        kernel.blockedOn = self
+        kernel.blockedOn = [self]
         return SimulatedKernel.wouldBlock
     }
 

@@ -125,7 +125,7 @@ struct IOVectors {
             }
             let part = min(length, SimulatedKernel.transferMax - result)
             guard part > 0 else { continue }
-            guard let base = vectors[index].iov_base else {
+            guard let base = vectors[index].iov_base, !SimulatedKernel.isNowhere(UInt(bitPattern: base)) else {
                 // What precedes a bad buffer is transferred.
                 if result == 0 { result = -Int(EFAULT) }
                 return

@@ -57,7 +57,7 @@ extension UnixSocket {
     }
 
     private func blocked(on listener: UnixSocket) -> Int {
-        kernel.blockedOn = listener
+        kernel.blockedOn = [listener]
         return SimulatedKernel.wouldBlock
     }
 

@@ -2,8 +2,9 @@
 // random bytes. On a thread that runs a simulation both are the simulation's; on every other thread they are the
 // system's.
 //
-// A program that links this has clock_gettime(3) and syscall(2) replaced, also as Swift's runtime and Foundation call
-// them, but not in a build with a sanitizer: ContinuousClock.now, Date() and SystemRandomNumberGenerator are thereby simulated.
+// A program that links this has clock_gettime(3), syscall(2) and sem_wait(3) replaced, also as Swift's runtime and
+// Foundation call them, but not in a build with a sanitizer: ContinuousClock.now, Date() and SystemRandomNumberGenerator
+// are thereby simulated.
 
 #ifndef SIMULATED_PROCESS_H
 #define SIMULATED_PROCESS_H

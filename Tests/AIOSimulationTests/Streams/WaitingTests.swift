@@ -67,7 +67,7 @@ struct WaitingTests {
     @Test func aBlockedReadIsWokenByAWrite() throws {
         let pipe = caller.pipe(0)
         #expect(caller.read(pipe.read, 10).result == SimulatedKernel.wouldBlock)
-        let blockedOn = try #require(kernel.blockedOn)
+        let blockedOn = try #require(kernel.blockedOn.first)
         var isWoken = false
         _ = blockedOn.addWaiter { isWoken = true }
         caller.write(pipe.write, [1])

@@ -10,4 +10,10 @@
 /// Whether the functions are replaced. Not under ThreadSanitizer and AddressSanitizer, which replace them as well.
 bool sl_is_linked(void);
 
+/// Whether the calling thread runs a simulation.
+bool sl_is_simulated(void);
+
+/// A system call: returns the value or a negative errno.
+long sl_system_call(long number, long a, long b, long c, long d, long e, long f);
+
 #endif

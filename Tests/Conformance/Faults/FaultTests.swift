@@ -7,28 +7,28 @@ import Testing
 @Suite(.timeLimit(.minutes(10)), .serialized) struct FaultTests {
     static let names = engines.map(\.description)
 
-    @Test(arguments: names)
+    @Test(.notSimulated(.process), arguments: names)
     func filesReportEachFailure(_ engine: String) async {
         await #expect(processExitsWith: .success) { [engine = engine as String] in
             try await FaultWalk.walk(FileFaults.all, engine)
         }
     }
 
-    @Test(arguments: names)
+    @Test(.notSimulated(.process), arguments: names)
     func aReplacedFileIsOldOrNew(_ engine: String) async {
         await #expect(processExitsWith: .success) { [engine = engine as String] in
             try await FaultWalk.walk(ReplaceFaults.all, engine)
         }
     }
 
-    @Test(arguments: names)
+    @Test(.notSimulated(.process), arguments: names)
     func aCopyIsWholeOrFails(_ engine: String) async {
         await #expect(processExitsWith: .success) { [engine = engine as String] in
             try await FaultWalk.walk(CopyFaults.all, engine)
         }
     }
 
-    @Test(arguments: names)
+    @Test(.notSimulated(.process), arguments: names)
     func noNameIsLostSilently(_ engine: String) async {
         await #expect(processExitsWith: .success) { [engine = engine as String] in
             try await FaultWalk.walk(DirectoryFaults.all, engine)

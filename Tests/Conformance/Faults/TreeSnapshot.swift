@@ -31,6 +31,11 @@ struct TreeSnapshot {
         try add(folder, "")
     }
 
+    /// Whether names, content, and targets of links are the same, as diff(1) compares them.
+    func hasContent(of other: TreeSnapshot) -> Bool {
+        entries.mapValues(\.content) == other.entries.mapValues(\.content)
+    }
+
     /// The attribute that the snapshot looks at.
     static let attribute = "user.test"
 

@@ -13,6 +13,7 @@ final class Child: @unchecked Sendable {
     private let input: Int32
 
     init(_ script: String) throws {
+        try needs(.process)
         let ends = try Ends(.pipe, false)
         input = ends.writing
         status.initialize(to: ck_child_status())
@@ -45,6 +46,7 @@ final class Child: @unchecked Sendable {
 
 /// signalfd4(2) for one signal.
 func signalDescriptor(_ signal: Int32) throws -> Int32 {
+    try needs(.signals)
     let made = Kernel.signalDescriptor(1 << UInt64(signal - 1), CK_SFD_CLOEXEC)
     try #require(made >= 0)
     return Int32(made)

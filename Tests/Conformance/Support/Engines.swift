@@ -36,7 +36,7 @@ enum Availability {
     }
 }
 
-@Suite struct AvailabilityTests {
+@Suite(.overSimulation, .notSimulated(.engine)) struct AvailabilityTests {
     @Test(arguments: EngineKind.allCases)
     func everyEngineIsAvailableOrSkippedWithItsReason(_ engine: EngineKind) throws {
         guard let reason = Availability.missing[engine] else {

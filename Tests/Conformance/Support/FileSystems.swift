@@ -53,6 +53,7 @@ private enum Mounts {
 
 /// Runs `body` with a folder in a file system of this kind. The test case is skipped if it is not available.
 func withScratch<R>(on fileSystem: FileSystem, _ body: (Scratch) async throws -> R) async throws -> R {
+    if fileSystem != .machine { try needs(.mounts) }
     let folder: String
     do {
         folder = try fileSystem.folder()
@@ -93,6 +94,7 @@ struct DetachedMount: Sendable {
 
     /// The same for a single test, which is skipped if the mount fails.
     static func orSkip(_ type: String, _ options: [(key: String, value: String)]) throws -> DetachedMount {
+        try needs(.mounts)
         do {
             return try DetachedMount(type, options)
         } catch let error as Unavailable {

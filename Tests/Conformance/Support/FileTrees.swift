@@ -1,4 +1,5 @@
 import AIO
+import CSimulatedLibrary
 import Glibc
 import Testing
 
@@ -31,8 +32,36 @@ let unusualNames: [[UInt8]] = [
 /// Runs `body` with a folder that is removed with all its content, without the library.
 func withTreeScratch<R>(on fileSystem: FileSystem = .machine, _ body: (Scratch) async throws -> R) async throws -> R {
     try await withScratch(on: fileSystem) { scratch in
-        defer { _ = runs(["find", forOthers(scratch.folder), "-mindepth", "1", "-delete"]) }
+        defer {
+            if sl_is_simulated() {
+                removeContent(of: Glibc.open(scratch.folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC))
+            } else {
+                _ = runs(["find", forOthers(scratch.folder), "-mindepth", "1", "-delete"])
+            }
+        }
         return try await body(scratch)
+    }
+}
+
+/// Removes a simulated file or folder, with all that is in it.
+func removeTree(_ path: String) {
+    guard unlink(path) != 0, errno == EISDIR else { return }
+    removeContent(of: Glibc.open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC))
+    rmdir(path)
+}
+
+/// Removes what is in a simulated folder, which no program can reach. Closes the descriptor.
+private func removeContent(of folder: Int32) {
+    guard let entries = fdopendir(folder) else { return }
+    defer { closedir(entries) }
+    while let entry = readdir(entries) {
+        let name = withUnsafePointer(to: &entry.pointee.d_name) {
+            $0.withMemoryRebound(to: CChar.self, capacity: 256) { Array(UnsafeBufferPointer(start: $0, count: 256)) }
+        }
+        if name.starts(with: [0x2e, 0]) || name.starts(with: [0x2e, 0x2e, 0]) { continue }
+        guard unlinkat(folder, name, 0) != 0, errno == EISDIR else { continue }
+        removeContent(of: openat(folder, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC))
+        unlinkat(folder, name, AT_REMOVEDIR)
     }
 }
 

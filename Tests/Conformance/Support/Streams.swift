@@ -90,6 +90,7 @@ struct Ends: Sendable {
 
     /// What is written to the master is read from the slave. Raw mode: no echo, and no buffering of lines.
     private static func terminal() throws -> (Int32, Int32) {
+        try needs(.terminal)
         let master = try openDescriptor("/dev/ptmx", O_RDWR | O_NOCTTY)
         var unlock: Int32 = 0
         var number: UInt32 = 0
@@ -146,7 +147,7 @@ struct Ends: Sendable {
 
 /// eventfd2(2), which Glibc's module does not show.
 func eventDescriptor(_ flags: Int32) throws -> Int32 {
-    let number = ck_system_call_6(CK_NR_eventfd2, 0, Int(flags), 0, 0, 0, 0)
+    let number = SystemCall.call(CK_NR_eventfd2, 0, Int(flags), 0, 0, 0, 0)
     try #require(number >= 0)
     return Int32(number)
 }

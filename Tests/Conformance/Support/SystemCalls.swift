@@ -1,4 +1,4 @@
-import CKernel
+import CSimulatedLibrary
 
 /// System calls that only the tests need, with the numbers of the kernel's tables.
 enum SystemCall {
@@ -16,8 +16,10 @@ enum SystemCall {
     static let fsmount = 432
 
     /// Returns the value or a negative errno.
-    static func call(_ number: Int, _ a: Int = 0, _ b: Int = 0, _ c: Int = 0, _ d: Int = 0, _ e: Int = 0) -> Int {
-        ck_system_call_6(number, a, b, c, d, e, 0)
+    static func call(
+        _ number: Int, _ a: Int = 0, _ b: Int = 0, _ c: Int = 0, _ d: Int = 0, _ e: Int = 0, _ f: Int = 0
+    ) -> Int {
+        sl_system_call(number, a, b, c, d, e, f)
     }
 }
 

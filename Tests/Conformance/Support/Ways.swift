@@ -121,8 +121,6 @@ func withQueue<R>(
     // All tests together share the system's limit of Linux AIO operations.
     configuration.queueDepth = 64
     configure(&configuration)
-    // A simulation has one thread, which may block.
-    guard simulationSeed == nil else { return try await runWithQueue(configuration, body) }
     return try await BlockingThread.with { try await runWithQueue(configuration, body) }
 }
 
