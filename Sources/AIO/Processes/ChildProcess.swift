@@ -61,15 +61,14 @@ public final class ChildProcess: Sendable {
         if isOurs { Kernel.close(descriptor.number) }
     }
 
-    /// 0 if the number still is the pidfd's; otherwise a negative errno: EBADF if it is not, or the kernel's error if it
-    /// does not tell.
+    /// 0 if the number still is the pidfd's; -EBADF if it is not; another negative errno if the kernel does not tell.
     private func checkNumber() -> Int32 {
         var errno: Int32 = 0
         guard let found = FileIdentity(ofDescriptor: descriptor.number, errno: &errno) else { return -errno }
         return found == identity ? 0 : -EBADF
     }
 
-    /// For releases: one that the kernel does not tell asks once more, because something would be left.
+    /// For releases. If the kernel does not tell, it is asked once more: the pidfd, or the child, would be left.
     private var isOurs: Bool {
         let result = checkNumber()
         return (result == 0 || result == -EBADF ? result : checkNumber()) == 0

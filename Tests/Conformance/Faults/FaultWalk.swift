@@ -20,14 +20,16 @@ struct FaultScenario: Sendable {
     var errorsName = Subject.path
     /// Errnos that the scenario cannot meet, or for which something else is promised, which other tests show.
     var without: [Int32] = []
+    /// The same for single calls.
+    var withoutOf: [String: [Int32]] = [:]
     /// Whether transfers may be cut short: records cannot.
     var takesShort = true
 
     enum Subject: Sendable { case path, address, pathOrAddress, nothing }
 
-    func meets(_ action: FaultRule.Action) -> Bool {
+    func meets(_ action: FaultRule.Action, of call: String) -> Bool {
         switch action {
-        case .fail(let errno): !without.contains(errno)
+        case .fail(let errno): !without.contains(errno) && withoutOf[call]?.contains(errno) != true
         case .short: takesShort
         case .half, .flip, .slow, .hang: true
         }
@@ -84,7 +86,7 @@ struct FaultWalk {
         let calls = calls(of: try await runOnce(nil))
         #expect(!calls.isEmpty, "\(scenario.name) makes no call")
         for call in calls {
-            for action in PossibleFaults.actions(for: call.name) where scenario.meets(action) {
+            for action in PossibleFaults.actions(for: call.name) where scenario.meets(action, of: call.name) {
                 try await runOnce(
                     FaultRule(name: Array(call.name.utf8), call.place, .nth(call.ordinal), action))
             }
