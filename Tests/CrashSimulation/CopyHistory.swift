@@ -100,6 +100,8 @@ struct MadeCopy: Sendable {
     /// Whether it was begun, and whether it has returned without a failure.
     var isBegun = false
     var isDone = false
+    /// Whether a loss of power ended it, and so may have left temporary files.
+    var isInterrupted = false
 
     init(target: String, source: Int, _ random: inout HistoryRandom) {
         self.target = target

@@ -76,7 +76,9 @@ final class CopyLife: @unchecked Sendable {
             let found = try await TreeImage.read("/source\(index)")
             require(found == source, "the source \(index) has changed")
         }
-        for copy in copies {
+        for index in copies.indices {
+            if afterCrash, !copies[index].isDone { copies[index].isInterrupted = true }
+            let copy = copies[index]
             check(copy, try await TreeImage.read(copy.target), afterCrash: afterCrash)
             checkCount += 1
         }
@@ -87,7 +89,7 @@ final class CopyLife: @unchecked Sendable {
         for path in found.paths {
             guard let entry = found.entries[path] else { continue }
             if Self.isTemporary(path) {
-                require(afterCrash && !copy.isDone, "\(copy.target) has \(path)")
+                require(copy.isInterrupted, "\(copy.target) has \(path)")
                 continue
             }
             let (new, old) = (expected.entries[path], copy.before.entries[path])

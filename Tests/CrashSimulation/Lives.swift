@@ -39,6 +39,8 @@ package struct Lives {
         var options = SimulationOptions()
         options.disk = disk
         options.keepsStory = tellsStory
+        // What a loss of power leaves open is reported there.
+        options.runtime.log = { _ in }
         options.latency = Latency(least: 1_000, spread: 20_000)
         options.faults = conditions.faults
         options.crash = conditions.crash

@@ -19,7 +19,7 @@ final class SoakParty: @unchecked Sendable {
     /// of a connection sees a reset or a broken pipe.
     private static let disturbances: Set<IOError.Code> = [
         .cancelled, .deadlineExceeded, .runtimeShutDown, .limitReached, .tooManyOpenFiles, .fileClosed,
-        .connectionReset, .brokenPipe, .unexpectedEndOfFile,
+        .connectionReset, .brokenPipe, .notConnected, .unexpectedEndOfFile,
     ]
 
     func run(until end: ContinuousClock.Instant) async throws -> SoakCounts {

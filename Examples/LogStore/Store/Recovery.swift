@@ -42,7 +42,10 @@ struct Recovery {
         // Empty for a single name.
         let name = path.parent ?? ""
         let parent = try await File.open(name == "" ? "." : name, options: .directory)
-        try await parent.sync()
+        do { try await parent.sync() } catch {
+            try? await parent.close()
+            throw error
+        }
         try await parent.close()
     }
 

@@ -42,7 +42,10 @@ actor CommitLog {
         // Empty for a single name.
         let parent = path.parent ?? ""
         let directory = try await File.open(parent == "" ? "." : parent, options: .directory)
-        try await directory.sync()
+        do { try await directory.sync() } catch {
+            try? await directory.close()
+            throw error
+        }
         try await directory.close()
     }
 
