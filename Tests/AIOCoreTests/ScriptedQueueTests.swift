@@ -63,6 +63,23 @@ import UnitSupport
         }
     }
 
+    @Test func aReceiveWithoutAFreeBufferWaitsForDataFirst() throws {
+        let queue = ScriptedQueue([])
+        try withUnsafeTemporaryAllocation(byteCount: 16, alignment: 1) { memory in
+            let base = try #require(memory.baseAddress)
+            try queue.stage(.buffers(.register(base: base, size: 16, count: 1)))
+            let receive = SocketCall.receiveBuffered(stream, group: 0, flags: 0, isRepeating: false)
+            try queue.stage(.socket(receive))
+            try queue.stage(.socket(receive))
+            queue.submit()
+            #expect(queue.stagedNames == ["receive", "poll"])
+            // The second has data, and still no buffer.
+            queue.complete([4, 1])
+            queue.submit()
+            #expect(queue.drain() == [0, 4, -ENOBUFS])
+        }
+    }
+
     /// The kernel drops what a thread submitted when that thread exits.
     @Test func whatAThreadLeftBehindIsStagedAgainByTheThreadThatExportsTheDescriptor() throws {
         let queue = ScriptedQueue([])
