@@ -63,7 +63,7 @@ import Testing
         }
     }
 
-    @Test(arguments: engines)
+    @Test(.notSimulated(.threads), arguments: engines)
     func aCancelOfAQueueReachesWorkThatIsRunning(_ engine: EngineKind) async throws {
         try await withQueue(engine) { queue in
             let work = PatientWork()

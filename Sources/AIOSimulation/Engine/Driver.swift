@@ -147,8 +147,8 @@ final class Driver: @unchecked Sendable {
         return true
     }
 
-    /// A thread of the process waits until a deadline, in an `IOQueue` or in a system call. Meanwhile the world goes on,
-    /// by one step: this process's other tasks included, as if they had threads of their own.
+    /// A thread of the process waits until a deadline, in an `IOQueue` or in a system call. Meanwhile the world goes
+    /// on, by one step: this process's other tasks included, as if they had threads of their own.
     /// False if the deadline has passed; nil if nothing can happen, or at the limit of steps.
     func wait(until deadline: Nanoseconds) -> Bool? {
         let host = CurrentHost.value

@@ -3,8 +3,8 @@
 // system's.
 //
 // A program that links this has clock_gettime(3), syscall(2) and sem_wait(3) replaced, also as Swift's runtime and
-// Foundation call them, but not in a build with a sanitizer: ContinuousClock.now, Date() and SystemRandomNumberGenerator
-// are thereby simulated.
+// Foundation call them, but not in a build with a sanitizer: ContinuousClock.now, Date() and
+// SystemRandomNumberGenerator are thereby simulated.
 
 #ifndef SIMULATED_PROCESS_H
 #define SIMULATED_PROCESS_H

@@ -25,7 +25,7 @@ struct OverSimulation: SuiteTrait, TestTrait, TestScoping {
                 var options = SimulationOptions()
                 // AIO_TEST_STORY=1 prints what each case did.
                 // A test that goes round in circles ends with an error.
-                options.stepLimit = 1_000_000
+                options.stepLimit = 400_000
                 options.keepsStory = getenv("AIO_TEST_STORY") != nil
                 let report = try await simulate(seed: simulationSeed, options: options) { _ in try await body() }
                 if !report.story.isEmpty { print(report.story.joined(separator: "\n")) }
