@@ -8,6 +8,10 @@ extension SimulatedKernel {
         guard let open = descriptors[descriptor] else { throw CallError(EBADF) }
         let command = Int32(truncatingIfNeeded: command)
         switch command {
+        case Self.descriptorFlags: return descriptors.closesOnExec(descriptor) ? 1 : 0
+        case Self.setDescriptorFlags:
+            descriptors.setClosesOnExec(descriptor, argument & 1 != 0)
+            return 0
         case CK_F_GETFL: return Int(open.flags | Self.largeFile(open))
         case CK_F_DUPFD_CLOEXEC, Self.duplicate:
             try require(0..<descriptors.limit + Int(DescriptorTable.firstNumber) ~= argument, EINVAL)
@@ -18,7 +22,7 @@ extension SimulatedKernel {
         default: break
         }
         guard let file = open as? FileDescription else { return command == CK_F_SETFL ? setFlags(open, argument) : nil }
-        // Of the others F_GETFD and F_SETFD alone work with O_PATH, and the library uses neither.
+        // None of the others works with O_PATH.
         try require(!file.isPathOnly, EBADF)
         switch command {
         case CK_F_SETFL:
@@ -29,8 +33,18 @@ extension SimulatedKernel {
         }
     }
 
+    /// dup3(2).
+    func duplicate(_ descriptor: Int, to number: Int, _ flags: Int) throws(CallError) -> Int {
+        try require(UInt64(truncatingIfNeeded: flags) & ~CK_O_CLOEXEC == 0 && descriptor != number, EINVAL)
+        guard let open = descriptors[descriptor] else { throw CallError(EBADF) }
+        return descriptors.replace(number, by: open, closesOnExec: flags != 0)
+    }
+
     /// F_DUPFD.
     private static let duplicate: Int32 = 0
+    /// F_GETFD and F_SETFD.
+    private static let descriptorFlags: Int32 = 1
+    private static let setDescriptorFlags: Int32 = 2
 
     /// The kernel adds O_LARGEFILE to every open file of a 64-bit process.
     private static func largeFile(_ open: OpenDescription) -> UInt64 {

@@ -45,6 +45,7 @@ extension SimulatedKernel {
         case CK_NR_lseek: return try seek(call.a, call.b, call.c)
         case CK_NR_getdents64: return try readEntries(call.a, call.b, call.c)
         case CK_NR_fcntl: return try control(call.a, call.b, call.c)
+        case CK_NR_dup3: return try duplicate(call.a, to: call.b, call.c)
         case CK_NR_ioctl: return try ioctl(call.a, call.b, call.c)
         case LibraryCall.umask:
             defer { umask = UInt16(truncatingIfNeeded: call.a) & 0o777 }

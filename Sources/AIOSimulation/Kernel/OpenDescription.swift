@@ -103,6 +103,30 @@ struct DescriptorTable {
         return Int(Self.firstNumber) + free
     }
 
+    /// The flag FD_CLOEXEC of an open number.
+    func closesOnExec(_ number: Int) -> Bool {
+        let index = number - Int(Self.firstNumber)
+        return entries.indices.contains(index) && entries[index]?.closesOnExec == true
+    }
+
+    mutating func setClosesOnExec(_ number: Int, _ closesOnExec: Bool) {
+        let index = number - Int(Self.firstNumber)
+        if entries.indices.contains(index) { entries[index]?.closesOnExec = closesOnExec }
+    }
+
+    /// dup3(2) onto a number, whose former description is closed. EBADF for numbers that the table does not have.
+    mutating func replace(_ number: Int, by description: OpenDescription, closesOnExec: Bool) -> Int {
+        let index = number - Int(Self.firstNumber)
+        guard index >= 0, index < limit else { return -Int(EBADF) }
+        while entries.count <= index { entries.append(nil) }
+        description.addReference()
+        let former = entries[index]
+        entries[index] = Entry(description: description, closesOnExec: closesOnExec)
+        if former == nil { count += 1 }
+        former?.description.removeReference()
+        return number
+    }
+
     /// close(2).
     mutating func remove(_ number: Int) -> Int {
         guard let description = self[number] else { return -Int(EBADF) }

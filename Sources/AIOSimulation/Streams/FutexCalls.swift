@@ -55,7 +55,7 @@ extension SimulatedKernel {
     }
 
     private func waitForWord(_ address: Int, while value: UInt32, until deadline: Nanoseconds) -> Int {
-        guard address != 0 else { return -Int(EFAULT) }
+        guard address != 0, !Self.isNowhere(UInt(bitPattern: address)) else { return -Int(EFAULT) }
         guard address % 4 == 0 else { return -Int(EINVAL) }
         let word = streams.futexes.word(address)
         if word.wokenCount > 0 {
@@ -88,7 +88,7 @@ extension SimulatedKernel {
     }
 
     private func holds(_ address: Int, _ value: UInt32) -> Bool {
-        UnsafePointer<UInt32>(bitPattern: address)?.pointee == value
+        !Self.isNowhere(UInt(bitPattern: address)) && UnsafePointer<UInt32>(bitPattern: address)?.pointee == value
     }
 }
 

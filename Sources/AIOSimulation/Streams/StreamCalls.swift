@@ -9,7 +9,9 @@ extension SimulatedKernel {
             ?? answerChildCall(call) ?? answerFutexCall(call) ?? answerDescriptorCall(call)
         // A segment on the loopback interface is processed before the call returns, as in the kernel's softirq.
         world.network.deliverLoopback()
-        return result
+        guard result == Self.wouldBlock, call.number == CK_NR_connect else { return result }
+        // What the connect waits for may have happened in the delivery, before anybody could wait for it.
+        return answerSocketCall(call)
     }
 
     /// poll(2), and the descriptors made for it.
