@@ -27,11 +27,15 @@ class Place:
         self.start, self.end = source.tokens[first].start, source.tokens[last].end
         self.line, self.last_line = source.tokens[first].line, source.tokens[last].line
         self.original = source.text[self.start:self.end]
+        begin, end = source.text.rfind('\n', 0, self.start) + 1, source.text.find('\n', self.end)
+        # The whole lines, which tell one zero of a file from another.
+        self.old_lines = one_line(source.text[begin:end])
+        self.new_lines = one_line(source.text[begin:self.start] + wrong + source.text[self.end:end])
         self.path = None
 
     @property
     def key(self):
-        return '%s\t%s\t%s\t%s' % (self.path, self.operator, one_line(self.original), one_line(self.wrong))
+        return '%s\t%s\t%s\t%s' % (self.path, self.operator, self.old_lines, self.new_lines)
 
     def written(self, number):
         return self.both.replace(SWITCH, 'ck_mutant(%d)' % number)

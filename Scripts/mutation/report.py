@@ -2,15 +2,13 @@
 import collections
 import os
 
-from operators import one_line
-
 CAUGHT = (('assertion', 'by an expectation of a test'), ('crash', 'by a crash or an assertion of the library'),
           ('time', 'by taking too long'))
 
 
 def equivalents():
-    """Mutants that change nothing that can be seen, with the reason: the file, the operator, the original and the
-    wrong text, and the reason, with tabs between them."""
+    """Mutants that change nothing that can be seen: the file, the operator, the original and the wrong line, and the
+    reason."""
     path = os.path.join(os.path.dirname(os.path.abspath(__file__)), 'equivalent')
     with open(path) as file:
         lines = [line.rstrip('\n') for line in file if line.strip() and not line.startswith('#')]
@@ -44,5 +42,4 @@ def show(tree, results, seed):
         if result['end'] in ('survived', 'not covered') and place.key not in known:
             ran = '' if result['tried'] == result['of'] else ', %d of %d suites' % (result['tried'], result['of'])
             print('%s (%d%s) %s:%d: %s\n    - %s\n    + %s' % (
-                result['end'], number, ran, place.path, place.line, place.operator, one_line(place.original),
-                one_line(place.wrong)))
+                result['end'], number, ran, place.path, place.line, place.operator, place.old_lines, place.new_lines))

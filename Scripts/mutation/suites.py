@@ -13,8 +13,10 @@ from mutated_tree import MAP_BYTES
 
 # RepositoryTests read sources; PowerLossTests need devices.
 BY_PROGRAM = ('DropInTests.LibAIOTests', 'DropInTests.PosixAIOTests')
-# All flags in all combinations, and what test functions of their own run.
-SLOW_PROGRAMS = ('flags', 'looks', 'which_library')
+# All flags in all combinations.
+SLOW_PROGRAMS = ('flags',)
+# Programs of test functions of their own: `DropInTests.LibAIOTests[]` is all of those.
+OTHER_PROGRAMS = ('looks', 'which_library')
 LEFT_OUT = re.compile(r'^(RepositoryTests|PowerLossTests)\.')
 FAILURE = re.compile(rb'recorded an issue|^Fatal error|: Fatal error:', re.M)
 
@@ -37,8 +39,9 @@ class Suites:
         for suite in BY_PROGRAM:
             with open(os.path.join(folder, suite.split('.')[1] + '.swift')) as file:
                 names = re.findall(r'"([a-z_]+)"', file.read().partition('static let better')[0])
-            for name in sorted(set(names)):
-                if name not in SLOW_PROGRAMS and os.path.exists(os.path.join(folder, 'Programs', name + '.c')):
+            yield suite + '[]'
+            for name in sorted(set(names) - set(SLOW_PROGRAMS + OTHER_PROGRAMS)):
+                if os.path.exists(os.path.join(folder, 'Programs', name + '.c')):
                     yield '%s[%s]' % (suite, name)
 
     def measure(self, workers, say):
@@ -90,9 +93,9 @@ class Suites:
         environment = dict(os.environ, **settings)
         environment['DROPINS_UNDER_TEST'] = os.path.join(self.tree.path, '.build/dropins-debug')
         environment.setdefault('SWT_EXPERIMENTAL_MAXIMUM_PARALLELIZATION_WIDTH', '4')
-        suite, _, program = name.rstrip(']').partition('[')
-        wanted = '/results' if program else r'[/(]'
-        if program:
+        suite, is_program, program = name.rstrip(']').partition('[')
+        wanted = '/results' if program else '/(?!results)' if is_program else '[/(]'
+        if is_program:
             # The automatic engine and `threads`.
             environment.update(DROPINS_PROGRAM=program, DROPINS_SECOND_RUN='1')
         command = [self.program, '--testing-library', 'swift-testing', '--filter', '^%s%s' % (re.escape(suite), wanted)]

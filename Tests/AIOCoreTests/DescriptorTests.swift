@@ -6,6 +6,17 @@ import UnitSupport
 @testable import AIOCore
 
 @Suite struct DescriptorTests {
+    /// Inodes of two file systems may have one number.
+    @Test func filesOfDifferentDevicesDiffer() {
+        var status = ck_statx()
+        status.device_major = 8
+        status.device_minor = 3
+        status.inode = 77
+        #expect(FileIdentity(status) == FileIdentity(device: 8 << 32 | 3, inode: 77))
+        status.device_minor = 4
+        #expect(FileIdentity(status) != FileIdentity(device: 8 << 32 | 3, inode: 77))
+    }
+
     @Test func aRegularFileIsBuffered() {
         let file = TemporaryFile()
         #expect(Descriptor.classify(file.descriptor) == Descriptor(file.descriptor, kind: .buffered))

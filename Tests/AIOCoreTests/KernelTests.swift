@@ -10,6 +10,63 @@ import UnitSupport
 @Suite struct KernelTests {
     // MARK: Reading and writing
 
+    @Test func aSeekStoresItsPositionAlsoWhereThatIsZero() {
+        let file = TemporaryFile([1, 2, 3])
+        for offset in [3, 0] as [Int64] {
+            var position: Int64 = -1
+            let result = BlockingCall.seek(file.descriptor, offset: offset, from: SEEK_SET, position: &position)
+                .blockingResult()
+            #expect(result == 0)
+            #expect(position == offset)
+        }
+        var position: Int64 = -1
+        #expect(
+            BlockingCall.seek(file.descriptor, offset: -1, from: SEEK_SET, position: &position).blockingResult()
+                == -Int(EINVAL))
+        #expect(position == -1)
+    }
+
+    @Test func theLimitOfLinuxAIOIsTheSystems() {
+        let file = open("/proc/sys/fs/aio-max-nr", O_RDONLY | O_CLOEXEC)
+        guard file >= 0 else { return }
+        defer { close(file) }
+        var text = [UInt8](repeating: 0, count: 32)
+        let count = read(file, &text, text.count)
+        let digits = text[..<max(count, 0)].prefix { $0 >= UInt8(ascii: "0") && $0 <= UInt8(ascii: "9") }
+        #expect(Kernel.linuxAIOLimit().max == UInt64(String(decoding: digits, as: UTF8.self)))
+    }
+
+    @Test func aSpliceFromOffsetZeroLeavesThePositionAlone() throws {
+        let file = TemporaryFile(Array("hello".utf8))
+        lseek(file.descriptor, 3, SEEK_SET)
+        var ends: (Int32, Int32) = (-1, -1)
+        try #require(Kernel.pipe(&ends, 0) == 0)
+        defer {
+            close(ends.0)
+            close(ends.1)
+        }
+        #expect(Kernel.splice(file.descriptor, 0, ends.1, -1, 2, 0) == 2)
+        #expect(lseek(file.descriptor, 0, SEEK_CUR) == 3)
+        #expect(Kernel.splice(file.descriptor, -1, ends.1, -1, 2, 0) == 2)
+        #expect(lseek(file.descriptor, 0, SEEK_CUR) == 5)
+        var bytes = [UInt8](repeating: 0, count: 8)
+        #expect(read(ends.0, &bytes, 8) == 4)
+        #expect(String(decoding: bytes[..<4], as: UTF8.self) == "helo")
+    }
+
+    @Test func signalsAreBlockedForTheUndisturbedPartAlone() {
+        func isBlocked() -> Bool {
+            var mask = sigset_t()
+            pthread_sigmask(SIG_BLOCK, nil, &mask)
+            return sigismember(&mask, SIGUSR1) == 1
+        }
+        let before = isBlocked()
+        var within = false
+        Kernel.undisturbed { within = isBlocked() }
+        let after = isBlocked()
+        #expect(!before && within && !after)
+    }
+
     @Test func preadAndPwriteTakeBufferCountAndOffset() {
         let file = TemporaryFile(Array("0123456789".utf8))
         #expect(Kernel.pwrite(file.descriptor, "abcd", 3, 5) == 3)

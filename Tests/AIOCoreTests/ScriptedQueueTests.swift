@@ -44,6 +44,42 @@ import UnitSupport
         #expect(queue.stagedNames == ["splice", "poll", "splice"])
     }
 
+    /// It must not hold the group's buffer while there is nothing to receive.
+    @Test func aReceiveIntoAGroupDoesNotWaitInTheKernel() throws {
+        let queue = ScriptedQueue([-EAGAIN, 1, 4])
+        try withUnsafeTemporaryAllocation(byteCount: 16, alignment: 1) { memory in
+            let base = try #require(memory.baseAddress)
+            try queue.stage(.buffers(.register(base: base, size: 16, count: 1)))
+            #expect(queue.drain() == [0])
+            let receive = SocketCall.receiveBuffered(stream, group: 0, flags: CK_MSG_PEEK, isRepeating: false)
+            try queue.stage(.socket(receive))
+            for _ in 0..<4 { queue.submit() }
+            #expect(queue.drain() == [4])
+            #expect(queue.stagedNames == ["receive", "poll", "receive"])
+            #expect(queue.receiveFlags == [CK_MSG_PEEK | CK_MSG_DONTWAIT, CK_MSG_PEEK | CK_MSG_DONTWAIT])
+            try queue.stage(.buffers(.provide(group: 0, buffer: 0)))
+            try queue.stage(.buffers(.unregister(group: 0)))
+            #expect(queue.drain() == [0, 0])
+        }
+    }
+
+    @Test func aReceiveWithoutAFreeBufferWaitsForDataFirst() throws {
+        let queue = ScriptedQueue([])
+        try withUnsafeTemporaryAllocation(byteCount: 16, alignment: 1) { memory in
+            let base = try #require(memory.baseAddress)
+            try queue.stage(.buffers(.register(base: base, size: 16, count: 1)))
+            let receive = SocketCall.receiveBuffered(stream, group: 0, flags: 0, isRepeating: false)
+            try queue.stage(.socket(receive))
+            try queue.stage(.socket(receive))
+            queue.submit()
+            #expect(queue.stagedNames == ["receive", "poll"])
+            // The second has data, and still no buffer.
+            queue.complete([4, 1])
+            queue.submit()
+            #expect(queue.drain() == [0, 4, -ENOBUFS])
+        }
+    }
+
     /// The kernel drops what a thread submitted when that thread exits.
     @Test func whatAThreadLeftBehindIsStagedAgainByTheThreadThatExportsTheDescriptor() throws {
         let queue = ScriptedQueue([])
@@ -82,6 +118,12 @@ private final class ScriptedQueue: @unchecked Sendable {
     }
 
     var stagedNames: [String] { script.staged.map { "\($0.traits.name)" } }
+    var receiveFlags: [Int32] {
+        script.staged.compactMap {
+            guard case .socket(.receive(_, _, _, let flags, _)) = $0 else { return nil }
+            return flags
+        }
+    }
 
     func stage(_ operation: AIOCore.Operation) throws {
         let token = queue.pointee.prepare(operation, context: 0)
