@@ -10,16 +10,16 @@ class BuildFailure(Exception):
     pass
 
 
-def build(tree, only=None):
+def build(tree):
     """The compiler alone first: it finds what does not compile, module by module, in less time than the build."""
     modules = os.path.join(os.path.dirname(tree.path), 'modules')
     os.makedirs(modules, exist_ok=True)
-    settle(tree, compile_alone(tree, modules, 'AIOCore', 'Sources/AIOCore', []), only)
+    settle(tree, compile_alone(tree, modules, 'AIOCore', 'Sources/AIOCore', []))
     for name in ('AIOCore', 'DropInSupport', 'LibAIO', 'PosixAIO'):
         folder = 'Sources/AIOCore' if name == 'AIOCore' else 'DropIns/Sources/' + name
-        settle(tree, compile_alone(tree, modules, name, folder, EMBEDDED), only)
-    settle(tree, ['Scripts/build-dropins', 'debug'], only)
-    settle(tree, ['swift', 'build', '--build-tests', '-Xswiftc', '-suppress-warnings'], only)
+        settle(tree, compile_alone(tree, modules, name, folder, EMBEDDED))
+    settle(tree, ['Scripts/build-dropins', 'debug'])
+    settle(tree, ['swift', 'build', '--build-tests', '-Xswiftc', '-suppress-warnings'])
 
 
 def compile_alone(tree, modules, name, folder, more):
@@ -38,12 +38,12 @@ def compile_alone(tree, modules, name, folder, more):
     return command + files
 
 
-def settle(tree, command, only):
+def settle(tree, command):
     """Runs a compiler or a build until it succeeds. The compiler alone, without optimization, also fails at generic
     Embedded code of another module, which is no mutant's fault: the build decides."""
     name = ' '.join(command[:3]) if command[0] != 'swiftc' else 'swiftc ' + command[command.index('-module-name') + 1]
     while True:
-        tree.choose(only)
+        tree.choose()
         tree.write()
         print('mutate: %s' % name, file=sys.stderr, flush=True)
         run = subprocess.run(command, cwd=tree.path, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
@@ -53,7 +53,7 @@ def settle(tree, command, only):
         if dropped == 0 and command[0] == 'swiftc':
             return
         print('mutate: %d do not compile' % dropped, file=sys.stderr, flush=True)
-        if dropped == 0 or only is not None:
+        if dropped == 0:
             raise BuildFailure('%s fails:\n%s' % (name, run.stdout[-4000:]))
 
 

@@ -40,7 +40,7 @@ class MutatedTree:
                 found += places
         return found
 
-    def choose(self, only=None):
+    def choose(self):
         """Takes places in the order of the seed, but none that compiles not or lies within another one."""
         self.chosen, taken = {}, {}
         for number, place in enumerate(self.places, 1):
@@ -51,8 +51,6 @@ class MutatedTree:
                 continue
             ranges.append((place.start, place.end))
             self.chosen[number] = place
-        if only is not None:
-            self.chosen = {only: self.places[only - 1]}
 
     def write(self):
         """Writes what differs from the last time alone, for the sake of incremental builds."""
