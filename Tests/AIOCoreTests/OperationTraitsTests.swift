@@ -66,9 +66,10 @@ import Testing
         #expect(AIOCore.Operation.socket(.create(domain: 1, type: 1, protocol: 0)).makesDescriptor)
         #expect(AIOCore.Operation.socket(.accept(Self.stream, address: nil, count: nil, flags: 0)).makesDescriptor)
         #expect(AIOCore.Operation.socket(.acceptEach(Self.stream, flags: 0)).makesDescriptor)
-        var how = ck_open_how()
-        let open = "/".withCString { AIOCore.Operation.open(directory: CK_AT_FDCWD, path: $0, how: &how) }
-        #expect(open.makesDescriptor)
+        withUnsafePointer(to: ck_open_how()) { how in
+            let open = "/".withCString { AIOCore.Operation.open(directory: CK_AT_FDCWD, path: $0, how: how) }
+            #expect(open.makesDescriptor)
+        }
         #expect(!AIOCore.Operation.socket(.listen(Self.stream, backlog: 1)).makesDescriptor)
         #expect(!AIOCore.Operation.close(3).makesDescriptor)
     }
