@@ -17,7 +17,6 @@ package struct WriterHistory: CrashHistory {
             ("noSync", WriterHistory(.noSync)), ("noDirectorySync", WriterHistory(.noDirectorySync)),
             ("failedSyncIgnored", WriterHistory(.failedSyncIgnored)),
             ("incompleteLineKept", WriterHistory(.incompleteLineKept)),
-            ("failedGroupKept", WriterHistory(.failedGroupKept)),
         ]
     }
 
