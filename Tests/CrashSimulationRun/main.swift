@@ -3,8 +3,9 @@ import Glibc
 import Synchronization
 
 // crash-simulation [SUBJECT...] [SEEDS] [FIRST_SEED]: runs the histories of 1000 seeds, from 1 on, of every subject.
-// Prints how far it is every ten seconds, and ends at the first failure. `crash-simulation mistakes` runs each deliberate
-// mistake of every subject, and prints the seed that finds it; one that no seed up to 1000 finds is a failure.
+// Prints how far it is every ten seconds, and ends at the first failure. `crash-simulation mistakes` runs each
+// deliberate mistake of every subject, and prints the seed that finds it; one that no seed up to 1000 finds is a
+// failure.
 
 let usage = """
     crash-simulation mistakes, or crash-simulation [SUBJECT...] [SEEDS] [FIRST_SEED]; subjects are \
