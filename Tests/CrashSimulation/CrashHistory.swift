@@ -56,6 +56,16 @@ package enum CrashSubject: String, CaseIterable, Sendable {
         case .logWriter: WriterHistory()
         }
     }
+
+    /// The same with a deliberate mistake each, which has to be found.
+    package var mistakes: [(name: String, history: any CrashHistory)] {
+        switch self {
+        case .logStore: StoreHistory.mistakes
+        case .replaceFile: ReplaceMistake.allCases.map { ("\($0)", ReplaceHistory($0)) }
+        case .copy: CopyMistake.allCases.map { ("\($0)", CopyHistory($0)) }
+        case .logWriter: WriterHistory.mistakes
+        }
+    }
 }
 
 /// The world that a seed chooses: what survives a crash, and whether syncs fail.

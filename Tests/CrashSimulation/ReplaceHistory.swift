@@ -1,8 +1,8 @@
 import AIO
 import AIOSimulation
 
-/// Replacements of files, and losses of power. Half of the seeds choose a single replacement, and lose power before each
-/// of its system calls in turn; for the others several tasks replace files in each of several lives.
+/// Replacements of files, and losses of power. Half of the seeds choose a single replacement, and lose power before
+/// each of its system calls in turn; for the others several tasks replace files in each of several lives.
 package struct ReplaceHistory: CrashHistory {
     private let mistake: ReplaceMistake?
 

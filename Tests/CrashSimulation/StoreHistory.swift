@@ -10,6 +10,14 @@ package struct StoreHistory: CrashHistory {
 
     package init(_ shortcuts: Shortcuts = []) { self.shortcuts = shortcuts }
 
+    static var mistakes: [(name: String, history: any CrashHistory)] {
+        [
+            ("noSync", StoreHistory(.noSync)), ("syncBeforeWrite", StoreHistory(.syncBeforeWrite)),
+            ("noDirectorySync", StoreHistory(.noDirectorySync)), ("noChecksum", StoreHistory(.noChecksum)),
+            ("failedSyncIgnored", StoreHistory(.failedSyncIgnored)),
+        ]
+    }
+
     package func run(_ seed: UInt64, _ lives: inout Lives) async throws {
         var random = HistoryRandom(seed)
         let weather = Weather(seed)

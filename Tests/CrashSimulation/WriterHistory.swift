@@ -12,6 +12,14 @@ package struct WriterHistory: CrashHistory {
 
     package init(_ shortcuts: Shortcuts = []) { self.shortcuts = shortcuts }
 
+    static var mistakes: [(name: String, history: any CrashHistory)] {
+        [
+            ("noSync", WriterHistory(.noSync)), ("noDirectorySync", WriterHistory(.noDirectorySync)),
+            ("failedSyncIgnored", WriterHistory(.failedSyncIgnored)),
+            ("incompleteLineKept", WriterHistory(.incompleteLineKept)),
+        ]
+    }
+
     package func run(_ seed: UInt64, _ lives: inout Lives) async throws {
         var random = HistoryRandom(seed)
         let weather = Weather(seed)

@@ -3,10 +3,12 @@ import Glibc
 import Synchronization
 
 // crash-simulation [SUBJECT...] [SEEDS] [FIRST_SEED]: runs the histories of 1000 seeds, from 1 on, of every subject.
-// Prints how far it is every ten seconds, and ends at the first failure.
+// Prints how far it is every ten seconds, and ends at the first failure. `crash-simulation mistakes` runs each
+// deliberate mistake of every subject, and prints the seed that finds it; one that no seed up to 1000 finds is a
+// failure.
 
 let usage = """
-    crash-simulation [SUBJECT...] [SEEDS] [FIRST_SEED]; subjects are \
+    crash-simulation mistakes, or crash-simulation [SUBJECT...] [SEEDS] [FIRST_SEED]; subjects are \
     \(CrashSubject.allCases.map(\.rawValue).joined(separator: ", "))
     """
 
@@ -115,6 +117,23 @@ final class Share: Sendable {
     return failure
 }
 
+/// Returns the number of mistakes that are not found.
+@concurrent func runMistakes() async throws -> Int {
+    var missed = 0
+    for subject in CrashSubject.allCases {
+        for (name, history) in subject.mistakes {
+            let failure = try await history.firstFailure(in: 1...1000)
+            if failure == nil { missed += 1 }
+            print("\(subject.rawValue), \(name): \(failure?.description ?? "not found")")
+            fflush(nil)
+        }
+    }
+    return missed
+}
+
+if Array(CommandLine.arguments.dropFirst()) == ["mistakes"] {
+    do { exit(try await runMistakes() == 0 ? 0 : 1) } catch { end(70, "\(error)") }
+}
 let request = Request(CommandLine.arguments.dropFirst())
 do {
     for subject in request.subjects where try await run(subject, request.seeds) != nil { exit(1) }

@@ -34,7 +34,7 @@ struct CrashSimulationTests {
     }
 
     @Test(arguments: [
-        Shortcuts.noSync, .noDirectorySync, .failedSyncIgnored, .incompleteLineKept, .failedGroupKept,
+        Shortcuts.noSync, .noDirectorySync, .failedSyncIgnored, .incompleteLineKept,
     ])
     func aLogWriterThatIsWrongIsCaught(_ shortcut: Shortcuts) async throws {
         let failure = try await WriterHistory(shortcut).firstFailure(in: 1...1000)

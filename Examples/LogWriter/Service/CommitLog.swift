@@ -101,16 +101,8 @@ actor CommitLog {
             size += Int64(group.count)
             return nil
         } catch {
-            if !shortcuts.contains(.failedGroupKept) { await removeGroup() }
             return error
         }
-    }
-
-    /// Removes a group that may not be durable. The page cache has it, marked clean after a failed sync, so the next
-    /// sync succeeds although the device lacks it: a restarted program would take it for durable, and continue it.
-    private func removeGroup() async {
-        // If this fails as well, the first error says what is wrong with the disk.
-        do throws(IOError) { try await file.truncate(to: size) } catch {}
     }
 
     private func sync() async throws(IOError) {

@@ -12,6 +12,4 @@ package struct Shortcuts: OptionSet, Sendable {
     package static let failedSyncIgnored = Shortcuts(rawValue: 4)
     /// An incomplete last line stays in the file, and the next one continues it.
     package static let incompleteLineKept = Shortcuts(rawValue: 8)
-    /// The lines whose sync failed stay in the file, where a restarted program finds them.
-    package static let failedGroupKept = Shortcuts(rawValue: 16)
 }

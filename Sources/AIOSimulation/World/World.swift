@@ -67,13 +67,6 @@ package final class World {
         isOff = true
     }
 
-    /// Drops what was still to happen, at the end of the simulation. The actions refer to the run and its hosts, and
-    /// these to the world: none of it would be freed.
-    func end() {
-        events = EventHeap()
-        crash = nil
-    }
-
     /// Ends everything that waits, because nothing else can.
     func turnOff() { isOff = true }
 }
