@@ -1,4 +1,4 @@
-// What the child process of an exit test says, and what it opens for itself.
+// What the child process of an exit test says, and whether a sanitizer's runtime is in it.
 //
 // Swift Testing sends a child's standard error to /dev/null, so that a trap is reported as the signal alone. If
 // AIO_TEST_CHILD_OUTPUT names a file, standard error of every such child is appended there instead, under the same
@@ -50,9 +50,4 @@ __attribute__((constructor)) static void keep_output_of_exit_test(void) {
 
 __attribute__((weak)) void __sanitizer_symbolize_pc(void *address, const char *format, char *text, size_t size);
 
-void ct_start_symbolizer(void) {
-    char text[64];
-    if (__sanitizer_symbolize_pc) {
-        __sanitizer_symbolize_pc(__builtin_return_address(0), "%f", text, sizeof text);
-    }
-}
+int ct_is_sanitized(void) { return __sanitizer_symbolize_pc != NULL; }

@@ -54,7 +54,7 @@ import Testing
                 try await writer.writeAll(first.span.bytes, second.span.bytes, RawSpan(), third.span.bytes)
             }
             let read = try await reader.readExactly(count: Self.size)
-            #expect(read == all, "what was read is not what was written")
+            #expect(content.mismatch(read, at: 0) == nil)
             try await writing.value
         }
     }
@@ -66,7 +66,7 @@ import Testing
         try await withEnds(engine, kind) { reader, writer in
             let written = try await writer.write(first.span.bytes, second.span.bytes)
             #expect(written > 3 && written < Self.size)
-            #expect(try await reader.readExactly(count: written) == Array(all[..<written]))
+            #expect(content.mismatch(try await reader.readExactly(count: written), at: 0) == nil)
         }
     }
 

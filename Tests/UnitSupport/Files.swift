@@ -111,13 +111,10 @@ public final class DescriptorPair {
 ///
 /// The descriptors that Dispatch opens for itself with the first timer of each clock, at any moment, are left out: an
 /// epoll descriptor, an eventfd and timerfds, with low numbers. The library's own have high numbers, unless the limit
-/// is low. Those of a sanitizer's runtime are open from the first call on.
+/// is low. So are the pipes of a sanitizer's runtime, to the process that it asks for the names of functions.
 public func openDescriptors() -> Set<Int32> {
-    _ = symbolizer
-    return Set(entries(of: "/proc/self/fd")).filter { fcntl($0, F_GETFD) >= 0 && ($0 >= 256 || !isOfDispatch($0)) }
+    Set(entries(of: "/proc/self/fd")).filter { fcntl($0, F_GETFD) >= 0 && ($0 >= 256 || !isOfRuntime($0)) }
 }
-
-private let symbolizer: Void = ct_start_symbolizer()
 
 /// What was opened and closed since `before`, for the message of a failed expectation.
 public func descriptorChanges(since before: Set<Int32>) -> String {
@@ -126,8 +123,10 @@ public func descriptorChanges(since before: Set<Int32>) -> String {
     return "opened: \(opened), closed: \(before.subtracting(now).sorted())"
 }
 
-private func isOfDispatch(_ number: Int32) -> Bool {
-    ["anon_inode:[eventpoll]", "anon_inode:[eventfd]", "anon_inode:[timerfd]"].contains(descriptorTarget(number))
+private func isOfRuntime(_ number: Int32) -> Bool {
+    let target = descriptorTarget(number)
+    return ["anon_inode:[eventpoll]", "anon_inode:[eventfd]", "anon_inode:[timerfd]"].contains(target)
+        || ct_is_sanitized() != 0 && target.hasPrefix("pipe:")
 }
 
 /// Empty if the descriptor is not open.

@@ -1,8 +1,8 @@
 #ifndef EXIT_TEST_OUTPUT_H
 #define EXIT_TEST_OUTPUT_H
 
-// Starts the process that a sanitizer's runtime asks for the names of functions, which it would otherwise start, with
-// pipes to it, at the first report or suppressed report. Without a sanitizer it does nothing.
-void ct_start_symbolizer(void);
+// Whether the process has a sanitizer's runtime. At its first report, or suppressed report, that starts a process which
+// it asks for the names of functions, with pipes to it.
+int ct_is_sanitized(void);
 
 #endif

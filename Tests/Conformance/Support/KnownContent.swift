@@ -9,8 +9,30 @@ struct KnownContent: Sendable {
         return mixed ^ (mixed >> 29)
     }
 
+    private func byte(at offset: Int64) -> UInt8 {
+        UInt8(truncatingIfNeeded: word(UInt64(offset) >> 3) >> (UInt64(offset & 7) * 8))
+    }
+
+    /// The positions of the range that are in whole words. Bytes one by one would take most of a test's time, since
+    /// tests are not optimized.
+    private func wholeWords(_ count: Int, _ offset: Int64) -> Range<Int> {
+        let first = min(count, Int(-offset & 7))
+        return first..<first + (count - first) & ~7
+    }
+
     func fill(_ base: UnsafeMutableRawPointer, count: Int, at offset: Int64) {
-        forEach(count, offset) { position, byte in base.storeBytes(of: byte, toByteOffset: position, as: UInt8.self) }
+        let whole = wholeWords(count, offset)
+        var position = 0
+        while position < count {
+            let here = offset + Int64(position)
+            if whole.contains(position) {
+                base.storeBytes(of: word(UInt64(here) >> 3).littleEndian, toByteOffset: position, as: UInt64.self)
+                position += 8
+            } else {
+                base.storeBytes(of: byte(at: here), toByteOffset: position, as: UInt8.self)
+                position += 1
+            }
+        }
     }
 
     func bytes(count: Int, at offset: Int64) -> [UInt8] {
@@ -24,31 +46,26 @@ struct KnownContent: Sendable {
 
     /// The offset of the first wrong byte; nil if there is none.
     func mismatch(_ base: UnsafeRawPointer, count: Int, at offset: Int64) -> Int64? {
-        var wrong: Int64?
-        forEach(count, offset) { position, byte in
-            if wrong == nil, base.load(fromByteOffset: position, as: UInt8.self) != byte {
-                wrong = offset + Int64(position)
+        let whole = wholeWords(count, offset)
+        var position = 0
+        while position < count {
+            let here = offset + Int64(position)
+            if whole.contains(position),
+                base.loadUnaligned(fromByteOffset: position, as: UInt64.self) == word(UInt64(here) >> 3).littleEndian
+            {
+                position += 8
+                continue
             }
+            // In a wrong word one of the next eight bytes is found.
+            guard base.load(fromByteOffset: position, as: UInt8.self) == byte(at: here) else { return here }
+            position += 1
         }
-        return wrong
+        return nil
     }
 
     func mismatch(_ bytes: [UInt8], at offset: Int64) -> Int64? {
         bytes.withUnsafeBytes { buffer in
             buffer.baseAddress.flatMap { mismatch($0, count: buffer.count, at: offset) }
-        }
-    }
-
-    /// Each byte of the range: eight bytes per word, the lowest first.
-    @inline(__always)
-    private func forEach(_ count: Int, _ offset: Int64, _ body: (Int, UInt8) -> Void) {
-        var current: UInt64 = 0
-        var position = 0
-        while position < count {
-            let byte = UInt64(offset) &+ UInt64(position)
-            if position == 0 || byte & 7 == 0 { current = word(byte >> 3) }
-            body(position, UInt8(truncatingIfNeeded: current >> ((byte & 7) * 8)))
-            position += 1
         }
     }
 }
