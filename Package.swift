@@ -132,7 +132,7 @@ let package = Package(
 // Scripts/test-sanitizers does not build it either.
 if Context.environment["AIO_TEST_SANITIZER"] != nil {
     let left: Set<String> = [
-        "InterleavingTests", "CFibers", "PowerLossTests", "AIOSimulationTests", "LogStoreTests",
+        "InterleavingTests", "CFibers", "DropInTests", "PowerLossTests", "AIOSimulationTests", "LogStoreTests",
         "CrashSimulationTests", "CrashSimulation", "crash-simulation", "SimulatedProgramTests", "QueueSimulationTests",
         "RepositoryTests",
     ]
