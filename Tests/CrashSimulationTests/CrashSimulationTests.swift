@@ -11,7 +11,7 @@ struct CrashSimulationTests {
     }
 
     @Test(arguments: 0..<4 as Range<UInt64>) func aCopyIsWholeAndDurable(block: UInt64) async throws {
-        let failure = try await CopyHistory().firstFailure(in: (block * 8)...(block * 8 + 7))
+        let failure = try await CopyHistory().firstFailure(in: (block * 2)...(block * 2 + 1))
         #expect(failure == nil)
     }
 

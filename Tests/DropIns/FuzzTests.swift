@@ -20,7 +20,7 @@ struct Fuzzer: Sendable, CustomTestStringConvertible {
 
     /// `FUZZ_SECONDS` sets the length of a run (Scripts/fuzz).
     static let seconds =
-        Environment.inherited["FUZZ_SECONDS"].flatMap(Int.init) ?? (Environment.isContinuousIntegration ? 20 : 5)
+        Environment.inherited["FUZZ_SECONDS"].flatMap(Int.init) ?? (Environment.isContinuousIntegration ? 10 : 5)
     /// Each run has a new seed, which it prints; `FUZZ_SEED` repeats one.
     static let seed = Environment.inherited["FUZZ_SEED"] ?? String(UInt32.random(in: 1...999_999))
 
