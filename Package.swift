@@ -71,7 +71,7 @@ let package = Package(
         .testTarget(name: "QueueSimulationTests", dependencies: ["QueueSimulation"]),
         // What promises to survive a loss of power, over simulated disks: for its tests, and for long runs.
         .target(
-            name: "CrashSimulation", dependencies: ["AIOSimulation", "AIO", "LogStore", "LogWriter"],
+            name: "CrashSimulation", dependencies: ["AIOSimulation", "AIO", "LogStore", "LogWriter", "UnitSupport"],
             path: "Tests/CrashSimulation",
             swiftSettings: [.enableUpcomingFeature("NonisolatedNonsendingByDefault")]),
         .executableTarget(
@@ -79,7 +79,7 @@ let package = Package(
             swiftSettings: [.enableUpcomingFeature("NonisolatedNonsendingByDefault")]),
         // Everything at once, for minutes: Scripts/soak.
         .executableTarget(
-            name: "soak", dependencies: ["AIO", "AIOCore"], path: "Tests/Soak",
+            name: "soak", dependencies: ["AIO", "AIOCore", "UnitSupport"], path: "Tests/Soak",
             swiftSettings: [.enableUpcomingFeature("NonisolatedNonsendingByDefault")]),
         .testTarget(name: "AIOCoreTests", dependencies: ["AIOCore", "CKernel", "UnitSupport"]),
         .testTarget(

@@ -1,5 +1,6 @@
 import AIO
 import AIOSimulation
+import UnitSupport
 
 /// Copies with `sync`, and losses of power. Half of the seeds choose a single copy, and lose power before each of its
 /// system calls in turn; for the others copies are made concurrently in each of several lives.
@@ -9,7 +10,7 @@ package struct CopyHistory: CrashHistory {
     package init(_ mistake: CopyMistake? = nil) { self.mistake = mistake }
 
     package func run(_ seed: UInt64, _ lives: inout Lives) async throws {
-        var random = HistoryRandom(seed)
+        var random = SplitMix(seed)
         let weather = Weather(seed)
         if (seed / 4).isMultiple(of: 2) {
             try await crashEverywhere(&random, weather, &lives)
@@ -21,7 +22,7 @@ package struct CopyHistory: CrashHistory {
     // MARK: Every call
 
     private func crashEverywhere(
-        _ random: inout HistoryRandom, _ weather: Weather, _ lives: inout Lives
+        _ random: inout SplitMix, _ weather: Weather, _ lives: inout Lives
     ) async throws {
         let isFile = random.below(3) == 0
         var copy = MadeCopy(target: "/target", source: 0, &random)
@@ -56,7 +57,7 @@ package struct CopyHistory: CrashHistory {
     // MARK: Some calls
 
     private func crashSomewhere(
-        _ random: inout HistoryRandom, _ weather: Weather, _ lives: inout Lives
+        _ random: inout SplitMix, _ weather: Weather, _ lives: inout Lives
     ) async throws {
         let isLarge = random.below(16) == 0
         let sources = [
@@ -103,7 +104,7 @@ struct MadeCopy: Sendable {
     /// Whether a loss of power ended it, and so may have left temporary files.
     var isInterrupted = false
 
-    init(target: String, source: Int, _ random: inout HistoryRandom) {
+    init(target: String, source: Int, _ random: inout SplitMix) {
         self.target = target
         self.source = source
         options = Options(

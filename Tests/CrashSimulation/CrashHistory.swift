@@ -85,21 +85,3 @@ struct Weather: Sendable {
         SimulatedFault(.error(Errno(rawValue: 5)), .oneIn(15), of: $0)
     }
 }
-
-/// The choices of a history: SplitMix64 (Steele, Lea, Flood 2014).
-struct HistoryRandom: RandomNumberGenerator, Sendable {
-    private var state: UInt64
-
-    init(_ seed: UInt64) { state = seed }
-
-    mutating func next() -> UInt64 {
-        state &+= 0x9e37_79b9_7f4a_7c15
-        var mixed = state
-        mixed = (mixed ^ (mixed >> 30)) &* 0xbf58_476d_1ce4_e5b9
-        mixed = (mixed ^ (mixed >> 27)) &* 0x94d0_49bb_1331_11eb
-        return mixed ^ (mixed >> 31)
-    }
-
-    /// A number of 0 to `bound` - 1.
-    mutating func below(_ bound: Int) -> Int { Int(next() % UInt64(bound)) }
-}

@@ -1,5 +1,6 @@
 import AIO
 import AIOSimulation
+import UnitSupport
 
 /// Replacements of files, and losses of power. Half of the seeds choose a single replacement, and lose power before
 /// each of its system calls in turn; for the others several tasks replace files in each of several lives.
@@ -9,7 +10,7 @@ package struct ReplaceHistory: CrashHistory {
     package init(_ mistake: ReplaceMistake? = nil) { self.mistake = mistake }
 
     package func run(_ seed: UInt64, _ lives: inout Lives) async throws {
-        var random = HistoryRandom(seed)
+        var random = SplitMix(seed)
         let weather = Weather(seed)
         if (seed / 4).isMultiple(of: 2) {
             try await crashEverywhere(&random, weather, &lives)
@@ -21,7 +22,7 @@ package struct ReplaceHistory: CrashHistory {
     // MARK: Every call
 
     private func crashEverywhere(
-        _ random: inout HistoryRandom, _ weather: Weather, _ lives: inout Lives
+        _ random: inout SplitMix, _ weather: Weather, _ lives: inout Lives
     ) async throws {
         let (way, exists) = (ReplaceWay(&random), random.below(3) > 0)
         let first = ReplaceLife([ReplacedFile("file", exists: exists)], weather, mistake)
@@ -51,7 +52,7 @@ package struct ReplaceHistory: CrashHistory {
     // MARK: Some calls
 
     private func crashSomewhere(
-        _ random: inout HistoryRandom, _ weather: Weather, _ lives: inout Lives
+        _ random: inout SplitMix, _ weather: Weather, _ lives: inout Lives
     ) async throws {
         let files = (0..<3).map { ReplacedFile("file\($0)", exists: $0 > 0) }
         var record = ReplaceLife(files, weather, mistake)

@@ -1,5 +1,6 @@
 import AIO
 import AIOSimulation
+import UnitSupport
 
 /// What one life of a directory of replaced files did and saw.
 final class ReplaceLife: @unchecked Sendable {
@@ -131,7 +132,7 @@ struct ReplaceWay: Sendable, CustomStringConvertible {
     var syncsDirectory: Bool
     var form: Form
 
-    init(_ random: inout HistoryRandom) { self.init { random.below($0) } }
+    init(_ random: inout SplitMix) { self.init { random.below($0) } }
 
     /// `choose` returns a number below the one that it gets.
     init(choosing choose: (Int) -> Int) {

@@ -1,6 +1,7 @@
 import AIO
 import AIOSimulation
 import LogStore
+import UnitSupport
 
 /// Several lives of one store, each ended by a loss of power at a random system call, and what must hold after each.
 package struct StoreHistory: CrashHistory {
@@ -19,7 +20,7 @@ package struct StoreHistory: CrashHistory {
     }
 
     package func run(_ seed: UInt64, _ lives: inout Lives) async throws {
-        var random = HistoryRandom(seed)
+        var random = SplitMix(seed)
         let weather = Weather(seed)
         var expectations = StoreExpectations()
         for life in 1...Self.lifeCount {

@@ -1,5 +1,6 @@
 import AIO
 import AIOSimulation
+import UnitSupport
 
 /// What a tree contains, by path below its root; the root itself is the empty path, also if it is a file.
 struct TreeImage: Sendable, Equatable {
@@ -132,9 +133,9 @@ extension TreeImage {
     // MARK: Making
 
     /// A tree of some entries that `random` chooses; a single file if `isFile`.
-    init(_ random: inout HistoryRandom, isFile: Bool = false, isLarge: Bool = false) {
+    init(_ random: inout SplitMix, isFile: Bool = false, isLarge: Bool = false) {
         var count = 0
-        func entry(_ kind: Kind, _ random: inout HistoryRandom) -> Entry {
+        func entry(_ kind: Kind, _ random: inout SplitMix) -> Entry {
             count += 1
             let isLink = if case .link = kind { true } else { false }
             return Entry(
@@ -143,7 +144,7 @@ extension TreeImage {
                 user: count % 3 == 0 ? 1000 : 0, modified: .seconds(900_000_000 + count),
                 note: isLink || random.below(3) > 0 ? nil : [UInt8(count), 1], firstName: nil)
         }
-        func content(_ random: inout HistoryRandom) -> [UInt8] {
+        func content(_ random: inout SplitMix) -> [UInt8] {
             let (size, factor) = (random.below(4) * random.below(4000), random.below(100) + 1)
             return (0..<size).map { UInt8(truncatingIfNeeded: $0 &* factor &+ count) }
         }

@@ -1,6 +1,7 @@
 import AIO
 import AIOSimulation
 import LogWriter
+import UnitSupport
 
 /// Several lives of `log-writer`, which clients on another host send lines to. Each ends with a loss of power, at a
 /// random system call or when the clients are done. After a failed sync the service starts once more in the same life,
@@ -21,7 +22,7 @@ package struct WriterHistory: CrashHistory {
     }
 
     package func run(_ seed: UInt64, _ lives: inout Lives) async throws {
-        var random = HistoryRandom(seed)
+        var random = SplitMix(seed)
         let weather = Weather(seed)
         var lines = WrittenLines()
         for life in 1...Self.lifeCount {

@@ -1,18 +1,19 @@
 import AIO
 import Glibc
+import UnitSupport
 
 extension SoakParty {
     /// Writes pieces of a file and reads others, and then compares all of it.
     func rewrite() async throws {
         let path = Path("\(folder)/region")
         let size = 1 + random.below(200_000)
-        var content = SoakRandom.bytes(size, count: size)
+        var content = SplitMix.bytes(size, count: size)
         try await FileSystem.writeFile(path, content, runtime: runtime)
         let file = try await File.open(path, .readWrite, runtime: runtime)
         try await Self.using({ try await file.close() }) {
             for _ in 0..<8 {
                 let start = random.below(size)
-                let bytes = SoakRandom.bytes(random.below(1000), count: 1 + random.below(size - start))
+                let bytes = SplitMix.bytes(random.below(1000), count: 1 + random.below(size - start))
                 var written = 0
                 do { written = try await file.write(bytes, at: Int64(start), deadline: deadline()) } catch let error
                     as IOError
@@ -41,7 +42,7 @@ extension SoakParty {
                     group.addTask {
                         var places: [(offset: Int64, bytes: [UInt8])] = []
                         for (index, size) in sizes.enumerated() {
-                            let bytes = SoakRandom.bytes(writer * 100 + index, count: size)
+                            let bytes = SplitMix.bytes(writer * 100 + index, count: size)
                             let place = try await file.append(bytes)
                             places.append((place.offset, Array(bytes[..<place.count])))
                         }
@@ -63,7 +64,7 @@ extension SoakParty {
     func replace() async throws {
         let path = Path("\(folder)/replaced")
         func content(_ version: Int) -> [UInt8] {
-            [UInt8(version)] + SoakRandom.bytes(version, count: version * 997)
+            [UInt8(version)] + SplitMix.bytes(version, count: version * 997)
         }
         try await FileSystem.writeFile(path, content(1), runtime: runtime)
         let last = 2 + random.below(6)
@@ -91,7 +92,7 @@ extension SoakParty {
         try await FileSystem.makeDirectory(Path("\(source)/deep"), withParents: true, runtime: runtime)
         for (index, size) in sizes.enumerated() {
             let name = Path("\(source)/\(index % 2 == 0 ? "" : "deep/")\(index)")
-            try await FileSystem.writeFile(name, SoakRandom.bytes(index, count: size), runtime: runtime)
+            try await FileSystem.writeFile(name, SplitMix.bytes(index, count: size), runtime: runtime)
         }
         var options = CopyOptions()
         options.sharesBlocks = random.below(2) == 0
@@ -110,7 +111,7 @@ extension SoakParty {
                     let index = Int(String(entry.path.description.split(separator: "/").last ?? ""))
                 else { continue }
                 let bytes = try await FileSystem.readFile(entry.path, runtime: runtime)
-                try require(bytes == SoakRandom.bytes(index, count: sizes[index]), "\(entry.path) has other bytes")
+                try require(bytes == SplitMix.bytes(index, count: sizes[index]), "\(entry.path) has other bytes")
                 found += 1
             }
         }

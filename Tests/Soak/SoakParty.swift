@@ -1,15 +1,16 @@
 import AIO
 import Glibc
+import UnitSupport
 
 /// One task of a round, with a folder of its own.
 final class SoakParty: @unchecked Sendable {
     // @unchecked: only its task uses it; what that starts gets values.
     let runtime: IORuntime
     let folder: String
-    var random: SoakRandom
+    var random: SplitMix
     private var counts = SoakCounts()
 
-    init(_ runtime: IORuntime, _ folder: String, _ random: SoakRandom) {
+    init(_ runtime: IORuntime, _ folder: String, _ random: SplitMix) {
         self.runtime = runtime
         self.folder = folder
         self.random = random

@@ -1,6 +1,7 @@
 import AIO
 import AIOCore
 import Glibc
+import UnitSupport
 
 /// What went wrong: a byte, a count, or an error that nothing explains.
 struct SoakFailure: Error, CustomStringConvertible {
@@ -9,23 +10,7 @@ struct SoakFailure: Error, CustomStringConvertible {
     init(_ description: String) { self.description = description }
 }
 
-/// Pseudorandom numbers: SplitMix64 (Steele, Lea, Flood 2014). The seed repeats what is done, not when.
-struct SoakRandom: RandomNumberGenerator, Sendable {
-    private var state: UInt64
-
-    init(_ seed: UInt64) { state = seed }
-
-    mutating func next() -> UInt64 {
-        state &+= 0x9e37_79b9_7f4a_7c15
-        var mixed = state
-        mixed = (mixed ^ (mixed >> 30)) &* 0xbf58_476d_1ce4_e5b9
-        mixed = (mixed ^ (mixed >> 27)) &* 0x94d0_49bb_1331_11eb
-        return mixed ^ (mixed >> 31)
-    }
-
-    /// A number of 0 to `bound` - 1.
-    mutating func below(_ bound: Int) -> Int { Int(next() % UInt64(bound)) }
-
+extension SplitMix {
     /// Bytes that follow from a number.
     static func bytes(_ number: Int, count: Int) -> [UInt8] {
         (0..<count).map { UInt8(truncatingIfNeeded: number &* 31 &+ $0 &* (2 &* number &+ 1) &+ $0 >> 8) }
@@ -77,7 +62,7 @@ struct SoakRound: Sendable {
     func run() async throws -> SoakCounts {
         try await withThrowingTaskGroup(of: SoakCounts.self) { group in
             for (index, engine) in availableEngines.enumerated() {
-                group.addTask { try await run(engine, SoakRandom(seed &+ UInt64(index))) }
+                group.addTask { try await run(engine, SplitMix(seed &+ UInt64(index))) }
             }
             var counts = SoakCounts()
             for try await more in group { counts += more }
@@ -85,14 +70,14 @@ struct SoakRound: Sendable {
         }
     }
 
-    private func run(_ engine: EngineKind, _ random: SoakRandom) async throws -> SoakCounts {
+    private func run(_ engine: EngineKind, _ random: SplitMix) async throws -> SoakCounts {
         var random = random
         let runtime = try IORuntime(configuration(engine, &random))
         let end = ContinuousClock.now + .seconds(seconds)
         let endsEarly = random.below(3) == 0
         let pause = Duration.seconds(seconds * Double(random.below(100)) / 100)
         let parties = (0..<6).map { index in
-            SoakParty(runtime, "\(folder)/\(engine)-\(index)", SoakRandom(random.next()))
+            SoakParty(runtime, "\(folder)/\(engine)-\(index)", SplitMix(random.next()))
         }
         let counts = try await withThrowingTaskGroup(of: SoakCounts.self) { group in
             for party in parties { group.addTask { try await party.run(until: end) } }
@@ -116,7 +101,7 @@ struct SoakRound: Sendable {
         return counts
     }
 
-    private func configuration(_ engine: EngineKind, _ random: inout SoakRandom) -> IORuntime.Configuration {
+    private func configuration(_ engine: EngineKind, _ random: inout SplitMix) -> IORuntime.Configuration {
         var configuration = IORuntime.Configuration()
         configuration.engine = .forced(engine)
         configuration.log = { _ in }

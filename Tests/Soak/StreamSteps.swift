@@ -1,5 +1,6 @@
 import AIO
 import Glibc
+import UnitSupport
 
 extension SoakParty {
     /// A connection over loopback, whose other end sends everything back.
@@ -19,7 +20,7 @@ extension SoakParty {
             }()
             let address = try listener.localAddress()
             let connection = try await Connection.connect(to: address, runtime: runtime, deadline: limit)
-            let message = SoakRandom.bytes(random.below(1000), count: 1 + random.below(100_000))
+            let message = SplitMix.bytes(random.below(1000), count: 1 + random.below(100_000))
             try await Self.using({ try await connection.close() }) {
                 async let sent: Void = {
                     try await connection.writeAll(message, deadline: limit)
@@ -47,7 +48,7 @@ extension SoakParty {
         _ closeWriter: @escaping @Sendable () async throws -> Void, _ closeReader: () async throws -> Void,
         from writer: any WritableStream, to reader: any ReadableStream
     ) async throws {
-        let message = SoakRandom.bytes(random.below(1000), count: 1 + random.below(200_000))
+        let message = SplitMix.bytes(random.below(1000), count: 1 + random.below(200_000))
         let limit = limit
         try await Self.using(closeReader) {
             async let sent: Void = Self.using(closeWriter) { try await writer.writeAll(message, deadline: limit) }
@@ -74,7 +75,7 @@ extension SoakParty {
             let sender = try await DatagramSocket.connect(to: try receiver.localAddress(), runtime: runtime)
             try await Self.using({ try await sender.close() }) {
                 let number = random.below(200)
-                let message = [UInt8(number)] + SoakRandom.bytes(number, count: random.below(1400))
+                let message = [UInt8(number)] + SplitMix.bytes(number, count: random.below(1400))
                 for _ in 0..<8 {
                     try await sender.send(message, deadline: limit)
                     let found = try await receiver.receive(deadline: limit)

@@ -3,6 +3,7 @@
 // Prints the counts each minute and at the end; ends at the first failure.
 import AIO
 import Glibc
+import UnitSupport
 
 func complain(_ text: String) {
     var line = "soak: \(text)\n"
@@ -22,7 +23,7 @@ func soak(_ duration: Duration, _ seed: UInt64) async throws {
 }
 
 func soak(_ duration: Duration, _ seed: UInt64, in folder: String) async throws {
-    var (counts, history, random) = (SoakCounts(), IdleHistory(), SoakRandom(seed))
+    var (counts, history, random) = (SoakCounts(), IdleHistory(), SplitMix(seed))
     let start = ContinuousClock.now
     var reported = start
     var limits = rlimit()
