@@ -50,9 +50,6 @@ public struct SimulationReport<Value: Sendable>: Sendable {
 /// `Task.sleep(nanoseconds:)` included. Time passes when every task waits, and slowly while tasks only yield. A thread
 /// that waits, in an `IOQueue` or in `blockingShutdown`, lets the other tasks go on.
 ///
-/// Simulations that run at the same time in one process can disturb each other, which is a known fault: run them one
-/// after another where the same run is wanted.
-///
 /// Returns what `body` returns, and throws what it throws.
 ///
 /// - Throws: ``SimulationError`` if the body waits for something that cannot happen, or leaves the thread.

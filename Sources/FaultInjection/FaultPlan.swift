@@ -73,11 +73,8 @@ package final class FaultPlan: @unchecked Sendable {
     package func release() {
         // Sequentially consistent: the word changes before its waiters are woken.
         isReleased.pointee.store(1, ordering: .sequentiallyConsistent)
-        // Past the door, where a rule might hold it up.
-        let wake = SystemCall(
-            CK_NR_futex, Int(bitPattern: isReleased), Int(CK_FUTEX_WAKE | CK_FUTEX_PRIVATE),
-            Int(Int32.max), 0, 0, 0)
-        _ = wake.executed()
+        // Not by a call that a rule might hold up.
+        Kernel.futexWakePastStandIn(isReleased, .max)
     }
 
     private func locked<Result>(_ body: () -> Result) -> Result {
@@ -158,19 +155,12 @@ package final class FaultPlan: @unchecked Sendable {
 
     private func execute(_ call: SystemCall) -> Int { standIn?.passOn(call) ?? call.executed() }
 
-    /// Sleeps past the door until `release`, or the time comes.
+    /// Sleeps until `release`, or the time comes.
     private func wait(until deadline: Nanoseconds) {
         // Sequentially consistent: pairs with the store in `release`.
         while isReleased.pointee.load(ordering: .sequentiallyConsistent) == 0 {
             guard Kernel.now() < deadline else { return }
-            var time = ck_timespec(min(deadline, Nanoseconds(Int64.max)))
-            withUnsafeMutablePointer(to: &time) { time in
-                let wait = SystemCall(
-                    CK_NR_futex, Int(bitPattern: isReleased),
-                    Int(CK_FUTEX_WAIT_BITSET | CK_FUTEX_PRIVATE), 0, Int(bitPattern: time), 0,
-                    Int(UInt32.max))
-                _ = wait.executed()
-            }
+            _ = Kernel.futexWaitPastStandIn(isReleased, while: 0, until: deadline)
         }
     }
 

@@ -104,6 +104,28 @@ struct SimulationTests {
         #expect(one.stepCount == other.stepCount)
     }
 
+    /// What the threads of all simulations share, such as the lock of the library's descriptor numbers, costs none of
+    /// them any time of its own.
+    @Test func simulationsAtTheSameTimeAreAsIfAlone() async throws {
+        let body: @Sendable (Simulation) async throws -> Void = { _ in
+            for _ in 0..<20 {
+                let runtime = try IORuntime()
+                let (one, other) = try Connection.pair(runtime: runtime)
+                try await one.close()
+                try await other.close()
+                await runtime.shutdown(.drain)
+            }
+        }
+        let alone = try await simulate(seed: 1, body)
+        try alone.result.get()
+        try await withThrowingTaskGroup(of: SimulationReport<Void>.self) { group in
+            for _ in 0..<24 { group.addTask { try await simulate(seed: 1, body) } }
+            for try await report in group {
+                #expect(report.traceHash == alone.traceHash && report.elapsed == alone.elapsed)
+            }
+        }
+    }
+
     @Test func otherSeedsGiveOtherOrders() async throws {
         var orders: Set<[Int]> = []
         for seed in UInt64(1)...20 {

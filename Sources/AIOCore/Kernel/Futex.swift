@@ -22,6 +22,23 @@ extension Kernel {
         _ = call(CK_NR_futex, address(word), Int(CK_FUTEX_WAKE | CK_FUTEX_PRIVATE), Int(count))
     }
 
+    /// `futexWait` by the kernel itself, also while something stands in for it (`KernelStandIn`): for a word that
+    /// threads share of which each may be another simulation's, or none's.
+    package static func futexWaitPastStandIn(
+        _ word: UnsafeMutablePointer<Atomic<UInt32>>, while value: UInt32, until deadline: Nanoseconds
+    ) -> Int {
+        var time = ck_timespec(min(deadline, Nanoseconds(Int64.max)))
+        return SystemCall(
+            CK_NR_futex, address(word), Int(CK_FUTEX_WAIT_BITSET | CK_FUTEX_PRIVATE), Int(value), address(&time), 0,
+            Int(UInt32.max)
+        ).executed()
+    }
+
+    /// `futexWake` for waits of `futexWaitPastStandIn`.
+    package static func futexWakePastStandIn(_ word: UnsafeMutablePointer<Atomic<UInt32>>, _ count: Int32) {
+        _ = SystemCall(CK_NR_futex, address(word), Int(CK_FUTEX_WAKE | CK_FUTEX_PRIVATE), Int(count)).executed()
+    }
+
     /// futex(2), FUTEX_WAIT_BITSET, on a caller's word until the deadline. Returns as the wait on an atomic does.
     static func futexWait(
         _ word: UnsafeMutablePointer<UInt32>, while value: UInt32, isPrivate: Bool, until deadline: Nanoseconds

@@ -147,7 +147,7 @@ public enum GuestNumbers {
         while true {
             let count = releases.pointee.load(ordering: .sequentiallyConsistent)
             if take(owner(page), for: thread) { break }
-            _ = Kernel.futexWait(releases, while: count, until: .never)
+            _ = Kernel.futexWaitPastStandIn(releases, while: count, until: .never)
         }
         waiterCount.pointee.wrappingSubtract(1, ordering: .relaxed)
     }
@@ -157,7 +157,7 @@ public enum GuestNumbers {
         owner(page).pointee.store(0, ordering: .sequentiallyConsistent)
         guard word32(page, Offset.waiterCount).pointee.load(ordering: .sequentiallyConsistent) > 0 else { return }
         releases.pointee.wrappingAdd(1, ordering: .sequentiallyConsistent)
-        Kernel.futexWake(releases, 1)
+        Kernel.futexWakePastStandIn(releases, 1)
     }
 
     // MARK: The pages
