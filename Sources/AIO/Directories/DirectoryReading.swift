@@ -18,6 +18,7 @@ final class DirectoryReading: BlockingWork, @unchecked Sendable {
     private var opened: OpenDirectory?
     private var position: Int64 = 0
     private var entries: [DirectoryEntry] = []
+    /// Not to be read while a batch is in flight, which may set it on a worker.
     private(set) var isAtEnd = false
     /// Whether the directory stays open after its last batch, for opens relative to it.
     enum Stay { case closes, staysForDirectories, stays }

@@ -30,7 +30,8 @@ struct WalkLevel {
 
     /// Starts to read the next batch, if there is one.
     mutating func readOn(_ runtime: IORuntime) {
-        if !reading.isAtEnd, nextBatch == nil { nextBatch = DirectoryAhead(reading, runtime) }
+        // In this order: a batch in flight may be setting `isAtEnd`.
+        if nextBatch == nil, !reading.isAtEnd { nextBatch = DirectoryAhead(reading, runtime) }
     }
 
     /// Whether nothing follows this batch. A batch in flight may have found the end already, and must still be taken.
