@@ -22,7 +22,8 @@ public final class IOLoop: TaskExecutor, Sendable, CustomStringConvertible {
     package init(
         byHand queue: consuming EngineQueue, _ settings: EngineConfiguration, _ configuration: IORuntime.Configuration
     ) {
-        tasks = LoopTasks(configuration)
+        // One job a turn: a virtual clock stands still meanwhile, and a task that yields for ever would never let go.
+        tasks = LoopTasks(configuration, sliceTime: 0)
         atLimit = configuration.atLimit
         core = Loop(byHand: queue, settings, tasks)
         tasks.attach(self)
@@ -33,6 +34,9 @@ public final class IOLoop: TaskExecutor, Sendable, CustomStringConvertible {
 
     /// Changes with every operation that a loop driven by hand stages or delivers.
     package var progress: UInt { core.progress }
+
+    /// Whether `turn` must be called again, because of what has come since the last turn looked.
+    package var hasWork: Bool { core.hasWork }
 
     /// When `turn` must be called for deadlines; `.never` without any.
     package var nextDeadline: Nanoseconds { core.nextDeadline }

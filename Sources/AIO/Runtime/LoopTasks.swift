@@ -8,6 +8,7 @@ final class LoopTasks: LoopClient {
     /// Separate, so that waits and other operations do not block each other.
     private let admissionOfWaits = Admission()
     let alarms = Alarms()
+    private let sliceTime: Nanoseconds
     private let jobEnded: (@Sendable () -> Void)?
     private let log: @Sendable (String) -> Void
     private let remote = Guarded(Remote())
@@ -32,7 +33,10 @@ final class LoopTasks: LoopClient {
         var core: Loop<LoopTasks>?
     }
 
-    init(_ configuration: IORuntime.Configuration) {
+    /// `sliceTime`: how long jobs run before completions are looked for. The default is time for some hundred jobs, and
+    /// less than a peer or a disk notices.
+    init(_ configuration: IORuntime.Configuration, sliceTime: Nanoseconds = 200_000) {
+        self.sliceTime = sliceTime
         jobEnded = configuration.jobEnded
         log = configuration.log
         local = .allocate(capacity: 1)
@@ -83,7 +87,7 @@ final class LoopTasks: LoopClient {
         guard let executor = local.pointee.executor else { return false }
         guard var job = local.pointee.jobs.popFirst() else { return false }
         // A time slice: jobs enqueued in the meantime may run too, but completions are not starved.
-        let end = Kernel.now() &+ Self.sliceTime
+        let end = Kernel.now() &+ sliceTime
         while true {
             job.runSynchronously(on: executor)
             jobEnded?()
@@ -92,9 +96,6 @@ final class LoopTasks: LoopClient {
         }
         return local.pointee.jobs.count > 0
     }
-
-    /// Some hundred jobs, and less than a peer or a disk notices.
-    private static var sliceTime: Nanoseconds { 200_000 }
 
     private func fetchRemote() {
         hasRemote.store(false, ordering: .sequentiallyConsistent)

@@ -47,6 +47,9 @@ struct Inbox: ~Copyable {
         }
     }
 
+    /// For the reader: whether there is nothing to take. Relaxed, as in `take`.
+    var isEmpty: Bool { head.pointee.load(ordering: .relaxed) >= Self.asleep }
+
     /// For news outside of the inbox; from any thread. Returns true if the caller must wake the reader.
     borrowing func wakeIsNeeded() -> Bool {
         head.pointee.compareExchange(

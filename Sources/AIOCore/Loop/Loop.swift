@@ -76,6 +76,13 @@ public final class Loop<Client: LoopClient>: @unchecked Sendable {
         return queue.pointee.stagedCount &+ queue.pointee.drainedCount
     }
 
+    /// Whether a loop that is driven by hand has to be turned again: messages, cancel requests or jobs have come since
+    /// it last looked, for example from an alarm, which runs at the end of a turn.
+    package var hasWork: Bool {
+        guard phase.load(ordering: .relaxed) != Phase.ended.rawValue else { return false }
+        return !inbox.isEmpty || !cancels.isEmpty || client.hasJobs()
+    }
+
     /// Runs on the loop's thread, once the engine exists.
     init(_ queue: UnsafeMutablePointer<EngineQueue>, _ configuration: EngineConfiguration, _ client: Client) {
         self.client = client

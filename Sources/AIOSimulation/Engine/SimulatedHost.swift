@@ -94,7 +94,7 @@ final class SimulatedHost {
             turning.append(loop)
             let goesOn = loop.turn()
             turning.removeAll { $0 === loop }
-            let isProgress = !goesOn || loop.progress != before
+            let isProgress = !goesOn || loop.progress != before || loop.hasWork
             guard isProgress, let index = loops.firstIndex(where: { $0 === loop }) else { continue }
             // What was delivered, or staged again, may lead to more.
             needsTurn = true

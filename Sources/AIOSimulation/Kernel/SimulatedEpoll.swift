@@ -27,6 +27,9 @@ final class SimulatedEpoll: OpenDescription {
     func control(_ action: Int32, _ number: Int32, _ description: OpenDescription, _ event: ck_epoll_event?) -> Int {
         guard description.isPollable else { return -Int(EPERM) }
         guard description !== self else { return -Int(EINVAL) }
+        if action == CK_EPOLL_CTL_ADD, let other = description as? SimulatedEpoll, other.watches(self) {
+            return -Int(ELOOP)
+        }
         let index = registrations.firstIndex { $0.number == number && $0.description === description }
         switch (action, index, event) {
         case (CK_EPOLL_CTL_ADD, nil, let event?):
@@ -43,6 +46,11 @@ final class SimulatedEpoll: OpenDescription {
         default: return -Int(EINVAL)
         }
         return 0
+    }
+
+    /// Whether it has `epoll` registered, or an epoll that does.
+    private func watches(_ epoll: SimulatedEpoll) -> Bool {
+        registrations.contains { $0.description === epoll || ($0.description as? SimulatedEpoll)?.watches(epoll) == true }
     }
 
     private func remove(_ index: Int) {
@@ -101,11 +109,22 @@ final class SimulatedEpoll: OpenDescription {
 
     private func waitForChange(_ index: Int) {
         registrations[index].isCandidate = false
+        watch(index)
+    }
+
+    /// Has `changed` called at the next change of the file.
+    private func watch(_ index: Int) {
         guard registrations[index].waiter == nil else { return }
         let (number, description) = (registrations[index].number, registrations[index].description)
         registrations[index].waiter = description.addWaiter { [weak self, unowned description] in
             self?.changed(number, description)
         }
+    }
+
+    /// Who waits for the epoll itself, by poll(2) or in another epoll, waits for a change of any of its files.
+    override func addWaiter(_ action: @escaping () -> Void) -> UInt64 {
+        for index in registrations.indices { watch(index) }
+        return super.addWaiter(action)
     }
 
     private func changed(_ number: Int32, _ description: OpenDescription) {
