@@ -335,27 +335,14 @@ private func hasLinuxAIOContext() -> Bool {
     return String(decoding: readToEnd(descriptor), as: UTF8.self).contains("[aio]")
 }
 
-private func openDescriptorCount() -> Int { entries("/proc/self/fd").count }
+private func openDescriptorCount() -> Int { entryNames(in: "/proc/self/fd")?.count ?? 0 }
 
 private func threadNames() -> [String] {
-    entries("/proc/self/task").compactMap { thread in
+    (entryNames(in: "/proc/self/task") ?? []).compactMap { thread in
         // A thread may have exited since the directory was read.
         let descriptor = Glibc.open("/proc/self/task/\(thread)/comm", O_RDONLY | O_CLOEXEC)
         guard descriptor >= 0 else { return nil }
         defer { closeDescriptor(descriptor) }
         return String(decoding: readToEnd(descriptor), as: UTF8.self)
     }
-}
-
-private func entries(_ folder: String) -> [String] {
-    guard let stream = opendir(folder) else { return [] }
-    defer { closedir(stream) }
-    var names: [String] = []
-    while let entry = readdir(stream) {
-        let name = withUnsafePointer(to: &entry.pointee.d_name) {
-            $0.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) }
-        }
-        if !name.hasPrefix(".") { names.append(name) }
-    }
-    return names
 }

@@ -126,7 +126,7 @@ import UnitSupport
                 await runtime.shutdown(.cancel)
                 for task in tasks + folders { _ = await task.result }
             }
-            #expect(try namesIn(scratch.folder) == [])
+            #expect(try #require(entryNames(in: scratch.folder)) == [])
         }
     }
 
@@ -137,7 +137,7 @@ import UnitSupport
             let listener = try await AIO.Listener.listen(on: .unix(Path(scratch.path("socket"))), runtime: runtime)
             await runtime.shutdown(.cancel)
             await expectError(.runtimeShutDown) { try await listener.close() }
-            #expect(try namesIn(scratch.folder) == [])
+            #expect(try #require(entryNames(in: scratch.folder)) == [])
         }
     }
 
@@ -153,17 +153,4 @@ import UnitSupport
 private func isAtEnd(_ reading: Int32) -> Bool {
     var entry = pollfd(fd: reading, events: Int16(POLLIN), revents: 0)
     return poll(&entry, 1, 0) == 1 && Int32(entry.revents) & POLLHUP != 0
-}
-
-private func namesIn(_ folder: String) throws -> [String] {
-    let stream = try #require(opendir(folder))
-    defer { closedir(stream) }
-    var names: [String] = []
-    while let entry = readdir(stream) {
-        let name = withUnsafePointer(to: &entry.pointee.d_name) {
-            $0.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) }
-        }
-        if name != ".", name != ".." { names.append(name) }
-    }
-    return names
 }

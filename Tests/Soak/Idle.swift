@@ -1,4 +1,5 @@
 import Glibc
+import UnitSupport
 
 /// What the process has while nothing runs.
 struct IdleMoment: Sendable {
@@ -18,30 +19,18 @@ struct IdleMoment: Sendable {
         // What is free goes back to the kernel, so that what is left is in use.
         _ = trimHeap(0)
         return IdleMoment(
-            descriptors: names("/proc/self/fd").count - 1, threads: names("/proc/self/task").count,
+            descriptors: (entryNames(in: "/proc/self/fd") ?? []).count - 1,
+            threads: (entryNames(in: "/proc/self/task") ?? []).count,
             residentKiB: resident())
     }
 
     private static func libraryThreadCount() -> Int {
-        names("/proc/self/task").count { text("/proc/self/task/\($0)/comm").hasPrefix("aio-") }
+        (entryNames(in: "/proc/self/task") ?? []).count { text("/proc/self/task/\($0)/comm").hasPrefix("aio-") }
     }
 
     private static func resident() -> Int {
         let pages = text("/proc/self/statm").split(separator: " ").dropFirst().first.flatMap { Int($0) } ?? 0
         return pages * Int(getpagesize()) / 1024
-    }
-
-    private static func names(_ folder: String) -> [String] {
-        guard let directory = opendir(folder) else { return [] }
-        defer { closedir(directory) }
-        var names: [String] = []
-        while let entry = readdir(directory) {
-            let name = withUnsafePointer(to: &entry.pointee.d_name) {
-                $0.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) }
-            }
-            if !name.hasPrefix(".") { names.append(name) }
-        }
-        return names
     }
 
     private static func text(_ path: String) -> String {

@@ -43,15 +43,7 @@ public final class TemporaryDirectory: Sendable {
     }
 
     deinit {
-        if let stream = opendir(path) {
-            while let entry = readdir(stream) {
-                let name = withUnsafePointer(to: &entry.pointee.d_name) {
-                    $0.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) }
-                }
-                if name != ".", name != ".." { unlink("\(path)/\(name)") }
-            }
-            closedir(stream)
-        }
+        for name in entryNames(in: path) ?? [] { unlink("\(path)/\(name)") }
         rmdir(path)
     }
 

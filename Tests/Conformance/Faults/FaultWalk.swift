@@ -253,13 +253,7 @@ extension Scratch {
     /// Removes everything in the folder.
     func empty(_ folder: String? = nil) throws {
         let folder = folder ?? self.folder
-        let entries = try #require(opendir(folder))
-        defer { closedir(entries) }
-        while let entry = readdir(entries) {
-            let name = withUnsafePointer(to: &entry.pointee.d_name) {
-                $0.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) }
-            }
-            guard name != ".", name != ".." else { continue }
+        for name in try #require(entryNames(in: folder)) {
             let path = "\(folder)/\(name)"
             if unlink(path) == 0 { continue }
             chmod(path, 0o755)

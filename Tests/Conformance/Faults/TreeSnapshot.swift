@@ -2,6 +2,7 @@ import AIOCore
 import CKernel
 import Glibc
 import Testing
+import UnitSupport
 
 /// What is below a folder, read without the library, and past its door to the kernel.
 struct TreeSnapshot {
@@ -28,7 +29,7 @@ struct TreeSnapshot {
     init?(_ folder: String) throws {
         var status = Glibc.stat()
         guard lstat(folder, &status) == 0 else { return nil }
-        try add(folder, "")
+        try add(Array(folder.utf8CString), "")
     }
 
     /// Whether names, content, and targets of links are the same, as diff(1) compares them.
@@ -50,34 +51,46 @@ struct TreeSnapshot {
         try #require(result == 0)
     }
 
-    private mutating func add(_ path: String, _ name: String) throws {
+    /// A name, which may be no UTF-8, as a text that no other name has.
+    private static func text(_ name: [CChar]) -> String {
+        let bytes = name.dropLast().map { UInt8(bitPattern: $0) }
+        return String(validating: bytes, as: UTF8.self) ?? "\(bytes)"
+    }
+
+    /// `path` ends with a NUL.
+    private mutating func add(_ path: [CChar], _ name: String) throws {
         var status = Glibc.stat()
         try #require(lstat(path, &status) == 0)
         var entry = Entry(
             mode: status.st_mode, owner: status.st_uid, modified: status.st_mtim.tv_sec, content: [], attribute: [],
             inode: UInt64(status.st_ino))
         entry.attribute = [UInt8](unsafeUninitializedCapacity: 64) { memory, count in
-            let result = path.withCString { path in
+            let result = path.withUnsafeBytes { path in
                 Self.attribute.withCString {
-                    SystemCall.call(CK_NR_lgetxattr, address(path), address($0), address(memory.baseAddress), 64)
+                    SystemCall.call(
+                        CK_NR_lgetxattr, address(path.baseAddress), address($0), address(memory.baseAddress), 64)
                 }
             }
             count = max(0, result)
         }
         switch status.st_mode & S_IFMT {
         case S_IFREG:
-            let file = try openDescriptor(path)
+            let file = Glibc.open(path, O_RDONLY | O_CLOEXEC)
+            try #require(file >= 0)
             defer { closeDescriptor(file) }
             entry.content = readToEnd(file)
         case S_IFLNK:
             entry.content = [UInt8](unsafeUninitializedCapacity: 256) { memory, count in
-                let result = path.withCString {
-                    SystemCall.call(CK_NR_readlinkat, Int(AT_FDCWD), address($0), address(memory.baseAddress), 256)
+                let result = path.withUnsafeBytes {
+                    SystemCall.call(
+                        CK_NR_readlinkat, Int(AT_FDCWD), address($0.baseAddress), address(memory.baseAddress), 256)
                 }
                 count = max(0, result)
             }
         case S_IFDIR:
-            for below in try Scratch(folder: path).names() { try add("\(path)/\(below)", "\(name)/\(below)") }
+            for below in try #require(rawEntryNames(in: path)) {
+                try add(path.dropLast() + [0x2f] + below, "\(name)/\(Self.text(below))")
+            }
         default: break
         }
         entries[name] = entry

@@ -2,6 +2,7 @@ import AIO
 import CSimulatedLibrary
 import Glibc
 import Testing
+import UnitSupport
 
 /// The library's type, not this target's `FileSystem`.
 typealias Paths = AIO.FileSystem
@@ -54,11 +55,7 @@ func removeTree(_ path: String) {
 private func removeContent(of folder: Int32) {
     guard let entries = fdopendir(folder) else { return }
     defer { closedir(entries) }
-    while let entry = readdir(entries) {
-        let name = withUnsafePointer(to: &entry.pointee.d_name) {
-            $0.withMemoryRebound(to: CChar.self, capacity: 256) { Array(UnsafeBufferPointer(start: $0, count: 256)) }
-        }
-        if name.starts(with: [0x2e, 0]) || name.starts(with: [0x2e, 0x2e, 0]) { continue }
+    for name in rawEntryNames(entries) {
         guard unlinkat(folder, name, 0) != 0, errno == EISDIR else { continue }
         removeContent(of: openat(folder, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC))
         unlinkat(folder, name, AT_REMOVEDIR)

@@ -54,15 +54,7 @@ func withScratch<R>(in parent: String = testDirectory, _ body: (Scratch) async t
 }
 
 private func removeFolder(_ folder: String) {
-    if let entries = opendir(folder) {
-        while let entry = readdir(entries) {
-            let name = withUnsafePointer(to: &entry.pointee.d_name) {
-                $0.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) }
-            }
-            if name != ".", name != ".." { unlink("\(folder)/\(name)") }
-        }
-        closedir(entries)
-    }
+    for name in entryNames(in: folder) ?? [] { unlink("\(folder)/\(name)") }
     #expect(rmdir(folder) == 0, "\(folder) is left behind")
 }
 

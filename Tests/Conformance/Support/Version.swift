@@ -1,5 +1,6 @@
 import Glibc
 import Testing
+import UnitSupport
 
 /// Content that identifies its version, and whether it is complete.
 enum Version {
@@ -21,15 +22,6 @@ enum Version {
 extension Scratch {
     /// The sorted names in the folder, or in a folder below it.
     func names(in folder: String = ".") throws -> [String] {
-        let entries = try #require(opendir(path(folder)))
-        defer { closedir(entries) }
-        var names: [String] = []
-        while let entry = readdir(entries) {
-            let name = withUnsafePointer(to: &entry.pointee.d_name) {
-                $0.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) }
-            }
-            if name != ".", name != ".." { names.append(name) }
-        }
-        return names.sorted()
+        try #require(entryNames(in: path(folder))).sorted()
     }
 }
