@@ -114,6 +114,7 @@ let package = Package(
             name: "ConformanceTests",
             dependencies: [
                 "AIO", "AIOCore", "FaultInjection", "CKernel", "UnitSupport", "AIOSimulation", "CSimulatedLibrary",
+                "CSimulation",
             ],
             path: "Tests/Conformance",
             exclude: ["Programs"],

@@ -28,6 +28,7 @@ import UnitSupport
     @Test(.notSimulated(.process), arguments: engines.map(\.description), [10, 40])
     func withFewDescriptorsATreeIsCopiedWalkedAndRemovedAllTheSame(_ name: String, _ free: Int) async {
         await #expect(processExitsWith: .success) { [name = name as String, free = free as Int] in
+            try OwnPool.install()
             let engine = try #require(engines.first { $0.description == name })
             let content = KnownContent(seed: 1147)
             try await withTreeScratch { scratch in

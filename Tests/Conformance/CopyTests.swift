@@ -384,8 +384,7 @@ import UnitSupport
                     _ = try scratch.makeFolder("tree/\(folder)")
                     for file in 0..<150 { _ = try scratch.file("tree/\(folder)/\(file)", [1]) }
                 }
-                var limit = rlimit(rlim_cur: 300, rlim_max: 300)
-                try #require(setrlimit(__rlimit_resource_t(UInt32(CK_RLIMIT_NOFILE)), &limit) == 0)
+                try Limits.allowDescriptors(300)
                 try await withRuntime(engine) { runtime in
                     let before = openDescriptors()
                     let summary = try await Paths.copy(

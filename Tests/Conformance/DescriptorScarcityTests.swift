@@ -36,6 +36,7 @@ private enum Shortages {
     /// Runs `body`. From its first progress on, another thread lets descriptors run out, again and again, and waits for
     /// more progress after each shortage.
     static func with(while progress: @escaping @Sendable () -> Int, _ body: () async throws -> Void) async throws {
+        try OwnPool.install()
         let resource = __rlimit_resource_t(UInt32(CK_RLIMIT_NOFILE))
         var before = rlimit()
         try #require(getrlimit(resource, &before) == 0)

@@ -87,8 +87,7 @@ import UnitSupport
                 let tree = try scratch.makeFolder("tree")
                 // More levels than descriptors.
                 try #require(try makeDeepTree(tree, levels: 1000) > 100)
-                var limit = rlimit(rlim_cur: 64, rlim_max: 64)
-                try #require(setrlimit(__rlimit_resource_t(UInt32(CK_RLIMIT_NOFILE)), &limit) == 0)
+                try Limits.allowDescriptors(64)
                 try await withRuntime(engine) { runtime in
                     try await Paths.removeRecursively(Path(tree), runtime: runtime)
                 }

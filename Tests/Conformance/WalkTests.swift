@@ -140,7 +140,7 @@ import UnitSupport
     }
 
     /// /proc is a separate file system on any Linux.
-    @Test(arguments: engines)
+    @Test(.notSimulated(.mounts), arguments: engines)
     func otherFileSystemsAreNotEntered(_ engine: EngineKind) async throws {
         try await withRuntime(engine) { runtime in
             var options = WalkOptions()
@@ -183,8 +183,7 @@ import UnitSupport
             let engine = try #require(engines.first { $0.description == name })
             try await withTreeScratch { scratch in
                 let levels = try makeDeepTree(scratch.folder, levels: 250)
-                var limit = rlimit(rlim_cur: 64, rlim_max: 64)
-                try #require(setrlimit(__rlimit_resource_t(UInt32(CK_RLIMIT_NOFILE)), &limit) == 0)
+                try Limits.allowDescriptors(64)
                 try await withRuntime(engine) { runtime in
                     let (entries, failures) = try await items(
                         of: Paths.walk(Path(scratch.folder), options: WalkOptions(.status), runtime: runtime))

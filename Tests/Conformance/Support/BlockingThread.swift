@@ -55,8 +55,11 @@ final class BlockingThread: TaskExecutor, @unchecked Sendable {
         pthread_mutex_unlock(lock)
     }
 
-    private func run() {
-        while let job = next() { job.runSynchronously(on: asUnownedTaskExecutor()) }
+    private func run() { run(on: asUnownedTaskExecutor()) }
+
+    /// Runs jobs, as jobs of `executor`, until the end.
+    func run(on executor: UnownedTaskExecutor) {
+        while let job = next() { job.runSynchronously(on: executor) }
     }
 
     private func next() -> UnownedJob? {

@@ -17,10 +17,16 @@ enum Limits {
         }
     }
 
+    /// Lowers RLIMIT_NOFILE.
+    static func allowDescriptors(_ count: Int) throws {
+        try OwnPool.install()
+        var limit = rlimit(rlim_cur: rlim_t(count), rlim_max: rlim_t(count))
+        try #require(setrlimit(__rlimit_resource_t(UInt32(CK_RLIMIT_NOFILE)), &limit) == 0)
+    }
+
     /// Opens descriptors until none is free, and returns them.
     static func useUpDescriptors() throws -> [Int32] {
-        var limit = rlimit(rlim_cur: 64, rlim_max: 64)
-        try #require(setrlimit(__rlimit_resource_t(UInt32(CK_RLIMIT_NOFILE)), &limit) == 0)
+        try allowDescriptors(64)
         var held: [Int32] = []
         while case let descriptor = Glibc.open("/dev/null", O_RDONLY | O_CLOEXEC), descriptor >= 0 {
             held.append(descriptor)
