@@ -105,7 +105,7 @@ struct RandomFileCalls {
     // MARK: Calls
 
     private mutating func step() -> String {
-        switch random.below(34) {
+        switch random.below(36) {
         case 0...5: return open()
         case 6: return closeFile()
         case 7...9: return write()
@@ -127,6 +127,7 @@ struct RandomFileCalls {
         case 30: return times()
         case 31: return node()
         case 32: return flags()
+        case 33, 34: return accessList()
         default: return lock()
         }
     }
@@ -292,7 +293,6 @@ struct RandomFileCalls {
         let value = [UInt8](repeating: 7, count: [0, 5, 100, 70000, 5000][random.below(random.oneIn(4) ? 5 : 3)])
         var buffer = [UInt8](repeating: 0, count: 200)
         let what = random.below(4)
-        let isList = name.hasPrefix("system.")
         let flags = random.below(4)
         let result = name.withCString { name in
             buffer.withUnsafeMutableBytes { buffer in
@@ -303,8 +303,6 @@ struct RandomFileCalls {
                     case 1: return calls.call(CK_NR_flistxattr, file, memory, [0, 4, 200][flags % 3])
                     case 2: return calls.call(CK_NR_fremovexattr, file, name)
                     default:
-                        // No access control list is set here: it would change the mode.
-                        guard !isList else { return 0 }
                         return calls.call(
                             CK_NR_fsetxattr, file, name, Int(bitPattern: value.baseAddress), value.count, flags)
                     }
@@ -312,6 +310,38 @@ struct RandomFileCalls {
             }
         }
         return "attribute \(name) \(what) \(value.count) \(flags): \(result)"
+    }
+
+    /// An access control list, mostly valid. That of a directory is inherited by what is made in it.
+    private mutating func accessList() -> String {
+        let isDefault = random.oneIn(3)
+        let file = isDefault && random.oneIn(2) ? directory : file()
+        let name = isDefault ? "system.posix_acl_default" : "system.posix_acl_access"
+        var tags: [UInt8] = [0x01, 0x04, 0x20]
+        if random.oneIn(2) { tags = [0x01, 0x02, 0x04, 0x08, 0x10, 0x20] }
+        if random.oneIn(4) { tags.remove(at: random.below(tags.count)) }
+        if random.oneIn(8) { tags.swapAt(0, random.below(tags.count)) }
+        var list: [UInt8] = [2, 0, 0, 0]
+        for tag in tags {
+            let hasName = tag == 0x02 || tag == 0x08
+            list += [tag, 0, UInt8(random.below(random.oneIn(20) ? 16 : 8)), 0]
+            list += hasName ? [UInt8(random.below(3)), 0, 0, 0] : [255, 255, 255, 255]
+        }
+        if random.oneIn(12) { list = Array(list.prefix(random.below(list.count))) }
+        var found = [UInt8](repeating: 0, count: 100)
+        let (set, count) = name.withCString { name in
+            list.withUnsafeBytes { list in
+                let set = calls.call(
+                    CK_NR_fsetxattr, file, Int(bitPattern: name), Int(bitPattern: list.baseAddress), list.count, 0)
+                let count = found.withUnsafeMutableBytes { found in
+                    calls.call(
+                        CK_NR_fgetxattr, file, Int(bitPattern: name), Int(bitPattern: found.baseAddress), found.count)
+                }
+                return (set, count)
+            }
+        }
+        let mode = calls.status("", CK_AT_EMPTY_PATH, in: file).status.mode
+        return "\(name) \(list): \(set), \(count) \(found.prefix(max(0, count))), mode \(String(mode, radix: 8))"
     }
 
     private mutating func times() -> String {

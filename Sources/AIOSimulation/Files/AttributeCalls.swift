@@ -38,7 +38,7 @@ extension SimulatedKernel {
     func changeMode(_ entry: DirectoryEntry, _ mode: Int) throws(CallError) -> Int {
         // Since 6.6 the kernel refuses to change the mode of a symbolic link.
         try require(entry.inode.type != CK_S_IFLNK, EOPNOTSUPP)
-        change(entry) { $0.mode = $0.mode & CK_S_IFMT | UInt16(mode & 0o7777) }
+        change(entry) { $0.setPermissions(UInt16(mode & 0o7777)) }
         return 0
     }
 
@@ -97,11 +97,11 @@ extension SimulatedKernel {
         return 0
     }
 
-    /// The time to set; nil for none. ext4 holds times from 1901 on; here they begin in 1970.
-    private func newTime(_ time: ck_timespec?) throws(CallError) -> Nanoseconds? {
+    /// The time to set; nil for none.
+    private func newTime(_ time: ck_timespec?) throws(CallError) -> FileTime? {
         guard let time, time.nanoseconds != CK_UTIME_NOW else { return fileSystem.now }
         guard time.nanoseconds != CK_UTIME_OMIT else { return nil }
         try require(0..<1_000_000_000 ~= time.nanoseconds, EINVAL)
-        return Nanoseconds(min(max(0, time.seconds), 15_032_385_535)) * 1_000_000_000 + Nanoseconds(time.nanoseconds)
+        return FileTime(seconds: time.seconds, nanoseconds: time.nanoseconds)
     }
 }

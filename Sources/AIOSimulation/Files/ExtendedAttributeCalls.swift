@@ -1,16 +1,14 @@
 internal import AIOCore
 internal import CKernel
 
-/// xattr(7). The namespaces are those that root has on ext4; access control lists are kept as bytes.
+/// xattr(7). The namespaces are those that root has on ext4.
 extension SimulatedKernel {
     func getAttribute(_ call: SystemCall) throws(CallError) -> Int {
         // The name is read before the file is looked up.
         let name = try attributeName(call.b)
         let inode = try subject(call).inode
         try checkNamespace(name, inode, writing: false)
-        guard let value = inode.attributes.extended.first(where: { $0.name == name })?.value else {
-            throw CallError(ENODATA)
-        }
+        guard let value = inode.attributes.extended(name) else { throw CallError(ENODATA) }
         return try fill(call.c, call.d, with: value)
     }
 
@@ -49,13 +47,25 @@ extension SimulatedKernel {
         let value = Array(UnsafeRawBufferPointer(start: memory, count: call.d))
         let entry = try subject(call)
         try checkNamespace(name, entry.inode, writing: true)
-        let existing = entry.inode.attributes.extended.firstIndex { $0.name == name }
-        try require(existing == nil || flags & CK_XATTR_CREATE == 0, EEXIST)
-        try require(existing != nil || flags & CK_XATTR_REPLACE == 0, ENODATA)
-        if Self.isList(name) { try checkList(value) }
-        try checkRoom(entry.inode, name, value)
-        change(entry) { extended in
-            if let existing { extended[existing].value = value } else { extended.append((name, value)) }
+        guard !Self.isList(name) else { return try setList(name, entry, AccessList(value)) }
+        let exists = entry.inode.attributes.extended(name) != nil
+        try require(!exists || flags & CK_XATTR_CREATE == 0, EEXIST)
+        try require(exists || flags & CK_XATTR_REPLACE == 0, ENODATA)
+        try checkRoom(entry.inode, name, value.count)
+        change(entry) { $0.setExtended(name, value) }
+        return 0
+    }
+
+    /// vfs_set_acl, which heeds no flags: sets a list, or with nil removes it.
+    private func setList(_ name: FileName, _ entry: DirectoryEntry, _ list: AccessList?) throws(CallError) -> Int {
+        let isAccess = name == AccessList.accessName
+        if let list {
+            try require(isAccess || entry.inode is Directory, EACCES)
+            try require(list.isValid, EINVAL)
+            try checkRoom(entry.inode, name, list.storedSize)
+        }
+        change(entry) { attributes in
+            if isAccess { attributes.setAccessList(list) } else { attributes.setExtended(name, list?.bytes) }
         }
         return 0
     }
@@ -64,23 +74,21 @@ extension SimulatedKernel {
         let name = try attributeName(call.b)
         let entry = try subject(call)
         try checkNamespace(name, entry.inode, writing: true)
-        let exists = entry.inode.attributes.extended.contains { $0.name == name }
+        let exists = entry.inode.attributes.extended(name) != nil
         // Without an access control list there is nothing to do, which is reported all the same (vfs_remove_acl).
         guard exists || !Self.isList(name) else {
             fileSystem.notify(entry, CK_IN_ATTRIB)
             return 0
         }
         try require(exists, ENODATA)
-        change(entry) { extended in extended.removeAll { $0.name == name } }
+        change(entry) { $0.setExtended(name, nil) }
         return 0
     }
 
-    private func change(
-        _ entry: DirectoryEntry, _ change: (inout [(name: FileName, value: [UInt8])]) -> Void
-    ) {
+    private func change(_ entry: DirectoryEntry, _ change: (inout InodeAttributes) -> Void) {
         _ = fileSystem.begin()
         fileSystem.change(entry.inode) { attributes in
-            change(&attributes.extended)
+            change(&attributes)
             attributes.changed = fileSystem.now
         }
         fileSystem.notify(entry, CK_IN_ATTRIB)
@@ -108,9 +116,7 @@ extension SimulatedKernel {
         }
         if Self.isList(name) {
             try require(inode.type != CK_S_IFLNK, EOPNOTSUPP)
-            let isAccess = name == Array("system.posix_acl_access".utf8)
-            try require(isAccess || name == Array("system.posix_acl_default".utf8), EOPNOTSUPP)
-            try require(isAccess || !writing || inode is Directory, EACCES)
+            try require(name == AccessList.accessName || name == AccessList.defaultName, EOPNOTSUPP)
             return
         }
         let prefix = ["trusted.", "security."].first { name.starts(with: $0.utf8) }
@@ -118,18 +124,12 @@ extension SimulatedKernel {
         try require(name.count > prefix.utf8.count, EINVAL)
     }
 
-    /// posix_acl_from_xattr: a version, and 8 bytes for each entry.
-    private func checkList(_ value: [UInt8]) throws(CallError) {
-        guard !value.isEmpty else { return }
-        try require(value.count >= 4, EINVAL)
-        try require(value[..<4].elementsEqual([2, 0, 0, 0]), EOPNOTSUPP)
-        try require(value.count % 8 == 4, EINVAL)
-    }
-
     /// ext4 keeps all attributes of a file in one block, and some in the inode.
-    private func checkRoom(_ inode: Inode, _ name: FileName, _ value: [UInt8]) throws(CallError) {
+    private func checkRoom(_ inode: Inode, _ name: FileName, _ size: Int) throws(CallError) {
         let others = inode.attributes.extended.filter { $0.name != name }
-        let used = (others + [(name, value)]).reduce(0) { $0 + ($1.name.count + 19) & ~3 + ($1.value.count + 3) & ~3 }
+        let used = (others.map { ($0.name, $0.value.count) } + [(name, size)]).reduce(0) { used, attribute in
+            used + (attribute.0.count + 19) & ~3 + (attribute.1 + 3) & ~3
+        }
         try require(used <= FilePage.size - 36, ENOSPC)
     }
 }

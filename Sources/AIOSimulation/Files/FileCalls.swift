@@ -115,7 +115,8 @@ extension SimulatedKernel {
     private func readDescriptors(
         _ folder: PlaceDescription, _ memory: UnsafeMutableRawBufferPointer
     ) throws(CallError) -> Int {
-        let listing = Directory(number: folder.inode.number, attributes: folder.inode.attributes, created: 0)
+        let listing = Directory(
+            number: folder.inode.number, attributes: folder.inode.attributes, created: folder.inode.created)
         for number in descriptors.numbers {
             guard let description = descriptors[Int(number)] else { continue }
             let name = FileName(String(number).utf8)

@@ -10,10 +10,9 @@ struct InodeAttributes: Equatable {
     var mode: UInt16
     var user: UInt32 = 0
     var group: UInt32 = 0
-    /// Nanoseconds of the wall clock.
-    var accessed: Nanoseconds
-    var modified: Nanoseconds
-    var changed: Nanoseconds
+    var accessed: FileTime
+    var modified: FileTime
+    var changed: FileTime
     /// In the order in which listxattr(2) reports them.
     var extended: [(name: FileName, value: [UInt8])] = []
 
@@ -27,7 +26,7 @@ struct InodeAttributes: Equatable {
 /// A file of any type, whatever names it has.
 class Inode {
     let number: UInt64
-    let created: Nanoseconds
+    let created: FileTime
     var attributes: InodeAttributes
     /// The number of names; for a directory 2 and one more for each directory in it.
     var linkCount = 0
@@ -46,7 +45,7 @@ class Inode {
     var lastTransaction: UInt64 = 0
     var lastDataTransaction: UInt64 = 0
 
-    init(number: UInt64, attributes: InodeAttributes, created: Nanoseconds) {
+    init(number: UInt64, attributes: InodeAttributes, created: FileTime) {
         self.number = number
         self.attributes = attributes
         self.created = created
@@ -67,7 +66,7 @@ class Inode {
 final class SymbolicLink: Inode {
     let target: [UInt8]
 
-    init(number: UInt64, attributes: InodeAttributes, created: Nanoseconds, target: [UInt8]) {
+    init(number: UInt64, attributes: InodeAttributes, created: FileTime, target: [UInt8]) {
         self.target = target
         super.init(number: number, attributes: attributes, created: created)
     }
@@ -86,7 +85,7 @@ final class SpecialFile: Inode {
     /// What the streams keep for a FIFO while it is open.
     var stream: AnyObject?
 
-    init(number: UInt64, attributes: InodeAttributes, created: Nanoseconds, device: (UInt32, UInt32)) {
+    init(number: UInt64, attributes: InodeAttributes, created: FileTime, device: (UInt32, UInt32)) {
         self.device = device
         super.init(number: number, attributes: attributes, created: created)
     }
@@ -102,8 +101,9 @@ final class DescriptorLink: Inode {
 
     init(_ description: OpenDescription, number: UInt64) {
         self.description = description
-        let attributes = InodeAttributes(mode: CK_S_IFLNK | 0o700, accessed: 0, modified: 0, changed: 0)
-        super.init(number: number, attributes: attributes, created: 0)
+        let start = FileTime(seconds: 0)
+        let attributes = InodeAttributes(mode: CK_S_IFLNK | 0o700, accessed: start, modified: start, changed: start)
+        super.init(number: number, attributes: attributes, created: start)
         linkCount = 1
     }
 }

@@ -6,7 +6,7 @@ extension SimulatedKernel {
     func makeDirectory(_ descriptor: Int, _ address: Int, _ mode: Int) throws(CallError) -> Int {
         let (directory, name) = try newName(descriptor, try path(address), forDirectory: true)
         // The sticky bit and the permissions; the set-ID bits are ignored.
-        let mode = CK_S_IFDIR | UInt16(mode & 0o1777) & ~umask
+        let mode = CK_S_IFDIR | UInt16(mode & 0o1777)
         let folder = Directory(
             number: fileSystem.nextInodeNumber(), attributes: newAttributes(mode, in: directory),
             created: fileSystem.now)
@@ -22,7 +22,7 @@ extension SimulatedKernel {
             [CK_S_IFREG, CK_S_IFCHR, CK_S_IFBLK, CK_S_IFIFO, CK_S_IFSOCK].contains(type),
             type == CK_S_IFDIR ? EPERM : EINVAL)
         let (directory, name) = try newName(descriptor, try path(address), forDirectory: false)
-        let attributes = newAttributes(type | mode & 0o7777 & ~umask, in: directory)
+        let attributes = newAttributes(type | mode & 0o7777, in: directory)
         let number = fileSystem.nextInodeNumber()
         // The kernel's encoding of a device (new_encode_dev): 8 bits of the minor, 12 of the major, 12 of the minor.
         let device = UInt32(truncatingIfNeeded: device)

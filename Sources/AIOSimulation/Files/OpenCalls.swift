@@ -86,7 +86,7 @@ extension SimulatedKernel {
     {
         try require(!directory.isRemoved && !(directory is DescriptorDirectory), ENOENT)
         try requireODirectAllowed(how.flags, CK_S_IFREG)
-        let mode = CK_S_IFREG | UInt16(how.mode & 0o7777) & ~umask
+        let mode = CK_S_IFREG | UInt16(how.mode & 0o7777)
         let number = fileSystem.nextInodeNumber()
         let file = RegularFile(number: number, attributes: newAttributes(mode, in: directory), created: fileSystem.now)
         let entry = try fileSystem.addNew(file, name, in: directory)
@@ -99,7 +99,7 @@ extension SimulatedKernel {
         try require(!directory.isRemoved, ENOENT)
         try require(fileSystem.freeInodes > 0, ENOSPC)
         let number = fileSystem.nextInodeNumber()
-        let mode = CK_S_IFREG | UInt16(how.mode & 0o7777) & ~umask
+        let mode = CK_S_IFREG | UInt16(how.mode & 0o7777)
         let file = RegularFile(number: number, attributes: newAttributes(mode, in: directory), created: fileSystem.now)
         file.isLinkable = how.flags & CK_O_EXCL == 0
         file.lastDataTransaction = fileSystem.begin()
@@ -165,6 +165,7 @@ extension SimulatedKernel {
             attributes.group = directory.attributes.group
             if mode & CK_S_IFMT == CK_S_IFDIR { attributes.mode |= 0o2000 }
         }
+        attributes.inheritAccess(from: directory.attributes, umask: umask)
         return attributes
     }
 }

@@ -62,10 +62,10 @@ extension SimulatedFileSystem {
         result.inode = inode.number
         result.size = UInt64(inode.size)
         result.blocks = UInt64(inode.blockCount * FilePage.size / 512)
-        result.access_time = Self.time(inode.attributes.accessed)
-        result.modification_time = Self.time(inode.attributes.modified)
-        result.change_time = Self.time(inode.attributes.changed)
-        result.birth_time = Self.time(inode.created)
+        result.access_time = inode.attributes.accessed.timestamp
+        result.modification_time = inode.attributes.modified.timestamp
+        result.change_time = inode.attributes.changed.timestamp
+        result.birth_time = inode.created.timestamp
         // The first partition of a SCSI disk.
         (result.device_major, result.device_minor) = (8, 1)
         result.mount_id = 1
@@ -78,11 +78,6 @@ extension SimulatedFileSystem {
             result.direct_offset_alignment = UInt32(FilePage.sectorSize)
         }
         status.pointee = result
-    }
-
-    private static func time(_ time: Nanoseconds) -> ck_statx_timestamp {
-        ck_statx_timestamp(
-            seconds: Int64(time / 1_000_000_000), nanoseconds: UInt32(time % 1_000_000_000), reserved: 0)
     }
 
     /// statfs(2), as of ext4.

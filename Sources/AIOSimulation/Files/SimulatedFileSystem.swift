@@ -50,10 +50,12 @@ package final class SimulatedFileSystem {
 
     // MARK: Time and numbers
 
-    private static func now(_ world: World) -> Nanoseconds { world.now + world.wallClockOffset }
+    private static func now(_ world: World) -> FileTime {
+        FileTime(wallClock: world.now + world.wallClockOffset)
+    }
 
     /// The wall clock.
-    var now: Nanoseconds { Self.now(world) }
+    var now: FileTime { Self.now(world) }
 
     func nextChangeCookie() -> UInt32 {
         changeCookie += 1
@@ -125,7 +127,7 @@ package final class SimulatedFileSystem {
     func noteAccess(_ inode: Inode) {
         let times = inode.attributes
         let day: Nanoseconds = 86_400_000_000_000
-        guard times.accessed <= max(times.modified, times.changed) || now - times.accessed >= day else { return }
+        guard times.accessed <= max(times.modified, times.changed) || now.since(times.accessed) >= day else { return }
         inode.attributes.accessed = now
     }
 }

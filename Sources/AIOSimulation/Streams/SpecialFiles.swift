@@ -9,7 +9,7 @@ extension SimulatedKernel {
             let (directory, name) = try newName(Int(CK_AT_FDCWD), path, forDirectory: false)
             let file = SpecialFile(
                 number: fileSystem.nextInodeNumber(),
-                attributes: newAttributes(CK_S_IFSOCK | 0o777 & ~umask, in: directory), created: fileSystem.now,
+                attributes: newAttributes(CK_S_IFSOCK | 0o777, in: directory), created: fileSystem.now,
                 device: (0, 0))
             file.stream = socket
             try fileSystem.addNew(file, name, in: directory)
