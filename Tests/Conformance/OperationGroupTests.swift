@@ -151,7 +151,7 @@ import UnitSupport
     }
 
     /// Several threads submit, another one drains.
-    @Test(arguments: engines)
+    @Test(.notSimulated(.threads), arguments: engines)
     func submissionsOfManyThreadsAllComeBackOnce(_ engine: EngineKind) async throws {
         try await withRuntime(engine, { $0.queueDepth = 256 }) { runtime in
             let group = try OperationGroup(limit: 200, runtime: runtime)

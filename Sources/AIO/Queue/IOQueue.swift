@@ -49,7 +49,7 @@ public final class IOQueue {
         process = simulated == nil ? ProcessGuard() : ProcessGuard(forCallingThread: ())
         (selection, queue) = try configuration.engine.select(settings) { kind, settings throws(EngineFailure) in
             let made =
-                if let simulated { try EngineQueue(byHand: simulated, settings) } else {
+                if let simulated { try EngineQueue(byHand: simulated.get(), settings) } else {
                     try EngineQueue(kind, settings)
                 }
             let queue = UnsafeMutablePointer<EngineQueue>.allocate(capacity: 1)

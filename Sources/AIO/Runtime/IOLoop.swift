@@ -57,7 +57,7 @@ public final class IOLoop: TaskExecutor, Sendable, CustomStringConvertible {
         } else if tasks.enqueueRemotely(job) {
             core.wakeIfAsleep()
         } else {
-            globalConcurrentExecutor.enqueue(ExecutorJob(job))
+            RuntimeStandIn.enqueueGlobally(job)
         }
     }
 

@@ -162,7 +162,7 @@ final class LoopTasks: LoopClient {
         admission.close()
         admissionOfWaits.close()
         // Tasks that prefer a loop which has ended run on the global executor.
-        while let job = local.pointee.jobs.popFirst() { globalConcurrentExecutor.enqueue(ExecutorJob(job)) }
+        while let job = local.pointee.jobs.popFirst() { RuntimeStandIn.enqueueGlobally(job) }
         for action in actions { action() }
         withExtendedLifetime(loop) {}
     }

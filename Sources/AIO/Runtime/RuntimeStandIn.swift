@@ -10,7 +10,9 @@ package struct RuntimeStandIn: Sendable {
     /// A loop for a new runtime.
     let loop: @Sendable (EngineConfiguration, IORuntime.Configuration) -> Result<IOLoop, EngineFailure>?
     /// What executes the work of a new `IOQueue`, and waits for it.
-    let work: @Sendable (EngineConfiguration) -> WorkByHand?
+    let work: @Sendable (EngineConfiguration) -> Result<WorkByHand, EngineFailure>?
+    /// Takes a job for the global executor; false if the caller is in no simulation.
+    let job: @Sendable (UnownedJob) -> Bool
 
     package enum Addresses: Sendable {
         case found([SocketAddress])
@@ -20,12 +22,14 @@ package struct RuntimeStandIn: Sendable {
     package init(
         runtime: @escaping @Sendable () -> IORuntime?, addresses: @escaping @Sendable (String) -> Addresses?,
         loop: @escaping @Sendable (EngineConfiguration, IORuntime.Configuration) -> Result<IOLoop, EngineFailure>?,
-        work: @escaping @Sendable (EngineConfiguration) -> WorkByHand?
+        work: @escaping @Sendable (EngineConfiguration) -> Result<WorkByHand, EngineFailure>?,
+        job: @escaping @Sendable (UnownedJob) -> Bool
     ) {
         self.runtime = runtime
         self.addresses = addresses
         self.loop = loop
         self.work = work
+        self.job = job
     }
 
     /// Installs a stand-in, for good: before the first simulation begins.
@@ -39,6 +43,12 @@ package struct RuntimeStandIn: Sendable {
     @inline(__always)
     static var current: RuntimeStandIn? {
         isInstalled.load(ordering: .acquiring) ? installed.withLock { $0 } : nil
+    }
+
+    /// Hands a job to Swift's global executor, or to what stands in for it.
+    static func enqueueGlobally(_ job: UnownedJob) {
+        guard current?.job(job) != true else { return }
+        globalConcurrentExecutor.enqueue(ExecutorJob(job))
     }
 
     private static let isInstalled = Atomic<Bool>(false)

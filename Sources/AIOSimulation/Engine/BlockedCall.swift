@@ -5,7 +5,7 @@ final class BlockedCall {
     private var waiters: [(description: OpenDescription, number: UInt64)] = []
     private let changed: () -> Void
     /// What has to happen if the call is not made again; nil for nothing.
-    let giveUp: (() -> Void)?
+    private let giveUp: (() -> Void)?
     /// Whether what the call waits for has changed.
     private(set) var isOver = false
 
@@ -21,6 +21,12 @@ final class BlockedCall {
 
     /// The names of what it waits for.
     var names: [String] { waiters.map(\.description.name) }
+
+    /// Waits no longer, and the call is not made again.
+    func abandon() {
+        end()
+        giveUp?()
+    }
 
     /// Waits no longer.
     func end() {

@@ -37,7 +37,14 @@ enum CurrentHost {
                         Result { () throws(EngineFailure) in try host.makeLoop(settings, configuration) }
                     }
                 },
-                work: { settings in value?.makeWork(settings) }))
+                work: { settings in
+                    value.map { host in Result { () throws(EngineFailure) in try host.makeWork(settings) } }
+                },
+                job: { job in
+                    guard let value else { return false }
+                    value.executor.add(job)
+                    return true
+                }))
         ch_set_process(
             ch_process(
                 time: { pointer, clock in pointer.map { time(of: host($0).world, clock) } ?? 0 },

@@ -49,7 +49,7 @@ final class SimulatedHost {
         configuration.log = { [log = configuration.log] line in
             if CurrentHost.value?.world.isOff != true { log(line) }
         }
-        let work = SimulatedWork(self, settings, waits: false)
+        let work = try SimulatedWork(self, settings, waits: false)
         let loop = IOLoop(byHand: try EngineQueue(byHand: work.work, settings), settings, configuration)
         loopWorks.append(work)
         loops.append(loop)
@@ -57,8 +57,8 @@ final class SimulatedHost {
     }
 
     /// The work of an `IOQueue`.
-    func makeWork(_ settings: EngineConfiguration) -> WorkByHand {
-        let work = SimulatedWork(self, settings, waits: true)
+    func makeWork(_ settings: EngineConfiguration) throws(EngineFailure) -> WorkByHand {
+        let work = try SimulatedWork(self, settings, waits: true)
         queueWorks.append(work)
         return work.work
     }
@@ -98,7 +98,6 @@ final class SimulatedHost {
             guard isProgress, let index = loops.firstIndex(where: { $0 === loop }) else { continue }
             // What was delivered, or staged again, may lead to more.
             needsTurn = true
-            loopWorks[index].giveUpCancelled()
             guard !goesOn else { continue }
             loops.remove(at: index)
             loopWorks.remove(at: index)
@@ -123,7 +122,12 @@ final class SimulatedHost {
     }
 
     /// A system call of the library. One that would block a worker says so (`KernelStandIn.wouldBlock`).
-    func answer(_ call: SystemCall) -> Int { isWorking ? kernel.answer(call) : self.call(call) }
+    func answer(_ call: SystemCall) -> Int {
+        guard isWorking else { return self.call(call) }
+        let result = kernel.answer(call)
+        world.spend(driver.latency.time(of: call.number, result))
+        return result
+    }
 
     /// A system call of a thread that may wait. While it blocks, the world goes on; EDEADLK if nothing can happen that
     /// would end it.
@@ -134,6 +138,8 @@ final class SimulatedHost {
             return -Int(EDEADLK)
         }
         let result = kernel.answer(call)
+        // Within a task that has not returned yet: the loops have not looked since.
+        if !CallDescriptions.isOfEngine(call.number) { needsTurn = true }
         return result == SimulatedKernel.wouldBlock ? wait(in: call) : result
     }
 
@@ -145,8 +151,7 @@ final class SimulatedHost {
             let wait = BlockedCall(kernel)
             while !wait.isOver, !world.isOff {
                 guard let goesOn = driver.wait(until: deadline) else {
-                    wait.end()
-                    wait.giveUp?()
+                    wait.abandon()
                     return -Int(EDEADLK)
                 }
                 if !goesOn { break }
@@ -154,6 +159,7 @@ final class SimulatedHost {
             wait.end()
             if world.now >= deadline { return 0 }
             let result = kernel.answer(call)
+            needsTurn = true
             guard result == SimulatedKernel.wouldBlock else { return result }
         }
     }

@@ -11,13 +11,14 @@ final class SimulatedWork {
     private var woken: [(token: Token, call: BlockedCall)] = []
 
     /// `waits`: a thread that finds nothing to do waits in the queue, as in an `IOQueue`, while the world goes on.
-    init(_ host: SimulatedHost, _ settings: EngineConfiguration, waits: Bool) {
+    init(_ host: SimulatedHost, _ settings: EngineConfiguration, waits: Bool) throws(EngineFailure) {
         self.host = host
-        work = WorkByHand(settings) { [unowned self] token in
+        work = try WorkByHand(settings) { [unowned self] token in
             schedule(token)
-        } wait: { [unowned self, unowned host] deadline in
+        } cancelled: { [unowned self] token in
+            self.abandon(token)
+        } wait: { [unowned host] deadline in
             guard waits else { return false }
-            giveUpCancelled()
             if let goesOn = host.driver.wait(until: deadline) { return goesOn }
             host.driver.endStuckWait()
             return true
@@ -33,11 +34,9 @@ final class SimulatedWork {
         host.world.schedule(after: delay) { [weak self] in self?.execute(token) }
     }
 
-    /// `call` is what the item waited for, if it was executed before.
-    private func execute(_ token: Token, after call: BlockedCall? = nil) {
+    private func execute(_ token: Token) {
         host.driver.with(host) {
             let outcome = host.working(true) { work.execute(token) }
-            if outcome == .gone { call?.giveUp?() }
             guard outcome == .blocked else {
                 host.needsTurn = true
                 return
@@ -61,19 +60,20 @@ final class SimulatedWork {
             }
             blocked = []
         }
-        let waits = woken
-        woken = []
-        for wait in waits { execute(wait.token, after: wait.call) }
+        // Not those that are woken meanwhile. One may be cancelled by another.
+        var left = woken.count
+        while left > 0, !woken.isEmpty {
+            execute(woken.removeFirst().token)
+            left -= 1
+        }
     }
 
-    /// Ends the calls of items that were cancelled, as far as the kernel has something to end: only another attempt
-    /// tells.
-    func giveUpCancelled() {
-        for wait in blocked where wait.call.giveUp != nil {
-            blocked.removeAll { $0.token == wait.token }
-            wait.call.end()
-            execute(wait.token, after: wait.call)
-        }
+    /// Ends the call of an item that was cancelled.
+    private func abandon(_ token: Token) {
+        let cancelled = (blocked + woken).filter { $0.token == token }
+        blocked.removeAll { $0.token == token }
+        woken.removeAll { $0.token == token }
+        for wait in cancelled { wait.call.abandon() }
     }
 
     /// What the items wait for.

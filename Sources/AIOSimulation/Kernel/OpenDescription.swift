@@ -12,7 +12,7 @@ class OpenDescription {
     fileprivate(set) var referenceCount = 0
     /// Operations that wait for a change of readiness. Each is called once, and removed before.
     private var waiters: [(number: UInt64, action: () -> Void)] = []
-    private var waiterCount: UInt64 = 0
+    private var lastWaiter: UInt64 = 0
 
     init(flags: UInt64) { self.flags = flags }
 
@@ -36,19 +36,26 @@ class OpenDescription {
 
     /// Has `action` called at the next change of readiness. Returns a number for `removeWaiter`.
     func addWaiter(_ action: @escaping () -> Void) -> UInt64 {
-        waiterCount += 1
-        waiters.append((waiterCount, action))
-        return waiterCount
+        lastWaiter += 1
+        waiters.append((lastWaiter, action))
+        return lastWaiter
     }
 
     func removeWaiter(_ number: UInt64) { waiters.removeAll { $0.number == number } }
 
+    var waiterCount: Int { waiters.count }
+
+    /// Calls the actions of those who have waited longest.
+    func wake(_ count: Int) {
+        let woken = waiters.prefix(count)
+        waiters.removeFirst(woken.count)
+        for waiter in woken { waiter.action() }
+    }
+
     /// To be called by subclasses after every change of what `readyEvents`, a read or a write would return.
     func readinessChanged() {
         guard !waiters.isEmpty else { return }
-        let woken = waiters
-        waiters = []
-        for waiter in woken { waiter.action() }
+        wake(waiters.count)
     }
 
     fileprivate func addReference() { referenceCount += 1 }

@@ -50,7 +50,9 @@ final class SimulatedEpoll: OpenDescription {
 
     /// Whether it has `epoll` registered, or an epoll that does.
     private func watches(_ epoll: SimulatedEpoll) -> Bool {
-        registrations.contains { $0.description === epoll || ($0.description as? SimulatedEpoll)?.watches(epoll) == true }
+        registrations.contains {
+            $0.description === epoll || ($0.description as? SimulatedEpoll)?.watches(epoll) == true
+        }
     }
 
     private func remove(_ index: Int) {

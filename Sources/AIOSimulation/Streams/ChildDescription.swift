@@ -68,6 +68,7 @@ extension SimulatedKernel {
     func answerChildCall(_ call: SystemCall) -> Int? {
         switch call.number {
         case Int(CK_NR_pidfd_open):
+            guard call.a > 0 else { return -Int(EINVAL) }
             guard let child = streams.children.find(call.a) else { return -Int(ESRCH) }
             let flags = UInt64(truncatingIfNeeded: call.b) & CK_O_NONBLOCK
             return descriptors.add(ChildDescription(self, child, flags: flags))

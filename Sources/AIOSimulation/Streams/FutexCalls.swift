@@ -5,8 +5,6 @@ internal import CKernel
 final class FutexDescription: OpenDescription {
     /// Wake-ups that no waiter has taken yet.
     fileprivate var wokenCount = 0
-    /// Waits that have begun and were not woken.
-    fileprivate var waitingCount = 0
 
     override var name: String { "futex" }
 }
@@ -45,12 +43,9 @@ extension SimulatedKernel {
     /// FUTEX_WAKE. Returns the number of waiters woken.
     private func wake(_ address: Int, _ count: Int) -> Int {
         guard let word = streams.futexes.existing(address) else { return 0 }
-        let woken = min(word.waitingCount, max(count, 1))
-        guard woken > 0 else { return 0 }
+        let woken = min(word.waiterCount, max(count, 1))
         word.wokenCount += woken
-        // Everyone looks again: who is not woken by this begins to wait anew.
-        word.waitingCount = 0
-        word.readinessChanged()
+        word.wake(woken)
         return woken
     }
 
@@ -64,13 +59,8 @@ extension SimulatedKernel {
         }
         guard holds(address, value) else { return -Int(EAGAIN) }
         guard deadline > world.now else { return -Int(ETIMEDOUT) }
-        word.waitingCount += 1
-        if deadline != .never {
-            world.schedule(at: deadline) { [weak word] in
-                word?.waitingCount = 0
-                word?.readinessChanged()
-            }
-        }
+        // Everyone looks again then: whose deadline has not passed begins to wait anew.
+        if deadline != .never { world.schedule(at: deadline) { [weak word] in word?.readinessChanged() } }
         blockedOn = [word]
         return Self.wouldBlock
     }

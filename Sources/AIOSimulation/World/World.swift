@@ -38,14 +38,17 @@ package final class World {
 
     /// Moves the clock to a time, which is not after the next event's.
     func advance(to time: Nanoseconds) {
-        assert(time >= now && time <= nextEvent, "time is skipped, or runs backwards")
+        assert(time == now || time > now && time <= nextEvent, "time is skipped, or runs backwards")
         now = time
     }
 
-    /// Lets the next event happen, at its time.
+    /// Lets time pass in the middle of an event. Those that fall into it happen afterwards, late.
+    func spend(_ time: Nanoseconds) { now = now &+ time }
+
+    /// Lets the next event happen, at its time, or late.
     func runNextEvent() {
         guard let (time, action) = events.popFirst() else { return }
-        now = time
+        now = max(now, time)
         action()
     }
 

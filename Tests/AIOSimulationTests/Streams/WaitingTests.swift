@@ -114,7 +114,10 @@ struct WaitingTests {
         #expect(wait(8, .max >> 1) == -Int(EAGAIN))
         #expect(wait(7, 0) == -Int(ETIMEDOUT))
         #expect(wait(7, .max >> 1) == SimulatedKernel.wouldBlock)
+        let blocked = BlockedCall(kernel)
+        #expect(!blocked.isOver)
         #expect(call(Int(CK_NR_futex), Int(bitPattern: word), Int(CK_FUTEX_WAKE | CK_FUTEX_PRIVATE), 1) == 1)
+        #expect(blocked.isOver)
         #expect(wait(7, .max >> 1) == 0)
         #expect(call(Int(CK_NR_futex), Int(bitPattern: word), Int(CK_FUTEX_WAKE | CK_FUTEX_PRIVATE), 1) == 0)
     }

@@ -54,7 +54,6 @@ extension TaskExecutor {
 }
 
 /// Takes the place of Swift's global executor: runs a job at once.
-enum GlobalExecutor {
-    static func enqueue(_ job: consuming ExecutorJob) { job.body() }
+enum RuntimeStandIn {
+    static func enqueueGlobally(_ job: UnownedJob) { job.body() }
 }
-let globalConcurrentExecutor = GlobalExecutor.self
