@@ -189,6 +189,26 @@ import UnitSupport
         #expect(Int(status.modification_time.nanoseconds) == expected.st_mtim.tv_nsec)
     }
 
+    /// Where the kernel refuses statx(2). The numbers are makedev(3)'s.
+    @Test(
+        arguments: [
+            (0x0, 0x0, 0x0), (0x8, 0x1, 0x801), (0x103, 0x10001, 0x10010301), (0xfff, 0xff, 0xfffff),
+            (0x1000, 0x100, 0x100000100000), (0x100000, 0x1000000, 0x10001000000000),
+            (0xffffffff, 0xffffffff, 0xffffffffffffffff),
+        ] as [(UInt32, UInt32, UInt)])
+    func fstatatsDeviceNumbersAreSplitAsLibcDoes(_ major: UInt32, _ minor: UInt32, _ number: UInt) {
+        var status = stat()
+        status.st_dev = number
+        status.st_rdev = 0x801
+        let found = ck_statx(status)
+        #expect(found.device_major == major && found.device_minor == minor)
+        #expect(found.special_device_major == 8 && found.special_device_minor == 1)
+        (status.st_dev, status.st_rdev) = (0x801, number)
+        let other = ck_statx(status)
+        #expect(other.device_major == 8 && other.device_minor == 1)
+        #expect(other.special_device_major == major && other.special_device_minor == minor)
+    }
+
     @Test func statfsAgreesWithLibc() {
         var ours = ck_statfs()
         var theirs = statvfs()

@@ -58,7 +58,7 @@ extension Kernel {
 }
 
 extension ck_statx {
-    fileprivate init(_ status: stat) {
+    init(_ status: stat) {
         self.init()
         mask = CK_STATX_BASIC_STATS
         mode = UInt16(truncatingIfNeeded: status.st_mode)
