@@ -68,6 +68,7 @@ final class SimulationRun<Value: Sendable>: @unchecked Sendable {
         } until: {
             self.result != nil
         }
+        driver.world.forgetCrash()
         // Whatever the body still did after the power went off is no result.
         let end = driver.endOfPower ?? ran
         let elapsed = driver.world.now - start

@@ -63,6 +63,9 @@ package final class World {
     /// Has the power go off before a call. `action` notes what survives.
     func setCrash(beforeCall call: Int, _ action: @escaping () -> Void) { crash = (call, action) }
 
+    /// The run has ended. What the crash would have noted it for holds the world, too.
+    func forgetCrash() { crash = nil }
+
     func crashNow(_ action: () -> Void) {
         guard !isOff else { return }
         trace.note(now, "world", "the power goes off")

@@ -1,0 +1,23 @@
+import AIO
+import Testing
+import UnitSupport
+
+@testable import AIOSimulation
+
+struct RunReleaseTests {
+    /// Nothing of a run stays: neither its world nor the task of its body.
+    @Test(arguments: [nil, 3, 1000]) func aRunIsReleasedWithItsEnd(_ crash: Int?) async throws {
+        var options = SimulationOptions()
+        options.crash = crash.map { SimulatedCrash(beforeCall: $0, rules: .posix) }
+        weak var run: SimulationRun<Void>?
+        let report = try await withCheckedThrowingContinuation { continuation in
+            let made = SimulationRun<Void>(seed: 1, options)
+            run = made
+            made.start({ _ in try await FileSystem.replaceFile("/data", [1]) }, continuation)
+        }
+        let isCrashed = (try? report.result.get()) == nil
+        #expect(isCrashed == (crash == 3), "a replacement makes some thirty calls")
+        // The simulation's thread resumes this task, and lets go of the run after it.
+        #expect(eventually { run == nil })
+    }
+}
