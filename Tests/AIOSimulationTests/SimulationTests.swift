@@ -3,6 +3,7 @@ import AIOCore
 import AIOSimulation
 import Testing
 
+/// The sleeps in these tests are on the virtual clock, and take no time.
 struct SimulationTests {
     @Test func anHourOfTimersTakesNoTime() async throws {
         let report = try await simulate(seed: 1) { _ in

@@ -79,6 +79,7 @@ public final class Loop<Client: LoopClient>: @unchecked Sendable {
     /// Whether a loop that is driven by hand has to be turned again: messages, cancel requests or jobs have come since
     /// it last looked, for example from an alarm, which runs at the end of a turn.
     package var hasWork: Bool {
+        // Relaxed: the loop's own thread sets `ended`.
         guard phase.load(ordering: .relaxed) != Phase.ended.rawValue else { return false }
         return !inbox.isEmpty || !cancels.isEmpty || client.hasJobs()
     }

@@ -118,7 +118,7 @@ extension InodeAttributes {
         setExtended(AccessList.accessName, list.flatMap { $0.isMode ? nil : $0.bytes })
     }
 
-    /// chmod(2): the list follows the permission bits.
+    /// chmod(2): the list follows the permission bits. A list that is kept was checked when it was set.
     mutating func setPermissions(_ permissions: UInt16) {
         mode = mode & CK_S_IFMT | permissions
         guard let value = extended(AccessList.accessName), var list = try? AccessList(value) else { return }

@@ -63,7 +63,7 @@ package final class World {
     /// Has the power go off before a call. `action` notes what survives.
     func setCrash(beforeCall call: Int, _ action: @escaping () -> Void) { crash = (call, action) }
 
-    /// The run has ended. What the crash would have noted it for holds the world, too.
+    /// To be called at the end of a run: the action of a crash would keep the run and its world alive.
     func forgetCrash() { crash = nil }
 
     func crashNow(_ action: () -> Void) {

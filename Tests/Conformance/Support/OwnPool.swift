@@ -19,6 +19,7 @@ final class OwnPool: Sendable {
         try #require(
             ch_install { job, delay, isMain in
                 guard let job, !isMain else { return false }
+                // A job is a pointer to the runtime's object, in C as in Swift.
                 OwnPool.shared.add(unsafeBitCast(job, to: UnownedJob.self), after: delay)
                 return true
             }, "the concurrency runtime has no hooks")
