@@ -37,6 +37,20 @@ import UnitSupport
         #expect(queue.drain().count == 20)
     }
 
+    /// Whoever waits for the queue in a loop of his own turns it then.
+    @Test(arguments: EngineQueueTests.engines)
+    func whatIsHeldBackHasATimeAtWhichItGoesOn(_ engine: EngineKind) throws {
+        let (queue, _) = try makeQueue(engine, afterMessage: true)
+        queue.turn()
+        #expect(queue.drain().count == 8)
+        let now = Kernel.now()
+        let next = queue.nextDeadline
+        #expect(next >= now && next <= Kernel.now() + Pace.patience)
+        let (unheld, _) = try makeQueue(engine, afterMessage: false)
+        unheld.turn()
+        #expect(unheld.nextDeadline == .never)
+    }
+
     @Test(arguments: EngineQueueTests.engines)
     func aTurnSoonAfterAMessageTakesEight(_ engine: EngineKind) throws {
         let (queue, _) = try makeQueue(engine, afterMessage: true)

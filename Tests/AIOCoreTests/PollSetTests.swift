@@ -48,6 +48,20 @@ import UnitSupport
         #expect(set.waiterCount == 0)
     }
 
+    /// A worker reads what can only be read by a call that may block, such as a terminal.
+    @Test func noReaderOvertakesOneThatIsWithAWorker() throws {
+        let set = TestedPollSet(capacity: 3)
+        let terminal = try Terminal()
+        for slot in [2, 0, 1] as [UInt32] { #expect(set.read(slot, terminal.program) == 0) }
+        terminal.type("abc\n")
+        set.poll()
+        #expect(set.withWorkers == [2])
+        terminal.type("def\n")
+        set.poll()
+        #expect(set.withWorkers == [2], "two readers of one terminal at a time")
+        #expect(set.completed == [:])
+    }
+
     @Test func aWaitingReadDoesNotHoldUpAWriteOnTheSameSocket() {
         let set = TestedPollSet(capacity: 2)
         let sockets = DescriptorPair.sockets()
@@ -325,6 +339,8 @@ private final class TestedPollSet {
     let memory: UnsafeMutablePointer<UInt8>
     /// Results by slot.
     private(set) var completed: [UInt32: Int32] = [:]
+    /// The slots of what was to be sent to workers, in order. Nothing executes it.
+    private(set) var withWorkers: [UInt32] = []
 
     init(capacity: Int) {
         do throws(EngineFailure) { epoll = try OwnedEpoll(.threads) } catch { fatalError("no epoll: \(error)") }
@@ -389,6 +405,7 @@ private final class TestedPollSet {
     }
 
     private func collect() {
+        while let item = outgoing.popFirst() { withWorkers.append(item.token.slot) }
         while let completion = completions.popFirst() {
             #expect(completed[completion.token.slot] == nil, "slot \(completion.token.slot) completed twice")
             completed[completion.token.slot] = completion.result

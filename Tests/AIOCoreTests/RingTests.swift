@@ -82,6 +82,20 @@ struct RingTests {
         #expect(ring.drained() == [2, 3])
     }
 
+    @Test(arguments: [false, true])
+    func anInvalidEntryDoesNotStopThoseAfterIt(_ isDedicated: Bool) throws {
+        let ring = try TestedRing(entries: 8, isDedicated: isDedicated)
+        guard ring.hasSetUp(CK_URING_SETUP_SUBMIT_ALL) else {
+            try Test.cancel("\(skipped("a kernel before 5.18"))")
+        }
+        #expect(ring.stageNop(0))
+        #expect(ring.stage(1) { $0.pointee.opcode = 200 })
+        #expect(ring.stageNop(2))
+        #expect(ring.enter(atLeast: 3, until: .never) == 3)
+        #expect(ring.stagedCount == 0)
+        #expect(ring.drained() == [0, 1, 2])
+    }
+
     /// The kernel keeps completions that do not fit (IORING_FEAT_NODROP); an enter moves them into the ring as soon as
     /// there is room.
     @Test(arguments: [false, true])
@@ -108,6 +122,21 @@ struct RingTests {
     }
 
     // MARK: Set-up
+
+    @Test func aRingHasAsManyCompletionEntriesAsAreAskedFor() throws {
+        let asked = try Ring(entries: 4, completions: 64, isDedicated: false).parameters.completion_entries
+        let unasked = try Ring(entries: 4, isDedicated: false).parameters.completion_entries
+        #expect(asked == 64)
+        #expect(unasked == 8)
+    }
+
+    /// IORING_SETUP_CLAMP: the kernel would otherwise refuse it.
+    @Test func aRingThatIsLargerThanTheKernelsLimitIsTheLargest() throws {
+        let ring = try Ring(entries: 1 << 20, isDedicated: false)
+        let entries = ring.parameters.submission_entries
+        #expect(entries < 1 << 20)
+        #expect(entries >= 1 << 12)
+    }
 
     @Test func aRingThatCannotBeMadeSaysAtWhichStep() {
         do throws(EngineFailure) {
@@ -151,6 +180,7 @@ final class TestedRing {
 
     var stagedCount: UInt32 { ring.stagedCount }
     var completionEntries: UInt32 { ring.parameters.completion_entries }
+    func hasSetUp(_ flag: UInt32) -> Bool { ring.parameters.flags & flag != 0 }
 
     /// False if the ring is full.
     func stage(_ userData: UInt64, _ fill: (UnsafeMutablePointer<ck_uring_submission>) -> Void) -> Bool {

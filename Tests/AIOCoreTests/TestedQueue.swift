@@ -37,6 +37,7 @@ final class TestedQueue: @unchecked Sendable {
     }
     func turn() { queue.pointee.turn() }
     func turn(until deadline: Nanoseconds) { queue.pointee.turn(until: deadline) }
+    var nextDeadline: Nanoseconds { queue.pointee.nextDeadline }
     func popReady() -> Delivery? { queue.pointee.popReady() }
     /// Drains all ready completions.
     func drain() -> [Delivery] {

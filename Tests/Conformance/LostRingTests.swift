@@ -104,6 +104,38 @@ import UnitSupport
         }
     }
 
+    /// What is exported stays the queue's: `threads` makes it readable from then on.
+    @Test(.notSimulated(.process), .enabled(if: hasRings, "no io_uring"))
+    func aDescriptorExportedBeforeTheRingWasLostIsReadableStill() async {
+        await #expect(processExitsWith: .success) {
+            var configuration = IOQueue.Configuration()
+            configuration.engine = .forced(.ioUring)
+            let queue = try IOQueue(configuration)
+            let exported = try queue.pollableDescriptor
+            func becomesReadable() -> Bool {
+                var entry = pollfd(fd: exported, events: Int16(POLLIN), revents: 0)
+                return poll(&entry, 1, 20_000) == 1
+            }
+            let file = TemporaryFile([1, 2, 3])
+            let pipe = try Ends(.pipe, false)
+            let byte = Memory(count: 1)
+            try queue.prepare(.read(byte.transfer(pipe.reading)), context: 7)
+            try queue.submit()
+            try Seccomp.refuseIOUring(with: EPERM)
+            for _ in 0..<5 {
+                try queue.prepare(.sync(Descriptor(file.descriptor), .full), context: 1)
+                try queue.submit()
+                #expect(becomesReadable(), "a sync")
+                try queue.waitPatiently()
+                #expect(queue.completions().map(\.result) == [0])
+            }
+            pipe.put([9])
+            #expect(becomesReadable(), "a read of a pipe")
+            try queue.waitPatiently()
+            #expect(queue.completions().map(\.context) == [7])
+        }
+    }
+
     /// The basic operations need none of these calls.
     @Test(.notSimulated(.process), arguments: names, [EPERM, ENOSYS])
     func withoutNewerSystemCallsTheOlderOnesDo(_ name: String, _ errno: Int32) async {

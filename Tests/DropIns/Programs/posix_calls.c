@@ -127,6 +127,40 @@ static void sync_covers_what_was_before(void) {
     fact_bool("all before it had ended", isCovered);
 }
 
+/* Nothing was written between the two. */
+static void a_sync_after_a_sync(void) {
+    enum { COUNT = 200 };
+    int file = new_file(O_RDWR, 0, 0);
+    static struct aiocb blocks[COUNT];
+    struct aiocb first = block_of(file, NULL, 0, 0), second = first;
+    bool isCovered = true;
+    for (int round = 0; round < 5; round++) {
+        for (int index = 0; index < COUNT; index++) {
+            blocks[index] = block_of(file, buffer, 4096, index * 4096);
+            if (aio_write(&blocks[index]) != 0) { broken("aio_write"); }
+        }
+        if (aio_fsync(O_SYNC, &first) != 0 || aio_fsync(O_SYNC, &second) != 0) { broken("aio_fsync"); }
+        if (finish(&second) != 0) { broken("the second sync"); }
+        for (int index = 0; index < COUNT; index++) { isCovered &= aio_error(&blocks[index]) != EINPROGRESS; }
+        for (int index = 0; index < COUNT; index++) { finish(&blocks[index]); }
+        if (finish(&first) != 0) { broken("the first sync"); }
+    }
+    fact_bool("all before the first had ended", isCovered);
+}
+
+static void a_sync_after_a_write_that_fails(void) {
+    int file = new_file(O_RDWR, 0, 0);
+    struct aiocb bad = block_of(file, (void *)8, 4096, 0), sync = block_of(file, NULL, 0, 0);
+    aio_write(&bad);
+    aio_fsync(O_SYNC, &sync);
+    fact_result("the write", finish(&bad));
+    long result = finish(&sync);
+    fact_bool("the sync has its error, or the write had ended before it", result == -EFAULT || result == 0);
+    sync = block_of(file, NULL, 0, 0);
+    aio_fsync(O_SYNC, &sync);
+    fact_result("the next sync", finish(&sync));
+}
+
 static void many_syncs(void) {
     enum { COUNT = 300 };
     int file = new_file(O_RDWR, 0, 0);
@@ -281,7 +315,8 @@ int main(int count, char **arguments) {
     const struct test_case cases[] = {
         {"reads", reads}, {"writes", writes}, {"direct", direct}, {"wrong-descriptors", wrong_descriptors},
         {"priorities", priorities}, {"syncs", syncs}, {"sync-covers-what-was-before", sync_covers_what_was_before},
-        {"many-syncs", many_syncs}, {"appends-land-in-call-order", appends_land_in_call_order},
+        {"a-sync-after-a-sync", a_sync_after_a_sync},
+        {"a-sync-after-a-write-that-fails", a_sync_after_a_write_that_fails}, {"many-syncs", many_syncs}, {"appends-land-in-call-order", appends_land_in_call_order},
         {"ten-thousand-at-once", ten_thousand_at_once},
         {"blocks-may-go-with-the-result", blocks_may_go_with_the_result},
         {"a-file-size-limit", a_file_size_limit}, {"hints", hints}, {"names-with-64", names_with_64},

@@ -1,6 +1,8 @@
 // aio_suspend, aio_cancel and lio_listio.
 #include "posix_cases.h"
 
+#include <limits.h>
+
 static char buffer[1 << 20];
 
 static int suspend_until(struct aiocb *block, long milliseconds) {
@@ -25,6 +27,8 @@ static void suspending(void) {
     fact_call("less than no time", aio_suspend(
         (const struct aiocb *[]){&waiting}, 1, &(struct timespec){-1, 0}));
     fact_call("just less than no time", aio_suspend((const struct aiocb *[]){&waiting}, 1, &(struct timespec){0, -5}));
+    fact_call("the least time", aio_suspend(
+        (const struct aiocb *[]){&waiting}, 1, &(struct timespec){LONG_MIN, -1}));
     write_now(file, buffer, 1, 0);
     aio_write(&done);
     finish(&done);
