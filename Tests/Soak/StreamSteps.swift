@@ -21,16 +21,18 @@ extension SoakParty {
             let address = try listener.localAddress()
             let connection = try await Connection.connect(to: address, runtime: runtime, deadline: limit)
             let message = SplitMix.bytes(random.below(1000), count: 1 + random.below(100_000))
-            try await Self.using({ try await connection.close() }) {
+            let answer = try await Self.using({ try await connection.close() }) {
                 async let sent: Void = {
                     try await connection.writeAll(message, deadline: limit)
                     try connection.shutdownWrite()
                 }()
                 let answer = try await Self.readAll(connection, limit)
                 try await sent
-                try require(answer == message, "\(answer.count) bytes came back of \(message.count)")
+                return answer
             }
+            // Before the bytes are compared: an echo that a limit or a shutdown ended has closed its side in good order.
             try await echo
+            try require(answer == message, "\(answer.count) bytes came back of \(message.count)")
         }
     }
 
