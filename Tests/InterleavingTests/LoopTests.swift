@@ -1,3 +1,4 @@
+internal import CKernel
 import Testing
 
 /// The real loop with the real tasks, inbox, cancel requests, in-flight table and waker, over a queue that completes
@@ -24,6 +25,25 @@ final class ExploredLoop: @unchecked Sendable {
         guard let token = loop.core.prepare(operation, context: context, deadline: .never) else { return nil }
         loop.core.stage(token)
         return token
+    }
+
+    /// Performs an operation in the running task. 0 for success, 1 for a cancel, 2 for a deadline, 9 for anything else.
+    nonisolated(nonsending) func end(_ operation: Operation, deadline: Nanoseconds = .never) async -> UInt32 {
+        do throws(IOError) {
+            let completion = try await loop.perform(operation, deadline, "operation")
+            return completion.result == 0 ? 0 : completion.result == -ECANCELED ? 1 : 9
+        } catch {
+            return Self.number(of: error)
+        }
+    }
+
+    static func number(of error: IOError) -> UInt32 {
+        switch error.code {
+        case .cancelled: 1
+        case .deadlineExceeded: 2
+        case .fileClosed: 3
+        case .runtimeShutDown, .limitReached, .other: 9
+        }
     }
 
     func checkCompletions(of context: UInt, count: Int) {

@@ -52,7 +52,7 @@ final class SharedSync: Sendable {
                 }
                 if let answer { continuation.resume(returning: answer) }
             }
-        } onCancel: {
+        } onCancel: { [self] in
             depart(id, .cancelled)
         }
     }

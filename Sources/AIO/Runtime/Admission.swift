@@ -61,7 +61,7 @@ final class Admission: Sendable {
                 }
                 if let refusal { continuation.resume(returning: .failed(refusal)) } else { wake() }
             }
-        } onCancel: {
+        } onCancel: { [self] in
             cancel(place)
         }
     }

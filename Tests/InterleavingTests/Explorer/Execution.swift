@@ -199,7 +199,7 @@ final class Execution: @unchecked Sendable {
     /// states are told apart.
     func forget(_ state: UInt64) {
         guard let thread = running else { return }
-        thread.history = mixed(UInt64(thread.id), state)
+        thread.history = mixed(UInt64(thread.id), mixed(state, thread.time))
     }
 
     /// Notes a step in words.
@@ -234,6 +234,10 @@ final class ExploredThread {
     var keys: UInt64 = 0
     /// What the thread knows of the memory, under weak memory.
     var view = View()
+    /// The time on the thread's clock: a deadline that has passed for it.
+    var time: UInt64 = 1
+    /// The task that it carries out.
+    var task: ExploredTask?
 
     /// When the thread can go on.
     enum Condition: Equatable {

@@ -32,28 +32,3 @@ nonisolated(nonsending) func withUnsafeContinuation<Value>(
     }
     return continuation.state.value.unsafelyUnwrapped
 }
-
-/// A task of a scenario. None is cancelled: the sources call Swift's own `withTaskCancellationHandler`.
-struct ExploredTask {
-    /// Carries out an async function on the calling thread.
-    func run(_ body: @escaping @Sendable () async -> Void) {
-        let executor = InlineExecutor()
-        Task(executorPreference: executor) { await body() }
-        executor.run()
-    }
-}
-
-/// Runs the only job of a task that never suspends, on the thread that asks for it.
-private final class InlineExecutor: Swift.TaskExecutor, @unchecked Sendable {
-    // @unchecked: a single thread uses it.
-    private var job: Swift.UnownedJob?
-
-    func enqueue(_ job: consuming Swift.ExecutorJob) { self.job = Swift.UnownedJob(job) }
-
-    func run() {
-        while let next = job {
-            job = nil
-            next.runSynchronously(on: asUnownedTaskExecutor())
-        }
-    }
-}

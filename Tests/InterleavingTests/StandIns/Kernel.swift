@@ -2,7 +2,8 @@
 public enum Kernel {
     static func currentThread() -> UInt { UInt((Execution.current?.running?.id ?? 0) + 1) }
     static func threadID() -> Int32 { Int32(currentThread()) }
-    static func now() -> Nanoseconds { 1 }
+    /// Stands still until a wait of the thread times out.
+    static func now() -> Nanoseconds { Execution.current?.running?.time ?? 1 }
     static func nameThread(_ name: ThreadName) {}
     static func sharesFiles(with thread: Int32) -> Bool { true }
     static func sendSignal(_ signal: Int32, thread: Int32) -> Int { -3 }
@@ -51,7 +52,10 @@ public enum Kernel {
         let wasWoken = thread.isWoken
         thread.isWoken = false
         execution.memory.removeSleeper(cell, thread)
-        if !wasWoken { thread.timeouts += 1 }
+        if !wasWoken {
+            thread.timeouts += 1
+            thread.time = max(thread.time, deadline)
+        }
         execution.note("futex", UInt(cell), wasWoken ? "wakes up" : "times out")
         execution.observe(wasWoken ? 1 : 0)
         return wasWoken ? 0 : -110

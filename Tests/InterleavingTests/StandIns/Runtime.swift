@@ -1,5 +1,8 @@
-/// Takes the place of the runtime's public face, of which the sources under test need this much.
-public enum IORuntime {
+internal import CKernel
+
+/// Takes the place of the runtime's public face, of which the sources under test need this much: one loop.
+public final class IORuntime: @unchecked Sendable {
+    // @unchecked: one thread runs at a time.
     package struct Configuration: Sendable {
         var atLimit = AtLimit.wait
         var log: @Sendable (String) -> Void = { _ in }
@@ -7,13 +10,52 @@ public enum IORuntime {
     }
     package enum AtLimit { case wait, fail }
     package enum ShutdownMode { case drain, cancel }
+
+    let configuration = Configuration()
+    let loops: [IOLoop]
+    /// How often each descriptor was closed.
+    private(set) var closes: [Int32: Int] = [:]
+
+    init(_ loop: IOLoop) { loops = [loop] }
+
+    func check(_ operation: @autoclosure () -> String) throws(IOError) {}
+    func loop(for operation: Operation, _ name: String) throws(IOError) -> IOLoop { loops[0] }
+    func closeUnobserved(_ number: Int32) { closes[number, default: 0] += 1 }
+
+    func close(_ number: Int32, _ path: String?) async throws(IOError) {
+        Execution.current?.point()
+        closeUnobserved(number)
+    }
 }
 
 struct IOError: Error {
-    enum Code: Equatable { case cancelled, deadlineExceeded, runtimeShutDown, limitReached, other }
+    enum Code: Equatable { case cancelled, deadlineExceeded, runtimeShutDown, limitReached, fileClosed, other }
     var code: Code
-    init(_ code: Code, _ operation: String) { self.code = code }
+    var address: String?
+
+    init(_ code: Code, _ operation: String, address: String? = nil, advice: String? = nil) {
+        self.code = code
+        self.address = address
+    }
+
+    init(result: Int32, _ operation: String) { code = result == -ECANCELED ? .cancelled : .other }
+
+    init(_ completion: Completion, _ operation: String, path: String?) {
+        self.init(result: completion.result, operation)
+    }
 }
+
+struct Deadline {
+    var nanoseconds: Nanoseconds
+    static var never: Deadline { Deadline(nanoseconds: .never) }
+}
+
+struct SocketAddress: CustomStringConvertible { let description = "" }
+
+extension String { var visible: String { self } }
+
+/// Takes the place of the guess whether an attempt before a wait is worth it, which no scenario makes.
+struct CacheGuess: ~Copyable {}
 
 struct Errno { var rawValue: Int32 }
 

@@ -1,0 +1,1 @@
+../../../Sources/AIO/Handles/StreamHandle.swift
