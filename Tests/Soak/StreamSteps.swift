@@ -30,7 +30,7 @@ extension SoakParty {
                 try await sent
                 return answer
             }
-            // Before the bytes are compared: an echo that a limit or a shutdown ended has closed its side in good order.
+            // Before the bytes are compared: an echo that a limit or a shutdown ended has closed its side in order.
             try await echo
             try require(answer == message, "\(answer.count) bytes came back of \(message.count)")
         }
