@@ -1,4 +1,6 @@
 internal import AIOCore
+internal import CDropIns
+internal import CKernel
 
 /// The eventfd that a program wants to be signalled (IOCB_FLAG_RESFD).
 struct Event: BitwiseCopyable {
@@ -14,7 +16,11 @@ struct Event: BitwiseCopyable {
     /// `refused` is the negative errno.
     init?(_ number: Int32, refused: inout Int) {
         refused = Kernel.checkEvent(number)
-        guard refused == 0 else { return nil }
+        guard refused == 0 else {
+            // The kernel, which need not ask what the file is, has only one error for want of memory here.
+            if refused != -Int(EBADF), refused != -Int(EINVAL) { refused = -Int(EAGAIN) }
+            return nil
+        }
         let duplicate = GuestNumbers.duplicate(number)
         isHeld = duplicate >= 0
         self.number = isHeld ? Int32(duplicate) : number
