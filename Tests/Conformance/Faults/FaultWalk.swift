@@ -51,8 +51,8 @@ struct FaultWalk {
         try await each(scenarios, engine) { try await $0.run() }
     }
 
-    /// Runs each scenario over this engine while half of the calls of a kind, by which the engine submits and waits, fail
-    /// with a transient error: often several in a row.
+    /// Runs each scenario over this engine while half of the calls of a kind, by which the engine submits and waits,
+    /// fail with a transient error: often several in a row.
     static func walkTransients(_ scenarios: [FaultScenario], _ engine: String) async throws {
         var fired = 0
         try await each(scenarios, engine) { walk in

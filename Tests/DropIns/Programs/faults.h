@@ -228,6 +228,7 @@ static inline int run_scenario(int count, char **arguments, const struct scenari
         for (int try = 0; try < 1000; try++) {
             describe(left, sizeof left);
             if (is_all_of_loops(left)) { return 0; }
+            // By time: between two looks at the condition.
             usleep(1000);
         }
         bad("left: %s", left);

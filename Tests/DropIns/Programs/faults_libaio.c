@@ -32,6 +32,7 @@ static io_context_t set_up(int depth) {
         for (int look = 0; look < 1000; look++) {
             describe(after, sizeof after);
             if (strcmp(before, after) == 0) { break; }
+            // By time: between two looks at the condition.
             usleep(1000);
         }
         bool is_permitted = result == -EAGAIN || result == -ENOMEM;
@@ -78,6 +79,7 @@ static void submit(io_context_t context, int first, int count) {
     for (int index = 0; index < count; index++) { list[index] = &operations[first + index].block; }
     int done = 0;
     for (int try = 0; done < count && try < TRIES; try++) {
+        // By time: nothing tells when a library may be asked again.
         if (try > 1) { usleep(PAUSE_MICROSECONDS); }
         // Before the call, during which another thread may take the events.
         for (int index = done; index < count; index++) { operations[first + index].is_submitted = true; }

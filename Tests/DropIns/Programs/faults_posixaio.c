@@ -33,6 +33,7 @@ static struct request *prepare(int index, enum kind kind, int file, size_t count
 /// Submits a request, once more if it was refused: one call alone fails.
 static void submit(struct request *one) {
     for (int try = 0; try < TRIES; try++) {
+        // By time: nothing tells when a library may be asked again.
         if (try > 1) { usleep(PAUSE_MICROSECONDS); }
         int result = one->kind == READ ? aio_read(&one->block)
             : one->kind == WRITE       ? aio_write(&one->block)
