@@ -3,7 +3,14 @@
 // `Scripts/build-dropins` builds them.
 import PackageDescription
 
-let swiftSettings: [SwiftSetting] = [.enableExperimentalFeature("Embedded")]
+/// Whether the libraries take faults from AIO_FAULTS: those with assertions do (`Scripts/build-dropins debug`).
+let takesFaults = Context.environment["DROPINS_TAKE_FAULTS"] == "1"
+
+let swiftSettings: [SwiftSetting] =
+    [.enableExperimentalFeature("Embedded")] + (takesFaults ? [.define("TAKES_FAULTS")] : [])
+
+let faultInjection: [Target.Dependency] =
+    takesFaults ? [.product(name: "FaultInjection", package: "swift-aio")] : []
 
 let cSettings: [CSetting] = [
     // Threads may be unwound through these, from any instruction: see CPosixWaits.
@@ -36,7 +43,8 @@ let package = Package(
         .target(name: "CRawCalls", dependencies: ["CDropIns"], cSettings: cSettings),
         .target(name: "CPosixWaits", dependencies: ["CDropIns"], cSettings: cSettings),
         .target(
-            name: "DropInSupport", dependencies: ["CDropIns", .product(name: "AIOCore", package: "swift-aio")],
+            name: "DropInSupport",
+            dependencies: ["CDropIns", .product(name: "AIOCore", package: "swift-aio")] + faultInjection,
             swiftSettings: swiftSettings),
         .target(
             name: "LibAIO", dependencies: ["DropInSupport", "CDropIns", "CRawCalls"], swiftSettings: swiftSettings,

@@ -92,7 +92,22 @@ package struct CallForm: Sendable {
         byNumber.indices.contains(number) ? byNumber[number] : nil
     }
 
+    /// Above the numbers of all calls that have a form.
+    static var numberEnd: Int { byNumber.count }
+
     static func isKnown(_ name: [UInt8]) -> Bool { all.contains { $0.isNamed(name) } }
+
+    /// Whether engines and their threads make the call, and no operation is carried out by it.
+    static func isOfEngine(_ name: [UInt8]) -> Bool {
+        ofEngines.contains { number in of(number).map { $0.isNamed(name) } ?? false }
+    }
+
+    private static let ofEngines = [
+        CK_NR_io_uring_setup, CK_NR_io_uring_enter, CK_NR_io_uring_register, CK_NR_io_setup, CK_NR_io_submit,
+        CK_NR_io_getevents, CK_NR_io_cancel, CK_NR_io_destroy, CK_NR_epoll_create1, CK_NR_epoll_ctl,
+        CK_NR_epoll_pwait, CK_NR_epoll_pwait2, CK_NR_eventfd2, CK_NR_futex, CK_NR_futex_waitv, CK_NR_clone,
+        CK_NR_mmap, CK_NR_mremap, CK_NR_madvise, CK_NR_prctl, CK_NR_prlimit64, CK_NR_kcmp, CK_NR_process_vm_readv,
+    ]
 
     /// Whether a call makes descriptors of this name.
     static func isMade(_ name: [UInt8]) -> Bool {
@@ -108,7 +123,7 @@ package struct CallForm: Sendable {
 
     /// Every call of the process looks its form up.
     private static let byNumber: [CallForm?] = {
-        var forms = [CallForm?](repeating: nil, count: 1 + (all.map(\.number).max() ?? 0))
+        var forms = [CallForm?](repeating: nil, count: 1 + (all.map { $0.number }.max() ?? 0))
         for form in all { forms[form.number] = form }
         return forms
     }()

@@ -22,6 +22,7 @@ package final class FaultPlan: @unchecked Sendable {
     private var recording: FaultRule?
     private var made: [MadeCall] = []
     private var fired = 0
+    private var log: CallLog?
     private var standIn: KernelStandIn?
     /// 1 once what hangs, or is slow, may go on: a futex word, which lives as long as the plan. So does the plan, once
     /// it is installed.
@@ -64,6 +65,13 @@ package final class FaultPlan: @unchecked Sendable {
             recording = nil
             return made
         }
+    }
+
+    /// Writes a line for each call to this file, from now on. False if it cannot be opened.
+    func writeLog(to path: UnsafePointer<CChar>) -> Bool {
+        let opened = CallLog(path: path)
+        locked { log = opened }
+        return opened != nil
     }
 
     /// How many calls did not go as the kernel would have had it, since `set`.
@@ -150,6 +158,7 @@ package final class FaultPlan: @unchecked Sendable {
         }
         let action = rules.action(on: form, paths) { random.below($0) }
         if action != nil { fired += 1 }
+        log?.note(call, form, isFault: action != nil)
         return (action, paths)
     }
 

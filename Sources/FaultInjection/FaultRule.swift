@@ -60,6 +60,10 @@ package struct FaultRule: Sendable {
         return mayApply(on: files)
     }
 
+    /// Whether it is for a call that engines make for themselves, and no operation is: the engine carries operations
+    /// out as always, since how it does that is what the rule is about.
+    var isOfEngine: Bool { name.map(CallForm.isOfEngine) ?? false }
+
     func mayApply(on files: [[UInt8]]) -> Bool { place.contains(anyOf: files) }
 }
 

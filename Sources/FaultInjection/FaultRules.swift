@@ -29,6 +29,6 @@ package struct FaultRules: Sendable {
         return action
     }
 
-    /// Whether a rule may concern calls on these files.
-    func mayConcern(_ files: [[UInt8]]) -> Bool { rules.contains { $0.mayApply(on: files) } }
+    /// Whether a rule may concern calls on these files that carry an operation out.
+    func mayConcern(_ files: [[UInt8]]) -> Bool { rules.contains { !$0.isOfEngine && $0.mayApply(on: files) } }
 }

@@ -25,6 +25,13 @@ import UnitSupport
         #expect(try contains(path, message) == contains(path, Self.symbolSection))
     }
 
+    /// Programs cannot be made to fail by a variable of their environment, and pay for no plans of faults.
+    @Test(arguments: libraries)
+    func aDebugBuildTakesFaultsAndTheOtherDoesNot(_ library: Library) async throws {
+        let path = try await library.path()
+        #expect(try contains(path, "AIO_FAULTS") == contains(path, Self.symbolSection))
+    }
+
     /// Which `Scripts/build-dropins debug` leaves in the file.
     private static let symbolSection = ".symtab"
 

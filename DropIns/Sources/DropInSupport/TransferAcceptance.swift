@@ -1,4 +1,5 @@
 public import AIOCore
+internal import CDropIns
 
 /// What becomes of a read or write that is submitted. Both libraries decide it here, in one order:
 ///
@@ -19,6 +20,8 @@ public struct TransferAcceptance {
     public private(set) var isHeld = false
     private let openFlags: OpenFlags
     private let byteCount: Int
+    /// Why the file is not known; 0 if it is.
+    private var identifyError: Int32 = 0
 
     /// What the caller does with a transfer that was not served in the call.
     public enum Decision {
@@ -28,6 +31,10 @@ public struct TransferAcceptance {
         case stream(isNonBlocking: Bool)
         /// The file is a directory or another file without data.
         case other
+        /// Refuses it, as the original does for want of memory: whether it may wait for ever is not known.
+        case noMemory
+        /// Completes it with this errno: the kernel does not tell what the file is.
+        case notTold(errno: Int32)
     }
 
     /// The result of a read that the page cache serves in the call; nil if the transfer is to be accepted. The
@@ -51,8 +58,10 @@ public struct TransferAcceptance {
         assert(!isHeld, "the transfer has joined a hold already")
         transfer.form.insert(.cacheMissed)
         identify(joining: carrier)
+        if identifyError == ENOMEM { return .noMemory }
         switch transfer.descriptor.kind {
-        case .buffered, .direct, .unknown: return .file
+        case .unknown: return .notTold(errno: identifyError)
+        case .buffered, .direct: return .file
         case .other: return .other
         case .stream: return prepareForStream()
         }
@@ -65,7 +74,7 @@ public struct TransferAcceptance {
             transfer.descriptor.kind = openFlags.isDirect ? .direct : .buffered
             isHeld = true
         } else {
-            (transfer.descriptor, file) = Descriptor.identify(transfer.descriptor.number)
+            (transfer.descriptor, file) = Descriptor.identify(transfer.descriptor.number, errno: &identifyError)
         }
     }
 

@@ -14,9 +14,8 @@ enum Calls {
         let kept = place.loadUnaligned(as: UInt.self)
         guard Kernel.canOverwrite(result, 8) else { return -Int(EFAULT) }
         place.storeBytes(of: kept, as: UInt.self)
-        guard kept == 0, depth != 0, let library = Library.shared() else {
-            return -Int(EINVAL)
-        }
+        guard kept == 0, depth != 0 else { return -Int(EINVAL) }
+        guard let library = Library.shared() else { return -Int(ENOMEM) }
         let made = make(depth, library)
         // No address is in the range of the errnos, -4095 to -1.
         guard made > 0 || made < -4095 else { return made }
@@ -64,8 +63,11 @@ enum Calls {
         else { return -Int(EINVAL) }
         defer { context.leave(1) }
         if context.isNative { return Kernel.linuxAIOCancel(address, block, event) }
-        guard let loop = library.pointee.runningLoop() else { return -Int(EINVAL) }
-        let isFound = context.requestCancel(library, loop) { $0.pointee.block == block }
-        return isFound ? -Int(EINPROGRESS) : -Int(EINVAL)
+        if let loop = library.pointee.runningLoop(),
+            context.requestCancel(library, loop, where: { $0.pointee.block == block })
+        {
+            return -Int(EINPROGRESS)
+        }
+        return context.cancelOutstanding(block, event)
     }
 }

@@ -134,7 +134,7 @@ extension Context {
     func abandon(_ record: UnsafeMutablePointer<Record>) {
         record.pointee.account.withdraw()
         record.pointee.letGo()
-        if record.pointee.event >= 0 { GuestNumbers.close(record.pointee.event) }
+        record.pointee.event.letGo()
         state.pointee.lock.lock()
         release(record)
         finishPublishing(0, leaving: 1)
@@ -304,8 +304,11 @@ extension Context {
     func isRing(at place: UInt) -> Bool {
         state.pointee.lock.lock()
         defer { state.pointee.lock.unlock() }
-        // The kernel follows a ring that the program moves.
-        if isNative { return Kernel.linuxAIOGetEvents(place, 0, 0, 0, 0, mask: 0) == 0 }
+        // The kernel follows a ring that the program moves. EINTR: it has found the ring, and a signal is pending.
+        if isNative {
+            let found = Kernel.linuxAIOGetEvents(place, 0, 0, 0, 0, mask: 0)
+            return found == 0 || found == -Int(EINTR)
+        }
         return state.pointee.ring?.isMapped(at: place) == true
     }
 }
@@ -361,13 +364,12 @@ extension Context {
         let event = ck_io_event(
             data: record.pointee.data, object: UInt64(record.pointee.block), result: Int64(result), result2: 0)
         if !isTakenBack { state.pointee.ring?.publish(event) }
-        let descriptor = record.pointee.event
+        let signalled = record.pointee.event
         if result == -EFBIG { record.pointee.operation.signalFileSizeLimit() }
         release(record)
-        guard descriptor >= 0 else { return }
         // Only after the event is visible.
-        Kernel.wake(descriptor)
-        GuestNumbers.close(descriptor)
+        signalled.signal()
+        signalled.letGo()
     }
 
     /// Under the lock, which it releases. After `count` events: wakes threads that have enough of them, and releases

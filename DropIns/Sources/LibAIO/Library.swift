@@ -39,7 +39,7 @@ struct Library: ~Copyable {
     /// The library, created at the first call. nil without memory.
     static func shared() -> UnsafeMutablePointer<Library>? {
         ProcessState.object {
-            guard let memory = malloc(MemoryLayout<Library>.stride), let library = Library() else { return nil }
+            guard let library = Library(), let memory = malloc(MemoryLayout<Library>.stride) else { return nil }
             let place = memory.bindMemory(to: Library.self, capacity: 1)
             place.initialize(to: library)
             return place

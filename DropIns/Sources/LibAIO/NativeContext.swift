@@ -274,8 +274,9 @@ extension Context {
                 let address = state.pointee.kernelAddress
                 let count = Kernel.linuxAIOGetEvents(address, 0, events.count, place, 0, mask: 0)
                 guard count > 0 else {
-                    // Negative: the program has moved the ring from where the kernel looks for it.
-                    if count < 0 { state.pointee.outstandingCount = 0 }
+                    // Negative: the program has moved the ring from where the kernel looks for it; but EINTR is for a
+                    // call without events during which a signal comes.
+                    if count < 0, count != -Int(EINTR) { state.pointee.outstandingCount = 0 }
                     break
                 }
                 state.pointee.outstandingCount -= count
@@ -286,6 +287,14 @@ extension Context {
             }
             return published
         }
+    }
+
+    /// io_cancel(2) of an operation that the kernel had before the switch.
+    func cancelOutstanding(_ block: UInt, _ event: UInt) -> Int {
+        state.pointee.lock.lock()
+        defer { state.pointee.lock.unlock() }
+        guard state.pointee.outstandingCount > 0 else { return -Int(EINVAL) }
+        return Kernel.linuxAIOCancel(state.pointee.kernelAddress, block, event)
     }
 
     /// Under the lock: wakes the threads that wait in the kernel, by polls of a ready eventfd, as far as the ring has

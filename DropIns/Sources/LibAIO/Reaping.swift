@@ -29,6 +29,8 @@ struct Reaping: BitwiseCopyable {
         case news
         /// Events of the loop, with a signal mask.
         case maskedNews
+        /// The same where there is no descriptor to wait for: the thread looks again after a time.
+        case maskedLook
         /// Events of the kernel's own context.
         case native
         /// No events: the call only delivers the signals that the mask lets through.
@@ -87,6 +89,9 @@ struct Reaping: BitwiseCopyable {
         if case .maskedNews = pause {
             noteMasked()
             return reap(call, ended: slept == 0 ? -Int(ETIMEDOUT) : min(slept, 0))
+        }
+        if case .maskedLook = pause {
+            return reap(call, ended: slept == 0 && Kernel.now() >= deadline ? -Int(ETIMEDOUT) : min(slept, 0))
         }
         // EAGAIN: the word has changed, so there is news.
         return reap(call, ended: slept == -Int(EAGAIN) ? 0 : slept)
@@ -223,15 +228,20 @@ struct Reaping: BitwiseCopyable {
     private mutating func sleepWithMask(_ call: SleepingCall) -> Int {
         assert(context.state.pointee.lock.isHeld)
         let descriptor = context.state.pointee.waiters.beginMasked()
-        guard descriptor >= 0 else {
-            context.state.pointee.lock.unlock()
-            return end(taken > 0 ? taken : descriptor)
-        }
         context.state.pointee.lock.unlock()
+        guard descriptor >= 0 else {
+            pause = .maskedLook
+            let look = min(deadline, Kernel.now() &+ Self.lookTime)
+            // ppoll(2) leaves out a negative descriptor.
+            call.waitForEvent(-1, until: look, signalMask: mask)
+            return end(Self.sleeps)
+        }
         pause = .maskedNews
         call.waitForEvent(Int32(descriptor), until: deadline, signalMask: mask)
         return end(Self.sleeps)
     }
+
+    private static var lookTime: Nanoseconds { 5_000_000 }
 
     /// Counts the thread out after such a sleep.
     private func noteMasked() {

@@ -10,8 +10,8 @@ struct Record: CarriedOperation {
     /// `data` of the program's control block, and the block's address.
     var data: UInt64 = 0
     var block: UInt = 0
-    /// The library's duplicate of the eventfd to signal; -1 for none.
-    var event: Int32 = -1
+    /// The eventfd to signal.
+    var event = Event()
     /// A copy of the iovecs, since the program may change its own.
     var vectors: UnsafeMutablePointer<iovec>?
     /// Under the context's lock.

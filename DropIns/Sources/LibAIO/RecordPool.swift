@@ -22,7 +22,7 @@ struct RecordPool: BitwiseCopyable {
         assert(record.pointee.context == context, "the record is another context's")
         free = record.pointee.nextFree
         record.pointee.change(to: .accepted)
-        record.pointee.event = -1
+        record.pointee.event = Event()
         record.pointee.progress = 0
         return record
     }

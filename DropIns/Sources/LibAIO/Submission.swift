@@ -157,9 +157,10 @@ struct Submission: ~Copyable {
     private mutating func accept(_ block: ck_iocb, _ record: UnsafeMutablePointer<Record>) -> Int {
         guard let openFlags = OpenFlags(Int32(bitPattern: block.descriptor)) else { return -Int(EBADF) }
         if block.flags & CK_IOCB_FLAG_RESFD != 0 {
-            let event = Event.hold(Int32(bitPattern: block.event_descriptor))
-            guard event >= 0 else { return event }
-            record.pointee.event = Int32(event)
+            var refused = 0
+            let number = Int32(bitPattern: block.event_descriptor)
+            guard let event = Event(number, refused: &refused) else { return refused }
+            record.pointee.event = event
         }
         // The kernel sets the key of the block, which io_cancel checks.
         guard block.key == 0 || known.canWriteKey(of: UInt(record.pointee.block)) else { return -Int(EFAULT) }
@@ -193,7 +194,7 @@ struct Submission: ~Copyable {
     /// Whether poll(2) always finds the file ready. It does where a file has no poll operation, as on the devices of
     /// mem(4).
     private static func isAlwaysReady(_ descriptor: Descriptor) -> Bool {
-        descriptor.kind != .stream || descriptor.backing == .memory
+        descriptor.kind != .stream && descriptor.kind != .unknown || descriptor.backing == .memory
     }
 
     private func acceptPoll(_ block: ck_iocb, _ record: UnsafeMutablePointer<Record>) -> Int {

@@ -135,6 +135,8 @@ extension Submission {
         let number = acceptance.transfer.descriptor.number
         switch acceptance.decide(joining: library.pointee.loop()) {
         case .other: return -Int(EINVAL)
+        case .noMemory: return -Int(EAGAIN)
+        case .notTold(let errno): return finish(record, -Int(errno))
         case .file: return handFile(record, &acceptance, bytes)
         case .stream(let isNonBlocking):
             let transfer = acceptance.transfer

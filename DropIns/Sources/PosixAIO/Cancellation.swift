@@ -25,7 +25,10 @@ struct Cancellation {
             return block.map { ControlBlock($0).error == EINPROGRESS } == true ? -EINVAL : Answer.allDone.rawValue
         }
         var cancellation = Cancellation(library: library)
-        let name = FileName(descriptor: descriptor, file: Descriptor.identify(descriptor).file)
+        var errno: Int32 = 0
+        let name = FileName(descriptor: descriptor, file: Descriptor.identify(descriptor, errno: &errno).file)
+        // Which requests are on the file is not known. The program asks each for its state.
+        if errno != 0, block == nil { return Answer.notCancelled.rawValue }
         let answer = library.locked { guarded in
             if let block { return cancellation.cancel(ControlBlock(block), guarded) }
             return cancellation.cancelAll(name, guarded)

@@ -17,15 +17,20 @@ extension Library {
     /// Ends the requests of completed operations. Called on a loop's thread, or a worker's.
     func complete(_ deliveries: UnsafeBufferPointer<Delivery>) {
         var aftermath = Aftermath()
-        for delivery in deliveries { RequestPointer(bitPattern: delivery.context)?.pointee.letGo(self) }
+        for delivery in deliveries where !delivery.isInterrupted {
+            RequestPointer(bitPattern: delivery.context)?.pointee.letGo(self)
+        }
         locked { guarded in
-            for delivery in deliveries {
+            for delivery in deliveries where !delivery.isInterrupted {
                 guard let request = RequestPointer(bitPattern: delivery.context) else { continue }
                 request.pointee.account.served = Served(delivery.completion.flags)
                 end(request, Int(delivery.completion.result), guarded, &aftermath)
             }
         }
         follow(&aftermath)
+        for delivery in deliveries where delivery.isInterrupted {
+            if let request = RequestPointer(bitPattern: delivery.context) { carry(request) }
+        }
     }
 
     /// Under the lock: ends a request that ran or that waits. `result` is a count or a negative error.
@@ -77,4 +82,9 @@ extension Library {
             locked { $0.pointee.requests.release(request) }
         }
     }
+}
+
+extension Delivery {
+    /// Whether the call was interrupted: glibc makes it again. What was cancelled has another error.
+    fileprivate var isInterrupted: Bool { completion.result == -EINTR }
 }

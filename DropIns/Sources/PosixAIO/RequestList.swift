@@ -98,7 +98,10 @@ struct Listing: BitwiseCopyable {
         guard mode == wait || mode == doNotWait else { return Int(EINVAL) }
         guard let library = Library.shared(),
             let list = library.makeList(isWaitedFor: mode == wait, event)
-        else { return Int(EAGAIN) }
+        else {
+            forEach(in: entries, count) { block, _ in _ = block.refuse(EAGAIN) }
+            return Int(EAGAIN)
+        }
         let submitted = submit(entries, count, list)
         guard mode == wait else {
             _ = library.leave(list, hasFailed: false)
@@ -136,17 +139,23 @@ struct Listing: BitwiseCopyable {
         _ entries: BlockList?, _ count: Int32, _ list: UnsafeMutablePointer<RequestList>
     ) -> Submitted {
         var submitted = Submitted()
-        guard let entries else { return submitted }
         let began = Statistics.beginSubmit()
         defer { Statistics.completeSubmit(began) }
-        for index in 0..<Int(max(count, 0)) {
-            guard let block = ControlBlock(entries[index]) else { continue }
-            let opcode = block.address.pointee.aio_lio_opcode
-            guard opcode != Submission.nothing else { continue }
+        forEach(in: entries, count) { block, opcode in
             let result = Submission.accept(block, opcode, in: list)
             if result == 0 { submitted.accepted += 1 } else { submitted.refused = result }
         }
         return submitted
+    }
+
+    /// Calls `body` with each block that is to be submitted, and its opcode.
+    private static func forEach(in entries: BlockList?, _ count: Int32, _ body: (ControlBlock, Int32) -> Void) {
+        guard let entries else { return }
+        for index in 0..<Int(max(count, 0)) {
+            guard let block = ControlBlock(entries[index]) else { continue }
+            let opcode = block.address.pointee.aio_lio_opcode
+            if opcode != Submission.nothing { body(block, opcode) }
+        }
     }
 
     /// The result of the call.

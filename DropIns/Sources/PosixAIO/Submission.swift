@@ -77,6 +77,8 @@ struct Submission {
         case .stream(let isNonBlocking): return startStream(acceptance, isNonBlocking: isNonBlocking)
         // What has no data refuses the operation when it is carried out, as in glibc.
         case .file, .other: return startFile(&acceptance)
+        case .noMemory: return withdraw()
+        case .notTold(let errno): return complete(-Int(errno))
         }
     }
 
@@ -156,7 +158,7 @@ struct Submission {
         guard let carrier = library.carrierForCaller(mayWaitForEver: mayWaitForEver) else {
             // Without a loop the operation on a file is carried out here. One on a stream might wait for ever, and is
             // refused, as in glibc.
-            return mayWaitForEver ? withdraw() : complete(operation.blockingResult())
+            return mayWaitForEver ? withdraw() : complete(Self.uninterrupted(operation))
         }
         var operation = operation
         var isHeld = isHeld
@@ -179,6 +181,8 @@ struct Submission {
             request.pointee.list = list
             let entering = guarded.pointee.order.enter(request, on: name)
             guard entering != .noMemory else {
+                // The hold is released below.
+                request.pointee.isHeld = false
                 guarded.pointee.requests.release(request)
                 return nil
             }
@@ -193,6 +197,14 @@ struct Submission {
         }
         if begun.runs { library.carry(begun.request) }
         return 0
+    }
+
+    /// As glibc does, makes a call again that a signal has interrupted.
+    private static func uninterrupted(_ operation: Operation) -> Int {
+        while true {
+            let result = operation.blockingResult()
+            if result != -Int(EINTR) { return result }
+        }
     }
 
     /// Refuses the operation for want of memory or threads.
@@ -219,7 +231,7 @@ extension ControlBlock {
     fileprivate var buffer: UnsafeMutableRawPointer? { address.pointee.aio_buf }
 
     /// Refuses the operation: the call fails with this error, which is stored in the block too.
-    fileprivate func refuse(_ error: Int32) -> Int32 {
+    func refuse(_ error: Int32) -> Int32 {
         publish(-Int(error))
         return error
     }

@@ -13,16 +13,26 @@ extension Descriptor {
 
     /// The same for a descriptor that is open. If the kernel cannot tell what it is, `errno` says why.
     public static func classify(_ number: Int32, errno: inout Int32) -> Descriptor {
-        identify(number, errno: &errno).descriptor
+        ask(number, errno: &errno).descriptor
     }
 
-    /// Classifies and identifies `number`.
+    /// Classifies and identifies `number`. If the kernel does not tell, it may be a file of any kind: see `errno`.
+    public static func identify(
+        _ number: Int32, errno: inout Int32
+    ) -> (descriptor: Descriptor, file: FileIdentity) {
+        errno = 0
+        var found = ask(number, errno: &errno)
+        if errno != 0, errno != EBADF { found.descriptor.kind = .unknown }
+        return found
+    }
+
+    /// The same where the reason does not matter.
     public static func identify(_ number: Int32) -> (descriptor: Descriptor, file: FileIdentity) {
         var errno: Int32 = 0
         return identify(number, errno: &errno)
     }
 
-    private static func identify(
+    private static func ask(
         _ number: Int32, errno: inout Int32
     ) -> (descriptor: Descriptor, file: FileIdentity) {
         var status = ck_statx()

@@ -91,10 +91,11 @@ extension Kernel {
     }
 
     /// Returns 0 if the descriptor is an eventfd, otherwise the errno of io_submit(2) for such a descriptor: -EBADF if
-    /// it is not open, -EINVAL if it is another file.
+    /// it is not open, -EINVAL if it is another file; and the kernel's error if it does not tell.
     public static func checkEvent(_ descriptor: Int32) -> Int {
         var status = ck_statx()
-        guard Kernel.status(descriptor, CK_STATX_TYPE, &status) >= 0 else { return -Int(EBADF) }
+        let found = Kernel.status(descriptor, CK_STATX_TYPE, &status)
+        guard found >= 0 else { return found }
         // Of the files without a type, only an eventfd accepts a write of 8 zero bytes. They add nothing to it.
         var zero: UInt64 = 0
         guard status.mode & CK_S_IFMT == 0, write(descriptor, &zero, 8) == 8 else { return -Int(EINVAL) }

@@ -49,6 +49,14 @@ import Testing
         }
     }
 
+    @Test(.notSimulated(.process), arguments: names)
+    func transientErrorsOfEnginesAreNotSeen(_ engine: String) async {
+        await #expect(processExitsWith: .success) { [engine = engine as String] in
+            let scenarios = [FileFaults.all, ReplaceFaults.all, CopyFaults.all, DirectoryFaults.all, StreamFaults.all]
+            try await FaultWalk.walkTransients(scenarios.flatMap(\.self) + EventFaults.all, engine)
+        }
+    }
+
     @Test(arguments: names)
     func aStartThatFailsLeavesNothing(_ engine: String) async {
         await #expect(processExitsWith: .success) { [engine = engine as String] in

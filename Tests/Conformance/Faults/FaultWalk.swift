@@ -48,6 +48,29 @@ struct FaultWalk {
 
     /// Runs each scenario over this engine.
     static func walk(_ scenarios: [FaultScenario], _ engine: String) async throws {
+        try await each(scenarios, engine) { try await $0.run() }
+    }
+
+    /// Runs each scenario over this engine while half of the calls of a kind, by which the engine submits and waits,
+    /// fail with a transient error: often several in a row.
+    static func walkTransients(_ scenarios: [FaultScenario], _ engine: String) async throws {
+        var fired = 0
+        try await each(scenarios, engine) { walk in
+            for (call, errnos) in PossibleFaults.transients {
+                for errno in errnos {
+                    try await walk.runOnce(FaultRule(name: Array(call.utf8), .everywhere, .oneIn(2), .fail(errno)))
+                }
+            }
+            fired += walk.count.fired
+        }
+        // Some scenarios wait for nothing.
+        #expect(fired * 2 >= scenarios.count, "\(fired) runs met an error")
+        if getenv("AIO_TEST_STORY") != nil { writeLine("\(engine): \(fired) runs met transient errors") }
+    }
+
+    private static func each(
+        _ scenarios: [FaultScenario], _ engine: String, _ body: (FaultWalk) async throws -> Void
+    ) async throws {
         let kind = try #require(EngineKind(engine))
         let plan = FaultPlan()
         plan.install()
@@ -60,8 +83,7 @@ struct FaultWalk {
             }
             try await withRuntime(kind, { $0.log = log }) { runtime in
                 for scenario in scenarios {
-                    let walk = FaultWalk(scratch: scratch, runtime: runtime, plan: plan, scenario: scenario)
-                    try await walk.run()
+                    try await body(FaultWalk(scratch: scratch, runtime: runtime, plan: plan, scenario: scenario))
                 }
             }
         }
@@ -152,6 +174,7 @@ struct FaultWalk {
             Issue.record("an error without a fault: \(what)")
             return
         }
+        if case .oneIn = rule.occurrence { Issue.record("a transient error of an engine is seen: \(what)") }
         #expect(!failure.operation.isEmpty, what)
         switch scenario.errorsName {
         case .path: #expect(failure.path != nil, what)
@@ -200,6 +223,13 @@ enum PossibleFaults {
         ].contains(call)
     }
 
+    /// Errors of the calls by which engines submit and wait, after which they make the call again. Those of a futex are
+    /// left out: the rule would also be for calls that wake.
+    static let transients: [(call: String, errnos: [Int32])] = [
+        ("io_uring_enter", [EINTR, EAGAIN, EBUSY]), ("epoll_pwait", [EINTR]), ("epoll_pwait2", [EINTR]),
+        ("io_submit", [EAGAIN]), ("io_getevents", [EINTR]),
+    ]
+
     /// What each call can meet.
     static func actions(for call: String) -> [FaultRule.Action] {
         switch call {
@@ -230,6 +260,7 @@ extension FaultRule {
     var description: String {
         var call = name.map { String(decoding: $0, as: UTF8.self) } ?? "call"
         if case .nth(let number) = occurrence { call += " \(number)" }
+        if case .oneIn(let count) = occurrence { call += ", one in \(count)," }
         if case .beginning(let kind) = place { call += " of a \(String(decoding: kind, as: UTF8.self))" }
         return switch action {
         case .fail(let errno): "\(call) fails with \(Errno(rawValue: errno))"

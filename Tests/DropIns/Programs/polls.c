@@ -225,6 +225,25 @@ static void cancel_against_readiness(void) {
     fact_bool("one event each", events == rounds);
 }
 
+/// A poll that was submitted among direct transfers, before a call with a buffered one: each may be carried out in
+/// another way.
+static void cancel_of_a_poll_among_transfers(void) {
+    begin();
+    int file = new_file(O_RDWR, 65536, 3), direct = new_file(O_RDWR, 65536, 3);
+    void *memory = aligned_memory(4096);
+    fcntl(direct, F_SETFL, O_DIRECT);
+    perform(context, block(IOCB_CMD_PREAD, direct, memory, 4096, 0));
+    struct iocb poll = poll_of(ends[0], POLLIN);
+    submit_one(context, &poll);
+    for (int index = 0; index < 40; index++) { perform(context, block(IOCB_CMD_PWRITE, file, memory, 4096, 0)); }
+    struct io_event event;
+    fact_result("result", io_cancel(context, &poll, &event));
+    event = next_event(context);
+    fact_bool("its event", event.obj == (uint64_t)(uintptr_t)&poll);
+    fact_result("again", io_cancel(context, &poll, &event));
+    fact_result("end", io_destroy(context));
+}
+
 static const struct test_case cases[] = {
     {"ready-at-once", ready_at_once},
     {"fields", fields},
@@ -236,6 +255,7 @@ static const struct test_case cases[] = {
     {"cancel-with-an-eventfd", cancel_with_an_eventfd},
     {"cancel-of-what-is-done", cancel_of_what_is_done},
     {"cancel-of-one-of-two-with-the-same-block", cancel_of_one_of_two_with_the_same_block},
+    {"cancel-of-a-poll-among-transfers", cancel_of_a_poll_among_transfers},
     {"cancel-from-another-thread", cancel_from_another_thread},
     {"cancel-against-readiness", cancel_against_readiness},
 };

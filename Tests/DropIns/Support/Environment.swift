@@ -55,8 +55,15 @@ enum Environment {
         return folder
     }()
 
-    private static func makeFolder() throws -> String {
-        guard let made = newDirectory(in: diskFolder) else { throw Unavailable(reason: "no folder in \(diskFolder)") }
+    /// The same in memory, if there is such a file system: for files that stand for no disk.
+    static let memoryFolder: String = {
+        let folder = (try? makeFolder(in: access("/dev/shm", W_OK) == 0 ? "/dev/shm" : diskFolder)) ?? "/nonexistent"
+        atexit { try? FileManager.default.removeItem(atPath: Environment.memoryFolder) }
+        return folder
+    }()
+
+    private static func makeFolder(in folder: String = diskFolder) throws -> String {
+        guard let made = newDirectory(in: folder) else { throw Unavailable(reason: "no folder in \(folder)") }
         return made
     }
 }

@@ -33,9 +33,22 @@ struct Library: Sendable {
             ?? { throw Unavailable(reason: "Scripts/build-dropins did not print a path of \(name)") }()
     }
 
-    private static let build = Task { () throws -> [String] in
+    /// Our library with assertions, which also takes faults from the environment.
+    func pathWithFaults() async throws -> String {
+        try await Self.buildWithFaults.value.first { $0.hasSuffix("/\(name)") }
+            ?? { throw Unavailable(reason: "Scripts/build-dropins debug did not print a path of \(name)") }()
+    }
+
+    private static let build = Task { try await built() }
+    private static let buildWithFaults = Task {
+        // One at a time, for the memory that a build takes.
+        _ = try? await build.value
+        return try await built("debug")
+    }
+
+    private static func built(_ kind: String...) async throws -> [String] {
         let script = "\(Environment.root)/Scripts/build-dropins"
-        var command = Command([script])
+        var command = Command([script] + kind)
         command.limit = .seconds(900)
         let outcome = try await command.run()
         guard outcome.succeeded else {
@@ -75,7 +88,11 @@ enum Way: Hashable, Sendable, CustomTestStringConvertible {
 
     /// The environment variables for a program.
     func environment(for library: Library) async throws -> [String: String] {
-        let path = try await library.path()
+        try environment(for: library, at: await library.path())
+    }
+
+    /// The same for our library in another file.
+    func environment(for library: Library, at path: String) throws -> [String: String] {
         switch self {
         case .preloaded(let engine):
             return ["LD_PRELOAD": path].merging(engine.map { ["AIO_ENGINE": $0] } ?? [:]) { $1 }

@@ -84,9 +84,17 @@ private struct FileIdentity: BitwiseCopyable {
 /// instruction.
 private let destinationAddress = Atomic<UInt>(0)
 
-/// Called when the library is loaded. Reads AIO_STATS and starts recording if it requests a summary.
+/// Called when the library is loaded.
 @c(drop_in_was_loaded)
 func wasLoaded() {
+    #if TAKES_FAULTS
+        installFaults()
+    #endif
+    startRecording()
+}
+
+/// Reads AIO_STATS and starts recording if it requests a summary.
+private func startRecording() {
     let name: StaticString = "AIO_STATS"
     let off: StaticString = "0"
     let on: StaticString = "1"

@@ -86,7 +86,8 @@ struct IOUringEngine: ~Copyable, Engine {
         entry.pointee.opcode = CK_URING_OP_NOP
         entry.pointee.user_data = cancelTag
         let entered = ring.enter(atLeast: 0, until: 0)
-        guard entered >= 0 else {
+        // After a transient error the nop stays staged for the next call.
+        guard entered >= 0 || !isFatal(entered) else {
             throw EngineFailure(engine: .ioUring, step: .firstOperation, errno: Int32(-entered))
         }
     }

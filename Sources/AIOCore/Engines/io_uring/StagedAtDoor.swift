@@ -7,7 +7,8 @@ extension IOUringEngine {
     @inline(never)
     mutating func isStagedAtDoor(_ operation: Operation, _ token: Token) -> Bool {
         let resolved = resolved(operation)
-        guard Kernel.takesOperation(resolved) else { return false }
+        // A file that a guest holds in the ring (`RingFileHolds`) has no number for a system call.
+        guard resolved.descriptor?.number != -1, Kernel.takesOperation(resolved) else { return false }
         switch resolved {
         case .nop, .poll, .futexWait: return false
         case .transfer(let transfer) where transfer.descriptor.kind == .stream:
