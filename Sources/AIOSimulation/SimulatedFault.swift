@@ -1,7 +1,7 @@
 public import AIO
 
-/// Something that goes wrong in a simulated host: a system call fails, transfers less than it could, or reads wrong
-/// bytes.
+/// Something that goes wrong in a simulated host: a system call fails, transfers less than it could, reads wrong bytes,
+/// takes long, or never returns.
 public struct SimulatedFault: Sendable, Hashable {
     /// What happens to the call.
     public enum Effect: Sendable, Hashable {
@@ -11,6 +11,16 @@ public struct SimulatedFault: Sendable, Hashable {
         case short
         /// One bit of what a read returns is wrong.
         case bitFlip
+        /// The call never returns, like one on a disk or a server that does not answer.
+        ///
+        /// An operation that hangs ends by its deadline, by a cancel of its task, or by a shutdown of its runtime; one
+        /// on a connection by `shutdownWrite` or a close as well. A call that the program makes outside of an
+        /// operation, for example to make a socket, stops its task, and no cancel helps; the others go on. What still
+        /// hangs when the body returns, or when the power goes off, ends with it. If nothing else is left that could
+        /// happen, the run ends with ``SimulationError/Reason/deadlock``, and the error names the call.
+        case hang
+        /// The call takes this much longer: it hangs, and is then executed.
+        case slow(Duration)
     }
 
     /// Which of the calls it happens to.

@@ -77,10 +77,3 @@ extension Simulation {
 extension Simulation.Host {
     fileprivate var node: NetworkHost { simulated.kernel.node }
 }
-
-extension Duration {
-    fileprivate var nanoseconds: Nanoseconds {
-        let (seconds, attoseconds) = components
-        return Nanoseconds(max(0, seconds)) &* 1_000_000_000 &+ Nanoseconds(max(0, attoseconds / 1_000_000_000))
-    }
-}

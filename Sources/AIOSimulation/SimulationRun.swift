@@ -95,7 +95,9 @@ final class SimulationRun<Value: Sendable>: @unchecked Sendable {
         case .foreignThread: SimulationError(reason: .foreignThread, seed: seed, details: "")
         case .stepLimit: SimulationError(reason: .stepLimit, seed: seed, details: "")
         case .crashed: SimulationError(reason: .crashed, seed: seed, details: "")
-        case .done, .deadlock: SimulationError(reason: .deadlock, seed: seed, details: driver.waitingOperations)
+        case .done, .deadlock:
+            SimulationError(
+                reason: .deadlock, seed: seed, details: driver.stuckOperations ?? driver.waitingOperations)
         }
     }
 }

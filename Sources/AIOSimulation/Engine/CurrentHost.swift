@@ -44,7 +44,8 @@ enum CurrentHost {
                     guard let value else { return false }
                     value.executor.add(job)
                     return true
-                }))
+                },
+                signals: { value?.signals }))
         ch_set_process(
             ch_process(
                 time: { pointer, clock in pointer.map { time(of: host($0).world, clock) } ?? 0 },

@@ -20,8 +20,10 @@ final class Driver: @unchecked Sendable {
     /// The number of steps since time last passed.
     private var stepsSinceEvent = 0
     private var isEnding = false
-    /// Whether the power is off because a thread waited for what could not happen.
-    private var isStuck = false
+    /// What waited when the power went off because a thread waited for what could not happen; nil if it did not.
+    private(set) var stuckOperations: String?
+    /// Whether the body has returned; nil outside of a run.
+    private var isDone: (() -> Bool)?
     /// Whether whole programs run (`Simulation.begin`).
     var hasPrograms = false
 
@@ -74,11 +76,13 @@ final class Driver: @unchecked Sendable {
     }
 
     /// Why the power is off; nil while it is on.
-    var endOfPower: End? { world.isOff ? isStuck ? .deadlock : .crashed : nil }
+    var endOfPower: End? { world.isOff ? stuckOperations != nil ? .deadlock : .crashed : nil }
 
     /// Runs until `isDone`. `cancel` is called if the simulation is to be cancelled.
-    func run(stepLimit: UInt64 = .max, cancel: () -> Void = {}, until isDone: () -> Bool) -> End {
+    func run(stepLimit: UInt64 = .max, cancel: () -> Void = {}, until isDone: @escaping () -> Bool) -> End {
         self.stepLimit = stepLimit
+        self.isDone = isDone
+        defer { self.isDone = nil }
         while !isDone() {
             if stepCount >= stepLimit { return .stepLimit }
             if !isEnding, let end = endOfPower { return end }
@@ -88,6 +92,9 @@ final class Driver: @unchecked Sendable {
         }
         return .done
     }
+
+    /// Whether the body has returned, or the run ends for another reason.
+    var isOver: Bool { isEnding || isDone?() == true || hasForeignJob.load(ordering: .relaxed) }
 
     /// Runs a step of a host, or lets time pass, if none has anything to do. False if there is nothing to wait for.
     private func goOn(until limit: Nanoseconds = .never) -> Bool {
@@ -119,12 +126,13 @@ final class Driver: @unchecked Sendable {
             return
         }
         isEnding = true
+        world.isEnding = true
         for host in hosts {
             with(host) { for loop in host.loops { loop.beginShutdown(.cancel) {} } }
             host.needsTurn = true
         }
         let end = run(stepLimit: stepCount + Self.endLimit) {
-            hosts.allSatisfy { $0.loops.isEmpty && !$0.executor.hasJobs }
+            self.hosts.allSatisfy { $0.loops.isEmpty && !$0.executor.hasJobs }
         }
         // A task that does not end, even cancelled, stays as it is, with all that it has.
         if end == .stepLimit { _ = Unmanaged.passRetained(self) } else { hosts = [] }
@@ -160,7 +168,7 @@ final class Driver: @unchecked Sendable {
     /// A synchronous wait, which no error could reach, is for what cannot happen: the power goes off, which ends it,
     /// and the simulation ends with a deadlock.
     func endStuckWait() {
-        if !world.isOff { isStuck = true }
+        if !world.isOff { stuckOperations = waitingOperations }
         world.turnOff()
         for host in hosts { host.needsTurn = true }
     }

@@ -9,6 +9,8 @@ final class SimulatedHost {
     let kernel: SimulatedKernel
     unowned let driver: Driver
     let executor: SimulatedExecutor
+    /// Who receives the signals of the process.
+    let signals = SignalTable(isSimulated: true)
     /// What `IORuntime.shared` is on the host.
     private(set) var runtime: IORuntime!
     /// The loops of all runtimes that have not ended.
@@ -112,21 +114,46 @@ final class SimulatedHost {
 
     /// Whether a worker runs, whose calls must not wait: it has the simulation's thread.
     private(set) var isWorking = false
+    /// The work of several calls that the worker carries out; nil for an operation of one call.
+    private var carriedOut: BlockingWork?
 
     /// Runs `body` as a worker, or within one as a thread that may wait.
-    func working<R>(_ isWorking: Bool, _ body: () -> R) -> R {
-        let before = self.isWorking
-        self.isWorking = isWorking
-        defer { self.isWorking = before }
+    func working<R>(_ isWorking: Bool, on work: BlockingWork? = nil, _ body: () -> R) -> R {
+        let before = (self.isWorking, carriedOut)
+        (self.isWorking, carriedOut) = (isWorking, work)
+        defer { (self.isWorking, carriedOut) = before }
         return body()
     }
 
     /// A system call of the library. One that would block a worker says so (`KernelStandIn.wouldBlock`).
     func answer(_ call: SystemCall) -> Int {
         guard isWorking else { return self.call(call) }
-        let result = kernel.answer(call)
+        var result = kernel.answer(call)
+        if kernel.isHanging(result), let carriedOut { result = hang(in: call, of: carriedOut) }
         world.spend(driver.latency.time(of: call.number, result))
         return result
+    }
+
+    /// A call that hangs in the middle of work, which cannot be made again from its beginning: the work waits there
+    /// until it should end.
+    private func hang(in call: SystemCall, of work: BlockingWork) -> Int {
+        waitingCalls.append("\(CallDescriptions.line(call, kernel)), which hangs")
+        defer { waitingCalls.removeLast() }
+        let wait = BlockedCall(kernel)
+        defer { wait.end() }
+        while !wait.isOver {
+            if work.shouldEnd { return -Int(ECANCELED) }
+            guard goesOnHanging() else { return -Int(EIO) }
+        }
+        kernel.resumed = wait.hung
+        return kernel.answer(call)
+    }
+
+    /// Lets something happen while a thread hangs. False if that ends, because the simulation does.
+    private func goesOnHanging() -> Bool {
+        guard !world.isOff, !driver.isOver else { return false }
+        if driver.wait(until: .never) == nil { driver.endStuckWait() }
+        return true
     }
 
     /// A system call of a thread that may wait. While it blocks, the world goes on; EDEADLK if nothing can happen that
@@ -150,6 +177,10 @@ final class SimulatedHost {
         while true {
             let wait = BlockedCall(kernel)
             while !wait.isOver, !world.isOff {
+                guard wait.hung == nil else {
+                    guard goesOnHanging() else { return -Int(EIO) }
+                    continue
+                }
                 guard let goesOn = driver.wait(until: deadline) else {
                     wait.abandon()
                     return -Int(EDEADLK)
@@ -158,6 +189,7 @@ final class SimulatedHost {
             }
             wait.end()
             if world.now >= deadline { return 0 }
+            kernel.resumed = wait.hung
             let result = kernel.answer(call)
             needsTurn = true
             guard result == SimulatedKernel.wouldBlock else { return result }

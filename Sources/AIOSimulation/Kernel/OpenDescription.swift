@@ -13,6 +13,8 @@ class OpenDescription {
     /// Operations that wait for a change of readiness. Each is called once, and removed before.
     private var waiters: [(number: UInt64, action: () -> Void)] = []
     private var lastWaiter: UInt64 = 0
+    /// Where it does not answer, by a fault.
+    var stalls = Stalls()
 
     init(flags: UInt64) { self.flags = flags }
 

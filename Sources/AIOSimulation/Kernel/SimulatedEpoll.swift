@@ -106,7 +106,7 @@ final class SimulatedEpoll: OpenDescription {
 
     private func metEvents(_ registration: Registration) -> UInt32 {
         guard isArmed(registration) else { return 0 }
-        return registration.description.readyEvents & (registration.events | CK_POLLERR | CK_POLLHUP)
+        return registration.description.reportedEvents & (registration.events | CK_POLLERR | CK_POLLHUP)
     }
 
     private func waitForChange(_ index: Int) {

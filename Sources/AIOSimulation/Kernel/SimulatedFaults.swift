@@ -10,6 +10,8 @@ extension SimulatedFault {
             case .error(let errno): .fail(errno.rawValue)
             case .short: .half
             case .bitFlip: .flip
+            case .hang: .hang
+            case .slow(let time): .slow(time.nanoseconds)
             }
         let happens: FaultRule.Occurrence =
             switch occurrence {
@@ -25,10 +27,14 @@ extension SimulatedFault {
 extension SimulatedKernel {
     /// Performs a call, with what the faults of the run make of it.
     func performWithFaults(_ call: SystemCall) -> Int {
+        if resumed != nil, let result = goOnHanging(call) { return result }
+        if hasStalls, let result = answerStalled(call) { return result }
         guard !faults.isEmpty, let form = CallForm.of(call.number) else { return perform(call) }
         let action = faults.action(on: form, names(of: call, form)) { world.random.below($0) }
         switch action {
-        case nil, .slow, .hang: return perform(call)
+        case nil: return perform(call)
+        case .hang: return hang(call, for: nil)
+        case .slow(let time): return hang(call, for: time)
         case .fail(let errno): return failFileCall(call, with: errno)
         case .short(let count): return form.execute(call, limit: { min($0, count) }, by: perform)
         case .half: return form.execute(call, limit: { $0 - $0 / 2 }, by: perform)

@@ -40,6 +40,10 @@ package final class SimulatedKernel {
     var blockedOn: [OpenDescription] = []
     /// What has to happen if the last call that would have blocked is not made again; nil for nothing.
     var giveUp: (() -> Void)?
+    /// The call that is about to be made again after it hung; nil for none.
+    var resumed: HungCall?
+    /// Whether a description has ever stalled.
+    var hasStalls = false
 
     /// Answers a call, and notes it in the trace.
     package func answer(_ call: SystemCall) -> Int {
@@ -52,9 +56,12 @@ package final class SimulatedKernel {
         let line = world.trace.keepsLines ? CallDescriptions.line(call, self) : ""
         let result = performWithFaults(call)
         world.trace.note(world.now, call.number, result)
-        world.trace.show(world.now, host, "\(line) = \(CallDescriptions.result(result))")
+        world.trace.show(world.now, host, "\(line) = \(isHanging(result) ? "hangs" : CallDescriptions.result(result))")
         return result
     }
+
+    /// Whether the result of the last call says that it hangs.
+    func isHanging(_ result: Int) -> Bool { result == Self.wouldBlock && blockedOn.first is HungCall }
 
     func perform(_ call: SystemCall) -> Int {
         let call = CallDescriptions.withoutBadAddresses(call)

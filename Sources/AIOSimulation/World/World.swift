@@ -21,6 +21,9 @@ package final class World {
     /// Whether the power is off: every system call of a program then fails with EIO, and every wait ends.
     private(set) var isOff = false
 
+    /// Whether the body has returned, and what is left of its tasks ends: nothing hangs any more.
+    var isEnding = false
+
     package init(seed: UInt64, start: Nanoseconds = 1_000_000_000) {
         now = start
         random = SimulatedRandom(seed: seed)
