@@ -73,6 +73,14 @@ package struct CallForm: Sendable {
         return other.elementsEqual(bytes(of: "write")) && isWrite
     }
 
+    /// Its own name, and `read` or `write` if it is a form of either.
+    package var names: [StaticString] {
+        var names = [name]
+        if isRead, number != CK_NR_read { names.append("read") }
+        if isWrite, number != CK_NR_write { names.append("write") }
+        return names
+    }
+
     var isRead: Bool {
         switch number {
         case CK_NR_read, CK_NR_readv, CK_NR_pread64, CK_NR_preadv, CK_NR_preadv2: true

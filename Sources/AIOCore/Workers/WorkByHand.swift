@@ -70,8 +70,8 @@ final class HandDrivenPool: WorkerPool, @unchecked Sendable {
 
     func work(of token: Token) -> BlockingWork? {
         let item = items[Int(token.slot)]
-        // Alive: its creator keeps it until the completion is drained, which this item's is not.
-        guard item.token == token, case .work(let work) = item.operation else { return nil }
+        // Alive while it is queued: its creator keeps it until the completion is drained.
+        guard item.token == token, item.state == .queued, case .work(let work) = item.operation else { return nil }
         return work.takeUnretainedValue()
     }
 

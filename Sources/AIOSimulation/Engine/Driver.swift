@@ -11,8 +11,12 @@ final class Driver: @unchecked Sendable {
     private(set) var hosts: [SimulatedHost] = []
     /// The simulation's thread; 0 until it begins.
     private let thread = Atomic<UInt>(0)
-    /// Whether another thread resumed a task of the simulation, which cannot be repeated.
-    private let hasForeignJob = Atomic<Bool>(false)
+    /// The ID of a task of the simulation that another thread resumed, which cannot be repeated; 0 for none.
+    private let foreignTask = Atomic<UInt64>(0)
+    /// The tasks of the run in `GlobalTasks`.
+    private var globalTasks: Set<UInt64> = []
+    /// What the tasks did last.
+    var taskNotes = TaskNotes()
     /// Whether the task that waits for the simulation was cancelled.
     private let isCancelRequested = Atomic<Bool>(false)
     private(set) var stepCount: UInt64 = 0
@@ -48,8 +52,26 @@ final class Driver: @unchecked Sendable {
     }
 
     /// From another thread: the job is dropped, its task never goes on, and the simulation ends with an error.
-    /// Relaxed, as below: nothing but the flag is handed over.
-    func noteForeignJob() { hasForeignJob.store(true, ordering: .relaxed) }
+    /// Relaxed, as below: nothing but the ID is handed over.
+    func noteForeignJob(_ job: UnownedJob) {
+        _ = foreignTask.compareExchange(expected: 0, desired: max(1, taskID(of: job)), ordering: .relaxed)
+    }
+
+    /// A task that belongs to no executor runs on a host.
+    func noteGlobalTask(_ task: UInt64) {
+        // Jobs of actors have no ID.
+        guard task != 0, globalTasks.insert(task).inserted else { return }
+        GlobalTasks.add(task, self)
+    }
+
+    /// At the end of a run: what another thread resumes now goes its own way.
+    func forgetGlobalTasks() {
+        GlobalTasks.remove(globalTasks)
+        globalTasks = []
+    }
+
+    /// The task that left the simulation, and what it did last.
+    var foreignTaskText: String { taskNotes.text(of: foreignTask.load(ordering: .relaxed)) }
 
     /// From any thread: the body is to be cancelled.
     func requestCancel() { isCancelRequested.store(true, ordering: .relaxed) }
@@ -86,15 +108,17 @@ final class Driver: @unchecked Sendable {
         while !isDone() {
             if stepCount >= stepLimit { return .stepLimit }
             if !isEnding, let end = endOfPower { return end }
-            if hasForeignJob.load(ordering: .relaxed) { return .foreignThread }
+            if hasForeignTask { return .foreignThread }
             if isCancelRequested.exchange(false, ordering: .relaxed) { cancel() }
             guard goOn() else { return .deadlock }
         }
         return .done
     }
 
+    private var hasForeignTask: Bool { foreignTask.load(ordering: .relaxed) != 0 }
+
     /// Whether the body has returned, or the run ends for another reason.
-    var isOver: Bool { isEnding || isDone?() == true || hasForeignJob.load(ordering: .relaxed) }
+    var isOver: Bool { isEnding || isDone?() == true || hasForeignTask }
 
     /// Runs a step of a host, or lets time pass, if none has anything to do. False if there is nothing to wait for.
     private func goOn(until limit: Nanoseconds = .never) -> Bool {

@@ -164,6 +164,9 @@ final class SimulatedHost {
             driver.endStuckWait()
             return -Int(EDEADLK)
         }
+        if !CallDescriptions.isOfEngine(call.number) {
+            driver.taskNotes.noteCall(call.number, kernel.descriptors[call.a])
+        }
         let result = kernel.answer(call)
         // Within a task that has not returned yet: the loops have not looked since.
         if !CallDescriptions.isOfEngine(call.number) { needsTurn = true }

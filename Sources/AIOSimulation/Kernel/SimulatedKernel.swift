@@ -14,6 +14,8 @@ package final class SimulatedKernel {
     var output: [UInt8] = []
     /// What goes wrong.
     var faults = FaultRules()
+    /// What went wrong.
+    var faultLog = FaultLog()
     var descriptors = DescriptorTable()
     package let fileSystem: SimulatedFileSystem
     var workingDirectory: Directory

@@ -10,6 +10,8 @@ package final class World {
     /// The wall clock's distance: the simulation begins on 2001-09-09 at 01:46:40 UTC.
     let wallClockOffset: Nanoseconds = 999_999_999_000_000_000
     var random: SimulatedRandom
+    /// The choices of faults by chance.
+    var faultRandom: SimulatedRandom
     let trace: Trace
     private var events = EventHeap()
     private(set) lazy var network = SimulatedNetwork(in: self)
@@ -27,6 +29,7 @@ package final class World {
     package init(seed: UInt64, start: Nanoseconds = 1_000_000_000) {
         now = start
         random = SimulatedRandom(seed: seed)
+        faultRandom = SimulatedRandom(seed: ~seed)
         trace = Trace(seed: seed)
     }
 
