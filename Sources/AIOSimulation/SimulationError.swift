@@ -10,6 +10,8 @@ public struct SimulationError: Error, Sendable, Hashable, CustomStringConvertibl
         case stepLimit
         /// The power went off (`SimulationOptions.crash`, `Simulation.crash`).
         case crashed
+        /// A signal that nothing receives ended a process (``Simulation/Host/raise(_:)``); not so a child.
+        case killed
         /// A run could not be repeated: the body depends on something outside of the simulation (``shrink``).
         case unrepeatable
     }
@@ -29,6 +31,7 @@ public struct SimulationError: Error, Sendable, Hashable, CustomStringConvertibl
             case .deadlock: "nothing is left that could happen, and the body has not returned"
             case .foreignThread: "a task left the simulation's thread"
             case .crashed: "the power went off"
+            case .killed: "a signal that nothing receives ended a process"
             case .unrepeatable: "the run cannot be repeated; does the body keep something from one run to the next?"
             case .stepLimit: "the step limit is reached; is there an endless loop?"
             }

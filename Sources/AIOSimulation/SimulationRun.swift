@@ -97,6 +97,7 @@ final class SimulationRun<Value: Sendable>: @unchecked Sendable {
         case .foreignThread:
             SimulationError(reason: .foreignThread, seed: seed, details: driver.foreignTaskText)
         case .stepLimit: SimulationError(reason: .stepLimit, seed: seed, details: "")
+        case .killed: SimulationError(reason: .killed, seed: seed, details: driver.killText ?? "")
         case .crashed: SimulationError(reason: .crashed, seed: seed, details: "")
         case .done, .deadlock:
             SimulationError(

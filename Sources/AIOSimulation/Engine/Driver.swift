@@ -28,6 +28,8 @@ final class Driver: @unchecked Sendable {
     private(set) var stuckOperations: String?
     /// Whether the body has returned; nil outside of a run.
     private var isDone: (() -> Bool)?
+    /// Whether a process has started another.
+    var hasChildren = false
     /// Whether whole programs run (`Simulation.begin`).
     var hasPrograms = false
 
@@ -46,7 +48,13 @@ final class Driver: @unchecked Sendable {
         _ name: String, _ executor: SimulatedExecutor, _ configuration: IORuntime.Configuration,
         _ files: SimulatedFileSystem? = nil
     ) throws -> SimulatedHost {
-        let host = try SimulatedHost(name, self, executor, configuration, files)
+        try add(SimulatedKernel(host: name, in: world, fileSystem: files), executor, configuration)
+    }
+
+    func add(
+        _ kernel: SimulatedKernel, _ executor: SimulatedExecutor, _ configuration: IORuntime.Configuration
+    ) throws -> SimulatedHost {
+        let host = try SimulatedHost(kernel, self, executor, configuration)
         hosts.append(host)
         return host
     }
@@ -95,10 +103,27 @@ final class Driver: @unchecked Sendable {
         case stepLimit
         /// The power went off.
         case crashed
+        /// A signal ended a process that is no child.
+        case killed
     }
 
     /// Why the power is off; nil while it is on.
-    var endOfPower: End? { world.isOff ? stuckOperations != nil ? .deadlock : .crashed : nil }
+    var endOfPower: End? {
+        guard world.isOff else { return nil }
+        return killText != nil ? .killed : stuckOperations != nil ? .deadlock : .crashed
+    }
+
+    /// The signal that ended a process that is no child, and the process; nil if none did.
+    private(set) var killText: String?
+
+    /// A machine's first process ends by a signal, and with it the simulation.
+    func kill(_ host: SimulatedHost, _ signal: Signal) {
+        guard !world.isOff else { return }
+        killText = "\(signal) to \(host.name)"
+        world.trace.note(world.now, host.name, "killed by \(signal)")
+        world.turnOff()
+        for host in hosts { host.needsTurn = true }
+    }
 
     /// Runs until `isDone`. `cancel` is called if the simulation is to be cancelled.
     func run(stepLimit: UInt64 = .max, cancel: () -> Void = {}, until isDone: @escaping () -> Bool) -> End {
@@ -129,7 +154,9 @@ final class Driver: @unchecked Sendable {
         }
         stepCount += 1
         stepsSinceEvent += 1
-        runnable[runnable.count == 1 ? 0 : world.random.below(runnable.count)].step()
+        let isProgress = runnable[runnable.count == 1 ? 0 : world.random.below(runnable.count)].step()
+        // What one process does to a descriptor that another has as well is no event of the world.
+        if isProgress, hasChildren { for host in hosts { host.needsTurn = true } }
         if stepsSinceEvent >= Self.spinLimit {
             stepsSinceEvent = 0
             _ = letTimePass(until: min(limit, world.now &+ Self.spinTime))
@@ -152,7 +179,10 @@ final class Driver: @unchecked Sendable {
         isEnding = true
         world.isEnding = true
         for host in hosts {
-            with(host) { for loop in host.loops { loop.beginShutdown(.cancel) {} } }
+            with(host) {
+                host.body?.cancel()
+                for loop in host.loops { loop.beginShutdown(.cancel) {} }
+            }
             host.needsTurn = true
         }
         let end = run(stepLimit: stepCount + Self.endLimit) {

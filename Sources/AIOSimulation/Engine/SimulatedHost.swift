@@ -2,7 +2,8 @@ internal import AIO
 internal import AIOCore
 internal import CKernel
 
-/// A simulated machine with one process: its kernel, its runtimes, and the tasks that run on it.
+/// A process of a simulated machine: its kernel, its runtimes, and the tasks that run in it. A machine has one, and those
+/// that it starts (`startChild`).
 final class SimulatedHost {
     let name: String
     let world: World
@@ -11,6 +12,11 @@ final class SimulatedHost {
     let executor: SimulatedExecutor
     /// Who receives the signals of the process.
     let signals = SignalTable(isSimulated: true)
+    /// As the parent sees the process; nil for a machine's first.
+    var child: SimulatedChild?
+    weak var parent: SimulatedHost?
+    /// That of a child.
+    var body: Task<Void, Never>?
     /// What `IORuntime.shared` is on the host.
     private(set) var runtime: IORuntime!
     /// The loops of all runtimes that have not ended.
@@ -27,14 +33,14 @@ final class SimulatedHost {
 
     /// On the simulation's thread, to which the loops then belong.
     init(
-        _ name: String, _ driver: Driver, _ executor: SimulatedExecutor, _ configuration: IORuntime.Configuration,
-        _ files: SimulatedFileSystem?
+        _ kernel: SimulatedKernel, _ driver: Driver, _ executor: SimulatedExecutor,
+        _ configuration: IORuntime.Configuration
     ) throws {
-        self.name = name
+        name = kernel.host
         self.driver = driver
         self.executor = executor
         world = driver.world
-        kernel = SimulatedKernel(host: name, in: world, fileSystem: files)
+        self.kernel = kernel
         executor.host = self
         runtime = try driver.with(self) { try IORuntime(configuration) }
     }
@@ -49,7 +55,7 @@ final class SimulatedHost {
         var configuration = configuration
         // After a crash the tasks unwind, and whatever they leave behind is no problem of the program.
         configuration.log = { [log = configuration.log] line in
-            if CurrentHost.value?.world.isOff != true { log(line) }
+            if CurrentHost.value?.kernel.isOff != true { log(line) }
         }
         let work = try SimulatedWork(self, settings, waits: false)
         let loop = IOLoop(byHand: try EngineQueue(byHand: work.work, settings), settings, configuration)
@@ -76,8 +82,8 @@ final class SimulatedHost {
         }
     }
 
-    /// Runs one job of a task, or turns the loops.
-    func step() {
+    /// Runs one job of a task, or turns the loops. Returns whether that did anything.
+    func step() -> Bool {
         driver.with(self) {
             if executor.hasJobs, !needsTurn || world.random.oneIn(2) {
                 executor.runOne()
@@ -85,6 +91,7 @@ final class SimulatedHost {
             } else {
                 turn()
             }
+            return needsTurn
         }
     }
 
@@ -151,7 +158,7 @@ final class SimulatedHost {
 
     /// Lets something happen while a thread hangs. False if that ends, because the simulation does.
     private func goesOnHanging() -> Bool {
-        guard !world.isOff, !driver.isOver else { return false }
+        guard !kernel.isOff, !driver.isOver else { return false }
         if driver.wait(until: .never) == nil { driver.endStuckWait() }
         return true
     }
@@ -179,7 +186,7 @@ final class SimulatedHost {
         let deadline = kernel.timeout(of: call).map { world.now &+ $0 } ?? .never
         while true {
             let wait = BlockedCall(kernel)
-            while !wait.isOver, !world.isOff {
+            while !wait.isOver, !kernel.isOff {
                 guard wait.hung == nil else {
                     guard goesOnHanging() else { return -Int(EIO) }
                     continue

@@ -56,7 +56,7 @@ final class SimulatedWork {
 
     /// Tries again what waits no longer; with the power off, everything, which then fails.
     func retryBlocked() {
-        if host.world.isOff {
+        if host.kernel.isOff {
             for wait in blocked {
                 wait.call.end()
                 woken.append(wait)

@@ -179,7 +179,7 @@ extension SimulatedKernel {
             let events = UnsafeMutablePointer<ck_epoll_event>(bitPattern: call.b)
             // Never waits: the driver lets time pass.
             return epoll.collect(
-                into: UnsafeMutableBufferPointer(start: events, count: events == nil ? 0 : call.c), isOff: world.isOff)
+                into: UnsafeMutableBufferPointer(start: events, count: events == nil ? 0 : call.c), isOff: isOff)
         default: return nil
         }
     }

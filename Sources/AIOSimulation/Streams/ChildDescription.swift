@@ -28,12 +28,10 @@ final class SimulatedChild {
 /// The children of a host's process, in the order of their start.
 struct ChildTable {
     private var children: [SimulatedChild] = []
-    private var startedCount: Int32 = 0
 
-    /// Adds a child under a new process ID.
-    mutating func start(signalled: @escaping (Int32) -> Void) -> SimulatedChild {
-        startedCount += 1
-        let child = SimulatedChild(process: 1000 + startedCount, signalled: signalled)
+    /// Adds a child under a process ID.
+    mutating func start(_ process: Int32, signalled: @escaping (Int32) -> Void) -> SimulatedChild {
+        let child = SimulatedChild(process: process, signalled: signalled)
         children.append(child)
         return child
     }
@@ -69,7 +67,7 @@ extension SimulatedKernel {
         switch call.number {
         case Int(CK_NR_pidfd_open):
             guard call.a > 0 else { return -Int(EINVAL) }
-            guard let child = streams.children.find(call.a) else { return -Int(ESRCH) }
+            guard let child = children.find(call.a) else { return -Int(ESRCH) }
             let flags = UInt64(truncatingIfNeeded: call.b) & CK_O_NONBLOCK
             return descriptors.add(ChildDescription(self, child, flags: flags))
         case Int(CK_NR_waitid): return waitForChild(call)
@@ -110,7 +108,7 @@ extension SimulatedKernel {
         }
         if options & CK_WNOWAIT == 0 {
             child.isReaped = true
-            streams.children.remove(child)
+            children.remove(child)
             child.changed()
         }
         return 0

@@ -58,6 +58,18 @@ package final class World {
         action()
     }
 
+    /// What the last call that would have blocked waits for, and what has to happen if it is not made again
+    /// (`SimulatedKernel`). Here, since a process may have another's descriptor.
+    var blockedOn: [OpenDescription] = []
+    var giveUp: (() -> Void)?
+
+    private var processCount: Int32 = 1000
+
+    func newProcessID() -> Int32 {
+        processCount += 1
+        return processCount
+    }
+
     // MARK: Crashes
 
     func countCall() {
