@@ -35,7 +35,8 @@ public struct SimulatedFault: Sendable, Hashable {
     }
 
     /// The system call's name as it is in a story, for example "fdatasync" or "pwritev2"; "read" and "write" stand for
-    /// all their forms. nil for every call.
+    /// all their forms, "memory" for the calls that may fail for want of memory, "descriptors" for those that make one.
+    /// nil for every call.
     public var call: String?
     /// The beginning of the name of a file that the call is on, as it is in a story; nil for every file.
     public var path: String?

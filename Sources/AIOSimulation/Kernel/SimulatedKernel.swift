@@ -16,7 +16,7 @@ package final class SimulatedKernel {
     var faults = FaultRules()
     /// What went wrong.
     var faultLog = FaultLog()
-    var descriptors = DescriptorTable()
+    var descriptors: DescriptorTable
     package let fileSystem: SimulatedFileSystem
     var workingDirectory: Directory
     var umask: UInt16 = 0o022
@@ -36,6 +36,7 @@ package final class SimulatedKernel {
         self.fileSystem = fileSystem
         workingDirectory = fileSystem.root
         streams = StreamHost()
+        descriptors = DescriptorTable(OpenFileCount())
         descriptors.standard = (0...2).map { StandardStream(self, number: $0) }
     }
 
@@ -48,6 +49,8 @@ package final class SimulatedKernel {
         workingDirectory = parent.workingDirectory
         umask = parent.umask
         streams = parent.streams
+        descriptors = DescriptorTable(parent.descriptors.files)
+        descriptors.limit = parent.descriptors.limit
         descriptors.standard = parent.descriptors.standard
         for number in numbers where number > 2 {
             guard let description = parent.descriptors[Int(number)] else { throw CallError(EBADF) }
