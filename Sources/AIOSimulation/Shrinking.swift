@@ -4,8 +4,8 @@ internal import AIO
 public struct ShrunkFailure: Error, Sendable, CustomStringConvertible {
     /// The seed of the run, which repeats it together with the faults.
     public let seed: UInt64
-    /// A plan without chance under which the run fails: for `SimulationOptions.faults`, in place of what was there. Empty
-    /// if it fails without any fault.
+    /// A plan without chance under which the run fails: for `SimulationOptions.faults`, in place of what was there.
+    /// Empty if it fails without any fault.
     public let faults: [SimulatedFault]
     /// What the body throws under the plan, or a ``SimulationError``.
     public let error: any Error
@@ -30,8 +30,8 @@ public struct ShrunkFailure: Error, Sendable, CustomStringConvertible {
 /// possible under which it fails in the same way.
 ///
 /// Faults by chance become a plan of those that happened, of which more and more are left out (delta debugging: Zeller
-/// and Hildebrandt, "Simplifying and Isolating Failure-Inducing Input", 2002). The body is run once for each attempt, so
-/// it must not keep anything from one run to the next. The search itself is repeatable.
+/// and Hildebrandt, "Simplifying and Isolating Failure-Inducing Input", 2002). The body is run once for each attempt,
+/// so it must not keep anything from one run to the next. The search itself is repeatable.
 ///
 /// ```swift
 /// var options = SimulationOptions()
@@ -96,8 +96,8 @@ public func isSameFailure(_ one: any Error, _ other: any Error) -> Bool {
 
 /// The algorithm ddmin: reduces a list that makes something fail to one of which no element can be left out.
 enum DeltaDebugging {
-    /// The indices 0 ..< count make `fails` true. Returns those that are kept, and whether none of them can be left out;
-    /// not so if `isOver` ended the search.
+    /// The indices 0 ..< count make `fails` true. Returns those that are kept, and whether none of them can be left
+    /// out; not so if `isOver` ended the search.
     static func shrink(
         _ count: Int, until isOver: () -> Bool, _ fails: ([Int]) async throws -> Bool
     ) async rethrows -> (kept: [Int], isMinimal: Bool) {

@@ -60,10 +60,10 @@ extension Simulation {
     ///
     /// - Parameters:
     ///   - jitter: each packet is late by a part of it, by chance.
-    ///   - loss: the part of the packets that get lost, 0 to 1: datagrams for good, data of connections until it is sent
-    ///     again.
-    ///   - reordering: the part of the packets that are held up, 0 to 1, so that later ones overtake them: datagrams, and
-    ///     data of other connections. Data of one connection arrives in its order.
+    ///   - loss: the part of the packets that get lost, 0 to 1: datagrams for good, data of connections until it is
+    ///     sent again.
+    ///   - reordering: the part of the packets that are held up, 0 to 1, so that later ones overtake them: datagrams,
+    ///     and data of other connections. Data of one connection arrives in its order.
     ///   - holdUp: how long they are held up at most, by chance.
     ///   - duplication: the part of the datagrams that arrive twice, 0 to 1.
     public func setLink(

@@ -3,15 +3,15 @@ internal import CKernel
 
 /// What a host can run out of.
 extension Simulation.Host {
-    /// How many descriptors the host's process may have open, those of its runtimes included (RLIMIT_NOFILE). What opens
-    /// another fails with EMFILE; what is open stays so. A child begins with the limit of its parent.
+    /// How many descriptors the host's process may have open, those of its runtimes included (RLIMIT_NOFILE). What
+    /// opens another fails with EMFILE; what is open stays so. A child begins with the limit of its parent.
     public var descriptorLimit: Int {
         get { simulated.kernel.descriptors.limit }
         set { simulated.kernel.descriptors.limit = max(0, newValue) }
     }
 
-    /// How many files all processes of the host may have open, those of their runtimes included (fs.file-max). What opens
-    /// another fails with ENFILE.
+    /// How many files all processes of the host may have open, those of their runtimes included (fs.file-max). What
+    /// opens another fails with ENFILE.
     public var openFileLimit: Int {
         get { simulated.kernel.descriptors.files.limit }
         set { simulated.kernel.descriptors.files.limit = max(0, newValue) }

@@ -76,6 +76,7 @@ final class SimulationRun<Value: Sendable>: @unchecked Sendable {
         let result = end == .done ? self.result ?? .failure(error(end)) : .failure(error(end))
         driver.with(host) { task?.cancel() }
         driver.endHosts()
+        driver.world.forgetBlockedCall()
         if survivor == nil { files.syncAll() }
         let disk = SimulatedDisk(survivor ?? files, driver.world.now)
         let trace = driver.world.trace

@@ -66,8 +66,8 @@ package struct CallForm: Sendable {
         }
     }
 
-    /// Whether the call belongs to the kind of this name. `read` and `write` stand for all forms of either, `memory` for
-    /// what may fail for want of memory, and `descriptors` for what makes a descriptor.
+    /// Whether the call belongs to the kind of this name. `read` and `write` stand for all forms of either, `memory`
+    /// for what may fail for want of memory, and `descriptors` for what makes a descriptor.
     func isNamed(_ other: [UInt8]) -> Bool {
         if other.elementsEqual(bytes(of: name)) { return true }
         if other.elementsEqual(bytes(of: "memory")) { return mayLackMemory }

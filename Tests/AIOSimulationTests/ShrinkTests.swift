@@ -23,7 +23,8 @@ struct ShrinkTests {
         }
     }
 
-    /// What fails for one of several reasons, some of which hide others: none is left out, even if there is a smaller set.
+    /// What fails for one of several reasons, some of which hide others: none is left out, even if there is a smaller
+    /// set.
     @Test func noneCanBeLeftOutWhereSeveralSetsFail() async {
         var random = SimulatedRandom(seed: 2)
         for _ in 0..<300 {

@@ -13,8 +13,6 @@ package struct RuntimeStandIn: Sendable {
     let work: @Sendable (EngineConfiguration) -> Result<WorkByHand, EngineFailure>?
     /// Takes a job for the global executor; false if the caller is in no simulation.
     let job: @Sendable (UnownedJob) -> Bool
-    /// Who receives the signals of the process.
-    let signals: @Sendable () -> SignalTable?
 
     package enum Addresses: Sendable {
         case found([SocketAddress])
@@ -25,14 +23,13 @@ package struct RuntimeStandIn: Sendable {
         runtime: @escaping @Sendable () -> IORuntime?, addresses: @escaping @Sendable (String) -> Addresses?,
         loop: @escaping @Sendable (EngineConfiguration, IORuntime.Configuration) -> Result<IOLoop, EngineFailure>?,
         work: @escaping @Sendable (EngineConfiguration) -> Result<WorkByHand, EngineFailure>?,
-        job: @escaping @Sendable (UnownedJob) -> Bool, signals: @escaping @Sendable () -> SignalTable?
+        job: @escaping @Sendable (UnownedJob) -> Bool
     ) {
         self.runtime = runtime
         self.addresses = addresses
         self.loop = loop
         self.work = work
         self.job = job
-        self.signals = signals
     }
 
     /// Installs a stand-in, for good: before the first simulation begins.

@@ -18,7 +18,14 @@ package final class SignalTable: Sendable {
     static let shared = SignalTable(isSimulated: false)
 
     /// The table of the process: of the simulated one within a simulation.
-    static var current: SignalTable { RuntimeStandIn.current?.signals() ?? shared }
+    static var current: SignalTable { standIn.withLock { $0 }?() ?? shared }
+
+    private static let standIn = Guarded<(@Sendable () -> SignalTable?)?>(nil)
+
+    /// Has `table` say which table a simulated process has; nil on a thread that runs no simulation.
+    package static func install(_ table: @escaping @Sendable () -> SignalTable?) {
+        standIn.withLock { $0 = table }
+    }
 
     /// Whether the process is simulated: its signals come from `note` alone, and it has no actions.
     private let isSimulated: Bool

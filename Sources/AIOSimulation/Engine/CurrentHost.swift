@@ -50,8 +50,8 @@ enum CurrentHost {
                     guard let value else { return false }
                     value.executor.add(job)
                     return true
-                },
-                signals: { value?.signals }))
+                }))
+        SignalTable.install { value?.signals }
         ch_set_process(
             ch_process(
                 time: { pointer, clock in pointer.map { time(of: host($0).world, clock) } ?? 0 },

@@ -1,7 +1,7 @@
 internal import Synchronization
 
-/// The tasks of running simulations that belong to no executor. Another thread that resumes one hands it to Swift's global
-/// executor, where it would run outside of its simulation.
+/// The tasks of running simulations that belong to no executor. Another thread that resumes one hands it to Swift's
+/// global executor, where it would run outside of its simulation.
 enum GlobalTasks {
     private static let drivers = Mutex<[UInt64: Driver]>([:])
     /// Whether there may be any: without, other threads take no lock. Relaxed: a task is added on the simulation's

@@ -2,8 +2,8 @@ internal import AIO
 internal import AIOCore
 internal import CKernel
 
-/// A process of a simulated machine: its kernel, its runtimes, and the tasks that run in it. A machine has one, and those
-/// that it starts (`startChild`).
+/// A process of a simulated machine: its kernel, its runtimes, and the tasks that run in it. A machine has one, and
+/// those that it starts (`startChild`).
 final class SimulatedHost {
     let name: String
     let world: World

@@ -40,8 +40,8 @@ package final class SimulatedKernel {
         descriptors.standard = (0...2).map { StandardStream(self, number: $0) }
     }
 
-    /// That of another process of the same host, which has `numbers` of its parent's descriptors and its standard streams.
-    /// EBADF if one of them is not open.
+    /// That of another process of the same host, which has `numbers` of its parent's descriptors and its standard
+    /// streams. EBADF if one of them is not open.
     init(process name: String, of parent: SimulatedKernel, passing numbers: [Int32]) throws(CallError) {
         host = name
         world = parent.world

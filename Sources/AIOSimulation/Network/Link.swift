@@ -9,8 +9,8 @@ struct Link {
     var bytesPerSecond: Int = 125_000_000
     /// The part of the packets that get lost: 0 to 1.
     var loss: Double = 0
-    /// The part of the packets that are held up, for `holdUp` at most by chance, so that later ones overtake them: 0 to 1.
-    /// Segments of one direction of a connection wait for those before them (`SimulatedNetwork.send`).
+    /// The part of the packets that are held up, for `holdUp` at most by chance, so that later ones overtake them: 0 to
+    /// 1. Segments of one direction of a connection wait for those before them (`SimulatedNetwork.send`).
     var reordering: Double = 0
     var holdUp: Nanoseconds = 10_000_000
     /// The part of the datagrams that arrive twice: 0 to 1.

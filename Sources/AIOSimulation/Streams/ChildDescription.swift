@@ -9,7 +9,11 @@ final class SimulatedChild {
     /// The code (CLD_EXITED, CLD_KILLED, CLD_DUMPED) and the status, once it has ended.
     private(set) var outcome: (code: Int32, status: Int32)?
     fileprivate(set) var isReaped = false
-    fileprivate var descriptions: [ChildDescription] = []
+    /// Its open pidfds. Weak: a process may end without having closed them.
+    private struct OpenDescriptor {
+        weak var description: ChildDescription?
+    }
+    private var descriptors: [OpenDescriptor] = []
 
     init(process: Int32, signalled: @escaping (Int32) -> Void) {
         self.process = process
@@ -22,7 +26,12 @@ final class SimulatedChild {
         changed()
     }
 
-    fileprivate func changed() { for description in descriptions { description.readinessChanged() } }
+    fileprivate func add(_ description: ChildDescription) {
+        descriptors.removeAll { $0.description == nil }
+        descriptors.append(OpenDescriptor(description: description))
+    }
+
+    fileprivate func changed() { for open in descriptors { open.description?.readinessChanged() } }
 }
 
 /// The children of a host's process, in the order of their start.
@@ -48,7 +57,7 @@ final class ChildDescription: StreamDescription {
     init(_ kernel: SimulatedKernel, _ child: SimulatedChild, flags: UInt64) {
         self.child = child
         super.init(kernel, flags: flags | CK_O_RDWR)
-        child.descriptions.append(self)
+        child.add(self)
     }
 
     override var name: String { "pidfd \(child.process)" }
@@ -58,8 +67,6 @@ final class ChildDescription: StreamDescription {
         // pidfd_poll: a hang-up once the process has been reaped.
         return CK_POLLIN | CK_POLLRDNORM | (child.isReaped ? CK_POLLHUP : 0)
     }
-
-    override func lastClose() { child.descriptions.removeAll { $0 === self } }
 }
 
 extension SimulatedKernel {

@@ -63,6 +63,12 @@ package final class World {
     var blockedOn: [OpenDescription] = []
     var giveUp: (() -> Void)?
 
+    /// To be called at the end of a run: a description may keep the world alive.
+    func forgetBlockedCall() {
+        blockedOn = []
+        giveUp = nil
+    }
+
     private var processCount: Int32 = 1000
 
     func newProcessID() -> Int32 {
