@@ -4,7 +4,7 @@ import AIOSimulation
 import Testing
 
 /// Processes that a simulated one starts, and signals.
-struct ChildTests {
+struct SimulatedChildTests {
     /// Runs the body twice, and checks that both runs are the same.
     private func run<Value: Sendable>(
         seed: UInt64 = 5, _ body: @escaping @Sendable (Simulation) async throws -> Value
