@@ -139,7 +139,7 @@ package struct CallForm: Sendable {
 
     /// Every call of the process looks its form up.
     private static let byNumber: [CallForm?] = {
-        var forms = [CallForm?](repeating: nil, count: 1 + (all.map(\.number).max() ?? 0))
+        var forms = [CallForm?](repeating: nil, count: 1 + (all.map { $0.number }.max() ?? 0))
         for form in all { forms[form.number] = form }
         return forms
     }()
