@@ -56,12 +56,20 @@ extension Simulation {
     /// Resets all connections between two hosts.
     public func reset(_ a: Host, _ b: Host) { driver.world.network.reset(a.node, b.node) }
 
-    /// Sets what the link between two hosts is like, in both directions. `loss` is the part of the packets that get
-    /// lost, 0 to 1: datagrams for good, data of connections until it is sent again. Each packet is late by a part of
-    /// `jitter`, by chance.
+    /// Sets what the link between two hosts is like, in both directions.
+    ///
+    /// - Parameters:
+    ///   - jitter: each packet is late by a part of it, by chance.
+    ///   - loss: the part of the packets that get lost, 0 to 1: datagrams for good, data of connections until it is
+    ///     sent again.
+    ///   - reordering: the part of the packets that are held up, 0 to 1, so that later ones overtake them: datagrams,
+    ///     and data of other connections. Data of one connection arrives in its order.
+    ///   - holdUp: how long they are held up at most, by chance.
+    ///   - duplication: the part of the datagrams that arrive twice, 0 to 1.
     public func setLink(
         _ a: Host, _ b: Host, latency: Duration = .microseconds(500), jitter: Duration = .microseconds(100),
-        bytesPerSecond: Int = 125_000_000, loss: Double = 0
+        bytesPerSecond: Int = 125_000_000, loss: Double = 0, reordering: Double = 0,
+        holdUp: Duration = .milliseconds(10), duplication: Double = 0
     ) {
         for (from, to) in [(a, b), (b, a)] {
             driver.world.network.setLink(from.node, to.node) { link in
@@ -69,6 +77,9 @@ extension Simulation {
                 link.jitter = jitter.nanoseconds
                 link.bytesPerSecond = bytesPerSecond
                 link.loss = loss
+                link.reordering = reordering
+                link.holdUp = holdUp.nanoseconds
+                link.duplication = duplication
             }
         }
     }
@@ -76,11 +87,4 @@ extension Simulation {
 
 extension Simulation.Host {
     fileprivate var node: NetworkHost { simulated.kernel.node }
-}
-
-extension Duration {
-    fileprivate var nanoseconds: Nanoseconds {
-        let (seconds, attoseconds) = components
-        return Nanoseconds(max(0, seconds)) &* 1_000_000_000 &+ Nanoseconds(max(0, attoseconds / 1_000_000_000))
-    }
 }

@@ -36,6 +36,8 @@ public struct SimulationReport<Value: Sendable>: Sendable {
     public let stepCount: UInt64
     /// The number of system calls of all hosts, but for those of their engines.
     public let callCount: Int
+    /// What went wrong on the body's host, in order.
+    public let faults: [InjectedFault]
     /// What is on the disk: everything that was written, or after a crash what survived it.
     public let disk: SimulatedDisk
     /// What happened, one line each; empty unless `SimulationOptions.keepsStory` is set.
@@ -58,6 +60,15 @@ public func withSimulation<Value: Sendable>(
     _ body: @escaping @Sendable (Simulation) async throws -> Value
 ) async throws -> Value {
     try await simulate(seed: seed, options: options, body).result.get()
+}
+
+/// The same, with faults on the body's host, and otherwise the usual options.
+public func withSimulation<Value: Sendable>(
+    seed: UInt64, faults: [SimulatedFault], _ body: @escaping @Sendable (Simulation) async throws -> Value
+) async throws -> Value {
+    var options = SimulationOptions()
+    options.faults = faults
+    return try await withSimulation(seed: seed, options: options, body)
 }
 
 /// The same, with a report. An error is in the report.

@@ -56,6 +56,7 @@ final class SimulationRun<Value: Sendable>: @unchecked Sendable {
 
     private func drive() throws -> SimulationReport<Value> {
         driver.begin()
+        defer { driver.forgetGlobalTasks() }
         let start = driver.world.now
         let files = options.disk?.copy(in: driver.world) ?? SimulatedFileSystem(in: driver.world)
         let host = try driver.addHost("host", executor, options.runtime, files)
@@ -75,12 +76,14 @@ final class SimulationRun<Value: Sendable>: @unchecked Sendable {
         let result = end == .done ? self.result ?? .failure(error(end)) : .failure(error(end))
         driver.with(host) { task?.cancel() }
         driver.endHosts()
+        driver.world.forgetBlockedCall()
         if survivor == nil { files.syncAll() }
         let disk = SimulatedDisk(survivor ?? files, driver.world.now)
         let trace = driver.world.trace
         return SimulationReport(
             seed: seed, result: result, traceHash: trace.hash, elapsed: elapsed, stepCount: driver.stepCount,
-            callCount: driver.world.callCount, disk: disk, story: trace.lines ?? [])
+            callCount: driver.world.callCount, faults: host.kernel.faultLog.faults, disk: disk, story: trace.lines ?? []
+        )
     }
 
     /// Notes what survives a crash at this moment.
@@ -92,10 +95,14 @@ final class SimulationRun<Value: Sendable>: @unchecked Sendable {
 
     private func error(_ end: Driver.End) -> SimulationError {
         switch end {
-        case .foreignThread: SimulationError(reason: .foreignThread, seed: seed, details: "")
+        case .foreignThread:
+            SimulationError(reason: .foreignThread, seed: seed, details: driver.foreignTaskText)
         case .stepLimit: SimulationError(reason: .stepLimit, seed: seed, details: "")
+        case .killed: SimulationError(reason: .killed, seed: seed, details: driver.killText ?? "")
         case .crashed: SimulationError(reason: .crashed, seed: seed, details: "")
-        case .done, .deadlock: SimulationError(reason: .deadlock, seed: seed, details: driver.waitingOperations)
+        case .done, .deadlock:
+            SimulationError(
+                reason: .deadlock, seed: seed, details: driver.stuckOperations ?? driver.waitingOperations)
         }
     }
 }

@@ -66,16 +66,47 @@ package struct CallForm: Sendable {
         }
     }
 
-    /// Whether the call belongs to the kind of this name. `read` and `write` stand for all forms of either.
+    /// Whether the call belongs to the kind of this name. `read` and `write` stand for all forms of either, `memory`
+    /// for what may fail for want of memory, and `descriptors` for what makes a descriptor.
     func isNamed(_ other: [UInt8]) -> Bool {
         if other.elementsEqual(bytes(of: name)) { return true }
+        if other.elementsEqual(bytes(of: "memory")) { return mayLackMemory }
+        if other.elementsEqual(bytes(of: "descriptors")) { return makesDescriptors }
         if other.elementsEqual(bytes(of: "read")) { return isRead }
         return other.elementsEqual(bytes(of: "write")) && isWrite
+    }
+
+    /// Its own name, and `read` or `write` if it is a form of either.
+    package var names: [StaticString] {
+        var names = [name]
+        if isRead, number != CK_NR_read { names.append("read") }
+        if isWrite, number != CK_NR_write { names.append("write") }
+        return names
     }
 
     var isRead: Bool {
         switch number {
         case CK_NR_read, CK_NR_readv, CK_NR_pread64, CK_NR_preadv, CK_NR_preadv2: true
+        default: false
+        }
+    }
+
+    private var makesDescriptors: Bool {
+        if case .nothing = makes { return false }
+        return true
+    }
+
+    /// Whether its manual page has ENOMEM for want of the kernel's memory.
+    private var mayLackMemory: Bool {
+        switch number {
+        case CK_NR_openat2, CK_NR_openat, CK_NR_statx, CK_NR_newfstatat, CK_NR_unlinkat, CK_NR_renameat2,
+            CK_NR_mkdirat, CK_NR_mknodat, CK_NR_linkat, CK_NR_symlinkat, CK_NR_readlinkat, CK_NR_fchmodat,
+            CK_NR_fchmodat2, CK_NR_fchownat, CK_NR_statfs, CK_NR_fstatfs, CK_NR_copy_file_range, CK_NR_splice,
+            CK_NR_tee, CK_NR_inotify_init1, CK_NR_inotify_add_watch, CK_NR_socket, CK_NR_socketpair, CK_NR_accept4,
+            CK_NR_bind, CK_NR_sendto, CK_NR_sendmsg, CK_NR_recvfrom, CK_NR_recvmsg, CK_NR_memfd_create,
+            CK_NR_epoll_create1, CK_NR_epoll_ctl, CK_NR_eventfd2, CK_NR_timerfd_create, CK_NR_signalfd4,
+            CK_NR_pidfd_open, CK_NR_ppoll, CK_NR_mmap, CK_NR_mremap:
+            true
         default: false
         }
     }

@@ -34,6 +34,8 @@ package struct FaultRule: Sendable {
         case under([UInt8])
         /// Files whose name begins so: in a simulation what is no file has a name, too.
         case beginning([UInt8])
+        /// The file of this name.
+        case exactly([UInt8])
     }
 
     /// The name of the system call; `read` and `write` stand for all their forms. nil for every call.
@@ -73,6 +75,7 @@ extension FaultRule.Place {
         case .everywhere: true
         case .under(let path): files.contains { OpenNames.isPath($0, under: path) }
         case .beginning(let name): files.contains { $0.starts(with: name) }
+        case .exactly(let name): files.contains(name)
         }
     }
 }

@@ -11,7 +11,8 @@ package struct MalformedFaults: Error, CustomStringConvertible {
 ///
 ///     CALL[@PATH][:NUMBER]=ACTION
 ///
-/// CALL is the name of a system call, `read` or `write` for all their forms, or `*` for any. PATH may also be the kind
+/// CALL is the name of a system call, `read` or `write` for all their forms, `memory` or `descriptors` for what may
+/// lack either, or `*` for any. PATH may also be the kind
 /// of a descriptor without a path: `socket`, `pipe`, `inotify`, `process`, and what engines have, such as `event`.
 /// NUMBER is that of the call, or 1/COUNT for one in so many; without it the rule applies to each such call. ACTION is
 /// an errno's name, `short:BYTES`, `half`, `flip`, `slow:MILLISECONDSms`, or `hang`.

@@ -20,4 +20,31 @@ struct RunReleaseTests {
         // The simulation's thread resumes this task, and lets go of the run after it.
         #expect(eventually { run == nil })
     }
+
+    /// Neither what hangs, nor a child that still runs, nor a file that both have open.
+    @Test func aRunWithAChildAndAHangIsReleasedWithItsEnd() async throws {
+        var options = SimulationOptions()
+        options.faults = [SimulatedFault(.hang, .always, of: "read", on: "/data")]
+        options.runtime.log = { _ in }
+        weak var run: SimulationRun<Void>?
+        let report = try await withCheckedThrowingContinuation { continuation in
+            let made = SimulationRun<Void>(seed: 1, options)
+            run = made
+            made.start(
+                { simulation in
+                    let file = try await File.open("/data", .readWrite, options: .create)
+                    try await file.writeAll([1], at: 0)
+                    let number = file.descriptor.number
+                    let child = try ChildProcess(
+                        adopting: simulation.startChild(passing: [number]) {
+                            while true { try await Task.sleep(for: .seconds(1)) }
+                        })
+                    Task { try await file.read(upTo: 1, at: 0) }
+                    Task { try await child.wait() }
+                    try await Task.sleep(for: .seconds(3))
+                }, continuation)
+        }
+        try report.result.get()
+        #expect(eventually { run == nil })
+    }
 }

@@ -52,7 +52,8 @@ struct ProcessGuard: ~Copyable, @unchecked Sendable {
             throw IOError(.forked, operation, advice: "create a new runtime or queue in the child, after the fork")
         }
         guard onlyThread == Kernel.currentThread() else {
-            let advice = "the task left its simulation: it runs on another thread, which cannot be repeated"
+            let task = Task.name.map { "the task \($0.debugDescription)" } ?? "the task"
+            let advice = "\(task) left its simulation: it runs on another thread, which cannot be repeated"
             throw IOError(.invalidArgument, operation, advice: advice)
         }
     }

@@ -14,8 +14,21 @@ internal import Synchronization
 /// signalfd(2) is not used, because it receives a signal only if all threads block it. Threads of others (libdispatch,
 /// other libraries) cannot be made to, and the main thread of an async program waits in sigsuspend(2) with nothing
 /// blocked. A handler runs on whichever thread takes the signal.
-final class SignalTable: Sendable {
-    static let shared = SignalTable()
+package final class SignalTable: Sendable {
+    static let shared = SignalTable(isSimulated: false)
+
+    /// The table of the process: of the simulated one within a simulation.
+    static var current: SignalTable { standIn.withLock { $0 }?() ?? shared }
+
+    private static let standIn = Guarded<(@Sendable () -> SignalTable?)?>(nil)
+
+    /// Has `table` say which table a simulated process has; nil on a thread that runs no simulation.
+    package static func install(_ table: @escaping @Sendable () -> SignalTable?) {
+        standIn.withLock { $0 = table }
+    }
+
+    /// Whether the process is simulated: its signals come from `note` alone, and it has no actions.
+    private let isSimulated: Bool
 
     /// The maximum number of sequences at the same time. It is fixed, since the signal handler walks the table and can
     /// neither lock nor allocate.
@@ -39,10 +52,13 @@ final class SignalTable: Sendable {
     /// The number of running handlers. Tallies that they may access must outlive them.
     private let running = Atomic<Int>(0)
 
-    private init() {
+    package init(isSimulated: Bool) {
+        self.isSimulated = isSimulated
         tallies = .allocate(capacity: Self.capacity)
         for index in 0..<Self.capacity { (tallies + index).initialize(to: Atomic(0)) }
     }
+
+    deinit { tallies.deallocate() }
 
     // MARK: The handler
 
@@ -60,7 +76,19 @@ final class SignalTable: Sendable {
         running.wrappingSubtract(1, ordering: .sequentiallyConsistent)
     }
 
+    /// A signal that a process sends to a simulated one.
+    package func note(_ signal: Signal, fromProcess process: Int32, user: UInt32) {
+        var info = ck_signal_info()
+        info.signal = signal.rawValue
+        info.process = process
+        info.user = user
+        note(info)
+    }
+
     // MARK: Registration
+
+    /// Whether a sequence receives the signal.
+    package func receives(_ signal: Signal) -> Bool { state.withLock { $0.uses[signal.rawValue] != nil } }
 
     /// Registers a tally for the signals. The tally must stay at its address until `remove`.
     func add(_ tally: UnsafePointer<SignalTally>, _ signals: Set<Signal>) throws(IOError) {
@@ -73,7 +101,7 @@ final class SignalTable: Sendable {
             var installed: Set<Signal> = []
             do throws(IOError) {
                 for signal in signals {
-                    try Self.begin(signal, &state.uses[signal.rawValue, default: Use()])
+                    try begin(signal, &state.uses[signal.rawValue, default: Use()])
                     installed.insert(signal)
                 }
             } catch {
@@ -90,7 +118,7 @@ final class SignalTable: Sendable {
 
     private func end(_ tally: UnsafePointer<SignalTally>, _ signals: Set<Signal>, _ state: inout State) {
         for signal in signals {
-            Self.end(signal, &state.uses[signal.rawValue, default: Use()])
+            end(signal, &state.uses[signal.rawValue, default: Use()])
             if state.uses[signal.rawValue]?.count == 0 { state.uses[signal.rawValue] = nil }
         }
         let address = UInt(bitPattern: tally)
@@ -101,8 +129,8 @@ final class SignalTable: Sendable {
         while running.load(ordering: .sequentiallyConsistent) > 0 { sched_yield() }
     }
 
-    private static func begin(_ signal: Signal, _ use: inout Use) throws(IOError) {
-        if use.count == 0 {
+    private func begin(_ signal: Signal, _ use: inout Use) throws(IOError) {
+        if use.count == 0, !isSimulated {
             var action = sigaction()
             action.__sigaction_handler.sa_sigaction = noteSignal
             // SA_RESTART: system calls of the program's threads continue. SA_ONSTACK: alternative stacks are used if
@@ -119,11 +147,11 @@ final class SignalTable: Sendable {
     }
 
     /// The last user restores the previous action, unless another action has been installed in the meantime.
-    private static func end(_ signal: Signal, _ use: inout Use) {
+    private func end(_ signal: Signal, _ use: inout Use) {
         use.count -= 1
-        guard use.count == 0 else { return }
+        guard use.count == 0, !isSimulated else { return }
         var current = sigaction()
-        guard sigaction(signal.rawValue, nil, &current) == 0, isOurs(current) else { return }
+        guard sigaction(signal.rawValue, nil, &current) == 0, Self.isOurs(current) else { return }
         sigaction(signal.rawValue, &use.previous, nil)
     }
 

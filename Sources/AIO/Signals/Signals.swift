@@ -22,6 +22,7 @@ public final class Signals: AsyncSequence, Sendable {
     /// The signals that the sequence receives.
     public let signals: Set<Signal>
     private let runtime: IORuntime
+    private let table = SignalTable.current
     private let handle: StreamHandle
     // unsafe: the pointer never changes, and the memory behind it is atomic.
     nonisolated(unsafe) private let tally: UnsafeMutablePointer<SignalTally>
@@ -47,7 +48,7 @@ public final class Signals: AsyncSequence, Sendable {
         handle = StreamHandle(Descriptor(event.number, kind: .stream), "signals", isBorrowed: true, runtime)
         tally = .allocate(capacity: 1)
         tally.initialize(to: SignalTally(signals, event: event))
-        do throws(IOError) { try SignalTable.shared.add(tally, signals) } catch {
+        do throws(IOError) { try table.add(tally, signals) } catch {
             isEnded.store(true, ordering: .relaxed)
             event.close()
             throw error
@@ -112,7 +113,7 @@ public final class Signals: AsyncSequence, Sendable {
     /// Called when no task waits any more.
     private func end() {
         guard !isEnded.exchange(true, ordering: .acquiringAndReleasing) else { return }
-        SignalTable.shared.remove(tally, signals)
+        table.remove(tally, signals)
         event.close()
     }
 

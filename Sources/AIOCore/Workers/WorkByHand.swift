@@ -30,6 +30,9 @@ package final class WorkByHand {
 
     /// Executes a queued item.
     package func execute(_ token: Token) -> Outcome { pool.execute(token) }
+
+    /// The work of several calls that an item carries out; nil for an operation of one call.
+    package func work(of token: Token) -> BlockingWork? { pool.work(of: token) }
 }
 
 final class HandDrivenPool: WorkerPool, @unchecked Sendable {
@@ -63,6 +66,13 @@ final class HandDrivenPool: WorkerPool, @unchecked Sendable {
         guard super.remove(token) else { return false }
         cancelled(token)
         return true
+    }
+
+    func work(of token: Token) -> BlockingWork? {
+        let item = items[Int(token.slot)]
+        // Alive while it is queued: its creator keeps it until the completion is drained.
+        guard item.token == token, item.state == .queued, case .work(let work) = item.operation else { return nil }
+        return work.takeUnretainedValue()
     }
 
     func execute(_ token: Token) -> WorkByHand.Outcome {

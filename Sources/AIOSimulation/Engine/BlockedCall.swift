@@ -8,11 +8,14 @@ final class BlockedCall {
     private let giveUp: (() -> Void)?
     /// Whether what the call waits for has changed.
     private(set) var isOver = false
+    /// What it waits for if it hangs (`SimulatedFault.Effect.hang`); nil for a call that waits for an event.
+    let hung: HungCall?
 
     /// Directly after the call. `changed` is called once.
     init(_ kernel: SimulatedKernel, changed: @escaping () -> Void = {}) {
         self.changed = changed
         giveUp = kernel.giveUp
+        hung = kernel.blockedOn.first as? HungCall
         for description in kernel.blockedOn {
             let number = description.addWaiter { [weak self] in self?.end(changed: true) }
             waiters.append((description, number))

@@ -7,9 +7,15 @@ internal import CSimulation
 enum ConcurrencyHooks {
     static func install() {
         _ = ch_install { job, delay, isMain in
-            guard let job, let host = CurrentHost.value else { return false }
+            guard let job else { return false }
             // A job is a pointer to the runtime's object, in C as in Swift.
             let unowned = unsafeBitCast(job, to: UnownedJob.self)
+            guard let host = CurrentHost.value else {
+                guard let driver = GlobalTasks.driver(of: taskID(of: unowned)) else { return false }
+                driver.noteForeignJob(unowned)
+                return true
+            }
+            host.driver.noteGlobalTask(taskID(of: unowned))
             if delay > 0 {
                 host.executor.add(unowned, after: delay)
             } else {

@@ -27,10 +27,16 @@ enum CurrentHost {
         Kernel.install(
             KernelStandIn(
                 answer: { value?.answer($0) },
-                now: { value?.world.now }))
+                now: {
+                    value?.driver.taskNotes.noteName()
+                    return value?.world.now
+                }))
         RuntimeStandIn.install(
             RuntimeStandIn(
-                runtime: { value?.runtime },
+                runtime: {
+                    value?.driver.taskNotes.noteName()
+                    return value?.runtime
+                },
                 addresses: { name in value.map { addresses(of: name, $0.world.network) } },
                 loop: { settings, configuration in
                     value.map { host in
@@ -45,6 +51,7 @@ enum CurrentHost {
                     value.executor.add(job)
                     return true
                 }))
+        SignalTable.install { value?.signals }
         ch_set_process(
             ch_process(
                 time: { pointer, clock in pointer.map { time(of: host($0).world, clock) } ?? 0 },

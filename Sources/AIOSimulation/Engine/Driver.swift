@@ -11,8 +11,12 @@ final class Driver: @unchecked Sendable {
     private(set) var hosts: [SimulatedHost] = []
     /// The simulation's thread; 0 until it begins.
     private let thread = Atomic<UInt>(0)
-    /// Whether another thread resumed a task of the simulation, which cannot be repeated.
-    private let hasForeignJob = Atomic<Bool>(false)
+    /// The ID of a task of the simulation that another thread resumed, which cannot be repeated; 0 for none.
+    private let foreignTask = Atomic<UInt64>(0)
+    /// The tasks of the run in `GlobalTasks`.
+    private var globalTasks: Set<UInt64> = []
+    /// What the tasks did last.
+    var taskNotes = TaskNotes()
     /// Whether the task that waits for the simulation was cancelled.
     private let isCancelRequested = Atomic<Bool>(false)
     private(set) var stepCount: UInt64 = 0
@@ -20,8 +24,12 @@ final class Driver: @unchecked Sendable {
     /// The number of steps since time last passed.
     private var stepsSinceEvent = 0
     private var isEnding = false
-    /// Whether the power is off because a thread waited for what could not happen.
-    private var isStuck = false
+    /// What waited when the power went off because a thread waited for what could not happen; nil if it did not.
+    private(set) var stuckOperations: String?
+    /// Whether the body has returned; nil outside of a run.
+    private var isDone: (() -> Bool)?
+    /// Whether a process has started another.
+    var hasChildren = false
     /// Whether whole programs run (`Simulation.begin`).
     var hasPrograms = false
 
@@ -40,14 +48,38 @@ final class Driver: @unchecked Sendable {
         _ name: String, _ executor: SimulatedExecutor, _ configuration: IORuntime.Configuration,
         _ files: SimulatedFileSystem? = nil
     ) throws -> SimulatedHost {
-        let host = try SimulatedHost(name, self, executor, configuration, files)
+        try add(SimulatedKernel(host: name, in: world, fileSystem: files), executor, configuration)
+    }
+
+    func add(
+        _ kernel: SimulatedKernel, _ executor: SimulatedExecutor, _ configuration: IORuntime.Configuration
+    ) throws -> SimulatedHost {
+        let host = try SimulatedHost(kernel, self, executor, configuration)
         hosts.append(host)
         return host
     }
 
     /// From another thread: the job is dropped, its task never goes on, and the simulation ends with an error.
-    /// Relaxed, as below: nothing but the flag is handed over.
-    func noteForeignJob() { hasForeignJob.store(true, ordering: .relaxed) }
+    /// Relaxed, as below: nothing but the ID is handed over.
+    func noteForeignJob(_ job: UnownedJob) {
+        _ = foreignTask.compareExchange(expected: 0, desired: max(1, taskID(of: job)), ordering: .relaxed)
+    }
+
+    /// A task that belongs to no executor runs on a host.
+    func noteGlobalTask(_ task: UInt64) {
+        // Jobs of actors have no ID.
+        guard task != 0, globalTasks.insert(task).inserted else { return }
+        GlobalTasks.add(task, self)
+    }
+
+    /// At the end of a run: what another thread resumes now goes its own way.
+    func forgetGlobalTasks() {
+        GlobalTasks.remove(globalTasks)
+        globalTasks = []
+    }
+
+    /// The task that left the simulation, and what it did last.
+    var foreignTaskText: String { taskNotes.text(of: foreignTask.load(ordering: .relaxed)) }
 
     /// From any thread: the body is to be cancelled.
     func requestCancel() { isCancelRequested.store(true, ordering: .relaxed) }
@@ -71,23 +103,47 @@ final class Driver: @unchecked Sendable {
         case stepLimit
         /// The power went off.
         case crashed
+        /// A signal ended a process that is no child.
+        case killed
     }
 
     /// Why the power is off; nil while it is on.
-    var endOfPower: End? { world.isOff ? isStuck ? .deadlock : .crashed : nil }
+    var endOfPower: End? {
+        guard world.isOff else { return nil }
+        return killText != nil ? .killed : stuckOperations != nil ? .deadlock : .crashed
+    }
+
+    /// The signal that ended a process that is no child, and the process; nil if none did.
+    private(set) var killText: String?
+
+    /// A machine's first process ends by a signal, and with it the simulation.
+    func kill(_ host: SimulatedHost, _ signal: Signal) {
+        guard !world.isOff else { return }
+        killText = "\(signal) to \(host.name)"
+        world.trace.note(world.now, host.name, "killed by \(signal)")
+        world.turnOff()
+        for host in hosts { host.needsTurn = true }
+    }
 
     /// Runs until `isDone`. `cancel` is called if the simulation is to be cancelled.
-    func run(stepLimit: UInt64 = .max, cancel: () -> Void = {}, until isDone: () -> Bool) -> End {
+    func run(stepLimit: UInt64 = .max, cancel: () -> Void = {}, until isDone: @escaping () -> Bool) -> End {
         self.stepLimit = stepLimit
+        self.isDone = isDone
+        defer { self.isDone = nil }
         while !isDone() {
             if stepCount >= stepLimit { return .stepLimit }
             if !isEnding, let end = endOfPower { return end }
-            if hasForeignJob.load(ordering: .relaxed) { return .foreignThread }
+            if hasForeignTask { return .foreignThread }
             if isCancelRequested.exchange(false, ordering: .relaxed) { cancel() }
             guard goOn() else { return .deadlock }
         }
         return .done
     }
+
+    private var hasForeignTask: Bool { foreignTask.load(ordering: .relaxed) != 0 }
+
+    /// Whether the body has returned, or the run ends for another reason.
+    var isOver: Bool { isEnding || isDone?() == true || hasForeignTask }
 
     /// Runs a step of a host, or lets time pass, if none has anything to do. False if there is nothing to wait for.
     private func goOn(until limit: Nanoseconds = .never) -> Bool {
@@ -98,7 +154,9 @@ final class Driver: @unchecked Sendable {
         }
         stepCount += 1
         stepsSinceEvent += 1
-        runnable[runnable.count == 1 ? 0 : world.random.below(runnable.count)].step()
+        let isProgress = runnable[runnable.count == 1 ? 0 : world.random.below(runnable.count)].step()
+        // What one process does to a descriptor that another has as well is no event of the world.
+        if isProgress, hasChildren { for host in hosts { host.needsTurn = true } }
         if stepsSinceEvent >= Self.spinLimit {
             stepsSinceEvent = 0
             _ = letTimePass(until: min(limit, world.now &+ Self.spinTime))
@@ -119,12 +177,16 @@ final class Driver: @unchecked Sendable {
             return
         }
         isEnding = true
+        world.isEnding = true
         for host in hosts {
-            with(host) { for loop in host.loops { loop.beginShutdown(.cancel) {} } }
+            with(host) {
+                host.body?.cancel()
+                for loop in host.loops { loop.beginShutdown(.cancel) {} }
+            }
             host.needsTurn = true
         }
         let end = run(stepLimit: stepCount + Self.endLimit) {
-            hosts.allSatisfy { $0.loops.isEmpty && !$0.executor.hasJobs }
+            self.hosts.allSatisfy { $0.loops.isEmpty && !$0.executor.hasJobs }
         }
         // A task that does not end, even cancelled, stays as it is, with all that it has.
         if end == .stepLimit { _ = Unmanaged.passRetained(self) } else { hosts = [] }
@@ -160,7 +222,7 @@ final class Driver: @unchecked Sendable {
     /// A synchronous wait, which no error could reach, is for what cannot happen: the power goes off, which ends it,
     /// and the simulation ends with a deadlock.
     func endStuckWait() {
-        if !world.isOff { isStuck = true }
+        if !world.isOff { stuckOperations = waitingOperations }
         world.turnOff()
         for host in hosts { host.needsTurn = true }
     }

@@ -19,7 +19,7 @@ final class SimulatedExecutor: TaskExecutor, @unchecked Sendable {
     /// `isMain`: the job is one of the main actor's, for which this executor stands in.
     func add(_ job: UnownedJob, isMain: Bool = false) {
         // A task of the simulation was resumed by a thread that is not the simulation's.
-        if let host, !host.driver.isCurrent { return host.driver.noteForeignJob() }
+        if let host, !host.driver.isCurrent { return host.driver.noteForeignJob(job) }
         jobs.append((job, isMain))
     }
 
@@ -30,6 +30,9 @@ final class SimulatedExecutor: TaskExecutor, @unchecked Sendable {
     /// Runs one of the jobs that are ready.
     func runOne() {
         let (job, isMain) = jobs.remove(at: world.random.below(jobs.count))
+        let driver = host?.driver
+        let before = driver?.taskNotes.begin(taskID(of: job), world)
+        defer { driver?.taskNotes.end(before ?? nil) }
         if isMain {
             job.runSynchronously(on: MainActor.sharedUnownedExecutor)
         } else {

@@ -2,13 +2,21 @@ internal import AIO
 internal import AIOCore
 internal import CKernel
 
-/// A simulated machine with one process: its kernel, its runtimes, and the tasks that run on it.
+/// A process of a simulated machine: its kernel, its runtimes, and the tasks that run in it. A machine has one, and
+/// those that it starts (`startChild`).
 final class SimulatedHost {
     let name: String
     let world: World
     let kernel: SimulatedKernel
     unowned let driver: Driver
     let executor: SimulatedExecutor
+    /// Who receives the signals of the process.
+    let signals = SignalTable(isSimulated: true)
+    /// As the parent sees the process; nil for a machine's first.
+    var child: SimulatedChild?
+    weak var parent: SimulatedHost?
+    /// That of a child.
+    var body: Task<Void, Never>?
     /// What `IORuntime.shared` is on the host.
     private(set) var runtime: IORuntime!
     /// The loops of all runtimes that have not ended.
@@ -25,14 +33,14 @@ final class SimulatedHost {
 
     /// On the simulation's thread, to which the loops then belong.
     init(
-        _ name: String, _ driver: Driver, _ executor: SimulatedExecutor, _ configuration: IORuntime.Configuration,
-        _ files: SimulatedFileSystem?
+        _ kernel: SimulatedKernel, _ driver: Driver, _ executor: SimulatedExecutor,
+        _ configuration: IORuntime.Configuration
     ) throws {
-        self.name = name
+        name = kernel.host
         self.driver = driver
         self.executor = executor
         world = driver.world
-        kernel = SimulatedKernel(host: name, in: world, fileSystem: files)
+        self.kernel = kernel
         executor.host = self
         runtime = try driver.with(self) { try IORuntime(configuration) }
     }
@@ -47,7 +55,7 @@ final class SimulatedHost {
         var configuration = configuration
         // After a crash the tasks unwind, and whatever they leave behind is no problem of the program.
         configuration.log = { [log = configuration.log] line in
-            if CurrentHost.value?.world.isOff != true { log(line) }
+            if CurrentHost.value?.kernel.isOff != true { log(line) }
         }
         let work = try SimulatedWork(self, settings, waits: false)
         let loop = IOLoop(byHand: try EngineQueue(byHand: work.work, settings), settings, configuration)
@@ -74,8 +82,8 @@ final class SimulatedHost {
         }
     }
 
-    /// Runs one job of a task, or turns the loops.
-    func step() {
+    /// Runs one job of a task, or turns the loops. Returns whether that did anything.
+    func step() -> Bool {
         driver.with(self) {
             if executor.hasJobs, !needsTurn || world.random.oneIn(2) {
                 executor.runOne()
@@ -83,6 +91,7 @@ final class SimulatedHost {
             } else {
                 turn()
             }
+            return needsTurn
         }
     }
 
@@ -112,21 +121,46 @@ final class SimulatedHost {
 
     /// Whether a worker runs, whose calls must not wait: it has the simulation's thread.
     private(set) var isWorking = false
+    /// The work of several calls that the worker carries out; nil for an operation of one call.
+    private var carriedOut: BlockingWork?
 
     /// Runs `body` as a worker, or within one as a thread that may wait.
-    func working<R>(_ isWorking: Bool, _ body: () -> R) -> R {
-        let before = self.isWorking
-        self.isWorking = isWorking
-        defer { self.isWorking = before }
+    func working<R>(_ isWorking: Bool, on work: BlockingWork? = nil, _ body: () -> R) -> R {
+        let before = (self.isWorking, carriedOut)
+        (self.isWorking, carriedOut) = (isWorking, work)
+        defer { (self.isWorking, carriedOut) = before }
         return body()
     }
 
     /// A system call of the library. One that would block a worker says so (`KernelStandIn.wouldBlock`).
     func answer(_ call: SystemCall) -> Int {
         guard isWorking else { return self.call(call) }
-        let result = kernel.answer(call)
+        var result = kernel.answer(call)
+        if kernel.isHanging(result), let carriedOut { result = hang(in: call, of: carriedOut) }
         world.spend(driver.latency.time(of: call.number, result))
         return result
+    }
+
+    /// A call that hangs in the middle of work, which cannot be made again from its beginning: the work waits there
+    /// until it should end.
+    private func hang(in call: SystemCall, of work: BlockingWork) -> Int {
+        waitingCalls.append("\(CallDescriptions.line(call, kernel)), which hangs")
+        defer { waitingCalls.removeLast() }
+        let wait = BlockedCall(kernel)
+        defer { wait.end() }
+        while !wait.isOver {
+            if work.shouldEnd { return -Int(ECANCELED) }
+            guard goesOnHanging() else { return -Int(EIO) }
+        }
+        kernel.resumed = wait.hung
+        return kernel.answer(call)
+    }
+
+    /// Lets something happen while a thread hangs. False if that ends, because the simulation does.
+    private func goesOnHanging() -> Bool {
+        guard !kernel.isOff, !driver.isOver else { return false }
+        if driver.wait(until: .never) == nil { driver.endStuckWait() }
+        return true
     }
 
     /// A system call of a thread that may wait. While it blocks, the world goes on; EDEADLK if nothing can happen that
@@ -136,6 +170,9 @@ final class SimulatedHost {
             guard driver.wait(until: .never) == nil else { return 0 }
             driver.endStuckWait()
             return -Int(EDEADLK)
+        }
+        if !CallDescriptions.isOfEngine(call.number) {
+            driver.taskNotes.noteCall(call.number, kernel.descriptors[call.a])
         }
         let result = kernel.answer(call)
         // Within a task that has not returned yet: the loops have not looked since.
@@ -149,7 +186,11 @@ final class SimulatedHost {
         let deadline = kernel.timeout(of: call).map { world.now &+ $0 } ?? .never
         while true {
             let wait = BlockedCall(kernel)
-            while !wait.isOver, !world.isOff {
+            while !wait.isOver, !kernel.isOff {
+                guard wait.hung == nil else {
+                    guard goesOnHanging() else { return -Int(EIO) }
+                    continue
+                }
                 guard let goesOn = driver.wait(until: deadline) else {
                     wait.abandon()
                     return -Int(EDEADLK)
@@ -158,6 +199,7 @@ final class SimulatedHost {
             }
             wait.end()
             if world.now >= deadline { return 0 }
+            kernel.resumed = wait.hung
             let result = kernel.answer(call)
             needsTurn = true
             guard result == SimulatedKernel.wouldBlock else { return result }

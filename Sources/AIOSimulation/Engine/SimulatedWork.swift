@@ -34,9 +34,12 @@ final class SimulatedWork {
         host.world.schedule(after: delay) { [weak self] in self?.execute(token) }
     }
 
-    private func execute(_ token: Token) {
+    /// `call` is the one in which the item waited before; nil if it begins.
+    private func execute(_ token: Token, after call: BlockedCall? = nil) {
         host.driver.with(host) {
-            let outcome = host.working(true) { work.execute(token) }
+            host.kernel.resumed = call?.hung
+            let outcome = host.working(true, on: work.work(of: token)) { work.execute(token) }
+            host.kernel.resumed = nil
             guard outcome == .blocked else {
                 host.needsTurn = true
                 return
@@ -53,7 +56,7 @@ final class SimulatedWork {
 
     /// Tries again what waits no longer; with the power off, everything, which then fails.
     func retryBlocked() {
-        if host.world.isOff {
+        if host.kernel.isOff {
             for wait in blocked {
                 wait.call.end()
                 woken.append(wait)
@@ -63,7 +66,8 @@ final class SimulatedWork {
         // Not those that are woken meanwhile. One may be cancelled by another.
         var left = woken.count
         while left > 0, !woken.isEmpty {
-            execute(woken.removeFirst().token)
+            let wait = woken.removeFirst()
+            execute(wait.token, after: wait.call)
             left -= 1
         }
     }

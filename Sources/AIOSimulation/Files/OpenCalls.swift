@@ -9,7 +9,7 @@ extension SimulatedKernel {
         try check(how)
         let path = try path(pathAddress)
         // The number is taken before the file is opened.
-        try require(descriptors.count < descriptors.limit, EMFILE)
+        if let refusal = descriptors.refusal { throw CallError(refusal) }
         var walk = try walk(directory, path, resolve: how.resolve)
         let description = try opened(path, how, &walk)
         return descriptors.add(description, closesOnExec: how.flags & CK_O_CLOEXEC != 0)

@@ -13,6 +13,8 @@ class OpenDescription {
     /// Operations that wait for a change of readiness. Each is called once, and removed before.
     private var waiters: [(number: UInt64, action: () -> Void)] = []
     private var lastWaiter: UInt64 = 0
+    /// Where it does not answer, by a fault.
+    var stalls = Stalls()
 
     init(flags: UInt64) { self.flags = flags }
 
@@ -67,6 +69,13 @@ class OpenDescription {
     }
 }
 
+/// How many files the processes of a host have open.
+final class OpenFileCount {
+    fileprivate(set) var count = 0
+    /// fs.file-max.
+    var limit = Int.max
+}
+
 /// A process's descriptors.
 ///
 /// The numbers begin far above those of the real process: a simulated number that reaches the real kernel, from a
@@ -83,6 +92,16 @@ struct DescriptorTable {
     /// RLIMIT_NOFILE.
     var limit = 1 << 20
     private(set) var count = 0
+    /// Those of all processes of the host.
+    let files: OpenFileCount
+
+    init(_ files: OpenFileCount) { self.files = files }
+
+    /// EMFILE or ENFILE, if no new file can be opened; nil if one can.
+    var refusal: Int32? {
+        if count >= limit { return EMFILE }
+        return files.count >= files.limit ? ENFILE : nil
+    }
 
     /// 0, 1 and 2, whose numbers programs take for granted.
     var standard: [OpenDescription?] = []
@@ -98,9 +117,11 @@ struct DescriptorTable {
         entries.indices.filter { entries[$0] != nil }.map { Self.firstNumber + Int32($0) }
     }
 
-    /// Adds a description under the lowest free number that is not below `least`; -EMFILE at the limit.
+    /// Adds a description under the lowest free number that is not below `least`; -EMFILE or -ENFILE at a limit.
     mutating func add(_ description: OpenDescription, closesOnExec: Bool = true, from least: Int = 0) -> Int {
-        guard count < limit else { return -Int(EMFILE) }
+        // A duplicate opens no new file.
+        if let refusal, refusal == EMFILE || description.referenceCount == 0 { return -Int(refusal) }
+        if description.referenceCount == 0 { files.count += 1 }
         let start = max(0, least - Int(Self.firstNumber))
         let free = entries.indices.dropFirst(start).first { entries[$0] == nil } ?? max(start, entries.count)
         while entries.count <= free { entries.append(nil) }
@@ -130,7 +151,7 @@ struct DescriptorTable {
         let former = entries[index]
         entries[index] = Entry(description: description, closesOnExec: closesOnExec)
         if former == nil { count += 1 }
-        former?.description.removeReference()
+        if let former { release(former.description) }
         return number
     }
 
@@ -143,7 +164,12 @@ struct DescriptorTable {
         }
         entries[number - Int(Self.firstNumber)] = nil
         count -= 1
-        description.removeReference()
+        release(description)
         return 0
+    }
+
+    private func release(_ description: OpenDescription) {
+        if description.referenceCount == 1 { files.count -= 1 }
+        description.removeReference()
     }
 }

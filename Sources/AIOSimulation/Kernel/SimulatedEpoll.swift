@@ -106,7 +106,7 @@ final class SimulatedEpoll: OpenDescription {
 
     private func metEvents(_ registration: Registration) -> UInt32 {
         guard isArmed(registration) else { return 0 }
-        return registration.description.readyEvents & (registration.events | CK_POLLERR | CK_POLLHUP)
+        return registration.description.reportedEvents & (registration.events | CK_POLLERR | CK_POLLHUP)
     }
 
     private func waitForChange(_ index: Int) {
@@ -179,7 +179,7 @@ extension SimulatedKernel {
             let events = UnsafeMutablePointer<ck_epoll_event>(bitPattern: call.b)
             // Never waits: the driver lets time pass.
             return epoll.collect(
-                into: UnsafeMutableBufferPointer(start: events, count: events == nil ? 0 : call.c), isOff: world.isOff)
+                into: UnsafeMutableBufferPointer(start: events, count: events == nil ? 0 : call.c), isOff: isOff)
         default: return nil
         }
     }

@@ -5,36 +5,41 @@ internal import FaultInjection
 
 extension SimulatedFault {
     var rule: FaultRule {
-        let action: FaultRule.Action =
-            switch effect {
-            case .error(let errno): .fail(errno.rawValue)
-            case .short: .half
-            case .bitFlip: .flip
-            }
         let happens: FaultRule.Occurrence =
             switch occurrence {
             case .nth(let number): .nth(number)
             case .oneIn(let count): .oneIn(count)
             case .always: .always
             }
-        return FaultRule(
-            name: call.map { Array($0.utf8) }, path.map { .beginning(Array($0.utf8)) } ?? .everywhere, happens, action)
+        let place: FaultRule.Place =
+            if let path { isWholeName ? .exactly(Array(path.utf8)) : .beginning(Array(path.utf8)) } else { .everywhere }
+        return FaultRule(name: call.map { Array($0.utf8) }, place, happens, effect.action)
     }
 }
 
 extension SimulatedKernel {
     /// Performs a call, with what the faults of the run make of it.
     func performWithFaults(_ call: SystemCall) -> Int {
+        if resumed != nil, let result = goOnHanging(call) { return result }
+        if hasStalls, let result = answerStalled(call) { return result }
         guard !faults.isEmpty, let form = CallForm.of(call.number) else { return perform(call) }
-        let action = faults.action(on: form, names(of: call, form)) { world.random.below($0) }
+        let files = names(of: call, form)
+        let number = faultLog.count(form, files)
+        // Chance has a sequence of its own: a plan of the same faults leaves the run as it was.
+        let action = faults.action(on: form, files) { world.faultRandom.below($0) }
+        if let action { faultLog.add(SimulatedFault.Effect(action), form, files, number, world) }
         switch action {
-        case nil, .slow, .hang: return perform(call)
+        case nil: return perform(call)
+        case .hang: return hang(call, for: nil)
+        case .slow(let time): return hang(call, for: time)
         case .fail(let errno): return failFileCall(call, with: errno)
         case .short(let count): return form.execute(call, limit: { min($0, count) }, by: perform)
         case .half: return form.execute(call, limit: { $0 - $0 / 2 }, by: perform)
         case .flip:
             let result = perform(call)
-            form.flipBit(of: call, result) { world.random.below($0) }
+            // By the place alone, for the same reason.
+            var random = SimulatedRandom(seed: world.trace.seed &+ UInt64(number))
+            form.flipBit(of: call, result) { random.below($0) }
             return result
         }
     }

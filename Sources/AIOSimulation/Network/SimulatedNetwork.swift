@@ -133,17 +133,29 @@ final class SimulatedNetwork {
             return nil
         }
         let arrival = links[key(host, target), default: defaultLink].arrival(of: packet, in: world)
+        duplicate(packet, from: host, to: target)
         guard let arrival = arrival.map({ max($0, earliest) }) else {
             note(host, "lost \(packet.text)")
             return nil
         }
         note(host, packet.text)
-        world.schedule(at: arrival) { [self] in
+        deliver(packet, from: host, to: target, at: arrival)
+        return arrival
+    }
+
+    private func duplicate(_ packet: Packet, from host: NetworkHost, to target: NetworkHost) {
+        let second = links[key(host, target), default: defaultLink].secondArrival(of: packet, in: world)
+        guard let second else { return }
+        note(host, "twice: \(packet.text)")
+        deliver(packet, from: host, to: target, at: second)
+    }
+
+    private func deliver(_ packet: Packet, from host: NetworkHost, to target: NetworkHost, at time: Nanoseconds) {
+        world.schedule(at: time) { [self] in
             guard target.isUp, !link(host, target).isCut else { return note(target, "lost \(packet.text)") }
             target.receive(packet)
             deliverLoopback()
         }
-        return arrival
     }
 
     /// Sends a copy of a datagram to every other host: multicast and broadcast.
@@ -151,6 +163,7 @@ final class SimulatedNetwork {
         guard host.isUp else { return }
         for target in hosts where target !== host {
             let arrival = links[key(host, target), default: defaultLink].arrival(of: packet, in: world)
+            duplicate(packet, from: host, to: target)
             guard let arrival else { continue }
             world.schedule(at: arrival) { [self] in
                 guard target.isUp, !link(host, target).isCut else { return }

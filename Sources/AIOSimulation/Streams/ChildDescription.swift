@@ -9,7 +9,11 @@ final class SimulatedChild {
     /// The code (CLD_EXITED, CLD_KILLED, CLD_DUMPED) and the status, once it has ended.
     private(set) var outcome: (code: Int32, status: Int32)?
     fileprivate(set) var isReaped = false
-    fileprivate var descriptions: [ChildDescription] = []
+    /// Its open pidfds. Weak: a process may end without having closed them.
+    private struct OpenDescriptor {
+        weak var description: ChildDescription?
+    }
+    private var descriptors: [OpenDescriptor] = []
 
     init(process: Int32, signalled: @escaping (Int32) -> Void) {
         self.process = process
@@ -22,18 +26,21 @@ final class SimulatedChild {
         changed()
     }
 
-    fileprivate func changed() { for description in descriptions { description.readinessChanged() } }
+    fileprivate func add(_ description: ChildDescription) {
+        descriptors.removeAll { $0.description == nil }
+        descriptors.append(OpenDescriptor(description: description))
+    }
+
+    fileprivate func changed() { for open in descriptors { open.description?.readinessChanged() } }
 }
 
 /// The children of a host's process, in the order of their start.
 struct ChildTable {
     private var children: [SimulatedChild] = []
-    private var startedCount: Int32 = 0
 
-    /// Adds a child under a new process ID.
-    mutating func start(signalled: @escaping (Int32) -> Void) -> SimulatedChild {
-        startedCount += 1
-        let child = SimulatedChild(process: 1000 + startedCount, signalled: signalled)
+    /// Adds a child under a process ID.
+    mutating func start(_ process: Int32, signalled: @escaping (Int32) -> Void) -> SimulatedChild {
+        let child = SimulatedChild(process: process, signalled: signalled)
         children.append(child)
         return child
     }
@@ -50,7 +57,7 @@ final class ChildDescription: StreamDescription {
     init(_ kernel: SimulatedKernel, _ child: SimulatedChild, flags: UInt64) {
         self.child = child
         super.init(kernel, flags: flags | CK_O_RDWR)
-        child.descriptions.append(self)
+        child.add(self)
     }
 
     override var name: String { "pidfd \(child.process)" }
@@ -60,8 +67,6 @@ final class ChildDescription: StreamDescription {
         // pidfd_poll: a hang-up once the process has been reaped.
         return CK_POLLIN | CK_POLLRDNORM | (child.isReaped ? CK_POLLHUP : 0)
     }
-
-    override func lastClose() { child.descriptions.removeAll { $0 === self } }
 }
 
 extension SimulatedKernel {
@@ -69,7 +74,7 @@ extension SimulatedKernel {
         switch call.number {
         case Int(CK_NR_pidfd_open):
             guard call.a > 0 else { return -Int(EINVAL) }
-            guard let child = streams.children.find(call.a) else { return -Int(ESRCH) }
+            guard let child = children.find(call.a) else { return -Int(ESRCH) }
             let flags = UInt64(truncatingIfNeeded: call.b) & CK_O_NONBLOCK
             return descriptors.add(ChildDescription(self, child, flags: flags))
         case Int(CK_NR_waitid): return waitForChild(call)
@@ -110,7 +115,7 @@ extension SimulatedKernel {
         }
         if options & CK_WNOWAIT == 0 {
             child.isReaped = true
-            streams.children.remove(child)
+            children.remove(child)
             child.changed()
         }
         return 0

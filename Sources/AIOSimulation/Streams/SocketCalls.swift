@@ -95,7 +95,7 @@ extension SimulatedKernel {
     private func accept(_ call: SystemCall) -> Int {
         guard call.d & ~Self.typeFlags == 0 else { return -Int(EINVAL) }
         return with(call) { listener in
-            guard descriptors.count < descriptors.limit else { return -Int(EMFILE) }
+            if let refusal = descriptors.refusal { return -Int(refusal) }
             let accepted = listener.accept(flags: UInt64(call.d & Int(CK_SOCK_NONBLOCK)))
             guard let socket = accepted.socket else { return accepted.result }
             let number = descriptors.add(socket, closesOnExec: call.d & Int(CK_SOCK_CLOEXEC) != 0)

@@ -94,6 +94,6 @@ extension SimulatedKernel {
         guard entry.descriptor >= 0 else { return 0 }
         guard let description = descriptors[Int(entry.descriptor)] else { return Int16(CK_POLLNVAL) }
         let wanted = UInt32(UInt16(bitPattern: entry.events)) | CK_POLLERR | CK_POLLHUP
-        return Int16(truncatingIfNeeded: description.readyEvents & wanted)
+        return Int16(truncatingIfNeeded: description.reportedEvents & wanted)
     }
 }

@@ -1,10 +1,9 @@
-/// What one host has beside its descriptors: names of sockets, children, and threads that sleep on a word.
+/// What the processes of a host share beside its files: names of sockets, and threads that sleep on a word.
 final class StreamHost {
     private var inodeCount: UInt64 = 1 << 32
     /// Sockets bound to abstract names.
     var abstractNames: [[UInt8]: UnixSocket] = [:]
     var abstractNameCount = 0
-    var children = ChildTable()
     var futexes = FutexTable()
     var pendingOpenings: [FIFOOpening] = []
 

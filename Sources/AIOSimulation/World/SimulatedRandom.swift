@@ -15,6 +15,9 @@ struct SimulatedRandom: RandomNumberGenerator {
     /// True once in `count` times on average.
     mutating func oneIn(_ count: Int) -> Bool { next() % UInt64(count) == 0 }
 
+    /// True in this part of all cases, 0 to 1. Without a choice, and so without a change of the others, if that is 0.
+    mutating func happens(_ part: Double) -> Bool { part > 0 && Double(next() >> 11) < part * 0x1p53 }
+
     /// A number of 0 to `bound` - 1.
     mutating func below(_ bound: Int) -> Int { Int(next() % UInt64(bound)) }
 }

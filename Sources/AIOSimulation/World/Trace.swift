@@ -42,7 +42,7 @@ package final class Trace {
     /// A whole word in one step of the hash, which is enough to tell two runs apart.
     private func add(_ word: UInt64) { hash = (hash ^ word) &* 0x100_0000_01b3 }
 
-    private static func seconds(_ time: Nanoseconds) -> String {
+    static func seconds(_ time: Nanoseconds) -> String {
         let fraction = String(time % 1_000_000_000)
         return "\(time / 1_000_000_000).\(String(repeating: "0", count: 9 - fraction.utf8.count))\(fraction)"
     }

@@ -10,6 +10,8 @@ package final class World {
     /// The wall clock's distance: the simulation begins on 2001-09-09 at 01:46:40 UTC.
     let wallClockOffset: Nanoseconds = 999_999_999_000_000_000
     var random: SimulatedRandom
+    /// The choices of faults by chance.
+    var faultRandom: SimulatedRandom
     let trace: Trace
     private var events = EventHeap()
     private(set) lazy var network = SimulatedNetwork(in: self)
@@ -21,9 +23,13 @@ package final class World {
     /// Whether the power is off: every system call of a program then fails with EIO, and every wait ends.
     private(set) var isOff = false
 
+    /// Whether the body has returned, and what is left of its tasks ends: nothing hangs any more.
+    var isEnding = false
+
     package init(seed: UInt64, start: Nanoseconds = 1_000_000_000) {
         now = start
         random = SimulatedRandom(seed: seed)
+        faultRandom = SimulatedRandom(seed: ~seed)
         trace = Trace(seed: seed)
     }
 
@@ -50,6 +56,24 @@ package final class World {
         guard let (time, action) = events.popFirst() else { return }
         now = max(now, time)
         action()
+    }
+
+    /// What the last call that would have blocked waits for, and what has to happen if it is not made again
+    /// (`SimulatedKernel`). Here, since a process may have another's descriptor.
+    var blockedOn: [OpenDescription] = []
+    var giveUp: (() -> Void)?
+
+    /// To be called at the end of a run: a description may keep the world alive.
+    func forgetBlockedCall() {
+        blockedOn = []
+        giveUp = nil
+    }
+
+    private var processCount: Int32 = 1000
+
+    func newProcessID() -> Int32 {
+        processCount += 1
+        return processCount
     }
 
     // MARK: Crashes

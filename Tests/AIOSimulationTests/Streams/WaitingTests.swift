@@ -77,7 +77,7 @@ struct WaitingTests {
 
     @Test func aChildIsWaitedForByItsDescriptor() {
         var signals: [Int32] = []
-        let child = kernel.streams.children.start { signals.append($0) }
+        let child = kernel.children.start(kernel.world.newProcessID()) { signals.append($0) }
         let number = call(Int(CK_NR_pidfd_open), Int(child.process))
         var status = ck_child_status()
         func wait(_ options: Int32) -> Int {
