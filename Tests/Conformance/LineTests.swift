@@ -73,7 +73,8 @@ import Testing
             let path = try scratch.file("text", text)
             try await withRuntime(engine) { runtime in
                 try await withFile(Path(path), runtime: runtime, body)
-                #expect(runtime.bufferBytesInUse == 0)
+                // A read ahead of a sequence that was dropped returns its buffer by itself.
+                try await eventually { runtime.bufferBytesInUse == 0 }
             }
         }
     }

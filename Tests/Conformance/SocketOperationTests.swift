@@ -3,7 +3,6 @@ import AIOCore
 import CKernel
 import Glibc
 import Testing
-import UnitSupport
 
 /// Operations on sockets return what the system calls return, and waiting ones do not delay others.
 @Suite(.overSimulation, .timeLimit(.minutes(10))) struct SocketOperationTests {
@@ -95,12 +94,13 @@ import UnitSupport
     /// A file that is open for reading alone has no flags.
     @Test(arguments: ways)
     func whatIsNotASocketCannotConnect(_ way: Way) async throws {
-        let file = TemporaryFile([1])
-        let reading = try openDescriptor("/proc/self/fd/\(file.descriptor)", O_RDONLY | O_CLOEXEC)
-        defer { closeDescriptor(reading) }
-        try await Listener.with(.v4) { listener in
-            try await way.run { performer in
-                await performer.expect(listener.connect(reading), failsWith: ENOTSOCK)
+        try await withScratch { scratch in
+            let reading = try openDescriptor(try scratch.file("file", [1]), O_RDONLY | O_CLOEXEC)
+            defer { closeDescriptor(reading) }
+            try await Listener.with(.v4) { listener in
+                try await way.run { performer in
+                    await performer.expect(listener.connect(reading), failsWith: ENOTSOCK)
+                }
             }
         }
     }

@@ -5,9 +5,9 @@ extension FileSystem {
     /// Reads a whole file. The read ends when a read returns nothing, not at the reported size, so files of /proc and
     /// /sys are read completely, and so are files that grow meanwhile.
     ///
-    /// A file of at most 256 KiB that the kernel has in its caches is read on the calling thread. Otherwise one operation
-    /// on a worker opens, reads and closes the file; a cancellation or deadline takes effect between two reads. Kernel
-    /// calls: openat2(2), statx(2), read(2), close(2).
+    /// A file of at most 256 KiB that the kernel has in its caches is read on the calling thread. Otherwise one
+    /// operation on a worker opens, reads and closes the file; a cancellation or deadline takes effect between two
+    /// reads. Kernel calls: openat2(2), statx(2), read(2), close(2).
     ///
     /// - Throws: ``IOError/Code/fileTooLarge`` if the file has more than `limit` bytes;
     ///   ``IOError/Code/invalidArgument`` if it is neither a regular file nor a block device, since a pipe might never

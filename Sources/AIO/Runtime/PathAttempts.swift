@@ -2,8 +2,8 @@ internal import AIOCore
 internal import CKernel
 
 extension IORuntime {
-    /// Makes an attempt with a path on the calling thread: what the kernel has of it in its caches needs no loop. nil if
-    /// the operation has to go to a loop, or if no loop runs any more.
+    /// Makes an attempt with a path on the calling thread: what the kernel has of it in its caches needs no loop. nil
+    /// if the operation has to go to a loop, or if no loop runs any more.
     @inline(__always)
     func attempted<Value>(
         _ name: String, _ path: Path, _ deadline: Deadline, _ attempt: () -> CachedLookup.Answer<Value>
@@ -27,8 +27,9 @@ extension IORuntime {
         guard configuration.inlineAttempts, loops.first?.core.isRunning == true, pathGuess.isWorthAsking() else {
             return false
         }
-        // A task that is always served without suspending would starve the other tasks of its loop.
-        if pathGuess.isTurnUsedUp(), isOnLoop { return false }
+        // A task that is always served without suspending would starve the other tasks of its executor: such as those
+        // that write what it looks for again and again.
+        if pathGuess.isTurnUsedUp() { return false }
         do throws(IOError) { try IOLoop.checkBeginning(deadline.nanoseconds, name) } catch {
             var error = error
             error.path = path
@@ -37,8 +38,8 @@ extension IORuntime {
         return true
     }
 
-    /// Whether close(2) of the file need not wait. It was opened for reading alone, on a file system that asks no server;
-    /// so there is nothing to write. If the file has a name still, its blocks are not freed either.
+    /// Whether close(2) of the file need not wait. It was opened for reading alone, on a file system that asks no
+    /// server, so there is nothing to write. If the file has a name still, its blocks are not freed either.
     func mayCloseHere(_ number: Int32) -> Bool {
         guard configuration.inlineAttempts, loops.first?.core.isRunning == true else { return false }
         var status = ck_statx()

@@ -25,7 +25,8 @@ public enum CachedLookup {
     /// Opens a regular file or a directory for reading. Everything else, and a file on which another process holds a
     /// lease, has to wait.
     ///
-    /// Calls: openat2(2) with O_PATH, statx(2), the same without O_PATH, fcntl(2) unless O_NONBLOCK is wanted, close(2).
+    /// Calls: openat2(2) with O_PATH, statx(2), the same without O_PATH, fcntl(2) unless O_NONBLOCK is wanted, and
+    /// close(2).
     public static func open(
         _ directory: Int32, _ path: UnsafePointer<CChar>, _ how: ck_open_how
     ) -> Answer<OpenedFile> {

@@ -165,7 +165,7 @@ struct FaultWalk {
         do { try scenario.verify(scratch, failure) } catch { Issue.record("\(error): \(what)") }
         let isClean = becomes { runtime.inFlightCount == 0 && openDescriptors() == before }
         #expect(isClean, "\(openDescriptors().subtracting(before)) left: \(what)")
-        #expect(runtime.bufferBytesInUse == 0, what)
+        #expect(becomes { runtime.bufferBytesInUse == 0 }, what)
         return calls
     }
 
