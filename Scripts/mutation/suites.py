@@ -17,6 +17,10 @@ BY_PROGRAM = ('DropInTests.LibAIOTests', 'DropInTests.PosixAIOTests')
 SLOW_PROGRAMS = ('flags',)
 # Programs of test functions of their own: `DropInTests.LibAIOTests[]` is all of those.
 OTHER_PROGRAMS = ('looks', 'which_library')
+# A suite over the simulated world takes a tenth of its time over the engines, and is one of its own. The faults belong
+# to the engines.
+SIMULATED = '{simulated}'
+MAY_BE_SIMULATED = re.compile(r'^ConformanceTests\.(?!Fault)')
 LEFT_OUT = re.compile(r'^(RepositoryTests|PowerLossTests)\.')
 FAILURE = re.compile(rb'recorded an issue|^Fatal error|: Fatal error:', re.M)
 
@@ -31,7 +35,8 @@ class Suites:
                                 cwd=self.tree.path, stdout=subprocess.PIPE, check=True).stdout
         suites = {re.split(r'[/(]', line)[0] for line in listed.splitlines() if '/' in line}
         suites = {name for name in suites if not LEFT_OUT.match(name) and name not in BY_PROGRAM}
-        return sorted(suites) + list(self.programs())
+        simulated = [name + SIMULATED for name in suites if MAY_BE_SIMULATED.match(name)]
+        return sorted(suites) + sorted(simulated) + list(self.programs())
 
     def programs(self):
         """The drop-ins' C programs, each as a suite of its own: `DropInTests.LibAIOTests[submit]`."""
@@ -63,7 +68,7 @@ class Suites:
     def _stamp(self, name):
         """Changes with the mutants, and with the files that declare or extend the suite."""
         digest = hashlib.sha256(repr(sorted(self.tree.chosen)).encode())
-        declares = re.compile(r'\b(struct|class|extension|enum|actor) %s\b' % re.escape(re.split(r'[.[]', name)[1]))
+        declares = re.compile(r'\b(struct|class|extension|enum|actor) %s\b' % re.escape(re.split(r'[.[{]', name)[1]))
         for path in self.tree.files:
             if path.startswith('Tests/') and path.endswith('.swift'):
                 with open(os.path.join(self.tree.path, path)) as file:
@@ -93,7 +98,9 @@ class Suites:
         environment = dict(os.environ, **settings)
         environment['DROPINS_UNDER_TEST'] = os.path.join(self.tree.path, '.build/dropins-debug')
         environment.setdefault('SWT_EXPERIMENTAL_MAXIMUM_PARALLELIZATION_WIDTH', '4')
-        suite, is_program, program = name.rstrip(']').partition('[')
+        if name.endswith(SIMULATED):
+            environment['AIO_TEST_SIMULATION'] = '1'
+        suite, is_program, program = name.removesuffix(SIMULATED).rstrip(']').partition('[')
         wanted = '/results' if program else '/(?!results)' if is_program else '[/(]'
         if is_program:
             # The automatic engine and `threads`.

@@ -28,7 +28,12 @@ struct Terminal: ~Copyable {
         close(keyboard)
     }
 
-    func type(_ line: String) { _ = write(keyboard, line, line.utf8.count) }
+    /// Types a line, and waits until the program can read it: the kernel takes it from one end to the other by itself.
+    func type(_ line: String) {
+        _ = write(keyboard, line, line.utf8.count)
+        var entry = pollfd(fd: program, events: Int16(POLLIN), revents: 0)
+        _ = poll(&entry, 1, 20_000)
+    }
 
     /// Sets O_NONBLOCK of the program's end, or clears it.
     func setNonBlocking(_ isNonBlocking: Bool) {

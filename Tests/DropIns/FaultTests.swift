@@ -16,12 +16,12 @@ import UnitSupport
         "files", "appends", "closed-numbers", "lists", "signals", "threads", "pipes", "sockets", "cancels", "forks",
     ].map { FaultScenario(Program("faults_posixaio", .posixaio), $0) }
 
-    @Test(arguments: libaio, Way.preloads)
+    @Test(arguments: libaio, Way.forced)
     func libaioAnswersAsTheKernelMight(_ scenario: FaultScenario, _ way: Way) async throws {
         try await FaultWalk(scenario, way).run()
     }
 
-    @Test(arguments: posixaio, Way.preloads)
+    @Test(arguments: posixaio, Way.forced)
     func posixAIOAnswersAsTheOriginalMight(_ scenario: FaultScenario, _ way: Way) async throws {
         try await FaultWalk(scenario, way).run()
     }

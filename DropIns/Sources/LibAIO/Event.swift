@@ -27,7 +27,8 @@ struct Event: BitwiseCopyable {
     }
 
     func signal() {
-        if number >= 0 { Kernel.wake(number) }
+        // A number that is not held may have come to name another file, which must not be written to.
+        if number >= 0, isHeld || Kernel.checkEvent(number) == 0 { Kernel.wake(number) }
     }
 
     func letGo() {

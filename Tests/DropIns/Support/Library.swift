@@ -78,6 +78,8 @@ enum Way: Hashable, Sendable, CustomTestStringConvertible {
     }
 
     static let preloads: [Way] = ([nil] + engines).map { .preloaded(engine: $0) }
+    /// Without the automatic choice, which is one of them.
+    static let forced: [Way] = engines.map { .preloaded(engine: $0) }
     static let all = preloads + (isSecondRun ? [] : [.inPlace])
 
     private static let engines = isSecondRun ? ["threads"] : ["io_uring", "threads", "linux-aio", "readahead"]
