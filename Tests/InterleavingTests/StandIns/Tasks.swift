@@ -46,8 +46,9 @@ final class ExploredTask: @unchecked Sendable {
     }
 }
 
-/// Takes the place of Swift's function, which the compiler would prefer if the operation were not `@concurrent`, as its
-/// is. The executor is the task's all the same.
+/// Takes the place of Swift's function. The compiler would prefer Swift's if the operation were not `@concurrent`, as
+/// Swift's is; the executor is the task's all the same. The handler is kept, so it escapes here, and the sources under
+/// test name the `self` that theirs captures.
 nonisolated(nonsending) func withTaskCancellationHandler<Value>(
     operation: @concurrent () async -> Value, onCancel handler: @escaping @Sendable () -> Void
 ) async -> Value {
