@@ -57,6 +57,7 @@ class MutatedTree:
         by_path = {}
         for number, place in self.chosen.items():
             by_path.setdefault(place.path, []).append((place, number))
+        self._remove_others()
         for path in self.files:
             source, target = os.path.join(self.root, path), os.path.join(self.path, path)
             os.makedirs(os.path.dirname(target), exist_ok=True)
@@ -73,6 +74,18 @@ class MutatedTree:
         with open(os.path.join(HERE, 'mutation.h'), 'rb') as file:
             header = file.read().replace(b'MUTATION_MAP_BYTES', b'%d' % MAP_BYTES)
         put(os.path.join(self.path, 'Sources/CKernel/mutation.h'), header)
+
+    def _remove_others(self):
+        """Removes what an earlier source had, and this one has not; builds are kept."""
+        wanted = set(self.files) | {'Sources/CKernel/mutation.h'}
+        for folder, folders, names in os.walk(self.path):
+            folders[:] = [name for name in folders if not name.startswith('.build')]
+            for name in names:
+                path = os.path.join(folder, name)
+                relative = os.path.relpath(path, self.path)
+                is_link = os.path.islink(os.path.join(self.root, relative))
+                if relative not in wanted or os.path.islink(path) != is_link:
+                    os.remove(path)
 
     @staticmethod
     def _mutated(text, places):
