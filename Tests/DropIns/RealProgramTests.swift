@@ -237,34 +237,42 @@ extension RealProgram {
 }
 
 /// Unmodified programs run with our libraries, and find their data unchanged.
-@Suite(.serialized, .timeLimit(.minutes(15))) struct RealProgramTests {
+///
+/// Of each group one program at a time: they are heavy, and most of them wait more than they compute.
+enum RealProgramTests {
     /// Otherwise the program or the machine would be at fault.
-    @Test(arguments: RealProgram.libaio + RealProgram.posixaio + RealProgram.raw + RealProgram.bystanders)
-    func runsWithTheSystemsLibrary(_ program: RealProgram) async throws {
-        try await program.run(nil)
+    @Suite(.serialized, .timeLimit(.minutes(15))) struct Alone {
+        @Test(arguments: RealProgram.libaio + RealProgram.posixaio + RealProgram.raw + RealProgram.bystanders)
+        func runsWithTheSystemsLibrary(_ program: RealProgram) async throws {
+            try await program.run(nil)
+        }
     }
 
-    @Test(arguments: RealProgram.libaio, Way.all)
-    func runsOverOurLibaio(_ program: RealProgram, _ way: Way) async throws {
-        try way.requireEngine()
-        try await program.run(way)
+    @Suite(.serialized, .timeLimit(.minutes(15))) struct LibAIO {
+        @Test(arguments: RealProgram.libaio, Way.all)
+        func runsOverOurLibaio(_ program: RealProgram, _ way: Way) async throws {
+            try way.requireEngine()
+            try await program.run(way)
+        }
     }
 
-    @Test(arguments: RealProgram.posixaio, Way.preloads)
-    func runsOverOurPosixAIO(_ program: RealProgram, _ way: Way) async throws {
-        try way.requireEngine()
-        try await program.run(way)
-    }
+    @Suite(.serialized, .timeLimit(.minutes(15))) struct Preloaded {
+        @Test(arguments: RealProgram.posixaio, Way.preloads)
+        func runsOverOurPosixAIO(_ program: RealProgram, _ way: Way) async throws {
+            try way.requireEngine()
+            try await program.run(way)
+        }
 
-    @Test(arguments: RealProgram.bystanders, Way.preloads)
-    func programsThatDoNoneOfItRunAsEver(_ program: RealProgram, _ way: Way) async throws {
-        try way.requireEngine()
-        try await program.run(way)
-    }
+        @Test(arguments: RealProgram.bystanders, Way.preloads)
+        func programsThatDoNoneOfItRunAsEver(_ program: RealProgram, _ way: Way) async throws {
+            try way.requireEngine()
+            try await program.run(way)
+        }
 
-    @Test(arguments: RealProgram.raw, Way.preloads)
-    func rawSystemCallsAreCaught(_ program: RealProgram, _ way: Way) async throws {
-        try way.requireEngine()
-        try await program.run(way)
+        @Test(arguments: RealProgram.raw, Way.preloads)
+        func rawSystemCallsAreCaught(_ program: RealProgram, _ way: Way) async throws {
+            try way.requireEngine()
+            try await program.run(way)
+        }
     }
 }
