@@ -15,10 +15,14 @@ public struct SimulatedFault: Sendable, Hashable {
         /// The call never returns, like one on a disk or a server that does not answer.
         ///
         /// An operation that hangs ends by its deadline, by a cancel of its task, or by a shutdown of its runtime; one
-        /// on a connection by `shutdownWrite` as well. A call that the program makes outside of an
-        /// operation, for example to make a socket, stops its task, and no cancel helps; the others go on. What still
-        /// hangs when the body returns, or when the power goes off, ends with it. If nothing else is left that could
-        /// happen, the run ends with ``SimulationError/Reason/deadlock``, and the error names the call.
+        /// on a connection by `shutdownWrite` as well. A call that the program makes outside of an operation, for
+        /// example to make a socket, stops its task, and no cancel helps; the others go on. So does statx(2) where the
+        /// runtime makes it on the calling thread (`inlineAttempts`). What still hangs when the body returns, or when
+        /// the power goes off, ends with it. If nothing else is left that could happen, the run ends with
+        /// ``SimulationError/Reason/deadlock``, and the error names the call.
+        ///
+        /// A call that must not wait, with RWF_NOWAIT, MSG_DONTWAIT or RESOLVE_CACHED, fails with EAGAIN, and the next
+        /// call of the kind on the same file hangs.
         case hang
         /// The call takes this much longer: it hangs, and is then executed.
         case slow(Duration)

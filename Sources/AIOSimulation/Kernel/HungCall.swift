@@ -25,13 +25,11 @@ final class HungCall: OpenDescription {
     }
 }
 
-/// The directions in which an open description does not answer, for calls that never wait: such a call would have a
-/// device wait, or wait for it by epoll(7).
+/// The directions in which a socket or pipe does not answer, for calls that never wait: the program then waits by
+/// epoll(7).
 struct Stalls {
     /// POLLIN, POLLOUT, or both.
     fileprivate(set) var directions: UInt32 = 0
-    /// How long the next call that may wait hangs, where nothing waits by epoll(7): for regular files.
-    fileprivate var time: Nanoseconds?
     /// Distinguishes a stall from those before it.
     fileprivate var count = 0
 
@@ -43,14 +41,50 @@ struct Stalls {
     }
 }
 
+/// Calls that had to be answered at once, on files and paths that do not answer. The next call of the kind on the file
+/// that may wait hangs: with RWF_NOWAIT or RESOLVE_CACHED nothing is begun.
+struct StalledCalls {
+    private struct Subject: Hashable {
+        /// `read` and `write` for all forms of either.
+        let kind: String
+        let file: [UInt8]?
+
+        init(_ form: CallForm, _ files: [[UInt8]]) {
+            kind = "\(form.names.last ?? form.name)"
+            file = files.first
+        }
+    }
+
+    /// How long the call hangs; nil for ever.
+    private var times: [Subject: Nanoseconds?] = [:]
+
+    var isEmpty: Bool { times.isEmpty }
+
+    func has(_ form: CallForm, _ files: [[UInt8]]) -> Bool { times[Subject(form, files)] != nil }
+
+    mutating func add(_ form: CallForm, _ files: [[UInt8]], for time: Nanoseconds?) {
+        times[Subject(form, files)] = .some(time)
+    }
+
+    /// Returns nil if there is none.
+    mutating func take(_ form: CallForm, _ files: [[UInt8]]) -> Nanoseconds?? {
+        times.removeValue(forKey: Subject(form, files))
+    }
+}
+
 extension SimulatedKernel {
     /// Has a call hang for a time, or for ever.
     ///
-    /// A call that must not wait fails with EAGAIN, and what it is on stalls in its direction: a socket or pipe until
-    /// the time is over or it is shut down, a regular file until the next call, which may wait and hangs.
-    func hang(_ call: SystemCall, for time: Nanoseconds?) -> Int {
+    /// A call that must not wait fails with EAGAIN, and what it is on stalls: a socket or pipe in the call's direction,
+    /// until the time is over or it is shut down; a file or a path until the next call of the kind, which may wait and
+    /// hangs.
+    func hang(_ call: SystemCall, _ form: CallForm, _ files: [[UInt8]], for time: Nanoseconds?) -> Int {
         guard !world.isEnding else { return perform(call) }
-        if mustNotWait(call) { return stall(call, for: time) }
+        if mustNotWait(call) { return stall(call, form, files, for: time) }
+        return hang(call, for: time)
+    }
+
+    private func hang(_ call: SystemCall, for time: Nanoseconds?) -> Int {
         let hung = HungCall(call, self)
         if let time { world.schedule(after: time) { [weak hung] in hung?.answer() } }
         return wait(for: hung)
@@ -71,14 +105,18 @@ extension SimulatedKernel {
 
     // MARK: Calls that never wait
 
-    private func stall(_ call: SystemCall, for time: Nanoseconds?) -> Int {
-        guard let description = descriptors[call.a] else { return perform(call) }
+    private func stall(
+        _ call: SystemCall, _ form: CallForm, _ files: [[UInt8]], for time: Nanoseconds?
+    ) -> Int {
+        guard let description = descriptors[call.a], description.isPollable else {
+            stalledCalls.add(form, files, for: time)
+            return -Int(EAGAIN)
+        }
         hasStalls = true
         description.stalls.directions |= Self.direction(of: call.number)
-        description.stalls.time = time
         description.stalls.count += 1
         let count = description.stalls.count
-        if description.isPollable, let time {
+        if let time {
             world.schedule(after: time) { [weak description] in
                 if description?.stalls.count == count { description?.endStalls() }
             }
@@ -86,23 +124,29 @@ extension SimulatedKernel {
         return -Int(call.number == CK_NR_connect ? EINPROGRESS : EAGAIN)
     }
 
-    /// The result of a call on what is stalled; nil for any other call.
+    /// The result of a call on a file or a path that is stalled; nil for any other call.
+    func answerStalled(_ call: SystemCall, _ form: CallForm, _ files: [[UInt8]]) -> Int? {
+        guard !stalledCalls.isEmpty, stalledCalls.has(form, files) else { return nil }
+        if mustNotWait(call) { return -Int(EAGAIN) }
+        return stalledCalls.take(form, files).map { hang(call, for: $0) }
+    }
+
+    /// The result of a call on a socket or pipe that is stalled; nil for any other call.
     func answerStalled(_ call: SystemCall) -> Int? {
         guard let description = descriptors[call.a], description.stalls.directions != 0 else { return nil }
         if call.number == CK_NR_shutdown { description.endStalls() }
         guard description.stalls.directions & Self.direction(of: call.number) != 0 else { return nil }
         if mustNotWait(call) { return -Int(call.number == CK_NR_connect ? EALREADY : EAGAIN) }
-        guard !description.isPollable else {
-            blockedOn = [description]
-            giveUp = nil
-            return Self.wouldBlock
-        }
-        let time = description.stalls.time
-        description.endStalls()
-        return hang(call, for: time)
+        blockedOn = [description]
+        giveUp = nil
+        return Self.wouldBlock
     }
 
     private func mustNotWait(_ call: SystemCall) -> Bool {
+        if call.number == CK_NR_openat2 {
+            let how = UnsafePointer<ck_open_how>(bitPattern: call.c)
+            return how.map { $0.pointee.resolve & CK_RESOLVE_CACHED != 0 } ?? false
+        }
         guard Self.direction(of: call.number) != 0, let description = descriptors[call.a] else { return false }
         if description.isPollable, description.flags & CK_O_NONBLOCK != 0 { return true }
         return switch call.number {

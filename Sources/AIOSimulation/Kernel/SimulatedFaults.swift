@@ -24,14 +24,15 @@ extension SimulatedKernel {
         if hasStalls, let result = answerStalled(call) { return result }
         guard !faults.isEmpty, let form = CallForm.of(call.number) else { return perform(call) }
         let files = names(of: call, form)
+        if let result = answerStalled(call, form, files) { return result }
         let number = faultLog.count(form, files)
         // Chance has a sequence of its own: a plan of the same faults leaves the run as it was.
         let action = faults.action(on: form, files) { world.faultRandom.below($0) }
         if let action { faultLog.add(SimulatedFault.Effect(action), form, files, number, world) }
         switch action {
         case nil: return perform(call)
-        case .hang: return hang(call, for: nil)
-        case .slow(let time): return hang(call, for: time)
+        case .hang: return hang(call, form, files, for: nil)
+        case .slow(let time): return hang(call, form, files, for: time)
         case .fail(let errno): return failFileCall(call, with: errno)
         case .short(let count): return form.execute(call, limit: { min($0, count) }, by: perform)
         case .half: return form.execute(call, limit: { $0 - $0 / 2 }, by: perform)

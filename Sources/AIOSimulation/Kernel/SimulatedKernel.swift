@@ -92,6 +92,7 @@ package final class SimulatedKernel {
     var resumed: HungCall?
     /// Whether a description has ever stalled.
     var hasStalls = false
+    var stalledCalls = StalledCalls()
 
     /// Answers a call, and notes it in the trace.
     package func answer(_ call: SystemCall) -> Int {
