@@ -186,6 +186,7 @@ static const uint64_t CK_STATMOUNT_SB_BASIC = 0x1;
 
 static const uint32_t CK_STATX_MNT_ID_UNIQUE = 0x4000;
 static const uint32_t CK_STATX_TYPE = 0x1;
+static const uint32_t CK_STATX_NLINK = 0x4;
 static const uint32_t CK_STATX_INO = 0x100;
 static const uint32_t CK_STATX_SIZE = 0x200;
 static const uint32_t CK_STATX_BASIC_STATS = 0x7ff;

@@ -9,7 +9,8 @@ internal import Synchronization
 /// ``withFile(_:_:options:permissions:runtime:_:)`` closes its file.
 ///
 /// An operation runs on the calling thread as long as it cannot block there: a read that the page cache can serve costs
-/// little more than a pread(2). Everything else goes to a loop of the runtime.
+/// little more than a pread(2), and an open for reading whose path the kernel has cached some openat2(2). Everything
+/// else goes to a loop of the runtime.
 public final class File: Sendable {
     /// The runtime that carries out the file's operations.
     public let runtime: IORuntime
@@ -27,9 +28,13 @@ public final class File: Sendable {
     /// Serializes the operations that move the position of the open file, or read it.
     let position = Guarded<Void>(())
 
-    init(_ descriptor: Descriptor, path: Path?, runtime: IORuntime) {
+    /// Whether the calling thread may close it: see `IORuntime.mayCloseHere`.
+    private let closesHere: Bool
+
+    init(_ descriptor: Descriptor, path: Path?, closesHere: Bool = false, runtime: IORuntime) {
         self.descriptor = descriptor
         self.path = path
+        self.closesHere = closesHere
         self.runtime = runtime
     }
 
@@ -98,7 +103,11 @@ public final class File: Sendable {
         try runtime.check("close")
         guard lease.close() else { throw IOError(.fileClosed, "close", path: path) }
         await lease.waitForUsers()
-        try await runtime.close(descriptor.number, path)
+        guard closesHere, runtime.mayCloseHere(descriptor.number) else {
+            return try await runtime.close(descriptor.number, path)
+        }
+        let result = Kernel.close(descriptor.number)
+        guard result >= 0 else { throw IOError(result: Int32(truncatingIfNeeded: result), "close", path: path) }
     }
 
     // MARK: Used by the operations

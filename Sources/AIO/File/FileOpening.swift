@@ -71,9 +71,20 @@ extension File {
     static func open(
         _ request: borrowing OpenRequest, in directory: Int32, _ path: Path, _ runtime: IORuntime, _ deadline: Deadline
     ) async throws(IOError) -> File {
+        if request.isOfExistingForReading, let file = try openNow(request, in: directory, path, runtime, deadline) {
+            return file
+        }
         let completion = try await runtime.perform(
             request.operation(in: directory), deadline.nanoseconds, "open", path)
         return try adopt(completion.result, "open", path, runtime)
+    }
+
+    /// Opens the file on the calling thread, if that need not wait.
+    private static func openNow(
+        _ request: borrowing OpenRequest, in directory: Int32, _ path: Path, _ runtime: IORuntime, _ deadline: Deadline
+    ) throws(IOError) -> File? {
+        let opened = try runtime.attempted("open", path, deadline) { request.attempt(in: directory) }
+        return opened.map { File($0.descriptor, path: path, closesHere: true, runtime: runtime) }
     }
 
     /// Takes over a descriptor that was just opened. Closes it if the kernel does not tell what it is: every way
@@ -112,6 +123,15 @@ struct OpenRequest: ~Copyable {
     deinit {
         path.deallocate()
         how.deallocate()
+    }
+
+    /// Whether the open has no effect but the descriptor.
+    var isOfExistingForReading: Bool {
+        how.pointee.flags & (CK_O_CREAT | CK_O_TMPFILE | CK_O_TRUNC | CK_O_ACCMODE) == CK_O_RDONLY
+    }
+
+    func attempt(in directory: Int32) -> CachedLookup.Answer<CachedLookup.OpenedFile> {
+        CachedLookup.open(directory, path, how.pointee)
     }
 
     func operation(in directory: Int32) -> Operation {

@@ -114,11 +114,23 @@ extension File {
             empty.deallocate()
         }
         result.initialize(to: ck_statx())
+        if try statusNow(deadline, result) { return FileStatus(result.pointee) }
         _ = try await perform(
             .status(
                 directory: descriptor.number, path: UnsafePointer(empty), flags: CK_AT_EMPTY_PATH,
                 mask: FileStatus.mask, result: result),
             deadline, "statx")
         return FileStatus(result.pointee)
+    }
+
+    /// Asks on the calling thread, unless the file system may have to ask a server. False if nothing was found out.
+    private func statusNow(
+        _ deadline: Deadline, _ result: UnsafeMutablePointer<ck_statx>
+    ) throws(IOError) -> Bool {
+        guard runtime.configuration.inlineAttempts, descriptor.backing != .remote else { return false }
+        if guess.isTurnUsedUp(), runtime.isOnLoop { return false }
+        try begin("statx", deadline)
+        defer { lease.end() }
+        return Kernel.status(descriptor.number, FileStatus.mask, result) >= 0
     }
 }

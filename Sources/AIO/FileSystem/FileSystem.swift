@@ -9,7 +9,8 @@ internal import CKernel
 /// and a system call that a worker has begun is not interrupted. Errors name the operation and the path
 /// (``IOError/operation``, ``IOError/path``).
 public enum FileSystem {
-    /// A file's metadata; with `followLinks` false, that of a symbolic link itself. Kernel call: statx(2).
+    /// A file's metadata; with `followLinks` false, that of a symbolic link itself. On the calling thread if the kernel
+    /// has the path in its caches. Kernel calls: statx(2), openat2(2).
     ///
     /// - Throws: ``IOError/Code/notFound`` if the path does not exist, also as the target of a dangling link;
     ///   ``IOError/Code/notDirectory``; ``IOError/Code/permissionDenied`` if a directory cannot be searched.
@@ -19,10 +20,17 @@ public enum FileSystem {
         let result = UnsafeMutablePointer<ck_statx>.allocate(capacity: 1)
         defer { result.deallocate() }
         result.initialize(to: ck_statx())
-        _ = try await runtime.perform("statx", path, deadline) {
-            .status(
-                directory: CK_AT_FDCWD, path: $0, flags: followLinks ? 0 : CK_AT_SYMLINK_NOFOLLOW,
-                mask: FileStatus.mask, result: result)
+        let name = try path.copyCString(for: "statx")
+        defer { name.deallocate() }
+        let attempt: Void? = try runtime.attempted("statx", path, deadline) {
+            CachedLookup.status(
+                CK_AT_FDCWD, name, followLinks: followLinks, mask: FileStatus.mask, &result.pointee)
+        }
+        if attempt == nil {
+            let flags = followLinks ? 0 : CK_AT_SYMLINK_NOFOLLOW
+            let operation = Operation.status(
+                directory: CK_AT_FDCWD, path: name, flags: flags, mask: FileStatus.mask, result: result)
+            _ = try await runtime.perform(operation, deadline.nanoseconds, "statx", path)
         }
         return FileStatus(result.pointee)
     }

@@ -5,7 +5,8 @@ extension FileSystem {
     /// Reads a whole file. The read ends when a read returns nothing, not at the reported size, so files of /proc and
     /// /sys are read completely, and so are files that grow meanwhile.
     ///
-    /// One operation on a worker opens, reads and closes the file. A cancellation or deadline takes effect between two
+    /// A file of at most 256 KiB that the kernel has in its caches is read on the calling thread. Otherwise one
+    /// operation on a worker opens, reads and closes the file; a cancellation or deadline takes effect between two
     /// reads. Kernel calls: openat2(2), statx(2), read(2), close(2).
     ///
     /// - Throws: ``IOError/Code/fileTooLarge`` if the file has more than `limit` bytes;
@@ -41,6 +42,7 @@ extension IORuntime {
     ) async throws(IOError) -> [UInt8] {
         let work = try WholeFileRead(path, origin, limit: limit, deadline)
         do throws(IOError) {
+            if let content = try attempted("read", path, deadline, { work.attempt() }) { return content }
             _ = try await perform(work, "read", path, deadline)
             return work.content
         } catch {
@@ -118,6 +120,47 @@ private final class WholeFileRead: BlockingWork, @unchecked Sendable {
     }
 
     deinit { path.deallocate() }
+
+    // MARK: On the calling thread
+
+    /// Reads the file if that need not wait.
+    func attempt() -> CachedLookup.Answer<[UInt8]> {
+        let flags = CK_O_RDONLY | CK_O_CLOEXEC | CK_O_NOCTTY | CK_O_NONBLOCK
+        switch CachedLookup.open(origin.directory, path, ck_open_how(flags: flags, mode: 0, resolve: origin.resolve)) {
+        case .failed(let errno): return .failed(errno)
+        case .wait: return .wait
+        case .undecided: return .undecided
+        case .found(let file):
+            defer { Kernel.close(file.descriptor.number) }
+            return cachedContent(of: file)
+        }
+    }
+
+    /// A path that was found says nothing about the content: content that is not cached is no miss.
+    private func cachedContent(of file: CachedLookup.OpenedFile) -> CachedLookup.Answer<[UInt8]> {
+        let size = Int(clamping: file.size)
+        guard file.descriptor.kind == .buffered, size <= min(limit, Transfer.inlineLimit) else { return .wait }
+        var isWhole = false
+        // One byte more, which shows that the file has grown.
+        let content = [UInt8](unsafeUninitializedCapacity: size + 1) { memory, count in
+            let first = size == 0 || Self.read(file.descriptor, memory.baseAddress, size, at: 0) == size
+            isWhole = first && Self.read(file.descriptor, memory.baseAddress.map { $0 + size }, 1, at: size) == 0
+            count = isWhole ? size : 0
+        }
+        return isWhole ? .found(content) : .undecided
+    }
+
+    /// The bytes that the page cache had; nil if it would have had to wait.
+    private static func read(_ file: Descriptor, _ memory: UnsafeMutablePointer<UInt8>?, _ count: Int, at offset: Int)
+        -> Int?
+    {
+        guard case .done(let result) = Transfer(file, memory, count: count, offset: Int64(offset)).ask() else {
+            return nil
+        }
+        return result
+    }
+
+    // MARK: On a worker
 
     override func run() -> Int {
         let descriptor = WholeFile.open(path, CK_O_RDONLY, 0, from: origin)

@@ -36,7 +36,7 @@ public final class IORuntime: Sendable {
         /// What happens to an operation at a limit.
         public var atLimit = AtLimit.wait
         /// Whether operations that may not need to wait are attempted on the calling thread first: reads from the page
-        /// cache, reads and writes of streams, accepts.
+        /// cache, reads and writes of streams, accepts, opens of files for reading whose path the kernel has cached.
         public var inlineAttempts = true
         /// Receives one line per problem that no caller can be told about. Writes to standard error by default.
         public var log: @Sendable (String) -> Void = { line in writeToStandardError("swift-aio: \(line)\n") }
@@ -71,6 +71,8 @@ public final class IORuntime: Sendable {
     public let loops: [IOLoop]
     let buffers: BufferPool
     let nameLookups: NameLookups
+    /// Whether the kernel's caches are worth asking about paths.
+    let pathGuess = CacheGuess()
     private let process: ProcessGuard
     /// Spreads operations without a descriptor over the loops.
     private let turn = Atomic<UInt32>(0)

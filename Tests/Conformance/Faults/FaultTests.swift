@@ -14,6 +14,15 @@ import Testing
         }
     }
 
+    /// What the kernel has cached needs no worker, and the walk above meets no call of one for it.
+    @Test(.notSimulated(.process), arguments: names)
+    func filesReportEachFailureOfAWorker(_ engine: String) async {
+        await #expect(processExitsWith: .success) { [engine = engine as String] in
+            let scenarios = (FileFaults.all + DirectoryFaults.all).filter { ["whole files", "names"].contains($0.name) }
+            try await FaultWalk.walk(scenarios, engine, inlineAttempts: false)
+        }
+    }
+
     @Test(.notSimulated(.process), arguments: names)
     func aReplacedFileIsOldOrNew(_ engine: String) async {
         await #expect(processExitsWith: .success) { [engine = engine as String] in

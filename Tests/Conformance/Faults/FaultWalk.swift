@@ -46,9 +46,9 @@ struct FaultWalk {
     let scenario: FaultScenario
     private let count = FaultCount()
 
-    /// Runs each scenario over this engine.
-    static func walk(_ scenarios: [FaultScenario], _ engine: String) async throws {
-        try await each(scenarios, engine) { try await $0.run() }
+    /// Runs each scenario over this engine, with attempts on the calling thread or without.
+    static func walk(_ scenarios: [FaultScenario], _ engine: String, inlineAttempts: Bool = true) async throws {
+        try await each(scenarios, engine, inlineAttempts: inlineAttempts) { try await $0.run() }
     }
 
     /// Runs each scenario over this engine while half of the calls of a kind, by which the engine submits and waits,
@@ -69,7 +69,8 @@ struct FaultWalk {
     }
 
     private static func each(
-        _ scenarios: [FaultScenario], _ engine: String, _ body: (FaultWalk) async throws -> Void
+        _ scenarios: [FaultScenario], _ engine: String, inlineAttempts: Bool = true,
+        _ body: (FaultWalk) async throws -> Void
     ) async throws {
         let kind = try #require(EngineKind(engine))
         let plan = FaultPlan()
@@ -81,7 +82,13 @@ struct FaultWalk {
             let log: @Sendable (String) -> Void = { line in
                 if !line.contains("new connections wait") { Issue.record("logged: \(line)") }
             }
-            try await withRuntime(kind, { $0.log = log }) { runtime in
+            try await withRuntime(
+                kind,
+                {
+                    $0.log = log
+                    $0.inlineAttempts = inlineAttempts
+                }
+            ) { runtime in
                 for scenario in scenarios {
                     try await body(FaultWalk(scratch: scratch, runtime: runtime, plan: plan, scenario: scenario))
                 }
