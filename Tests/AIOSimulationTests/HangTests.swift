@@ -67,6 +67,23 @@ struct HangTests {
         #expect(try report.result.get() == [1, 2, 3])
     }
 
+    /// The attempt on the calling thread must not wait, and the open after it hangs.
+    @Test func aDeadlineEndsAnOpenThatHangs() async throws {
+        for hang in [SimulatedFault.Effect.hang, .slow(.seconds(20))] {
+            let report = try await run([SimulatedFault(hang, .nth(1), of: "openat2", on: "/slow")]) { _ in
+                try await Self.write([1, 2, 3], to: "/data")
+                try await FileSystem.rename("/data", to: "/slow")
+                let error = await #expect(throws: IOError.self) {
+                    try await File.open("/slow", deadline: .after(.seconds(5)))
+                }
+                #expect(error?.code == .deadlineExceeded)
+                return try await FileSystem.readFile("/slow")
+            }
+            #expect(try report.result.get() == [1, 2, 3])
+            #expect(report.elapsed >= 5_000_000_000 && report.elapsed < 6_000_000_000)
+        }
+    }
+
     @Test func whileAReadHangsOtherTasksGoOn() async throws {
         let report = try await run([SimulatedFault(.hang, .nth(1), of: "read", on: "/slow")]) { _ in
             try await Self.write([1], to: "/slow")

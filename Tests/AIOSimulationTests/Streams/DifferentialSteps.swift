@@ -169,7 +169,7 @@ extension Differential {
             compare("sendto \(index) to \(other) \(bytes.count)") { side in
                 Answer(result: side.caller.send(side.numbers[index], bytes, to: side.names[other]))
             }
-        case 7: if type == CK_SOCK_DGRAM, random.below(4) == 0 { disconnect(index) }
+        case 7: if random.below(4) == 0 { disconnect(index) }
         case 8:
             compare("getsockname \(index)") { side in
                 let (result, name) = side.caller.localName(side.numbers[index])

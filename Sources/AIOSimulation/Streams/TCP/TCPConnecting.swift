@@ -97,6 +97,8 @@ extension TCPSocket {
         let from = Endpoint(source, port)
         take(from)
         remote = target
+        // tcp_connect_init.
+        _ = takeError()
         begin(as: network.newConnection(), .synSent)
         host.tcp.addConnection(self, from, target)
         send(.synchronize)
@@ -121,15 +123,20 @@ extension TCPSocket {
         move(to: state)
     }
 
-    /// tcp_disconnect: the socket can be connected again.
+    /// tcp_disconnect: the socket can be connected again. The program is told of a connection that it has given up.
     func disconnect() {
         switch state {
         case .listening: stopListening()
-        case .closed, .synSent: break
-        default: send(.reset)
+        case .closed, .timeWait: break
+        case .synSent: setError(ECONNRESET)
+        case .lastAck, .closing:
+            guard output.sent < output.end else { break }
+            fallthrough
+        default:
+            send(.reset)
+            setError(ECONNRESET)
         }
         move(to: .closed)
-        _ = takeError()
         connecting = .unconnected
         remote = nil
         local = local.map { Endpoint(boundAddress ?? unspecified.address, $0.port) }
