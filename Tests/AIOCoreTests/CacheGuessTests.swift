@@ -64,6 +64,11 @@ import Testing
         let guess = CacheGuess()
         let turns = (0..<1280).count { _ in guess.isTurnUsedUp() }
         #expect(turns == 10)
+        let others = CacheGuess()
+        let ends = (0..<1280).map { _ in others.turn() }
+        #expect(ends.count { $0 == .ends } == 10)
+        #expect(ends.count { $0 == .mayEnd } == 310)
+        #expect(ends[..<4] == [.goesOn, .goesOn, .goesOn, .mayEnd])
     }
 
     @Test func aStreamThatIsNotReadyPredictsNothing() {

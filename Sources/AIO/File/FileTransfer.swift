@@ -10,9 +10,29 @@ extension File {
         try begin(transfer.name, deadline)
         defer { lease.end() }
         switch try serveNow(transfer) {
-        case .done(let result)?: return result
-        case .wait?: return try await handOver(transfer, deadline, cacheMissed: true)
-        case .refused?, nil: return try await handOver(transfer, deadline, cacheMissed: false)
+        case .done(let result): return result
+        case .missed: return try await handOver(transfer, deadline, cacheMissed: true)
+        case .notAsked: return try await handOver(transfer, deadline, cacheMissed: false)
+        case .turnIsOver: return try await serveAfterOthers(transfer, deadline)
+        }
+    }
+
+    /// What came of a transfer on the calling thread.
+    private enum Served {
+        case done(Int)
+        case missed
+        case notAsked
+        /// Other tasks go first.
+        case turnIsOver
+    }
+
+    /// Suspends the task behind the others of its loop, and then asks again.
+    private func serveAfterOthers(_ transfer: Transfer, _ deadline: Deadline) async throws(IOError) -> Int {
+        await Task.yield()
+        switch try ask(transfer) {
+        case .done(let result): return result
+        case .missed: return try await handOver(transfer, deadline, cacheMissed: true)
+        case .notAsked, .turnIsOver: return try await handOver(transfer, deadline, cacheMissed: false)
         }
     }
 
@@ -27,17 +47,27 @@ extension File {
         return Int(try await runtime.perform(.transfer(transfer), deadline.nanoseconds, transfer.name, path).result)
     }
 
-    /// Asks the page cache or the stream on the calling thread.
+    /// Asks the page cache or the stream on the calling thread, unless the task has had its turn.
     @inline(__always)
-    private func serveNow(_ transfer: Transfer) throws(IOError) -> Answer? {
-        guard runtime.configuration.inlineAttempts else { return nil }
+    private func serveNow(_ transfer: Transfer) throws(IOError) -> Served {
+        guard runtime.configuration.inlineAttempts else { return .notAsked }
         // A task that is always served without suspending would starve the other tasks of its loop.
-        if guess.isTurnUsedUp(), runtime.isOnLoop { return nil }
-        let answer = transfer.form.isEmpty ? transfer.ask(guess) : askWithForm(transfer)
-        if case .done(let result)? = answer, result < 0 {
-            throw IOError(result: Int32(truncatingIfNeeded: result), transfer.name, path: path)
+        let turn = guess.turn()
+        if turn != .goesOn, runtime.isTurnOver(turn) { return .turnIsOver }
+        return try ask(transfer)
+    }
+
+    @inline(__always)
+    private func ask(_ transfer: Transfer) throws(IOError) -> Served {
+        switch transfer.form.isEmpty ? transfer.ask(guess) : askWithForm(transfer) {
+        case .done(let result)?:
+            guard result >= 0 else {
+                throw IOError(result: Int32(truncatingIfNeeded: result), transfer.name, path: path)
+            }
+            return .done(result)
+        case .wait?: return .missed
+        case .refused?, nil: return .notAsked
         }
-        return answer
     }
 
     private func askWithForm(_ transfer: Transfer) -> Answer? {

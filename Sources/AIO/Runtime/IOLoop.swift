@@ -61,6 +61,9 @@ public final class IOLoop: TaskExecutor, Sendable, CustomStringConvertible {
         }
     }
 
+    /// Whether jobs wait while one runs. For the loop's own thread.
+    var hasOtherJobs: Bool { tasks.hasOtherJobs }
+
     // MARK: Operations
 
     /// Carries out one operation. Returns only when the operation has completed, also after a cancellation; therefore

@@ -264,6 +264,14 @@ public final class IORuntime: Sendable {
     /// readers raises SIGPIPE in the calling thread, which ends the program.
     var isOnLoop: Bool { loops.contains { $0.core.isCurrent } }
 
+    /// Whether a task that was served without suspending lets the other tasks of its loop go first. False on other
+    /// threads, where the pool of the global executor has more than one.
+    @inline(never)
+    func isTurnOver(_ turn: CacheGuess.Turn) -> Bool {
+        guard let loop = loops.first(where: { $0.core.isCurrent }) else { return false }
+        return turn == .ends || loop.hasOtherJobs
+    }
+
     // MARK: Shutdown
 
     /// Ends all loops: new operations fail with ``IOError/Code/runtimeShutDown``, and those in flight are completed.

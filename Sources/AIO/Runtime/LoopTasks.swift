@@ -77,6 +77,9 @@ final class LoopTasks: LoopClient {
         return isAccepted
     }
 
+    /// Whether jobs wait while one runs. Relaxed: a job that has just come is seen the next time.
+    var hasOtherJobs: Bool { local.pointee.jobs.count > 0 || hasRemote.load(ordering: .relaxed) }
+
     func hasJobs() -> Bool {
         hasRemote.load(ordering: .sequentiallyConsistent) || local.pointee.jobs.count > 0 || admitWaiting()
     }
