@@ -14,7 +14,7 @@ import UnitSupport
             rest = rest.dropFirst(piece.count)
             var position = 0
             try piece.withUnsafeBytes { bytes in
-                while let line = try splitter.next(in: bytes, from: &position) { lines.append(line) }
+                while let line: [UInt8] = try splitter.next(in: bytes, from: &position) { lines.append(line) }
             }
             #expect(position == piece.count)
         }
@@ -24,6 +24,32 @@ import UnitSupport
 
     private func lines(_ text: String, limit: Int = 1 << 20, by size: Int = 3) throws -> [String] {
         try lines(Array(text.utf8), limit: limit) { size }
+    }
+
+    /// The same lines, in a batch for each piece.
+    private func batches(_ text: [UInt8], limit: Int = 1 << 20, pieceSize: () -> Int) throws -> [String] {
+        var splitter = LineSplitter(limit: limit)
+        var lines: [[UInt8]] = []
+        var rest = text[...]
+        while !rest.isEmpty {
+            let piece = Array(rest.prefix(pieceSize()))
+            rest = rest.dropFirst(piece.count)
+            try piece.withUnsafeBytes { bytes in
+                let found = try splitter.lines(in: bytes)
+                if let first = found.first { lines.append(first) }
+                var position = found.others.lowerBound
+                while position < found.others.upperBound {
+                    let end = try #require(piece[position...].firstIndex(of: 10))
+                    var line = piece[position..<end]
+                    if line.last == 13 { line.removeLast() }
+                    lines.append(Array(line))
+                    position = end + 1
+                }
+                #expect(position == found.others.upperBound)
+            }
+        }
+        if let last = try splitter.end() { lines.append(last) }
+        return lines.map { String(decoding: $0, as: UTF8.self) }
     }
 
     private static let cases: [(String, [String])] = [
@@ -36,6 +62,7 @@ import UnitSupport
     func linesEndWithANewlineOrACarriageReturnAndOne(_ size: Int) throws {
         for (text, expected) in Self.cases {
             #expect(try lines(text, by: size) == expected, "\(text.debugDescription)")
+            #expect(try batches(Array(text.utf8)) { size } == expected, "\(text.debugDescription)")
         }
     }
 
@@ -48,6 +75,8 @@ import UnitSupport
             let whole = try lines(text) { text.count }
             let cut = try lines(text) { Int.random(in: 1...7, using: &random) }
             #expect(cut == whole)
+            let inBatches = try batches(text) { Int.random(in: 1...30, using: &random) }
+            #expect(inBatches == whole)
             #expect(whole.map(\.utf8.count).reduce(0, +) <= text.count)
         }
     }
@@ -58,6 +87,9 @@ import UnitSupport
         #expect(try lines("\n\r\n", limit: 0, by: size) == ["", ""])
         for text in ["abcd\n", "a\nabcd", "abcd\r\n", "abc\rd\n", "abc\r", "abcdefghijk"] {
             #expect(throws: LineTooLong.self, "\(text.debugDescription)") { try lines(text, limit: 3, by: size) }
+            #expect(throws: LineTooLong.self, "\(text.debugDescription)") {
+                try batches(Array(text.utf8), limit: 3) { size }
+            }
         }
     }
 }

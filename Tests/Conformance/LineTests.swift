@@ -16,6 +16,17 @@ import Testing
             lines = []
             for try await line in file.chunks(of: 61).lines() { lines.append(line) }
             #expect(lines == expected + ["the last"])
+            for size in [61, 256 << 10] {
+                lines = []
+                for try await batch in file.chunks(of: size).lineBatches() {
+                    let count = lines.count
+                    batch.forEachLine { line in
+                        lines.append(line.withUnsafeBytes { String(decoding: $0, as: UTF8.self) })
+                    }
+                    #expect(lines.count > count)
+                }
+                #expect(lines == expected + ["the last"])
+            }
         }
     }
 
@@ -41,6 +52,10 @@ import Testing
             }
             #expect(lines == [Array("short".utf8)])
             #expect(error?.path == file.path)
+            let other = await expectError(.lineTooLong) {
+                for try await _ in file.lineBatches(limit: 5) {}
+            }
+            #expect(other?.description == error?.description)
             #expect(error?.description.hasSuffix("a line is longer than the limit: the limit is 5 bytes") == true)
             // With a limit equal to its length the line is accepted.
             var count = 0

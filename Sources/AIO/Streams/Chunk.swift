@@ -26,6 +26,9 @@ public struct Chunk: Sendable {
         try body(UnsafeRawBufferPointer(start: buffer.base, count: count))
     }
 
+    /// The data, as long as a copy of the chunk lives.
+    var unsafeBytes: UnsafeRawBufferPointer { UnsafeRawBufferPointer(start: buffer.base, count: count) }
+
     /// A copy of the data.
     public var bytes: [UInt8] { withUnsafeBytes { Array($0) } }
 }

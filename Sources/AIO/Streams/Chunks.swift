@@ -1,3 +1,5 @@
+internal import AIOCore
+
 /// The pieces of a file or a stream, in order: the result of ``File/chunks(of:range:readahead:deadline:)`` and
 /// ``ReadableStream/chunks(of:deadline:)``. Each iteration reads a file anew, and continues a stream.
 public struct Chunks: AsyncSequence, Sendable {
@@ -11,6 +13,12 @@ public struct Chunks: AsyncSequence, Sendable {
     let deadline: Deadline
 
     public func makeAsyncIterator() -> ChunkIterator { ChunkIterator(self) }
+
+    /// Whether the task is not cancelled, and the deadline has not passed.
+    @inline(__always)
+    var mayGoOn: Bool {
+        !Task.isCancelled && (deadline == .never || deadline.nanoseconds > Kernel.now())
+    }
 
     /// Throws `cancelled` in a cancelled task and `deadlineExceeded` after the deadline.
     func checkBeginning() throws(IOError) {

@@ -4,7 +4,26 @@
     internal import Glibc
 #endif
 
-/// Assembles lines from pieces. It examines and copies each byte once.
+/// What a sequence of lines returns a line as.
+protocol LineValue {
+    /// A copy of the line's bytes.
+    init(line: UnsafeRawBufferPointer)
+    /// The line whose bytes were assembled.
+    init(assembled line: [UInt8])
+}
+
+extension [UInt8]: LineValue {
+    init(line: UnsafeRawBufferPointer) { self = Array(line) }
+    init(assembled line: [UInt8]) { self = line }
+}
+
+extension String: LineValue {
+    init(line: UnsafeRawBufferPointer) { self = String(decoding: line, as: UTF8.self) }
+    init(assembled line: [UInt8]) { self = String(decoding: line, as: UTF8.self) }
+}
+
+/// Cuts pieces of text into lines. It examines each byte once, and copies once what it returns; only a line that began
+/// in an earlier piece is assembled first.
 struct LineSplitter {
     /// The maximum length of a line in bytes, without its terminator.
     let limit: Int
@@ -16,8 +35,24 @@ struct LineSplitter {
 
     /// The next line that ends in `bytes` at or after `position`, which moves behind it. nil if no line ends there; the
     /// rest is then kept.
-    mutating func next(in bytes: UnsafeRawBufferPointer, from position: inout Int) throws(LineTooLong) -> [UInt8]? {
+    @inline(__always)
+    mutating func next<Line: LineValue>(
+        in bytes: UnsafeRawBufferPointer, from position: inout Int
+    ) throws(LineTooLong) -> Line? {
         guard position < bytes.count else { return nil }
+        guard line.isEmpty, let end = bytes.firstIndex(of: newline, from: position) else {
+            return try assemble(bytes, from: &position)
+        }
+        let found = UnsafeRawBufferPointer(rebasing: bytes[position..<end]).withoutCarriageReturn
+        position = end + 1
+        guard found.count <= limit else { throw LineTooLong() }
+        return Line(line: found)
+    }
+
+    /// The same for a line that is not in `bytes` alone.
+    private mutating func assemble<Line: LineValue>(
+        _ bytes: UnsafeRawBufferPointer, from position: inout Int
+    ) throws(LineTooLong) -> Line? {
         let rest = UnsafeRawBufferPointer(rebasing: bytes[position...])
         guard let length = rest.firstIndex(of: newline, from: 0) else {
             position = bytes.count
@@ -28,7 +63,30 @@ struct LineSplitter {
         try append(UnsafeRawBufferPointer(rebasing: rest[..<length]))
         if line.last == carriageReturn { line.removeLast() }
         guard line.count <= limit else { throw LineTooLong() }
-        return take()
+        return Line(assembled: take())
+    }
+
+    /// All lines that end in `bytes`: the one that began in an earlier piece, and where the others are. The rest is
+    /// kept.
+    mutating func lines(
+        in bytes: UnsafeRawBufferPointer
+    ) throws(LineTooLong) -> (first: [UInt8]?, others: Range<Int>) {
+        var start = 0
+        let first: [UInt8]? = line.isEmpty ? nil : try assemble(bytes, from: &start)
+        let end = bytes.lastIndex(of: newline).map { Swift.max(start, $0 + 1) } ?? start
+        if limit < end - start { try checkLengths(UnsafeRawBufferPointer(rebasing: bytes[start..<end])) }
+        try append(UnsafeRawBufferPointer(rebasing: bytes[end...]))
+        return (first, start..<end)
+    }
+
+    /// Throws if one of the lines in `bytes` is too long.
+    private func checkLengths(_ bytes: UnsafeRawBufferPointer) throws(LineTooLong) {
+        var position = 0
+        while let end = bytes.firstIndex(of: newline, from: position) {
+            let line = UnsafeRawBufferPointer(rebasing: bytes[position..<end])
+            guard line.withoutCarriageReturn.count <= limit else { throw LineTooLong() }
+            position = end + 1
+        }
     }
 
     /// The text after the last newline; nil if there is none.
@@ -56,6 +114,11 @@ private let newline = UInt8(ascii: "\n")
 private let carriageReturn = UInt8(ascii: "\r")
 
 extension UnsafeRawBufferPointer {
+    /// The bytes without a carriage return at the end.
+    var withoutCarriageReturn: UnsafeRawBufferPointer {
+        last == carriageReturn ? UnsafeRawBufferPointer(rebasing: self[..<(count - 1)]) : self
+    }
+
     /// memchr(3) from `start` on.
     func firstIndex(of byte: UInt8, from start: Int) -> Int? {
         guard start < count, let base = baseAddress,

@@ -7,72 +7,20 @@ public struct ByteLines: AsyncSequence, Sendable {
     let chunks: Chunks
     let limit: Int
 
-    public func makeAsyncIterator() -> Iterator {
-        Iterator(source: chunks, splitter: LineSplitter(limit: limit))
-    }
+    public func makeAsyncIterator() -> Iterator { Iterator(reader: LineReader(chunks, limit: limit)) }
 
     /// Returns one line after the other. One task uses it at a time.
     public struct Iterator: AsyncIteratorProtocol {
-        private let source: Chunks
-        private let chunks: ChunkIterator
-        private var splitter: LineSplitter
-        private var chunk: Chunk?
-        private var position = 0
-        private var isFinished = false
+        var reader: LineReader
 
-        init(source: Chunks, splitter: LineSplitter) {
-            self.source = source
-            chunks = ChunkIterator(source)
-            self.splitter = splitter
+        public mutating func next() async throws(IOError) -> [UInt8]? {
+            if let line: [UInt8] = try reader.lineInChunk() { return line }
+            return try await reader.nextLine()
         }
-
-        public mutating func next() async throws(IOError) -> [UInt8]? { try await nextLine() }
 
         public mutating func next(isolation actor: isolated (any Actor)?) async throws(IOError) -> [UInt8]? {
-            try await nextLine()
-        }
-
-        private mutating func nextLine() async throws(IOError) -> [UInt8]? {
-            guard !isFinished else { return nil }
-            do throws(IOError) {
-                do throws(IOError) { try source.checkBeginning() } catch {
-                    // `next` waits until the reads ahead have completed, and then throws.
-                    _ = try await chunks.next()
-                    throw error
-                }
-                while true {
-                    if let line = try lineInChunk() { return line }
-                    // Frees the chunk's memory for the next read.
-                    chunk = nil
-                    position = 0
-                    guard let next = try await chunks.next() else { break }
-                    chunk = next
-                }
-                isFinished = true
-                return try refusingLongLines { splitter throws(LineTooLong) in try splitter.end() }
-            } catch {
-                isFinished = true
-                throw error
-            }
-        }
-
-        private mutating func lineInChunk() throws(IOError) -> [UInt8]? {
-            guard let chunk else { return nil }
-            var position = position
-            defer { self.position = position }
-            return try refusingLongLines { splitter throws(LineTooLong) in
-                try chunk.withUnsafeBytes { bytes throws(LineTooLong) in
-                    try splitter.next(in: bytes, from: &position)
-                }
-            }
-        }
-
-        private mutating func refusingLongLines(
-            _ body: (inout LineSplitter) throws(LineTooLong) -> [UInt8]?
-        ) throws(IOError) -> [UInt8]? {
-            do throws(LineTooLong) { return try body(&splitter) } catch {
-                throw .lineTooLong(splitter.limit, "read", source.source.path)
-            }
+            if let line: [UInt8] = try reader.lineInChunk() { return line }
+            return try await reader.nextLine()
         }
     }
 }
@@ -83,22 +31,23 @@ public struct Lines: AsyncSequence, Sendable {
     public typealias Element = String
     public typealias Failure = IOError
 
-    let lines: ByteLines
+    let chunks: Chunks
+    let limit: Int
 
-    public func makeAsyncIterator() -> Iterator { Iterator(lines: lines.makeAsyncIterator()) }
+    public func makeAsyncIterator() -> Iterator { Iterator(reader: LineReader(chunks, limit: limit)) }
 
     /// Returns one line after the other. One task uses it at a time.
     public struct Iterator: AsyncIteratorProtocol {
-        var lines: ByteLines.Iterator
+        var reader: LineReader
 
-        public mutating func next() async throws(IOError) -> String? { try await nextLine() }
-
-        public mutating func next(isolation actor: isolated (any Actor)?) async throws(IOError) -> String? {
-            try await nextLine()
+        public mutating func next() async throws(IOError) -> String? {
+            if let line: String = try reader.lineInChunk() { return line }
+            return try await reader.nextLine()
         }
 
-        private mutating func nextLine() async throws(IOError) -> String? {
-            try await lines.next().map { String(decoding: $0, as: UTF8.self) }
+        public mutating func next(isolation actor: isolated (any Actor)?) async throws(IOError) -> String? {
+            if let line: String = try reader.lineInChunk() { return line }
+            return try await reader.nextLine()
         }
     }
 }
@@ -111,7 +60,7 @@ extension Chunks {
 
     /// The lines in these chunks as text, without their terminators; invalid UTF-8 is replaced by U+FFFD. The sequence
     /// throws the errors of ``byteLines(limit:)``.
-    public func lines(limit: Int = 1 << 20) -> Lines { Lines(lines: byteLines(limit: limit)) }
+    public func lines(limit: Int = 1 << 20) -> Lines { Lines(chunks: self, limit: Swift.max(0, limit)) }
 }
 
 extension File {
