@@ -201,6 +201,7 @@ import UnitSupport
         status.st_dev = number
         status.st_rdev = 0x801
         let found = ck_statx(status)
+        #expect(found.mask == CK_STATX_BASIC_STATS, "what is filled in")
         #expect(found.device_major == major && found.device_minor == minor)
         #expect(found.special_device_major == 8 && found.special_device_minor == 1)
         (status.st_dev, status.st_rdev) = (0x801, number)
@@ -410,7 +411,44 @@ import UnitSupport
         #expect(target == source)
     }
 
+    /// A number with zeros, and one with as many digits as any.
+    @Test(arguments: [7, 10, 105, 200, 1000] as [Int32])
+    func theSameFileIsOpenedAgainByItsNumber(_ least: Int32) {
+        let file = TemporaryFile([1, 2, 3])
+        let number = fcntl(file.descriptor, F_DUPFD_CLOEXEC, least)
+        // A limit of descriptors may be lower.
+        guard number >= 0 else { return #expect(errno == EINVAL) }
+        defer { close(number) }
+        let again = Kernel.reopen(number, CK_O_RDONLY | CK_O_NONBLOCK)
+        #expect(again >= 0 && again != Int(number))
+        defer { close(Int32(again)) }
+        #expect(FileIdentity(ofDescriptor: Int32(again)) == FileIdentity(ofDescriptor: number))
+        #expect(fcntl(Int32(again), F_GETFL) & O_NONBLOCK != 0)
+        #expect(fcntl(number, F_GETFL) & O_NONBLOCK == 0, "an open file description of its own")
+    }
+
     // MARK: Threads
+
+    @Test func aStandInThatKnowsNothingOfThreadsLetsThemStart() async {
+        await #expect(processExitsWith: .success) {
+            final class Body: ThreadBody, @unchecked Sendable {
+                // @unchecked: the pipe is the only state.
+                let pipe: (Int32, Int32) = {
+                    var ends: [Int32] = [-1, -1]
+                    _ = Glibc.pipe(&ends)
+                    return (ends[0], ends[1])
+                }()
+                override func run() { _ = Glibc.write(pipe.1, [7], 1) }
+            }
+            Kernel.install(
+                KernelStandIn(answer: { $0.number == CK_NR_clone ? -Int(ENOSYS) : nil }, takes: { _ in false }))
+            let body = Body()
+            // In an exit test a failed expectation ends the process with a failure.
+            #expect(Kernel.startThread(body) == 0)
+            var byte: UInt8 = 0
+            #expect(Glibc.read(body.pipe.0, &byte, 1) == 1 && byte == 7)
+        }
+    }
 
     @Test func aThreadRunsItsBodyWithAllSignalsBlocked() {
         final class Probe: ThreadBody, @unchecked Sendable {

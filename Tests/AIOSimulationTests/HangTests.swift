@@ -112,6 +112,18 @@ struct HangTests {
         #expect(report.elapsed < 4_000_000_000)
     }
 
+    /// A call in the middle of work goes on where it is: what came before is not done again.
+    @Test func workGoesOnAfterASlowCallInItsMiddle() async throws {
+        let faults = [SimulatedFault(.slow(.seconds(3)), .nth(1), of: "write", on: "/new")]
+        let report = try await run(faults) { _ in
+            // A second open would find the file of the first.
+            try await FileSystem.writeFile("/new", [1, 2, 3], options: [.create, .exclusive])
+            return try await FileSystem.readFile("/new")
+        }
+        #expect(try report.result.get() == [1, 2, 3])
+        #expect(report.elapsed >= 3_000_000_000)
+    }
+
     @Test func aReceiveThatHangsEndsByItsDeadlineAndByAShutdown() async throws {
         let report = try await run([SimulatedFault(.hang, .nth(1), of: "recvfrom")]) { _ in
             let (one, other) = try Connection.pair()

@@ -64,10 +64,11 @@ private enum Simulated {
     nonisolated(unsafe) private static var kernel: SimulatedKernel?
 
     private static let standIn: Void = Kernel.install(
-        KernelStandIn { call in
-            guard thread.load(ordering: .relaxed) == pthread_self() else { return nil }
-            return kernel?.answer(call)
-        })
+        KernelStandIn(
+            answer: { call in
+                guard thread.load(ordering: .relaxed) == pthread_self() else { return nil }
+                return kernel?.answer(call)
+            }, takes: { _ in false }))
 
     static func run(_ body: (SimulatedKernel) throws -> Void) rethrows {
         _ = standIn

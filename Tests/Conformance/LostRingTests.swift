@@ -10,6 +10,8 @@ import UnitSupport
 @Suite(.overSimulation, .timeLimit(.minutes(10))) struct LostRingTests {
     static let names = engines.map(\.description)
     static let hasRings = engines.contains(.ioUring)
+    /// Without a request it fails, but not with ENOSYS.
+    static let knowsStatmount = syscall(CK_NR_statmount, 0, 0, 0, 0) == -1 && errno != ENOSYS
 
     /// The ring can be created; that alone does not show that it works.
     @Test(.notSimulated(.process), arguments: [EPERM, ENOSYS, EACCES])
@@ -133,6 +135,65 @@ import UnitSupport
             #expect(becomesReadable(), "a read of a pipe")
             try queue.waitPatiently()
             #expect(queue.completions().map(\.context) == [7])
+        }
+    }
+
+    @Test(.notSimulated(.process), .enabled(if: hasRings, "no io_uring"))
+    func aDescriptorExportedAfterTheRingWasLostBecomesReadable() async {
+        await #expect(processExitsWith: .success) {
+            var configuration = IOQueue.Configuration()
+            configuration.engine = .forced(.ioUring)
+            let queue = try IOQueue(configuration)
+            try Seccomp.refuseIOUring(with: EPERM)
+            let file = TemporaryFile([1, 2, 3])
+            #expect(try queue.blockingPerform(.sync(Descriptor(file.descriptor), .full)) == 0)
+            let exported = try queue.pollableDescriptor
+            for _ in 0..<3 {
+                try queue.prepare(.sync(Descriptor(file.descriptor), .full), context: 1)
+                try queue.submit()
+                var entry = pollfd(fd: exported, events: Int16(POLLIN), revents: 0)
+                #expect(poll(&entry, 1, 20_000) == 1)
+                try queue.waitPatiently()
+                #expect(queue.completions().map(\.result) == [0])
+            }
+        }
+    }
+
+    /// Where flags are refused, a write with RWF_DSYNC or RWF_SYNC is followed by the sync that it stands for: which
+    /// the filter lets fail.
+    @Test(.notSimulated(.process), arguments: [EPERM, ENOSYS])
+    func whereFlagsAreRefusedASynchronousWriteIsSynced(_ errno: Int32) async {
+        await #expect(processExitsWith: .success) { [errno = errno as Int32] in
+            let file = TemporaryFile([1, 2, 3])
+            try Seccomp.refuse([CK_NR_pwritev2], with: errno)
+            try Seccomp.refuse([CK_NR_fdatasync], with: EIO)
+            try Seccomp.refuse([CK_NR_fsync], with: ENOSPC)
+            var configuration = IOQueue.Configuration()
+            configuration.engine = .forced(.threads)
+            let queue = try IOQueue(configuration)
+            let memory = Memory([4])
+            var results: [Int32] = []
+            for flags: TransferFlags in [[], .dataSync, .sync, [.sync, .dataSync]] {
+                var transfer = memory.transfer(file.descriptor)
+                transfer.flags = flags
+                try queue.prepare(.write(transfer))
+                try queue.waitPatiently()
+                results += queue.completions().map(\.result)
+            }
+            #expect(results == [1, -EIO, -ENOSPC, -ENOSPC])
+        }
+    }
+
+    /// A server might not answer fstatfs(2), so where a file system has no device, statmount(2) tells its kind.
+    @Test(.notSimulated(.process), .enabled(if: knowsStatmount, "statmount(2) came with Linux 6.8"))
+    func aFileWithoutADeviceIsClassifiedWithoutStatfs() async {
+        await #expect(processExitsWith: .success) {
+            let mounted = open("/dev/shm", O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+            let expected = Descriptor.classify(mounted).backing
+            try Seccomp.refuse([CK_NR_fstatfs, CK_NR_statfs], with: EIO)
+            #expect(Descriptor.classify(mounted).backing == expected)
+            #expect(expected == .memory)
+            close(mounted)
         }
     }
 

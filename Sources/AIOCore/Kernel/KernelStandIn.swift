@@ -40,7 +40,7 @@ package final class KernelStandIn: @unchecked Sendable {
 
     package init(
         answer: @escaping @Sendable (SystemCall) -> Int?, now: @escaping @Sendable () -> Nanoseconds? = { nil },
-        takes: @escaping @Sendable (Operation) -> Bool = { _ in false }
+        takes: @escaping @Sendable (Operation) -> Bool
     ) {
         self.answer = answer
         self.now = now

@@ -30,7 +30,9 @@ enum CurrentHost {
                 now: {
                     value?.driver.taskNotes.noteName()
                     return value?.world.now
-                }))
+                },
+                // Its engine makes system calls for all operations.
+                takes: { _ in false }))
         RuntimeStandIn.install(
             RuntimeStandIn(
                 runtime: {
