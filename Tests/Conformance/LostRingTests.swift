@@ -11,7 +11,7 @@ import UnitSupport
     static let names = engines.map(\.description)
     static let hasRings = engines.contains(.ioUring)
     /// Without a request it fails, but not with ENOSYS.
-    static let knowsStatmount = syscall(CK_NR_statmount, 0, 0, 0, 0) == -1 && errno != ENOSYS
+    static let knowsStatmount = ck_system_call_6(CK_NR_statmount, 0, 0, 0, 0, 0, 0) != -Int(ENOSYS)
 
     /// The ring can be created; that alone does not show that it works.
     @Test(.notSimulated(.process), arguments: [EPERM, ENOSYS, EACCES])
