@@ -1,7 +1,7 @@
 internal import AIOCore
 
-/// Cuts the chunks of a file or a stream into lines. What needs no further chunk is a plain call, so a line that ends in
-/// the chunk that is there costs one async frame, the caller's.
+/// Cuts the chunks of a file or a stream into lines. What needs no further chunk is a plain call, so a line that ends
+/// in the chunk that is there costs one async frame, the caller's.
 struct LineReader {
     private let source: Chunks
     private let chunks: ChunkIterator

@@ -18,7 +18,8 @@ import Testing
     @Test(.notSimulated(.process), arguments: names)
     func filesReportEachFailureOfAWorker(_ engine: String) async {
         await #expect(processExitsWith: .success) { [engine = engine as String] in
-            let scenarios = (FileFaults.all + DirectoryFaults.all).filter { ["whole files", "names"].contains($0.name) }
+            let names = ["whole files", "names"]
+            let scenarios = (FileFaults.all + DirectoryFaults.all).filter { names.contains($0.name) }
             try await FaultWalk.walk(scenarios, engine, inlineAttempts: false)
         }
     }
