@@ -2,6 +2,7 @@
 
 import os
 import platform
+import re
 import resource
 import shutil
 import tempfile
@@ -103,9 +104,9 @@ class Counter:
                 None: "not counted: there is neither perf_event_open(2) nor valgrind with strip"}[self.way]
 
     def count(self, command, environment):
-        """The user instructions of a program with all its threads."""
+        """The user instructions of a program with all its threads, and how many of its system calls did not exist."""
         if self.way == "processor":
-            return int(children.run([self.helper] + command, environment).errors.split()[-1])
+            return int(children.run([self.helper] + command, environment).errors.split()[-1]), 0
         with tempfile.TemporaryDirectory(prefix="bench-") as folder:
             log = os.path.join(folder, "log")
             # Without debug information, which valgrind cannot read in all its versions.
@@ -116,7 +117,8 @@ class Counter:
                  f"--cachegrind-out-file={os.path.join(folder, 'out')}", program] + command[1:], environment,
                 patience=60)
             with open(log) as file:
-                for line in file:
-                    if "I   refs:" in line:
-                        return int(line.split()[-1].replace(",", ""))
-        raise children.Trouble(f"valgrind counted nothing of {command[0]}")
+                text = file.read()
+        found = re.search(r"I +refs: +([\d,]+)", text)
+        if not found:
+            raise children.Trouble(f"valgrind counted nothing of {command[0]}")
+        return int(found.group(1).replace(",", "")), text.count("WARNING: unhandled")

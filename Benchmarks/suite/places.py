@@ -201,6 +201,9 @@ def remove_copies(places):
     """Removes what lines made under fresh names."""
     for name in ("disk", "memory"):
         folder = dict.get(places, name)
-        for entry in os.listdir(folder) if folder else []:
-            if entry.startswith("copy-"):
-                shutil.rmtree(os.path.join(folder, entry))
+        for entry in os.scandir(folder) if folder else []:
+            if entry.name.startswith("copy-"):
+                if entry.is_dir(follow_symlinks=False):
+                    shutil.rmtree(entry.path)
+                else:
+                    os.unlink(entry.path)

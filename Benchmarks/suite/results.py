@@ -15,6 +15,9 @@ def markdown(outcomes, facts):
         f"Written by `Benchmarks/run{facts['options']}`: {facts['machine']}; commit {facts['commit']}; "
         f"{facts['rounds']}. Values are medians of the rounds, and ratios medians of the rounds' ratios. User "
         f"instructions are {facts['counter']}. `Benchmarks/README.md` says how each line is measured.")
+    if facts["is_quick"]:
+        text += paragraph("A quick run, to see that everything works: files and trees are small, and not as large as the "
+                          "titles say.")
     text += load_note(outcomes)
     text += paragraph(f"Of {len(goals)} goals {met} are met and {missed} missed; {len(goals) - met - missed} could not "
                       "be measured.")
@@ -51,7 +54,7 @@ def scale(line, measure, value):
 
 def title(line, measure):
     if measure == "rate":
-        return f"{line.operation}s/s"
+        return f"{line.operation}/s" if line.operation == "MiB" else f"{line.operation}s/s"
     if measure == "time":
         return f"{line.unit} per {line.operation}"
     if measure == "processor":

@@ -13,17 +13,17 @@ def start(name, command, milliseconds):
 
 MEMORY = [
     Line(
-        "memory-operation", "memory of an operation in flight: a task that polls", count=4000,
-        peers=[Contestant("C over io_uring", "{bench_c} ring-memory {count}")],
-        ours=[Contestant("a task on a loop", "{bench_aio} memory operations {count}", [at_most("memory", 1)])],
+        "memory-operation", "memory of an operation in flight: a task that polls",
+        peers=[Contestant("C over io_uring", "{bench_c} ring-memory 4000")],
+        ours=[Contestant("a task on a loop", "{bench_aio} memory operations 4000", [at_most("memory", 1)])],
         note="Without the kernel's own memory, which is the same for both."),
     Line(
         "memory-connection", "memory of an idle connection: a task in `connection.read()`", operation="connection",
-        count=4000, peers=[],
-        ours=[Contestant("a task on a loop", "{bench_aio} memory connections {count}", [at_most("memory", 2)])]),
+        peers=[],
+        ours=[Contestant("a task on a loop", "{bench_aio} memory connections 4000", [at_most("memory", 2)])]),
     Line(
-        "memory-runtime", "memory of a runtime", operation="runtime", count=32, peers=[],
-        ours=[Contestant("`IORuntime`", "{bench_aio} memory runtimes {count}", [at_most("memory", 700)])]),
+        "memory-runtime", "memory of a runtime", operation="runtime", peers=[],
+        ours=[Contestant("`IORuntime`", "{bench_aio} memory runtimes 32", [at_most("memory", 700)])]),
 ]
 
 START = [
