@@ -1,4 +1,4 @@
-"""Builds everything that is compared: the command, this library's programs and their peers, and the drop-in libraries."""
+"""Builds what is compared: the command, this library's programs and their peers, and the drop-in libraries."""
 
 import os
 import shutil
@@ -24,10 +24,13 @@ def say(text):
     print(text, file=sys.stderr, flush=True)
 
 
-def build_all(needs_dropins):
-    """Builds all programs. Returns their paths, and what could not be built."""
+def build_all(lines):
+    """Builds the programs that the lines name. Returns their paths, and what could not be built."""
+    commands = " ".join(contestant.command for line in lines for contestant in line.contestants)
     programs, missing = {}, []
     for package, names in PACKAGES:
+        if not any(f"{{{name}}}" in commands for name in names):
+            continue
         say(f"building {package}")
         try:
             folder = build(package)
@@ -38,9 +41,13 @@ def build_all(needs_dropins):
             missing.append(str(trouble))
             continue
         programs.update({name: os.path.join(folder, file) for name, file in names.items()})
-    if needs_dropins:
+    if "{aio} run" in commands:
         say("building the drop-in libraries")
         output([os.path.join(ROOT, "Scripts/build-dropins")])
+    # Debian has it under another name.
+    fd = shutil.which("fd") or shutil.which("fdfind")
+    if fd:
+        programs["fd"] = fd
     return programs, missing
 
 

@@ -28,7 +28,7 @@ PATIENCE = 900
 
 
 def run(command, environment=None, patience=PATIENCE):
-    """Runs a program to its end, and returns it. An exception, such as that of Ctrl-C, ends it with all its children."""
+    """Runs a program to its end, and returns it. An exception, such as that of Ctrl-C, ends all of its group."""
     with tempfile.TemporaryFile() as output, tempfile.TemporaryFile() as errors:
         begin = time.monotonic()
         # In a group of its own, so that its children can be ended with it, and Ctrl-C is for us to pass on.

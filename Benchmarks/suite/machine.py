@@ -87,7 +87,7 @@ class Counter:
         self.way = None
         if self.helper and self._tries([self.helper, "true"]):
             self.way = "processor"
-        elif shutil.which("strip") and shutil.which("valgrind") and self._tries(["valgrind", "-q", "--tool=none", "true"]):
+        elif shutil.which("strip") and self._tries(["valgrind", "-q", "--tool=none", "true"]):
             self.way = "valgrind"
 
     @staticmethod
@@ -95,7 +95,7 @@ class Counter:
         try:
             children.run(command)
             return True
-        except children.Trouble:
+        except (children.Trouble, OSError):
             return False
 
     @property
@@ -104,7 +104,7 @@ class Counter:
                 None: "not counted: there is neither perf_event_open(2) nor valgrind with strip"}[self.way]
 
     def count(self, command, environment):
-        """The user instructions of a program with all its threads, and how many of its system calls did not exist."""
+        """The user instructions of a program with all its threads, and how many of its system calls were missing."""
         if self.way == "processor":
             return int(children.run([self.helper] + command, environment).errors.split()[-1]), 0
         with tempfile.TemporaryDirectory(prefix="bench-") as folder:

@@ -1,4 +1,4 @@
-"""The files, trees and devices that lines work on. They are made when a line first names them, and removed at the end."""
+"""The files, trees and devices that lines work on: made when a line first names them, and removed at the end."""
 
 import contextlib
 import os

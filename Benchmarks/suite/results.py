@@ -16,8 +16,8 @@ def markdown(outcomes, facts):
         f"{facts['rounds']}. Values are medians of the rounds, and ratios medians of the rounds' ratios. User "
         f"instructions are {facts['counter']}. `Benchmarks/README.md` says how each line is measured.")
     if facts["is_quick"]:
-        text += paragraph("A quick run, to see that everything works: files and trees are small, and not as large as the "
-                          "titles say.")
+        text += paragraph("A quick run, to see that everything works: files and trees are small, and not as large as "
+                          "the titles say.")
     text += load_note(outcomes)
     text += paragraph(f"Of {len(goals)} goals {met} are met and {missed} missed; {len(goals) - met - missed} could not "
                       "be measured.")
@@ -102,8 +102,9 @@ def section(outcome):
 
 def table(head, rows, left):
     """A table of Markdown, whose first columns are text and the others figures."""
-    lines = ["| " + " | ".join(head) + " |", "|" + "|".join("---" if i < left else "--:" for i in range(len(head))) + "|"]
-    return lines + ["| " + " | ".join(row) + " |" for row in rows] + [""]
+    rule = ["---" if column < left else "--:" for column in range(len(head))]
+    return ["| " + " | ".join(head) + " |", "|" + "|".join(rule) + "|"] + [
+        "| " + " | ".join(row) + " |" for row in rows] + [""]
 
 
 def save(text, path):

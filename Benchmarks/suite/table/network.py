@@ -21,7 +21,7 @@ def echo_turns(runner, line, outcome):
             if name in runner.places:
                 command += ["--peer", runner.places[name]]
             else:
-                outcome.absent.append(f"{name} is missing: it is not built")
+                outcome.absent.append(f"{name} is missing: it was not built.")
         children.run(command + ["--json", report])
         with open(report) as file:
             rows = json.load(file)["sections"][0]["lines"]
@@ -40,8 +40,9 @@ def echo(connections):
     return Line(
         f"echo-{connections}", f"echo of 64 bytes, {connections:,} connections, one thread that serves",
         operation="round trip", joint=echo_turns,
-        peers=[Contestant("epoll-echo", ""), Contestant("nio-echo", ""), Contestant("nio-echo-async", "")],
-        ours=[Contestant(f"{engine}, {way}", "", [ratio_at_least("rate", 0.95)] if way == "await" else [])
+        peers=[Contestant("epoll-echo", "{epoll_echo}"), Contestant("nio-echo", "{nio_echo}"),
+               Contestant("nio-echo-async", "{nio_echo_async}")],
+        ours=[Contestant(f"{engine}, {way}", "{aio}", [ratio_at_least("rate", 0.95)] if way == "await" else [])
               for engine in ("io_uring", "threads") for way in ("IOQueue", "await")],
         note="`epoll-echo` is a plain loop in C; the processor time is the server's.")
 

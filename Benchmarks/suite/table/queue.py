@@ -13,8 +13,8 @@ def nop(depth, instructions, microseconds=None):
         counted=(6400, 64000),
         peers=[Contestant("C over io_uring", f"{{bench_c}} ring-nop {depth} {{count}}")],
         ours=[Contestant("`IOQueue`", f"{{bench_aio}} queue-nop {depth} {{count}}", goals, engine="io_uring")],
-        note="The wanted instructions are twice those of a loop over liburing (60 and 141), whose calls the ring of this "
-             "peer does not have.")
+        note="Twice the instructions of a loop over liburing (60 and 141) are wanted, whose calls this peer's ring "
+             "does not have.")
 
 
 LINES = [
@@ -30,8 +30,8 @@ LINES = [
             Contestant("64 tasks on a loop", "{bench_aio} tasks-read loop {file} 64 {count}", [
                 ratio_at_most("time", 1.05)], engine="io_uring"),
         ],
-        note="User instructions do not contain the copy, which the kernel makes. Twice those of a loop over liburing are "
-             "wanted."),
+        note="User instructions do not contain the copy, which the kernel makes. Twice those of a loop over liburing "
+             "are wanted."),
     Line(
         "cached-1", "cached reads of 4 KiB through `IOQueue`, depth 1", count=300_000, counted=(2560, 12800),
         before=cached("file"),

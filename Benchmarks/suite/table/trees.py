@@ -44,8 +44,7 @@ LINES = [
     command_line(
         "walk", "walk of a cached tree of 202,000 entries",
         [run("`find`", "find {entries} -type p"),
-         run("`fd`", "fd -uu --type pipe . {entries}", program="fd"),
-         run("`fdfind`", "fdfind -uu --type pipe . {entries}", program="fdfind")],
+         run("`fd`", "{fd} -uu --type pipe . {entries}", program="fd")],
         [run("`FileSystem.walk`, plain task", "{bench_aio} walk plain {entries}", [at_most("time", 0.2)]),
          run("`FileSystem.walk`, task on a loop", "{bench_aio} walk loop {entries}")],
         before=visited("entries")),
