@@ -1,6 +1,6 @@
 // swift-tools-version: 6.2
-// Peers over SwiftNIO, and the epoll loop that `aio bench echo --peer` compares with them: in a separate package, so that
-// the library does not get their dependencies.
+// Peers over SwiftNIO, and the epoll loop that `aio bench echo --peer` compares with them: in a separate package, so
+// that the library does not get their dependencies.
 import PackageDescription
 
 let nio: [Target.Dependency] = [

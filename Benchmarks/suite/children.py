@@ -37,7 +37,7 @@ def run(command, environment=None, patience=PATIENCE):
             file_actions=[(os.POSIX_SPAWN_OPEN, 0, "/dev/null", os.O_RDONLY, 0),
                           (os.POSIX_SPAWN_DUP2, output.fileno(), 1), (os.POSIX_SPAWN_DUP2, errors.fileno(), 2)])
         status = None
-        alarm = threading.Timer(patience, os.killpg, (process, signal.SIGKILL))
+        alarm = threading.Timer(patience, kill_group, (process,))
         alarm.daemon = True
         alarm.start()
         try:
@@ -59,12 +59,17 @@ def run(command, environment=None, patience=PATIENCE):
     return Child(texts[0], texts[1], seconds, usage.ru_utime + usage.ru_stime)
 
 
-def end_group(process, is_reaped):
-    """Ends what is left of a program's group."""
+def kill_group(process):
     try:
         os.killpg(process, signal.SIGKILL)
-    except ProcessLookupError:
+    except (ProcessLookupError, PermissionError):
+        # It has ended, and perhaps another has its number.
         pass
+
+
+def end_group(process, is_reaped):
+    """Ends what is left of a program's group."""
+    kill_group(process)
     if not is_reaped:
         os.waitpid(process, 0)
 

@@ -104,13 +104,4 @@ def figure(value):
     """A number with three significant digits, or all digits of its whole part."""
     if value is None:
         return "-"
-    if value == 0:
-        return "0"
-    digits = 3
-    whole = len(str(int(abs(value)))) if abs(value) >= 1 else 0
-    if whole >= digits:
-        return f"{value:,.0f}"
-    text = f"{value:.{digits - 1 if whole == 0 and abs(value) >= 0.1 else max(0, digits - whole)}f}"
-    if whole == 0 and abs(value) < 0.1:
-        text = f"{value:.2g}" if abs(value) >= 0.001 else f"{value:.1e}"
-    return text
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"

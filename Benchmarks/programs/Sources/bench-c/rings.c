@@ -45,9 +45,11 @@ static void transfer(int opcode, int file, long blocks, unsigned depth, long cou
     memset(memory, 7, (size_t)depth * BLOCK);
     long staged = 0, done = 0;
     turn_begin();
-    for (; staged < depth && staged < count; staged++)
+    for (; staged < depth && staged < count; staged++) {
+        unsigned long slot = (unsigned long)staged;
         ring_stage_transfer(
-            &ring, opcode, file, memory + staged * BLOCK, BLOCK, turn_block(staged, blocks) * BLOCK, (unsigned long)staged);
+            &ring, opcode, file, memory + slot * BLOCK, BLOCK, turn_block(staged, blocks) * BLOCK, slot);
+    }
     while (done < count) {
         ring_submit_and_wait(&ring, 1);
         struct io_uring_cqe *completion;

@@ -54,7 +54,10 @@ static double latency(double share) {
 void turn_end(long operations) {
     double seconds = (double)(turn_now() - begun) * 1e-9, used = processor() - processor_begun;
     printf("{\"operations\": %ld, \"seconds\": %.9f, \"processor\": %.6f", operations, seconds, used);
-    if (recorded > 0) printf(", \"p50\": %.3f, \"p99\": %.3f, \"p99.9\": %.3f", latency(0.5), latency(0.99), latency(0.999));
+    if (recorded > 0) {
+        printf(", \"p50\": %.3f, \"p99\": %.3f", latency(0.5), latency(0.99));
+        printf(", \"p99.9\": %.3f", latency(0.999));
+    }
     printf("}\n");
 }
 

@@ -1,4 +1,5 @@
-// Foundation's `Data(contentsOf:)`: `bench-foundation FILE COUNT` reads a file and prints its figures as a line of JSON.
+// Foundation's `Data(contentsOf:)`: `bench-foundation FILE COUNT` reads a file as often, and prints its figures as a
+// line of JSON.
 import Foundation
 
 private func processorSeconds() -> Double {
