@@ -34,8 +34,9 @@ def _kernel_threads():
         if not name.isdigit():
             continue
         try:
-            with open(f"/proc/{name}/stat") as file:
-                fields = file.read().rsplit(")", 1)[1].split()
+            # Bytes, since a process may give itself any name.
+            with open(f"/proc/{name}/stat", "rb") as file:
+                fields = file.read().rsplit(b")", 1)[1].split()
         except OSError:
             continue
         if int(fields[6]) & KERNEL_THREAD:

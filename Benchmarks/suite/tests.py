@@ -7,7 +7,7 @@ import sys
 import time
 import unittest
 
-from . import builds, children, places, results, rounds
+from . import builds, children, machine, places, results, rounds
 from .model import Contestant, Line, MEASURES, at_most, figure, ratio_at_least, ratio_at_most
 from .table import LINES
 
@@ -76,6 +76,24 @@ class Programs(unittest.TestCase):
         text = '{"operations": 4, "seconds": 2, "processor": 1, "allocations": 8, "p50": 3}\n'
         turn = children.printed_turn(children.Child(text, "", 0, 0))
         self.assertEqual(turn, {"time": 0.5, "rate": 2, "processor": 0.25, "allocations": 2, "p50": 3})
+
+
+class Machine(unittest.TestCase):
+    def test_the_load_is_read_beside_a_process_whose_name_is_no_text(self):
+        named = subprocess.Popen([sys.executable, "-c", """
+import sys
+with open("/proc/self/comm", "wb") as file:
+    file.write(b"\\x9d) (x")
+print(flush=True)
+sys.stdin.read()
+"""], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        named.stdout.readline()
+        try:
+            with open(f"/proc/{named.pid}/comm", "rb") as file:
+                self.assertEqual(file.read(), b"\x9d) (x\n")
+            self.assertLessEqual(machine.Load().share(), 1)
+        finally:
+            named.communicate()
 
 
 class Table(unittest.TestCase):
