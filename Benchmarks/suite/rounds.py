@@ -88,7 +88,7 @@ class Runner:
         # What is made on demand is made now.
         for contestant in present:
             self._command(line, contestant, 1)
-        # This turn does not count: on a virtual machine the first to use memory also waits until the host provides it.
+        # This turn does not count: it loads the program, and on a virtual machine memory that the host has to provide.
         self._turn(line, present[0])
         load = machine.Load()
         for number in range(self.rounds):
