@@ -109,7 +109,7 @@ let package = Package(
                 .enableUpcomingFeature("NonisolatedNonsendingByDefault"),
                 .unsafeFlags(["-O", "-enforce-exclusivity=unchecked"]),
             ]),
-        .testTarget(name: "RepositoryTests"),
+        .testTarget(name: "RepositoryTests", dependencies: ["UnitSupport"]),
         .testTarget(
             name: "ConformanceTests",
             dependencies: [

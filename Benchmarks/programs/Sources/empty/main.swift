@@ -1,0 +1,1 @@
+// What a Swift program costs that does nothing: the peer of the command's start.
