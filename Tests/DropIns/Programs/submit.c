@@ -376,7 +376,31 @@ static void same_block_many_times(void) {
     fact_result("events", good);
 }
 
+/// How many contexts of the kernel's the process has.
+static int kernel_contexts(void) {
+    FILE *maps = fopen("/proc/self/maps", "re");
+    if (!maps) { broken("maps"); }
+    int count = 0;
+    for (char line[512]; fgets(line, sizeof line, maps);) { count += strstr(line, "/[aio]") != NULL; }
+    fclose(maps);
+    return count;
+}
+
+/// A transfer that must not wait is refused by the kernel, which may be asked through a context of the library's.
+static void refusals_leave_no_context(void) {
+    int file = new_file(O_RDONLY, 4096, 1), writing = new_file(O_WRONLY, 4096, 1);
+    io_context_t context = new_context(4);
+    fact_result("read", perform(context, good_read(file)));
+    struct iocb refused = good_read(writing);
+    refused.rw_flags = 8; // RWF_NOWAIT
+    fact_result("refused", submit_one(context, &refused));
+    int before = kernel_contexts();
+    for (int index = 0; index < 20; index++) { submit_one(context, &refused); }
+    fact_result("contexts more", kernel_contexts() - before);
+}
+
 static const struct test_case cases[] = {
+    {"refusals-leave-no-context", refusals_leave_no_context},
     {"counts", counts},
     {"counts-that-overflow", counts_that_overflow},
     {"contexts", contexts},
