@@ -159,6 +159,27 @@ static void moved(void) {
     fact_result("end again", io_destroy(context));
 }
 
+/// The first call after the move is one with the old address, where nothing is any more.
+static void old_address_of_a_moved_ring(const char *what, int opcode) {
+    char text[64];
+    int file = new_file(O_RDONLY, 65536, 3);
+    struct aio_ring *old = (struct aio_ring *)new_context(8);
+    size_t size = (sizeof *old + old->nr * sizeof(struct io_event) + 4095) & ~4095ul;
+    fact_performed(what, (io_context_t)old, block(opcode, file, opcode == IOCB_CMD_PREAD ? bytes : NULL, 0, 0));
+    void *place = mmap(NULL, size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    void *ring = mremap(old, size, size, MREMAP_MAYMOVE | MREMAP_FIXED, place);
+    if (ring != place) { broken("mremap"); }
+    snprintf(text, sizeof text, "%s, end of the old address", what);
+    fact_result(text, io_destroy((io_context_t)old));
+    snprintf(text, sizeof text, "%s, end of the new one", what);
+    fact_result(text, io_destroy(ring));
+}
+
+static void moved_rings_end_at_their_new_address(void) {
+    old_address_of_a_moved_ring("read", IOCB_CMD_PREAD);
+    old_address_of_a_moved_ring("fsync", IOCB_CMD_FSYNC);
+}
+
 static void grown_or_copied_rings(void) {
     io_context_t context = new_context(8);
     struct aio_ring *ring = (struct aio_ring *)context;
@@ -223,6 +244,7 @@ static const struct test_case cases[] = {
     {"calls-and-reading-mixed", calls_and_reading_mixed},
     {"eventfd-and-ring-alone", eventfd_and_ring_alone},
     {"moved", moved},
+    {"moved-rings-end-at-their-new-address", moved_rings_end_at_their_new_address},
     {"grown-or-copied-rings", grown_or_copied_rings},
     {"spoiled", spoiled},
     {"spoiled-number", spoiled_number},
