@@ -190,6 +190,40 @@ static void cancel_of_one_of_two_with_the_same_block(void) {
     fact_result("events left", event_count_now(context));
 }
 
+/// More than a library may have in flight at a time: one that is cancelled may still be waiting behind others.
+static void cancel_among_many(void) {
+    enum { COUNT = 3000 };
+    static struct iocb polls[COUNT], *list[COUNT];
+    static int events[COUNT];
+    const int cancelled[] = {2000, 2500, COUNT - 1, 1, 2001};
+    if (pipe(ends) != 0) { broken("pipe"); }
+    context = new_context(COUNT);
+    for (int index = 0; index < COUNT; index++) {
+        polls[index] = poll_of(ends[0], POLLIN);
+        polls[index].data = (uint64_t)index;
+        list[index] = &polls[index];
+    }
+    fact_result("submit", io_submit(context, COUNT, list));
+    struct io_event event;
+    for (size_t index = 0; index < sizeof cancelled / sizeof *cancelled; index++) {
+        char what[32];
+        snprintf(what, sizeof what, "cancel of %d", cancelled[index]);
+        long result = io_cancel(context, &polls[cancelled[index]], &event);
+        bool is_right = next_event(context).data == (uint64_t)cancelled[index];
+        fact(what, "%s, %s event", result_name(result), is_right ? "its" : "another");
+        events[cancelled[index]]++;
+    }
+    if (write(ends[1], "x", 1) != 1) { broken("write"); }
+    for (size_t left = COUNT - sizeof cancelled / sizeof *cancelled; left > 0; left--) {
+        events[next_event(context).data]++;
+    }
+    int once = 0;
+    for (int index = 0; index < COUNT; index++) { once += events[index] == 1; }
+    fact_result("with one event", once);
+    fact_result("no more events", event_count_now(context));
+    fact_result("end", io_destroy(context));
+}
+
 static void *cancel_soon(void *poll) {
     struct io_event event;
     return (void *)(long)io_cancel(context, poll, &event);
@@ -256,6 +290,7 @@ static const struct test_case cases[] = {
     {"cancel-of-what-is-done", cancel_of_what_is_done},
     {"cancel-of-one-of-two-with-the-same-block", cancel_of_one_of_two_with_the_same_block},
     {"cancel-of-a-poll-among-transfers", cancel_of_a_poll_among_transfers},
+    {"cancel-among-many", cancel_among_many},
     {"cancel-from-another-thread", cancel_from_another_thread},
     {"cancel-against-readiness", cancel_against_readiness},
 };
