@@ -89,6 +89,34 @@ static void rings_cannot_be_entered_late(void) { a_filter(ring_calls + 1, 1, ENO
 static void newer_calls_are_refused_early(void) { a_filter(newer_calls, 5, ENOSYS, true); }
 static void newer_calls_are_refused_late(void) { a_filter(newer_calls, 5, EPERM, false); }
 
+static pid_t waiting_thread;
+
+static void *wait_for_event(void *context) {
+    __atomic_store_n(&waiting_thread, gettid(), __ATOMIC_RELEASE);
+    struct io_event event = next_event(context);
+    return (void *)(uintptr_t)(event.data + (uint64_t)event.res);
+}
+
+/// A thread waits for events while the library cannot have a ring of its own.
+static void no_memory_while_a_thread_waits(void) {
+    int file = new_file(O_RDONLY, 4096, 3);
+    io_context_t first = new_context(16), context = new_context(16);
+    fact_result("read", perform(first, block(IOCB_CMD_PREAD, file, bytes[0], 16, 0)));
+    pthread_t thread = start_thread(wait_for_event, context);
+    pid_t waiting;
+    while (!(waiting = __atomic_load_n(&waiting_thread, __ATOMIC_ACQUIRE))) { sched_yield(); }
+    waits_in_kernel(waiting);
+    refuse_calls((const int[]){SYS_mmap}, 1, ENOMEM);
+    struct iocb read = block(IOCB_CMD_PREAD, file, bytes[0], 16, 0);
+    read.data = 1000;
+    fact_result("submit", submit_one(context, &read));
+    void *event;
+    pthread_join(thread, &event);
+    fact_result("the waiting thread's event", (long)event);
+    fact_result("no more events", event_count_now(context));
+    fact_result("end", io_destroy(context));
+}
+
 enum { APPENDERS = 2, APPENDS = 32, APPEND_ROUNDS = 20 };
 
 struct appender {
@@ -143,6 +171,7 @@ static const struct test_case cases[] = {
     {"no-threads-any-more", no_threads_any_more},
     {"no-descriptors-from-the-beginning", no_descriptors_from_the_beginning},
     {"no-descriptors-any-more", no_descriptors_any_more},
+    {"no-memory-while-a-thread-waits", no_memory_while_a_thread_waits},
     {"appends-without-a-worker", appends_without_a_worker},
     {"rings-are-refused-early", rings_are_refused_early},
     {"rings-are-refused-late", rings_are_refused_late},
