@@ -311,6 +311,17 @@ static void leaving_with_requests_in_progress(void) {
     fact_bool("it left", WIFEXITED(status) && WEXITSTATUS(status) == 7);
 }
 
+static void return_before_the_end(void) {
+    int ends[2];
+    new_pipe(ends);
+    struct aiocb reading = block_of(ends[0], buffer, 10, 0);
+    begin(&reading);
+    // In libc it is -1 once pread(2) has failed with ESPIPE.
+    fact_bool("a count while in progress", aio_return(&reading) > 0);
+    if (write(ends[1], "xy", 2) != 2) { broken("write"); }
+    fact_result("afterwards", finish(&reading));
+}
+
 int main(int count, char **arguments) {
     const struct test_case cases[] = {
         {"reads", reads}, {"writes", writes}, {"direct", direct}, {"wrong-descriptors", wrong_descriptors},
@@ -320,6 +331,7 @@ int main(int count, char **arguments) {
         {"ten-thousand-at-once", ten_thousand_at_once},
         {"blocks-may-go-with-the-result", blocks_may_go_with_the_result},
         {"a-file-size-limit", a_file_size_limit}, {"hints", hints}, {"names-with-64", names_with_64},
+        {"return-before-the-end", return_before_the_end},
         {"leaving-with-requests-in-progress", leaving_with_requests_in_progress},
     };
     return run_cases(count, arguments, cases, CASE_COUNT(cases));
