@@ -54,7 +54,7 @@ struct Record: CarriedOperation {
         fileprivate func mayBecome(_ next: State) -> Bool {
             switch self {
             case .free: next == .accepted
-            case .accepted: next == .waitingForTurn || next == .cancellable || next == .free
+            case .accepted: next == .waitingForTurn || next == .free
             case .waitingForTurn: next == .cancellable || next == .cancelledBefore
             case .cancellable: next == .cancelRequested || next == .free
             case .cancelledBefore, .cancelRequested: next == .free

@@ -92,7 +92,8 @@ struct FileOrder: ~Copyable {
 
     private mutating func remove(_ file: UnsafeMutablePointer<OpenFile>) {
         assert(find(file.pointee.name) == file, "the file is in no bucket, or twice in one")
-        assert(file.pointee.isIdle, "the order of a file without requests is not empty")
+        assert(!file.pointee.reading.isBusy && !file.pointee.writing.isBusy, "a file without requests is busy")
+        assert(file.pointee.syncs.isEmpty && file.pointee.openCount == 0, "a file without requests has some counted")
         let bucket = Self.bucket(file.pointee.name)
         if buckets[bucket] == file {
             buckets[bucket] = file.pointee.nextFree
@@ -124,7 +125,7 @@ struct OpenFile: Pooled {
     fileprivate var reading = Direction()
     fileprivate var writing = Direction()
     /// Waiting syncs, in call order.
-    private var syncs = RequestChain(.ofLane)
+    fileprivate var syncs = RequestChain(.ofLane)
     /// The number of syncs begun so far.
     fileprivate var epoch: UInt32 = 0
     /// The number of unfinished covered requests since the last sync.
@@ -161,12 +162,6 @@ struct OpenFile: Pooled {
             next.pointee.place.change(to: .running)
             ready.append(next)
         }
-    }
-
-    /// For assertions: whether nothing runs, waits or is counted.
-    fileprivate var isIdle: Bool {
-        !reading.isBusy && !writing.isBusy && reading.waiting.isEmpty && writing.waiting.isEmpty && syncs.isEmpty
-            && openCount == 0
     }
 
     // MARK: Syncs
