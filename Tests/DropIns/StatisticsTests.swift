@@ -30,6 +30,16 @@ import UnitSupport
         #expect((summary["from the page cache"] ?? 0) > 20)
     }
 
+    @Test func whatIsCancelledAndWhatFailsAreCountedApart() async throws {
+        let outcome = try await run(["in-vain"], ["AIO_STATS": "1"])
+        #expect(outcome.ending == Self.ending, "\(outcome.errors)")
+        let summary = try #require(Summary.all(in: outcome.errors).first, "\(outcome.errors)")
+        #expect(summary["operations"] == 43)
+        #expect(summary["completed"] == 43)
+        #expect(summary["cancelled"] == 1)
+        #expect(summary["failed"] == 1)
+    }
+
     @Test(arguments: ["io_uring", "threads"])
     func theEngineIsNamedWithTheReason(_ engine: String) async throws {
         try Way.preloaded(engine: engine).requireEngine()
@@ -60,6 +70,12 @@ import UnitSupport
     @Test func aChildThatSharesMemoryDoesNotWriteItsParentsSummary() async throws {
         let outcome = try await run(["vfork"], ["AIO_STATS": "1"])
         #expect(Summary.all(in: outcome.errors).count == 1)
+        #expect(outcome.ending == Self.ending)
+    }
+
+    @Test func aProcessThatEndsTwiceWritesOneSummary() async throws {
+        let outcome = try await run(["last-flush"], ["AIO_STATS": "1"])
+        #expect(Summary.all(in: outcome.errors).count == 1, "\(outcome.errors)")
         #expect(outcome.ending == Self.ending)
     }
 
@@ -126,10 +142,22 @@ import UnitSupport
     }
 
     /// Direct transfers, syncs, and polls of files that are always ready.
-    @Test func whatTheKernelDoesWithoutWaitingNeedsNoEngine() async throws {
-        let outcome = try await run(["kernels"], ["AIO_STATS": "1"])
+    @Test(arguments: [nil, "", "auto"])
+    func whatTheKernelDoesWithoutWaitingNeedsNoEngine(_ engine: String?) async throws {
+        let outcome = try await run(
+            ["kernels"], ["AIO_STATS": "1"].merging(engine.map { ["AIO_ENGINE": $0] } ?? [:]) { $1 })
         #expect(outcome.ending == Self.ending, "\(outcome.errors)")
         #expect(outcome.errors.contains("\n    engine  none: it was not needed\n"), "\(outcome.errors)")
+    }
+
+    /// After a direct transfer some calls are handed to the kernel as they are.
+    @Test func bufferedReadsAfterADirectOneAreSoonTheLibrarys() async throws {
+        let outcome = try await run(["direct-first"], ["AIO_STATS": "1"])
+        #expect(outcome.ending == Self.ending, "\(outcome.errors)")
+        let summary = try #require(Summary.all(in: outcome.errors).first, "\(outcome.errors)")
+        #expect(summary["completed"] == 101)
+        let kernels = try #require(summary["by the kernel's Linux AIO"], "\(outcome.errors)")
+        #expect((1...50).contains(kernels))
     }
 
     @Test func onValgrindTheEngineIsThreads() async throws {

@@ -358,9 +358,9 @@ extension Context {
         assert(result > -4096, "the result is neither a value nor an errno")
         // An operation cancelled by io_destroy has no event: see `keepLastEvents`.
         let isTakenBack = result == -ECANCELED && record.pointee.isCancelRequested && !isAlive
+        record.pointee.account.complete(result: Int(result))
         // As in the kernel, a cancelled poll completes with no events.
         let result = record.pointee.isPoll && result == -ECANCELED ? 0 : result
-        record.pointee.account.complete(result: Int(result))
         let event = ck_io_event(
             data: record.pointee.data, object: UInt64(record.pointee.block), result: Int64(result), result2: 0)
         if !isTakenBack { state.pointee.ring?.publish(event) }

@@ -117,6 +117,43 @@ static void use_what_is_the_kernels(void) {
     io_destroy(context);
 }
 
+/// A poll that is cancelled, and a write that fails.
+static void use_in_vain(void) {
+    int ends[2], closed[2];
+    if (pipe(ends) != 0 || pipe(closed) != 0) { broken("pipe"); }
+    close(closed[0]);
+    signal(SIGPIPE, SIG_IGN);
+    io_context_t context = new_context(8);
+    struct iocb poll = block(IOCB_CMD_POLL, ends[0], (void *)POLLIN, 0, 0);
+    struct io_event event;
+    if (submit_one(context, &poll) != 1 || io_cancel(context, &poll, &event) != -EINPROGRESS) { broken("cancel"); }
+    next_event(context);
+    if (perform(context, block(IOCB_CMD_PWRITE, closed[1], bytes, 512, 0)) != -EPIPE) { broken("write"); }
+    io_destroy(context);
+}
+
+/// Buffered reads in a context that had a direct one.
+static void use_direct_first(void) {
+    int direct = new_file(O_RDONLY | O_DIRECT, 8192, 1), file = new_file(O_RDONLY, sizeof bytes, 1);
+    io_context_t context = new_context(8);
+    if (perform(context, block(IOCB_CMD_PREAD, direct, aligned_memory(4096), 4096, 0)) != 4096) { broken("direct"); }
+    for (int index = 0; index < 100; index++) {
+        if (perform(context, block(IOCB_CMD_PREAD, file, bytes, 512, 0)) != 512) { broken("read"); }
+    }
+    io_destroy(context);
+}
+
+static ssize_t end_in_write(void *cookie, const char *text, size_t size) {
+    (void)cookie, (void)text, (void)size;
+    _exit(3);
+}
+
+/// Has exit(3) call _exit(2), after all destructors: when it flushes the streams.
+static void end_in_the_last_flush(void) {
+    FILE *stream = fopencookie(NULL, "w", (cookie_io_functions_t){.write = end_in_write});
+    if (!stream || fputs("not flushed yet", stream) < 0) { broken("fopencookie"); }
+}
+
 int main(int count, char **arguments) {
     scratch_folder = arguments[1];
     const char *way = count > 2 ? arguments[2] : "return";
@@ -133,7 +170,13 @@ int main(int count, char **arguments) {
         use_what_is_the_kernels();
         return 3;
     }
+    if (strcmp(way, "direct-first") == 0) {
+        use_direct_first();
+        return 3;
+    }
     use();
+    if (strcmp(way, "in-vain") == 0) { use_in_vain(); }
+    if (strcmp(way, "last-flush") == 0) { end_in_the_last_flush(); }
     if (strcmp(way, "children") == 0) { use_in_children(4); }
     if (strcmp(way, "_exit") == 0) { _exit(3); }
     if (strcmp(way, "handler") == 0) {

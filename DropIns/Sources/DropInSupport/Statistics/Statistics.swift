@@ -226,20 +226,26 @@ struct StatisticsCells: BitwiseCopyable {
     }
 
     /// When the library was first used.
-    var start: UnsafeMutablePointer<Cell> { base }
+    var start: UnsafeMutablePointer<Cell> { cell(0) }
     /// The ID of the process that uses it; 0 before the first use.
-    var process: UnsafeMutablePointer<Cell> { base + 6 }
+    var process: UnsafeMutablePointer<Cell> { cell(6) }
     /// 1 once the summary is being written.
-    var isEnded: UnsafeMutablePointer<Cell> { base + 7 }
-    var engine: UnsafeMutablePointer<Cell> { base + 1 }
-    var inFlight: UnsafeMutablePointer<Cell> { base + 2 }
-    var inFlightMax: UnsafeMutablePointer<Cell> { base + 3 }
-    var failed: UnsafeMutablePointer<Cell> { base + 4 }
-    var cancelled: UnsafeMutablePointer<Cell> { base + 5 }
-    func begun(_ kind: OperationKind) -> UnsafeMutablePointer<Cell> { base + 8 + Int(kind.rawValue) }
-    func served(_ by: Served) -> UnsafeMutablePointer<Cell> { base + 16 + Int(by.rawValue) }
+    var isEnded: UnsafeMutablePointer<Cell> { cell(7) }
+    var engine: UnsafeMutablePointer<Cell> { cell(1) }
+    var inFlight: UnsafeMutablePointer<Cell> { cell(2) }
+    var inFlightMax: UnsafeMutablePointer<Cell> { cell(3) }
+    var failed: UnsafeMutablePointer<Cell> { cell(4) }
+    var cancelled: UnsafeMutablePointer<Cell> { cell(5) }
+    func begun(_ kind: OperationKind) -> UnsafeMutablePointer<Cell> { cell(8 + Int(kind.rawValue)) }
+    func served(_ by: Served) -> UnsafeMutablePointer<Cell> { cell(16 + Int(by.rawValue)) }
     var latency: Histogram { Histogram(base + 24) }
     var submit: Histogram { Histogram(base + 24 + Histogram.cellCount) }
+
+    private func cell(_ index: Int) -> UnsafeMutablePointer<Cell> {
+        let cell = base + index
+        assert(cell >= base && cell < base + 24, "the cell is outside of the counters")
+        return cell
+    }
 }
 
 /// The address of the pages; 0 while recording is off. Children inherit the address and the mapping.
