@@ -1,6 +1,7 @@
 """A copy of the source tree with all chosen mutants in it, each behind its switch."""
+import collections
+import hashlib
 import os
-import random
 import re
 import shutil
 import subprocess
@@ -14,15 +15,16 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 
 
 class MutatedTree:
-    """`chosen` has the mutants by number. A number is a place's position in the order that the seed gives, so that it
-    stays the same when other places are found not to compile."""
+    """`chosen` has the mutants by number: a place's position in the order that the seed gives. The order is that of
+    hashes of the places' texts, so the sample stays nearly the same when the sources change, or when places are found
+    not to compile."""
 
     def __init__(self, root, scratch, count, seed):
         self.root, self.path, self.count = root, os.path.join(scratch, 'tree'), count
         self.files = subprocess.check_output(['git', '-C', root, 'ls-files', '-z'], text=True).split('\0')[:-1]
         self.sources = {}
-        self.places = self._find()
-        random.Random(seed).shuffle(self.places)
+        self.places = sorted(self._find(), key=lambda place: hashlib.sha256(
+            ('%d\t%s' % (seed, place.name)).encode()).digest())
         self.refused, self.chosen = set(), {}
         self.notes = os.path.join(scratch, 'does-not-compile')
         if os.path.exists(self.notes):
@@ -35,8 +37,11 @@ class MutatedTree:
                 with open(os.path.join(self.root, path)) as file:
                     self.sources[path] = swift_text.Source(file.read())
                 places = operators.places(self.sources[path])
+                alike = collections.Counter()
                 for place in places:
                     place.path = path
+                    alike[place.key] += 1
+                    place.occurrence = alike[place.key]
                 found += places
         return found
 

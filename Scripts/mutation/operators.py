@@ -31,11 +31,16 @@ class Place:
         # The whole lines, which tell one zero of a file from another.
         self.old_lines = one_line(source.text[begin:end])
         self.new_lines = one_line(source.text[begin:self.start] + wrong + source.text[self.end:end])
-        self.path = None
+        self.path, self.occurrence = None, 1
 
     @property
     def key(self):
         return '%s\t%s\t%s\t%s' % (self.path, self.operator, self.old_lines, self.new_lines)
+
+    @property
+    def name(self):
+        """Distinguishes the place from those of the same text in its file."""
+        return '%s\t%d' % (self.key, self.occurrence)
 
     def written(self, number):
         return self.both.replace(SWITCH, 'ck_mutant(%d)' % number)

@@ -29,7 +29,7 @@ def show(tree, results, seed):
     ends = collections.Counter()
     for number in sorted(results):
         place, end = tree.chosen[number], (results[number] or {'end': 'not run'})['end']
-        ends['equivalent' if end in ('survived', 'not covered') and place.key in known else end] += 1
+        ends['equivalent' if end in ('survived', 'not covered', 'not run') and place.key in known else end] += 1
     for end, text in CAUGHT:
         print('caught %-29s %4d' % (text, ends[end]))
     for end in ('equivalent', 'not covered', 'survived', 'not run'):
