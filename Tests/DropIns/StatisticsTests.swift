@@ -40,6 +40,18 @@ import UnitSupport
         #expect(summary["failed"] == 1)
     }
 
+    @Test func theColumnsOfTheTimesEndWhereTheirTitlesDo() async throws {
+        let outcome = try await run(["return"], ["AIO_STATS": "1"])
+        let lines = outcome.errors.split(separator: "\n")
+        let first = try #require(lines.firstIndex { $0.contains("times in us") }, "\(outcome.errors)")
+        let titles = lines[first].split(separator: " ").suffix(6)
+        #expect(titles == ["count", "mean", "p50", "p99", "p99.9", "worst"])
+        let ends = lines[first..<first + 3].map { line in
+            line.split(separator: " ").suffix(6).map { line.distance(from: line.startIndex, to: $0.endIndex) }
+        }
+        #expect(ends[1] == ends[0] && ends[2] == ends[0], "\(outcome.errors)")
+    }
+
     @Test(arguments: ["io_uring", "threads"])
     func theEngineIsNamedWithTheReason(_ engine: String) async throws {
         try Way.preloaded(engine: engine).requireEngine()
