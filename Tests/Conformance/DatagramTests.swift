@@ -161,14 +161,17 @@ import Testing
     @Test(arguments: engines)
     func anErrorOfTheNetworkComesWithALaterCall(_ engine: EngineKind) async throws {
         try await withRuntime(engine) { runtime in
-            let gone = try await DatagramSocket.bind(to: .v4(.loopback, port: 0), runtime: runtime)
-            let address = try gone.localAddress()
-            try await gone.close()
+            // Its peer is another, so the datagrams that it is sent are refused. A socket that was closed would not do:
+            // a child that another test has just started has it open for a moment.
+            let other = try await DatagramSocket.bind(to: .v4(.loopback, port: 0), runtime: runtime)
+            let refusing = try await DatagramSocket.connect(
+                to: try other.localAddress(), from: .v4(.loopback, port: 0), runtime: runtime)
+            let address = try refusing.localAddress()
             let socket = try await DatagramSocket.connect(to: address, runtime: runtime)
             try await socket.send([1])
             await expectError(.connectionRefused) { try await socket.receive() }
             await expectError(.messageTooLarge) { try await socket.send([UInt8](repeating: 0, count: 70_000)) }
-            try await socket.close()
+            for socket in [socket, refusing, other] { try await socket.close() }
         }
     }
 
