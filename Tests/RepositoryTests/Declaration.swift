@@ -128,7 +128,9 @@ struct DeclarationReader {
         let (keyword, rest) = (match.keyword, match.rest.drop { $0 == " " })
         let modifiers = match.modifiers.split(separator: " ")
         let scope = scopes.last ?? Scope(path: [], isPublic: true, isProtocol: false, depth: 0)
-        let isOpen = modifiers.contains { ["public", "open"].contains($0) }
+        // What is for certain modules alone is not documented.
+        let isOpen =
+            modifiers.contains { ["public", "open"].contains($0) } && !modifiers.contains { $0.hasPrefix("@_spi") }
         let isVisible = scope.isPublic && (isOpen || scope.isProtocol || keyword == "case")
         for name in Self.names(keyword, rest) {
             let path = scope.path + name

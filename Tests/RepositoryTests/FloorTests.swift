@@ -61,11 +61,13 @@ struct Building: Sendable, CustomTestStringConvertible {
 
     var testDescription: String { module }
 
+    /// The folders of sources, so without the documentation catalogue.
     func folders() throws -> [String] {
         let manager = FileManager.default
         return try manager.contentsOfDirectory(atPath: folder).filter { name in
             var isFolder: ObjCBool = false
             return manager.fileExists(atPath: "\(folder)/\(name)", isDirectory: &isFolder) && isFolder.boolValue
+                && !name.hasSuffix(".docc")
         }
     }
 

@@ -33,7 +33,8 @@ enum SourceTree {
         }
     }
 
-    private static func file(_ path: String) -> SourceFile? {
+    /// A file, by its path below the root.
+    static func file(_ path: String) -> SourceFile? {
         guard let text = try? String(contentsOfFile: "\(root)/\(path)", encoding: .utf8) else { return nil }
         return SourceFile(path: path, text: text)
     }

@@ -8,7 +8,7 @@ extension File {
     /// after any other short read. Streams ignore the offset. The memory is borrowed until the call returns, and the
     /// call returns only when the kernel no longer uses it, also after a cancellation. Kernel call: preadv2(2).
     ///
-    /// - Throws: ``IOError/Code/wouldBlock`` (with ``TransferFlags/noWait``), ``IOError/Code/cancelled``,
+    /// - Throws: ``IOError/Code/wouldBlock`` (with `TransferFlags.noWait`), ``IOError/Code/cancelled``,
     ///   ``IOError/Code/deadlineExceeded``, ``IOError/Code/fileClosed``, ``IOError/Code/isDirectory``,
     ///   ``IOError/Code/invalidArgument`` for a negative offset or one that direct I/O does not permit, or another
     ///   error of preadv2(2).

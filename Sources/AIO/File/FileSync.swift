@@ -1,8 +1,8 @@
 public import AIOCore
 
 extension File {
-    /// Makes every write durable that completed before the call. ``SyncLevel/data`` flushes the data and the metadata
-    /// needed to read it back, fdatasync(2); ``SyncLevel/full`` flushes all metadata, fsync(2).
+    /// Makes every write durable that completed before the call. `SyncLevel.data` flushes the data and the metadata
+    /// needed to read it back, fdatasync(2); `SyncLevel.full` flushes all metadata, fsync(2).
     ///
     /// Concurrent syncs of one `File` are merged: calls that arrive while a sync runs share the next one, which runs at
     /// the highest level requested. A caller that is cancelled or reaches its deadline while it waits for the shared

@@ -6,11 +6,11 @@ extension File {
     /// The result may be less than the size of the memory: the disk is full, a limit is reached, or a stream has no
     /// room. Files opened with ``OpenOptions/append``, and streams, ignore the offset. The memory is borrowed until the
     /// call returns, and the call returns only when the kernel no longer uses it, also after a cancellation. Written
-    /// data is durable after ``sync(_:deadline:)``, or at once with the flags ``TransferFlags/dataSync`` and
-    /// ``TransferFlags/sync``. Kernel call: pwritev2(2).
+    /// data is durable after ``sync(_:deadline:)``, or at once with the flags `TransferFlags.dataSync` and
+    /// `TransferFlags.sync`. Kernel call: pwritev2(2).
     ///
     /// - Throws: ``IOError/Code/noSpace``, ``IOError/Code/fileTooLarge``, ``IOError/Code/wouldBlock`` (with
-    ///   ``TransferFlags/noWait``), ``IOError/Code/badDescriptor`` if the file is not open for writing,
+    ///   `TransferFlags.noWait`), ``IOError/Code/badDescriptor`` if the file is not open for writing,
     ///   ``IOError/Code/invalidArgument`` for a negative offset or one that direct I/O does not permit,
     ///   ``IOError/Code/brokenPipe`` (SIGPIPE is never raised), ``IOError/Code/cancelled``,
     ///   ``IOError/Code/deadlineExceeded``, ``IOError/Code/fileClosed``, or another error of pwritev2(2).

@@ -45,7 +45,7 @@ public struct IOError: Error, Sendable, CustomStringConvertible {
         case lineTooLong
         /// All slots or buffers that the configuration permits are in use, and the caller does not want to wait.
         case limitReached
-        /// The operation would have to wait, and ``TransferFlags/noWait`` was given: EAGAIN.
+        /// The operation would have to wait, and `TransferFlags.noWait` was given: EAGAIN.
         case wouldBlock
         /// The device is full, or a quota is reached: ENOSPC or EDQUOT.
         case noSpace
