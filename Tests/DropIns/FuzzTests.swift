@@ -39,7 +39,7 @@ struct Fuzzer: Sendable, CustomTestStringConvertible {
         try await Fuzzer.libaio.run(nil, seconds: min(Fuzzer.seconds, 5), extra: ["system"])
     }
 
-    @Test(arguments: Fuzzer.all, Way.preloads)
+    @Test(arguments: Fuzzer.all, Way.forced)
     func noCrashNoHangNoLeak(_ fuzzer: Fuzzer, _ way: Way) async throws {
         try way.requireEngine()
         try await fuzzer.run(way)

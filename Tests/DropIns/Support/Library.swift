@@ -80,7 +80,8 @@ enum Way: Hashable, Sendable, CustomTestStringConvertible {
     static let preloads: [Way] = ([nil] + engines).map { .preloaded(engine: $0) }
     /// Without the automatic choice, which is one of them.
     static let forced: [Way] = engines.map { .preloaded(engine: $0) }
-    static let all = preloads + (isSecondRun ? [] : [.inPlace])
+    /// In place the choice is automatic.
+    static let all = isSecondRun ? preloads : forced + [.inPlace]
 
     private static let engines = isSecondRun ? ["threads"] : ["io_uring", "threads", "linux-aio", "readahead"]
 
