@@ -4,22 +4,33 @@ import UnitSupport
 @testable import AIO
 
 @Suite struct LineSplitterTests {
-    /// The lines of `text`, which is passed to the splitter in pieces of `pieceSize` bytes.
-    private func lines(_ text: [UInt8], limit: Int = 1 << 20, pieceSize: () -> Int) throws -> [String] {
+    /// The lines of `text`, which is cut in pieces of `pieceSize` bytes. `cut` returns the lines that end in a piece.
+    private func lines(
+        _ text: [UInt8], _ limit: Int, _ pieceSize: () -> Int,
+        _ cut: (inout LineSplitter, [UInt8]) throws -> [[UInt8]]
+    ) throws -> [String] {
         var splitter = LineSplitter(limit: limit)
         var lines: [[UInt8]] = []
         var rest = text[...]
         while !rest.isEmpty {
             let piece = Array(rest.prefix(pieceSize()))
             rest = rest.dropFirst(piece.count)
+            lines += try cut(&splitter, piece)
+        }
+        if let last = try splitter.end() { lines.append(last) }
+        return lines.map { String(decoding: $0, as: UTF8.self) }
+    }
+
+    private func lines(_ text: [UInt8], limit: Int = 1 << 20, pieceSize: () -> Int) throws -> [String] {
+        try lines(text, limit, pieceSize) { splitter, piece in
+            var lines: [[UInt8]] = []
             var position = 0
             try piece.withUnsafeBytes { bytes in
                 while let line: [UInt8] = try splitter.next(in: bytes, from: &position) { lines.append(line) }
             }
             #expect(position == piece.count)
+            return lines
         }
-        if let last = try splitter.end() { lines.append(last) }
-        return lines.map { String(decoding: $0, as: UTF8.self) }
     }
 
     private func lines(_ text: String, limit: Int = 1 << 20, by size: Int = 3) throws -> [String] {
@@ -28,28 +39,20 @@ import UnitSupport
 
     /// The same lines, in a batch for each piece.
     private func batches(_ text: [UInt8], limit: Int = 1 << 20, pieceSize: () -> Int) throws -> [String] {
-        var splitter = LineSplitter(limit: limit)
-        var lines: [[UInt8]] = []
-        var rest = text[...]
-        while !rest.isEmpty {
-            let piece = Array(rest.prefix(pieceSize()))
-            rest = rest.dropFirst(piece.count)
-            try piece.withUnsafeBytes { bytes in
-                let found = try splitter.lines(in: bytes)
-                if let first = found.first { lines.append(first) }
-                var position = found.others.lowerBound
-                while position < found.others.upperBound {
-                    let end = try #require(piece[position...].firstIndex(of: 10))
-                    var line = piece[position..<end]
-                    if line.last == 13 { line.removeLast() }
-                    lines.append(Array(line))
-                    position = end + 1
-                }
-                #expect(position == found.others.upperBound)
+        try lines(text, limit, pieceSize) { splitter, piece in
+            let found = try piece.withUnsafeBytes { try splitter.lines(in: $0) }
+            var lines = found.first.map { [$0] } ?? []
+            var position = found.others.lowerBound
+            while position < found.others.upperBound {
+                let end = try #require(piece[position...].firstIndex(of: 10))
+                var line = piece[position..<end]
+                if line.last == 13 { line.removeLast() }
+                lines.append(Array(line))
+                position = end + 1
             }
+            #expect(position == found.others.upperBound)
+            return lines
         }
-        if let last = try splitter.end() { lines.append(last) }
-        return lines.map { String(decoding: $0, as: UTF8.self) }
     }
 
     private static let cases: [(String, [String])] = [

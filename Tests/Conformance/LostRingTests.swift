@@ -110,9 +110,7 @@ import UnitSupport
     @Test(.notSimulated(.process), .enabled(if: hasRings, "no io_uring"))
     func aDescriptorExportedBeforeTheRingWasLostIsReadableStill() async {
         await #expect(processExitsWith: .success) {
-            var configuration = IOQueue.Configuration()
-            configuration.engine = .forced(.ioUring)
-            let queue = try IOQueue(configuration)
+            let queue = try ringQueue()
             let exported = try queue.pollableDescriptor
             func becomesReadable() -> Bool {
                 var entry = pollfd(fd: exported, events: Int16(POLLIN), revents: 0)
@@ -141,9 +139,7 @@ import UnitSupport
     @Test(.notSimulated(.process), .enabled(if: hasRings, "no io_uring"))
     func aDescriptorExportedAfterTheRingWasLostBecomesReadable() async {
         await #expect(processExitsWith: .success) {
-            var configuration = IOQueue.Configuration()
-            configuration.engine = .forced(.ioUring)
-            let queue = try IOQueue(configuration)
+            let queue = try ringQueue()
             try Seccomp.refuseIOUring(with: EPERM)
             let file = TemporaryFile([1, 2, 3])
             #expect(try queue.blockingPerform(.sync(Descriptor(file.descriptor), .full)) == 0)
@@ -242,6 +238,12 @@ private func made(_ lines: LogLines) throws -> IORuntime {
     configuration.engine = .forced(.ioUring)
     configuration.log = { lines.append($0) }
     return try IORuntime(configuration)
+}
+
+private func ringQueue() throws -> IOQueue {
+    var configuration = IOQueue.Configuration()
+    configuration.engine = .forced(.ioUring)
+    return try IOQueue(configuration)
 }
 
 /// Files, streams and timers, from a thread other than the loop's.

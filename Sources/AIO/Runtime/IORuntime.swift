@@ -247,7 +247,7 @@ public final class IORuntime: Sendable {
     func loop(for operation: Operation, _ name: String) throws(IOError) -> IOLoop {
         try check(name)
         guard loops.count > 1 else { return loops[0] }
-        if let current = loops.first(where: { $0.core.isCurrent }) { return current }
+        if let currentLoop { return currentLoop }
         let number = operation.descriptor.map { UInt32(bitPattern: $0.number) }
         // Relaxed: the choice only balances the load, and wraps around with the counter.
         return loops[Int(number ?? turn.wrappingAdd(1, ordering: .relaxed).oldValue) % loops.count]
@@ -264,12 +264,14 @@ public final class IORuntime: Sendable {
     /// readers raises SIGPIPE in the calling thread, which ends the program.
     var isOnLoop: Bool { loops.contains { $0.core.isCurrent } }
 
-    /// Whether a task that was served without suspending lets the other tasks of its loop go first. False on other
-    /// threads, where the pool of the global executor has more than one.
+    private var currentLoop: IOLoop? { loops.first { $0.core.isCurrent } }
+
+    /// Whether a task that was served without suspending lets the other tasks of its loop go first. Always false on
+    /// other threads: the global executor has several.
     @inline(never)
     func isTurnOver(_ turn: CacheGuess.Turn) -> Bool {
-        guard let loop = loops.first(where: { $0.core.isCurrent }) else { return false }
-        return turn == .ends || loop.hasOtherJobs
+        guard let currentLoop else { return false }
+        return turn == .ends || currentLoop.hasOtherJobs
     }
 
     // MARK: Shutdown

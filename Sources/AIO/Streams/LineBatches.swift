@@ -47,15 +47,13 @@ public struct LineBatch: Sendable {
         if let first {
             try first.span.bytes.withUnsafeBytes { bytes throws(E) in try body(bytes) }
         }
-        guard let chunk else { return }
-        let bytes = chunk.unsafeBytes
-        var position = others.lowerBound
-        while position < others.upperBound, let end = bytes.firstIndex(of: UInt8(ascii: "\n"), from: position) {
-            try body(UnsafeRawBufferPointer(rebasing: bytes[position..<end]).withoutCarriageReturn)
-            position = end + 1
+        try chunk?.withUnsafeBytes { bytes throws(E) in
+            var position = others.lowerBound
+            while position < others.upperBound, let end = bytes.firstIndex(of: UInt8(ascii: "\n"), from: position) {
+                try body(UnsafeRawBufferPointer(rebasing: bytes[position..<end]).withoutCarriageReturn)
+                position = end + 1
+            }
         }
-        // The bytes are the chunk's.
-        withExtendedLifetime(chunk) {}
     }
 }
 
