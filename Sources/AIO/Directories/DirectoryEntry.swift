@@ -8,9 +8,17 @@ public struct DirectoryEntry: Sendable {
     /// The inode in the directory's record; for a mount point, that of the covered directory.
     public let inode: UInt64
     /// The status, if it was requested (``DirectoryOptions/status``); nil if it could not be read.
-    public internal(set) var status: FileStatus?
+    public var status: FileStatus? { sharedStatus?.value }
+    var sharedStatus: SharedStatus?
     /// The error of the status: `ENOENT` if the name was removed in the meantime.
     public internal(set) var statusErrno: Errno?
+}
+
+/// A status behind a reference: entries are copied several times on their way to the caller, and most have none.
+final class SharedStatus: Sendable {
+    let value: FileStatus
+
+    init(_ value: FileStatus) { self.value = value }
 }
 
 /// What to determine about a directory's entries.

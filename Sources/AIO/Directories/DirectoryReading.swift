@@ -136,10 +136,13 @@ final class DirectoryReading: BlockingWork, @unchecked Sendable {
         var records = DirectoryRecords(UnsafeRawBufferPointer(rebasing: buffer[..<count]))
         while let record = records.next() {
             // An entry of unknown type may be a directory, and a link to one may be followed.
-            if [CK_DT_DIR, CK_DT_UNKNOWN, CK_DT_LNK].contains(record.type) { hasDirectories = true }
+            switch record.type {
+            case CK_DT_DIR, CK_DT_UNKNOWN, CK_DT_LNK: hasDirectories = true
+            default: break
+            }
             entries.append(
                 DirectoryEntry(
-                    name: Path(bytes: record.name), type: FileType(entry: record.type), inode: record.inode))
+                    name: record.name, type: FileType(entry: record.type), inode: record.inode))
         }
         position = records.position
         return 0

@@ -33,7 +33,7 @@ struct EntryStatuses: Sendable {
             return
         }
         entry.type = FileType(mode: status.mode)
-        if wantsStatus { entry.status = FileStatus(status) }
+        if wantsStatus { entry.sharedStatus = SharedStatus(FileStatus(status)) }
     }
 
     private func ask(_ name: Path, _ mask: UInt32, followLinks: Bool, _ status: inout ck_statx) -> Int {

@@ -55,7 +55,8 @@ public struct WalkEntry: Sendable {
     /// The inode in the directory's record; for a mount point, that of the covered directory.
     public let inode: UInt64
     /// The status, if it was requested (``DirectoryOptions/status``) and could be read; for the root always.
-    public let status: FileStatus?
+    public var status: FileStatus? { sharedStatus?.value }
+    let sharedStatus: SharedStatus?
     /// The parent directory, and the directory that the entry is; from a walk that keeps directories.
     var parent: TreeDirectory?
     var directory: TreeDirectory?

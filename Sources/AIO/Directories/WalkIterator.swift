@@ -78,7 +78,8 @@ public final class WalkIterator: AsyncIteratorProtocol {
             of: walk.path, followLinks: walk.options.entries.contains(.followLinks) || endsWithSlash,
             runtime: walk.runtime, deadline: walk.deadline)
         if walk.options.staysOnFileSystem { rootDevice = status.fileSystem }
-        var entry = WalkEntry(path: walk.path, depth: 0, type: status.type, inode: status.inode, status: status)
+        var entry = WalkEntry(
+            path: walk.path, depth: 0, type: status.type, inode: status.inode, sharedStatus: SharedStatus(status))
         if entry.type == .directory, walk.keepsDirectories {
             entry.directory = TreeDirectory(root: walk.path, CK_O_RDONLY)
         }
@@ -88,8 +89,7 @@ public final class WalkIterator: AsyncIteratorProtocol {
 
     private func step() async throws(IOError) -> WalkItem? {
         while true {
-            if let (entry, ahead) = descent {
-                descent = nil
+            if let (entry, ahead) = descent.take() {
                 if let failure = try await enter(entry, ahead) { return .failure(failure) }
             }
             guard !levels.isEmpty else { return nil }
@@ -105,20 +105,20 @@ public final class WalkIterator: AsyncIteratorProtocol {
     }
 
     private func item(_ entry: DirectoryEntry, _ ahead: DirectoryAhead?) -> WalkItem {
-        let level = levels[levels.count - 1]
-        let path = level.reading.path.appending(entry.name)
+        let (reading, depth) = (levels[levels.count - 1].reading, levels[levels.count - 1].depth)
+        let path = reading.path.appending(entry.name)
         if let errno = entry.statusErrno {
             return .failure(IOError(result: -errno.rawValue, "stat", path: path))
         }
         var found = WalkEntry(
-            path: path, depth: level.depth, type: entry.type, inode: entry.inode, status: entry.status)
-        if walk.keepsDirectories || walk.tellsDirectories { found.parent = level.reading.directory }
+            path: path, depth: depth, type: entry.type, inode: entry.inode, sharedStatus: entry.sharedStatus)
+        if walk.keepsDirectories || walk.tellsDirectories { found.parent = reading.directory }
         if walk.keepsDirectories {
             if entry.type == .directory {
-                found.directory = ahead?.reading.directory ?? TreeDirectory(entry.name, in: level.reading.directory)
+                found.directory = ahead?.reading.directory ?? TreeDirectory(entry.name, in: reading.directory)
             }
         }
-        if entry.type == .directory, level.depth < walk.options.depthMax { descent = (found, ahead) }
+        if entry.type == .directory, depth < walk.options.depthMax { descent = (found, ahead) }
         return .entry(found)
     }
 

@@ -74,7 +74,7 @@ private final class TreeRemoval: BlockingWork, @unchecked Sendable {
         defer { for level in levels where level.descriptor >= 0 { Kernel.close(level.descriptor) } }
         let result = Kernel.unlinkat(CK_AT_FDCWD, root, 0)
         guard result == -Int(EISDIR) else { return result }
-        let entered = enter(CK_AT_FDCWD, root, [])
+        let entered = enter(CK_AT_FDCWD, root, "")
         guard entered == 0 else { return entered }
         while let level = levels.last {
             guard !shouldEnd else { return -Int(ECANCELED) }
@@ -87,15 +87,15 @@ private final class TreeRemoval: BlockingWork, @unchecked Sendable {
     // MARK: Down
 
     /// Opens a directory and pushes it as the last level.
-    private func enter(_ directory: Int32, _ name: UnsafePointer<CChar>, _ bytes: [UInt8]) -> Int {
+    private func enter(_ directory: Int32, _ place: UnsafePointer<CChar>, _ name: Path) -> Int {
         var how = ck_open_how(
             flags: CK_O_RDONLY | CK_O_DIRECTORY | CK_O_NOFOLLOW | CK_O_CLOEXEC, mode: 0,
             // The caller's path may cross mount points; a name below it may not.
             resolve: levels.isEmpty ? 0 : CK_RESOLVE_NO_XDEV)
-        var result = Kernel.openat2(directory, name, &how)
+        var result = Kernel.openat2(directory, place, &how)
         // When descriptors run out, close the uppermost levels; they are opened again on the way back.
         while result == -Int(EMFILE) || result == -Int(ENFILE), releaseUppermost() {
-            result = Kernel.openat2(directory, name, &how)
+            result = Kernel.openat2(directory, place, &how)
         }
         guard result >= 0 else { return result }
         var errno: Int32 = 0
@@ -103,7 +103,7 @@ private final class TreeRemoval: BlockingWork, @unchecked Sendable {
             Kernel.close(Int32(result))
             return -Int(errno)
         }
-        levels.append(DirectoryLevel(descriptor: Int32(result), name: bytes, file: file))
+        levels.append(DirectoryLevel(descriptor: Int32(result), name: name, file: file))
         let farthest = levels.count - 1 - Self.openLevels
         if farthest >= 0, levels[farthest].descriptor >= 0 {
             Kernel.close(levels[farthest].descriptor)
@@ -124,7 +124,7 @@ private final class TreeRemoval: BlockingWork, @unchecked Sendable {
     private func removeDirectory() -> Int {
         let last = levels.count - 1
         let name = levels[last].pending.removeLast()
-        let result = Path(bytes: name).withCString { enter(levels[last].descriptor, $0, name) }
+        let result = name.withCString { enter(levels[last].descriptor, $0, name) }
         switch result {
         case -Int(ENOENT): return 0
         case -Int(ENOTDIR), -Int(ELOOP): return unlink(name)
@@ -154,9 +154,9 @@ private final class TreeRemoval: BlockingWork, @unchecked Sendable {
     }
 
     /// Removes an entry that is not a directory; an entry that turns out to be one becomes pending.
-    private func unlink(_ name: [UInt8]) -> Int {
+    private func unlink(_ name: Path) -> Int {
         let last = levels.count - 1
-        switch Path(bytes: name).withCString({ Kernel.unlinkat(levels[last].descriptor, $0, 0) }) {
+        switch name.withCString({ Kernel.unlinkat(levels[last].descriptor, $0, 0) }) {
         case 0: levels[last].hasRemoved = true
         case -Int(ENOENT): break
         case -Int(EISDIR): levels[last].pending.append(name)
@@ -175,7 +175,7 @@ private final class TreeRemoval: BlockingWork, @unchecked Sendable {
         let result =
             levels.count == 1
             ? Kernel.unlinkat(CK_AT_FDCWD, root, CK_AT_REMOVEDIR)
-            : Path(bytes: level.name).withCString { Kernel.unlinkat(Int32(above), $0, CK_AT_REMOVEDIR) }
+            : level.name.withCString { Kernel.unlinkat(Int32(above), $0, CK_AT_REMOVEDIR) }
         if result == -Int(ENOTEMPTY) || result == -Int(EEXIST), level.hasRemoved {
             // getdents64(2) may skip entries while others are removed, or new entries have been created: read again.
             levels[levels.count - 1].hasRemoved = false
@@ -208,9 +208,9 @@ private final class TreeRemoval: BlockingWork, @unchecked Sendable {
     }
 
     /// Records the entry that failed: an entry of the last level, or the last level itself.
-    private func fail(_ result: Int, _ name: [UInt8]?) -> Int {
+    private func fail(_ result: Int, _ name: Path?) -> Int {
         let names = levels.dropFirst().map(\.name) + (name.map { [$0] } ?? [])
-        failedEntry = Path(bytes: names.reduce(path.bytes) { $0 + [UInt8(ascii: "/")] + $1 })
+        failedEntry = names.reduce(into: path) { $0.append($1) }
         return result
     }
 }
@@ -220,11 +220,11 @@ private struct DirectoryLevel {
     /// -1 while the directory is not open.
     var descriptor: Int32
     /// The name in the parent directory; empty for the root.
-    let name: [UInt8]
+    let name: Path
     /// Identifies the directory when it is opened again.
     let file: FileIdentity
     /// Subdirectories that are still to be removed.
-    var pending: [[UInt8]] = []
+    var pending: [Path] = []
     /// Whether an entry was removed since the directory was last read from the beginning.
     var hasRemoved = false
 }

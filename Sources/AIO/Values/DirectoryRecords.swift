@@ -3,7 +3,7 @@ internal import CKernel
 /// The entries in the memory that getdents64(2) filled, except for `.` and `..`.
 struct DirectoryRecords: Sequence, IteratorProtocol {
     struct Record {
-        var name: [UInt8]
+        var name: Path
         /// CK_DT_DIR and the like; CK_DT_UNKNOWN if the file system does not report the type.
         var type: UInt8
         var inode: UInt64
@@ -19,17 +19,22 @@ struct DirectoryRecords: Sequence, IteratorProtocol {
         while rest.count >= MemoryLayout<ck_directory_entry>.size {
             let header = rest.loadUnaligned(as: ck_directory_entry.self)
             let size = Swift.min(Int(header.size), rest.count)
-            let name = rest[Int(CK_DIRECTORY_ENTRY_NAME_OFFSET)..<size].prefix { $0 != 0 }
+            let name = Self.text(UnsafeRawBufferPointer(rebasing: rest[Int(CK_DIRECTORY_ENTRY_NAME_OFFSET)..<size]))
             rest = UnsafeRawBufferPointer(rebasing: rest[size...])
             position = header.position
             if Self.isDots(name) { continue }
-            return Record(name: Array(name), type: header.type, inode: header.inode)
+            return Record(name: Path(memory: name), type: header.type, inode: header.inode)
         }
         return nil
     }
 
+    /// The bytes before the NUL.
+    private static func text(_ name: UnsafeRawBufferPointer) -> UnsafeRawBufferPointer {
+        UnsafeRawBufferPointer(rebasing: name[..<(name.firstIndex(of: 0) ?? name.count)])
+    }
+
     /// `.` or `..`.
-    private static func isDots(_ name: UnsafeRawBufferPointer.SubSequence) -> Bool {
+    private static func isDots(_ name: UnsafeRawBufferPointer) -> Bool {
         name.count <= 2 && name.allSatisfy { $0 == UInt8(ascii: ".") }
     }
 }

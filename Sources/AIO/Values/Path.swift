@@ -17,17 +17,23 @@ public struct Path: Hashable, Comparable, Sendable, ExpressibleByStringLiteral, 
     /// The path of these bytes, which need not be UTF-8. A NUL among them is ``IOError/Code/invalidArgument`` for every
     /// operation, since the kernel would read the path up to there.
     public init(bytes: some Sequence<UInt8>) {
-        var storage: [CChar] = []
-        storage.reserveCapacity(bytes.underestimatedCount + 1)
-        for byte in bytes { storage.append(CChar(bitPattern: byte)) }
-        storage.append(0)
-        self.storage = storage
+        let copied = bytes.withContiguousStorageIfAvailable { Path(memory: UnsafeRawBufferPointer($0)) }
+        self = copied ?? Path(storage: bytes.map { CChar(bitPattern: $0) } + [0])
+    }
+
+    /// The path of the bytes in memory, which are copied.
+    init(memory: UnsafeRawBufferPointer) {
+        storage = [CChar](unsafeUninitializedCapacity: memory.count + 1) { copy, filled in
+            UnsafeMutableRawBufferPointer(copy).copyMemory(from: memory)
+            copy[memory.count] = 0
+            filled = memory.count + 1
+        }
     }
 
     private init(storage: [CChar]) { self.storage = storage }
 
     /// The bytes of the path, without a terminating NUL.
-    public var bytes: [UInt8] { storage.dropLast().map { UInt8(bitPattern: $0) } }
+    public var bytes: [UInt8] { storage.withUnsafeBytes { Array($0.dropLast()) } }
 
     /// The text, with invalid UTF-8 replaced by U+FFFD. In that case ``string`` is nil, and only ``bytes`` is exact.
     public var description: String { String(decoding: bytes, as: UTF8.self) }
