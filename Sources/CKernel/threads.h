@@ -12,4 +12,13 @@ static const int32_t CK_PR_SET_PDEATHSIG = 1;
 static const int32_t CK_PR_SET_NAME = 15;
 static const int32_t CK_PR_GET_NO_NEW_PRIVS = 39;
 
+/// A number of the calling thread, which no other thread of the process has or will have.
+static inline uint64_t ck_thread_number(void) {
+    static uint64_t last = 1ull << 32;
+    static __thread uint64_t number;
+    // Relaxed: only that they differ matters.
+    if (number == 0) number = __atomic_add_fetch(&last, 1, __ATOMIC_RELAXED);
+    return number;
+}
+
 #endif

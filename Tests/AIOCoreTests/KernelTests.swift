@@ -362,6 +362,16 @@ import UnitSupport
         #expect(access("/proc/self/task/\(Kernel.threadID())", F_OK) == 0)
     }
 
+    @Test func noTwoThreadsHaveTheSameNumber() {
+        let numbers = Locked<[UInt64]>([])
+        // One after the other: the later ones get the memory of those before.
+        for _ in 0..<20 { TestThread { numbers.withLock { $0.append(ck_thread_number()) } }.join() }
+        let own = ck_thread_number()
+        #expect(own == ck_thread_number())
+        #expect(Set(numbers.withLock { $0 } + [own]).count == 21)
+        #expect(own > UInt64(UInt32.max))
+    }
+
     @Test func limitsAreReadAndSet() {
         var limit = ck_rlimit()
         #expect(Kernel.limit(CK_RLIMIT_NOFILE, &limit) == 0)

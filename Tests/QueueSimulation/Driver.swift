@@ -97,10 +97,6 @@ extension Simulation {
         begin(.wait, until: end)
         let result = queue.pointee.wait(atLeast: count, until: end)
         self.end(collects: true)
-        // It has tried to let in more before it found that nothing else is in flight.
-        if call.sleeps > 0, readyCount < count, now < end {
-            settleAdmission(call.admitted, pace.allowance(hasReady: false))
-        }
         check(result == readyCount, "a wait returns \(result), and \(readyCount) are ready")
         check(
             result >= count || now >= end || readyCount >= inFlight,

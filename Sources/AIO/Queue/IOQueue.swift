@@ -112,7 +112,7 @@ public final class IOQueue {
 
     @inline(__always)
     private func stagePrepared() {
-        for index in 0..<preparedCount { queue.pointee.stage(prepared[index]) }
+        queue.pointee.stage(UnsafeBufferPointer(start: prepared, count: preparedCount))
         preparedCount = 0
     }
 
@@ -163,13 +163,7 @@ public final class IOQueue {
     @inline(__always)
     public func drain(_ body: (Completion, UInt) -> Void) -> Int {
         guard !process.isForked else { return 0 }
-        queue.pointee.turn()
-        var count = 0
-        while let delivery = queue.pointee.popReady() {
-            body(delivery.completion, delivery.context)
-            count += 1
-        }
-        return count
+        return EngineQueue.drain(queue, body)
     }
 
     /// Carries out one operation and blocks its thread until it has completed. Returns its result, such as a count of

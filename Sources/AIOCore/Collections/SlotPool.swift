@@ -1,7 +1,9 @@
 internal import Synchronization
 
-/// The free slots of a range, as a lock-free stack for any thread.
+/// The free slots of a range, as a lock-free stack for any thread; or, at half the cost, for one thread at a time.
 struct SlotPool: ~Copyable {
+    /// Whether several threads use the pool at once.
+    private let isShared: Bool
     /// The first slot of the range: `links` is indexed relative to it.
     private let first: UInt32
     private let capacity: Int
@@ -11,7 +13,8 @@ struct SlotPool: ~Copyable {
 
     private static var none: UInt32 { .max }
 
-    init(capacity: Int, first: Int = 0) {
+    init(capacity: Int, first: Int = 0, isShared: Bool = true) {
+        self.isShared = isShared
         self.first = UInt32(first)
         self.capacity = capacity
         links = .allocate(capacity: capacity)
@@ -27,6 +30,7 @@ struct SlotPool: ~Copyable {
         head.deallocate()
     }
 
+    @inline(__always)
     borrowing func pop() -> UInt32? {
         // Acquire: pairs with the release in `push`, so that the previous owner's writes to the slot are visible.
         var old = head.pointee.load(ordering: .acquiring)
@@ -38,6 +42,11 @@ struct SlotPool: ~Copyable {
             // (ABA), because the change count differs.
             let next = links[Int(top - first)].load(ordering: .relaxed)
             let new = Self.head(next, after: old)
+            guard isShared else {
+                // Relaxed, here and in `push`: whatever hands the pool to another thread orders its accesses.
+                head.pointee.store(new, ordering: .relaxed)
+                return top
+            }
             let (exchanged, original) = head.pointee.weakCompareExchange(
                 expected: old, desired: new, successOrdering: .acquiring, failureOrdering: .acquiring)
             if exchanged { return top }
@@ -45,12 +54,14 @@ struct SlotPool: ~Copyable {
         }
     }
 
+    @inline(__always)
     borrowing func push(_ slot: UInt32) {
         assert(contains(slot), "the slot is another pool's")
         // Relaxed: the exchange below checks it.
         var old = head.pointee.load(ordering: .relaxed)
         while true {
             links[Int(slot - first)].store(UInt32(truncatingIfNeeded: old), ordering: .relaxed)
+            guard isShared else { return head.pointee.store(Self.head(slot, after: old), ordering: .relaxed) }
             // Release: the slot's content and link are written before a pop can see it.
             let (exchanged, original) = head.pointee.weakCompareExchange(
                 expected: old, desired: Self.head(slot, after: old),

@@ -5,6 +5,12 @@ extension Kernel {
     /// gettid(2).
     public static func threadID() -> Int32 { Int32(truncatingIfNeeded: call(CK_NR_gettid)) }
 
+    /// A number of the calling thread, which no other thread of the process has or will have. Unlike gettid(2), whose
+    /// numbers return, it takes no system call; a stand-in for the kernel is asked for the thread all the same. Greater
+    /// than any number of gettid(2).
+    @inline(__always)
+    static func threadNumber() -> UInt64 { hasStandIn ? UInt64(threadID()) : ck_thread_number() }
+
     /// getpid(2).
     public static func processID() -> Int32 { Int32(truncatingIfNeeded: call(CK_NR_getpid)) }
 

@@ -3,10 +3,10 @@ internal import CKernel
 /// An engine and the table of its operations in flight: the common core of a loop and an `IOQueue`, where submissions
 /// and completions meet.
 ///
-/// One thread at a time uses a queue, but any thread may call `prepare` and `wake`. The queue does what all engines
-/// would need to do. The types that it owns decide, each for one subject and with its own state: `Deadlines`, `Pace`,
-/// `Steps`, `WholeWrite`, `RetryPolicy`, `Issuer`. The queue alone stages operations, changes their states in the table
-/// and ends them: the way down is `prepare`, `stage`, `submit`; the way up is `settle`, `finish`, `popReady`.
+/// One thread at a time uses a queue, but any thread may call `wake`. The queue does what all engines would need to do.
+/// The types that it owns decide, each for one subject and with its own state: `Deadlines`, `Pace`, `Steps`,
+/// `WholeWrite`, `RetryPolicy`, `Issuer`. The queue alone stages operations, changes their states in the table and ends
+/// them: the way down is `prepare`, `stage`, `submit`; the way up is `settle`, `finish`, `popReady`.
 public struct EngineQueue: ~Copyable {
     private typealias Slot = UnsafeMutablePointer<InFlightTable.Slot>
 
@@ -15,7 +15,7 @@ public struct EngineQueue: ~Copyable {
     let engine: EngineInstance
     let table: InFlightTable
     /// Completed and not yet drained.
-    private var ready: FixedQueue<Delivery>
+    var ready: FixedQueue<Delivery>
     private var deadlines: Deadlines
     private var pace: Pace
     private var steps = Steps()
@@ -49,7 +49,9 @@ public struct EngineQueue: ~Copyable {
         self.engine = engine
         retries = RetryPolicy(kind)
         issuer = Issuer(isFixed: configuration.hasDedicatedThread)
-        table = InFlightTable(capacity: configuration.queueDepth, waitingCapacity: configuration.waitingLimit)
+        table = InFlightTable(
+            capacity: configuration.queueDepth, waitingCapacity: configuration.waitingLimit,
+            isShared: configuration.hasDedicatedThread)
         ready = FixedQueue(capacity: configuration.placeCount)
         deadlines = Deadlines(capacity: configuration.placeCount)
         futexCancels = FutexCancels(capacity: configuration.placeCount)
@@ -69,16 +71,19 @@ public struct EngineQueue: ~Copyable {
     /// Operations staged and not yet drained.
     public var inFlightCount: Int { Int(bitPattern: stagedCount &- drainedCount) }
 
+    /// Whether `exportDescriptor` was called.
+    var isExported: Bool { exported != nil }
+
     /// The number of completions that `drain` would return now.
     public var readyCount: Int { ready.count }
 
     // MARK: Down
 
-    /// Takes a slot and fills it in; nil at the limit. May be called from any thread. `context` comes back with the
-    /// completion.
+    /// Takes a slot and fills it in; nil at the limit. `context` comes back with the completion.
     ///
-    /// The caller must stage the token: an operation that is prepared and never staged leaks its slot.
-    public borrowing func prepare(_ operation: Operation, context: UInt, deadline: Nanoseconds = .never) -> Token? {
+    /// The caller must stage the token: an operation that is prepared and never staged leaks its slot. Mutating, since a
+    /// caller in another module would pass a copy of the whole queue to a borrowing function.
+    public mutating func prepare(_ operation: Operation, context: UInt, deadline: Nanoseconds = .never) -> Token? {
         table.prepare(operation, context: context, deadline: deadline)
     }
 
@@ -223,7 +228,6 @@ public struct EngineQueue: ~Copyable {
     }
 
     /// One turn without a wait: submits what the pacing allows (`Pace`), and collects completions.
-    @inline(__always)
     public mutating func turn() {
         issuer.noteThread()
         stageHeld(hasReady: !ready.isEmpty)
@@ -247,15 +251,26 @@ public struct EngineQueue: ~Copyable {
     /// Submits, and waits until `count` completions are ready, nothing else is in flight, or the deadline passes.
     /// Returns the number of completions ready.
     public mutating func wait(atLeast count: Int, until deadline: Nanoseconds) -> Int {
-        turn()
-        while ready.count < min(count, inFlightCount) {
-            sleep(atLeast: min(count, inFlightCount) - ready.count, until: deadline)
-            collect()
-            guard ready.count < count else { break }
-            if deadline != .never, Kernel.now() >= deadline { break }
+        issuer.noteThread()
+        stageHeld(hasReady: !ready.isEmpty)
+        // The first sleep submits as well: one system call.
+        if isMissing(count) { sleep(forTotal: count, until: deadline) } else { engine.enter(atLeast: 0, until: 0) }
+        collect()
+        while isMissing(count), deadline == .never || Kernel.now() < deadline {
             stageHeld(hasReady: false)
+            sleep(forTotal: count, until: deadline)
+            collect()
         }
         return ready.count
+    }
+
+    /// Whether fewer than `count` completions are ready, and more can come.
+    @inline(__always)
+    private func isMissing(_ count: Int) -> Bool { ready.count < min(count, inFlightCount) }
+
+    @inline(__always)
+    private mutating func sleep(forTotal count: Int, until deadline: Nanoseconds) {
+        sleep(atLeast: min(count, inFlightCount) - ready.count, until: deadline)
     }
 
     /// Makes a thread in `turn(until:)` or `wait(atLeast:until:)` stop its current sleep. May be called from any
@@ -297,19 +312,9 @@ public struct EngineQueue: ~Copyable {
 
     // MARK: Up
 
-    /// Discards all ready completions, before the queue is destroyed: closes descriptors that nobody will take.
-    public mutating func discardReady() {
-        while let delivery = ready.popFirst() {
-            let token = delivery.completion.token
-            if table[token].pointee.operation.makesDescriptor, delivery.completion.result >= 0 {
-                Kernel.close(delivery.completion.result)
-            }
-            countOut(delivery)
-        }
-    }
-
+    /// Called for each completion that leaves the queue.
     @inline(__always)
-    private mutating func countOut(_ delivery: Delivery) {
+    mutating func countOut(_ delivery: Delivery) {
         if table[delivery.completion.token].pointee.operation.isMessage { pace.noteMessage() }
         guard !delivery.completion.flags.contains(.more) else { return goOn(delivery.completion.token) }
         drainedCount &+= 1

@@ -19,13 +19,14 @@ final class InFlightTable: @unchecked Sendable {
     private let freeForWaits: SlotPool
 
     /// `generation` is the initial one of all slots: a test of the wrap starts just before it.
-    init(capacity queueDepth: Int, waitingCapacity: Int = 0, generation: UInt32 = 0) {
+    /// `isShared`: any thread may acquire a slot at any time.
+    init(capacity queueDepth: Int, waitingCapacity: Int = 0, isShared: Bool = true, generation: UInt32 = 0) {
         self.queueDepth = queueDepth
         capacity = queueDepth + waitingCapacity
         slots = .allocate(capacity: capacity)
         slots.initialize(repeating: Slot(generation: generation), count: capacity)
-        free = SlotPool(capacity: queueDepth)
-        freeForWaits = SlotPool(capacity: waitingCapacity, first: queueDepth)
+        free = SlotPool(capacity: queueDepth, isShared: isShared)
+        freeForWaits = SlotPool(capacity: waitingCapacity, first: queueDepth, isShared: isShared)
     }
 
     deinit { slots.deallocate() }
@@ -117,6 +118,7 @@ final class InFlightTable: @unchecked Sendable {
     // MARK: Any thread
 
     /// Takes a slot; nil at the limit. The caller fills in `operation`, `context` and `deadline`.
+    @inline(__always)
     func acquire(forWait isWait: Bool = false) -> Token? {
         guard let slot = isWait && capacity > queueDepth ? freeForWaits.pop() : free.pop() else { return nil }
         assert(slots[Int(slot)].state == .unstaged, "a free slot has an operation in flight")
@@ -235,6 +237,7 @@ final class InFlightTable: @unchecked Sendable {
 
     /// completed → unstaged, with the next generation: 31 bits, since the top bit of a token is reserved for the
     /// engines.
+    @inline(__always)
     func release(_ token: Token) {
         let slot = self[token]
         assert(find(token) != nil, "the token is stale")

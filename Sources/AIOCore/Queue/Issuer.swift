@@ -3,7 +3,7 @@
 struct Issuer: ~Copyable {
     /// Whether the thread never changes, so that nobody needs to ask for it.
     private let isFixed: Bool
-    private var thread: Int32 = 0
+    private var thread: UInt64 = 0
     /// How often the thread changed. An operation notes it when it is staged. Wraps.
     private(set) var changes: UInt32 = 0
 
@@ -13,7 +13,7 @@ struct Issuer: ~Copyable {
     @inline(__always)
     mutating func noteThread() {
         guard !isFixed else { return }
-        let current = Kernel.threadID()
+        let current = Kernel.threadNumber()
         guard current != thread else { return }
         thread = current
         changes &+= 1

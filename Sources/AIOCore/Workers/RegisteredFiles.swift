@@ -43,6 +43,19 @@ struct RegisteredFiles: ~Copyable {
         return resolved
     }
 
+    /// The operation with descriptor numbers instead of registered indices, which outside of a ring would be taken for
+    /// numbers. An index without a file becomes -1.
+    func resolve(_ operation: Operation) -> Operation {
+        var operation = operation
+        if let descriptor = operation.descriptor, descriptor.isRegistered {
+            operation = operation.on(resolve(descriptor) ?? Descriptor(-1))
+        }
+        if let other = operation.otherDescriptor, other.isRegistered {
+            operation = operation.onOther(resolve(other) ?? Descriptor(-1))
+        }
+        return operation
+    }
+
     private mutating func release() {
         Self.release(numbers)
         numbers = .init(start: nil, count: 0)

@@ -33,7 +33,7 @@ struct IOUringEngine: ~Copyable, Engine {
     private var isWakeArmed = false
     private(set) var isExported = false
     /// The descriptors behind the ring's registered files, for workers.
-    private var files = RegisteredFiles()
+    private(set) var files = RegisteredFiles()
     /// For a guest; nil otherwise.
     let holds: FileHolds?
 
@@ -130,10 +130,9 @@ struct IOUringEngine: ~Copyable, Engine {
     @inline(__always)
     mutating func stage(_ operation: Operation, _ token: Token) {
         guard !isLost else { return stageWithStandIn(operation, token) }
-        if let descriptor = operation.descriptor, descriptor.backing != .device {
-            guard !isStagedElsewhere(operation, token) else { return }
-        }
-        encode(operation, token)
+        let isOnDevice = operation.descriptor.map { $0.backing == .device } ?? true
+        guard isOnDevice || !isStagedElsewhere(operation, token) else { return }
+        encode(operation, token, isOnDevice: isOnDevice)
     }
 
     /// Handles what does not go into the ring, or not yet. For file systems without RWF_NOWAIT support the ring would
@@ -156,7 +155,7 @@ struct IOUringEngine: ~Copyable, Engine {
     }
 
     @inline(__always)
-    private mutating func encode(_ operation: Operation, _ token: Token) {
+    private mutating func encode(_ operation: Operation, _ token: Token, isOnDevice: Bool) {
         // The ring's first attempt adds O_NONBLOCK, which opens a FIFO without its other end.
         if case .open = operation, operation.mayOpenWhatWaits { return sendToWorker(operation, token) }
         guard !Kernel.hasStandIn || !isStagedAtDoor(operation, token) else { return }
@@ -176,7 +175,7 @@ struct IOUringEngine: ~Copyable, Engine {
         }
         // Sent to a kernel worker directly: a first attempt on a FUSE file can block the submitting thread, since such
         // files do not support non-blocking attempts.
-        if operation.mayWaitForOthers { entry.pointee.flags |= CK_URING_SQE_ASYNC }
+        if !isOnDevice, operation.mayWaitForOthers { entry.pointee.flags |= CK_URING_SQE_ASYNC }
     }
 
     /// The kernel refuses to consume entries.
@@ -236,24 +235,11 @@ struct IOUringEngine: ~Copyable, Engine {
         return isLost ? nil : ring.nextSubmission()
     }
 
-    /// The operation with descriptor numbers instead of registered indices, which outside of the ring would be taken
-    /// for numbers. An index without a file becomes -1.
-    func resolved(_ operation: Operation) -> Operation {
-        var operation = operation
-        if let descriptor = operation.descriptor, descriptor.isRegistered {
-            operation = operation.on(files.resolve(descriptor) ?? Descriptor(-1))
-        }
-        if let other = operation.otherDescriptor, other.isRegistered {
-            operation = operation.onOther(files.resolve(other) ?? Descriptor(-1))
-        }
-        return operation
-    }
-
     /// Instead of one of the kernel's workers.
     mutating func stageWithWorker(_ operation: Operation, _ token: Token) { sendToWorker(operation, token) }
 
     private mutating func sendToWorker(_ operation: Operation, _ token: Token) {
-        let operation = resolved(operation)
+        let operation = files.resolve(operation)
         if pool == nil {
             pool = WorkerPool(
                 capacity: configuration.placeCount, limit: configuration.workerLimit, waker)
@@ -374,7 +360,7 @@ struct IOUringEngine: ~Copyable, Engine {
         var hasStaged = false
         for completion in completed {
             guard let (operation, token) = remote.leave(completion.token) else { continue }
-            if isLost { stageWithStandIn(operation, token) } else { encode(operation, token) }
+            if isLost { stageWithStandIn(operation, token) } else { encode(operation, token, isOnDevice: false) }
             hasStaged = true
         }
         if hasStaged { enter(atLeast: 0, until: 0) }

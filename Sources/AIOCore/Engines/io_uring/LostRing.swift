@@ -64,7 +64,7 @@ extension IOUringEngine {
             completedHere.append(Completion(token, result: -lostErrno))
             return
         }
-        var operation = resolved(operation)
+        var operation = files.resolve(operation)
         if var transfer = operation.transfer {
             // The memory is registered with the ring only.
             transfer.bufferIndex = Transfer.unregistered

@@ -6,7 +6,7 @@ extension IOUringEngine {
     /// False if the ring shall execute the operation.
     @inline(never)
     mutating func isStagedAtDoor(_ operation: Operation, _ token: Token) -> Bool {
-        let resolved = resolved(operation)
+        let resolved = files.resolve(operation)
         // A file that a guest holds in the ring (`RingFileHolds`) has no number for a system call.
         guard resolved.descriptor?.number != -1, Kernel.takesOperation(resolved) else { return false }
         switch resolved {

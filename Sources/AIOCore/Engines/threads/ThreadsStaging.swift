@@ -71,6 +71,8 @@ extension ThreadsEngine {
         settle(operation.attemptWaiting(isBegun: false), operation, token, descriptor, interest)
     }
 
+    // Inlined: a call would pass a copy of the whole engine.
+    @inline(__always)
     private func mayTry(_ operation: Operation, _ descriptor: Descriptor, _ interest: Interest) -> Bool {
         if case .socket(let call) = operation, call.waitsFirst { return false }
         return !pollSet.hasWaiters(descriptor.number, interest)
