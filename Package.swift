@@ -47,9 +47,10 @@ let package = Package(
         .executableTarget(name: "dispatch-loop", dependencies: ["AIO", "AIOCore"], path: "Examples/DispatchLoop"),
 
         .target(name: "CAllocationCount", path: "Tests/CAllocationCount"),
+        .target(name: "CInstructionCount", path: "Tests/CInstructionCount"),
         .executableTarget(
-            name: "allocation-counter", dependencies: ["AIO", "AIOCore", "CAllocationCount"],
-            path: "Tests/AllocationCounter",
+            name: "path-costs", dependencies: ["AIO", "AIOCore", "CAllocationCount", "CInstructionCount"],
+            path: "Tests/PathCosts", exclude: ["expected"],
             swiftSettings: [.enableUpcomingFeature("NonisolatedNonsendingByDefault")]),
         .target(name: "CExitTestOutput", path: "Tests/CExitTestOutput"),
         .target(
@@ -138,7 +139,7 @@ if Context.environment["AIO_TEST_SANITIZER"] != nil {
         "RepositoryTests",
         // Programs of the tests that are left out, and of no test.
         "queue-simulation", "QueueSimulation", "log-store", "LogStore", "echo-server", "tcp-proxy", "dispatch-loop",
-        "allocation-counter", "CAllocationCount", "power-loss-program", "replace-loop",
+        "path-costs", "CAllocationCount", "CInstructionCount", "power-loss-program", "replace-loop",
     ]
     package.targets.removeAll { left.contains($0.name) }
 }
