@@ -20,8 +20,9 @@ let package = Package(
     targets: [
         .systemLibrary(name: "CKernel", path: "Sources/CKernel"),
         .target(name: "AIOCore", dependencies: ["CKernel"], swiftSettings: [embedded]),
+        .target(name: "CTaskCancellation"),
         .target(
-            name: "AIO", dependencies: ["AIOCore", "CKernel"],
+            name: "AIO", dependencies: ["AIOCore", "CKernel", "CTaskCancellation"],
             // An async function runs where its caller stands: a cached read changes no thread.
             swiftSettings: [.enableUpcomingFeature("NonisolatedNonsendingByDefault")]),
         .target(name: "FaultInjection", dependencies: ["AIOCore", "CKernel"], swiftSettings: [embedded]),
@@ -99,7 +100,7 @@ let package = Package(
         .testTarget(
             name: "AIOTests", dependencies: ["AIO", "AIOCore", "CKernel", "UnitSupport"],
             swiftSettings: [.enableUpcomingFeature("NonisolatedNonsendingByDefault")]),
-        .testTarget(name: "DropInSupportTests", dependencies: ["UnitSupport"]),
+        .testTarget(name: "DropInSupportTests", dependencies: ["AIOCore", "UnitSupport"]),
         .target(name: "CFibers", path: "Tests/CFibers"),
         // Sources of the library once more, over atomics and locks that an explorer schedules. Optimized also in debug
         // builds, for the number of executions; unchecked, since fibers share a thread's list of accesses. No product

@@ -123,10 +123,10 @@ public final class IOLoop: TaskExecutor, Sendable, CustomStringConvertible {
     @inline(__always)
     private func cancellableCompletion(of token: Token) async -> Completion {
         let core = core
-        return await withTaskCancellationHandler {
-            await completion(of: token)
-        } onCancel: {
+        return await onCancel {
             core.requestCancel(token)
+        } _: {
+            await completion(of: token)
         }
     }
 

@@ -182,7 +182,7 @@ public final class IORuntime: Sendable {
     public func perform(
         _ operation: Operation, deadline: Deadline = .never
     ) async throws(IOError) -> Int32 {
-        try await complete(operation, deadline: deadline).result
+        try await performOnce(operation, deadline).result
     }
 
     /// Carries out one operation and returns its completion, with the result and the flags. Everything else is as for
@@ -190,12 +190,24 @@ public final class IORuntime: Sendable {
     public func complete(
         _ operation: Operation, deadline: Deadline = .never
     ) async throws(IOError) -> Completion {
+        try await performOnce(operation, deadline)
+    }
+
+    @inline(__always)
+    private func performOnce(_ operation: Operation, _ deadline: Deadline) async throws(IOError) -> Completion {
         guard !operation.isRepeating else {
             throw IOError(
                 .invalidArgument, operation.name,
                 advice: "a task receives one completion; repeat an operation that completes once")
         }
-        return try await perform(operation, deadline.nanoseconds, operation.name, nil)
+        do throws(IOError) {
+            return try await perform(operation, deadline.nanoseconds, "", nil)
+        } catch {
+            // Here, since making text of the name takes longer than all else.
+            var error = error
+            error.operation = operation.name
+            throw error
+        }
     }
 
     /// Requests cancellation of every operation on a descriptor, or with nil of all operations of this runtime,

@@ -59,6 +59,17 @@ nonisolated(nonsending) func withTaskCancellationHandler<Value>(
     return value
 }
 
+/// Takes the place of the library's own form of it (`Cancellation.swift`).
+nonisolated(nonsending) func onCancel<Value>(
+    _ handler: @escaping @Sendable () -> Void, _ operation: nonisolated(nonsending) () async -> Value
+) async -> Value {
+    guard let task = ExploredTask.current else { return await operation() }
+    if task.add(handler) { handler() }
+    let value = await operation()
+    task.removeLast()
+    return value
+}
+
 /// Takes the place of Swift's unstructured tasks, which are awaited at once where the sources have them.
 struct Task<Success: Sendable, Failure: Error> {
     private let operation: @Sendable () async throws -> Success

@@ -1,0 +1,1 @@
+../../DropIns/Sources/LibAIO/WriteOrder.swift
