@@ -1,5 +1,6 @@
 import CKernel
 import Testing
+import UnitSupport
 
 @testable import AIOCore
 
@@ -31,6 +32,20 @@ import Testing
         #expect(first == 4)
         #expect(pause == 0)
         #expect(later == 10, "once after each pause")
+    }
+
+    @Test func anEmptyPipeIsAskedEachTime() {
+        let pipe = DescriptorPair.pipe()
+        let memory = UnsafeMutableRawPointer.allocate(byteCount: 1, alignment: 1)
+        defer { memory.deallocate() }
+        let transfer = Transfer(Descriptor(pipe.first, kind: .stream), memory, count: 1, offset: 0)
+        let guess = CacheGuess()
+        for _ in 0..<40 {
+            guard case .wait? = transfer.ask(guess) else {
+                Issue.record("the empty pipe is not asked")
+                return
+            }
+        }
     }
 
     @Test func oneHitEndsTheDoubts() {

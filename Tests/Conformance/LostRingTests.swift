@@ -207,6 +207,8 @@ import UnitSupport
             configuration.engine = .forced(try #require(EngineKind(name)))
             let runtime = try IORuntime(configuration)
             try await use(runtime)
+            let link = try await Paths.status(of: "/proc/self", followLinks: false, runtime: runtime)
+            #expect(link.type == .symbolicLink)
             await runtime.shutdown()
         }
     }

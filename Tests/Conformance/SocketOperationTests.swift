@@ -26,6 +26,17 @@ import Testing
         }
     }
 
+    @Test(arguments: ways)
+    func aSocketIsOfTheProtocolThatIsAskedFor(_ way: Way) async throws {
+        try await way.run { performer in
+            let type = CK_SOCK_DGRAM | CK_SOCK_CLOEXEC
+            let tcp = SocketCall.create(domain: AF_INET, type: type, protocol: Int32(IPPROTO_TCP))
+            await performer.expect(.socket(tcp), failsWith: EPROTONOSUPPORT)
+            let udp = SocketCall.create(domain: AF_INET, type: type, protocol: Int32(IPPROTO_UDP))
+            closeDescriptor(try await performer.perform(.socket(udp)))
+        }
+    }
+
     @Test(arguments: ways, SocketFamily.available)
     func acceptReturnsTheConnectionItsAddressAndItsFlags(_ way: Way, _ family: SocketFamily) async throws {
         try await way.run { performer in

@@ -80,6 +80,23 @@ static void blocks_at_bad_addresses(void) {
     }
 }
 
+/// What a call learned about one page is not taken for another: the page numbers are half and double of that of a block
+/// whose key had to be written.
+static void blocks_on_pages_with_related_numbers(void) {
+    io_context_t context = new_context(8);
+    int file = new_file(O_RDONLY, 4096, 1);
+    struct iocb *block = aligned_memory(4096);
+    *block = good_read(file);
+    void *related[] = {(void *)((uintptr_t)block >> 13 << 12), (void *)((uintptr_t)block << 1)};
+    for (int index = 0; index < 2; index++) {
+        if (msync(related[index], 4096, MS_ASYNC) == 0) { broken("the related page is mapped"); }
+        block->key = 7;
+        struct iocb *list[] = {block, related[index]};
+        fact_result("submit", io_submit(context, 2, list));
+        while (event_count_now(context) > 0) {}
+    }
+}
+
 /// Only the first half of the control block is readable.
 static void block_across_the_end_of_its_memory(void) {
     io_context_t context = new_context(8);
@@ -406,6 +423,7 @@ static const struct test_case cases[] = {
     {"contexts", contexts},
     {"arrays", arrays},
     {"blocks-at-bad-addresses", blocks_at_bad_addresses},
+    {"blocks-on-pages-with-related-numbers", blocks_on_pages_with_related_numbers},
     {"block-across-the-end-of-its-memory", block_across_the_end_of_its_memory},
     {"block-that-cannot-be-written", block_that_cannot_be_written},
     {"misaligned-block", misaligned_block},
