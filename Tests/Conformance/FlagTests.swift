@@ -51,6 +51,25 @@ import UnitSupport
         }
     }
 
+    @Test(arguments: ways)
+    func aFlagThatNobodyKnowsIsRefusedForDirectTransfersToo(_ way: Way) async throws {
+        try await withScratch { scratch in
+            let path = try scratch.file("unknown", [UInt8](repeating: 1, count: 4096))
+            let descriptor = try openDescriptor(path, O_RDWR | Int32(CK_O_DIRECT))
+            defer { closeDescriptor(descriptor) }
+            let memory = Memory(count: 4096)
+            try await way.run { performer in
+                let unknown = TransferFlags(rawValue: 1 << 20)
+                for kind in [Descriptor.Kind.unknown, .direct] {
+                    let transfer = memory.transfer(descriptor, flags: unknown, kind: kind)
+                    #expect([EOPNOTSUPP, EINVAL].contains(await performer.errno(of: .read(transfer))))
+                    #expect([EOPNOTSUPP, EINVAL].contains(await performer.errno(of: .write(transfer))))
+                }
+            }
+            withExtendedLifetime(memory) {}
+        }
+    }
+
     private func compare(_ way: Way, _ fileSystem: FileSystem, _ flags: TransferFlags, isWrite: Bool) async throws {
         try await withScratch(on: fileSystem) { scratch in
             let content = [UInt8](repeating: 5, count: 4096)

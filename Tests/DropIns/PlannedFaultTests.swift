@@ -15,6 +15,13 @@ import UnitSupport
         #expect(outcome.output == "\(name)/the one that does not hang: 262144\n\(name)/ended: 1\n")
     }
 
+    @Test(arguments: Way.preloads)
+    func aWaitForAtLeastNoEventEndsWithTheFirst(_ way: Way) async throws {
+        let name = "at-least-none-while-one-hangs"
+        let outcome = try await run(Self.programs[0], name, way, "pwrite64:1=hang,pwritev2:1=hang").outcome
+        #expect(outcome.output == "\(name)/events: 1\n")
+    }
+
     /// Otherwise it would be carried out on the file that has the number next.
     @Test(arguments: programs, Way.preloads)
     func anOperationWhoseNumberIsClosedWhileItIsSubmittedIsRefused(_ program: Program, _ way: Way) async throws {

@@ -40,6 +40,20 @@ import UnitSupport
         #expect(summary["failed"] == 1)
     }
 
+    @Test func syncsOfDataAreCountedApart() async throws {
+        let program = Program("posix_calls", .posixaio)
+        let path = try await Compiler.shared.executable(of: program)
+        let preload = ["LD_PRELOAD": try await Library.posixaio.path(), "AIO_STATS": "1"]
+        let outcome = try await Environment.withScratch { scratch in
+            var command = Command([path, scratch, "syncs"])
+            command.environment = preload
+            return try await command.run()
+        }
+        let summary = try #require(Summary.all(in: outcome.errors).first, "\(outcome.errors)")
+        #expect(summary["fdsync"] == 1)
+        #expect((summary["fsync"] ?? 0) > 1)
+    }
+
     @Test func theColumnsOfTheTimesEndWhereTheirTitlesDo() async throws {
         let outcome = try await run(["return"], ["AIO_STATS": "1"])
         let lines = outcome.errors.split(separator: "\n")

@@ -117,6 +117,18 @@ static void time_limits(void) {
     fact_bool("not before its time", passed >= 20000000);
 }
 
+/// At least none, of two: the first event that is there ends the call, however long its time.
+static void at_least_none_with_one_there(void) {
+    io_context_t context = new_context(4);
+    int file = new_file(O_RDONLY, 4096, 1);
+    struct timespec limit = {120, 0};
+    struct io_event events[2];
+    static uint8_t page[4096];
+    struct iocb one = block(IOCB_CMD_PREAD, file, page, sizeof page, 0);
+    fact_result("submit", submit_one(context, &one));
+    fact_result("of two", io_getevents(context, 0, 2, events, &limit));
+}
+
 static void time_limits_with_events_there(void) {
     const struct timespec limits[] = {{0, 1000000000}, {0, -1}, {-1, 0}, {INT64_MAX, 999999999}};
     for (size_t index = 0; index < sizeof limits / sizeof *limits; index++) {
@@ -401,6 +413,7 @@ static const struct test_case cases[] = {
     {"event-arrays", event_arrays},
     {"event-array-that-ends-with-its-memory", event_array_that_ends_with_its_memory},
     {"time-limits", time_limits},
+    {"at-least-none-with-one-there", at_least_none_with_one_there},
     {"time-limits-with-events-there", time_limits_with_events_there},
     {"time-limit-at-the-last-address", time_limit_at_the_last_address},
     {"time-limit-at-a-kernel-address", time_limit_at_a_kernel_address},

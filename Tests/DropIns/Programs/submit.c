@@ -53,11 +53,27 @@ static void arrays(void) {
     // The array ends with its page, and the memory after it is inaccessible.
     int file = new_file(O_RDONLY, 4096, 1);
     uint8_t *pages = aligned_memory(8192);
-    munmap(pages + 4096, 4096);
+    mprotect(pages + 4096, 4096, PROT_NONE);
     struct iocb one = good_read(file), **last = (struct iocb **)(pages + 4096 - 8);
     *last = &one;
     fact_result("ends with its page", io_submit(context, 3, last));
     fact_result("events", event_count_now(context));
+}
+
+/// The same with operations that go to the kernel's own context, as long as the program does nothing else.
+static void arrays_for_the_kernel(void) {
+    io_context_t context = new_context(4);
+    int file = new_file(O_RDONLY | O_DIRECT, 4096, 1);
+    uint8_t *pages = aligned_memory(8192);
+    mprotect(pages + 4096, 4096, PROT_NONE);
+    struct iocb read = block(IOCB_CMD_PREAD, file, aligned_memory(4096), 4096, 0),
+        sync = block(IOCB_CMD_FDSYNC, file, NULL, 0, 0), **last = (struct iocb **)(pages + 4096 - 8);
+    *last = &sync;
+    fact_result("a sync", io_submit(context, 3, last));
+    fact_result("its result", next_event(context).res);
+    *last = &read;
+    fact_result("a direct read", io_submit(context, 3, last));
+    fact_result("the read's result", next_event(context).res);
 }
 
 static void blocks_at_bad_addresses(void) {
@@ -422,6 +438,7 @@ static const struct test_case cases[] = {
     {"counts-that-overflow", counts_that_overflow},
     {"contexts", contexts},
     {"arrays", arrays},
+    {"arrays-for-the-kernel", arrays_for_the_kernel},
     {"blocks-at-bad-addresses", blocks_at_bad_addresses},
     {"blocks-on-pages-with-related-numbers", blocks_on_pages_with_related_numbers},
     {"block-across-the-end-of-its-memory", block_across_the_end_of_its_memory},
