@@ -15,7 +15,8 @@ static const int32_t CK_PR_GET_NO_NEW_PRIVS = 39;
 /// A number of the calling thread, which no other thread of the process has or will have.
 static inline uint64_t ck_thread_number(void) {
     static uint64_t last = 1ull << 32;
-    static __thread uint64_t number;
+    // Initial-exec: the drop-in libraries would otherwise need ld.so for its address (__tls_get_addr).
+    static __thread uint64_t number __attribute__((tls_model("initial-exec")));
     // Relaxed: only that they differ matters.
     if (number == 0) number = __atomic_add_fetch(&last, 1, __ATOMIC_RELAXED);
     return number;

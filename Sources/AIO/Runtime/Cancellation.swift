@@ -10,7 +10,7 @@ nonisolated(nonsending) func onCancel<Value>(
     _ handler: @Sendable () -> Void, _ operation: nonisolated(nonsending) () async -> Value
 ) async -> Value {
     #if compiler(<6.4)
-        // The runtime keeps the handler's address: the handler and its context are the caller's, and outlive the record.
+        // The runtime keeps the handler's address. The handler and its context are the caller's, and live longer.
         let record = addCancellationHandler(handler)
         defer { removeCancellationHandler(record) }
         return await operation()

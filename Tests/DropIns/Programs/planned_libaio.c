@@ -29,7 +29,7 @@ static void at_least_none_while_one_hangs(void) {
     if (io_submit(context, 2, list) != 2) { broken("io_submit"); }
     struct io_event events[2];
     struct timespec limit = {600, 0};
-    fact("events", "%ld", io_getevents(context, 0, 2, events, &limit));
+    fact("events", "%d", io_getevents(context, 0, 2, events, &limit));
 }
 
 static void the_number_is_closed_meanwhile(void) {

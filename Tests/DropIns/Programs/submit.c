@@ -108,7 +108,7 @@ static void blocks_on_pages_with_related_numbers(void) {
         if (msync(related[index], 4096, MS_ASYNC) == 0) { broken("the related page is mapped"); }
         block->key = 7;
         struct iocb *list[] = {block, related[index]};
-        fact_result("submit", io_submit(context, 2, list));
+        fact_result(index == 0 ? "half" : "double", io_submit(context, 2, list));
         while (event_count_now(context) > 0) {}
     }
 }
