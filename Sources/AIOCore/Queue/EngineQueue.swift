@@ -81,8 +81,8 @@ public struct EngineQueue: ~Copyable {
 
     /// Takes a slot and fills it in; nil at the limit. `context` comes back with the completion.
     ///
-    /// The caller must stage the token: an operation that is prepared and never staged leaks its slot. Mutating: a caller
-    /// in another module would pass a copy of the whole queue to a borrowing function.
+    /// The caller must stage the token: an operation that is prepared and never staged leaks its slot. Mutating, since
+    /// callers in another module would pass a copy of the whole queue to a borrowing function.
     public mutating func prepare(_ operation: Operation, context: UInt, deadline: Nanoseconds = .never) -> Token? {
         table.prepare(operation, context: context, deadline: deadline)
     }
