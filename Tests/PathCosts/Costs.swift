@@ -8,6 +8,31 @@ struct Cost {
     var allocations: Double
     /// User instructions of the thread that runs the task. nil where they are not counted.
     var instructions: Double?
+
+    /// How much more is no failure: processors differ in which variant of memcpy(3) they get.
+    private static let tolerance = 1.1
+    private static let slack = 20.0
+
+    var text: String { instructions.map { "\(Int($0))" } ?? "-" }
+
+    func least(_ other: Cost) -> Cost {
+        let both = [instructions, other.instructions].compactMap { $0 }
+        return Cost(allocations: min(allocations, other.allocations), instructions: both.min())
+    }
+
+    func exceeds(_ limit: Cost) -> Bool { allocatesMore(than: limit) || isLonger(than: limit) }
+
+    func allocatesMore(than limit: Cost) -> Bool { allocations > limit.allocations + 0.02 }
+
+    func isLonger(than limit: Cost) -> Bool {
+        guard let instructions, let most = limit.instructions else { return false }
+        return instructions > most * Self.tolerance + Self.slack
+    }
+
+    func isShorter(than limit: Cost) -> Bool {
+        guard let instructions, let most = limit.instructions else { return false }
+        return instructions < most / Self.tolerance - Self.slack
+    }
 }
 
 /// Measures costs, and compares them with what is expected (`expected`, next to this file).
@@ -22,10 +47,9 @@ final class Costs {
     private static let warmUps = 2000
     /// How many operations are executed step by step.
     private static let counted = 16
-    /// How much more is no failure: processors differ in which variant of memcpy(3) they get, and a counter's step may
-    /// fall on either side.
-    private static let tolerance = 1.1
-    private static let slack = 20.0
+    /// The least of so many measurements counts: what happens beside (a page that is evicted, a lock in the kernel, a
+    /// queue that grows once more) only adds to a cost.
+    private static let attempts = 5
 
     init(_ text: String) {
         expected = Costs.parse(text)
@@ -44,7 +68,8 @@ final class Costs {
             guard fields.count == 4, let allocations = Double(fields[1]) else {
                 fatalError("a line of the expected costs is not ENGINE ALLOCATIONS INSTRUCTIONS PATH: \(line)")
             }
-            costs["\(fields[0]) \(fields[3])"] = Cost(allocations: allocations, instructions: Double(fields[2]))
+            let path = fields[3].drop { $0 == " " }
+            costs["\(fields[0]) \(path)"] = Cost(allocations: allocations, instructions: Double(fields[2]))
         }
         return costs
     }
@@ -57,20 +82,31 @@ final class Costs {
     ) async throws {
         let rounds = max(1, Self.warmUps / operations)
         for index in 0..<rounds { try await body(index) }
+        // The other engines are `threads` with a service.
+        let counts = expects && whyNotCounted == nil && (engine == .ioUring || engine == .threads)
+        var cost = Cost(allocations: .infinity)
+        for _ in 0..<Self.attempts {
+            cost = cost.least(try await measureOnce(operations, rounds, counts: counts, body))
+            guard expects, let before = expected["\(engine) \(path)"], cost.exceeds(before) else { break }
+        }
+        report(engine, path, cost, expects: expects)
+    }
+
+    private func measureOnce(
+        _ operations: Int, _ rounds: Int, counts: Bool, _ body: (Int) async throws -> Void
+    ) async throws -> Cost {
         let before = allocation_count()
         guard before >= 0 else { fatalError("a sanitizer's allocator is not counted") }
         for index in 0..<rounds { try await body(index) }
         var cost = Cost(allocations: Double(allocation_count() - before) / Double(rounds * operations))
-        // The other engines are `threads` with a service.
-        if expects, whyNotCounted == nil, engine == .ioUring || engine == .threads {
-            let steps = max(1, Self.counted / operations)
-            instruction_count_begin()
-            for index in 0..<steps { try await body(index) }
-            let count = instruction_count_end()
-            guard count >= 0 else { fatalError("ptrace: \(String(cString: strerror(Int32(-count))))") }
-            cost.instructions = Double(count) / Double(steps * operations)
-        }
-        report(engine, path, cost, expects: expects)
+        guard counts else { return cost }
+        let steps = max(1, Self.counted / operations)
+        instruction_count_begin()
+        for index in 0..<steps { try await body(index) }
+        let count = instruction_count_end()
+        guard count >= 0 else { fatalError("ptrace: \(String(cString: strerror(Int32(-count))))") }
+        cost.instructions = Double(count) / Double(steps * operations)
+        return cost
     }
 
     private func report(_ engine: EngineKind, _ path: String, _ cost: Cost, expects: Bool) {
@@ -84,15 +120,13 @@ final class Costs {
         guard expects else { return }
         measured.append(line)
         guard let before = expected["\(engine) \(path)"] else { return failures.append("\(line): expected nowhere") }
-        // A queue may grow once more, or a worker may start, but not for each operation.
-        if cost.allocations > before.allocations + 0.02 {
+        if cost.allocatesMore(than: before) {
             failures.append("\(engine), \(path): \(allocations) allocations, expected \(before.allocations)")
         }
-        guard let now = cost.instructions, let limit = before.instructions else { return }
-        if now > limit * Self.tolerance + Self.slack {
-            failures.append("\(engine), \(path): \(Int(now)) instructions, expected \(Int(limit))")
-        } else if now < limit / Self.tolerance - Self.slack {
-            print("    less than the \(Int(limit)) expected: note the new figure (--expected)")
+        if cost.isLonger(than: before) {
+            failures.append("\(engine), \(path): \(instructions ?? 0) instructions, expected \(before.text)")
+        } else if cost.isShorter(than: before) {
+            print("    less than the \(before.text) expected: note the new figure (--expected)")
         }
     }
 
