@@ -203,7 +203,7 @@ public final class IORuntime: Sendable {
         do throws(IOError) {
             return try await perform(operation, deadline.nanoseconds, "", nil)
         } catch {
-            // Here, since making text of the name takes longer than all else.
+            // Only for an error: a string of the name costs more than a hundred instructions.
             var error = error
             error.operation = operation.name
             throw error

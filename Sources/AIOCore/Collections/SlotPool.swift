@@ -1,6 +1,7 @@
 internal import Synchronization
 
-/// The free slots of a range, as a lock-free stack for any thread; or, at half the cost, for one thread at a time.
+/// The free slots of a range, as a lock-free stack for any thread; or, without locked instructions, for one thread at
+/// a time.
 struct SlotPool: ~Copyable {
     /// Whether several threads use the pool at once.
     private let isShared: Bool

@@ -131,7 +131,7 @@ struct Ring: ~Copyable {
         return enter(staged, atLeast: count, until: deadline)
     }
 
-    // Not `func`: a call would pass a copy of the ring.
+    // Mutating, although it changes nothing: a borrowing call would pass a copy of the ring.
     private mutating func enter(_ staged: UInt32, atLeast count: Int, until deadline: Nanoseconds) -> Int {
         let now = Kernel.now()
         var time = ck_timespec(deadline > now ? deadline &- now : 0)
