@@ -13,6 +13,7 @@
 #include <sys/ptrace.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+#include <ucontext.h>
 #include <unistd.h>
 
 enum state { IDLE, ATTACHED, COUNTING, FINISHED, DETACHED };
@@ -73,7 +74,24 @@ static void serve(void) {
     _exit(0);
 }
 
+#ifdef __x86_64__
+/// A step's trap that no tracer takes would end the process: one run in ten ended so, for a reason that is not known. The
+/// thread goes on without the trap flag. Other traps end the process as ever.
+static void go_on(int number, siginfo_t *information, void *context) {
+    enum { TRAP_FLAG = 1 << 8 };
+    if (information->si_code != TRAP_TRACE) {
+        signal(number, SIG_DFL);
+        raise(number);
+    }
+    ((ucontext_t *)context)->uc_mcontext.gregs[REG_EFL] &= ~TRAP_FLAG;
+}
+#endif
+
 int instruction_count_start(void) {
+#ifdef __x86_64__
+    struct sigaction action = {.sa_sigaction = go_on, .sa_flags = SA_SIGINFO | SA_RESTART};
+    if (sigaction(SIGTRAP, &action, NULL) != 0) { return -errno; }
+#endif
     shared = mmap(NULL, sizeof *shared, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (shared == MAP_FAILED || pipe(requests) != 0) { return -errno; }
     pid_t child = fork();

@@ -33,34 +33,16 @@ import UnitSupport
         }
     }
 
-    @Test(arguments: ways)
-    func aFlagThatNobodyKnowsIsRefused(_ way: Way) async throws {
-        try await withScratch { scratch in
-            let descriptor = try openDescriptor(try scratch.file("unknown", [1, 2, 3]), O_RDWR)
-            defer { closeDescriptor(descriptor) }
-            let memory = Memory(count: 3)
-            try await way.run { performer in
-                let unknown = TransferFlags(rawValue: 1 << 20)
-                for kind in [Descriptor.Kind.unknown, .buffered] {
-                    let transfer = memory.transfer(descriptor, flags: unknown, kind: kind)
-                    #expect([EOPNOTSUPP, EINVAL].contains(await performer.errno(of: .read(transfer))))
-                    #expect([EOPNOTSUPP, EINVAL].contains(await performer.errno(of: .write(transfer))))
-                }
-            }
-            withExtendedLifetime(memory) {}
-        }
-    }
-
-    @Test(arguments: ways)
-    func aFlagThatNobodyKnowsIsRefusedForDirectTransfersToo(_ way: Way) async throws {
+    @Test(arguments: ways, [Descriptor.Kind.buffered, .direct])
+    func aFlagThatNobodyKnowsIsRefused(_ way: Way, _ kind: Descriptor.Kind) async throws {
         try await withScratch { scratch in
             let path = try scratch.file("unknown", [UInt8](repeating: 1, count: 4096))
-            let descriptor = try openDescriptor(path, O_RDWR | Int32(CK_O_DIRECT))
+            let descriptor = try openDescriptor(path, O_RDWR | (kind == .direct ? Int32(CK_O_DIRECT) : 0))
             defer { closeDescriptor(descriptor) }
             let memory = Memory(count: 4096)
             try await way.run { performer in
-                let unknown = TransferFlags(rawValue: 1 << 20)
-                for kind in [Descriptor.Kind.unknown, .direct] {
+                for kind in [Descriptor.Kind.unknown, kind] {
+                    let unknown = TransferFlags(rawValue: 1 << 20)
                     let transfer = memory.transfer(descriptor, flags: unknown, kind: kind)
                     #expect([EOPNOTSUPP, EINVAL].contains(await performer.errno(of: .read(transfer))))
                     #expect([EOPNOTSUPP, EINVAL].contains(await performer.errno(of: .write(transfer))))

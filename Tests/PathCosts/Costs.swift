@@ -75,15 +75,16 @@ final class Costs {
     }
 
     /// Measures `body`, which executes `operations` operations each time. With `expects` false the cost is printed and
-    /// not compared: a task that no loop runs is resumed by libdispatch, which allocates.
+    /// not compared: a task that no loop runs is resumed by libdispatch, which allocates. Without `isSteady`
+    /// instructions are not counted, since they depend on when a device completes.
     func measure(
-        _ engine: EngineKind, _ path: String, operations: Int = 1, expects: Bool = true,
+        _ engine: EngineKind, _ path: String, operations: Int = 1, expects: Bool = true, isSteady: Bool = true,
         _ body: (Int) async throws -> Void
     ) async throws {
         let rounds = max(1, Self.warmUps / operations)
         for index in 0..<rounds { try await body(index) }
         // The other engines are `threads` with a service.
-        let counts = expects && whyNotCounted == nil && (engine == .ioUring || engine == .threads)
+        let counts = expects && isSteady && whyNotCounted == nil && (engine == .ioUring || engine == .threads)
         var cost = Cost(allocations: .infinity)
         for _ in 0..<Self.attempts {
             cost = cost.least(try await measureOnce(operations, rounds, counts: counts, body))

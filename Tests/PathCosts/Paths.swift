@@ -163,7 +163,7 @@ struct Paths {
         let memory = UnsafeMutableRawPointer.allocate(byteCount: depth * 4096, alignment: 4096)
         defer { memory.deallocate() }
         let name = "IOQueue, \(isCold ? "cold" : "cached") read, depth \(depth)"
-        try await costs.measure(engine, name, operations: depth) { round in
+        try await costs.measure(engine, name, operations: depth, isSteady: !isCold) { round in
             if isCold { posix_fadvise(file.descriptor.number, 0, 0, POSIX_FADV_DONTNEED) }
             for place in 0..<depth {
                 let offset = Int64((round * depth + place) % 64) * 4096

@@ -52,11 +52,7 @@ final class ExploredTask: @unchecked Sendable {
 nonisolated(nonsending) func withTaskCancellationHandler<Value>(
     operation: @concurrent () async -> Value, onCancel handler: @escaping @Sendable () -> Void
 ) async -> Value {
-    guard let task = ExploredTask.current else { return await operation() }
-    if task.add(handler) { handler() }
-    let value = await operation()
-    task.removeLast()
-    return value
+    await onCancel(handler) { await operation() }
 }
 
 /// Takes the place of the library's own form of it (`Cancellation.swift`).
