@@ -75,8 +75,8 @@ static void serve(void) {
 }
 
 #ifdef __x86_64__
-/// A step's trap that no tracer takes would end the process: one run in ten ended so, for a reason that is not known. The
-/// thread goes on without the trap flag. Other traps end the process as ever.
+/// A step's trap that no tracer takes would end the process: one run in ten ended so, for a reason that is not known.
+/// The thread goes on without the trap flag. Other traps end the process as ever.
 static void go_on(int number, siginfo_t *information, void *context) {
     enum { TRAP_FLAG = 1 << 8 };
     if (information->si_code != TRAP_TRACE) {
